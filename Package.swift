@@ -1,0 +1,86 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+]
+
+/// The module table of docs/ARCHITECTURE.md; `--explicit-target-dependency-import-check error` keeps imports to it.
+let package = Package(
+    name: "quorate",
+    products: [
+        .library(name: "QuorateClient", targets: ["Client"]),
+        .executable(name: "quorate", targets: ["quorate"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
+    ],
+    targets: [
+        // Protocol modules: deterministic, no I/O.
+        .target(name: "Messages", dependencies: [
+            .product(name: "Crypto", package: "swift-crypto"),
+        ]),
+        .target(name: "PBFT", dependencies: ["Messages"]),
+        .target(name: "ShardState", dependencies: ["Messages"]),
+        .target(name: "TwoPhaseCommit", dependencies: ["Messages"]),
+        .target(name: "Gateway", dependencies: ["Messages"]),
+        .target(name: "HostCore", dependencies: ["Messages", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway"]),
+        // Storage.
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB"]),
+        .target(name: "Journal", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
+        // The same protocol code under a virtual clock, network and disk.
+        .target(name: "Simulator", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "Journal"]),
+        // Runtime.
+        .target(name: "Client", dependencies: [
+            "Messages",
+            .product(name: "NIOCore", package: "swift-nio"),
+            .product(name: "NIOPosix", package: "swift-nio"),
+        ]),
+        .target(name: "HostRuntime", dependencies: [
+            "Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "LMDBStore", "Journal",
+            .product(name: "NIOCore", package: "swift-nio"),
+            .product(name: "NIOPosix", package: "swift-nio"),
+            .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            .product(name: "X509", package: "swift-certificates"),
+            .product(name: "SwiftASN1", package: "swift-asn1"),
+            .product(name: "Crypto", package: "swift-crypto"),
+            .product(name: "Logging", package: "swift-log"),
+        ]),
+        .target(name: "Workload", dependencies: [
+            "Messages", "Client", "CZlib",
+            .product(name: "Histogram", package: "hdrhistogram-swift"),
+        ]),
+        .executableTarget(name: "quorate", dependencies: [
+            "Messages", "Client", "Workload", "HostRuntime", "HostCore", "ShardState", "PBFT", "LMDBStore", "Journal", "Simulator",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            .product(name: "Logging", package: "swift-log"),
+            .product(name: "NIOCore", package: "swift-nio"),
+            .product(name: "NIOPosix", package: "swift-nio"),
+        ]),
+        // Tests.
+        .testTarget(name: "MessagesTests", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
+        .testTarget(name: "PBFTTests", dependencies: ["Messages", "PBFT"]),
+        .testTarget(name: "ShardStateTests", dependencies: ["Messages", "ShardState"]),
+        .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Messages", "Gateway"]),
+        .testTarget(name: "JournalTests", dependencies: ["Messages", "Journal"]),
+        .testTarget(name: "StoreTests", dependencies: ["Messages", "LMDBStore"]),
+        .testTarget(name: "SimulatorTests", dependencies: ["Messages", "Simulator", "HostCore", "PBFT", "ShardState", "Journal"]),
+        .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["Messages", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal"]),
+    ]
+)
+
+for target in package.targets where target.type != .system && target.type != .plugin {
+    target.swiftSettings = strict
+}

@@ -1,0 +1,109 @@
+import Crypto
+
+/// Domain tags: a signature or hash made for one purpose is worthless for another.
+public enum Domain: String, Sendable {
+    case request = "quorate/1/request"
+    case leg = "quorate/1/leg"
+    case account = "quorate/1/account"
+    case batch = "quorate/1/batch"
+    case decide = "quorate/1/decide"
+    case history = "quorate/1/history"
+    case attestation = "quorate/1/attestation"
+    case viewChange = "quorate/1/view-change"
+    case newView = "quorate/1/new-view"
+    case checkpoint = "quorate/1/checkpoint"
+    case stateNode = "quorate/1/state-node"
+    case stateBucket = "quorate/1/state-bucket"
+    case manifest = "quorate/1/manifest"
+}
+
+/// SHA-256.
+public struct Hasher256: Sendable {
+    private var state = SHA256()
+
+    public init() {}
+
+    /// Starts with a domain tag and its length, so that no two domains share a prefix.
+    public init(_ domain: Domain) {
+        var writer = ByteWriter(reserving: 32)
+        let tag = Array(domain.rawValue.utf8)
+        writer.put(UInt8(tag.count))
+        writer.put(raw: tag)
+        update(writer.bytes)
+    }
+
+    public mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { state.update(bufferPointer: $0) } }
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) { state.update(bufferPointer: bytes) }
+    public mutating func update(_ digest: some Bytes32) { digest.value.withBytes { state.update(bufferPointer: $0) } }
+    public mutating func update(_ byte: UInt8) { withUnsafeBytes(of: byte) { state.update(bufferPointer: $0) } }
+    public mutating func update(integer value: some FixedWidthInteger) {
+        withUnsafeBytes(of: value.littleEndian) { state.update(bufferPointer: $0) }
+    }
+
+    public consuming func finish() -> Digest {
+        let digest = state.finalize()
+        // SHA-256 always gives 32 bytes.
+        return Digest(digest.withUnsafeBytes { FixedBytes32($0) } ?? FixedBytes32())
+    }
+
+    public static func hash(_ domain: Domain, _ bytes: [UInt8]) -> Digest {
+        var hasher = Hasher256(domain)
+        hasher.update(bytes)
+        return hasher.finish()
+    }
+}
+
+/// How signatures are checked. Production uses Ed25519; the simulator may use a cheap deterministic stand-in.
+public protocol SignatureScheme: Sendable {
+    func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool
+}
+
+/// Something that can sign for one key.
+public protocol Signer: Sendable {
+    var publicKey: PublicKey { get }
+    func sign(_ message: [UInt8]) -> Signature
+}
+
+/// Ed25519 as BoringSSL verifies it. One verifier library is used everywhere, because libraries differ in edge cases.
+public struct Ed25519Scheme: SignatureScheme {
+    public init() {}
+
+    public func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
+        guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: key.bytes) else { return false }
+        return key.isValidSignature(signature.bytes, for: message)
+    }
+}
+
+public struct Ed25519Signer: Signer {
+    private let key: Curve25519.Signing.PrivateKey
+    public let publicKey: PublicKey
+
+    /// - Parameter seed: 32 bytes of secret randomness; nil for any other length.
+    public init?(seed: [UInt8]) {
+        guard let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: seed),
+            let publicKey = PublicKey(bytes: key.publicKey.rawRepresentation)
+        else { return nil }
+        (self.key, self.publicKey) = (key, publicKey)
+    }
+
+    public var seed: [UInt8] { Array(key.rawRepresentation) }
+
+    public func sign(_ message: [UInt8]) -> Signature {
+        // Signing fails only if the library is out of memory, and a signature is always 64 bytes.
+        guard let raw = try? key.signature(for: message), let signature = Signature(bytes: raw) else {
+            preconditionFailure("Ed25519 signing failed for a key that this process holds")
+        }
+        return signature
+    }
+}
+
+/// The bytes that are signed for a digest in a domain: the tag, then the digest. Hashing first keeps what is
+/// signed short however large the value is.
+public func signingInput(_ domain: Domain, _ digest: Digest) -> [UInt8] {
+    var writer = ByteWriter(reserving: 64)
+    let tag = Array(domain.rawValue.utf8)
+    writer.put(UInt8(tag.count))
+    writer.put(raw: tag)
+    writer.put(digest)
+    return writer.bytes
+}

@@ -1,0 +1,38 @@
+/// A key and its new value; nil removes it.
+public struct KeyValueWrite: Hashable, Sendable {
+    public let key: [UInt8]
+    public let value: [UInt8]?
+
+    public init(key: [UInt8], value: [UInt8]?) { (self.key, self.value) = (key, value) }
+}
+
+/// An ordered map of bytes at one moment. Keys: 1 to 511 bytes, ordered as unsigned bytes.
+public protocol KeyValueReader {
+    /// Nil when absent.
+    func value(forKey key: [UInt8]) throws -> [UInt8]?
+
+    /// Calls `body` for every entry with lower ≤ key < upper, ascending; stops when it returns false.
+    /// - Parameter upper: nil for "to the end".
+    func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool) throws
+
+    /// What the last applied write put beside the entries; nil if nothing was ever applied.
+    func metadata() throws -> [UInt8]?
+}
+
+/// Where a replica's state is kept. What is read is what the last `refresh` saw.
+public protocol KeyValueStore: KeyValueReader {
+    associatedtype Snapshot: KeyValueReader & Sendable
+
+    /// Entries and metadata as they are now; later writes do not change it.
+    func snapshot() throws -> Snapshot
+
+    /// Moves reads on to the last applied write.
+    mutating func refresh() throws
+}
+
+/// Applies writes. On LMDB one thread does this while another reads.
+public protocol KeyValueWriter {
+    /// Applies all writes and the metadata, or none, and returns when they are durable.
+    /// - Parameter clearing: first removes every entry (state transfer installs a whole state).
+    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws
+}

@@ -1,0 +1,161 @@
+/// Why a transaction cannot commit. Part of what is certified.
+public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible {
+    /// True even with all pending credits applied and all pending debits released.
+    case insufficientFunds = 1
+    case unknownAccount = 2
+    /// The principal does not own the debited account, or is not the issuer.
+    case notAuthorised = 3
+    case wrongAsset = 4
+    /// A balance would pass `Amount.limit`.
+    case overflow = 5
+    case accountExists = 6
+    /// Wrong in itself: zero amount, transfer to itself, lifetime too long, open or issue in an atomic request.
+    case malformed = 7
+    /// Another attempt with the same number voted yes or committed here (R11).
+    case superseded = 8
+    /// Another participant did not vote yes.
+    case participantAborted = 9
+
+    public var description: String {
+        switch self {
+        case .insufficientFunds: "insufficient funds"
+        case .unknownAccount: "unknown account"
+        case .notAuthorised: "the signer does not own the account"
+        case .wrongAsset: "the account holds another asset"
+        case .overflow: "a balance would exceed its limit"
+        case .accountExists: "the account exists already"
+        case .malformed: "the request is malformed"
+        case .superseded: "another attempt with the same request number holds or committed"
+        case .participantAborted: "another shard aborted"
+        }
+    }
+}
+
+/// What one shard has certified of one leg.
+public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvertible {
+    /// Recorded, escrow taken, undecided here.
+    case votedYes
+    /// Recorded; final: the transaction aborts.
+    case votedNo(AbortReason)
+    /// Decided and applied here. For a leg with one participant, the outcome.
+    case committed
+    /// Decided here: reservations released. For a leg with one participant, the outcome.
+    case aborted(AbortReason)
+    /// This shard's time has passed the deadline and it has no record, nor ever will have (R10).
+    case noRecordAbort
+    /// The number is below what the principal acknowledged: refused for ever (R11).
+    case acknowledged
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        let kind = try reader.uint8()
+        switch kind {
+        case 1: self = .votedYes
+        case 2, 4:
+            guard let reason = AbortReason(rawValue: try reader.uint8()) else { throw reader.invalid("abort reason") }
+            self = kind == 2 ? .votedNo(reason) : .aborted(reason)
+        case 3: self = .committed
+        case 5: self = .noRecordAbort
+        case 6: self = .acknowledged
+        default: throw reader.invalid("leg status")
+        }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .votedYes: writer.put(UInt8(1))
+        case .votedNo(let reason):
+            writer.put(UInt8(2))
+            writer.put(reason.rawValue)
+        case .committed: writer.put(UInt8(3))
+        case .aborted(let reason):
+            writer.put(UInt8(4))
+            writer.put(reason.rawValue)
+        case .noRecordAbort: writer.put(UInt8(5))
+        case .acknowledged: writer.put(UInt8(6))
+        }
+    }
+
+    /// Nothing more can happen to the leg on the shard that certified this.
+    public var isDecided: Bool {
+        switch self {
+        case .votedYes: false
+        case .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged: true
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .votedYes: "voted yes"
+        case .votedNo(let reason): "voted no: \(reason)"
+        case .committed: "committed"
+        case .aborted(let reason): "aborted: \(reason)"
+        case .noRecordAbort: "aborted: no record by the deadline"
+        case .acknowledged: "refused: the number was acknowledged"
+        }
+    }
+}
+
+/// One result of an executed batch that others need: the legs of one request, as this shard has certified them.
+public struct Leaf: Hashable, Sendable, CanonicalCodable {
+    public struct Entry: Hashable, Sendable, CanonicalCodable {
+        public let leg: UInt16
+        public let status: LegStatus
+
+        public init(leg: UInt16, status: LegStatus) { (self.leg, self.status) = (leg, status) }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (leg, status) = (try reader.uint16(), try reader.value())
+        }
+        public func encode(into writer: inout ByteWriter) {
+            writer.put(leg)
+            writer.put(status)
+        }
+    }
+
+    /// Hash of the signed request.
+    public let request: Digest
+    /// Ascending by leg, each leg once.
+    public let entries: [Entry]
+
+    public init(request: Digest, entries: [Entry]) { (self.request, self.entries) = (request, entries) }
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        request = try reader.value()
+        entries = try reader.array(limit: Request.maxOperations)
+        for (a, b) in zip(entries, entries.dropFirst()) where a.leg >= b.leg { throw reader.invalid("order of legs") }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(request)
+        writer.put(array: entries)
+    }
+
+    public var hash: Digest { MerkleTree.leaf(encoded()) }
+
+    public func status(ofLeg leg: UInt16) -> LegStatus? { entries.first { $0.leg == leg }?.status }
+}
+
+/// The decision of a transaction: the AND of its participants' first votes, a pure function of certified statuses.
+public enum Decision: Hashable, Sendable {
+    case commit
+    case abort(AbortReason)
+
+    /// Nil while the statuses that are there decide nothing.
+    /// - Parameter statuses: one slot a participant; nil where nothing certified is known.
+    public init?(_ statuses: [LegStatus?]) {
+        var allYes = true
+        var abort: AbortReason?
+        for status in statuses {
+            switch status {
+            // A shard commits only with every yes vote in hand, so its word decides.
+            case .committed:
+                self = .commit
+                return
+            case .votedYes: continue
+            case .votedNo(let reason), .aborted(let reason): abort = abort ?? reason
+            case .noRecordAbort, .acknowledged: abort = abort ?? .participantAborted
+            case nil: allYes = false
+            }
+        }
+        if let abort { self = .abort(abort) } else if allYes { self = .commit } else { return nil }
+    }
+}

@@ -1,0 +1,118 @@
+/// What every member and every verifier of a cluster agrees on: `cluster.json`.
+public struct Manifest: Hashable, Sendable {
+    public struct Host: Hashable, Sendable {
+        /// IP address or name on which the host listens.
+        public var address: String
+        public var port: Int
+        /// Ed25519. One key a host: sessions pin it; attestations and view changes are signed with it.
+        public var publicKey: PublicKey
+
+        public init(address: String, port: Int, publicKey: PublicKey) {
+            (self.address, self.port, self.publicKey) = (address, port, publicKey)
+        }
+    }
+
+    public var version: Int
+    public var cluster: ClusterID
+    public var epoch: Epoch
+    public var hosts: [Host]
+    /// shards[s][i] is the host that runs replica i of shard s.
+    public var shards: [[HostID]]
+    /// May issue money, in any asset.
+    public var issuer: PublicKey
+
+    public static let currentVersion = 1
+
+    public init(cluster: ClusterID, epoch: Epoch, hosts: [Host], shards: [[HostID]], issuer: PublicKey) {
+        version = Self.currentVersion
+        (self.cluster, self.epoch, self.hosts, self.shards, self.issuer) = (cluster, epoch, hosts, shards, issuer)
+    }
+
+    /// What is wrong with a manifest.
+    public enum Problem: Error, Equatable, Sendable, CustomStringConvertible {
+        case version(Int)
+        case noShards
+        case replicas(shard: Int, count: Int)
+        case unknownHost(shard: Int, host: HostID)
+        case hostTwice(shard: Int, host: HostID)
+        case keyTwice(HostID, HostID)
+
+        public var description: String {
+            switch self {
+            case .version(let version): "manifest version \(version); this build reads version \(Manifest.currentVersion)"
+            case .noShards: "the manifest has no shards"
+            case .replicas(let shard, let count): "shard \(shard) has \(count) replicas; it must have 3f + 1 with f ≥ 1, at most 64 (4, 7, 10, …)"
+            case .unknownHost(let shard, let host): "shard \(shard) names host \(host), which the manifest does not have"
+            case .hostTwice(let shard, let host): "shard \(shard) names host \(host) twice; a host runs at most one replica of a shard"
+            case .keyTwice(let a, let b): "hosts \(a) and \(b) have the same public key"
+            }
+        }
+    }
+
+    public func validate() throws(Problem) {
+        guard version == Self.currentVersion else { throw .version(version) }
+        guard !shards.isEmpty, shards.count <= 4096 else { throw .noShards }
+        for (s, replicas) in shards.enumerated() {
+            guard replicas.count >= 4, replicas.count <= 64, replicas.count % 3 == 1 else {
+                throw .replicas(shard: s, count: replicas.count)
+            }
+            for (i, host) in replicas.enumerated() {
+                guard Int(host.number) < hosts.count else { throw .unknownHost(shard: s, host: host) }
+                if replicas[..<i].contains(host) { throw .hostTwice(shard: s, host: host) }
+            }
+        }
+        for i in hosts.indices {
+            for j in hosts.indices.dropFirst(i + 1) where hosts[i].publicKey == hosts[j].publicKey {
+                throw .keyTwice(HostID(UInt16(i)), HostID(UInt16(j)))
+            }
+        }
+    }
+
+    public var shardCount: Int { shards.count }
+    public var shardMap: ShardMap { ShardMap(shardCount: shards.count) }
+    public func hasShard(_ shard: ShardID) -> Bool { Int(shard.number) < shards.count }
+
+    /// - Precondition: the shard exists.
+    public func group(of shard: ShardID) -> ReplicaGroup { ReplicaGroup(n: shards[Int(shard.number)].count) }
+
+    /// - Precondition: the shard exists.
+    public func hosts(of shard: ShardID) -> [HostID] { shards[Int(shard.number)] }
+
+    /// The replica of `shard` that `host` runs; nil if none.
+    public func replica(of shard: ShardID, on host: HostID) -> ReplicaIndex? {
+        guard hasShard(shard) else { return nil }
+        return shards[Int(shard.number)].firstIndex(of: host).map { ReplicaIndex(UInt8($0)) }
+    }
+
+    /// The key of a replica; nil if there is no such shard or replica.
+    public func key(of replica: ReplicaIndex, in shard: ShardID) -> PublicKey? {
+        guard hasShard(shard) else { return nil }
+        let replicas = shards[Int(shard.number)]
+        return replica.index < replicas.count ? hosts[Int(replicas[replica.index].number)].publicKey : nil
+    }
+
+    /// The shards of which `host` runs a replica, ascending.
+    public func shards(of host: HostID) -> [ShardID] {
+        shards.indices.filter { shards[$0].contains(host) }.map { ShardID(UInt16($0)) }
+    }
+}
+
+/// The sizes of one shard's group: n = 3f + 1.
+public struct ReplicaGroup: Hashable, Sendable {
+    public let n: Int
+
+    public init(n: Int) {
+        precondition(n >= 4 && n % 3 == 1 && n <= 64, "a group has 3f + 1 replicas")
+        self.n = n
+    }
+    public var f: Int { (n - 1) / 3 }
+    /// 2f + 1: any two quorums share a correct replica (PBFT §4.2).
+    public var quorum: Int { 2 * f + 1 }
+    /// f + 1: contains a correct replica.
+    public var weakQuorum: Int { f + 1 }
+
+    /// Initial primaries rotate by shard, so that one host's death does not stop all shards.
+    public func primary(of view: View, in shard: ShardID) -> ReplicaIndex {
+        ReplicaIndex(UInt8((view.number % UInt64(n) + UInt64(shard.number) % UInt64(n)) % UInt64(n)))
+    }
+}

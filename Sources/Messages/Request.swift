@@ -1,0 +1,278 @@
+/// Moves `amount` of `asset` from one account to another. The principal who signs must own `from`.
+public struct Transfer: Hashable, Sendable, CanonicalCodable {
+    public let from: AccountID
+    public let to: AccountID
+    public let asset: AssetID
+    public let amount: Amount
+
+    public init(from: AccountID, to: AccountID, asset: AssetID, amount: Amount) {
+        (self.from, self.to, self.asset, self.amount) = (from, to, asset, amount)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (from, to, asset, amount) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(from)
+        writer.put(to)
+        writer.put(asset)
+        writer.put(amount)
+    }
+}
+
+/// What an account's identifier is made of.
+public struct AccountSpecification: Hashable, Sendable, CanonicalCodable {
+    public let owner: PublicKey
+    public let asset: AssetID
+    /// Tells apart the accounts of one owner in one asset.
+    public let index: UInt64
+
+    public init(owner: PublicKey, asset: AssetID, index: UInt64 = 0) {
+        (self.owner, self.asset, self.index) = (owner, asset, index)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (owner, asset, index) = (try reader.value(), try reader.value(), try reader.uint64())
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(owner)
+        writer.put(asset)
+        writer.put(index)
+    }
+
+    public var id: AccountID {
+        let digest = Hasher256.hash(.account, encoded())
+        return AccountID(digest.value.bytes.prefix(16).reduce(UInt128(0)) { $0 << 8 | UInt128($1) })
+    }
+}
+
+/// One step of a request.
+public enum Operation: Hashable, Sendable, CanonicalCodable {
+    case transfer(Transfer)
+    /// Opens an empty account. Anyone may open an account for anyone: its identifier names its owner.
+    case open(AccountSpecification)
+    /// Creates money; only the manifest's issuer may.
+    case issue(to: AccountID, asset: AssetID, amount: Amount)
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .transfer(try reader.value())
+        case 2: self = .open(try reader.value())
+        case 3: self = .issue(to: try reader.value(), asset: try reader.value(), amount: try reader.value())
+        default: throw reader.invalid("operation kind")
+        }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .transfer(let transfer):
+            writer.put(UInt8(1))
+            writer.put(transfer)
+        case .open(let account):
+            writer.put(UInt8(2))
+            writer.put(account)
+        case .issue(let to, let asset, let amount):
+            writer.put(UInt8(3))
+            writer.put(to)
+            writer.put(asset)
+            writer.put(amount)
+        }
+    }
+}
+
+/// What a principal signs. Its legs are atomic together, or independent of each other.
+public struct Request: Hashable, Sendable, CanonicalCodable {
+    public enum Mode: UInt8, Sendable {
+        /// All operations are one transaction: one leg, number 0.
+        case atomic = 0
+        /// Operation i is leg i, a transaction of its own with an outcome of its own.
+        case independent = 1
+    }
+
+    /// The largest number of operations in one request.
+    public static let maxOperations = 1024
+
+    public var cluster: ClusterID
+    public var epoch: Epoch
+    public var principal: PublicKey
+    public var number: RequestNumber
+    /// The principal has seen the outcomes of all its requests below this number and will never repeat them (R11).
+    public var acknowledgedBelow: RequestNumber
+    public var issuedAt: Timestamp
+    public var deadline: Timestamp
+    public var mode: Mode
+    public var operations: [Operation]
+
+    public init(
+        cluster: ClusterID, epoch: Epoch, principal: PublicKey, number: RequestNumber, acknowledgedBelow: RequestNumber,
+        issuedAt: Timestamp, deadline: Timestamp, mode: Mode, operations: [Operation]
+    ) {
+        (self.cluster, self.epoch, self.principal, self.number) = (cluster, epoch, principal, number)
+        (self.acknowledgedBelow, self.issuedAt, self.deadline) = (acknowledgedBelow, issuedAt, deadline)
+        (self.mode, self.operations) = (mode, operations)
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (cluster, epoch, principal) = (try reader.value(), try reader.value(), try reader.value())
+        (number, acknowledgedBelow) = (try reader.value(), try reader.value())
+        (issuedAt, deadline) = (try reader.value(), try reader.value())
+        guard let mode = Mode(rawValue: try reader.uint8()) else { throw reader.invalid("request mode") }
+        self.mode = mode
+        operations = try reader.array(limit: Self.maxOperations)
+        guard !operations.isEmpty else { throw reader.invalid("request without operations") }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(cluster)
+        writer.put(epoch)
+        writer.put(principal)
+        writer.put(number)
+        writer.put(acknowledgedBelow)
+        writer.put(issuedAt)
+        writer.put(deadline)
+        writer.put(mode.rawValue)
+        writer.put(array: operations)
+    }
+
+    /// The number of transactions in this request.
+    public var legCount: Int {
+        switch mode {
+        case .atomic: 1
+        case .independent: operations.count
+        }
+    }
+}
+
+/// A request, the exact bytes that were signed, and the signature. Comparing and hashing go by the digest.
+public struct SignedRequest: Hashable, Sendable, CanonicalCodable {
+    public let request: Request
+    public let bytes: [UInt8]
+    /// Hash of the signed bytes. The signature is outside, so that nobody can give one transaction two identities.
+    public let digest: Digest
+    public let signature: Signature
+
+    /// Bytes of the largest request that is accepted.
+    public static let maxBytes = 128 * 1024
+
+    public init(_ request: Request, signedBy signer: some Signer) {
+        self.request = request
+        bytes = request.encoded()
+        digest = Hasher256.hash(.request, bytes)
+        signature = signer.sign(signingInput(.request, digest))
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        bytes = try reader.blob(limit: Self.maxBytes)
+        request = try Request(decoding: bytes)
+        digest = Hasher256.hash(.request, bytes)
+        signature = try reader.value()
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(blob: bytes)
+        writer.put(signature)
+    }
+
+    public func isSignatureValid(_ scheme: some SignatureScheme) -> Bool {
+        scheme.isValid(signature, of: signingInput(.request, digest), by: request.principal)
+    }
+
+    public static func == (a: Self, b: Self) -> Bool { a.digest == b.digest && a.signature == b.signature }
+    public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+}
+
+/// Names one transaction: a leg of one signed request.
+public struct TransactionID: Bytes32 {
+    public let value: FixedBytes32
+    public init(_ value: FixedBytes32) { self.value = value }
+
+    /// An atomic request is one transaction, whose id is the hash of the signed bytes; an independent leg has
+    /// H(that hash, leg index) (R8, R11).
+    public init(request: Digest, mode: Request.Mode, leg: UInt16) {
+        switch mode {
+        case .atomic: self.init(request.value)
+        case .independent:
+            var hasher = Hasher256(.leg)
+            hasher.update(request)
+            hasher.update(integer: leg)
+            self.init(hasher.finish().value)
+        }
+    }
+}
+
+/// What a transaction does to one shard's accounts.
+public enum Effect: Hashable, Sendable {
+    case debit(AccountID, AssetID, Amount)
+    case credit(AccountID, AssetID, Amount)
+    case open(AccountSpecification)
+    case issue(AccountID, AssetID, Amount)
+}
+
+/// Which shard owns which account: a multiply-shift of the account's own hash bits, stable for an epoch.
+public struct ShardMap: Hashable, Sendable {
+    public let shardCount: Int
+
+    public init(shardCount: Int) {
+        precondition(shardCount >= 1 && shardCount <= Int(UInt16.max))
+        self.shardCount = shardCount
+    }
+
+    public func shard(of account: AccountID) -> ShardID {
+        let hash = UInt64(truncatingIfNeeded: account.number >> 64)
+        return ShardID(UInt16(hash.multipliedFullWidth(by: UInt64(shardCount)).high))
+    }
+}
+
+extension Request {
+    /// The operations of one leg.
+    public func operations(ofLeg leg: Int) -> ArraySlice<Operation> {
+        switch mode {
+        case .atomic: operations[...]
+        case .independent: operations[leg..<leg + 1]
+        }
+    }
+
+    /// The shards that take part in a leg, ascending. Recomputed by everyone from the signed bytes (R8).
+    public func participants(ofLeg leg: Int, in map: ShardMap) -> [ShardID] {
+        var shards: [ShardID] = []
+        func add(_ shard: ShardID) {
+            // Few participants: a sorted array beats a set.
+            guard let position = shards.firstIndex(where: { $0 >= shard }) else { return shards.append(shard) }
+            if shards[position] != shard { shards.insert(shard, at: position) }
+        }
+        for operation in operations(ofLeg: leg) {
+            switch operation {
+            case .transfer(let transfer):
+                add(map.shard(of: transfer.from))
+                add(map.shard(of: transfer.to))
+            case .open(let account): add(map.shard(of: account.id))
+            case .issue(let to, _, _): add(map.shard(of: to))
+            }
+        }
+        return shards
+    }
+
+    /// Every shard that takes part in any leg, ascending.
+    public func participants(in map: ShardMap) -> [ShardID] {
+        var seen = [Bool](repeating: false, count: map.shardCount)
+        for leg in 0..<legCount {
+            for shard in participants(ofLeg: leg, in: map) { seen[Int(shard.number)] = true }
+        }
+        return seen.indices.filter { seen[$0] }.map { ShardID(UInt16($0)) }
+    }
+
+    /// What a leg does on one shard, in the order of the operations.
+    public func effects(ofLeg leg: Int, on shard: ShardID, in map: ShardMap) -> [Effect] {
+        var effects: [Effect] = []
+        for operation in operations(ofLeg: leg) {
+            switch operation {
+            case .transfer(let transfer):
+                if map.shard(of: transfer.from) == shard { effects.append(.debit(transfer.from, transfer.asset, transfer.amount)) }
+                if map.shard(of: transfer.to) == shard { effects.append(.credit(transfer.to, transfer.asset, transfer.amount)) }
+            case .open(let account):
+                if map.shard(of: account.id) == shard { effects.append(.open(account)) }
+            case .issue(let to, let asset, let amount):
+                if map.shard(of: to) == shard { effects.append(.issue(to, asset, amount)) }
+            }
+        }
+        return effects
+    }
+}

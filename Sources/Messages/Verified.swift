@@ -1,0 +1,216 @@
+/// A value whose every signature was checked against the manifest. Only `Verifier` makes one, so a function that
+/// takes `Verified<M>` cannot be called with bytes off the wire.
+public struct Verified<M: Sendable>: Sendable {
+    public let value: M
+    init(checked value: M) { self.value = value }
+    /// A part of a verified value is verified.
+    public func map<T: Sendable>(_ part: (M) -> T) -> Verified<T> { Verified<T>(checked: part(value)) }
+}
+
+extension Verified: Equatable where M: Equatable {}
+extension Verified: Hashable where M: Hashable {}
+
+/// Why a message was refused before it reached the protocol: a peer's fault, counted, never an error of ours.
+public enum Refused: Error, Hashable, Sendable {
+    case wrongCluster
+    case wrongEpoch
+    case unknownShard
+    case unknownReplica
+    case badSignature
+    case badProof
+    case tooFewSignatures(got: Int, needed: Int)
+}
+
+/// Checks signatures against a manifest. Runs off the protocol's thread. Remembers what it has checked, within a
+/// bound, because one attestation covers many leaves and one request arrives several times.
+public struct Verifier<Scheme: SignatureScheme>: Sendable {
+    public let manifest: Manifest
+    public let scheme: Scheme
+    private var requests: RecentSet<RequestKey>
+    private var attestations: RecentSet<AttestationKey>
+
+    private struct RequestKey: Hashable, Sendable {
+        let digest: Digest
+        let signature: Signature
+    }
+    private struct AttestationKey: Hashable, Sendable {
+        let statement: Digest
+        let signature: ReplicaSignature
+    }
+
+    /// - Parameter remembered: how many requests and how many attestations are remembered.
+    public init(manifest: Manifest, scheme: Scheme, remembered: Int = 16384) {
+        (self.manifest, self.scheme) = (manifest, scheme)
+        requests = RecentSet(capacity: remembered)
+        attestations = RecentSet(capacity: remembered)
+    }
+
+    public mutating func verify(_ request: SignedRequest) throws(Refused) -> Verified<SignedRequest> {
+        guard request.request.cluster == manifest.cluster else { throw .wrongCluster }
+        guard request.request.epoch == manifest.epoch else { throw .wrongEpoch }
+        let key = RequestKey(digest: request.digest, signature: request.signature)
+        if !requests.contains(key) {
+            guard request.isSignatureValid(scheme) else { throw .badSignature }
+            requests.insert(key)
+        }
+        return Verified(checked: request)
+    }
+
+    private mutating func check(_ signature: ReplicaSignature, of statement: AttestationStatement, digest: Digest) throws(Refused) {
+        guard statement.cluster == manifest.cluster else { throw .wrongCluster }
+        guard statement.epoch == manifest.epoch else { throw .wrongEpoch }
+        guard manifest.hasShard(statement.shard) else { throw .unknownShard }
+        guard let key = manifest.key(of: signature.replica, in: statement.shard) else { throw .unknownReplica }
+        let cacheKey = AttestationKey(statement: digest, signature: signature)
+        if attestations.contains(cacheKey) { return }
+        guard scheme.isValid(signature.signature, of: signingInput(.attestation, digest), by: key) else { throw .badSignature }
+        attestations.insert(cacheKey)
+    }
+
+    public mutating func verify(_ certificate: Certificate) throws(Refused) -> Verified<Certificate> {
+        guard manifest.hasShard(certificate.shard) else { throw .unknownShard }
+        let needed = manifest.group(of: certificate.shard).weakQuorum
+        guard certificate.signatures.count >= needed else {
+            throw .tooFewSignatures(got: certificate.signatures.count, needed: needed)
+        }
+        guard certificate.path.root(from: certificate.leaf.hash) == certificate.statement.leavesRoot else { throw .badProof }
+        // The decoder keeps signatures ascending by replica; a value made in memory is checked here too.
+        for (a, b) in zip(certificate.signatures, certificate.signatures.dropFirst()) where a.replica >= b.replica {
+            throw .badProof
+        }
+        let digest = certificate.statement.digest
+        for signature in certificate.signatures { try check(signature, of: certificate.statement, digest: digest) }
+        return Verified(checked: certificate)
+    }
+
+    public mutating func verify(_ attested: AttestedLeaf) throws(Refused) -> Verified<AttestedLeaf> {
+        guard attested.isInBatch else { throw .badProof }
+        try check(attested.signature, of: attested.statement, digest: attested.statement.digest)
+        return Verified(checked: attested)
+    }
+
+    public mutating func verify(_ attestation: BatchAttestation) throws(Refused) -> Verified<BatchAttestation> {
+        guard MerkleTree(leaves: attestation.leaves).root == attestation.statement.leavesRoot else { throw .badProof }
+        try check(attestation.signature, of: attestation.statement, digest: attestation.statement.digest)
+        return Verified(checked: attestation)
+    }
+
+    public mutating func verify(_ decide: TransactionDecide) throws(Refused) -> Verified<TransactionDecide> {
+        for certificate in decide.certificates {
+            guard certificate.leaf.request == decide.request else { throw .badProof }
+            _ = try verify(certificate)
+        }
+        return Verified(checked: decide)
+    }
+
+    public mutating func verify(_ batch: Batch) throws(Refused) -> Verified<Batch> {
+        for item in batch.items {
+            switch item {
+            case .request(let request): _ = try verify(request)
+            case .decide(let decide): _ = try verify(decide)
+            }
+        }
+        return Verified(checked: batch)
+    }
+
+    public mutating func verify(_ viewChange: ViewChange) throws(Refused) -> Verified<ViewChange> {
+        guard viewChange.cluster == manifest.cluster else { throw .wrongCluster }
+        guard viewChange.epoch == manifest.epoch else { throw .wrongEpoch }
+        guard manifest.hasShard(viewChange.shard) else { throw .unknownShard }
+        guard let key = manifest.key(of: viewChange.replica, in: viewChange.shard) else { throw .unknownReplica }
+        guard scheme.isValid(viewChange.signature, of: viewChange.signingBytes, by: key) else { throw .badSignature }
+        return Verified(checked: viewChange)
+    }
+
+    public mutating func verify(_ newView: NewView) throws(Refused) -> Verified<NewView> {
+        guard newView.cluster == manifest.cluster else { throw .wrongCluster }
+        guard newView.epoch == manifest.epoch else { throw .wrongEpoch }
+        guard manifest.hasShard(newView.shard) else { throw .unknownShard }
+        guard let key = manifest.key(of: newView.replica, in: newView.shard) else { throw .unknownReplica }
+        guard newView.viewChanges.count <= manifest.group(of: newView.shard).n else { throw .badProof }
+        guard scheme.isValid(newView.signature, of: newView.signingBytes, by: key) else { throw .badSignature }
+        for viewChange in newView.viewChanges {
+            guard viewChange.shard == newView.shard else { throw .badProof }
+            _ = try verify(viewChange)
+        }
+        return Verified(checked: newView)
+    }
+
+    public mutating func verify(_ message: PBFTMessage, shard: ShardID) throws(Refused) -> Verified<PBFTMessage> {
+        switch message {
+        case .prePrepare(let prePrepare): _ = try verify(prePrepare.batch)
+        case .batch(let batch): _ = try verify(batch)
+        case .viewChange(let viewChange):
+            guard viewChange.shard == shard else { throw .unknownShard }
+            _ = try verify(viewChange)
+        case .newView(let newView):
+            guard newView.shard == shard else { throw .unknownShard }
+            _ = try verify(newView)
+        case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed: break
+        }
+        return Verified(checked: message)
+    }
+
+    /// The receipt's certificates, each checked, and that each is about the receipt's request.
+    public mutating func verify(_ receipt: Receipt) throws(Refused) -> Verified<Receipt> {
+        _ = try verify(receipt.request)
+        for certificate in receipt.certificates {
+            guard certificate.leaf.request == receipt.request.digest else { throw .badProof }
+            _ = try verify(certificate)
+        }
+        return Verified(checked: receipt)
+    }
+}
+
+/// The last `capacity` values inserted, in two generations: no order is kept within one, none is iterated.
+struct RecentSet<Element: Hashable & Sendable>: Sendable {
+    private var young: Set<Element> = []
+    private var old: Set<Element> = []
+    private let capacity: Int
+
+    init(capacity: Int) {
+        precondition(capacity > 1)
+        self.capacity = capacity
+    }
+    func contains(_ element: Element) -> Bool { young.contains(element) || old.contains(element) }
+    mutating func insert(_ element: Element) {
+        if young.count >= capacity / 2 {
+            old = young
+            young = []
+        }
+        young.insert(element)
+    }
+}
+
+extension Verifier {
+    public mutating func verify(_ message: HostMessage) throws(Refused) -> Verified<HostMessage> {
+        switch message {
+        case .pbft(let shard, let pbft): _ = try verify(pbft, shard: shard)
+        case .push(_, let push):
+            _ = try verify(push.request)
+            guard push.attested.leaf.request == push.request.digest else { throw .badProof }
+            _ = try verify(push.attested)
+        case .stateTransfer: break
+        }
+        return Verified(checked: message)
+    }
+
+    public mutating func verify(_ message: GatewayMessage) throws(Refused) -> Verified<GatewayMessage> {
+        switch message {
+        case .submit(_, let request): _ = try verify(request)
+        case .decide(_, let decide): _ = try verify(decide)
+        case .account, .status, .audit: break
+        }
+        return Verified(checked: message)
+    }
+
+    public mutating func verify(_ message: ClientMessage) throws(Refused) -> Verified<ClientMessage> {
+        if case .submit(_, let request) = message { _ = try verify(request) }
+        return Verified(checked: message)
+    }
+
+    public mutating func verify(_ reply: HostReply) throws(Refused) -> Verified<HostReply> {
+        if case .attestation(let attestation) = reply { _ = try verify(attestation) }
+        return Verified(checked: reply)
+    }
+}

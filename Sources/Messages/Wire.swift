@@ -1,0 +1,537 @@
+// What travels between processes. Every enum is decoded with bounds; frames are counted and bounded by the transport.
+
+/// A request's refusal without a certificate: not a vote, nothing is recorded, the sender may try again (R9).
+public enum RefusalReason: UInt8, Sendable, CaseIterable, CustomStringConvertible {
+    /// Undecided transactions hold what this one needs.
+    case conflict = 1
+    /// A queue or a cap is full.
+    case overloaded = 2
+    /// The number is not below acknowledgedBelow + 1024 (R11).
+    case numberTooHigh = 3
+    /// `issuedAt` is ahead of the shard's time by more than the tolerance.
+    case fromTheFuture = 4
+    /// The shard is changing its view.
+    case viewChange = 5
+    /// The replica has stopped voting; its log says why.
+    case halted = 6
+
+    public var description: String {
+        switch self {
+        case .conflict: "conflict with an undecided transaction"
+        case .overloaded: "overloaded"
+        case .numberTooHigh: "the request number is too far above what was acknowledged"
+        case .fromTheFuture: "issued ahead of the shard's time"
+        case .viewChange: "view change"
+        case .halted: "the replica has stopped voting"
+        }
+    }
+}
+
+public struct Refusal: Hashable, Sendable, CanonicalCodable {
+    public let shard: ShardID
+    public let request: Digest
+    /// The legs that were refused, ascending.
+    public let legs: [UInt16]
+    public let reason: RefusalReason
+    /// When to try again, in microseconds; a hint.
+    public let retryAfterMicroseconds: UInt64
+
+    public init(shard: ShardID, request: Digest, legs: [UInt16], reason: RefusalReason, retryAfterMicroseconds: UInt64) {
+        (self.shard, self.request, self.legs, self.reason) = (shard, request, legs, reason)
+        self.retryAfterMicroseconds = retryAfterMicroseconds
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (shard, request) = (try reader.value(), try reader.value())
+        let count = Int(try reader.uint32())
+        guard count <= Request.maxOperations else { throw reader.invalid("number of legs") }
+        var legs: [UInt16] = []
+        for _ in 0..<count { legs.append(try reader.uint16()) }
+        self.legs = legs
+        guard let reason = RefusalReason(rawValue: try reader.uint8()) else { throw reader.invalid("refusal reason") }
+        self.reason = reason
+        retryAfterMicroseconds = try reader.uint64()
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(shard)
+        writer.put(request)
+        writer.put(UInt32(legs.count))
+        for leg in legs { writer.put(leg) }
+        writer.put(reason.rawValue)
+        writer.put(retryAfterMicroseconds)
+    }
+}
+
+/// What hosts push to each other until it is acknowledged (recovery by anyone).
+public struct RecoveryPush: Hashable, Sendable, CanonicalCodable {
+    /// The signed transaction, so that a shard that never saw it can record or refuse it (R10).
+    public let request: SignedRequest
+    public let attested: AttestedLeaf
+
+    public init(request: SignedRequest, attested: AttestedLeaf) { (self.request, self.attested) = (request, attested) }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (request, attested) = (try reader.value(), try reader.value())
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(request)
+        writer.put(attested)
+    }
+}
+
+/// State transfer: a whole checkpoint by buckets, each checked against the certified digest.
+public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
+    /// Asks for the digests of the newest checkpoint held on disk, if it is at `minimum` or later.
+    case fetchCheckpoint(minimum: SequenceNumber)
+    /// `metadata` and `buckets` together hash to the checkpoint's digest.
+    case checkpoint(sequence: SequenceNumber, metadata: [UInt8], buckets: [Digest])
+    /// Asks for the entries of buckets of that checkpoint.
+    case fetchBuckets(sequence: SequenceNumber, buckets: [UInt16])
+    case bucket(sequence: SequenceNumber, bucket: UInt16, entries: [StateEntry])
+    /// The checkpoint at `sequence` is no longer held.
+    case gone(sequence: SequenceNumber)
+
+    public struct StateEntry: Hashable, Sendable, CanonicalCodable {
+        public let key: [UInt8]
+        public let value: [UInt8]
+        public init(key: [UInt8], value: [UInt8]) { (self.key, self.value) = (key, value) }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (key, value) = (try reader.blob(limit: 511), try reader.blob(limit: 1 << 20))
+        }
+        public func encode(into writer: inout ByteWriter) {
+            writer.put(blob: key)
+            writer.put(blob: value)
+        }
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .fetchCheckpoint(minimum: try reader.value())
+        case 2:
+            self = .checkpoint(
+                sequence: try reader.value(), metadata: try reader.blob(limit: 1 << 20), buckets: try reader.array(limit: 65536))
+        case 3:
+            let sequence: SequenceNumber = try reader.value()
+            let count = Int(try reader.uint32())
+            guard count <= 65536 else { throw reader.invalid("number of buckets") }
+            var buckets: [UInt16] = []
+            for _ in 0..<count { buckets.append(try reader.uint16()) }
+            self = .fetchBuckets(sequence: sequence, buckets: buckets)
+        case 4:
+            self = .bucket(
+                sequence: try reader.value(), bucket: try reader.uint16(), entries: try reader.array(limit: 1 << 20))
+        case 5: self = .gone(sequence: try reader.value())
+        default: throw reader.invalid("state transfer message kind")
+        }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .fetchCheckpoint(let minimum):
+            writer.put(UInt8(1))
+            writer.put(minimum)
+        case .checkpoint(let sequence, let metadata, let buckets):
+            writer.put(UInt8(2))
+            writer.put(sequence)
+            writer.put(blob: metadata)
+            writer.put(array: buckets)
+        case .fetchBuckets(let sequence, let buckets):
+            writer.put(UInt8(3))
+            writer.put(sequence)
+            writer.put(UInt32(buckets.count))
+            for bucket in buckets { writer.put(bucket) }
+        case .bucket(let sequence, let bucket, let entries):
+            writer.put(UInt8(4))
+            writer.put(sequence)
+            writer.put(bucket)
+            writer.put(array: entries)
+        case .gone(let sequence):
+            writer.put(UInt8(5))
+            writer.put(sequence)
+        }
+    }
+}
+
+/// Host to host, over a session that pins both keys.
+public enum HostMessage: Hashable, Sendable, CanonicalCodable {
+    case pbft(ShardID, PBFTMessage)
+    case push(ShardID, RecoveryPush)
+    case stateTransfer(ShardID, StateTransferMessage)
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .pbft(try reader.value(), try reader.value())
+        case 2: self = .push(try reader.value(), try reader.value())
+        case 3: self = .stateTransfer(try reader.value(), try reader.value())
+        default: throw reader.invalid("host message kind")
+        }
+    }
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .pbft(let shard, let message):
+            writer.put(UInt8(1))
+            writer.put(shard)
+            writer.put(message)
+        case .push(let shard, let push):
+            writer.put(UInt8(2))
+            writer.put(shard)
+            writer.put(push)
+        case .stateTransfer(let shard, let message):
+            writer.put(UInt8(3))
+            writer.put(shard)
+            writer.put(message)
+        }
+    }
+}
+
+/// Gateway (or any other client of a host) to host. The sender is trusted with nothing.
+public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
+    /// To the replicas of these shards that the host runs; ascending.
+    case submit([ShardID], SignedRequest)
+    case decide([ShardID], TransactionDecide)
+    /// A weak read: one replica's present state, nothing certified.
+    case account(id: UInt64, AccountID)
+    case status(id: UInt64)
+    /// Sums over the whole state of every replica on this host. Expensive; for checks and tests.
+    case audit(id: UInt64)
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .submit(try reader.array(limit: 4096), try reader.value())
+        case 2: self = .decide(try reader.array(limit: 4096), try reader.value())
+        case 3: self = .account(id: try reader.uint64(), try reader.value())
+        case 4: self = .status(id: try reader.uint64())
+        case 5: self = .audit(id: try reader.uint64())
+        default: throw reader.invalid("gateway message kind")
+        }
+    }
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .submit(let shards, let request):
+            writer.put(UInt8(1))
+            writer.put(array: shards)
+            writer.put(request)
+        case .decide(let shards, let decide):
+            writer.put(UInt8(2))
+            writer.put(array: shards)
+            writer.put(decide)
+        case .account(let id, let account):
+            writer.put(UInt8(3))
+            writer.put(id)
+            writer.put(account)
+        case .status(let id):
+            writer.put(UInt8(4))
+            writer.put(id)
+        case .audit(let id):
+            writer.put(UInt8(5))
+            writer.put(id)
+        }
+    }
+}
+
+/// One account as one replica has it now.
+public struct AccountView: Hashable, Sendable, CanonicalCodable {
+    public let owner: PublicKey
+    public let asset: AssetID
+    public let posted: Amount
+    public let pendingDebits: Amount
+    public let pendingCredits: Amount
+
+    public init(owner: PublicKey, asset: AssetID, posted: Amount, pendingDebits: Amount, pendingCredits: Amount) {
+        (self.owner, self.asset, self.posted) = (owner, asset, posted)
+        (self.pendingDebits, self.pendingCredits) = (pendingDebits, pendingCredits)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (owner, asset, posted) = (try reader.value(), try reader.value(), try reader.value())
+        (pendingDebits, pendingCredits) = (try reader.value(), try reader.value())
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(owner)
+        writer.put(asset)
+        writer.put(posted)
+        writer.put(pendingDebits)
+        writer.put(pendingCredits)
+    }
+}
+
+/// One replica as it is now.
+public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
+    public let shard: ShardID
+    public let replica: ReplicaIndex
+    public let view: View
+    public let isChangingView: Bool
+    public let isPrimary: Bool
+    public let lastExecuted: SequenceNumber
+    public let stable: SequenceNumber
+    /// On disk in LMDB up to here.
+    public let flushed: SequenceNumber
+    public let pendingRequests: UInt32
+    public let undecided: UInt32
+    /// Empty while the replica votes; otherwise why it stopped.
+    public let halted: String
+
+    public init(
+        shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool, lastExecuted: SequenceNumber,
+        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, halted: String
+    ) {
+        (self.shard, self.replica, self.view, self.isChangingView) = (shard, replica, view, isChangingView)
+        (self.isPrimary, self.lastExecuted, self.stable, self.flushed) = (isPrimary, lastExecuted, stable, flushed)
+        (self.pendingRequests, self.undecided, self.halted) = (pendingRequests, undecided, halted)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (shard, replica, view) = (try reader.value(), try reader.value(), try reader.value())
+        (isChangingView, isPrimary) = (try reader.bool(), try reader.bool())
+        (lastExecuted, stable, flushed) = (try reader.value(), try reader.value(), try reader.value())
+        (pendingRequests, undecided) = (try reader.uint32(), try reader.uint32())
+        halted = String(decoding: try reader.blob(limit: 4096), as: UTF8.self)
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(shard)
+        writer.put(replica)
+        writer.put(view)
+        writer.put(isChangingView)
+        writer.put(isPrimary)
+        writer.put(lastExecuted)
+        writer.put(stable)
+        writer.put(flushed)
+        writer.put(pendingRequests)
+        writer.put(undecided)
+        writer.put(blob: Array(halted.utf8.prefix(4096)))
+    }
+}
+
+/// Sums over one replica's whole state after `sequence`.
+public struct ShardAudit: Hashable, Sendable, CanonicalCodable {
+    public struct Asset: Hashable, Sendable, CanonicalCodable {
+        public let asset: AssetID
+        public let posted: UInt128
+        public let pendingDebits: UInt128
+        public let pendingCredits: UInt128
+        public let issued: UInt128
+        public init(asset: AssetID, posted: UInt128, pendingDebits: UInt128, pendingCredits: UInt128, issued: UInt128) {
+            (self.asset, self.posted, self.issued) = (asset, posted, issued)
+            (self.pendingDebits, self.pendingCredits) = (pendingDebits, pendingCredits)
+        }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (asset, posted) = (try reader.value(), try reader.uint128())
+            (pendingDebits, pendingCredits, issued) = (try reader.uint128(), try reader.uint128(), try reader.uint128())
+        }
+        public func encode(into writer: inout ByteWriter) {
+            writer.put(asset)
+            writer.put(posted)
+            writer.put(pendingDebits)
+            writer.put(pendingCredits)
+            writer.put(issued)
+        }
+    }
+
+    public let shard: ShardID
+    public let replica: ReplicaIndex
+    public let sequence: SequenceNumber
+    /// Digest of the whole state: equal at equal sequence on every correct replica.
+    public let stateDigest: Digest
+    public let history: Digest
+    public let accounts: UInt64
+    public let undecided: UInt64
+    /// Ascending.
+    public let assets: [Asset]
+
+    public init(
+        shard: ShardID, replica: ReplicaIndex, sequence: SequenceNumber, stateDigest: Digest, history: Digest,
+        accounts: UInt64, undecided: UInt64, assets: [Asset]
+    ) {
+        (self.shard, self.replica, self.sequence) = (shard, replica, sequence)
+        (self.stateDigest, self.history) = (stateDigest, history)
+        (self.accounts, self.undecided, self.assets) = (accounts, undecided, assets)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (shard, replica, sequence) = (try reader.value(), try reader.value(), try reader.value())
+        (stateDigest, history) = (try reader.value(), try reader.value())
+        (accounts, undecided) = (try reader.uint64(), try reader.uint64())
+        assets = try reader.array(limit: 65536)
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(shard)
+        writer.put(replica)
+        writer.put(sequence)
+        writer.put(stateDigest)
+        writer.put(history)
+        writer.put(accounts)
+        writer.put(undecided)
+        writer.put(array: assets)
+    }
+}
+
+/// Host to gateway.
+public enum HostReply: Sendable, CanonicalCodable {
+    case attestation(BatchAttestation)
+    case refused(Refusal)
+    case account(id: UInt64, AccountView?)
+    case status(id: UInt64, [ReplicaStatus])
+    case audit(id: UInt64, [ShardAudit])
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .attestation(try reader.value())
+        case 2: self = .refused(try reader.value())
+        case 3: self = .account(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
+        case 4: self = .status(id: try reader.uint64(), try reader.array(limit: 4096))
+        case 5: self = .audit(id: try reader.uint64(), try reader.array(limit: 4096))
+        default: throw reader.invalid("host reply kind")
+        }
+    }
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .attestation(let attestation):
+            writer.put(UInt8(1))
+            writer.put(attestation)
+        case .refused(let refusal):
+            writer.put(UInt8(2))
+            writer.put(refusal)
+        case .account(let id, let view):
+            writer.put(UInt8(3))
+            writer.put(id)
+            writer.put(view != nil)
+            if let view { writer.put(view) }
+        case .status(let id, let replicas):
+            writer.put(UInt8(4))
+            writer.put(id)
+            writer.put(array: replicas)
+        case .audit(let id, let audits):
+            writer.put(UInt8(5))
+            writer.put(id)
+            writer.put(array: audits)
+        }
+    }
+}
+
+/// Client to gateway. `id` is the client's own and comes back with the answer.
+public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
+    case submit(id: UInt64, SignedRequest)
+    case account(id: UInt64, AccountID)
+    /// Gateway's counters, see `GatewayStatus`.
+    case status(id: UInt64)
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .submit(id: try reader.uint64(), try reader.value())
+        case 2: self = .account(id: try reader.uint64(), try reader.value())
+        case 3: self = .status(id: try reader.uint64())
+        default: throw reader.invalid("client message kind")
+        }
+    }
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .submit(let id, let request):
+            writer.put(UInt8(1))
+            writer.put(id)
+            writer.put(request)
+        case .account(let id, let account):
+            writer.put(UInt8(2))
+            writer.put(id)
+            writer.put(account)
+        case .status(let id):
+            writer.put(UInt8(3))
+            writer.put(id)
+        }
+    }
+}
+
+/// Why a gateway gives up on a request without a certified outcome. The client decides whether to try again, with
+/// the same request number (R11 keeps it from happening twice).
+public enum GatewayRejection: UInt8, Sendable, CaseIterable, CustomStringConvertible {
+    /// The lane of a shard is full, or the principal's quota.
+    case queueFull = 1
+    /// Wrong cluster or epoch, bad signature, malformed.
+    case invalid = 2
+    /// No answer and no budget left to try again before the deadline.
+    case retriesExhausted = 3
+    case deadlinePassed = 4
+    /// Refused by the shard for a reason that only the client can mend (`numberTooHigh`, `fromTheFuture`).
+    case refused = 5
+    case shuttingDown = 6
+
+    public var description: String {
+        switch self {
+        case .queueFull: "the gateway's queue is full"
+        case .invalid: "the request is not valid for this cluster"
+        case .retriesExhausted: "no answer within the retry budget"
+        case .deadlinePassed: "the deadline passed before the outcome was known"
+        case .refused: "the shard refused the request"
+        case .shuttingDown: "the gateway is shutting down"
+        }
+    }
+}
+
+/// A gateway's own counters since it started.
+public struct GatewayStatus: Hashable, Sendable, CanonicalCodable {
+    public var queued: UInt64
+    public var inFlight: UInt64
+    public var admitted: UInt64
+    public var rejected: UInt64
+    public var completed: UInt64
+    /// Sent again after silence.
+    public var retransmissions: UInt64
+    /// Sent again after `conflict`.
+    public var conflicts: UInt64
+
+    public init() { (queued, inFlight, admitted, rejected, completed, retransmissions, conflicts) = (0, 0, 0, 0, 0, 0, 0) }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (queued, inFlight, admitted) = (try reader.uint64(), try reader.uint64(), try reader.uint64())
+        (rejected, completed) = (try reader.uint64(), try reader.uint64())
+        (retransmissions, conflicts) = (try reader.uint64(), try reader.uint64())
+    }
+    public func encode(into writer: inout ByteWriter) {
+        for value in [queued, inFlight, admitted, rejected, completed, retransmissions, conflicts] { writer.put(value) }
+    }
+}
+
+/// Gateway to client.
+public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
+    /// The certificates that decide every leg of the request.
+    /// - retries: how often the gateway sent it again, and after how many conflicts.
+    case receipt(id: UInt64, Receipt, retries: UInt32, conflicts: UInt32)
+    case rejected(id: UInt64, GatewayRejection, retryAfterMicroseconds: UInt64)
+    /// A weak read, by f + 1 agreeing replicas when `agreeing` says so; nil if the account does not exist.
+    case account(id: UInt64, AccountView?, agreeing: UInt32)
+    case status(id: UInt64, GatewayStatus)
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .receipt(id: try reader.uint64(), try reader.value(), retries: try reader.uint32(), conflicts: try reader.uint32())
+        case 2:
+            let id = try reader.uint64()
+            guard let reason = GatewayRejection(rawValue: try reader.uint8()) else { throw reader.invalid("rejection") }
+            self = .rejected(id: id, reason, retryAfterMicroseconds: try reader.uint64())
+        case 3:
+            let id = try reader.uint64()
+            let view: AccountView? = try reader.bool() ? try reader.value() : nil
+            self = .account(id: id, view, agreeing: try reader.uint32())
+        case 4: self = .status(id: try reader.uint64(), try reader.value())
+        default: throw reader.invalid("gateway reply kind")
+        }
+    }
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .receipt(let id, let receipt, let retries, let conflicts):
+            writer.put(UInt8(1))
+            writer.put(id)
+            writer.put(receipt)
+            writer.put(retries)
+            writer.put(conflicts)
+        case .rejected(let id, let reason, let retryAfter):
+            writer.put(UInt8(2))
+            writer.put(id)
+            writer.put(reason.rawValue)
+            writer.put(retryAfter)
+        case .account(let id, let view, let agreeing):
+            writer.put(UInt8(3))
+            writer.put(id)
+            writer.put(view != nil)
+            if let view { writer.put(view) }
+            writer.put(agreeing)
+        case .status(let id, let status):
+            writer.put(UInt8(4))
+            writer.put(id)
+            writer.put(status)
+        }
+    }
+}
