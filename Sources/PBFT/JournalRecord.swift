@@ -1,0 +1,69 @@
+import Messages
+
+/// What a replica writes to the journal before the messages that depend on it may leave (R3).
+public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
+    /// Pre-prepared in `view`, with the body: an entry of Q.
+    case prePrepared(view: View, sequence: SequenceNumber, Batch)
+    /// Pre-prepared again in a later view; the body stands earlier in the journal.
+    case prePreparedAgain(view: View, sequence: SequenceNumber, Digest)
+    /// Prepared in `view`: the entry of P.
+    case prepared(view: View, sequence: SequenceNumber, Digest)
+    /// Committed locally; the body stands earlier in the journal.
+    case committed(sequence: SequenceNumber, Digest)
+    /// Committed, known from f + 1 peers' claims; with the body.
+    case committedBody(sequence: SequenceNumber, Batch)
+    case viewChange(ViewChange)
+    case newView(NewView)
+    case stable(Checkpoint)
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .prePrepared(view: try reader.value(), sequence: try reader.value(), try reader.value())
+        case 2: self = .prePreparedAgain(view: try reader.value(), sequence: try reader.value(), try reader.value())
+        case 3: self = .prepared(view: try reader.value(), sequence: try reader.value(), try reader.value())
+        case 4: self = .committed(sequence: try reader.value(), try reader.value())
+        case 5: self = .committedBody(sequence: try reader.value(), try reader.value())
+        case 6: self = .viewChange(try reader.value())
+        case 7: self = .newView(try reader.value())
+        case 8: self = .stable(try reader.value())
+        default: throw reader.invalid("journal record kind")
+        }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .prePrepared(let view, let sequence, let batch):
+            writer.put(UInt8(1))
+            writer.put(view)
+            writer.put(sequence)
+            writer.put(batch)
+        case .prePreparedAgain(let view, let sequence, let digest):
+            writer.put(UInt8(2))
+            writer.put(view)
+            writer.put(sequence)
+            writer.put(digest)
+        case .prepared(let view, let sequence, let digest):
+            writer.put(UInt8(3))
+            writer.put(view)
+            writer.put(sequence)
+            writer.put(digest)
+        case .committed(let sequence, let digest):
+            writer.put(UInt8(4))
+            writer.put(sequence)
+            writer.put(digest)
+        case .committedBody(let sequence, let batch):
+            writer.put(UInt8(5))
+            writer.put(sequence)
+            writer.put(batch)
+        case .viewChange(let viewChange):
+            writer.put(UInt8(6))
+            writer.put(viewChange)
+        case .newView(let newView):
+            writer.put(UInt8(7))
+            writer.put(newView)
+        case .stable(let checkpoint):
+            writer.put(UInt8(8))
+            writer.put(checkpoint)
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import Messages
+
+/// One vote a replica, the first that arrived.
+struct VoteSet: Sendable {
+    private var votes: [Digest?]
+
+    init(n: Int) { votes = Array(repeating: nil, count: n) }
+
+    /// False if the replica had voted for another digest: it equivocates, or it forgot.
+    mutating func insert(_ digest: Digest, from replica: ReplicaIndex) -> Bool {
+        if let earlier = votes[replica.index] { return earlier == digest }
+        votes[replica.index] = digest
+        return true
+    }
+
+    func count(of digest: Digest, except excluded: ReplicaIndex? = nil) -> Int {
+        var count = 0
+        for (i, vote) in votes.enumerated() where vote == digest && i != excluded?.index { count += 1 }
+        return count
+    }
+
+    func contains(_ replica: ReplicaIndex) -> Bool { votes[replica.index] != nil }
+
+    /// A digest that at least `threshold` replicas voted for.
+    func digest(with threshold: Int) -> Digest? {
+        for vote in votes {
+            if let vote, count(of: vote) >= threshold { return vote }
+        }
+        return nil
+    }
+}
+
+/// Everything about one sequence number between the watermarks.
+struct Slot: Sendable {
+    let sequence: SequenceNumber
+
+    // Of the current view.
+    /// What the primary's PRE-PREPARE or NEW-VIEW said.
+    var digest: Digest?
+    /// The body is here and the record that makes it Q's is written.
+    var isPrePrepared = false
+    /// As the primary: the PRE-PREPARE has left, so it may be repeated.
+    var isProposalDurable = false
+    var prepares: VoteSet
+    var commits: VoteSet
+    var isPrepared = false
+
+    // Across views.
+    /// The entry of P.
+    var prepared: PQEntry?
+    /// The entries of Q, one a digest.
+    var prePrepared: [PQEntry] = []
+    /// The bodies of P's and Q's digests.
+    var bodies: [Batch] = []
+
+    init(sequence: SequenceNumber, n: Int) {
+        self.sequence = sequence
+        (prepares, commits) = (VoteSet(n: n), VoteSet(n: n))
+    }
+
+    mutating func enterView(n: Int) {
+        (digest, isPrePrepared, isProposalDurable, isPrepared) = (nil, false, false, false)
+        (prepares, commits) = (VoteSet(n: n), VoteSet(n: n))
+    }
+
+    func body(_ digest: Digest) -> Batch? {
+        digest.isNull ? .null : bodies.first { $0.digest == digest }
+    }
+
+    mutating func keep(_ batch: Batch) {
+        if !batch.isNull, body(batch.digest) == nil { bodies.append(batch) }
+    }
+
+    /// Q keeps, for each digest, the latest view. Its size is bounded by dropping the lowest views (TOCS '02 §4.4).
+    mutating func addToQ(_ digest: Digest, view: View) {
+        prePrepared.removeAll { $0.digest == digest }
+        prePrepared.append(PQEntry(sequence: sequence, digest: digest, view: view))
+        if prePrepared.count > Self.maxQ {
+            prePrepared.sort { $0.view < $1.view }
+            // Never P's digest: its body must stay.
+            guard let lowest = prePrepared.firstIndex(where: { $0.digest != prepared?.digest }) else { return }
+            let dropped = prePrepared.remove(at: lowest)
+            bodies.removeAll { $0.digest == dropped.digest }
+        }
+    }
+
+    static let maxQ = 8
+}
+
+/// The slots of (low, low + window], in a ring.
+struct MessageLog: Sendable {
+    private var ring: [Slot]
+    private(set) var low: SequenceNumber
+    let window: UInt64
+    private let n: Int
+
+    init(low: SequenceNumber, window: UInt64, n: Int) {
+        (self.low, self.window, self.n) = (low, window, n)
+        ring = []
+        ring.reserveCapacity(Int(window))
+        // ring[i] holds the sequence number that is congruent to i.
+        let base = low.number + 1
+        for i in 0..<window {
+            let offset = (i + window - base % window) % window
+            ring.append(Slot(sequence: SequenceNumber(base + offset), n: n))
+        }
+    }
+
+    var high: SequenceNumber { SequenceNumber(low.number + window) }
+
+    func contains(_ sequence: SequenceNumber) -> Bool { sequence > low && sequence <= high }
+
+    /// - Precondition: `contains(sequence)`.
+    subscript(sequence: SequenceNumber) -> Slot {
+        _read {
+            precondition(contains(sequence))
+            yield ring[Int(sequence.number % window)]
+        }
+        _modify {
+            precondition(contains(sequence))
+            yield &ring[Int(sequence.number % window)]
+        }
+    }
+
+    /// The sequence numbers between the watermarks, ascending.
+    var sequences: some Sequence<SequenceNumber> {
+        (low.number + 1...high.number).lazy.map { SequenceNumber($0) }
+    }
+
+    mutating func advance(to newLow: SequenceNumber) {
+        guard newLow > low else { return }
+        let oldHigh = high.number
+        low = newLow
+        for number in max(oldHigh, newLow.number) + 1...newLow.number + window {
+            ring[Int(number % window)] = Slot(sequence: SequenceNumber(number), n: n)
+        }
+    }
+
+    mutating func enterView() {
+        for i in ring.indices { ring[i].enterView(n: n) }
+    }
+}
+
+/// The last executed batches, kept for peers that lag and for the journal's compaction.
+struct RetainedBatches: Sendable {
+    private var batches: [Batch] = []
+    /// Where the ring's oldest stands in `batches`; compacted now and then.
+    private var head = 0
+    private(set) var first: SequenceNumber
+    private(set) var bytes = 0
+
+    init(after sequence: SequenceNumber) { first = sequence.next }
+
+    var count: Int { batches.count - head }
+    /// The sequence number of the newest; first - 1 when empty.
+    var last: SequenceNumber { SequenceNumber(first.number + UInt64(count) - 1) }
+
+    subscript(sequence: SequenceNumber) -> Batch? {
+        guard sequence >= first, sequence <= last else { return nil }
+        return batches[head + Int(sequence.number - first.number)]
+    }
+
+    mutating func append(_ batch: Batch) {
+        batches.append(batch)
+        bytes += batch.bytes.count + 64
+    }
+
+    mutating func dropFirst() {
+        bytes -= batches[head].bytes.count + 64
+        batches[head] = .null
+        head += 1
+        first = first.next
+        if head > 1024, head > batches.count / 2 {
+            batches.removeFirst(head)
+            head = 0
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import Messages
+
+/// Checkpoints and truncation (PBFT §4.3).
+extension Replica {
+    /// A sequence number after which the state's digest is wanted.
+    public func isCheckpoint(_ sequence: SequenceNumber) -> Bool {
+        sequence.number.isMultiple(of: limits.checkpointInterval)
+    }
+
+    mutating func take(_ checkpoint: Checkpoint, into ready: inout ReplicaReady) {
+        guard checkpoint.sequence > stable.sequence else { return }
+        ownCheckpoints.append(checkpoint)
+        // Others truncate on the strength of this: it may leave when the journal can rebuild it.
+        ready.held.append(.checkpoint(checkpoint))
+    }
+
+    mutating func receive(_ checkpoint: Checkpoint, from: ReplicaIndex, into ready: inout ReplicaReady) {
+        guard checkpoint.sequence > stable.sequence, isCheckpoint(checkpoint.sequence) else { return }
+        if checkpointClaims[from.index].contains(where: { $0.sequence == checkpoint.sequence }) { return }
+        checkpointClaims[from.index].append(checkpoint)
+        if checkpointClaims[from.index].count > Self.maxClaims { checkpointClaims[from.index].removeFirst() }
+        stabilise(into: &ready)
+    }
+
+    private static let maxClaims = 8
+
+    /// 2f + 1 claims make a checkpoint stable: a quorum can rebuild it (R1). This replica moves its watermarks only
+    /// over what it has executed itself.
+    mutating func stabilise(into ready: inout ReplicaReady) {
+        for own in ownCheckpoints.reversed() {
+            let claims = checkpointClaims.map { $0.first { $0.sequence == own.sequence } }
+            let agreeing = claims.count { $0 == own }
+            if agreeing >= group.quorum, claims[me.index] == own {
+                advance(to: own, into: &ready)
+                return
+            }
+            // A quorum's claim contains f + 1 correct replicas; if it is not ours, our state is wrong.
+            for claim in claims {
+                guard let claim, claim != own, claims.count(where: { $0 == claim }) >= group.quorum else { continue }
+                isHalted = true
+                ready.halt = "the state after \(own.sequence) has digest \(own.digest.short), a quorum has \(claim.digest.short)"
+                return
+            }
+        }
+    }
+
+    mutating func advance(to checkpoint: Checkpoint, into ready: inout ReplicaReady) {
+        precondition(checkpoint.sequence <= lastExecuted)
+        stable = checkpoint
+        log.advance(to: checkpoint.sequence)
+        ownCheckpoints.removeAll { $0.sequence <= checkpoint.sequence }
+        for i in checkpointClaims.indices { checkpointClaims[i].removeAll { $0.sequence <= checkpoint.sequence } }
+        nextSequence = max(nextSequence, checkpoint.sequence.next)
+        ready.records.append(.stable(checkpoint))
+        applySelection(into: &ready)
+        trimRetained()
+    }
+
+    /// A state from peers replaces everything up to its sequence number.
+    mutating func install(_ checkpoint: Checkpoint, now: Instant, into ready: inout ReplicaReady) {
+        guard checkpoint.sequence > lastExecuted else { return }
+        lastExecuted = checkpoint.sequence
+        retained = RetainedBatches(after: checkpoint.sequence)
+        flushed = checkpoint.sequence
+        ownCheckpoints.removeAll()
+        advance(to: checkpoint, into: &ready)
+        progressAt = now.uptime
+        fetch = CatchUp()
+        for i in peers.indices { peers[i].retainsFrom = nil }
+    }
+}

@@ -1,0 +1,151 @@
+import Messages
+
+/// Pre-prepare, prepare, commit (PBFT §4.2), and execution in order.
+extension Replica {
+    mutating func propose(_ batch: Batch, into ready: inout ReplicaReady) {
+        precondition(canPropose && !batch.isNull)
+        let sequence = nextSequence
+        nextSequence = sequence.next
+        log[sequence].digest = batch.digest
+        log[sequence].isPrePrepared = true
+        log[sequence].keep(batch)
+        // Q includes the primary's own pre-prepare (TOCS '02 §4.4).
+        log[sequence].addToQ(batch.digest, view: view)
+        ready.records.append(.prePrepared(view: view, sequence: sequence, batch))
+        ready.held.append(.prePrepare(PrePrepare(view: view, sequence: sequence, batch: batch)))
+        evaluate(sequence, into: &ready)
+    }
+
+    mutating func receive(_ prePrepare: PrePrepare, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        let sequence = prePrepare.sequence
+        guard accepts(.prePrepare(prePrepare), view: prePrepare.view, sequence: sequence, from: from, into: &ready) else { return }
+        guard from == primary else { return ready.drops.append((from, .notFromPrimary(from))) }
+        let batch = prePrepare.batch
+        if let digest = log[sequence].digest {
+            guard digest == batch.digest else { return ready.drops.append((from, .conflictingPrePrepare(sequence))) }
+            // NEW-VIEW selected this digest, and here is its body; or a repetition.
+            if !log[sequence].isPrePrepared { prePrepareSelected(sequence, body: batch, into: &ready) }
+            return
+        }
+        // A fresh proposal: its time is bounded (R2); only a view change makes null requests.
+        let local = now.wall
+        guard !batch.isNull, batch.time <= local.adding(microseconds: limits.timeAhead),
+            local <= batch.time.adding(microseconds: limits.timeBehind)
+        else {
+            return ready.drops.append((from, .timeOutOfBounds(got: batch.time, local: local)))
+        }
+        log[sequence].digest = batch.digest
+        log[sequence].isPrePrepared = true
+        log[sequence].keep(batch)
+        log[sequence].addToQ(batch.digest, view: view)
+        ready.records.append(.prePrepared(view: view, sequence: sequence, batch))
+        ready.held.append(.prepare(Vote(view: view, sequence: sequence, digest: batch.digest)))
+        evaluate(sequence, into: &ready)
+    }
+
+    /// The checks that PRE-PREPARE, PREPARE and COMMIT share. Messages of the next view wait for it, within a bound.
+    private mutating func accepts(
+        _ message: @autoclosure () -> PBFTMessage, view messageView: View, sequence: SequenceNumber, from: ReplicaIndex,
+        into ready: inout ReplicaReady
+    ) -> Bool {
+        guard messageView == view, phase == .normal else {
+            let isLater = messageView > view || (messageView == view && phase != .normal)
+            if isLater, from != me, future[from.index].count < limits.futureMessagesPerPeer {
+                future[from.index].append(message())
+            } else if from != me {
+                ready.drops.append((from, phase == .normal ? .wrongView(got: messageView, current: view) : .changingView))
+            }
+            return false
+        }
+        guard log.contains(sequence) else {
+            if sequence > log.high {
+                ready.drops.append((from, .outsideWatermarks(got: sequence, low: log.low, high: log.high)))
+            }
+            return false
+        }
+        return true
+    }
+
+    mutating func receivePrepare(_ vote: Vote, from: ReplicaIndex, into ready: inout ReplicaReady) {
+        guard accepts(.prepare(vote), view: vote.view, sequence: vote.sequence, from: from, into: &ready) else { return }
+        // The primary's pre-prepare is its prepare.
+        guard from != primary else { return ready.drops.append((from, .notFromPrimary(from))) }
+        guard log[vote.sequence].prepares.insert(vote.digest, from: from) else {
+            return ready.drops.append((from, .conflictingVote(vote.sequence, from)))
+        }
+        evaluate(vote.sequence, into: &ready)
+    }
+
+    mutating func receiveCommit(_ vote: Vote, from: ReplicaIndex, into ready: inout ReplicaReady) {
+        guard accepts(.commit(vote), view: vote.view, sequence: vote.sequence, from: from, into: &ready) else { return }
+        guard log[vote.sequence].commits.insert(vote.digest, from: from) else {
+            return ready.drops.append((from, .conflictingVote(vote.sequence, from)))
+        }
+    }
+
+    /// Prepared: the pre-prepare and 2f prepares of different backups that match it (PBFT §4.2).
+    func hasPrepared(_ slot: Slot) -> Bool {
+        guard slot.isPrePrepared, let digest = slot.digest else { return false }
+        return slot.prepares.count(of: digest, except: primary) >= 2 * group.f
+    }
+
+    mutating func evaluate(_ sequence: SequenceNumber, into ready: inout ReplicaReady) {
+        guard !log[sequence].isPrepared, hasPrepared(log[sequence]), let digest = log[sequence].digest else { return }
+        log[sequence].isPrepared = true
+        log[sequence].prepared = PQEntry(sequence: sequence, digest: digest, view: view)
+        // COMMIT may leave only when P is durable (R3).
+        ready.records.append(.prepared(view: view, sequence: sequence, digest))
+        ready.held.append(.commit(Vote(view: view, sequence: sequence, digest: digest)))
+    }
+
+    /// Committed: 2f + 1 commits. At least f + 1 correct replicas prepared it, so no view change can select another.
+    private func committedBatch(at sequence: SequenceNumber) -> Batch? {
+        guard log.contains(sequence), phase == .normal else { return nil }
+        let slot = log[sequence]
+        guard slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= group.quorum else { return nil }
+        return slot.body(digest)
+    }
+
+    /// Executes what is committed, in order.
+    mutating func advanceExecution(now: Instant, into ready: inout ReplicaReady) {
+        while !isHalted && !isExecutionPaused {
+            let next = lastExecuted.next
+            if let batch = committedBatch(at: next) {
+                ready.records.append(.committed(sequence: next, batch.digest))
+                execute(batch, at: next, now: now, into: &ready)
+            } else if let batch = claimedBatch(at: next) {
+                // The journal must be able to rebuild what a checkpoint claims, so the body goes into it.
+                ready.records.append(.committedBody(sequence: next, batch))
+                execute(batch, at: next, now: now, into: &ready)
+                continueFetching(now: now, into: &ready)
+            } else {
+                return
+            }
+        }
+    }
+
+    private mutating func execute(_ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady) {
+        lastExecuted = sequence
+        retained.append(batch)
+        trimRetained()
+        progressAt = now.uptime
+        if now.uptime >= viewInstalledAt, phase == .normal, newViewEnd < sequence { fruitlessViews = 0 }
+        nextSequence = max(nextSequence, sequence.next)
+        ready.executes.append((sequence, batch))
+    }
+
+    /// The last sequence number that the installed view inherited: progress is what is ordered above it.
+    var newViewEnd: SequenceNumber {
+        guard let newView, newView.view == view else { return .zero }
+        return SequenceNumber(newView.start.sequence.number + UInt64(newView.selection.count))
+    }
+
+    mutating func trimRetained() {
+        // What is not durable in the store is needed after a crash, whatever its size.
+        while retained.count > 0, retained.first <= flushed, retained.first <= stable.sequence,
+            retained.bytes > limits.retainedBytes || retained.count > limits.retainedBatches
+        {
+            retained.dropFirst()
+        }
+    }
+}

@@ -1,0 +1,244 @@
+import Messages
+
+/// Status messages that repair loss, and catching up on committed batches.
+struct CatchUp: Sendable {
+    /// The digests that were asked for, each with when.
+    var asked: [Digest: UInt64] = [:]
+    /// Bodies that were asked for and have come, by digest.
+    var bodies: [Digest: Batch] = [:]
+    var bodyBytes = 0
+    /// The range that was asked for last.
+    var upTo = SequenceNumber.zero
+    var askedAt: UInt64 = 0
+    var isActive = false
+    /// Whose turn it is to send bodies.
+    var turn = 0
+
+    static let maxBodyBytes = 64 << 20
+    static let maxAsked = 4096
+}
+
+extension Replica {
+    mutating func tick(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
+        tickView(oldestPending: oldestPending, primaryReachable: primaryReachable, now: now, into: &ready)
+        askForMissingBodies(now: now, into: &ready)
+        catchUp(now: now, into: &ready)
+        if now.uptime >= lastStatusAt + limits.statusInterval {
+            lastStatusAt = now.uptime
+            executedAtLastStatus = lastExecuted
+            ready.sends.append(.init(to: .others, message: .status(status())))
+        }
+    }
+
+    // MARK: Status
+
+    mutating func receive(_ status: Status, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        // A repair is much larger than a status: a faulty peer gets few.
+        guard now.uptime >= peers[from.index].repairedAt + limits.statusInterval / 4 else { return }
+        peers[from.index].repairedAt = now.uptime
+        let previous = peers[from.index].status
+        peers[from.index].isStuck = previous?.lastExecuted == status.lastExecuted
+        peers[from.index].status = status
+        if status.stable < stable.sequence {
+            // Those who lack claims for the stable checkpoint cannot move their watermarks.
+            ready.sends.append(.init(to: .one(from), message: .checkpoint(stable)))
+        }
+        for own in ownCheckpoints where own.sequence > status.stable && checkpointClaims[me.index].contains(own) {
+            ready.sends.append(.init(to: .one(from), message: .checkpoint(own)))
+        }
+        switch phase {
+        case .changing:
+            if status.view <= view, let ownViewChange, viewChanges[me.index] == ownViewChange {
+                ready.sends.append(.init(to: .one(from), message: .viewChange(ownViewChange)))
+            }
+        case .normal:
+            if status.view < view || (status.view == view && status.isChangingView) {
+                if let newView, isNewViewDurable { ready.sends.append(.init(to: .one(from), message: .newView(newView))) }
+            } else if status.view == view, peers[from.index].isStuck {
+                repeatVotes(to: from, after: status.lastExecuted, into: &ready)
+            }
+        }
+    }
+
+    /// Sends again what this replica said in this view about the numbers on which a peer is stuck.
+    private func repeatVotes(to peer: ReplicaIndex, after sequence: SequenceNumber, into ready: inout ReplicaReady) {
+        var next = max(sequence, stable.sequence).next
+        for _ in 0..<16 {
+            guard log.contains(next), let digest = log[next].digest else { return }
+            let slot = log[next]
+            if isPrimary, slot.isProposalDurable, let batch = slot.body(digest) {
+                let prePrepare = PrePrepare(view: view, sequence: next, batch: batch)
+                ready.sends.append(.init(to: .one(peer), message: .prePrepare(prePrepare)))
+            }
+            let vote = Vote(view: view, sequence: next, digest: digest)
+            // An own vote is in the set only when it is durable.
+            if slot.prepares.contains(me) { ready.sends.append(.init(to: .one(peer), message: .prepare(vote))) }
+            if slot.commits.contains(me) { ready.sends.append(.init(to: .one(peer), message: .commit(vote))) }
+            next = next.next
+        }
+    }
+
+    // MARK: Bodies by digest
+
+    mutating func ask(for digest: Digest, now: Instant, into ready: inout ReplicaReady) {
+        if let at = fetch.asked[digest], now.uptime < at + limits.fetchTimeout { return }
+        guard fetch.asked.count < CatchUp.maxAsked else { return }
+        fetch.asked[digest] = now.uptime
+        ready.sends.append(.init(to: .others, message: .fetchBatch(digest)))
+    }
+
+    mutating func askForMissingBodies(now: Instant, into ready: inout ReplicaReady) {
+        guard phase == .normal, let newView, newView.view == view else { return }
+        var sequence = newView.start.sequence
+        for _ in newView.selection {
+            sequence = sequence.next
+            guard log.contains(sequence), !log[sequence].isPrePrepared, let digest = log[sequence].digest else { continue }
+            ask(for: digest, now: now, into: &ready)
+        }
+    }
+
+    func answerFetch(of digest: Digest, to peer: ReplicaIndex, into ready: inout ReplicaReady) {
+        for sequence in log.sequences {
+            if let batch = log[sequence].bodies.first(where: { $0.digest == digest }) {
+                return ready.sends.append(.init(to: .one(peer), message: .batch(batch)))
+            }
+        }
+        var sequence = stable.sequence
+        while sequence >= retained.first, sequence.number + limits.window > stable.sequence.number {
+            if let batch = retained[sequence], batch.digest == digest {
+                return ready.sends.append(.init(to: .one(peer), message: .batch(batch)))
+            }
+            guard sequence.number > 0 else { return }
+            sequence = SequenceNumber(sequence.number - 1)
+        }
+    }
+
+    mutating func receive(_ batch: Batch, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard fetch.asked[batch.digest] != nil else { return ready.drops.append((from, .notAsked)) }
+        fetch.asked[batch.digest] = nil
+        fetch.bodyBytes += batch.bytes.count
+        if fetch.bodyBytes > CatchUp.maxBodyBytes {
+            fetch.bodies.removeAll()
+            fetch.bodyBytes = batch.bytes.count
+        }
+        fetch.bodies[batch.digest] = batch
+        if phase == .normal, let newView, newView.view == view {
+            var sequence = newView.start.sequence
+            for digest in newView.selection {
+                sequence = sequence.next
+                guard digest == batch.digest, log.contains(sequence), !log[sequence].isPrePrepared,
+                    log[sequence].digest == digest
+                else { continue }
+                prePrepareSelected(sequence, body: batch, into: &ready)
+            }
+        }
+        tryNewView(now: now, into: &ready)
+    }
+
+    // MARK: Committed batches
+
+    /// f + 1 peers executed beyond this replica, so a correct one did.
+    private var certainTarget: SequenceNumber {
+        let executed = peers.compactMap { $0.status?.lastExecuted }.sorted(by: >)
+        return executed.count >= group.weakQuorum ? executed[group.f] : .zero
+    }
+
+    private mutating func catchUp(now: Instant, into ready: inout ReplicaReady) {
+        let target = certainTarget
+        guard target > lastExecuted else {
+            // No longer behind: what was fetched is of no more use.
+            if fetch.isActive { fetch = CatchUp() }
+            return
+        }
+        let isFar = target.number > lastExecuted.number + limits.window / 2
+        let isIdle = now.uptime > progressAt + limits.fetchTimeout
+        guard isIdle || (isFar && now.uptime > fetch.askedAt + limits.fetchTimeout) else { return }
+        guard now.uptime > fetch.askedAt + limits.fetchTimeout else { return }
+        let gone = peers.count { $0.retainsFrom.map { $0 > lastExecuted.next } ?? false }
+        if gone >= group.weakQuorum {
+            ready.needsState = lastExecuted.next
+        }
+        fetch.turn += 1
+        sendFetch(now: now, into: &ready)
+    }
+
+    private mutating func sendFetch(now: Instant, into ready: inout ReplicaReady) {
+        fetch.isActive = true
+        fetch.askedAt = now.uptime
+        fetch.asked.removeAll()
+        let count: UInt32 = 256
+        fetch.upTo = SequenceNumber(lastExecuted.number + UInt64(count))
+        // Everybody says what is committed; one sends the bodies, another one each time.
+        let sender = ReplicaIndex(UInt8((me.index + 1 + fetch.turn % (group.n - 1)) % group.n))
+        for i in 0..<group.n where i != me.index {
+            let peer = ReplicaIndex(UInt8(i))
+            let request = FetchCommitted(from: lastExecuted.next, count: count, bodies: peer == sender)
+            ready.sends.append(.init(to: .one(peer), message: .fetchCommitted(request)))
+        }
+    }
+
+    /// When all that was asked for is executed, the next range is asked for at once.
+    mutating func continueFetching(now: Instant, into ready: inout ReplicaReady) {
+        if let used = retained[lastExecuted], fetch.bodies.removeValue(forKey: used.digest) != nil {
+            fetch.bodyBytes -= used.bytes.count
+        }
+        if fetch.isActive, lastExecuted >= fetch.upTo, certainTarget > lastExecuted { sendFetch(now: now, into: &ready) }
+    }
+
+    mutating func answer(_ request: FetchCommitted, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        // A range a time: repetitions of the same range are answered seldom.
+        if peers[peer.index].servedFrom == request.from, now.uptime < peers[peer.index].servedAt + limits.fetchTimeout / 2 { return }
+        (peers[peer.index].servedFrom, peers[peer.index].servedAt) = (request.from, now.uptime)
+        guard request.from >= retained.first else {
+            // Too far back: say from where on there is something.
+            let claims = CommittedClaims(from: retained.first, digests: [])
+            return ready.sends.append(.init(to: .one(peer), message: .committed(claims)))
+        }
+        var digests: [Digest] = []
+        var bodies: [Batch] = []
+        var bytes = 0
+        var sequence = request.from
+        let count = min(Int(request.count), CommittedClaims.maxCount)
+        while digests.count < count, let batch = retained[sequence], bytes < 2 << 20 {
+            digests.append(batch.digest)
+            if request.bodies {
+                bodies.append(batch)
+                bytes += batch.bytes.count
+            }
+            sequence = sequence.next
+        }
+        ready.sends.append(.init(to: .one(peer), message: .committed(CommittedClaims(from: request.from, digests: digests))))
+        for batch in bodies where !batch.isNull { ready.sends.append(.init(to: .one(peer), message: .batch(batch))) }
+    }
+
+    mutating func receive(_ claims: CommittedClaims, from: ReplicaIndex, into ready: inout ReplicaReady) {
+        guard fetch.isActive else { return ready.drops.append((from, .notAsked)) }
+        if claims.digests.isEmpty {
+            if claims.from > lastExecuted.next { peers[from.index].retainsFrom = claims.from }
+            return
+        }
+        guard claims.from.number <= lastExecuted.next.number,
+            claims.from.number.addingReportingOverflow(UInt64(claims.digests.count)).overflow == false
+        else { return }
+        peers[from.index].retainsFrom = nil
+        peers[from.index].claims = claims
+        for digest in claims.digests where fetch.asked.count < CatchUp.maxAsked && fetch.bodies[digest] == nil {
+            if fetch.asked[digest] == nil { fetch.asked[digest] = fetch.askedAt }
+        }
+    }
+
+    /// The batch at `sequence` that f + 1 peers claim to have committed: a correct one of them did.
+    func claimedBatch(at sequence: SequenceNumber) -> Batch? {
+        guard fetch.isActive else { return nil }
+        var counts: [(digest: Digest, count: Int)] = []
+        for peer in peers {
+            guard let claims = peer.claims, sequence >= claims.from else { continue }
+            let offset = sequence.number - claims.from.number
+            guard offset < UInt64(claims.digests.count) else { continue }
+            let digest = claims.digests[Int(offset)]
+            if let i = counts.firstIndex(where: { $0.digest == digest }) { counts[i].count += 1 } else { counts.append((digest, 1)) }
+        }
+        guard let certain = counts.first(where: { $0.count >= group.weakQuorum })?.digest else { return nil }
+        return body(certain, at: sequence)
+    }
+}

@@ -1,0 +1,246 @@
+import Messages
+
+/// The view change of TOCS 20(4) 2002 §4.4, without signed phases: P and Q are durable, VIEW-CHANGE and NEW-VIEW signed.
+extension Replica {
+    // MARK: Suspicion
+
+    mutating func receiveSuspect(_ suspected: View, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard suspected >= view else { return }
+        suspicions[from.index] = Suspicion(view: suspected, at: now.uptime)
+        leaveSuspectedView(now: now, into: &ready)
+    }
+
+    mutating func suspect(now: Instant, into ready: inout ReplicaReady) {
+        suspicions[me.index] = Suspicion(view: view, at: now.uptime)
+        if now.uptime >= lastSuspectAt + limits.statusInterval || lastSuspectAt == 0 {
+            lastSuspectAt = now.uptime
+            ready.sends.append(.init(to: .others, message: .suspect(view)))
+        }
+        leaveSuspectedView(now: now, into: &ready)
+    }
+
+    /// f + 1 suspicions contain a correct replica's and pull everybody along; a lone one leaves nothing.
+    private mutating func leaveSuspectedView(now: Instant, into ready: inout ReplicaReady) {
+        guard phase == .normal else { return }
+        let window = 2 * timeout
+        let fresh = suspicions.count { suspicion in
+            guard let suspicion else { return false }
+            return suspicion.view >= view && now.uptime <= suspicion.at + window
+        }
+        if fresh >= group.weakQuorum { startViewChange(to: view.next, now: now, into: &ready) }
+    }
+
+    /// The wait for progress, doubled for each view that made none, up to the cap.
+    var timeout: UInt64 {
+        min(limits.progressTimeout << UInt64(min(fruitlessViews, 16)), limits.maxTimeout)
+    }
+
+    // MARK: VIEW-CHANGE
+
+    mutating func startViewChange(to newView: View, now: Instant, into ready: inout ReplicaReady) {
+        precondition(newView > view || (newView == view && phase != .normal))
+        view = newView
+        phase = .changing(since: now.uptime, quorumSince: nil)
+        fruitlessViews = min(fruitlessViews + 1, 16)
+        var prepared: [PQEntry] = []
+        var prePrepared: [PQEntry] = []
+        for sequence in log.sequences {
+            let slot = log[sequence]
+            if let entry = slot.prepared { prepared.append(entry) }
+            prePrepared.append(contentsOf: slot.prePrepared)
+        }
+        prePrepared.sort()
+        let viewChange = ViewChange(
+            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: newView, replica: me,
+            lowWatermark: stable.sequence,
+            checkpoints: [stable] + ownCheckpoints.filter { $0.sequence <= log.high },
+            prepared: prepared, prePrepared: prePrepared, signer: configuration.signer)
+        ownViewChange = viewChange
+        ready.records.append(.viewChange(viewChange))
+        ready.held.append(.viewChange(viewChange))
+    }
+
+    mutating func receive(_ viewChange: ViewChange, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard viewChange.replica == from, viewChange.isWellFormed(window: limits.window) else {
+            return ready.drops.append((from, .malformedViewChange(from)))
+        }
+        if let earlier = viewChanges[from.index], earlier.view >= viewChange.view { return }
+        if viewChange.view < view || (viewChange.view == view && phase == .normal) { return }
+        viewChanges[from.index] = viewChange
+        joinViewsAhead(now: now, into: &ready)
+        noteQuorum(now: now)
+        tryNewView(now: now, into: &ready)
+    }
+
+    /// f + 1 replicas ahead contain a correct one: join the lowest of their views (PBFT §4.5.2).
+    private mutating func joinViewsAhead(now: Instant, into ready: inout ReplicaReady) {
+        var ahead: [View] = []
+        for (i, viewChange) in viewChanges.enumerated() where i != me.index {
+            if let viewChange, viewChange.view > view { ahead.append(viewChange.view) }
+        }
+        guard ahead.count >= group.weakQuorum, let lowest = ahead.min() else { return }
+        startViewChange(to: lowest, now: now, into: &ready)
+    }
+
+    /// The wait for NEW-VIEW starts when 2f + 1 replicas want the view: earlier there is nobody to blame.
+    private mutating func noteQuorum(now: Instant) {
+        guard case .changing(let since, nil) = phase else { return }
+        let supporters = viewChanges.count { $0.map { $0.view >= view } ?? false }
+        if supporters >= group.quorum { phase = .changing(since: since, quorumSince: now.uptime) }
+    }
+
+    // MARK: NEW-VIEW
+
+    /// As the new primary: select as soon as the messages in S allow it.
+    mutating func tryNewView(now: Instant, into ready: inout ReplicaReady) {
+        guard phase != .normal, isPrimary else { return }
+        // The own VIEW-CHANGE is among them only once it is durable.
+        let messages = viewChanges.compactMap { $0 }.filter { $0.view == view }
+        guard messages.contains(where: { $0.replica == me }) else { return }
+        guard let selection = NewViewSelection(messages, group: group) else { return }
+        // A3: the bodies must be here. Those below the own stable checkpoint are executed.
+        var sequence = selection.start.sequence
+        var complete = true
+        for digest in selection.digests {
+            sequence = sequence.next
+            guard sequence > stable.sequence, body(digest, at: sequence) == nil else { continue }
+            complete = false
+            ask(for: digest, now: now, into: &ready)
+        }
+        guard complete else { return }
+        let message = NewView(
+            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view, replica: me,
+            viewChanges: messages, start: selection.start, selection: selection.digests, signer: configuration.signer)
+        install(message, now: now, into: &ready)
+        isNewViewDurable = false
+        ready.held.append(.newView(message))
+    }
+
+    /// A body that this replica has for a selected digest, wherever it has it.
+    func body(_ digest: Digest, at sequence: SequenceNumber) -> Batch? {
+        if digest.isNull { return .null }
+        if log.contains(sequence), let body = log[sequence].body(digest) { return body }
+        if let executed = retained[sequence], executed.digest == digest { return executed }
+        return fetch.bodies[digest]
+    }
+
+    mutating func receive(_ newView: NewView, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard newView.view > view || (newView.view == view && phase != .normal) else { return }
+        guard newView.replica == group.primary(of: newView.view, in: configuration.shard), newView.replica != me else {
+            return ready.drops.append((from, .malformedNewView(newView.view)))
+        }
+        var previous: ReplicaIndex?
+        for viewChange in newView.viewChanges {
+            guard viewChange.view == newView.view, viewChange.isWellFormed(window: limits.window),
+                previous.map({ $0 < viewChange.replica }) ?? true
+            else { return ready.drops.append((from, .malformedNewView(newView.view))) }
+            previous = viewChange.replica
+        }
+        // Backups recompute conditions A1, A2 and B, and refuse anything else.
+        guard let selection = NewViewSelection(newView.viewChanges, group: group),
+            selection.start == newView.start, selection.digests == newView.selection
+        else { return ready.drops.append((from, .wrongSelection(newView.view))) }
+        install(newView, now: now, into: &ready)
+    }
+
+    mutating func install(_ newView: NewView, now: Instant, into ready: inout ReplicaReady) {
+        ready.records.append(.newView(newView))
+        enter(newView, now: now)
+        applySelection(into: &ready)
+        askForMissingBodies(now: now, into: &ready)
+        let waiting = future
+        future = Array(repeating: [], count: group.n)
+        for (i, messages) in waiting.enumerated() {
+            for message in messages { replay(message, from: ReplicaIndex(UInt8(i)), now: now, into: &ready) }
+        }
+    }
+
+    /// Takes up the selected numbers that lie between the watermarks; said again when the watermarks move, because a
+    /// replica that lags is needed for the quorum as soon as it has caught up.
+    mutating func applySelection(into ready: inout ReplicaReady) {
+        guard phase == .normal, let newView, newView.view == view else { return }
+        var sequence = newView.start.sequence
+        for digest in newView.selection {
+            sequence = sequence.next
+            guard log.contains(sequence), !log[sequence].isPrePrepared else { continue }
+            log[sequence].digest = digest
+            if let body = body(digest, at: sequence) { prePrepareSelected(sequence, body: body, into: &ready) }
+        }
+    }
+
+    private mutating func replay(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        switch message {
+        case .prePrepare(let prePrepare): receive(prePrepare, from: from, now: now, into: &ready)
+        case .prepare(let vote): receivePrepare(vote, from: from, into: &ready)
+        case .commit(let vote): receiveCommit(vote, from: from, into: &ready)
+        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed: break
+        }
+    }
+
+    /// What a NEW-VIEW changes apart from the slots that it selects; used at restart too.
+    mutating func enter(_ newView: NewView, now: Instant) {
+        view = newView.view
+        phase = .normal
+        self.newView = newView
+        isNewViewDurable = true
+        ownViewChange = nil
+        log.enterView()
+        for i in suspicions.indices { suspicions[i] = nil }
+        for i in viewChanges.indices {
+            if let viewChange = viewChanges[i], viewChange.view <= view { viewChanges[i] = nil }
+        }
+        let end = SequenceNumber(newView.start.sequence.number + UInt64(newView.selection.count))
+        nextSequence = max(end, lastExecuted, stable.sequence).next
+        (progressAt, viewInstalledAt, lastSuspectAt) = (now.uptime, now.uptime, 0)
+    }
+
+    /// Pre-prepares what NEW-VIEW selected, now that its body is here: byte for byte what it was, whatever its time (R2).
+    mutating func prePrepareSelected(_ sequence: SequenceNumber, body: Batch, into ready: inout ReplicaReady) {
+        precondition(log[sequence].digest == body.digest && !log[sequence].isPrePrepared)
+        let isBodyInJournal = log[sequence].body(body.digest) != nil
+        log[sequence].keep(body)
+        log[sequence].isPrePrepared = true
+        log[sequence].addToQ(body.digest, view: view)
+        ready.records.append(
+            isBodyInJournal
+                ? .prePreparedAgain(view: view, sequence: sequence, body.digest)
+                : .prePrepared(view: view, sequence: sequence, body))
+        if isPrimary {
+            log[sequence].isProposalDurable = true
+        } else {
+            ready.held.append(.prepare(Vote(view: view, sequence: sequence, digest: body.digest)))
+        }
+        evaluate(sequence, into: &ready)
+    }
+
+    // MARK: Timers
+
+    mutating func tickView(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
+        switch phase {
+        case .normal:
+            guard let oldestPending else {
+                wasPending = false
+                suspicions[me.index] = nil
+                return
+            }
+            if !wasPending {
+                wasPending = true
+                progressAt = max(progressAt, now.uptime)
+            }
+            // Reset on progress; but one request that waits for ever is censored.
+            let wait = primaryReachable || isPrimary ? timeout : min(timeout, limits.unreachableTimeout << UInt64(min(fruitlessViews, 16)))
+            let isStalled = now.uptime > progressAt + wait
+            let since = max(oldestPending.uptime, viewInstalledAt)
+            let isCensored = now.uptime > since + max(limits.censorshipTimeout, timeout)
+            if isStalled || isCensored { suspect(now: now, into: &ready) } else { suspicions[me.index] = nil }
+        case .changing(let since, let quorumSince):
+            if let quorumSince, now.uptime > quorumSince + timeout {
+                startViewChange(to: view.next, now: now, into: &ready)
+            } else if quorumSince == nil {
+                _ = since
+                noteQuorum(now: now)
+            }
+            tryNewView(now: now, into: &ready)
+        }
+    }
+}

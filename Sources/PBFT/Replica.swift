@@ -1,0 +1,235 @@
+import Messages
+
+/// What happens to a replica, one at a time.
+public enum ReplicaInput: Sendable {
+    /// From another replica of the shard: the session authenticated the sender, the signatures inside are checked.
+    case message(from: ReplicaIndex, Verified<PBFTMessage>)
+    /// A message of `ReplicaReady.held` may leave now, and this replica's own vote in it counts from now on.
+    case durable(PBFTMessage)
+    /// Orders a batch; only while `canPropose`.
+    case propose(Batch)
+    /// The state after the checkpoint's sequence number, which this replica has executed, has this digest.
+    case checkpointTaken(Checkpoint)
+    /// The state up to here is durable in the store; the journal below it is no longer needed.
+    case flushed(SequenceNumber)
+    /// A whole state came from peers; it was checked against f + 1 claims.
+    case stateInstalled(Checkpoint)
+    /// After a restart: say again what was said before, byte for byte (R3).
+    case started
+    /// - oldestPending: since when the oldest request or certificate that waits to be ordered has waited.
+    case tick(oldestPending: Instant?, primaryReachable: Bool)
+}
+
+/// What a step asks for, in the order in which it must be done.
+public struct ReplicaReady: Sendable {
+    public enum Destination: Hashable, Sendable {
+        case others
+        case one(ReplicaIndex)
+    }
+    public struct Outgoing: Sendable {
+        public let to: Destination
+        public let message: PBFTMessage
+        public init(to: Destination, message: PBFTMessage) { (self.to, self.message) = (to, message) }
+    }
+
+    /// 1. Append to the journal.
+    public var records: [JournalRecord] = []
+    /// 2. Send to all others once every record up to the end of this step is durable, and then say `.durable`.
+    public var held: [PBFTMessage] = []
+    /// 3. Send at once: all that these say is durable already, or binds nobody.
+    public var sends: [Outgoing] = []
+    /// 4. Execute in this order; what must be certified is certified after it.
+    public var executes: [(sequence: SequenceNumber, batch: Batch)] = []
+    /// 5. Peers no longer have the batches after what is executed here: fetch a state of at least this number.
+    public var needsState: SequenceNumber?
+    /// 6. Count.
+    public var drops: [(ReplicaIndex, DropReason)] = []
+    /// 7. The replica stops for good: its state differs from what a quorum certified.
+    public var halt: String?
+
+    public init() {}
+
+    public mutating func removeAll() {
+        records.removeAll(keepingCapacity: true)
+        held.removeAll(keepingCapacity: true)
+        sends.removeAll(keepingCapacity: true)
+        executes.removeAll(keepingCapacity: true)
+        needsState = nil
+        drops.removeAll(keepingCapacity: true)
+        halt = nil
+    }
+}
+
+/// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O.
+public struct Replica: Sendable {
+    public enum Phase: Hashable, Sendable {
+        case normal
+        /// VIEW-CHANGE for `view` is sent; nothing of earlier views is accepted.
+        case changing(since: UInt64, quorumSince: UInt64?)
+    }
+
+    public let configuration: ReplicaConfiguration
+    /// The view that is installed, or while changing, the one that this replica wants to enter.
+    public internal(set) var view: View
+    public internal(set) var phase: Phase
+    public internal(set) var lastExecuted: SequenceNumber
+    /// The stable checkpoint; its sequence number is the low watermark h.
+    public internal(set) var stable: Checkpoint
+    public internal(set) var flushed: SequenceNumber
+    public internal(set) var isHalted = false
+
+    /// While a state from peers is being written down, nothing is executed.
+    public var isExecutionPaused = false
+
+    var log: MessageLog
+    var retained: RetainedBatches
+    /// The checkpoints taken here above the stable one, ascending.
+    var ownCheckpoints: [Checkpoint] = []
+    /// The newest few checkpoints that each replica claimed.
+    var checkpointClaims: [[Checkpoint]]
+
+    /// The next sequence number that this replica proposes when it is the primary.
+    var nextSequence: SequenceNumber
+
+    // View change.
+    var viewChanges: [ViewChange?]
+    var suspicions: [Suspicion?]
+    var ownViewChange: ViewChange?
+    /// The NEW-VIEW of the installed view, for those that missed it.
+    var newView: NewView?
+    /// Consecutive views without progress: waits double with it.
+    var fruitlessViews = 0
+    var future: [[PBFTMessage]]
+
+    // Progress and repair. Uptimes in nanoseconds.
+    var progressAt: UInt64
+    var viewInstalledAt: UInt64
+    var wasPending = false
+    var lastSuspectAt: UInt64 = 0
+    var lastStatusAt: UInt64 = 0
+    var executedAtLastStatus = SequenceNumber.zero
+    var peers: [PeerProgress]
+    var fetch = CatchUp()
+
+    struct Suspicion: Sendable {
+        var view: View
+        var at: UInt64
+    }
+
+    struct PeerProgress: Sendable {
+        var status: Status?
+        /// `lastExecuted` did not move since the status before.
+        var isStuck = false
+        var claims: CommittedClaims?
+        /// Below this the peer has no batches any more.
+        var retainsFrom: SequenceNumber?
+        var repairedAt: UInt64 = 0
+        var servedFrom: SequenceNumber?
+        var servedAt: UInt64 = 0
+    }
+
+    var me: ReplicaIndex { configuration.me }
+    var group: ReplicaGroup { configuration.group }
+    var limits: ReplicaConfiguration.Limits { configuration.limits }
+    public var primary: ReplicaIndex { group.primary(of: view, in: configuration.shard) }
+    public var isPrimary: Bool { primary == me }
+    public var isChangingView: Bool { phase != .normal }
+
+    /// Whether `propose` may be said now: the pipeline has room.
+    public var canPropose: Bool {
+        !isHalted && phase == .normal && isPrimary && log.contains(nextSequence)
+            && nextSequence.number - min(nextSequence, lastExecuted.next).number < limits.pipelineDepth
+    }
+
+    /// - Parameters:
+    ///   - base: the stable checkpoint that the store holds; sequence 0 at the beginning.
+    public init(configuration: ReplicaConfiguration, base: Checkpoint, now: Instant) {
+        self.configuration = configuration
+        (view, phase, lastExecuted, stable, flushed) = (View(0), .normal, base.sequence, base, base.sequence)
+        let n = configuration.group.n
+        log = MessageLog(low: base.sequence, window: configuration.limits.window, n: n)
+        retained = RetainedBatches(after: base.sequence)
+        checkpointClaims = Array(repeating: [], count: n)
+        nextSequence = base.sequence.next
+        viewChanges = Array(repeating: nil, count: n)
+        suspicions = Array(repeating: nil, count: n)
+        future = Array(repeating: [], count: n)
+        (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
+        peers = Array(repeating: PeerProgress(), count: n)
+    }
+
+    public mutating func step(_ input: ReplicaInput, now: Instant, into ready: inout ReplicaReady) {
+        guard !isHalted else { return }
+        switch input {
+        case .message(let from, let message):
+            precondition(from.index < group.n && from != me, "the runtime authenticates senders")
+            receive(message.value, from: from, now: now, into: &ready)
+        case .durable(let message): countOwn(message, now: now, into: &ready)
+        case .propose(let batch): propose(batch, into: &ready)
+        case .checkpointTaken(let checkpoint): take(checkpoint, into: &ready)
+        case .flushed(let sequence):
+            flushed = max(flushed, sequence)
+            trimRetained()
+        case .stateInstalled(let checkpoint): install(checkpoint, now: now, into: &ready)
+        case .started: resume(now: now, into: &ready)
+        case .tick(let oldestPending, let primaryReachable):
+            tick(oldestPending: oldestPending, primaryReachable: primaryReachable, now: now, into: &ready)
+        }
+        // Own votes and freshly arrived ones may have completed a checkpoint or a batch.
+        advanceExecution(now: now, into: &ready)
+    }
+
+    private mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        switch message {
+        case .prePrepare(let prePrepare): receive(prePrepare, from: from, now: now, into: &ready)
+        case .prepare(let vote): receivePrepare(vote, from: from, into: &ready)
+        case .commit(let vote): receiveCommit(vote, from: from, into: &ready)
+        case .checkpoint(let checkpoint): receive(checkpoint, from: from, into: &ready)
+        case .suspect(let view): receiveSuspect(view, from: from, now: now, into: &ready)
+        case .viewChange(let viewChange): receive(viewChange, from: from, now: now, into: &ready)
+        case .newView(let newView): receive(newView, from: from, now: now, into: &ready)
+        case .status(let status): receive(status, from: from, now: now, into: &ready)
+        case .fetchBatch(let digest): answerFetch(of: digest, to: from, into: &ready)
+        case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
+        case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
+        case .committed(let claims): receive(claims, from: from, into: &ready)
+        }
+    }
+
+    /// This replica's own word counts only once it is durable: counted earlier, a crash could take back a vote on which
+    /// an attestation already rests.
+    private mutating func countOwn(_ message: PBFTMessage, now: Instant, into ready: inout ReplicaReady) {
+        switch message {
+        case .prePrepare(let prePrepare):
+            guard phase == .normal, prePrepare.view == view, log.contains(prePrepare.sequence) else { return }
+            log[prePrepare.sequence].isProposalDurable = true
+        case .prepare(let vote): receivePrepare(vote, from: me, into: &ready)
+        case .commit(let vote): receiveCommit(vote, from: me, into: &ready)
+        case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
+        case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
+        case .newView(let newView): if newView.view == view { isNewViewDurable = true }
+        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed: break
+        }
+    }
+
+    /// Whether this primary's own NEW-VIEW may be repeated to others. True for views installed from another's.
+    var isNewViewDurable = true
+
+    public func status() -> Status {
+        Status(view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence)
+    }
+
+    /// The digest that was executed at a sequence number, while it is remembered.
+    public func executedDigest(at sequence: SequenceNumber) -> Digest? { retained[sequence]?.digest }
+
+    /// Digests of requests that are proposed or executed need not be proposed again; HostCore keeps the requests.
+    public var inFlight: [Batch] {
+        var batches: [Batch] = []
+        var sequence = lastExecuted.next
+        while log.contains(sequence), let digest = log[sequence].digest {
+            if let batch = log[sequence].body(digest) { batches.append(batch) }
+            sequence = sequence.next
+        }
+        return batches
+    }
+}
