@@ -191,6 +191,8 @@ extension Verifier {
             guard push.attested.leaf.request == push.request.digest else { throw .badProof }
             _ = try verify(push.attested)
         case .stateTransfer: break
+        case .forward(_, .request(let request)): _ = try verify(request)
+        case .forward(_, .decide(let decide)): _ = try verify(decide)
         }
         return Verified(checked: message)
     }

@@ -155,12 +155,15 @@ public enum HostMessage: Hashable, Sendable, CanonicalCodable {
     case pbft(ShardID, PBFTMessage)
     case push(ShardID, RecoveryPush)
     case stateTransfer(ShardID, StateTransferMessage)
+    /// A backup hands the primary what it has waited for: a gateway may have told backups only.
+    case forward(ShardID, BatchItem)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .pbft(try reader.value(), try reader.value())
         case 2: self = .push(try reader.value(), try reader.value())
         case 3: self = .stateTransfer(try reader.value(), try reader.value())
+        case 4: self = .forward(try reader.value(), try reader.value())
         default: throw reader.invalid("host message kind")
         }
     }
@@ -178,6 +181,10 @@ public enum HostMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(3))
             writer.put(shard)
             writer.put(message)
+        case .forward(let shard, let item):
+            writer.put(UInt8(4))
+            writer.put(shard)
+            writer.put(item)
         }
     }
 }

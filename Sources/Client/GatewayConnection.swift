@@ -1,0 +1,258 @@
+import Messages
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// Where a gateway listens.
+public struct GatewayAddress: Hashable, Sendable, CustomStringConvertible {
+    public let host: String
+    public let port: Int
+    public init(host: String, port: Int) { (self.host, self.port) = (host, port) }
+    public var description: String { "\(host):\(port)" }
+}
+
+/// What became of one connection, or of one request on it. None of them says anything about the request's outcome.
+public enum ConnectionError: Error, Hashable, Sendable, CustomStringConvertible {
+    case cannotConnect(GatewayAddress, String)
+    case lost(String)
+    case closed
+    case timeout
+    /// The gateway sent something that is no reply, or a reply of the wrong kind.
+    case garbage(String)
+    case tooManyOutstanding(limit: Int)
+
+    public var description: String {
+        switch self {
+        case .cannotConnect(let address, let why): "cannot connect to the gateway at \(address): \(why)"
+        case .lost(let why): "the connection to the gateway was lost: \(why)"
+        case .closed: "the connection to the gateway was closed"
+        case .timeout: "the gateway did not answer in time"
+        case .garbage(let what): "the gateway does not speak the protocol: \(what)"
+        case .tooManyOutstanding(let limit): "\(limit) requests wait on this connection, which is its limit"
+        }
+    }
+}
+
+/// A gateway's answer to a request. A receipt is worth nothing before it is verified.
+public enum SubmitResult: Hashable, Sendable {
+    /// - retries: how often the gateway sent the request again, and after how many conflicts.
+    case receipt(Receipt, retries: UInt32, conflicts: UInt32)
+    case rejected(GatewayRejection, retryAfterMicroseconds: UInt64)
+}
+
+/// One TCP connection to a gateway, with any number of requests on their way. Does not reconnect.
+///
+/// The functions with a completion are for load generators: thousands of principals share a few connections, with no
+/// task a request. Completions run on the connection's event loop, must not block, and are called exactly once.
+public final class GatewayConnection: Sendable {
+    package typealias Completion = @Sendable (Result<GatewayReply, ConnectionError>) -> Void
+
+    fileprivate struct Call: Sendable {
+        let message: @Sendable (UInt64) -> ClientMessage
+        let timeout: Duration?
+        let completion: Completion
+    }
+    private struct State {
+        var calls: [Call] = []
+        var isScheduled = false
+    }
+
+    public let address: GatewayAddress
+    private let loop: any EventLoop
+    private let handler: NIOLoopBound<ConnectionHandler>
+    private let state = Mutex(State())
+
+    /// - Parameter maxOutstanding: more requests than that at once fail with `tooManyOutstanding`.
+    public static func connect(
+        _ address: GatewayAddress, maxOutstanding: Int = 65536, timeout: Duration = .seconds(3),
+        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) async throws(ConnectionError) -> GatewayConnection {
+        let loop = group.next()
+        do {
+            let handler = try await ClientBootstrap(group: loop)
+                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .channelOption(.socketOption(.so_keepalive), value: 1)
+                .connectTimeout(TimeAmount(timeout))
+                .connect(host: address.host, port: address.port) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let handler = ConnectionHandler(channel, maxOutstanding: maxOutstanding)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                        return NIOLoopBound(handler, eventLoop: channel.eventLoop)
+                    }
+                }
+            return GatewayConnection(address: address, loop: loop, handler: handler)
+        } catch {
+            throw .cannotConnect(address, "\(error)")
+        }
+    }
+
+    private init(address: GatewayAddress, loop: any EventLoop, handler: NIOLoopBound<ConnectionHandler>) {
+        (self.address, self.loop, self.handler) = (address, loop, handler)
+    }
+
+    /// Submits a request.
+    /// - Parameter timeout: nil to wait until the connection ends.
+    public func submit(
+        _ request: SignedRequest, timeout: Duration? = nil,
+        completion: @escaping @Sendable (Result<SubmitResult, ConnectionError>) -> Void
+    ) {
+        call({ .submit(id: $0, request) }, timeout) { result in
+            switch result {
+            case .success(.receipt(_, let receipt, let retries, let conflicts)):
+                completion(.success(.receipt(receipt, retries: retries, conflicts: conflicts)))
+            case .success(.rejected(_, let reason, let retryAfter)):
+                completion(.success(.rejected(reason, retryAfterMicroseconds: retryAfter)))
+            case .success(.account), .success(.status): completion(.failure(.garbage("a reply of another kind")))
+            case .failure(let error): completion(.failure(error))
+            }
+        }
+    }
+
+    public func submit(_ request: SignedRequest, timeout: Duration? = nil) async throws(ConnectionError) -> SubmitResult {
+        try await withCheckedContinuation { (continuation: CheckedContinuation<Result<SubmitResult, ConnectionError>, Never>) in
+            submit(request, timeout: timeout) { continuation.resume(returning: $0) }
+        }.asTyped()
+    }
+
+    /// A weak read: not certified.
+    /// - Returns: the account, nil if it does not exist, and how many replicas said the same.
+    public func account(
+        _ account: AccountID, timeout: Duration? = .seconds(10)
+    ) async throws(ConnectionError) -> (view: AccountView?, agreeing: Int) {
+        guard case .account(_, let view, let agreeing) = try await call({ .account(id: $0, account) }, timeout) else {
+            throw .garbage("a reply of another kind")
+        }
+        return (view, Int(agreeing))
+    }
+
+    public func status(timeout: Duration? = .seconds(10)) async throws(ConnectionError) -> GatewayStatus {
+        guard case .status(_, let status) = try await call({ .status(id: $0) }, timeout) else {
+            throw .garbage("a reply of another kind")
+        }
+        return status
+    }
+
+    private func call(
+        _ message: @escaping @Sendable (UInt64) -> ClientMessage, _ timeout: Duration?
+    ) async throws(ConnectionError) -> GatewayReply {
+        try await withCheckedContinuation { (continuation: CheckedContinuation<Result<GatewayReply, ConnectionError>, Never>) in
+            call(message, timeout) { continuation.resume(returning: $0) }
+        }.asTyped()
+    }
+
+    /// Hands the call to the loop; a burst wakes it once and leaves in one write.
+    private func call(
+        _ message: @escaping @Sendable (UInt64) -> ClientMessage, _ timeout: Duration?, _ completion: @escaping Completion
+    ) {
+        let wakes = state.withLock { state in
+            state.calls.append(Call(message: message, timeout: timeout, completion: completion))
+            defer { state.isScheduled = true }
+            return !state.isScheduled
+        }
+        guard wakes else { return }
+        loop.execute { [self] in
+            let calls = state.withLock { state in
+                state.isScheduled = false
+                defer { state.calls = [] }
+                return state.calls
+            }
+            handler.value.send(calls)
+        }
+    }
+
+    /// Ends the connection; whatever waits fails with `closed`.
+    public func close() async {
+        let handler = handler
+        try? await loop.submit { handler.value.end(.closed) }.get()
+    }
+}
+
+extension Result {
+    fileprivate func asTyped() throws(Failure) -> Success { try get() }
+}
+
+/// The connection's part that lives on its loop: which call has which id.
+private final class ConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private struct Waiting {
+        let completion: GatewayConnection.Completion
+        let timer: Scheduled<Void>?
+    }
+
+    private let channel: any Channel
+    private let maxOutstanding: Int
+    private var parser = FrameParser()
+    private var waiting: [UInt64: Waiting] = [:]
+    private var lastID: UInt64 = 0
+    private var ended: ConnectionError?
+
+    init(_ channel: any Channel, maxOutstanding: Int) { (self.channel, self.maxOutstanding) = (channel, maxOutstanding) }
+
+    func send(_ calls: [GatewayConnection.Call]) {
+        var bytes = channel.allocator.buffer(capacity: 512 * calls.count)
+        for call in calls {
+            if let ended {
+                call.completion(.failure(ended))
+                continue
+            }
+            guard waiting.count < maxOutstanding else {
+                call.completion(.failure(.tooManyOutstanding(limit: maxOutstanding)))
+                continue
+            }
+            lastID += 1
+            let id = lastID
+            var timer: Scheduled<Void>?
+            if let timeout = call.timeout {
+                let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+                timer = channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
+                    bound.value.waiting.removeValue(forKey: id)?.completion(.failure(.timeout))
+                }
+            }
+            waiting[id] = Waiting(completion: call.completion, timer: timer)
+            bytes.writeFrame(call.message(id).encoded())
+        }
+        // The number outstanding bounds what the channel may hold.
+        if bytes.readableBytes > 0 { channel.writeAndFlush(bytes, promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard ended == nil else { return }
+        var bytes = unwrapInboundIn(data)
+        parser.append(&bytes)
+        do {
+            while let frame = try parser.next() {
+                let reply = try GatewayReply(decoding: frame)
+                // An id that nobody waits for has timed out here.
+                guard let call = waiting.removeValue(forKey: reply.id) else { continue }
+                call.timer?.cancel()
+                call.completion(.success(reply))
+            }
+        } catch {
+            end(.garbage("\(error)"))
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { end(.lost("closed by the gateway")) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.lost("\(error)")) }
+
+    func end(_ why: ConnectionError) {
+        guard ended == nil else { return }
+        ended = why
+        channel.close(promise: nil)
+        let calls = waiting
+        waiting = [:]
+        for call in calls.values {
+            call.timer?.cancel()
+            call.completion(.failure(why))
+        }
+    }
+}
+
+extension GatewayReply {
+    fileprivate var id: UInt64 {
+        switch self {
+        case .receipt(let id, _, _, _), .rejected(let id, _, _), .account(let id, _, _), .status(let id, _): id
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import Messages
+
+/// Which request numbers of a principal are in use (R11). A value: its owner keeps it.
+public struct RequestWindow: Hashable, Sendable {
+    /// Shards accept numbers below `acknowledgedBelow` + this.
+    public static let width: UInt64 = 1024
+
+    /// Every outcome below it is known, or given up for ever.
+    public private(set) var acknowledgedBelow: RequestNumber
+    private var next: RequestNumber
+    private var known: Set<RequestNumber> = []
+
+    /// - Parameter first: above every number that the principal has used before. Everything below is acknowledged:
+    ///   what was under way then and was not executed is refused for ever.
+    public init(first: RequestNumber) { (acknowledgedBelow, next) = (first, first) }
+
+    /// How many outcomes are awaited.
+    public var outstanding: Int { Int(next.number - acknowledgedBelow.number) - known.count }
+
+    /// A new number; nil while the oldest request without an outcome is a whole window behind.
+    public mutating func open() -> RequestNumber? {
+        guard next.number < acknowledgedBelow.number + Self.width else { return nil }
+        defer { next = next.next }
+        return next
+    }
+
+    /// The outcome of `number` is known.
+    public mutating func close(_ number: RequestNumber) {
+        guard number >= acknowledgedBelow, number < next else { return }
+        known.insert(number)
+        while known.remove(acknowledgedBelow) != nil { acknowledgedBelow = acknowledgedBelow.next }
+    }
+}
+
+/// A key with its request numbers, bound to one cluster: makes signed requests. A value, for load generators that
+/// keep thousands of them.
+public struct Principal: Sendable {
+    public let signer: Ed25519Signer
+    public let cluster: ClusterID
+    public let epoch: Epoch
+    public var window: RequestWindow
+
+    public var publicKey: PublicKey { signer.publicKey }
+
+    /// - Parameter first: the first request number; the present time in microseconds is above all that an earlier
+    ///   run of the same key can have used, and needs no file.
+    public init(signer: Ed25519Signer, manifest: Manifest, first: RequestNumber = RequestNumber(WallClock.now().number)) {
+        (self.signer, cluster, epoch) = (signer, manifest.cluster, manifest.epoch)
+        window = RequestWindow(first: first)
+    }
+
+    /// Nil while the window is full. The number stays open until `window.close`.
+    public mutating func sign(
+        _ operations: [Operation], mode: Request.Mode, issuedAt: Timestamp = WallClock.now(),
+        lifetimeMicroseconds: UInt64 = 30_000_000
+    ) -> SignedRequest? {
+        guard let number = window.open() else { return nil }
+        let request = Request(
+            cluster: cluster, epoch: epoch, principal: signer.publicKey, number: number,
+            acknowledgedBelow: window.acknowledgedBelow, issuedAt: issuedAt,
+            deadline: issuedAt.adding(microseconds: lifetimeMicroseconds), mode: mode, operations: operations)
+        return SignedRequest(request, signedBy: signer)
+    }
+}

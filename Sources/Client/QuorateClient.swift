@@ -1,0 +1,196 @@
+import Messages
+import NIOCore
+import NIOPosix
+
+public struct ClientOptions: Hashable, Sendable {
+    /// How long a request may take effect: from `issuedAt` to its deadline.
+    public var lifetime = Duration.seconds(30)
+    /// After this long without an answer another gateway is asked.
+    public var answerTimeout = Duration.seconds(5)
+    /// How long after the deadline a certified outcome is still asked for.
+    public var grace = Duration.seconds(10)
+    public var connectTimeout = Duration.seconds(3)
+    public var backoff = Backoff()
+
+    public init() {}
+}
+
+/// Why a client has no outcome to give.
+public enum ClientError: Error, Sendable, CustomStringConvertible {
+    case noGateways
+    /// 1,024 numbers lie between the oldest request without an outcome and the next one.
+    case windowFull(oldest: RequestNumber)
+    /// Nothing certified was received in time: the request may have taken effect or may yet. `resolve` asks again
+    /// with the same signed bytes; `abandon` acknowledges the number, after which it cannot take effect any more.
+    case outcomeUnknown(SignedRequest, lastCause: String)
+    /// The signed bytes can never be accepted here.
+    case invalid(SignedRequest)
+
+    public var description: String {
+        switch self {
+        case .noGateways: "no gateway was given"
+        case .windowFull(let oldest): "the outcome of request \(oldest) is unknown, and \(RequestWindow.width) came after it"
+        case .outcomeUnknown(let request, let cause): "the outcome of request \(request.request.number) is unknown: \(cause)"
+        case .invalid(let request): "every gateway says that request \(request.request.number) is not valid for its cluster"
+        }
+    }
+}
+
+/// A proven result.
+public struct Outcome: Sendable {
+    /// One for each leg of the request.
+    public let decisions: [Decision]
+    /// Verified; keep it as evidence.
+    public let receipt: Receipt
+    /// From signing to the verified receipt.
+    public let latency: Duration
+    /// How often this client sent the request again.
+    public let retries: Int
+    /// How often the last gateway did, and how often because of a conflict.
+    public let gatewayRetries: Int
+    public let conflicts: Int
+
+    public var isCommitted: Bool { decisions.allSatisfy { $0 == .commit } }
+}
+
+/// One principal's client: numbers and signs requests, submits them through any of several gateways, none of which it
+/// trusts, and gives only outcomes whose certificates it has checked against the manifest.
+public actor QuorateClient {
+    public nonisolated let manifest: Manifest
+    public nonisolated let publicKey: PublicKey
+    private let gateways: [GatewayAddress]
+    private let options: ClientOptions
+    private let group: any EventLoopGroup
+    private var principal: Principal
+    private var verifier: Verifier<Ed25519Scheme>
+    private var connections: [GatewayAddress: GatewayConnection] = [:]
+    /// The gateway that is asked first: the last one that answered.
+    private var preferred = 0
+    private var random = SystemRandomNumberGenerator()
+
+    /// - Parameter firstNumber: see `Principal.init`; nil for the present time.
+    public init(
+        signer: Ed25519Signer, manifest: Manifest, gateways: [GatewayAddress], options: ClientOptions = .init(),
+        firstNumber: RequestNumber? = nil, on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        (self.manifest, self.gateways, self.options, self.group) = (manifest, gateways, options, group)
+        publicKey = signer.publicKey
+        principal = Principal(
+            signer: signer, manifest: manifest, first: firstNumber ?? RequestNumber(WallClock.now().number))
+        verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
+    }
+
+    /// Moves money from an account of this principal.
+    public func transfer(
+        from: AccountID, to: AccountID, asset: AssetID, amount: Amount
+    ) async throws(ClientError) -> Outcome {
+        try await submit([.transfer(Transfer(from: from, to: to, asset: asset, amount: amount))], mode: .atomic)
+    }
+
+    /// Signs the operations under the next request number, and returns when every leg's outcome is proven.
+    public func submit(_ operations: [Operation], mode: Request.Mode = .atomic) async throws(ClientError) -> Outcome {
+        guard !gateways.isEmpty else { throw .noGateways }
+        let lifetime = UInt64(max(0, options.lifetime / .microseconds(1)))
+        guard let request = principal.sign(operations, mode: mode, lifetimeMicroseconds: lifetime) else {
+            throw .windowFull(oldest: principal.window.acknowledgedBelow)
+        }
+        return try await resolve(request)
+    }
+
+    /// Submits the same signed bytes until an outcome is proven. Safe at any time: a number has one outcome (R11).
+    public func resolve(_ request: SignedRequest) async throws(ClientError) -> Outcome {
+        guard !gateways.isEmpty else { throw .noGateways }
+        let start = ContinuousClock.now
+        let end = request.request.deadline.adding(microseconds: UInt64(max(0, options.grace / .microseconds(1))))
+        var attempt = 0
+        var invalid: Set<GatewayAddress> = []
+        var cause = "nothing was tried"
+        while true {
+            let address = gateways[preferred % gateways.count]
+            var pause = options.backoff.delay(attempt: attempt, using: &random)
+            do {
+                let result = try await connection(to: address).submit(request, timeout: options.answerTimeout)
+                switch result {
+                case .receipt(let receipt, let retries, let conflicts):
+                    if let decisions = proven(receipt, for: request) {
+                        principal.window.close(request.request.number)
+                        return Outcome(
+                            decisions: decisions, receipt: receipt, latency: .now - start, retries: attempt,
+                            gatewayRetries: Int(retries), conflicts: Int(conflicts))
+                    }
+                    cause = "the receipt from \(address) proves nothing"
+                    preferred += 1
+                case .rejected(let reason, let retryAfter):
+                    cause = "\(address): \(reason)"
+                    if reason == .invalid { invalid.insert(address) }
+                    // A hint from someone untrusted: it may not stall the client.
+                    pause += min(.microseconds(Int64(min(retryAfter, 1_000_000))), options.backoff.cap)
+                    if reason != .queueFull { preferred += 1 }
+                }
+            } catch {
+                cause = error.description
+                connections[address] = nil
+                preferred += 1
+            }
+            if invalid.count == Set(gateways).count {
+                // Acknowledged from the next request on: should a gateway have lied, it still happens at most once.
+                principal.window.close(request.request.number)
+                throw .invalid(request)
+            }
+            guard WallClock.now() < end else { throw .outcomeUnknown(request, lastCause: cause) }
+            do { try await Task.sleep(for: pause) } catch { throw .outcomeUnknown(request, lastCause: "cancelled") }
+            attempt += 1
+        }
+    }
+
+    /// Gives up on a number: the next request tells the shards that its outcome is of no interest, and if it has not
+    /// taken effect by then it never will.
+    public func abandon(_ number: RequestNumber) { principal.window.close(number) }
+
+    /// A weak read through one gateway: not certified.
+    public func account(_ account: AccountID) async throws -> AccountView? {
+        guard !gateways.isEmpty else { throw ClientError.noGateways }
+        var last = ConnectionError.closed
+        for _ in gateways {
+            let address = gateways[preferred % gateways.count]
+            do throws(ConnectionError) {
+                return try await connection(to: address).account(account).view
+            } catch {
+                (last, connections[address]) = (error, nil)
+                preferred += 1
+            }
+        }
+        throw last
+    }
+
+    /// Closes the connections.
+    public func close() async {
+        let open = connections.values
+        connections = [:]
+        for connection in open { await connection.close() }
+    }
+
+    private func connection(to address: GatewayAddress) async throws(ConnectionError) -> GatewayConnection {
+        if let connection = connections[address] { return connection }
+        let connection = try await GatewayConnection.connect(address, timeout: options.connectTimeout, on: group)
+        // Another call may have connected meanwhile.
+        if let first = connections[address] {
+            await connection.close()
+            return first
+        }
+        connections[address] = connection
+        return connection
+    }
+
+    /// The decision of every leg, if the certificates are genuine, about this request, and decide all of it.
+    private func proven(_ receipt: Receipt, for request: SignedRequest) -> [Decision]? {
+        guard receipt.request == request, (try? verifier.verify(receipt)) != nil else { return nil }
+        let map = manifest.shardMap
+        var decisions: [Decision] = []
+        for leg in 0..<request.request.legCount {
+            guard let decision = receipt.decision(ofLeg: leg, in: map) else { return nil }
+            decisions.append(decision)
+        }
+        return decisions
+    }
+}

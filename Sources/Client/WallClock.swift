@@ -1,0 +1,11 @@
+import Glibc
+import Messages
+
+/// The time that clients sign.
+public enum WallClock {
+    public static func now() -> Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(UInt64(max(0, time.tv_sec)) * 1_000_000 + UInt64(time.tv_nsec) / 1000)
+    }
+}

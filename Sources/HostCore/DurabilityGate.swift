@@ -1,0 +1,43 @@
+import Messages
+
+/// Holds back what may not leave before the journal is durable (R3). Nothing else in the host may send a held message.
+struct DurabilityGate: Sendable {
+    private struct Held: Sendable {
+        let position: UInt64
+        let shard: ShardID
+        let message: PBFTMessage
+    }
+
+    private var held: [Held] = []
+    private var head = 0
+    /// Records that were handed to the runtime.
+    private(set) var appended: UInt64 = 0
+    private(set) var durable: UInt64 = 0
+
+    mutating func appendRecord() { appended += 1 }
+
+    /// `message` waits for every record so far.
+    mutating func hold(_ message: PBFTMessage, of shard: ShardID) {
+        held.append(Held(position: appended, shard: shard, message: message))
+    }
+
+    mutating func persisted(_ position: JournalPosition) {
+        precondition(position.number <= appended, "the runtime persisted what was never appended")
+        durable = max(durable, position.number)
+    }
+
+    /// The next message that may leave.
+    mutating func next() -> (ShardID, PBFTMessage)? {
+        guard head < held.count, held[head].position <= durable else { return nil }
+        let next = held[head]
+        head += 1
+        if head == held.count {
+            held.removeAll(keepingCapacity: true)
+            head = 0
+        } else if head > 4096 {
+            held.removeFirst(head)
+            head = 0
+        }
+        return (next.shard, next.message)
+    }
+}

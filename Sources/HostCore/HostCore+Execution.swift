@@ -1,0 +1,98 @@
+import Messages
+import PBFT
+import ShardState
+
+/// Proposing, executing, certifying, writing down.
+extension HostCore {
+    /// The next batch, if this replica may propose and something waits. A lone request does not wait; while the pipeline
+    /// is full, the next batch fills up.
+    mutating func nextProposal(_ i: Int, now: Instant) -> Batch? {
+        guard nodes[i].replica.canPropose, !nodes[i].replica.isExecutionPaused else { return nil }
+        guard nodes[i].decides.hasUnproposed || nodes[i].requests.hasUnproposed else { return nil }
+        var items: [BatchItem] = []
+        var bytes = options.maxBatchBytes
+        // Decides release what others wait for; requests keep a share (R12).
+        nodes[i].decides.take(atMost: options.maxDecidesPerBatch, bytes: &bytes, into: &items)
+        bytes = max(bytes, options.maxBatchBytes / 4)
+        nodes[i].requests.take(atMost: options.maxBatchItems - items.count, bytes: &bytes, into: &items)
+        return items.isEmpty ? nil : Batch(time: max(now.wall, nodes[i].executor.time), items: items)
+    }
+
+    mutating func execute(_ batch: Batch, at sequence: SequenceNumber, _ i: Int, now: Instant, into ready: inout HostReady) {
+        guard nodes[i].halted == nil else { return }
+        let executed: ExecutedBatch
+        do {
+            executed = try nodes[i].executor.execute(batch, sequence: sequence)
+        } catch {
+            return halt(i, "execution of batch \(sequence): \(error)", into: &ready)
+        }
+        nodes[i].recent.append(executed.statement, executed.leaves)
+        for item in batch.items {
+            switch item {
+            case .request(let request): nodes[i].requests.remove(request.digest)
+            case .decide(let decide): nodes[i].decides.remove(decide.digest)
+            }
+        }
+        answer(executed, i, into: &ready)
+        if nodes[i].replica.isCheckpoint(sequence) { checkpoint(i, sequence, now: now, into: &ready) }
+    }
+
+    /// Sends this replica's attestation to every gateway that waits for one of the batch's leaves.
+    private mutating func answer(_ executed: ExecutedBatch, _ i: Int, into ready: inout HostReady) {
+        var wanting: [SessionID] = []
+        for leaf in executed.leaves {
+            for session in nodes[i].interests.of(leaf.request) where sessions.contains(session) && !wanting.contains(session) {
+                wanting.append(session)
+            }
+            if leaf.entries.allSatisfy({ $0.status.isDecided }) { nodes[i].interests.remove(leaf.request) }
+            pushBack(leaf, i, into: &ready)
+        }
+        if !wanting.isEmpty,
+            let attestation = nodes[i].recent.attestation(executed.sequence, replica: nodes[i].me, signer: signer)
+        {
+            ready.toGateways.append(.init(to: wanting.sorted(), reply: .attestation(attestation)))
+        }
+        for refusal in executed.refusals {
+            let to = nodes[i].interests.of(refusal.request).filter { sessions.contains($0) }.sorted()
+            if !to.isEmpty { ready.toGateways.append(.init(to: to, reply: .refused(refusal))) }
+        }
+    }
+
+    private mutating func checkpoint(_ i: Int, _ sequence: SequenceNumber, now: Instant, into ready: inout HostReady) {
+        let digest: Digest
+        do { digest = try nodes[i].executor.checkpointDigest() } catch {
+            return halt(i, "digest of the state after \(sequence): \(error)", into: &ready)
+        }
+        nodes[i].step(.checkpointTaken(Checkpoint(sequence: sequence, digest: digest)), now: now)
+        nodes[i].checkpointsSinceFreeze += 1
+        let isDue =
+            (sequence.number / options.replica.checkpointInterval).isMultiple(of: options.checkpointsPerFlush)
+            || nodes[i].executor.overlayCount >= options.flushKeys
+        // One flush at a time; the next checkpoint asks again.
+        guard isDue, nodes[i].frozen == nil, !nodes[i].executor.isFlushing else { return }
+        nodes[i].frozen = nodes[i].executor.freeze()
+        nodes[i].checkpointsSinceFreeze = 0
+    }
+
+    /// Only a stable checkpoint is written down: a quorum has the same state (R1).
+    mutating func flushIfStable(_ i: Int, into ready: inout HostReady) {
+        guard let frozen = nodes[i].frozen, nodes[i].replica.stable.sequence >= frozen.sequence else { return }
+        nodes[i].frozen = nil
+        ready.flushes.append(
+            StateFlush(
+                shard: nodes[i].shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
+                clearing: frozen.clearing))
+    }
+
+    mutating func flushed(_ shard: ShardID, _ sequence: SequenceNumber, now: Instant, into ready: inout HostReady) {
+        guard let i = node(shard), nodes[i].halted == nil else { return }
+        do { try nodes[i].executor.flushed(sequence) } catch {
+            return halt(i, "reading the store after the flush of \(sequence): \(error)", into: &ready)
+        }
+        if nodes[i].transfer.installing?.sequence == sequence {
+            finishInstall(i, now: now, into: &ready)
+        } else {
+            feed(i, .flushed(sequence), now: now, into: &ready)
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import Messages
+import PBFT
+import ShardState
+import TwoPhaseCommit
+
+/// Recovery by anyone: hosts push what they recorded until every participant is known to be done, so that no lock
+/// depends on a gateway (R10, R12).
+struct ShardRecovery: Sendable {
+    let shard: ShardID
+    /// Certificates from other shards' pushes.
+    var collected: Recovery
+    /// Records that are open here, with when they are pushed next.
+    var pushes: [Digest: Push] = [:]
+    var cursor: RecoveryCursor?
+    var scannedAt: UInt64 = 0
+    /// Counts the scans over all open records; a push that two of them did not touch is over.
+    var scan: UInt64 = 0
+    /// Requests that other shards asked about by pushing: their hosts get the leaf when there is one.
+    var asked: [Digest: [ShardID]] = [:]
+    var askedOrder = Fifo()
+
+    struct Push: Sendable {
+        var dueAt: UInt64
+        var interval: UInt64
+        var scan: UInt64
+    }
+
+    static let maxAsked = 16_384
+
+    init(shard: ShardID) {
+        self.shard = shard
+        collected = Recovery(shard: shard)
+    }
+
+    mutating func noteAsked(_ request: Digest, by shard: ShardID) {
+        if asked[request] == nil {
+            askedOrder.append(request)
+            while asked.count >= Self.maxAsked, let oldest = askedOrder.first {
+                askedOrder.removeFirst()
+                asked[oldest] = nil
+            }
+        }
+        var shards = asked[request] ?? []
+        if !shards.contains(shard) { shards.append(shard) }
+        asked[request] = shards
+    }
+}
+
+extension HostCore {
+    /// Looks at a part of the open records and pushes those whose time has come.
+    mutating func pushUnforgotten(_ i: Int, now: Instant, into ready: inout HostReady) {
+        guard now.uptime >= nodes[i].recovery.scannedAt + options.pushScanInterval else { return }
+        nodes[i].recovery.scannedAt = now.uptime
+        let open: [UnforgottenRecord]
+        do {
+            open = try nodes[i].executor.unforgotten(after: nodes[i].recovery.cursor, limit: options.pushScanCount)
+        } catch { return halt(i, "reading open records: \(error)", into: &ready) }
+        nodes[i].recovery.cursor = open.count < options.pushScanCount ? nil : open.last?.cursor
+        let scan = nodes[i].recovery.scan
+        for record in open {
+            let digest = record.request.digest
+            guard var push = nodes[i].recovery.pushes[digest] else {
+                nodes[i].recovery.pushes[digest] = .init(dueAt: now.uptime + options.pushAfter, interval: options.pushAfter, scan: scan)
+                continue
+            }
+            push.scan = scan
+            if now.uptime >= push.dueAt {
+                let isPushed = self.push(record, i, now: now, into: &ready)
+                push.interval = isPushed ? min(push.interval * 2, options.maxPushInterval) : options.pushAfter / 4
+                push.dueAt = now.uptime + push.interval
+            }
+            nodes[i].recovery.pushes[digest] = push
+        }
+        if nodes[i].recovery.cursor == nil {
+            // A scan is complete: forget the pushes of records that are no longer open.
+            nodes[i].recovery.scan += 1
+            if scan > 0 { nodes[i].recovery.pushes = nodes[i].recovery.pushes.filter { $0.value.scan + 1 >= scan } }
+        }
+    }
+
+    /// False when this replica has no attested leaf at hand: the request is ordered again, which certifies what is
+    /// recorded in a new batch.
+    private mutating func push(_ record: UnforgottenRecord, _ i: Int, now: Instant, into ready: inout HostReady) -> Bool {
+        let digest = record.request.digest
+        guard nodes[i].recent.leaf(for: digest) == record.leaf,
+            let attested = nodes[i].recent.attestedLeaf(for: digest, replica: nodes[i].me, signer: signer)
+        else {
+            _ = nodes[i].requests.insert(.request(record.request), key: digest, bytes: record.request.bytes.count + 72, now: now)
+            settle(i, now: now, into: &ready)
+            release(now: now, into: &ready)
+            return false
+        }
+        send(RecoveryPush(request: record.request, attested: attested), to: record.waitingFor, into: &ready)
+        return true
+    }
+
+    private func send(_ push: RecoveryPush, to shards: [ShardID], into ready: inout HostReady) {
+        for shard in shards where manifest.hasShard(shard) {
+            // Enough other hosts hold a replica of the pushing shard, so none needs to push to itself.
+            let to = manifest.hosts(of: shard).filter { $0 != host }.sorted()
+            ready.toHosts.append(.init(to: to, message: .push(shard, push)))
+        }
+    }
+
+    mutating func receive(push: RecoveryPush, _ message: Verified<HostMessage>, at i: Int, now: Instant, into ready: inout HostReady) {
+        guard nodes[i].halted == nil else { return }
+        let participants = push.request.request.participants(in: manifest.shardMap)
+        let sender = push.attested.statement.shard
+        guard sender != nodes[i].shard, participants.contains(sender), participants.contains(nodes[i].shard) else {
+            return droppedMessages += 1
+        }
+        let digest = push.request.digest
+        nodes[i].recovery.noteAsked(digest, by: sender)
+        if let decide = nodes[i].recovery.collected.add(message.map { _ in push }) {
+            admit(decide, from: nil, at: i, now: now, into: &ready)
+        }
+        // Answer with what this shard certified; if there is nothing at hand, order the request: that records a vote, or
+        // certifies what is recorded, or that there never will be a record (R10).
+        if let leaf = nodes[i].recent.leaf(for: digest) {
+            pushBack(leaf, i, into: &ready)
+        } else if !nodes[i].requests.contains(digest) {
+            admit(push.request, from: nil, at: i, now: now, into: &ready)
+        }
+    }
+
+    /// Pushes a fresh leaf to the shards that asked about its request.
+    mutating func pushBack(_ leaf: Leaf, _ i: Int, into ready: inout HostReady) {
+        guard let shards = nodes[i].recovery.asked[leaf.request], let request = nodes[i].recovery.collected.request(leaf.request),
+            let attested = nodes[i].recent.attestedLeaf(for: leaf.request, replica: nodes[i].me, signer: signer)
+        else { return }
+        nodes[i].recovery.asked[leaf.request] = nil
+        send(RecoveryPush(request: request, attested: attested), to: shards, into: &ready)
+    }
+}

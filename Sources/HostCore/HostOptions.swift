@@ -1,0 +1,37 @@
+import PBFT
+import ShardState
+
+/// Every bound and every wait of a host above its replicas. Durations in nanoseconds of the monotonic clock.
+public struct HostOptions: Sendable {
+    public var replica = ReplicaConfiguration.Limits()
+    public var shard = ShardLimits()
+    /// Requests that wait to be ordered, a shard.
+    public var maxPendingRequests = 8192
+    public var maxPendingDecides = 16384
+    public var maxBatchItems = 1024
+    public var maxBatchBytes = 1 << 20
+    /// Of a batch's items, how many may be decides, so that neither starves the other (R12).
+    public var maxDecidesPerBatch = 768
+    /// A state is flushed each so many checkpoints, or when the overlay holds so many keys.
+    public var checkpointsPerFlush: UInt64 = 4
+    public var flushKeys = 65_536
+    /// Executed batches whose leaves are kept for those who ask late.
+    public var recentBatches = 1024
+    /// Requests whose gateways are remembered, a shard.
+    public var maxInterests = 65_536
+    /// A backup hands the primary what has waited so long.
+    public var forwardAfter: UInt64 = 250_000_000
+    /// A record that is undecided, or that others may not know the end of, is pushed after so long, and then ever
+    /// more seldom.
+    public var pushAfter: UInt64 = 1_000_000_000
+    public var maxPushInterval: UInt64 = 10_000_000_000
+    public var pushScanInterval: UInt64 = 100_000_000
+    public var pushScanCount = 256
+    /// The journal is compacted when so many bytes were appended since the last time.
+    public var compactionBytes = 64 << 20
+    /// An answer in a state transfer is awaited so long.
+    public var stateTransferTimeout: UInt64 = 500_000_000
+    public var stateTransferBuckets = 64
+
+    public init() {}
+}

@@ -1,0 +1,60 @@
+import Messages
+import PBFT
+import ShardState
+import TwoPhaseCommit
+
+/// One replica with its state and what waits for it: everything that a host has of one shard.
+struct ShardNode<Store: KeyValueStore> {
+    let shard: ShardID
+    let me: ReplicaIndex
+    /// By replica.
+    let hosts: [HostID]
+    /// The other replicas' hosts, ascending.
+    let others: [HostID]
+    var replica: Replica
+    var executor: ShardExecutor<Store>
+    var requests: PendingPool
+    var decides: PendingPool
+    var interests: Interests
+    var recent: RecentBatches
+    var recovery: ShardRecovery
+    var transfer = StateTransfer<Store.Snapshot>()
+    /// The frozen state that is flushed as soon as its checkpoint is stable.
+    var frozen: FrozenState?
+    var checkpointsSinceFreeze: UInt64 = 0
+    /// The view in which the pools' "proposed" marks were made.
+    var proposedIn: View
+    var halted: String?
+    var ready = ReplicaReady()
+
+    init(shard: ShardID, me: ReplicaIndex, hosts: [HostID], replica: Replica, executor: ShardExecutor<Store>, options: HostOptions) {
+        (self.shard, self.me, self.hosts, self.replica, self.executor) = (shard, me, hosts, replica, executor)
+        others = hosts.filter { $0 != hosts[me.index] }.sorted()
+        requests = PendingPool(capacity: options.maxPendingRequests)
+        decides = PendingPool(capacity: options.maxPendingDecides)
+        interests = Interests(capacity: options.maxInterests)
+        recent = RecentBatches(capacity: options.recentBatches)
+        recovery = ShardRecovery(shard: shard)
+        proposedIn = replica.view
+    }
+
+    func replica(on host: HostID) -> ReplicaIndex? { hosts.firstIndex(of: host).map { ReplicaIndex(UInt8($0)) } }
+
+    mutating func step(_ input: ReplicaInput, now: Instant) { replica.step(input, now: now, into: &ready) }
+
+    var oldestPending: Instant? {
+        switch (requests.oldest, decides.oldest) {
+        case (let a?, let b?): a.uptime <= b.uptime ? a : b
+        case (let a?, nil): a
+        case (nil, let b): b
+        }
+    }
+
+    var status: ReplicaStatus {
+        ReplicaStatus(
+            shard: shard, replica: me, view: replica.view, isChangingView: replica.isChangingView, isPrimary: replica.isPrimary,
+            lastExecuted: replica.lastExecuted, stable: replica.stable.sequence, flushed: replica.flushed,
+            pendingRequests: UInt32(clamping: requests.count + decides.count),
+            undecided: UInt32(clamping: executor.undecidedCount), halted: halted ?? "")
+    }
+}

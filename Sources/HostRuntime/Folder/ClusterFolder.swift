@@ -1,0 +1,129 @@
+import Crypto
+import Glibc
+import Messages
+
+/// Why a cluster folder cannot be made or used, and what to do about it.
+public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConvertible {
+    case exists(String)
+    case noSuchFolder(String)
+    case manifest(Manifest.Problem)
+    case ports(base: Int, count: Int)
+    case file(FileFailure)
+    case manifestFile(ManifestFileError)
+    case noSuchHost(HostID, count: Int)
+    case belongsElsewhere(path: String, what: String)
+    case diskLost(path: String, missing: String)
+    case inUse(String)
+
+    public var description: String {
+        switch self {
+        case .exists(let path): "\(path) exists already; a cluster is created in a new folder. Choose another path"
+        case .noSuchFolder(let path): "\(path) is not a cluster folder: it has no cluster.json. Create one, or correct the path"
+        case .manifest(let problem): problem.description
+        case .ports(let base, let count):
+            "\(count) hosts need the ports \(base) to \(base + count - 1), and a port lies from 1 to 65535. Choose another base port"
+        case .file(let failure): failure.description
+        case .manifestFile(let error): error.description
+        case .noSuchHost(let host, let count): "there is no host \(host); cluster.json has hosts 0 to \(count - 1)"
+        case .belongsElsewhere(let path, let what):
+            "\(path) belongs to \(what), not to this cluster.json. Folders must not be mixed or copied between hosts"
+        case .diskLost(let path, let missing):
+            "\(path) has taken part in the cluster before, and now \(missing) is gone: the disk was lost. A host that may "
+                + "have forgotten its votes must not vote (rule R4). Restore the intact folder, or leave this host off; the "
+                + "other hosts carry on as long as at most f are missing"
+        case .inUse(let path): "another process runs the host in \(path). Stop it first"
+        }
+    }
+}
+
+/// A cluster on disk: `cluster.json`, `issuer.key`, and `hosts/N/` for each host.
+public struct ClusterFolder: Sendable {
+    public let path: String
+    public let manifest: Manifest
+
+    /// Reads `cluster.json`.
+    public init(opening path: String) throws(ClusterFolderError) {
+        self.path = path
+        let file = path + "/cluster.json"
+        guard DurableFile.exists(file) else { throw .noSuchFolder(path) }
+        let bytes: [UInt8]
+        do { bytes = try DurableFile.read(file) } catch { throw .file(error) }
+        do { manifest = try ManifestJSON.decode(bytes, file: file) } catch { throw .manifestFile(error) }
+    }
+
+    /// Makes a cluster of `replicas` hosts on loopback, each with one replica of every shard. The folder is
+    /// written beside its place and renamed, so that nothing half-written ever stands there.
+    public static func create(
+        at path: String, shards: Int, replicas: Int, basePort: Int, address: String = "127.0.0.1"
+    ) throws(ClusterFolderError) -> ClusterFolder {
+        guard !DurableFile.exists(path) else { throw .exists(path) }
+        guard replicas >= 1, replicas <= 64 else { throw .manifest(.replicas(shard: 0, count: replicas)) }
+        guard shards >= 1, shards <= 4096 else { throw .manifest(.noShards) }
+        guard basePort >= 1, basePort + replicas - 1 <= 65535 else { throw .ports(base: basePort, count: replicas) }
+
+        let seeds = (0..<replicas).map { _ in randomSeed() }
+        let issuerSeed = randomSeed()
+        var keys: [PublicKey] = []
+        for seed in seeds + [issuerSeed] {
+            guard let signer = Ed25519Signer(seed: seed) else { preconditionFailure("a seed has 32 bytes") }
+            keys.append(signer.publicKey)
+        }
+        guard let cluster = ClusterID(bytes: randomSeed()) else { preconditionFailure("a cluster id has 32 bytes") }
+        let manifest = Manifest(
+            cluster: cluster, epoch: Epoch(1),
+            hosts: (0..<replicas).map { .init(address: address, port: basePort + $0, publicKey: keys[$0]) },
+            shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards), issuer: keys[replicas])
+        do { try manifest.validate() } catch { throw .manifest(error) }
+
+        let temporary = "\(path).creating-\(getpid())-\(Hex.encode(Array(randomSeed().prefix(4))))"
+        do {
+            try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: temporary)
+            try DurableFile.rename(temporary, path)
+            try DurableFile.syncFolder(parent(of: path))
+        } catch {
+            DurableFile.removeTree(temporary)
+            throw .file(error)
+        }
+        return try ClusterFolder(opening: path)
+    }
+
+    private static func write(
+        _ manifest: Manifest, seeds: [[UInt8]], issuerSeed: [UInt8], to folder: String
+    ) throws(FileFailure) {
+        try DurableFile.createFolder(folder)
+        try DurableFile.create(folder + "/cluster.json", Array(ManifestJSON.encode(manifest).utf8), mode: 0o644)
+        try KeyFile.create(folder + "/issuer.key", seed: issuerSeed)
+        try DurableFile.createFolder(folder + "/hosts")
+        for (index, seed) in seeds.enumerated() {
+            let host = "\(folder)/hosts/\(index)"
+            // Journal and state hold everybody's balances: for the owner's eyes only.
+            try DurableFile.createFolder(host, mode: 0o700)
+            try KeyFile.create(host + "/host.key", seed: seed)
+            let text = "{\n  \"cluster\": \"\(manifest.cluster.hex)\",\n  \"host\": \(index)\n}\n"
+            try DurableFile.create(host + "/host.json", Array(text.utf8), mode: 0o644)
+            try DurableFile.syncFolder(host)
+        }
+        try DurableFile.syncFolder(folder + "/hosts")
+        try DurableFile.syncFolder(folder)
+    }
+
+    private static func randomSeed() -> [UInt8] { Array(Curve25519.Signing.PrivateKey().rawRepresentation) }
+
+    private static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// The key that may issue money.
+    public func issuer() throws(KeyFileError) -> Ed25519Signer {
+        let file = path + "/issuer.key"
+        let signer = try KeyFile.read(file)
+        guard signer.publicKey == manifest.issuer else { throw .notInManifest(path: file) }
+        return signer
+    }
+
+    public func host(_ host: HostID) throws(ClusterFolderError) -> HostFolder {
+        guard Int(host.number) < manifest.hosts.count else { throw .noSuchHost(host, count: manifest.hosts.count) }
+        return try HostFolder(path: "\(path)/hosts/\(host)", host: host, manifest: manifest)
+    }
+}

@@ -1,0 +1,118 @@
+import Glibc
+
+/// A file operation that the system refused: which, on what, and why.
+public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    public let operation: String
+    public let path: String
+    public let code: Int32
+
+    init(_ operation: String, _ path: String, _ code: Int32 = errno) {
+        (self.operation, self.path, self.code) = (operation, path, code)
+    }
+    public var description: String { "cannot \(operation) \(path): \(String(cString: strerror(code)))" }
+}
+
+/// The few file operations that need modes and syncs, which higher libraries hide.
+enum DurableFile {
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Creates the file, which must not exist, and returns when its bytes are on disk.
+    static func create(_ path: String, _ bytes: [UInt8], mode: mode_t) throws(FileFailure) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw FileFailure("create", path) }
+        defer { close(descriptor) }
+        var offset = 0
+        while offset < bytes.count {
+            let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset) }
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw FileFailure("write", path)
+            }
+            offset += written
+        }
+        // The umask must not have widened or narrowed what the caller asked for.
+        guard fchmod(descriptor, mode) == 0 else { throw FileFailure("set the mode of", path) }
+        guard fsync(descriptor) == 0 else { throw FileFailure("sync", path) }
+    }
+
+    /// - Parameter limit: a longer file is refused.
+    static func read(_ path: String, limit: Int = 1 << 24) throws(FileFailure) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileFailure("open", path) }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = chunk.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw FileFailure("read", path)
+            }
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: chunk[..<count])
+            guard bytes.count <= limit else { throw FileFailure("read", path, EFBIG) }
+        }
+    }
+
+    /// The permission bits.
+    static func mode(of path: String) throws(FileFailure) -> mode_t {
+        var information = stat()
+        guard stat(path, &information) == 0 else { throw FileFailure("inspect", path) }
+        return information.st_mode & 0o7777
+    }
+
+    static func createFolder(_ path: String, mode: mode_t = 0o755) throws(FileFailure) {
+        guard mkdir(path, mode) == 0 else { throw FileFailure("create", path) }
+    }
+
+    /// Makes creations and renames in a folder durable.
+    static func syncFolder(_ path: String) throws(FileFailure) {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileFailure("open", path) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw FileFailure("sync", path) }
+    }
+
+    static func rename(_ old: String, _ new: String) throws(FileFailure) {
+        // renameat2 with RENAME_NOREPLACE is not exported by every libc; an empty target folder would be replaced.
+        guard !exists(new) else { throw FileFailure("rename to", new, EEXIST) }
+        guard Glibc.rename(old, new) == 0 else { throw FileFailure("rename", old) }
+    }
+
+    /// Removes a folder and everything in it; used for what this process has just made. Errors are ignored.
+    static func removeTree(_ path: String) {
+        if let folder = opendir(path) {
+            var names: [String] = []
+            while let entry = readdir(folder) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name != ".", name != ".." { names.append(name) }
+            }
+            closedir(folder)
+            for name in names { removeTree(path + "/" + name) }
+            rmdir(path)
+        } else {
+            unlink(path)
+        }
+    }
+}
+
+/// An exclusive lock on a file, held until `release` or the end of the process.
+final class FolderLock: Sendable {
+    private let descriptor: Int32
+
+    /// Nil if another process holds it.
+    init?(_ path: String) throws(FileFailure) {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileFailure("open", path) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let code = errno
+            close(descriptor)
+            if code == EWOULDBLOCK { return nil }
+            throw FileFailure("lock", path, code)
+        }
+        self.descriptor = descriptor
+    }
+    deinit { close(descriptor) }
+}

@@ -1,0 +1,78 @@
+import Glibc
+import Logging
+
+/// One line a record: ISO time, level, label, message, then the metadata sorted by key. To standard error, which the
+/// launcher may have pointed at a file.
+public struct LineLogHandler: LogHandler {
+    public var logLevel: Logger.Level = .info
+    public var metadata: Logger.Metadata = [:]
+    private let label: String
+
+    /// - Parameter label: who speaks: `host-2`, `gateway`.
+    public init(label: String, level: Logger.Level = .info) {
+        self.label = label
+        logLevel = level
+    }
+
+    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    public func log(event: LogEvent) {
+        var line = "\(Self.time()) \(event.level) \(label) "
+        line += Self.oneLine(event.message.description)
+        let all = metadata.merging(event.metadata ?? [:]) { $1 }
+        for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(Self.quoted(value.description))" }
+        line += "\n"
+        // One write, so that lines of several processes in one file stay whole.
+        let bytes = Array(line.utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    /// Text from outside may hold line breaks and control characters, which would forge lines.
+    private static func oneLine(_ text: String) -> String {
+        String(text.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : Character($0) })
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let plain = oneLine(text)
+        return plain.contains(" ") || plain.isEmpty ? "\"\(plain.replacing("\"", with: "'"))\"" : plain
+    }
+
+    /// UTC with milliseconds.
+    private static func time() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var parts = tm()
+        gmtime_r(&now.tv_sec, &parts)
+        func pad(_ number: Int, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+        }
+        let date = "\(pad(Int(parts.tm_year) + 1900, 4))-\(pad(Int(parts.tm_mon) + 1, 2))-\(pad(Int(parts.tm_mday), 2))"
+        let clock = "\(pad(Int(parts.tm_hour), 2)):\(pad(Int(parts.tm_min), 2)):\(pad(Int(parts.tm_sec), 2))"
+        return "\(date)T\(clock).\(pad(now.tv_nsec / 1_000_000, 3))Z"
+    }
+}
+
+/// Logs at most one record a second of each kind, with the number that it kept back: what an enemy can cause at
+/// will must not fill a disk.
+final class LimitedLog {
+    private let logger: Logger
+    private var kinds: [String: (last: UInt64, held: Int)] = [:]
+
+    init(_ logger: Logger) { self.logger = logger }
+
+    /// - Parameter kind: one of a few fixed texts.
+    func warning(_ kind: String, _ detail: @autoclosure () -> String, now: UInt64 = Clock.uptime()) {
+        let (last, held) = kinds[kind] ?? (0, 0)
+        guard last == 0 || now - last >= 1_000_000_000 else {
+            kinds[kind] = (last, held + 1)
+            return
+        }
+        kinds[kind] = (now, 0)
+        let more = held > 0 ? " (and \(held) more like it)" : ""
+        logger.warning("\(kind): \(detail())\(more)")
+    }
+}

@@ -1,0 +1,53 @@
+import NIOCore
+import Synchronization
+
+/// Bounds and times of sessions. Bytes and nanoseconds where units are not in a name.
+public struct TransportOptions: Sendable {
+    /// The longest frame from another host; a state-transfer message or a batch fits.
+    public var maxHostFrame = 16 << 20
+    /// The longest frame from a gateway or tool.
+    public var maxGatewayFrame = 1 << 20
+    /// What waits for one peer host at most; more is dropped and counted.
+    public var maxOutboundPerHost = 64 << 20
+    public var maxOutboundPerGateway = 16 << 20
+    public var maxGateways = 64
+    /// Accepted connections that have not said hello.
+    public var maxUnidentified = 128
+    public var connectTimeout = TimeAmount.seconds(3)
+    /// For TLS and hello together.
+    public var handshakeTimeout = TimeAmount.seconds(5)
+    public var backoffBase = TimeAmount.milliseconds(50)
+    public var backoffCap = TimeAmount.seconds(2)
+    /// Unacknowledged data for this long ends a connection whose peer vanished without a word.
+    public var silenceMilliseconds: CInt = 10_000
+
+    public init() {}
+}
+
+/// What the transport and the stages behind it have dropped. Counted, because dropping is how bounds are kept.
+public final class RuntimeCounters: Sendable {
+    public struct Values: Sendable, Hashable {
+        /// Frames that a full or missing connection did not take.
+        public var outboundDropped = 0
+        /// Messages that a full queue behind the transport did not take.
+        public var inboundDropped = 0
+        /// Frames that were no message; each closed its connection.
+        public var undecodable = 0
+        /// Messages with a signature or proof that is wrong.
+        public var unverified = 0
+        /// Attestations that were not needed any more, dropped before verification.
+        public var filtered = 0
+        /// Connections refused in TLS or hello.
+        public var refusedSessions = 0
+    }
+
+    private let values = Mutex(Values())
+
+    public init() {}
+    public var now: Values { values.withLock { $0 } }
+
+    func add(_ count: Int = 1, to field: WritableKeyPath<Values, Int> & Sendable) {
+        guard count != 0 else { return }
+        values.withLock { $0[keyPath: field] += count }
+    }
+}

@@ -1,0 +1,131 @@
+import Messages
+
+/// What one leg takes from and gives to accounts of this shard, added up per account, and whether it may.
+///
+/// A debit reserves against posted - pendingDebits; a credit takes no lock but reserves headroom, so that no decide
+/// can fail. A leg's own credits never pay for its own debits.
+struct Escrow {
+    struct Slot {
+        let id: AccountID
+        var record: AccountRecord
+        var debits: UInt128 = 0
+        var credits: UInt128 = 0
+        var isNew = false
+    }
+
+    enum Answer: Equatable {
+        case possible
+        /// True with every pending credit applied and every pending debit released, and the other way round.
+        case never(AbortReason)
+        /// May pass once undecided transactions are decided: not a vote (R9).
+        case conflict
+    }
+
+    private(set) var slots: [Slot] = []
+    private var position: [AccountID: Int] = [:]
+    /// Money that the leg creates. At most one operation of a leg issues.
+    private(set) var issued: (asset: AssetID, amount: UInt128)?
+
+    /// Adds the effects up, and checks all that no pending transaction can change: existence, owner, asset.
+    /// - Returns: why the leg can never be, if so.
+    mutating func add(
+        _ effects: [Effect], principal: PublicKey, issuer: PublicKey,
+        account: (AccountID) throws(ShardStateError) -> AccountRecord?
+    ) throws(ShardStateError) -> AbortReason? {
+        for effect in effects {
+            switch effect {
+            case .debit(let id, let asset, let amount):
+                guard let slot = try slot(id, account) else { return .unknownAccount }
+                guard slots[slot].record.owner == principal else { return .notAuthorised }
+                guard slots[slot].record.asset == asset else { return .wrongAsset }
+                slots[slot].debits = Self.sum(slots[slot].debits, amount.number)
+            case .credit(let id, let asset, let amount):
+                guard let slot = try slot(id, account) else { return .unknownAccount }
+                guard slots[slot].record.asset == asset else { return .wrongAsset }
+                slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
+            case .issue(let id, let asset, let amount):
+                guard principal == issuer else { return .notAuthorised }
+                guard let slot = try slot(id, account) else { return .unknownAccount }
+                guard slots[slot].record.asset == asset else { return .wrongAsset }
+                slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
+                issued = (asset, Self.sum(issued?.amount ?? 0, amount.number))
+            case .open(let specification):
+                guard try slot(specification.id, account) == nil else { return .accountExists }
+                position[specification.id] = slots.count
+                slots.append(
+                    Slot(
+                        id: specification.id, record: AccountRecord(owner: specification.owner, asset: specification.asset),
+                        isNew: true))
+            }
+        }
+        return nil
+    }
+
+    /// Whether there is enough on every account, and room.
+    var answer: Answer {
+        var conflict = false
+        for slot in slots {
+            let record = slot.record
+            if slot.debits > record.available {
+                if slot.debits > record.posted + record.pendingCredits { return .never(.insufficientFunds) }
+                conflict = true
+            }
+            if slot.credits > record.headroom {
+                if slot.credits > Amount.limit.number - record.available { return .never(.overflow) }
+                conflict = true
+            }
+        }
+        return conflict ? .conflict : .possible
+    }
+
+    /// The accounts with everything reserved.
+    /// - Precondition: `answer` is `.possible`.
+    func reserved() -> [Slot] {
+        slots.map { slot in
+            var slot = slot
+            slot.record.pendingDebits += slot.debits
+            slot.record.pendingCredits += slot.credits
+            return slot
+        }
+    }
+
+    /// The accounts after a leg with one participant.
+    /// - Precondition: `answer` is `.possible`.
+    func applied() -> [Slot] {
+        slots.map { slot in
+            var slot = slot
+            slot.record.posted = slot.record.posted - slot.debits + slot.credits
+            return slot
+        }
+    }
+
+    /// The accounts with what was reserved spent, or released. Checks nothing of the request again.
+    /// - Returns: nil if an account does not hold the reservation, which only a damaged state explains.
+    func settled(commits: Bool) -> [Slot]? {
+        var settled: [Slot] = []
+        for var slot in slots {
+            guard slot.record.pendingDebits >= slot.debits, slot.record.pendingCredits >= slot.credits else { return nil }
+            slot.record.pendingDebits -= slot.debits
+            slot.record.pendingCredits -= slot.credits
+            if commits { slot.record.posted = slot.record.posted - slot.debits + slot.credits }
+            settled.append(slot)
+        }
+        return settled
+    }
+
+    private mutating func slot(
+        _ id: AccountID, _ account: (AccountID) throws(ShardStateError) -> AccountRecord?
+    ) throws(ShardStateError) -> Int? {
+        if let known = position[id] { return known }
+        guard let record = try account(id) else { return nil }
+        position[id] = slots.count
+        slots.append(Slot(id: id, record: record))
+        return slots.count - 1
+    }
+
+    /// Saturates: 1,024 amounts may exceed 128 bits, and no balance comes near.
+    private static func sum(_ a: UInt128, _ b: UInt128) -> UInt128 {
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow ? .max : sum
+    }
+}

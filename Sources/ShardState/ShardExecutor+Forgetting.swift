@@ -1,0 +1,42 @@
+import Messages
+
+/// When records go (R10, R11).
+extension ShardExecutor {
+    /// Drops bodies of settled attempts past their deadline, and the attempts too where they are acknowledged. At most
+    /// `limits.maxExpiriesPerBatch` of them, earliest deadline first (R2).
+    mutating func forgetDue() throws(ShardStateError) {
+        for _ in 0..<limits.maxExpiriesPerBatch {
+            guard let cursor = indexes.due.first, time > cursor.deadline else { return }
+            var record = try requestRecord(cursor.principal, cursor.number)
+            guard let index = record.index(of: cursor.request), VotingRules.mayDropBody(record.attempts[index], time: time) else {
+                throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number), what: "not due")
+            }
+            indexes.remove(record.attempts[index], cursor.principal, cursor.number)
+            set(StateKey.body(cursor.request), nil)
+            record.attempts[index].hasBody = false
+            let acknowledgedBelow = try principalRecord(cursor.principal).acknowledgedBelow
+            if VotingRules.mayForget(record.attempts[index], number: cursor.number, acknowledgedBelow: acknowledgedBelow) {
+                record.attempts.remove(at: index)
+            }
+            set(record, cursor.principal, cursor.number)
+        }
+    }
+
+    /// Forgets what the principal has newly acknowledged, except what others may need: that goes with its body.
+    /// - Parameter before: the principal's record until now. Nothing at or above its `nextNumber` was recorded then, and the
+    ///   window keeps that within 1,024 of what it had acknowledged, so the loop is short however far the number jumps.
+    mutating func forgetAcknowledged(
+        _ principal: PublicKey, before: PrincipalRecord, acknowledgedBelow: UInt64
+    ) throws(ShardStateError) {
+        let end = min(acknowledgedBelow, before.nextNumber)
+        guard before.acknowledgedBelow < end else { return }
+        for number in before.acknowledgedBelow..<end {
+            let number = RequestNumber(number)
+            var record = try requestRecord(principal, number)
+            let count = record.attempts.count
+            record.attempts.removeAll { VotingRules.mayForget($0, number: number, acknowledgedBelow: acknowledgedBelow) }
+            // What goes has no body, so no index knows it.
+            if record.attempts.count < count { set(record, principal, number) }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import Messages
+
+/// New work: single-shard legs are applied, the others voted on.
+extension ShardExecutor {
+    private enum LegAnswer {
+        /// Certified, and in digested state before it is (R9).
+        case record(LegStatus)
+        case refuse(RefusalReason)
+    }
+
+    mutating func execute(_ signed: SignedRequest, into results: inout BatchResults) throws(ShardStateError) {
+        let request = signed.request
+        let legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
+        guard !legs.isEmpty else { return }
+        let principal = try principalRecord(request.principal)
+        var record = try requestRecord(request.principal, request.number)
+        let known = record.index(of: signed.digest)
+        let previous = known.map { record.attempts[$0] }
+        let answers = finalAnswers(legs, of: request, attempt: previous, principal)
+
+        var refused: [(leg: UInt16, reason: RefusalReason)] = []
+        var entries: [Leaf.Entry] = []
+        var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
+        let refusal = previous == nil ? admission(of: request, attempts: record.attempts.count, principal) : nil
+        var undecided = Int(principal.undecided)
+        for (leg, answer) in zip(legs, answers) {
+            if let answer {
+                entries.append(Leaf.Entry(leg: leg.leg, status: answer))
+                continue
+            }
+            if let refusal {
+                refused.append((leg.leg, refusal))
+                continue
+            }
+            switch try vote(leg, of: signed, record, undecided: undecided, new: undecided - Int(principal.undecided)) {
+            case .record(let status):
+                attempt.put(LegRecord(leg: leg.leg, status: status, participants: leg.participants.count, own: leg.own))
+                if leg.isCrossShard { attempt.hasBody = true }
+                if !status.isDecided { undecided += 1 }
+                entries.append(Leaf.Entry(leg: leg.leg, status: status))
+            case .refuse(let reason): refused.append((leg.leg, reason))
+            }
+        }
+        if attempt.legs.count > previous?.legs.count ?? 0 {
+            if attempt.hasBody, previous?.hasBody != true { set(StateKey.body(signed.digest), signed.encoded()) }
+            if let known { record.attempts[known] = attempt } else { record.attempts.append(attempt) }
+            if let previous { indexes.remove(previous, request.principal, request.number) }
+            indexes.add(attempt, request.principal, request.number)
+            set(record, request.principal, request.number)
+            try note(request, undecided: undecided, in: principal)
+        }
+        results.emit(signed.digest, entries)
+        report(refused, of: signed, into: &results)
+    }
+
+    /// What is certified of each leg already or can be without a record; nil where it has to be voted on.
+    func finalAnswers(
+        _ legs: [VotingRules.OwnLeg], of request: Request, attempt: AttemptRecord?, _ principal: PrincipalRecord
+    ) -> [LegStatus?] {
+        let isMalformed = VotingRules.isMalformed(request, limits)
+        return legs.map { leg in
+            attempt?.record(ofLeg: leg.leg)?.status
+                ?? VotingRules.permanentRefusal(
+                    of: leg, request: request, isMalformed: isMalformed, acknowledgedBelow: principal.acknowledgedBelow, time: time)
+        }
+    }
+
+    /// Whether a new attempt may be looked at now. Says nothing for ever, so it is not certified (R9).
+    private func admission(of request: Request, attempts: Int, _ principal: PrincipalRecord) -> RefusalReason? {
+        let acknowledgedBelow = max(principal.acknowledgedBelow, request.acknowledgedBelow.number)
+        if request.number.number >= acknowledgedBelow, request.number.number - acknowledgedBelow >= limits.requestWindow {
+            return .numberTooHigh
+        }
+        if request.issuedAt > time.adding(microseconds: limits.futureToleranceMicroseconds) { return .fromTheFuture }
+        return attempts >= limits.maxAttempts ? .overloaded : nil
+    }
+
+    /// The first and only vote on a leg, or, where there is no other shard, its execution.
+    /// - Parameters:
+    ///   - undecided: legs of the principal, those of this request included.
+    ///   - new: those of them that are not yet in `indexes.undecided`.
+    private mutating func vote(
+        _ leg: VotingRules.OwnLeg, of signed: SignedRequest, _ record: RequestRecord, undecided: Int, new: Int
+    ) throws(ShardStateError) -> LegAnswer {
+        if VotingRules.isSuperseded(leg.leg, of: signed.digest, in: record) { return .record(leg.refused(.superseded)) }
+        var escrow = Escrow()
+        let effects = signed.request.effects(ofLeg: Int(leg.leg), on: shard, in: map)
+        let problem = try escrow.add(effects, principal: signed.request.principal, issuer: issuer) { id throws(ShardStateError) in
+            try accountRecord(id)
+        }
+        if let problem { return .record(leg.refused(problem)) }
+        switch escrow.answer {
+        case .never(let reason): return .record(leg.refused(reason))
+        case .conflict: return .refuse(.conflict)
+        case .possible: break
+        }
+        guard leg.isCrossShard else {
+            if let (asset, amount) = escrow.issued {
+                let issued = try self.issued(asset)
+                guard amount <= Amount.limit.number - issued else { return .record(.aborted(.overflow)) }
+                set(StateKey.issued(asset), Amount(issued + amount).encoded())
+            }
+            try set(escrow.applied())
+            return .record(.committed)
+        }
+        guard undecided < limits.maxUndecidedPerPrincipal, indexes.undecided + new < limits.maxUndecided else {
+            return .refuse(.overloaded)
+        }
+        try set(escrow.reserved())
+        return .record(.votedYes)
+    }
+
+    /// Keeps what the principal's record has to say after something of `request` was recorded.
+    private mutating func note(_ request: Request, undecided: Int, in principal: PrincipalRecord) throws(ShardStateError) {
+        var updated = principal
+        updated.undecided = UInt32(undecided)
+        // Saturates: a principal may sign any number that its acknowledgement allows.
+        updated.nextNumber = max(updated.nextNumber, request.number.number == .max ? .max : request.number.next.number)
+        updated.acknowledgedBelow = max(updated.acknowledgedBelow, request.acknowledgedBelow.number)
+        if updated != principal { set(StateKey.principal(request.principal), updated.encoded()) }
+        if updated.acknowledgedBelow > principal.acknowledgedBelow {
+            try forgetAcknowledged(request.principal, before: principal, acknowledgedBelow: updated.acknowledgedBelow)
+        }
+    }
+
+    private func report(_ refused: [(leg: UInt16, reason: RefusalReason)], of signed: SignedRequest, into results: inout BatchResults) {
+        for reason in RefusalReason.allCases {
+            let legs = refused.filter { $0.reason == reason }.map(\.leg)
+            guard !legs.isEmpty else { continue }
+            let retryAfter: UInt64 =
+                switch reason {
+                case .conflict: 2_000
+                case .overloaded, .viewChange, .halted: 50_000
+                case .numberTooHigh: 0
+                case .fromTheFuture: signed.request.issuedAt.microseconds(since: time)
+                }
+            results.refuse(
+                Refusal(shard: shard, request: signed.digest, legs: legs, reason: reason, retryAfterMicroseconds: retryAfter))
+        }
+    }
+}

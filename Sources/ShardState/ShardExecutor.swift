@@ -1,0 +1,124 @@
+import Messages
+
+/// What executing one batch gave.
+public struct ExecutedBatch: Hashable, Sendable {
+    /// What a replica attests (R1).
+    public let statement: AttestationStatement
+    /// The history after this batch.
+    public let history: Digest
+    /// At most one a request.
+    public let leaves: [Leaf]
+    /// Uncertified: nothing was recorded for these legs (R9).
+    public let refusals: [Refusal]
+    /// The shard's time after this batch.
+    public let time: Timestamp
+
+    public var sequence: SequenceNumber { statement.sequence }
+    public var previousHistory: Digest { statement.previousHistory }
+    public var batchDigest: Digest { statement.batch }
+    public var leavesRoot: Digest { statement.leavesRoot }
+}
+
+/// Executes one shard's batches in order. Deterministic: the same batches give the same state, leaves and digests,
+/// whenever the state was flushed and however often the replica restarted.
+///
+/// Every method that throws leaves the executor unusable: the replica halts (R7).
+public struct ShardExecutor<Store: KeyValueStore> {
+    public let shard: ShardID
+    public let limits: ShardLimits
+    public internal(set) var lastExecuted: SequenceNumber
+    /// The largest time of any batch so far (R2).
+    public internal(set) var time: Timestamp
+    /// Everything that was ever executed, in order.
+    public internal(set) var history: Digest
+
+    let cluster: ClusterID
+    let epoch: Epoch
+    let issuer: PublicKey
+    let map: ShardMap
+    var overlay: Overlay<Store>
+    var indexes: StateIndexes
+
+    /// Reads the whole state once.
+    public init(shard: ShardID, manifest: Manifest, store: Store, limits: ShardLimits = .init()) throws(ShardStateError) {
+        precondition(manifest.hasShard(shard))
+        (self.shard, self.limits) = (shard, limits)
+        (cluster, epoch, issuer, map) = (manifest.cluster, manifest.epoch, manifest.issuer, manifest.shardMap)
+        overlay = Overlay(store: store)
+        if let stored = try overlay.storedMetadata() {
+            let metadata = try Self.decode(stored, cluster: manifest.cluster, shard: shard)
+            (lastExecuted, time, history) = (metadata.sequence, metadata.time, metadata.history)
+        } else {
+            (lastExecuted, time, history) = (.zero, .zero, .null)
+        }
+        indexes = try StateIndexes(scanning: overlay)
+    }
+
+    /// Legs with a yes vote and no decision.
+    public var undecidedCount: Int { indexes.undecided }
+    /// Keys written since the last freeze.
+    public var overlayCount: Int { overlay.count }
+    public var isFlushing: Bool { overlay.isFlushing }
+
+    /// Executes a batch whose signatures and certificates were verified before. Content never makes it throw.
+    /// - Precondition: `sequence` follows `lastExecuted`.
+    public mutating func execute(_ batch: Batch, sequence: SequenceNumber) throws(ShardStateError) -> ExecutedBatch {
+        precondition(sequence == lastExecuted.next, "batch \(sequence) after \(lastExecuted)")
+        var results = BatchResults()
+        // The null request carries no time and changes nothing (R2).
+        if !batch.isNull {
+            time = max(time, batch.time)
+            try forgetDue()
+            for case .decide(let decide) in batch.items { try execute(decide, into: &results) }
+            for case .request(let request) in batch.items { try execute(request, into: &results) }
+        }
+        let leaves = results.leaves
+        let statement = AttestationStatement(
+            cluster: cluster, epoch: epoch, shard: shard, sequence: sequence, previousHistory: history, batch: batch.digest,
+            leavesRoot: MerkleTree(leaves: leaves).root)
+        history = statement.history
+        lastExecuted = sequence
+        return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time)
+    }
+
+    var metadata: StateMetadata {
+        StateMetadata(cluster: cluster, shard: shard, sequence: lastExecuted, history: history, time: time)
+    }
+
+    static func decode(_ bytes: [UInt8], cluster: ClusterID, shard: ShardID) throws(ShardStateError) -> StateMetadata {
+        let metadata: StateMetadata
+        do { metadata = try StateMetadata(decoding: bytes) } catch { throw .corruptMetadata(error.description) }
+        guard metadata.version == StateMetadata.currentVersion else {
+            throw .stateVersion(got: metadata.version, supported: StateMetadata.currentVersion)
+        }
+        guard metadata.cluster == cluster, metadata.shard == shard else {
+            throw .foreignState(cluster: metadata.cluster, shard: metadata.shard)
+        }
+        return metadata
+    }
+}
+
+/// Leaves and refusals of one batch as they arise.
+struct BatchResults {
+    private var order: [Leaf] = []
+    private var position: [Digest: Int] = [:]
+    private(set) var refusals: [Refusal] = []
+
+    var leaves: [Leaf] { order }
+
+    /// One leaf a request: what is said later of a leg replaces what was said of it before.
+    /// - Parameter entries: ascending by leg.
+    mutating func emit(_ request: Digest, _ entries: [Leaf.Entry]) {
+        if entries.isEmpty { return }
+        guard let index = position[request] else {
+            position[request] = order.count
+            order.append(Leaf(request: request, entries: entries))
+            return
+        }
+        let leaf = Leaf(request: request, entries: entries)
+        let kept = order[index].entries.filter { leaf.find($0.leg) == nil }
+        order[index] = Leaf(request: request, entries: (kept + entries).sorted { $0.leg < $1.leg })
+    }
+
+    mutating func refuse(_ refusal: Refusal) { refusals.append(refusal) }
+}

@@ -1,0 +1,60 @@
+import Messages
+
+/// Bounds that are part of ordered execution: every replica of every shard of a cluster must use the same.
+public struct ShardLimits: Hashable, Sendable {
+    /// Longest deadline - issuedAt that is accepted, in microseconds (R8).
+    public var maxLifetimeMicroseconds: UInt64 = 120_000_000
+    /// How far issuedAt may be ahead of the shard's time, in microseconds.
+    public var futureToleranceMicroseconds: UInt64 = 5_000_000
+    /// Only numbers below acknowledgedBelow + this are accepted (R11).
+    public var requestWindow: UInt64 = 1024
+    /// Attempts (request digests) that are kept for one (principal, number).
+    public var maxAttempts = 8
+    /// Undecided legs of one principal (R12).
+    public var maxUndecidedPerPrincipal = 4096
+    /// Undecided legs of all principals.
+    public var maxUndecided = 65536
+    /// Records that may be forgotten at the start of one batch (R2).
+    public var maxExpiriesPerBatch = 256
+
+    /// Shards of one leg: their certificates must fit in one `TransactionDecide`, and their bits in one word.
+    public static let maxParticipants = 64
+
+    public init() {}
+}
+
+/// Why a replica cannot go on. None of them is about what a client sent.
+public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The store failed to read.
+    case store(String)
+    /// An entry is not what this module writes.
+    case corruptEntry(key: [UInt8], what: String)
+    case corruptMetadata(String)
+    /// The state belongs to another cluster or shard.
+    case foreignState(cluster: ClusterID, shard: ShardID)
+    case stateVersion(got: UInt16, supported: UInt16)
+    /// An installed state's metadata names another sequence number.
+    case sequenceMismatch(got: SequenceNumber, expected: SequenceNumber)
+
+    public var description: String {
+        switch self {
+        case .store(let text): "the store failed: \(text)"
+        case .corruptEntry(let key, let what): "corrupt entry \(Hex.encode(key)): \(what)"
+        case .corruptMetadata(let what): "corrupt metadata: \(what)"
+        case .foreignState(let cluster, let shard): "the state is of cluster \(cluster.short), shard \(shard)"
+        case .stateVersion(let got, let supported): "state version \(got); this build reads version \(supported)"
+        case .sequenceMismatch(let got, let expected): "the state is at sequence \(got), not \(expected)"
+        }
+    }
+}
+
+/// Runs `body`, and gives whatever the store threw the module's own type.
+func reading<T>(_ body: () throws -> T) throws(ShardStateError) -> T {
+    do {
+        return try body()
+    } catch let error as ShardStateError {
+        throw error
+    } catch {
+        throw .store(String(describing: error))
+    }
+}
