@@ -44,6 +44,7 @@ public enum SubmitResult: Hashable, Sendable {
 ///
 /// The functions with a completion are for load generators: thousands of principals share a few connections, with no
 /// task a request. Completions run on the connection's event loop, must not block, and are called exactly once.
+// Untyped throws: see `QuorateClient`.
 public final class GatewayConnection: Sendable {
     package typealias Completion = @Sendable (Result<GatewayReply, ConnectionError>) -> Void
 
@@ -63,10 +64,11 @@ public final class GatewayConnection: Sendable {
     private let state = Mutex(State())
 
     /// - Parameter maxOutstanding: more requests than that at once fail with `tooManyOutstanding`.
+    /// - Throws: `ConnectionError`, as all functions here.
     public static func connect(
         _ address: GatewayAddress, maxOutstanding: Int = 65536, timeout: Duration = .seconds(3),
         on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
-    ) async throws(ConnectionError) -> GatewayConnection {
+    ) async throws -> GatewayConnection {
         let loop = group.next()
         do {
             let handler = try await ClientBootstrap(group: loop)
@@ -82,7 +84,7 @@ public final class GatewayConnection: Sendable {
                 }
             return GatewayConnection(address: address, loop: loop, handler: handler)
         } catch {
-            throw .cannotConnect(address, "\(error)")
+            throw ConnectionError.cannotConnect(address, "\(error)")
         }
     }
 
@@ -108,36 +110,36 @@ public final class GatewayConnection: Sendable {
         }
     }
 
-    public func submit(_ request: SignedRequest, timeout: Duration? = nil) async throws(ConnectionError) -> SubmitResult {
+    public func submit(_ request: SignedRequest, timeout: Duration? = nil) async throws -> SubmitResult {
         try await withCheckedContinuation { (continuation: CheckedContinuation<Result<SubmitResult, ConnectionError>, Never>) in
             submit(request, timeout: timeout) { continuation.resume(returning: $0) }
-        }.asTyped()
+        }.get()
     }
 
     /// A weak read: not certified.
     /// - Returns: the account, nil if it does not exist, and how many replicas said the same.
     public func account(
         _ account: AccountID, timeout: Duration? = .seconds(10)
-    ) async throws(ConnectionError) -> (view: AccountView?, agreeing: Int) {
+    ) async throws -> (view: AccountView?, agreeing: Int) {
         guard case .account(_, let view, let agreeing) = try await call({ .account(id: $0, account) }, timeout) else {
-            throw .garbage("a reply of another kind")
+            throw ConnectionError.garbage("a reply of another kind")
         }
         return (view, Int(agreeing))
     }
 
-    public func status(timeout: Duration? = .seconds(10)) async throws(ConnectionError) -> GatewayStatus {
+    public func status(timeout: Duration? = .seconds(10)) async throws -> GatewayStatus {
         guard case .status(_, let status) = try await call({ .status(id: $0) }, timeout) else {
-            throw .garbage("a reply of another kind")
+            throw ConnectionError.garbage("a reply of another kind")
         }
         return status
     }
 
     private func call(
         _ message: @escaping @Sendable (UInt64) -> ClientMessage, _ timeout: Duration?
-    ) async throws(ConnectionError) -> GatewayReply {
+    ) async throws -> GatewayReply {
         try await withCheckedContinuation { (continuation: CheckedContinuation<Result<GatewayReply, ConnectionError>, Never>) in
             call(message, timeout) { continuation.resume(returning: $0) }
-        }.asTyped()
+        }.get()
     }
 
     /// Hands the call to the loop; a burst wakes it once and leaves in one write.
@@ -165,10 +167,6 @@ public final class GatewayConnection: Sendable {
         let handler = handler
         try? await loop.submit { handler.value.end(.closed) }.get()
     }
-}
-
-extension Result {
-    fileprivate func asTyped() throws(Failure) -> Success { try get() }
 }
 
 /// The connection's part that lives on its loop: which call has which id.

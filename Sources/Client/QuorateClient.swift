@@ -55,6 +55,8 @@ public struct Outcome: Sendable {
 
 /// One principal's client: numbers and signs requests, submits them through any of several gateways, none of which it
 /// trusts, and gives only outcomes whose certificates it has checked against the manifest.
+// Untyped throws: with typed ones, Swift 6.3 miscompiles an async function that forwards another one's error (the task
+// resumes at address zero).
 public actor QuorateClient {
     public nonisolated let manifest: Manifest
     public nonisolated let publicKey: PublicKey
@@ -81,25 +83,28 @@ public actor QuorateClient {
     }
 
     /// Moves money from an account of this principal.
+    /// - Throws: `ClientError`.
     public func transfer(
         from: AccountID, to: AccountID, asset: AssetID, amount: Amount
-    ) async throws(ClientError) -> Outcome {
+    ) async throws -> Outcome {
         try await submit([.transfer(Transfer(from: from, to: to, asset: asset, amount: amount))], mode: .atomic)
     }
 
     /// Signs the operations under the next request number, and returns when every leg's outcome is proven.
-    public func submit(_ operations: [Operation], mode: Request.Mode = .atomic) async throws(ClientError) -> Outcome {
-        guard !gateways.isEmpty else { throw .noGateways }
+    /// - Throws: `ClientError`.
+    public func submit(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> Outcome {
+        guard !gateways.isEmpty else { throw ClientError.noGateways }
         let lifetime = UInt64(max(0, options.lifetime / .microseconds(1)))
         guard let request = principal.sign(operations, mode: mode, lifetimeMicroseconds: lifetime) else {
-            throw .windowFull(oldest: principal.window.acknowledgedBelow)
+            throw ClientError.windowFull(oldest: principal.window.acknowledgedBelow)
         }
         return try await resolve(request)
     }
 
     /// Submits the same signed bytes until an outcome is proven. Safe at any time: a number has one outcome (R11).
-    public func resolve(_ request: SignedRequest) async throws(ClientError) -> Outcome {
-        guard !gateways.isEmpty else { throw .noGateways }
+    /// - Throws: `ClientError`.
+    public func resolve(_ request: SignedRequest) async throws -> Outcome {
+        guard !gateways.isEmpty else { throw ClientError.noGateways }
         let start = ContinuousClock.now
         let end = request.request.deadline.adding(microseconds: UInt64(max(0, options.grace / .microseconds(1))))
         var attempt = 0
@@ -128,17 +133,17 @@ public actor QuorateClient {
                     if reason != .queueFull { preferred += 1 }
                 }
             } catch {
-                cause = error.description
+                cause = "\(error)"
                 connections[address] = nil
                 preferred += 1
             }
             if invalid.count == Set(gateways).count {
                 // Acknowledged from the next request on: should a gateway have lied, it still happens at most once.
                 principal.window.close(request.request.number)
-                throw .invalid(request)
+                throw ClientError.invalid(request)
             }
-            guard WallClock.now() < end else { throw .outcomeUnknown(request, lastCause: cause) }
-            do { try await Task.sleep(for: pause) } catch { throw .outcomeUnknown(request, lastCause: "cancelled") }
+            guard WallClock.now() < end else { throw ClientError.outcomeUnknown(request, lastCause: cause) }
+            do { try await Task.sleep(for: pause) } catch { throw ClientError.outcomeUnknown(request, lastCause: "cancelled") }
             attempt += 1
         }
     }
@@ -150,10 +155,10 @@ public actor QuorateClient {
     /// A weak read through one gateway: not certified.
     public func account(_ account: AccountID) async throws -> AccountView? {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
-        var last = ConnectionError.closed
+        var last: any Error = ConnectionError.closed
         for _ in gateways {
             let address = gateways[preferred % gateways.count]
-            do throws(ConnectionError) {
+            do {
                 return try await connection(to: address).account(account).view
             } catch {
                 (last, connections[address]) = (error, nil)
@@ -170,7 +175,7 @@ public actor QuorateClient {
         for connection in open { await connection.close() }
     }
 
-    private func connection(to address: GatewayAddress) async throws(ConnectionError) -> GatewayConnection {
+    private func connection(to address: GatewayAddress) async throws -> GatewayConnection {
         if let connection = connections[address] { return connection }
         let connection = try await GatewayConnection.connect(address, timeout: options.connectTimeout, on: group)
         // Another call may have connected meanwhile.

@@ -35,7 +35,10 @@ extension HostCore {
     }
 
     /// A request, from a gateway or handed on by a backup. Its signature is checked.
-    mutating func admit(_ request: SignedRequest, from session: SessionID?, at i: Int, now: Instant, into ready: inout HostReady) {
+    /// - Parameter isForwarded: a backup has no certified answer to it, so it is ordered even if this replica has one.
+    mutating func admit(
+        _ request: SignedRequest, from session: SessionID?, isForwarded: Bool = false, at i: Int, now: Instant, into ready: inout HostReady
+    ) {
         func refuse(_ reason: RefusalReason, retryAfter: UInt64) {
             guard let session else { return }
             let refusal = Refusal(
@@ -46,7 +49,7 @@ extension HostCore {
         guard request.request.participants(in: manifest.shardMap).contains(nodes[i].shard) else { return }
         if let session { nodes[i].interests.add(session, for: request.digest) }
         // Executed a moment ago: the answer is at hand. Legs that were refused go through the order again.
-        if let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) {
+        if !isForwarded, let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) {
             if let session { attest(request.digest, to: [session], i, into: &ready) }
             return
         }
@@ -57,7 +60,7 @@ extension HostCore {
         release(now: now, into: &ready)
     }
 
-    private func isComplete(_ leaf: Leaf, _ request: SignedRequest, _ i: Int) -> Bool {
+    func isComplete(_ leaf: Leaf, _ request: SignedRequest, _ i: Int) -> Bool {
         let map = manifest.shardMap
         var own = 0
         for leg in 0..<request.request.legCount where request.request.participants(ofLeg: leg, in: map).contains(nodes[i].shard) { own += 1 }

@@ -163,7 +163,7 @@ public struct HostCore<Store: KeyValueStore> {
         case .forward(let shard, let item):
             guard let i = node(shard), nodes[i].replica(on: from) != nil else { return droppedMessages += 1 }
             switch item {
-            case .request(let request): admit(request, from: nil, at: i, now: now, into: &ready)
+            case .request(let request): admit(request, from: nil, isForwarded: true, at: i, now: now, into: &ready)
             case .decide(let decide): admit(decide, from: nil, at: i, now: now, into: &ready)
             }
         }
@@ -267,7 +267,25 @@ public struct HostCore<Store: KeyValueStore> {
             nodes[i].decides.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
             + nodes[i].requests.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
         let primary = nodes[i].hosts[nodes[i].replica.primary.index]
-        for item in items { ready.toHosts.append(.init(to: [primary], message: .forward(nodes[i].shard, item))) }
+        for item in items where isStillWanted(item, i, into: &ready) {
+            ready.toHosts.append(.init(to: [primary], message: .forward(nodes[i].shard, item)))
+        }
+    }
+
+    /// What came after its own execution, or was overtaken by other certificates, will never be ordered: it must not make
+    /// this replica suspect the primary.
+    private mutating func isStillWanted(_ item: BatchItem, _ i: Int, into ready: inout HostReady) -> Bool {
+        switch item {
+        case .request(let request):
+            guard let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) else { return true }
+            nodes[i].requests.remove(request.digest)
+        case .decide(let decide):
+            do {
+                guard try nodes[i].executor.effect(of: decide) == .nothing else { return true }
+            } catch { halt(i, "reading the record of a request: \(error)", into: &ready) }
+            nodes[i].decides.remove(decide.digest)
+        }
+        return false
     }
 
     /// Writes everything that a restart needs forward, so that the journal's older segments can go.

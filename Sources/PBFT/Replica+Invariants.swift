@@ -17,11 +17,11 @@ extension Replica {
         for sequence in log.sequences {
             let slot = log[sequence]
             try require(slot.sequence == sequence, "slot of \(sequence) holds \(slot.sequence)")
-            if slot.isPrePrepared, let digest = slot.digest {
+            if phase == .normal, slot.isPrePrepared, let digest = slot.digest {
                 try require(slot.body(digest) != nil, "pre-prepared \(sequence) without its body")
                 try require(slot.prePrepared.contains { $0.digest == digest && $0.view == view }, "pre-prepared \(sequence) is not in Q")
             }
-            if slot.isPrepared, let digest = slot.digest {
+            if phase == .normal, slot.isPrepared, let digest = slot.digest {
                 try require(slot.prepared?.digest == digest && slot.prepared?.view == view, "prepared \(sequence) is not in P")
             }
             if let digest = slot.digest, phase == .normal, let executed = retained[sequence] {

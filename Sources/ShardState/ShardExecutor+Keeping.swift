@@ -1,7 +1,7 @@
 import Messages
 
 /// A state to be written down whole, or as what changed since the one before.
-public struct FrozenState: Sendable {
+public struct FrozenState: Hashable, Sendable {
     public let sequence: SequenceNumber
     /// Ascending by key.
     public let writes: [KeyValueWrite]

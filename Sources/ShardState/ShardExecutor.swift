@@ -106,7 +106,8 @@ struct BatchResults {
 
     var leaves: [Leaf] { order }
 
-    /// One leaf a request: what is said later of a leg replaces what was said of it before.
+    /// One leaf a request. What is said later of a leg replaces what was said of it before, but never an outcome: a
+    /// request that is ordered twice in one batch may be acknowledged and forgotten in between.
     /// - Parameter entries: ascending by leg.
     mutating func emit(_ request: Digest, _ entries: [Leaf.Entry]) {
         if entries.isEmpty { return }
@@ -115,9 +116,10 @@ struct BatchResults {
             order.append(Leaf(request: request, entries: entries))
             return
         }
-        let leaf = Leaf(request: request, entries: entries)
-        let kept = order[index].entries.filter { leaf.find($0.leg) == nil }
-        order[index] = Leaf(request: request, entries: (kept + entries).sorted { $0.leg < $1.leg })
+        let (before, after) = (order[index], Leaf(request: request, entries: entries))
+        let kept = before.entries.filter { $0.status.isDecided || after.find($0.leg) == nil }
+        let added = entries.filter { before.find($0.leg)?.isDecided != true }
+        order[index] = Leaf(request: request, entries: (kept + added).sorted { $0.leg < $1.leg })
     }
 
     mutating func refuse(_ refusal: Refusal) { refusals.append(refusal) }

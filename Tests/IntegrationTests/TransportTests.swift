@@ -1,6 +1,8 @@
+import Client
+import FoundationEssentials
+import Glibc
 import HostCore
 import HostRuntime
-import Logging
 import Messages
 import Testing
 
@@ -34,7 +36,7 @@ private struct Events: Sendable {
     }
 }
 
-private let quiet = Logger(label: "test") { _ in LineLogHandler(label: "test", level: .critical) }
+private let quiet = LineLogHandler.logger("test", level: .critical)
 
 private func seed(_ byte: Int) -> [UInt8] { [UInt8](repeating: UInt8(byte), count: 32) }
 
@@ -185,5 +187,166 @@ struct TransportTests {
         #expect(try await second.events.message() == (HostID(0), fetch(11)))
         await a.stop()
         await second.stop()
+    }
+    @Test func aToolWithAnyKeyIsAcceptedAndAnswered() async throws {
+        let manifest = try manifest()
+        let host = try await Node(0, manifest: manifest)
+        let connection = try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address)
+        let transport = host.transport
+        async let status = connection.status()
+        let (session, id) = try await host.events.next { event -> (SessionID, UInt64)? in
+            if case .gateway(let session, .status(let id)) = event { (session, id) } else { nil }
+        }
+        transport.send([HostReady.Reply(to: [session], reply: .status(id: id, []))])
+        #expect(try await status == [])
+        await connection.close()
+        #expect(try await host.events.next { if case .gatewayClosed(let closed) = $0 { closed } else { nil } } == session)
+        await host.stop()
+    }
+
+    @Test func aToolRefusesAHostWithAnotherKey() async throws {
+        let manifest = try manifest()
+        let impostor = try await Node(0, manifest: manifest, seed: 99)
+        await #expect(throws: HostConnectionError.self) {
+            try await HostConnection.connect(to: HostID(0), of: manifest, at: impostor.address)
+        }
+        await impostor.stop()
+    }
+
+    @Test func gatewaysBeyondTheLimitAreToldSo() async throws {
+        let manifest = try manifest()
+        var options = TransportOptions()
+        options.maxGateways = 1
+        let host = try await Node(0, manifest: manifest, options: options)
+        let first = try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address)
+        do {
+            _ = try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address)
+            Issue.record("the limit was not kept")
+        } catch {
+            #expect("\(error)".contains("which is the limit"))
+        }
+        await first.close()
+        await host.stop()
+    }
+
+    @Test func aGatewayRejectsARequestOfAnotherClusterAndCarriesOn() async throws {
+        let ours = try manifest()
+        let gateway = try await GatewayHost.start(
+            manifest: ours, port: 0, addresses: Array(repeating: nowhere, count: 4), logger: quiet)
+        let address = GatewayAddress(host: "127.0.0.1", port: gateway.port)
+        let connection = try await GatewayConnection.connect(address)
+        let signer = try #require(Ed25519Signer(seed: seed(50)))
+        var stranger = Principal(signer: signer, manifest: try manifest(cluster: 2))
+        for _ in 0..<3 {
+            let account = AccountSpecification(owner: signer.publicKey, asset: AssetID(1))
+            let signed = stranger.sign([.open(account)], mode: .atomic)
+            let request = try #require(signed)
+            guard case .rejected(.invalid, _) = try await connection.submit(request) else {
+                Issue.record("accepted")
+                continue
+            }
+        }
+        await gateway.stop()
+        await #expect(throws: ConnectionError.self) { try await connection.status() }
+    }
+}
+
+@Suite struct ClusterFolderTests {
+    /// A new cluster in the folder for temporary files, for the length of `body`.
+    private func withCluster(shards: Int = 1, _ body: (ClusterFolder) throws -> Void) throws {
+        let path = "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try body(try ClusterFolder.create(at: path, shards: shards, replicas: 4, basePort: 7100))
+    }
+
+    @Test func aCreatedFolderOpensWithTheSameManifestAndKeys() throws {
+        try withCluster(shards: 3) { created in
+            let opened = try ClusterFolder(opening: created.path)
+            #expect(opened.manifest == created.manifest)
+            #expect(opened.manifest.shardCount == 3)
+            #expect(try opened.issuer().publicKey == opened.manifest.issuer)
+            for host in 0..<4 {
+                #expect(try opened.host(HostID(UInt16(host))).signer().publicKey == opened.manifest.hosts[host].publicKey)
+            }
+            #expect(throws: ClusterFolderError.exists(created.path)) {
+                try ClusterFolder.create(at: created.path, shards: 3, replicas: 4, basePort: 7100)
+            }
+        }
+    }
+
+    @Test func aKeyThatOthersMayReadIsRefused() throws {
+        try withCluster { folder in
+            let file = folder.path + "/hosts/2/host.key"
+            #expect(chmod(file, 0o640) == 0)
+            #expect(throws: KeyFileError.tooOpen(path: file, mode: 0o640)) { try folder.host(HostID(2)).signer() }
+        }
+    }
+
+    @Test func foldersOfTwoHostsCannotBeSwapped() throws {
+        try withCluster { folder in
+            let hosts = folder.path + "/hosts"
+            #expect(rename(hosts + "/0", hosts + "/x") == 0 && rename(hosts + "/1", hosts + "/0") == 0)
+            #expect(throws: ClusterFolderError.belongsElsewhere(path: hosts + "/0", what: "host 1")) { try folder.host(HostID(0)) }
+        }
+    }
+
+    @Test(arguments: [
+        ("", "", "the file is empty"),
+        ("{", "", "the file is not valid JSON"),
+        (#"{"version": 2}"#, "version", "version 2, and this build reads version 1"),
+        (#"{"version": 1, "extra": 0}"#, "extra", "unknown key"),
+        (#"{"version": 1}"#, "cluster", "the key is missing"),
+        (#"{"version": "1"}"#, "version", "a string where an integer is expected"),
+    ])
+    func aBadManifestIsRefusedWithThePlace(text: String, place: String, problem: String) {
+        do throws(ManifestFileError) {
+            _ = try ManifestJSON.decode(Array(text.utf8))
+            Issue.record("decoded")
+        } catch {
+            #expect((error.location, error.problem) == (place, problem))
+        }
+    }
+
+    @Test(arguments: [
+        ("\"port\": 7102", "\"port\": 70000", "hosts[2].port"),
+        ("\"port\": 7101,", "", "hosts[1].port"),
+        ("[0, 1, 2, 3]", "[0, 1, 2]", ""),
+        ("[0, 1, 2, 3]", "[0, 1, 2, \"3\"]", "shards[0][3]"),
+        ("127.0.0.1", "bad name", "hosts[0].address"),
+    ])
+    func aChangedManifestIsRefusedWithThePlace(old: String, new: String, place: String) throws {
+        try withCluster { folder in
+            let text = ManifestJSON.encode(folder.manifest).replacing(old, with: new, maxReplacements: 1)
+            do throws(ManifestFileError) {
+                _ = try ManifestJSON.decode(Array(text.utf8))
+                Issue.record("decoded")
+            } catch {
+                #expect(error.location == place, "\(error)")
+            }
+        }
+    }
+}
+
+@Suite struct RequestWindowTests {
+    @Test func acknowledgesOnlyBelowTheOldestUnknownOutcome() {
+        // R11.
+        var window = RequestWindow(first: RequestNumber(10))
+        let numbers = (0..<3).map { _ in window.open() }
+        #expect(numbers == [RequestNumber(10), RequestNumber(11), RequestNumber(12)])
+        window.close(RequestNumber(11))
+        #expect(window.acknowledgedBelow == RequestNumber(10))
+        window.close(RequestNumber(10))
+        #expect(window.acknowledgedBelow == RequestNumber(12))
+        #expect(window.outstanding == 1)
+    }
+
+    @Test func opensNoMoreThanAShardAccepts() {
+        var window = RequestWindow(first: RequestNumber(1))
+        for _ in 0..<RequestWindow.width { #expect(window.open() != nil) }
+        #expect(window.open() == nil)
+        window.close(RequestNumber(2))
+        #expect(window.open() == nil)
+        window.close(RequestNumber(1))
+        #expect(window.open() == RequestNumber(1025))
     }
 }

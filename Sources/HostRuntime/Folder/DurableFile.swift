@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A file operation that the system refused: which, on what, and why.
 public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -100,19 +101,28 @@ enum DurableFile {
 
 /// An exclusive lock on a file, held until `release` or the end of the process.
 final class FolderLock: Sendable {
-    private let descriptor: Int32
+    private let descriptor: Mutex<Int32?>
 
     /// Nil if another process holds it.
     init?(_ path: String) throws(FileFailure) {
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileFailure("open", path) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard opened >= 0 else { throw FileFailure("open", path) }
+        guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
             let code = errno
-            close(descriptor)
+            close(opened)
             if code == EWOULDBLOCK { return nil }
             throw FileFailure("lock", path, code)
         }
-        self.descriptor = descriptor
+        descriptor = Mutex(opened)
     }
-    deinit { close(descriptor) }
+
+    func release() {
+        let held = descriptor.withLock { held in
+            defer { held = nil }
+            return held
+        }
+        if let held { close(held) }
+    }
+
+    deinit { release() }
 }

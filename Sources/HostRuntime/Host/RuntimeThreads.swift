@@ -23,6 +23,10 @@ package final class RuntimeThreads: Sendable {
         store = storage ? loops[3] : loops[0]
     }
 
-    /// Ends the threads after what was posted to them.
-    package func stop() async { try? await group.shutdownGracefully() }
+    /// Ends the threads. Whoever posts to them must have been stopped; what is under way on one may still post to
+    /// another, so all are waited for before any ends.
+    package func stop() async {
+        for loop in verifiers + [io, journal, store, protocolLoop] { try? await loop.submit {}.get() }
+        try? await group.shutdownGracefully()
+    }
 }

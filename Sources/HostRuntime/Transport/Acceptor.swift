@@ -46,6 +46,7 @@ final class Acceptor {
                 bound.value.server = channel
                 return channel.localAddress?.port ?? port
             }
+            .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: "\($0)") }
     }
 
     private func accept(_ channel: any Channel) throws {

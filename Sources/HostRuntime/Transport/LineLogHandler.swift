@@ -14,6 +14,11 @@ public struct LineLogHandler: LogHandler {
         logLevel = level
     }
 
+    /// A logger that writes so.
+    public static func logger(_ label: String, level: Logger.Level = .info) -> Logger {
+        Logger(label: label) { LineLogHandler(label: $0, level: level) }
+    }
+
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }

@@ -10,6 +10,15 @@ public struct HostAddress: Hashable, Sendable {
     public init(address: String, port: Int) { (self.address, self.port) = (address, port) }
 }
 
+/// A port that cannot be had.
+public struct ListenFailure: Error, Sendable, CustomStringConvertible {
+    public let address: HostAddress
+    public let reason: String
+    public var description: String {
+        "cannot listen on \(address.address):\(address.port): \(reason). Stop whatever listens there, or change the port"
+    }
+}
+
 /// A connection to one host that is made again whenever it is lost, after a capped exponential backoff with jitter.
 /// Lives on one event loop.
 final class Link {
@@ -62,6 +71,7 @@ final class Link {
     }
 
     private func prepare(_ channel: any Channel) throws {
+        guard !isStopped else { throw Session.Ended.stopped }
         try Session.configure(channel, options)
         let session = Session(.connecting(hello), frameLimit: frameLimit, outboundLimit: outboundLimit, options: options)
         session.onOpen = { [unowned self] _ in opened() }

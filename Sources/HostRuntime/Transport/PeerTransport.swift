@@ -97,6 +97,7 @@ final class TransportCore {
     private let counters: RuntimeCounters
     private let loop: any EventLoop
     private let log: LimitedLog
+    private let logger: Logger
     private let events: @Sendable ([TransportEvent]) -> Void
     /// By host; nil for this host itself and before `connect`.
     private var links: [Link?]
@@ -107,7 +108,7 @@ final class TransportCore {
         loop: any EventLoop, events: @escaping @Sendable ([TransportEvent]) -> Void
     ) throws {
         (self.manifest, self.host, self.options, self.counters) = (manifest, host, options, counters)
-        (self.loop, self.events) = (loop, events)
+        (self.loop, self.events, self.logger) = (loop, events, logger)
         tls = try SessionTLS(seed: seed)
         log = LimitedLog(logger)
         links = Array(repeating: nil, count: manifest.hosts.count)
@@ -144,7 +145,10 @@ final class TransportCore {
                 to: id, at: addresses?[index] ?? HostAddress(address: peer.address, port: peer.port), key: peer.publicKey, tls: tls,
                 // Nothing comes back on a session that only sends.
                 hello: hello, frameLimit: 1, outboundLimit: options.maxOutboundPerHost, options: options, loop: loop, log: log)
-            link.onUp = { [events] in events([.peerConnected(id)]) }
+            link.onUp = { [events, logger] in
+                logger.info("session with host \(id)")
+                events([.peerConnected(id)])
+            }
             link.onDown = { [events] in events([.peerDisconnected(id)]) }
             links[index] = link
             link.connect()

@@ -1,0 +1,164 @@
+import Gateway
+import HostCore
+import Logging
+import Messages
+import NIOCore
+
+/// How a gateway runs.
+public struct GatewayRuntimeOptions: Sendable {
+    public var core = GatewayOptions()
+    public var transport = TransportOptions()
+    public var clients = GatewayClientOptions()
+    public var verifierThreads = 1
+    public var tickMilliseconds = 5
+    /// When a client that was turned away before the gateway saw its request should come back.
+    public var retryAfterMicroseconds: UInt64 = 50_000
+
+    public init() {}
+}
+
+/// One gateway, running in this process: clients on a TCP port, a session to every host.
+public final class GatewayHost: Sendable {
+    /// Where it listens for clients.
+    public let port: Int
+    public let counters: RuntimeCounters
+    private let threads: RuntimeThreads
+    private let engine: NIOLoopBound<GatewayEngine>
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - port: 0 for any.
+    ///   - addresses: of the hosts, by host; nil for the manifest's.
+    public static func start(
+        manifest: Manifest, port: Int, addresses: [HostAddress]? = nil, options: GatewayRuntimeOptions = .init(), logger: Logger
+    ) async throws -> GatewayHost {
+        let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: false)
+        let counters = RuntimeCounters()
+        let loop = threads.io
+        do {
+            let tls = try SessionTLS.ephemeral()
+            let seed = UInt64.random(in: .min ... .max)
+            let (engine, bound) = try await loop.flatSubmit {
+                let engine = GatewayEngine(
+                    manifest: manifest, tls: tls, seed: seed, options: options, threads: threads, counters: counters, logger: logger)
+                let loopBound = NIOLoopBound(engine, eventLoop: loop)
+                return engine.clients.listen(port: port).map { (loopBound, $0) }
+            }.get()
+            try await loop.submit { engine.value.start(addresses) }.get()
+            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(options.clients.address):\(bound)")
+            return GatewayHost(port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
+        } catch {
+            await threads.stop()
+            throw error
+        }
+    }
+
+    private init(port: Int, counters: RuntimeCounters, threads: RuntimeThreads, engine: NIOLoopBound<GatewayEngine>, logger: Logger) {
+        (self.port, self.counters, self.threads) = (port, counters, threads)
+        (self.engine, self.logger) = (engine, logger)
+    }
+
+    /// Closes all connections and ends the threads. A client whose request was under way asks another gateway.
+    public func stop() async {
+        let engine = engine
+        try? await threads.io.submit { engine.value.stop() }.get()
+        await threads.stop()
+        logger.info("stopped")
+    }
+}
+
+/// The gateway's part that lives on its loop: the core, its clients and its hosts share it, which saves two hops a request.
+final class GatewayEngine {
+    let clients: ClientAcceptor
+    private let manifest: Manifest
+    private let tls: SessionTLS
+    private let options: GatewayRuntimeOptions
+    private let loop: any EventLoop
+    private let counters: RuntimeCounters
+    private let log: LimitedLog
+    private var core: GatewayCore
+    private var ready = GatewayReady()
+    private var links: [Link] = []
+    private var inbox: Worker<GatewayEvent>?
+    private var inbound: GatewayInbound?
+    private var ticker: RepeatedTask?
+
+    init(
+        manifest: Manifest, tls: SessionTLS, seed: UInt64, options: GatewayRuntimeOptions, threads: RuntimeThreads,
+        counters: RuntimeCounters, logger: Logger
+    ) {
+        (self.manifest, self.tls, self.options, self.counters) = (manifest, tls, options, counters)
+        loop = threads.io
+        log = LimitedLog(logger)
+        clients = ClientAcceptor(options: options.clients, loop: threads.io, counters: counters, log: log)
+        core = GatewayCore(manifest: manifest, options: options.core, seed: seed)
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let inbox = Worker<GatewayEvent>(on: loop) { bound.value.run($0) }
+        let inbound = GatewayInbound(manifest: manifest, threads: threads, counters: counters) { inbox.post(contentsOf: $0) }
+        (self.inbox, self.inbound) = (inbox, inbound)
+        clients.onMessages = { inbound.receive($1, from: $0) }
+        clients.onClosed = { inbound.clientClosed($0) }
+    }
+
+    func start(_ addresses: [HostAddress]?) {
+        guard let inbox, let inbound else { return }
+        let hello = Hello(cluster: manifest.cluster, epoch: manifest.epoch, sender: .gateway)
+        links = manifest.hosts.enumerated().map { index, host in
+            let id = HostID(UInt16(index))
+            let link = Link(
+                to: id, at: addresses?[index] ?? HostAddress(address: host.address, port: host.port), key: host.publicKey, tls: tls,
+                hello: hello, frameLimit: options.transport.maxHostFrame, outboundLimit: options.transport.maxOutboundPerHost,
+                options: options.transport, loop: loop, log: log)
+            link.onUp = { inbox.post(.input(.hostConnected(id))) }
+            link.onDown = { inbox.post(.input(.hostDisconnected(id))) }
+            link.onFrames = { [counters] frames in
+                let areReplies = inbound.receive(frames, from: id)
+                if !areReplies { counters.add(to: \.undecodable) }
+                return areReplies
+            }
+            link.connect()
+            return link
+        }
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))
+        ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.input(.tick)]) }
+    }
+
+    private func run(_ events: [GatewayEvent]) {
+        let now = Clock.now()
+        for event in events {
+            switch event {
+            case .input(let input): core.step(input, now: now, into: &ready)
+            case .reject(let client, let id, let reason):
+                let reply = GatewayReply.rejected(id: id, reason, retryAfterMicroseconds: options.retryAfterMicroseconds)
+                clients.send(reply.encoded(), to: client)
+            }
+        }
+        carryOut()
+    }
+
+    private func carryOut() {
+        var dropped = 0
+        for outgoing in ready.toHosts {
+            let frame = outgoing.message.encoded()
+            for host in outgoing.to where links.indices.contains(Int(host.number)) {
+                if !links[Int(host.number)].send(frame) { dropped += 1 }
+            }
+        }
+        counters.add(dropped, to: \.outboundDropped)
+        for (client, reply) in ready.toClients { clients.send(reply.encoded(), to: client) }
+        ready.removeAll()
+        for link in links { link.flush() }
+        clients.flush()
+    }
+
+    func stop() {
+        ticker?.cancel()
+        clients.stop()
+        for link in links { link.stop() }
+        inbound?.stop()
+        // They hold each other.
+        (inbox, inbound) = (nil, nil)
+        (clients.onMessages, clients.onClosed) = ({ _, _ in }, { _ in })
+    }
+}

@@ -1,0 +1,103 @@
+import Gateway
+import HostCore
+import Messages
+
+/// What a gateway's verifiers give back.
+enum GatewayEvent: Sendable {
+    case input(GatewayInput)
+    /// Answered without the core: it never saw the request.
+    case reject(SessionID, id: UInt64, GatewayRejection)
+}
+
+/// From what a gateway's connections deliver to what its core takes.
+final class GatewayInbound: Sendable {
+    private enum Item: Sendable {
+        case client(SessionID, ClientMessage)
+        case clientClosed(SessionID)
+        case host(HostID, HostReply)
+    }
+    private typealias Stage = VerifyingStage<Item, GatewayEvent>
+
+    private let stage: Stage
+    private let manifest: Manifest
+    private let deliver: @Sendable ([GatewayEvent]) -> Void
+
+    init(
+        manifest: Manifest, threads: RuntimeThreads, counters: RuntimeCounters,
+        deliver: @escaping @Sendable ([GatewayEvent]) -> Void
+    ) {
+        (self.manifest, self.deliver) = (manifest, deliver)
+        stage = Stage(
+            manifest: manifest, on: threads.verifiers, counters: counters,
+            check: { verifier, filter, item in
+                switch item {
+                case .client(let session, let message):
+                    if let verified = try? verifier.verify(message) { return .input(.client(session, verified)) }
+                    counters.add(to: \.unverified)
+                    return .reject(session, id: message.id, .invalid)
+                case .clientClosed(let session): return .input(.clientClosed(session))
+                case .host(let host, let reply):
+                    guard case .attestation(let attestation) = reply else {
+                        return (try? verifier.verify(reply)).map { .input(.host(host, $0)) }
+                    }
+                    let (isNeeded, key) = filter.admits(attestation, now: Clock.uptime())
+                    guard isNeeded else {
+                        counters.add(to: \.filtered)
+                        return nil
+                    }
+                    guard let verified = try? verifier.verify(reply) else {
+                        counters.add(to: \.unverified)
+                        return nil
+                    }
+                    filter.verified(attestation, key: key)
+                    return .input(.host(host, verified))
+                }
+            },
+            deliver: deliver)
+    }
+
+    func stop() { stage.stop() }
+
+    func receive(_ messages: [ClientMessage], from session: SessionID) {
+        let dropped = stage.submit(
+            ordinary: messages.map { .init(item: .client(session, $0), source: session.number, weight: $0.weight) })
+        let rejections = dropped.compactMap { item -> GatewayEvent? in
+            guard case .client(let session, let message) = item else { return nil }
+            return .reject(session, id: message.id, .queueFull)
+        }
+        if !rejections.isEmpty { deliver(rejections) }
+    }
+
+    /// After everything that the client said before.
+    func clientClosed(_ session: SessionID) {
+        stage.submit(ordinary: [.init(item: .clientClosed(session), source: session.number, weight: 0)])
+    }
+
+    /// - Returns: false if a frame is no reply.
+    func receive(_ frames: [[UInt8]], from host: HostID) -> Bool {
+        var entries: [Stage.Entry] = []
+        entries.reserveCapacity(frames.count)
+        for frame in frames {
+            guard let reply = try? HostReply(decoding: frame) else { break }
+            entries.append(.init(item: .host(host, reply), source: UInt64(host.number), weight: frame.count))
+        }
+        stage.submit(urgent: entries)
+        return entries.count == frames.count
+    }
+}
+
+extension ClientMessage {
+    var id: UInt64 {
+        switch self {
+        case .submit(let id, _), .account(let id, _), .status(let id): id
+        }
+    }
+
+    /// Bytes, roughly.
+    var weight: Int {
+        switch self {
+        case .submit(_, let request): request.bytes.count + 256
+        case .account, .status: 256
+        }
+    }
+}

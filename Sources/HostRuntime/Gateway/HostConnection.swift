@@ -1,0 +1,164 @@
+import HostCore
+import Logging
+import Messages
+import NIOCore
+import NIOPosix
+
+/// Why a tool has no answer from a host.
+public enum HostConnectionError: Error, Hashable, Sendable, CustomStringConvertible {
+    case noSuchHost(HostID)
+    case cannotConnect(HostID, String)
+    case lost(HostID, String)
+    case timeout(HostID)
+
+    public var description: String {
+        switch self {
+        case .noSuchHost(let host): "the manifest has no host \(host)"
+        case .cannotConnect(let host, let why): "cannot connect to host \(host): \(why)"
+        case .lost(let host, let why): "the session with host \(host) was lost: \(why)"
+        case .timeout(let host): "host \(host) did not answer in time"
+        }
+    }
+}
+
+/// A tool's session with one host. Every function throws `HostConnectionError`. Mutual TLS with a fresh key on this side and the manifest's key on the other.
+public final class HostConnection: Sendable {
+    public let host: HostID
+    private let core: NIOLoopBound<HostConnectionCore>
+    private let loop: any EventLoop
+
+    /// - Parameter address: nil for the manifest's.
+    public static func connect(
+        to host: HostID, of manifest: Manifest, at address: HostAddress? = nil, options: TransportOptions = .init(),
+        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) async throws -> HostConnection {
+        guard Int(host.number) < manifest.hosts.count else { throw HostConnectionError.noSuchHost(host) }
+        let entry = manifest.hosts[Int(host.number)]
+        let address = address ?? HostAddress(address: entry.address, port: entry.port)
+        let hello = Hello(cluster: manifest.cluster, epoch: manifest.epoch, sender: .gateway)
+        let loop = group.next()
+        let opened = loop.makePromise(of: Void.self)
+        do {
+            let tls = try SessionTLS.ephemeral()
+            let core = try await ClientBootstrap(group: loop)
+                .connectTimeout(options.connectTimeout)
+                .connect(host: address.address, port: address.port) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try Session.configure(channel, options)
+                        let session = Session(
+                            .connecting(hello), frameLimit: options.maxHostFrame, outboundLimit: options.maxOutboundPerGateway,
+                            options: options)
+                        let core = HostConnectionCore(session, host: host, loop: channel.eventLoop, opened: opened)
+                        try channel.pipeline.syncOperations.addHandlers(tls.clientHandler(expecting: entry.publicKey), session)
+                        return NIOLoopBound(core, eventLoop: channel.eventLoop)
+                    }
+                }
+            try await opened.futureResult.get()
+            return HostConnection(host: host, core: core, loop: loop)
+        } catch {
+            opened.fail(error)
+            throw HostConnectionError.cannotConnect(host, "\(error)")
+        }
+    }
+
+    private init(host: HostID, core: NIOLoopBound<HostConnectionCore>, loop: any EventLoop) {
+        (self.host, self.core, self.loop) = (host, core, loop)
+    }
+
+    /// One entry for each replica that the host runs.
+    public func status(timeout: Duration = .seconds(10)) async throws -> [ReplicaStatus] {
+        guard case .status(_, let replicas) = try await call({ .status(id: $0) }, timeout) else { throw wrongKind }
+        return replicas
+    }
+
+    /// Sums over the whole state of each replica; expensive.
+    public func audit(timeout: Duration = .seconds(120)) async throws -> [ShardAudit] {
+        guard case .audit(_, let audits) = try await call({ .audit(id: $0) }, timeout) else { throw wrongKind }
+        return audits
+    }
+
+    /// What this host's replica holds now; nil if there is no such account.
+    public func account(_ account: AccountID, timeout: Duration = .seconds(10)) async throws -> AccountView? {
+        guard case .account(_, let view) = try await call({ .account(id: $0, account) }, timeout) else { throw wrongKind }
+        return view
+    }
+
+    public func close() async {
+        let core = core
+        try? await loop.submit { core.value.close() }.get()
+    }
+
+    private var wrongKind: HostConnectionError { .lost(host, "a reply of another kind") }
+
+    private func call(
+        _ message: @escaping @Sendable (UInt64) -> GatewayMessage, _ timeout: Duration
+    ) async throws -> HostReply {
+        let core = core
+        do {
+            return try await loop.flatSubmit { core.value.call(message, TimeAmount(timeout)) }.get()
+        } catch let error as HostConnectionError {
+            throw error
+        } catch {
+            throw HostConnectionError.lost(host, "\(error)")
+        }
+    }
+}
+
+/// The connection's part that lives on its loop: which call has which id.
+private final class HostConnectionCore {
+    private let session: Session
+    private let host: HostID
+    private let loop: any EventLoop
+    private var waiting: [UInt64: EventLoopPromise<HostReply>] = [:]
+    private var lastID: UInt64 = 0
+    private var ended: HostConnectionError?
+
+    init(_ session: Session, host: HostID, loop: any EventLoop, opened: EventLoopPromise<Void>) {
+        (self.session, self.host, self.loop) = (session, host, loop)
+        session.onOpen = { _ in opened.succeed(()) }
+        session.onFrames = { [weak self] _, frames in self?.receive(frames) ?? false }
+        session.onEnd = { [weak self] _, why in
+            opened.fail(why)
+            self?.end(.lost(host, "\(why)"))
+        }
+    }
+
+    func call(_ message: (UInt64) -> GatewayMessage, _ timeout: TimeAmount) -> EventLoopFuture<HostReply> {
+        if let ended { return loop.makeFailedFuture(ended) }
+        lastID += 1
+        let id = lastID
+        let promise = loop.makePromise(of: HostReply.self)
+        waiting[id] = promise
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let timer = loop.scheduleTask(in: timeout) {
+            bound.value.waiting.removeValue(forKey: id)?.fail(HostConnectionError.timeout(bound.value.host))
+        }
+        promise.futureResult.whenComplete { _ in timer.cancel() }
+        if !session.send(message(id).encoded()) {
+            waiting.removeValue(forKey: id)?.fail(HostConnectionError.lost(host, "its buffer is full"))
+        }
+        session.flush()
+        return promise.futureResult
+    }
+
+    private func receive(_ frames: [[UInt8]]) -> Bool {
+        for frame in frames {
+            guard let reply = try? HostReply(decoding: frame) else { return false }
+            switch reply {
+            case .account(let id, _), .status(let id, _), .audit(let id, _): waiting.removeValue(forKey: id)?.succeed(reply)
+            // A tool submits nothing.
+            case .attestation, .refused: continue
+            }
+        }
+        return true
+    }
+
+    private func end(_ why: HostConnectionError) {
+        ended = why
+        let calls = waiting
+        waiting = [:]
+        for promise in calls.values { promise.fail(why) }
+    }
+
+    func close() { session.end(.stopped) }
+}

@@ -1,0 +1,157 @@
+import HostCore
+import Journal
+import LMDBStore
+import Logging
+import Messages
+import NIOCore
+
+/// One host of a cluster, running in this process.
+public final class Host: Sendable {
+    public let id: HostID
+    /// Where it listens.
+    public let port: Int
+    public let counters: RuntimeCounters
+    private let threads: RuntimeThreads
+    private let transport: PeerTransport
+    private let inbound: HostInbound
+    private let engine: NIOLoopBound<HostEngine>
+    private let ticker: NIOLoopBound<RepeatedTask>
+    private let journal: Worker<JournalWriter.Job>
+    private let states: Worker<StateWriter.Job>
+    private let lock: FolderLock
+    private let logger: Logger
+
+    /// Opens the folder's journal and state, takes up where it left off, and joins the cluster.
+    /// - Throws: `ClusterFolderError`, `KeyFileError`, or what the stores and the core say of what they found.
+    public static func start(
+        _ host: HostID, of cluster: ClusterFolder, options: HostRuntimeOptions = .init(), logger: Logger
+    ) async throws -> Host {
+        let folder = try cluster.host(host)
+        let lock = try folder.lock()
+        let signer = try folder.signer()
+        try folder.prepareStorage()
+        let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
+        do {
+            return try await HostAssembly(folder: folder, signer: signer, options: options, threads: threads, logger: logger)
+                .assemble(lock: lock)
+        } catch {
+            await threads.stop()
+            throw error
+        }
+    }
+
+    init(
+        id: HostID, threads: RuntimeThreads, transport: PeerTransport, inbound: HostInbound, engine: NIOLoopBound<HostEngine>,
+        ticker: NIOLoopBound<RepeatedTask>, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>,
+        lock: FolderLock, logger: Logger
+    ) {
+        (self.id, self.threads, self.transport, self.engine, self.ticker) = (id, threads, transport, engine, ticker)
+        self.inbound = inbound
+        (self.journal, self.states, self.lock, self.logger) = (journal, states, lock, logger)
+        (port, counters) = (transport.port, transport.counters)
+    }
+
+    /// Says nothing more, finishes what was handed to the disk, and ends the threads.
+    public func stop() async {
+        let (engine, ticker) = (engine, ticker)
+        try? await threads.protocolLoop.submit {
+            engine.value.stop()
+            ticker.value.cancel()
+        }.get()
+        await transport.stop()
+        inbound.stop()
+        let journalClosed = threads.journal.makePromise(of: Void.self)
+        journal.post(.close(journalClosed))
+        let statesClosed = threads.store.makePromise(of: Void.self)
+        states.post(.close(statesClosed))
+        try? await journalClosed.futureResult.get()
+        try? await statesClosed.futureResult.get()
+        await threads.stop()
+        lock.release()
+        logger.info("stopped")
+    }
+}
+
+/// What is needed to build a host, piece by piece.
+private struct HostAssembly {
+    let folder: HostFolder
+    let signer: Ed25519Signer
+    let options: HostRuntimeOptions
+    let threads: RuntimeThreads
+    let logger: Logger
+
+    func assemble(lock: FolderLock) async throws -> Host {
+        let (manifest, host) = (folder.manifest, folder.host)
+        let address = manifest.hosts[Int(host.number)]
+        let counters = RuntimeCounters()
+
+        // The engine comes last, because it holds all the others; until then what they say waits in a mailbox.
+        let inbox = HostInbox(threads.protocolLoop)
+        let (journal, records) = try await openJournal(report: { inbox.post([$0]) })
+        let (states, environments) = try await openStates(report: { inbox.post([$0]) })
+        let (limit, logger) = (options.maxWaitingInputs, logger)
+        let inbound = HostInbound(manifest: manifest, threads: threads, counters: counters) { inputs in
+            guard inbox.count < limit else { return counters.add(inputs.count, to: \.inboundDropped) }
+            inbox.post(inputs)
+        }
+        let transport = try await PeerTransport.listen(
+            manifest: manifest, host: host, seed: signer.seed, at: HostAddress(address: address.address, port: address.port),
+            options: options.transport, counters: counters, logger: logger, on: threads.io,
+            events: { inbound.receive($0) })
+
+        let loop = threads.protocolLoop
+        let (options, signer) = (options, signer)
+        let (engine, ticker) = try await loop.submit {
+            let stores = try environments.mapValues { try LMDBStore($0) }
+            let core = try HostCore(
+                manifest: manifest, host: host, signer: signer, options: options.core, stores: stores, records: records,
+                now: Clock.now())
+            let engine = HostEngine(core: core, journal: journal, states: states, transport: transport, logger: logger)
+            let bound = NIOLoopBound(engine, eventLoop: loop)
+            inbox.open { bound.value.run($0) }
+            let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))
+            let ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.tick]) }
+            return (bound, NIOLoopBound(ticker, eventLoop: loop))
+        }.get()
+        transport.connect()
+        logger.info("host \(host) of cluster \(manifest.cluster.short) listens on \(address.address):\(transport.port)")
+        return Host(
+            id: host, threads: threads, transport: transport, inbound: inbound, engine: engine, ticker: ticker, journal: journal,
+            states: states, lock: lock, logger: logger)
+    }
+
+    private func openJournal(
+        report: @escaping @Sendable (HostInput) -> Void
+    ) async throws -> (Worker<JournalWriter.Job>, [[UInt8]]) {
+        let (folder, logger, loop) = (folder, logger, threads.journal)
+        let (writer, records) = try await loop.submit {
+            let storage = PosixJournalStorage(directory: folder.journalPath)
+            if folder.isInitialised {
+                let (journal, records) = try Journal.open(storage)
+                return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report), eventLoop: loop), records)
+            }
+            var random = SystemRandomNumberGenerator()
+            let journal = try Journal.create(storage, using: &random)
+            try folder.markInitialised()
+            return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report), eventLoop: loop), [])
+        }.get()
+        return (Worker(on: loop) { writer.value.run($0) }, records)
+    }
+    private func openStates(
+        report: @escaping @Sendable (HostInput) -> Void
+    ) async throws -> (Worker<StateWriter.Job>, [ShardID: LMDBEnvironment]) {
+        let (folder, logger, loop) = (folder, logger, threads.store)
+        let (writer, environments) = try await loop.submit {
+            var environments: [ShardID: LMDBEnvironment] = [:]
+            var writers: [ShardID: LMDBStoreWriter] = [:]
+            for shard in folder.manifest.shards(of: folder.host) {
+                let environment = try LMDBEnvironment(path: folder.statePath(of: shard))
+                environments[shard] = environment
+                writers[shard] = LMDBStoreWriter(environment)
+            }
+            let writer = StateWriter(writers, logger: logger, report: report)
+            return (NIOLoopBound(writer, eventLoop: loop), environments)
+        }.get()
+        return (Worker(on: loop) { writer.value.run($0) }, environments)
+    }
+}

@@ -1,0 +1,51 @@
+import HostCore
+import LMDBStore
+import Logging
+import Messages
+
+/// The protocol's thread: steps the core over what has arrived and has what it asks for carried out. Lives on its loop.
+final class HostEngine {
+    /// Nil after `stop`, which closes the stores that it reads.
+    private var core: HostCore<LMDBStore>?
+    private var ready = HostReady()
+    private let journal: Worker<JournalWriter.Job>
+    private let states: Worker<StateWriter.Job>
+    private let transport: PeerTransport
+    private let logger: Logger
+
+    /// After so many steps what they ask for is handed over, so that a long queue does not hold up its first answer.
+    private static let stepsPerRound = 256
+
+    init(
+        core: HostCore<LMDBStore>, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>, transport: PeerTransport,
+        logger: Logger
+    ) {
+        (self.core, self.journal, self.states) = (core, journal, states)
+        (self.transport, self.logger) = (transport, logger)
+    }
+
+    func run(_ inputs: [HostInput]) {
+        guard core != nil else { return }
+        var steps = 0
+        for input in inputs {
+            core?.step(input, now: Clock.now(), into: &ready)
+            steps += 1
+            if steps % Self.stepsPerRound == 0 { carryOut() }
+        }
+        carryOut()
+    }
+
+    func stop() { core = nil }
+
+    /// In the order of `HostReady`.
+    private func carryOut() {
+        if !ready.records.isEmpty || ready.compacts {
+            journal.post(ready.compacts ? .compact(ready.records) : .append(ready.records))
+        }
+        transport.send(ready.toHosts)
+        transport.send(ready.toGateways)
+        for flush in ready.flushes { states.post(.flush(flush)) }
+        for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }
+        ready.removeAll()
+    }
+}

@@ -1,0 +1,119 @@
+import HostCore
+import Messages
+
+/// From what the transport delivers to what the protocol takes: messages that carry signatures pass the verifiers,
+/// the others go straight on.
+final class HostInbound: Sendable {
+    private typealias Stage = VerifyingStage<TransportEvent, HostInput>
+
+    private let stage: Stage
+    private let manifest: Manifest
+    private let counters: RuntimeCounters
+    private let deliver: @Sendable ([HostInput]) -> Void
+
+    /// - Parameter deliver: from several threads.
+    init(
+        manifest: Manifest, threads: RuntimeThreads, counters: RuntimeCounters,
+        deliver: @escaping @Sendable ([HostInput]) -> Void
+    ) {
+        (self.manifest, self.counters, self.deliver) = (manifest, counters, deliver)
+        stage = Stage(
+            manifest: manifest, on: threads.verifiers, counters: counters,
+            check: { verifier, _, event in
+                guard let input = Self.check(event, &verifier) else {
+                    counters.add(to: \.unverified)
+                    return nil
+                }
+                return input
+            },
+            deliver: deliver)
+    }
+
+    func stop() { stage.stop() }
+
+    func receive(_ events: [TransportEvent]) {
+        var urgent: [Stage.Entry] = []
+        var ordinary: [Stage.Entry] = []
+        var direct: [HostInput] = []
+        // Checks no signature here, so it needs no memory.
+        var verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2)
+        for event in events {
+            switch event {
+            case .peer(let host, let message):
+                if message.carriesSignatures {
+                    let entry = Stage.Entry(item: event, source: UInt64(host.number), weight: message.weight)
+                    if message.isUrgent { urgent.append(entry) } else { ordinary.append(entry) }
+                } else if let input = Self.check(event, &verifier) {
+                    direct.append(input)
+                }
+            case .gateway(let session, let message):
+                // Through the same lane even where nothing is to be checked: `gatewayClosed` must come last.
+                ordinary.append(.init(item: event, source: 1 << 32 | session.number, weight: message.weight))
+            case .gatewayClosed(let session):
+                ordinary.append(.init(item: event, source: 1 << 32 | session.number, weight: 0))
+            case .peerConnected(let host): direct.append(.peerConnected(host))
+            case .peerDisconnected(let host): direct.append(.peerDisconnected(host))
+            }
+        }
+        if !direct.isEmpty { deliver(direct) }
+        stage.submit(urgent: urgent, ordinary: ordinary)
+    }
+
+    private static func check(_ event: TransportEvent, _ verifier: inout Verifier<Ed25519Scheme>) -> HostInput? {
+        switch event {
+        case .peer(let host, let message): (try? verifier.verify(message)).map { .peer(host, $0) }
+        case .gateway(let session, let message): (try? verifier.verify(message)).map { .gateway(session, $0) }
+        case .gatewayClosed(let session): .gatewayClosed(session)
+        case .peerConnected(let host): .peerConnected(host)
+        case .peerDisconnected(let host): .peerDisconnected(host)
+        }
+    }
+}
+
+extension HostMessage {
+    /// Whether checking it costs signatures.
+    var carriesSignatures: Bool {
+        switch self {
+        case .pbft(_, let message):
+            switch message {
+            case .prePrepare, .batch, .viewChange, .newView: true
+            case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed: false
+            }
+        case .push, .forward: true
+        case .stateTransfer: false
+        }
+    }
+
+    /// Whether it passes what gateways say: ordering does, and what ends undecided transactions (R12).
+    var isUrgent: Bool {
+        switch self {
+        case .pbft, .push, .stateTransfer: true
+        case .forward: false
+        }
+    }
+
+    /// Bytes, roughly.
+    var weight: Int {
+        switch self {
+        case .pbft(_, .prePrepare(let prePrepare)): prePrepare.batch.bytes.count + 256
+        case .pbft(_, .batch(let batch)): batch.bytes.count + 256
+        case .pbft(_, .viewChange): 64 << 10
+        case .pbft(_, .newView): 512 << 10
+        case .pbft, .stateTransfer: 512
+        case .push(_, let push): push.request.bytes.count + 1024
+        case .forward(_, .request(let request)): request.bytes.count + 256
+        case .forward(_, .decide(let decide)): decide.certificates.count * 4096 + 256
+        }
+    }
+}
+
+extension GatewayMessage {
+    /// Bytes, roughly.
+    var weight: Int {
+        switch self {
+        case .submit(_, let request): request.bytes.count + 256
+        case .decide(_, let decide): decide.certificates.count * 4096 + 256
+        case .account, .status, .audit: 256
+        }
+    }
+}

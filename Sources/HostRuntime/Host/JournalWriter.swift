@@ -1,0 +1,63 @@
+import HostCore
+import Journal
+import Logging
+import NIOCore
+
+/// The journal's thread: appends everything that has queued up, over all steps and shards, and syncs once (group
+/// commit). Lives on its loop. The first failure ends it: a failed sync is never retried (R7).
+final class JournalWriter {
+    enum Job: Sendable {
+        case append([[UInt8]])
+        /// These records repeat all that is needed: older segments go once they are durable.
+        case compact([[UInt8]])
+        case close(EventLoopPromise<Void>)
+    }
+
+    /// Nil once it has failed or was closed.
+    private var journal: Journal<PosixJournalStorage>?
+    private let logger: Logger
+    private let report: @Sendable (HostInput) -> Void
+    private var position: UInt64 = 0
+
+    /// - Parameter report: says `persisted` or `storageFailed`.
+    init(_ journal: consuming Journal<PosixJournalStorage>, logger: Logger, report: @escaping @Sendable (HostInput) -> Void) {
+        (self.journal, self.logger, self.report) = (journal, logger, report)
+    }
+
+    func run(_ jobs: [Job]) {
+        var closing: EventLoopPromise<Void>?
+        do {
+            let before = position
+            for job in jobs {
+                switch job {
+                case .append(let records): try append(records)
+                case .compact(let records):
+                    try journal?.beginCompaction()
+                    try append(records)
+                    try journal?.finishCompaction()
+                case .close(let promise):
+                    closing = promise
+                    try journal?.syncAndMark()
+                }
+            }
+            if position != before {
+                try journal?.sync()
+                report(.persisted(JournalPosition(position)))
+            }
+        } catch {
+            journal = nil
+            logger.critical("the journal failed; the host stops voting until it is restarted on a sound disk: \(error)")
+            report(.storageFailed("journal: \(error)"))
+        }
+        if let closing {
+            journal = nil
+            closing.succeed(())
+        }
+    }
+
+    private func append(_ records: [[UInt8]]) throws {
+        guard journal != nil else { return }
+        for record in records { try journal?.append(record) }
+        position += UInt64(records.count)
+    }
+}

@@ -1,0 +1,183 @@
+import Messages
+import NIOCore
+import Synchronization
+
+/// Checks signatures off the protocol's thread. Two lanes: what hosts say passes what gateways say, so that a flood of
+/// requests does not hold back ordering. Bounded in bytes, for each source and together; what does not fit is dropped
+/// and counted, and its sender repeats it.
+final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
+    struct Entry: Sendable {
+        let item: Item
+        /// Whose share of the queue it takes.
+        let source: UInt64
+        /// Bytes, roughly.
+        let weight: Int
+    }
+
+    struct Limits: Sendable {
+        var bytesPerSource = 32 << 20
+        var bytesPerLane = 128 << 20
+    }
+
+    private struct Lane {
+        var entries: [Entry] = []
+        var head = 0
+        var weight = 0
+        var weightBySource: [UInt64: Int] = [:]
+
+        var isEmpty: Bool { head == entries.count }
+
+        /// False if there is no room.
+        mutating func append(_ entry: Entry, _ limits: Limits) -> Bool {
+            let held = weightBySource[entry.source] ?? 0
+            // One entry fits always, whatever its size, or it could never pass.
+            // What weighs nothing is bounded by the number of sources, and must not be lost.
+            guard held == 0 || entry.weight == 0 || (held + entry.weight <= limits.bytesPerSource && weight + entry.weight <= limits.bytesPerLane) else {
+                return false
+            }
+            weightBySource[entry.source] = held + entry.weight
+            weight += entry.weight
+            entries.append(entry)
+            return true
+        }
+
+        mutating func take(_ count: Int) -> ArraySlice<Entry> {
+            let end = min(entries.count, head + count)
+            let taken = entries[head..<end]
+            for entry in taken {
+                weight -= entry.weight
+                let left = (weightBySource[entry.source] ?? 0) - entry.weight
+                weightBySource[entry.source] = left > 0 ? left : nil
+            }
+            head = end
+            if head == entries.count {
+                (entries, head) = ([], 0)
+            } else if head > 4096, head > entries.count / 2 {
+                entries.removeFirst(head)
+                head = 0
+            }
+            return taken
+        }
+    }
+
+    private struct State {
+        var urgent = Lane()
+        var ordinary = Lane()
+        /// Threads that sleep.
+        var idle: [Int]
+        var isStopped = false
+    }
+
+    /// What one thread keeps.
+    private final class Checker {
+        var verifier: Verifier<Ed25519Scheme>
+        var filter: ReplyFilter
+        init(_ manifest: Manifest) {
+            verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
+            filter = ReplyFilter(manifest: manifest)
+        }
+    }
+
+    /// Nil to drop the item: it is not genuine, or not needed.
+    typealias Check = @Sendable (inout Verifier<Ed25519Scheme>, inout ReplyFilter, Item) -> Output?
+
+    private let state: Mutex<State>
+    private let loops: [any EventLoop]
+    private let checkers: [NIOLoopBoundBox<Checker>]
+    private let limits: Limits
+    private let counters: RuntimeCounters
+    private let check: Check
+    private let deliver: @Sendable ([Output]) -> Void
+
+    /// - Parameter deliver: called on a verifier's thread with what was checked together.
+    init(
+        manifest: Manifest, on loops: [any EventLoop], limits: Limits = .init(), counters: RuntimeCounters, check: @escaping Check,
+        deliver: @escaping @Sendable ([Output]) -> Void
+    ) {
+        state = Mutex(State(idle: Array(loops.indices)))
+        checkers = loops.map { NIOLoopBoundBox.makeBoxSendingValue(Checker(manifest), eventLoop: $0) }
+        (self.loops, self.limits, self.counters) = (loops, limits, counters)
+        (self.check, self.deliver) = (check, deliver)
+    }
+
+    /// - Returns: what there was no room for.
+    @discardableResult
+    func submit(urgent: [Entry] = [], ordinary: [Entry] = []) -> [Item] {
+        guard !urgent.isEmpty || !ordinary.isEmpty else { return [] }
+        var dropped: [Item] = []
+        let woken: Int? = state.withLock { state in
+            if state.isStopped { return nil }
+            for entry in urgent where !state.urgent.append(entry, limits) { dropped.append(entry.item) }
+            for entry in ordinary where !state.ordinary.append(entry, limits) { dropped.append(entry.item) }
+            return state.urgent.isEmpty && state.ordinary.isEmpty ? nil : state.idle.popLast()
+        }
+        counters.add(dropped.count, to: \.inboundDropped)
+        if let woken { loops[woken].execute { self.run(woken) } }
+        return dropped
+    }
+
+    /// Takes and delivers nothing more.
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            (state.urgent, state.ordinary) = (Lane(), Lane())
+        }
+    }
+
+    /// Takes a few at a time, so that what is urgent waits for a few others at most.
+    private func run(_ thread: Int) {
+        let checker = checkers[thread].value
+        var output: [Output] = []
+        while true {
+            var another: Int?
+            let entries: ArraySlice<Entry> = state.withLock { state in
+                let taken = state.urgent.isEmpty ? state.ordinary.take(16) : state.urgent.take(64)
+                if taken.isEmpty {
+                    state.idle.append(thread)
+                } else if !state.urgent.isEmpty || !state.ordinary.isEmpty {
+                    another = state.idle.popLast()
+                }
+                return taken
+            }
+            if let another { loops[another].execute { self.run(another) } }
+            if entries.isEmpty { return }
+            for entry in entries {
+                if let checked = check(&checker.verifier, &checker.filter, entry.item) { output.append(checked) }
+            }
+            if !output.isEmpty { deliver(output) }
+            output.removeAll(keepingCapacity: true)
+        }
+    }
+}
+
+/// Knows which attestations are not needed any more: f + 1 replicas' words for the same statement were verified, and
+/// a further one adds nothing. Forgets within a second, because a host may have to answer again.
+struct ReplyFilter: Sendable {
+    private let manifest: Manifest
+    /// The replicas verified, as bits.
+    private var young: [Digest: UInt64] = [:]
+    private var old: [Digest: UInt64] = [:]
+    private var turned: UInt64 = 0
+    static let lifetimeNanoseconds: UInt64 = 500_000_000
+    private static let capacity = 65536
+
+    init(manifest: Manifest) { self.manifest = manifest }
+
+    /// - Returns: whether to verify, and the key under which `verified` counts it.
+    mutating func admits(_ attestation: BatchAttestation, now: UInt64) -> (Bool, Digest) {
+        if now &- turned > Self.lifetimeNanoseconds || young.count >= Self.capacity {
+            (old, young, turned) = (young, [:], now)
+        }
+        let key = attestation.statement.digest
+        guard manifest.hasShard(attestation.statement.shard) else { return (true, key) }
+        let seen = (young[key] ?? 0) | (old[key] ?? 0)
+        let bit = UInt64(1) << UInt64(min(63, attestation.signature.replica.index))
+        // A repeated word of a replica that was verified is cheap to verify again.
+        let isNeeded = seen.nonzeroBitCount < manifest.group(of: attestation.statement.shard).weakQuorum || seen & bit != 0
+        return (isNeeded, key)
+    }
+
+    mutating func verified(_ attestation: BatchAttestation, key: Digest) {
+        young[key, default: old[key] ?? 0] |= UInt64(1) << UInt64(min(63, attestation.signature.replica.index))
+    }
+}

@@ -1,0 +1,134 @@
+import CLMDB
+import Glibc
+import Synchronization
+
+public struct LMDBOptions: Sendable {
+    /// The most that the database can hold, in bytes.
+    ///
+    /// This is address space, reserved when the database is opened; the file only has the pages that were ever used. The
+    /// map is never grown later: LMDB may do that only while the process has no transaction open, and readers hold one
+    /// all the time.
+    public var mapSize: Int
+    /// How many readers and snapshots can be open at once.
+    public var maximumReaders: Int
+
+    public init(mapSize: Int = 64 << 30, maximumReaders: Int = 256) {
+        (self.mapSize, self.maximumReaders) = (mapSize, maximumReaders)
+    }
+}
+
+/// One replica's database: a folder with LMDB's two files, a map of entries and, in a database of its own, the metadata.
+///
+/// It is synced with every commit, data and meta page both: never MDB_NOSYNC, never MDB_MAPASYNC (R7). Closed when the last
+/// reader, writer and snapshot of it are gone.
+// Unchecked: LMDB's environment and database handles may be used by all threads at once; they are set once, before
+// anybody else has them, and freed when nobody has them. Everything else is a constant or a Mutex.
+public final class LMDBEnvironment: @unchecked Sendable {
+    private struct Identity: Hashable {
+        let device, inode: UInt64
+    }
+
+    private static let open = Mutex<Set<Identity>>([])
+
+    public let path: String
+    let mapSize: Int
+    let handle: OpaquePointer
+    let entries: MDB_dbi
+    let metadata: MDB_dbi
+    let failure = Mutex<LMDBError?>(nil)
+    private let identity: Identity
+
+    /// Opens the database in a folder; makes both if they do not exist. The folder's parent must exist.
+    public init(path: String, options: LMDBOptions = LMDBOptions()) throws(LMDBError) {
+        self.path = path
+        mapSize = options.mapSize
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw .failed(operation: "creation", path: path, code: errno) }
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
+        let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        guard Self.open.withLock({ $0.insert(identity).inserted }) else { throw .alreadyOpen(path: path) }
+        do throws(LMDBError) {
+            handle = try Self.openHandle(path, options)
+        } catch {
+            Self.release(identity)
+            throw error
+        }
+        do throws(LMDBError) {
+            (entries, metadata) = try Self.openDatabases(handle, path)
+            // The files' names, and the folder's own.
+            try Self.syncDirectory(path)
+            try Self.syncDirectory(path + "/..")
+        } catch {
+            mdb_env_close(handle)
+            Self.release(identity)
+            throw error
+        }
+        self.identity = identity
+    }
+
+    deinit {
+        mdb_env_close(handle)
+        Self.release(identity)
+    }
+
+    /// Bytes of the database that are in use, free pages included.
+    public var usedBytes: Int {
+        var info = MDB_envinfo()
+        var status = MDB_stat()
+        guard mdb_env_info(handle, &info) == 0, mdb_env_stat(handle, &status) == 0 else { return 0 }
+        return (info.me_last_pgno + 1) * Int(status.ms_psize)
+    }
+
+    func check(_ code: Int32, _ operation: String) throws(LMDBError) {
+        guard code != 0 else { return }
+        throw code == MDB_MAP_FULL ? .mapFull(path: path, limit: mapSize) : .failed(operation: operation, path: path, code: code)
+    }
+
+    private static func release(_ identity: Identity) { _ = open.withLock { $0.remove(identity) } }
+
+    private static func openHandle(_ path: String, _ options: LMDBOptions) throws(LMDBError) -> OpaquePointer {
+        var created: OpaquePointer?
+        let code = mdb_env_create(&created)
+        guard code == 0, let handle = created else { throw .failed(operation: "creation of an environment", path: path, code: code) }
+        // Read transactions belong to their objects, not to threads.
+        let flags = UInt32(MDB_NOTLS)
+        for (operation, call) in [
+            ("setting the map size", { mdb_env_set_mapsize(handle, options.mapSize) }),
+            ("setting the readers", { mdb_env_set_maxreaders(handle, UInt32(options.maximumReaders)) }),
+            ("setting the databases", { mdb_env_set_maxdbs(handle, 2) }),
+            ("opening", { mdb_env_open(handle, path, flags, 0o600) }),
+            // Slots of readers that died with their process.
+            ("checking readers", { mdb_reader_check(handle, nil) }),
+        ] as [(String, () -> Int32)] {
+            let code = call()
+            guard code == 0 else {
+                mdb_env_close(handle)
+                throw .failed(operation: operation, path: path, code: code)
+            }
+        }
+        return handle
+    }
+
+    private static func openDatabases(_ handle: OpaquePointer, _ path: String) throws(LMDBError) -> (MDB_dbi, MDB_dbi) {
+        var transaction: OpaquePointer?
+        var (entries, metadata): (MDB_dbi, MDB_dbi) = (0, 0)
+        var code = mdb_txn_begin(handle, nil, 0, &transaction)
+        guard code == 0 else { throw .failed(operation: "beginning a transaction", path: path, code: code) }
+        code = mdb_dbi_open(transaction, "entries", UInt32(MDB_CREATE), &entries)
+        if code == 0 { code = mdb_dbi_open(transaction, "metadata", UInt32(MDB_CREATE), &metadata) }
+        guard code == 0 else {
+            mdb_txn_abort(transaction)
+            throw .failed(operation: "opening databases", path: path, code: code)
+        }
+        code = mdb_txn_commit(transaction)
+        guard code == 0 else { throw .failed(operation: "creating databases", path: path, code: code) }
+        return (entries, metadata)
+    }
+
+    private static func syncDirectory(_ path: String) throws(LMDBError) {
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .failed(operation: "opening the folder", path: path, code: errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .failed(operation: "syncing the folder", path: path, code: errno) }
+    }
+}

@@ -1,0 +1,28 @@
+import CLMDB
+
+/// Why a state's database cannot be opened, read or written. None of these is ever a transaction's result, and a failed
+/// write is not retried: the host stops voting (R7).
+public enum LMDBError: Error, Equatable, Sendable {
+    /// LMDB, or the operating system under it, refused. `code` is LMDB's.
+    case failed(operation: String, path: String, code: Int32)
+    /// This process has this environment open already. LMDB does not notice, and its locks would fail.
+    case alreadyOpen(path: String)
+    /// The database needs more than `limit` bytes: open it with a larger `mapSize`. Nothing of the write was applied.
+    case mapFull(path: String, limit: Int)
+    /// Keys have 1 to 511 bytes.
+    case keyLength(Int)
+    /// A commit failed earlier: what is on the disk is unknown from there on.
+    indirect case poisoned(by: LMDBError)
+}
+
+extension LMDBError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .failed(let operation, let path, let code): "lmdb: \(operation) of \(path) failed: \(String(cString: mdb_strerror(code))) (\(code))"
+        case .alreadyOpen(let path): "lmdb: \(path) is already open in this process"
+        case .mapFull(let path, let limit): "lmdb: \(path) is full: its map size of \(limit) bytes is used up"
+        case .keyLength(let count): "lmdb: a key of \(count) bytes; keys have 1 to 511"
+        case .poisoned(let cause): "lmdb: stopped by an earlier failure: \(cause)"
+        }
+    }
+}

@@ -1,0 +1,148 @@
+import CLMDB
+import Messages
+import Synchronization
+
+/// A read transaction: the database at one moment. Held open until the object goes.
+// Unchecked: LMDB wants one user of a transaction at a time, on any thread (MDB_NOTLS), and `transaction` is used only
+// under `lock`, except in deinit, when nobody else has it.
+public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
+    private static let metadataKey: [UInt8] = [0]
+    /// Entries copied at a time by `forEach`, so that its body runs without the lock.
+    private static let chunk = 256
+
+    let environment: LMDBEnvironment
+    private let transaction: OpaquePointer
+    private let lock = Mutex(())
+
+    init(_ environment: LMDBEnvironment) throws(LMDBError) {
+        var started: OpaquePointer?
+        let code = mdb_txn_begin(environment.handle, nil, UInt32(MDB_RDONLY), &started)
+        try environment.check(code, "beginning a read transaction")
+        guard let started else { throw .failed(operation: "beginning a read transaction", path: environment.path, code: MDB_PANIC) }
+        (self.environment, transaction) = (environment, started)
+    }
+
+    deinit { mdb_txn_abort(transaction) }
+
+    public func value(forKey key: [UInt8]) throws -> [UInt8]? {
+        try LMDBKey.check(key)
+        return try get(key, in: environment.entries)
+    }
+
+    public func metadata() throws -> [UInt8]? { try get(Self.metadataKey, in: environment.metadata) }
+
+    public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+        // LMDB cannot be asked for a longer key; the entries sought are all beyond its longest prefix.
+        var start = lower.count > LMDBKey.maximum ? Array(lower.prefix(LMDBKey.maximum)) : lower
+        var isExclusive = lower.count > LMDBKey.maximum
+        while true {
+            let entries = try chunk(from: start, exclusive: isExclusive, to: upper)
+            for (key, value) in entries {
+                guard try body(key, value) else { return }
+            }
+            guard entries.count == Self.chunk, let last = entries.last else { return }
+            (start, isExclusive) = (last.0, true)
+        }
+    }
+
+    /// Moves on to the last commit.
+    func renew() throws(LMDBError) {
+        let code = lock.withLock { _ in
+            mdb_txn_reset(transaction)
+            return mdb_txn_renew(transaction)
+        }
+        try environment.check(code, "renewing a read transaction")
+    }
+
+    private func get(_ key: [UInt8], in database: MDB_dbi) throws(LMDBError) -> [UInt8]? {
+        var found: [UInt8]?
+        let code = lock.withLock { _ in
+            LMDBKey.with(key) { key in
+                var value = MDB_val()
+                let code = mdb_get(transaction, database, &key, &value)
+                if code == 0 { found = value.copied }
+                return code
+            }
+        }
+        if code != MDB_NOTFOUND { try environment.check(code, "reading") }
+        return found
+    }
+
+    private func chunk(from start: [UInt8], exclusive: Bool, to upper: [UInt8]?) throws(LMDBError) -> [([UInt8], [UInt8])] {
+        var entries: [([UInt8], [UInt8])] = []
+        let code = lock.withLock { _ in
+            var cursor: OpaquePointer?
+            var code = mdb_cursor_open(transaction, environment.entries, &cursor)
+            guard code == 0 else { return code }
+            defer { mdb_cursor_close(cursor) }
+            var value = MDB_val()
+            code = LMDBKey.with(start) { key in
+                var code = mdb_cursor_get(cursor, &key, &value, start.isEmpty ? MDB_FIRST : MDB_SET_RANGE)
+                while code == 0 {
+                    let found = key.copied
+                    if !(exclusive && found == start) {
+                        if let upper, !found.lexicographicallyPrecedes(upper) { return 0 }
+                        entries.append((found, value.copied))
+                        if entries.count == Self.chunk { return 0 }
+                    }
+                    code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)
+                }
+                return code
+            }
+            return code
+        }
+        if code != MDB_NOTFOUND { try environment.check(code, "iterating") }
+        return entries
+    }
+}
+
+/// Reads one replica's state from LMDB. A copy shares its moment until one of the two is refreshed.
+public struct LMDBStore: KeyValueStore, Sendable {
+    private let environment: LMDBEnvironment
+    private var current: LMDBSnapshot
+
+    public init(_ environment: LMDBEnvironment) throws(LMDBError) {
+        self.environment = environment
+        current = try LMDBSnapshot(environment)
+    }
+
+    public func value(forKey key: [UInt8]) throws -> [UInt8]? { try current.value(forKey: key) }
+
+    public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+        try current.forEach(from: lower, to: upper, body)
+    }
+
+    public func metadata() throws -> [UInt8]? { try current.metadata() }
+
+    /// What the last `refresh` saw. It keeps the pages of its moment from being used again, so it should not live long.
+    public func snapshot() -> LMDBSnapshot { current }
+
+    public mutating func refresh() throws {
+        // A moment that a snapshot shares must stay; otherwise its reader slot is used again.
+        if isKnownUniquelyReferenced(&current) {
+            try current.renew()
+        } else {
+            current = try LMDBSnapshot(environment)
+        }
+    }
+}
+
+enum LMDBKey {
+    static let maximum = 511
+
+    static func check(_ key: [UInt8]) throws(LMDBError) {
+        guard (1...maximum).contains(key.count) else { throw .keyLength(key.count) }
+    }
+
+    /// LMDB takes pointers to mutable memory and writes to none of it.
+    static func with<R>(_ bytes: [UInt8], _ body: (inout MDB_val) -> R) -> R {
+        bytes.withUnsafeBytes { buffer in
+            var value = MDB_val(mv_size: buffer.count, mv_data: UnsafeMutableRawPointer(mutating: buffer.baseAddress))
+            return body(&value)
+        }
+    }
+}
+
+extension MDB_val {
+    var copied: [UInt8] { Array(UnsafeRawBufferPointer(start: mv_data, count: mv_size)) }
+}

@@ -1,0 +1,155 @@
+import Messages
+
+/// The clients of a run: each makes one transfer after the other and repeats what was not answered. Remembers every
+/// outcome, to hold the final balances against it.
+struct ClientModel {
+    struct Pending {
+        let request: SignedRequest
+        var sentAt: UInt64
+    }
+
+    struct Principal {
+        let signer: StandInSigner
+        var nextNumber = RequestNumber(1)
+        var acknowledgedBelow = RequestNumber(0)
+    }
+
+    private(set) var manifest: Manifest
+    let issuer: StandInSigner
+    var principals: [Principal] = []
+    let accounts: [AccountSpecification]
+    /// By client; the issuer's set-up is client 0.
+    var pending: [Pending?]
+    var remaining: [Int]
+    /// When each client makes its next transfer.
+    private var nextAt: [UInt64]
+    var setUp: [Request] = []
+    var isSetUp = false
+    /// Certified decisions: by transaction.
+    private(set) var decisions: [TransactionID: Decision] = [:]
+    /// What the balances must be.
+    private(set) var balances: [AccountID: Int128] = [:]
+    private(set) var committed = 0
+    private(set) var aborted = 0
+    private let pause: UInt64
+    static let opening = 1000
+
+    init(manifest: Manifest, issuer: StandInSigner, options: SimulationOptions) {
+        (self.manifest, self.issuer) = (manifest, issuer)
+        principals = (0..<options.clients).map { Principal(signer: StandInSigner(1_000 + UInt64($0))) }
+        accounts = (0..<options.accounts).map { [principals] in
+            AccountSpecification(owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
+        }
+        pending = Array(repeating: nil, count: options.clients + 1)
+        remaining = [0] + Array(repeating: options.transfersPerClient, count: options.clients)
+        nextAt = Array(repeating: 0, count: options.clients + 1)
+        pause = 2 * options.faultyUntil / UInt64(max(1, options.transfersPerClient))
+    }
+
+    var isDone: Bool { isSetUp && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 } }
+
+    /// What a client sends now: its next request, or again the one that is not answered.
+    mutating func next(client: Int, now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
+        if let waiting = pending[client] {
+            guard now.uptime > waiting.sentAt + 2_000_000_000 else { return nil }
+            pending[client]?.sentAt = now.uptime
+            return waiting.request
+        }
+        guard let request = client == 0 ? nextSetUp(now) : nextTransfer(client, now, using: &rng) else { return nil }
+        pending[client] = Pending(request: request, sentAt: now.uptime)
+        return request
+    }
+
+    private var setUpStep = 0
+
+    private mutating func nextSetUp(_ now: Instant) -> SignedRequest? {
+        let operations: [Operation]
+        switch setUpStep {
+        case 0: operations = accounts.map { .open($0) }
+        case 1: operations = accounts.map { .issue(to: $0.id, asset: $0.asset, amount: Amount(UInt128(Self.opening))) }
+        default:
+            isSetUp = true
+            return nil
+        }
+        setUpStep += 1
+        return sign(operations, .independent, by: issuer, number: RequestNumber(UInt64(setUpStep)), below: RequestNumber(1), now)
+    }
+
+    private mutating func nextTransfer(_ client: Int, _ now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
+        guard isSetUp, remaining[client] > 0, now.uptime >= nextAt[client] else { return nil }
+        // Spread over the time in which things go wrong, some of them close together.
+        nextAt[client] = now.uptime + (rng.chance(perMille: 300) ? 0 : rng.below(pause))
+        remaining[client] -= 1
+        let member = client - 1
+        let own = accounts.indices.filter { $0 % principals.count == member }
+        guard !own.isEmpty else { return nil }
+        func transfer() -> Operation {
+            let from = own[rng.below(own.count)]
+            var to = rng.below(accounts.count - 1)
+            if to >= from { to += 1 }
+            // Now and then more than there is.
+            let amount = rng.chance(perMille: 100) ? 5_000 : 1 + rng.below(300)
+            return .transfer(Transfer(from: accounts[from].id, to: accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(amount))))
+        }
+        let kind = rng.below(10)
+        let operations = (0..<(kind < 6 ? 1 : 2 + rng.below(3))).map { _ in transfer() }
+        let number = principals[member].nextNumber
+        principals[member].nextNumber = number.next
+        return sign(
+            operations, kind < 8 ? .atomic : .independent, by: principals[member].signer, number: number,
+            below: principals[member].acknowledgedBelow, now)
+    }
+
+    private func sign(
+        _ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber, below: RequestNumber,
+        _ now: Instant
+    ) -> SignedRequest {
+        SignedRequest(
+            Request(
+                cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: number,
+                acknowledgedBelow: below, issuedAt: now.wall, deadline: now.wall.adding(microseconds: 20_000_000), mode: mode,
+                operations: operations),
+            signedBy: signer)
+    }
+
+    /// The gateway's answer to a client. Returns what is wrong with it, if anything.
+    mutating func receive(_ receipt: Receipt, client: Int) -> String? {
+        guard let waiting = pending[client], waiting.request.digest == receipt.request.digest else { return nil }
+        let request = receipt.request.request
+        for leg in 0..<request.legCount {
+            guard let decision = receipt.decision(ofLeg: leg, in: manifest.shardMap) else {
+                return "the receipt of \(receipt.request.digest.short) does not decide leg \(leg)"
+            }
+            let id = TransactionID(request: receipt.request.digest, mode: request.mode, leg: UInt16(leg))
+            if let earlier = decisions[id] {
+                if (earlier == .commit) != (decision == .commit) { return "\(id) was \(earlier) and is \(decision)" }
+                continue
+            }
+            decisions[id] = decision
+            apply(request, leg, decision)
+        }
+        pending[client] = nil
+        if client > 0 { principals[client - 1].acknowledgedBelow = request.number.next }
+        return nil
+    }
+
+    private mutating func apply(_ request: Request, _ leg: Int, _ decision: Decision) {
+        guard decision == .commit else {
+            aborted += 1
+            return
+        }
+        committed += 1
+        for operation in request.operations(ofLeg: leg) {
+            switch operation {
+            case .transfer(let transfer):
+                balances[transfer.from, default: 0] -= Int128(transfer.amount.number)
+                balances[transfer.to, default: 0] += Int128(transfer.amount.number)
+            case .open(let account): balances[account.id, default: 0] += 0
+            case .issue(let to, _, let amount): balances[to, default: 0] += Int128(amount.number)
+            }
+        }
+    }
+
+    /// A rejection is no outcome: the same request is sent again at once.
+    mutating func rejected(client: Int) { pending[client]?.sentAt = 0 }
+}

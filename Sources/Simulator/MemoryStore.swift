@@ -1,0 +1,164 @@
+import Messages
+import Synchronization
+
+/// `KeyValueStore` and `KeyValueWriter` in memory, with LMDB's semantics: what is read is what the last `refresh` saw; an
+/// `apply` is all or nothing, and durable when it returned. A simulated host that lost its power opens the same store
+/// again: `refresh` shows everything that was applied and nothing else.
+///
+/// A snapshot costs O(1); a batch of writes copies the pages that it touches.
+public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
+    private struct State {
+        var applied = MemoryMap()
+        var visible = MemoryMap()
+        var failsNextApply = false
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// The next `apply` throws `MemoryStoreError.failed` and changes nothing: a full or broken disk.
+    public func failNextApply() { state.withLock { $0.failsNextApply = true } }
+
+    public func value(forKey key: [UInt8]) throws -> [UInt8]? { try snapshot().value(forKey: key) }
+
+    public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+        try snapshot().forEach(from: lower, to: upper, body)
+    }
+
+    public func metadata() throws -> [UInt8]? { snapshot().metadata() }
+
+    public func snapshot() -> MemorySnapshot { MemorySnapshot(map: state.withLock { $0.visible }) }
+
+    public func refresh() { state.withLock { $0.visible = $0.applied } }
+
+    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws {
+        for write in writes { try MemoryStoreError.checkKey(write.key) }
+        try state.withLock { state in
+            if state.failsNextApply {
+                state.failsNextApply = false
+                throw MemoryStoreError.failed
+            }
+            if clearing { state.applied = MemoryMap() }
+            for write in writes { state.applied.set(write.key, to: write.value) }
+            state.applied.metadata = metadata
+        }
+    }
+}
+
+public enum MemoryStoreError: Error, Equatable, Sendable {
+    /// Keys have 1 to 511 bytes, as on LMDB.
+    case keyLength(Int)
+    /// `failNextApply` asked for it.
+    case failed
+
+    static func checkKey(_ key: [UInt8]) throws(MemoryStoreError) {
+        guard (1...511).contains(key.count) else { throw .keyLength(key.count) }
+    }
+}
+
+/// A `MemoryStore` at one moment.
+public struct MemorySnapshot: KeyValueReader, Sendable {
+    fileprivate let map: MemoryMap
+
+    public func value(forKey key: [UInt8]) throws -> [UInt8]? {
+        try MemoryStoreError.checkKey(key)
+        return map.value(forKey: key)
+    }
+
+    public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+        try map.forEach(from: lower, to: upper, body)
+    }
+
+    public func metadata() -> [UInt8]? { map.metadata }
+}
+
+/// Sorted entries in pages: a copy shares all pages, and writing copies the list of pages and the pages written to.
+private struct MemoryMap: Sendable {
+    private struct Page: Sendable {
+        var keys: [[UInt8]]
+        var values: [[UInt8]]
+    }
+
+    private static let pageLimit = 128
+    private var pages: [Page] = []
+    var metadata: [UInt8]?
+
+    /// The page that holds `key` if any does: the last one that starts at or before it.
+    private func page(for key: [UInt8]) -> Int {
+        var (low, high) = (0, pages.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if Self.precedes(key, pages[middle].keys[0]) { high = middle } else { low = middle + 1 }
+        }
+        return max(0, low - 1)
+    }
+
+    /// The first position whose key is not below `key`.
+    private static func position(of key: [UInt8], in keys: [[UInt8]]) -> Int {
+        var (low, high) = (0, keys.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if precedes(keys[middle], key) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+        a.withUnsafeBufferPointer { a in b.withUnsafeBufferPointer { b in a.lexicographicallyPrecedes(b) } }
+    }
+
+    func value(forKey key: [UInt8]) -> [UInt8]? {
+        guard !pages.isEmpty else { return nil }
+        let page = pages[page(for: key)]
+        let at = Self.position(of: key, in: page.keys)
+        return at < page.keys.count && page.keys[at] == key ? page.values[at] : nil
+    }
+
+    mutating func set(_ key: [UInt8], to value: [UInt8]?) {
+        guard !pages.isEmpty else {
+            if let value { pages.append(Page(keys: [key], values: [value])) }
+            return
+        }
+        let index = page(for: key)
+        let at = Self.position(of: key, in: pages[index].keys)
+        let exists = at < pages[index].keys.count && pages[index].keys[at] == key
+        guard let value else {
+            guard exists else { return }
+            pages[index].keys.remove(at: at)
+            pages[index].values.remove(at: at)
+            if pages[index].keys.isEmpty { pages.remove(at: index) }
+            return
+        }
+        if exists {
+            pages[index].values[at] = value
+        } else {
+            pages[index].keys.insert(key, at: at)
+            pages[index].values.insert(value, at: at)
+            if pages[index].keys.count > Self.pageLimit { split(index) }
+        }
+    }
+
+    private mutating func split(_ index: Int) {
+        let half = pages[index].keys.count / 2
+        let upper = Page(keys: Array(pages[index].keys[half...]), values: Array(pages[index].values[half...]))
+        pages[index].keys.removeSubrange(half...)
+        pages[index].values.removeSubrange(half...)
+        pages.insert(upper, at: index + 1)
+    }
+
+    func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+        guard !pages.isEmpty else { return }
+        var index = page(for: lower)
+        var at = Self.position(of: lower, in: pages[index].keys)
+        while index < pages.count {
+            let page = pages[index]
+            while at < page.keys.count {
+                if let upper, !Self.precedes(page.keys[at], upper) { return }
+                guard try body(page.keys[at], page.values[at]) else { return }
+                at += 1
+            }
+            (index, at) = (index + 1, 0)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Messages
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+extension Instant {
+    /// The clocks of this process.
+    public static func current() -> Instant {
+        var monotonic = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &monotonic)
+        var wall = timespec()
+        clock_gettime(CLOCK_REALTIME, &wall)
+        return Instant(
+            uptime: UInt64(monotonic.tv_sec) * 1_000_000_000 + UInt64(monotonic.tv_nsec),
+            wall: Timestamp(UInt64(wall.tv_sec) * 1_000_000 + UInt64(wall.tv_nsec) / 1000))
+    }
+}
+
+/// Runs a `RequestEngine` over real channels. All work happens on the thread on which an answer arrives (the
+/// connections' event loop): no hop between answer and next request.
+public final class LoadGenerator<Source: WorkSource>: Sendable {
+    private let engine: Mutex<RequestEngine<Source>>
+    private let channels: [any RequestChannel]
+
+    public init(
+        source: Source, signers: [Ed25519Signer], manifest: Manifest, channels: [any RequestChannel],
+        configuration: RequestEngine<Source>.Configuration, firstNumber: UInt64 = 1
+    ) {
+        precondition(configuration.channels == channels.count)
+        engine = Mutex(RequestEngine(
+            source: source, signers: signers, manifest: manifest, configuration: configuration, firstNumber: firstNumber))
+        self.channels = channels
+    }
+
+    public struct Result: Sendable {
+        public let source: Source
+        public let counters: RequestEngine<Source>.Counters
+        public let meanInFlight: Double
+    }
+
+    /// Returns when the source is exhausted and every request has its outcome.
+    /// - Parameter progress: called some five times a second.
+    /// - Throws: `CancellationError`.
+    public func run(progress: @Sendable (WorkProgress) -> Void = { _ in }) async throws -> Result {
+        var ticks = 0
+        while true {
+            try Task.checkCancellation()
+            let now = Instant.current()
+            let done = drive { engine in
+                engine.tick(now: now)
+                return engine.isDone(now: now)
+            }
+            if ticks % 20 == 0 || done { progress(engine.withLock { $0.source.progress }) }
+            if done { break }
+            ticks += 1
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        return engine.withLock { engine in
+            Result(
+                source: engine.source, counters: engine.counters, meanInFlight: engine.meanInFlight(now: Instant.current().uptime))
+        }
+    }
+
+    /// Steps the engine, then sends what it asks for with the lock released: a channel may call back at once.
+    private func drive<T: Sendable>(_ step: (inout RequestEngine<Source>) -> T) -> T {
+        let (result, outgoing) = engine.withLock { engine in
+            let result = step(&engine)
+            return (result, engine.takeOutbox())
+        }
+        for item in outgoing {
+            channels[item.channel].submit(item.request) { [self] answer in
+                let now = Instant.current()
+                drive { $0.receive(id: item.id, try? answer.get(), now: now) }
+            }
+        }
+        return result
+    }
+}

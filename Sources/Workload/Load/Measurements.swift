@@ -1,0 +1,70 @@
+import Histogram
+import Messages
+
+/// What a client saw: latencies, outcomes, and when the commits came.
+public struct Measurements: Sendable {
+    /// Microseconds, 1 µs to 120 s, three digits.
+    public private(set) var intra = Self.histogram()
+    public private(set) var cross = Self.histogram()
+    public private(set) var committed = 0
+    public private(set) var aborted = 0
+    public private(set) var aborts = [Int](repeating: 0, count: AbortReason.allCases.count)
+    public private(set) var unknown = 0
+    public private(set) var firstUnknown: String?
+    /// Commits in each interval since the start, warm-up included.
+    public private(set) var timeline: [Int] = []
+    /// The longest time without a commit, between the first commit and the last.
+    public private(set) var maxGapNanoseconds: UInt64 = 0
+
+    public static let timelineInterval: UInt64 = 100_000_000
+    public static let maxMicroseconds: UInt64 = 120_000_000
+
+    /// Everything that ends before is left out, except from the time line.
+    public let measureFrom: UInt64
+    public let start: UInt64
+    private var lastCommit: UInt64?
+    private var lastOutcome: UInt64
+
+    /// - Parameters: monotonic nanoseconds.
+    public init(start: UInt64, warmup: UInt64) {
+        self.start = start
+        measureFrom = start + warmup
+        lastOutcome = measureFrom
+    }
+
+    private static func histogram() -> Histogram<UInt64> {
+        Histogram<UInt64>(lowestDiscernibleValue: 1, highestTrackableValue: maxMicroseconds, numberOfSignificantValueDigits: .three)
+    }
+
+    public mutating func record(_ outcome: LegOutcome, isCross: Bool, microseconds: UInt64, now: UInt64) {
+        if outcome == .committed { recordCommit(now: now) }
+        guard now >= measureFrom else { return }
+        lastOutcome = max(lastOutcome, now)
+        let value = min(max(1, microseconds), Self.maxMicroseconds)
+        switch outcome {
+        case .committed:
+            committed += 1
+            if isCross { _ = cross.record(value) } else { _ = intra.record(value) }
+        case .aborted(let reason):
+            aborted += 1
+            aborts[Int(reason.rawValue) - 1] += 1
+        case .unknown(let why):
+            unknown += 1
+            firstUnknown = firstUnknown ?? why
+        }
+    }
+
+    private mutating func recordCommit(now: UInt64) {
+        let slot = Int((now - min(now, start)) / Self.timelineInterval)
+        // A day of 100 ms intervals: a bound, not a limit that anyone meets.
+        if slot < 864_000 {
+            while timeline.count <= slot { timeline.append(0) }
+            timeline[slot] += 1
+        }
+        if let lastCommit, now > lastCommit { maxGapNanoseconds = max(maxGapNanoseconds, now - lastCommit) }
+        lastCommit = max(lastCommit ?? 0, now)
+    }
+
+    public var elapsedSeconds: Double { Double(lastOutcome - min(lastOutcome, measureFrom)) / 1e9 }
+    public var throughput: Double { elapsedSeconds > 0 ? Double(committed) / elapsedSeconds : 0 }
+}

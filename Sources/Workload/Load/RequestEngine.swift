@@ -1,0 +1,299 @@
+import Messages
+
+/// A closed loop of clients as a state machine: signs and numbers work, sends it, sends it again, checks receipts.
+/// No I/O and no clock: `LoadGenerator` carries out what it asks.
+///
+/// Retries: a rejected or unanswered request is sent again with the same signed bytes, so that it cannot happen
+/// twice. Only a certified abort without a record (the deadline passed before any shard voted) leads to a new
+/// attempt, with a new number, for the operations concerned.
+public struct RequestEngine<Source: WorkSource>: Sendable {
+    public struct Configuration: Sendable {
+        /// Works in flight at most.
+        public var clients: Int
+        public var channels: Int
+        /// From signing to deadline, microseconds.
+        public var lifetime: UInt64
+        /// After the deadline a client waits so much longer for a certified answer, nanoseconds.
+        public var patience: UInt64
+        /// Without any answer for so long, a request is sent again over another channel, nanoseconds.
+        public var silence: UInt64
+        public var seed: UInt64
+
+        public init(
+            clients: Int, channels: Int, lifetime: UInt64 = 20_000_000, patience: UInt64 = 30_000_000_000,
+            silence: UInt64 = 5_000_000_000, seed: UInt64 = 1
+        ) {
+            precondition(clients >= 1 && channels >= 1)
+            (self.clients, self.channels, self.lifetime) = (clients, channels, lifetime)
+            (self.patience, self.silence, self.seed) = (patience, silence, seed)
+        }
+    }
+
+    public struct Counters: Sendable, Equatable {
+        /// The same bytes sent again by the client.
+        public var resent = 0
+        /// New attempts after a certified abort without a record.
+        public var newAttempts = 0
+        /// Rejections by a gateway, by `GatewayRejection` - 1.
+        public var rejections = [Int](repeating: 0, count: GatewayRejection.allCases.count)
+        public var connectionFailures = 0
+        /// Sent again by gateways, and of these after a conflict.
+        public var gatewayRetries = 0
+        public var gatewayConflicts = 0
+        /// Receipts that did not verify.
+        public var invalidReceipts = 0
+        public init() {}
+    }
+
+    /// A request to be sent over a channel; the answer comes back with the id.
+    public struct Outgoing: Sendable {
+        public let id: UInt64
+        public let channel: Int
+        public let request: SignedRequest
+    }
+
+    private struct Flight: Sendable {
+        let work: Work
+        /// The operations of the work that this attempt carries.
+        var legs: [Int]
+        let startedAt: UInt64
+        var request: SignedRequest
+        var number: UInt64
+        var giveUpAt: UInt64
+        var sentAt: UInt64
+        var sends = 1
+        /// When to send again; nil while an answer is awaited.
+        var resendAt: UInt64?
+        var channel: Int
+    }
+
+    /// Numbers of one principal that are not finished, ascending.
+    private struct Numbers: Sendable {
+        var next: UInt64
+        var open: [UInt64] = []
+        var acknowledgedBelow: UInt64 { open.first ?? next }
+    }
+
+    /// R11 accepts numbers below `acknowledgedBelow` + 1,024.
+    private static var numberWindow: UInt64 { 1024 }
+
+    public private(set) var source: Source
+    public private(set) var counters = Counters()
+    private let configuration: Configuration
+    private let signers: [Ed25519Signer]
+    private var numbers: [Numbers]
+    private var verifier: Verifier<Ed25519Scheme>
+    private let map: ShardMap
+    private var random: SplitMix64
+    private var flights: [UInt64: Flight] = [:]
+    private var nextID: UInt64 = 1
+    private var nextChannel = 0
+    private var outbox: [Outgoing] = []
+    /// Work that waits for its principal's numbers.
+    private var held: Work?
+    private var busyNanoseconds: UInt128 = 0
+    private var lastChange: UInt64?
+    private var startedAt: UInt64?
+
+    /// - Parameter firstNumber: the first request number of every principal.
+    public init(
+        source: Source, signers: [Ed25519Signer], manifest: Manifest, configuration: Configuration, firstNumber: UInt64 = 1
+    ) {
+        (self.source, self.signers, self.configuration) = (source, signers, configuration)
+        numbers = Array(repeating: Numbers(next: firstNumber), count: signers.count)
+        verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
+        map = manifest.shardMap
+        random = SplitMix64(seed: configuration.seed, stream: "client backoff")
+    }
+
+    public var inFlight: Int { flights.count }
+
+    /// Nothing is in flight and nothing will be.
+    public func isDone(now: Instant) -> Bool { flights.isEmpty && held == nil && source.isExhausted(now: now) }
+
+    /// The mean number of works in flight so far.
+    public func meanInFlight(now: UInt64) -> Double {
+        guard let startedAt, now > startedAt else { return 0 }
+        return Double(busyNanoseconds) / Double(now - startedAt)
+    }
+
+    /// What is to be sent now.
+    public mutating func takeOutbox() -> [Outgoing] {
+        defer { outbox.removeAll(keepingCapacity: true) }
+        return outbox
+    }
+
+    private mutating func account(now: UInt64) {
+        if let lastChange, now > lastChange { busyNanoseconds += UInt128(now - lastChange) * UInt128(flights.count) }
+        if startedAt == nil { startedAt = now }
+        lastChange = now
+    }
+
+    /// Starts work while clients are free.
+    public mutating func pump(now: Instant) {
+        account(now: now.uptime)
+        while flights.count < configuration.clients, let work = held ?? source.next(now: now) {
+            held = nil
+            let numbers = numbers[work.principal]
+            guard numbers.next < numbers.acknowledgedBelow + Self.numberWindow else {
+                held = work
+                return
+            }
+            let channel = nextChannel
+            nextChannel = (nextChannel + 1) % configuration.channels
+            start(work, legs: Array(work.operations.indices), since: now.uptime, channel: channel, now: now)
+        }
+    }
+
+    private mutating func start(_ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant) {
+        let operations = legs.map { work.operations[$0] }
+        // Opening and issuing are legs of their own; one transfer alone is an atomic request.
+        var mode = Request.Mode.independent
+        if operations.count == 1, case .transfer = operations[0] { mode = .atomic }
+        let number = numbers[work.principal].next
+        numbers[work.principal].next += 1
+        numbers[work.principal].open.append(number)
+        let manifest = verifier.manifest
+        let signer = signers[work.principal]
+        let request = Request(
+            cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: RequestNumber(number),
+            acknowledgedBelow: RequestNumber(numbers[work.principal].acknowledgedBelow), issuedAt: now.wall,
+            deadline: now.wall.adding(microseconds: configuration.lifetime),
+            mode: mode, operations: operations)
+        let id = nextID
+        nextID += 1
+        let flight = Flight(
+            work: work, legs: legs, startedAt: since, request: SignedRequest(request, signedBy: signer), number: number,
+            giveUpAt: now.uptime + configuration.lifetime * 1000 + configuration.patience, sentAt: now.uptime, channel: channel)
+        flights[id] = flight
+        outbox.append(Outgoing(id: id, channel: channel, request: flight.request))
+    }
+
+    /// A gateway's answer to a request, or the failure of its connection (nil).
+    public mutating func receive(id: UInt64, _ reply: GatewayReply?, now: Instant) {
+        account(now: now.uptime)
+        guard let flight = flights[id] else { return }
+        switch reply {
+        case .receipt(_, let receipt, let retries, let conflicts):
+            counters.gatewayRetries += Int(retries)
+            counters.gatewayConflicts += Int(conflicts)
+            settle(id, flight, receipt, now: now)
+        case .rejected(_, let reason, let retryAfter):
+            counters.rejections[Int(reason.rawValue) - 1] += 1
+            if reason == .invalid { return giveUp(id, flight, why: "\(reason)", now: now) }
+            scheduleResend(id, after: min(retryAfter, 5_000_000) * 1000, now: now.uptime)
+        case nil:
+            counters.connectionFailures += 1
+            moveOn(id, from: flight.channel)
+            scheduleResend(id, after: 0, now: now.uptime)
+        case .account, .status:
+            // Not an answer to what was asked: a gateway that lies is treated as one that is silent.
+            return
+        }
+        pump(now: now)
+    }
+
+    private mutating func moveOn(_ id: UInt64, from channel: Int) {
+        let next = (channel + 1) % configuration.channels
+        flights[id]?.channel = next
+    }
+
+    /// Exponential backoff with full jitter, on top of what the gateway asked for.
+    private mutating func scheduleResend(_ id: UInt64, after hint: UInt64, now: UInt64) {
+        guard let flight = flights[id], flight.resendAt == nil else { return }
+        let ceiling = min(UInt64(1_000_000_000), UInt64(4_000_000) << UInt64(min(flight.sends, 16)))
+        let jitter = UInt64(random.unit() * Double(ceiling))
+        flights[id]?.resendAt = now + hint + jitter
+    }
+
+    /// Call every few milliseconds.
+    public mutating func tick(now: Instant) {
+        account(now: now.uptime)
+        for id in flights.keys.sorted() {
+            guard let flight = flights[id] else { continue }
+            if now.uptime >= flight.giveUpAt {
+                giveUp(id, flight, why: "no certified answer until \(configuration.patience / 1_000_000_000) s after the deadline", now: now)
+            } else if let resendAt = flight.resendAt {
+                if now.uptime >= resendAt { resend(id, flight, channel: flight.channel, now: now.uptime) }
+            } else if now.uptime >= flight.sentAt + configuration.silence {
+                resend(id, flight, channel: (flight.channel + 1) % configuration.channels, now: now.uptime)
+            }
+        }
+        pump(now: now)
+    }
+
+    private mutating func resend(_ id: UInt64, _ flight: Flight, channel: Int, now: UInt64) {
+        var flight = flight
+        flight.sends += 1
+        (flight.sentAt, flight.resendAt, flight.channel) = (now, nil, channel)
+        flights[id] = flight
+        counters.resent += 1
+        outbox.append(Outgoing(id: id, channel: channel, request: flight.request))
+    }
+
+    private func microseconds(_ flight: Flight, _ now: Instant) -> UInt64 { (now.uptime - min(now.uptime, flight.startedAt)) / 1000 }
+
+    private mutating func giveUp(_ id: UInt64, _ flight: Flight, why: String, now: Instant) {
+        for leg in flight.legs {
+            source.completed(flight.work, leg: leg, outcome: .unknown(why), microseconds: microseconds(flight, now), now: now)
+        }
+        close(id, flight)
+        source.finished(flight.work, now: now)
+    }
+
+    private mutating func close(_ id: UInt64, _ flight: Flight) {
+        flights[id] = nil
+        if let position = numbers[flight.work.principal].open.firstIndex(of: flight.number) {
+            numbers[flight.work.principal].open.remove(at: position)
+        }
+    }
+
+    /// Checks the certificates and takes the outcomes.
+    private mutating func settle(_ id: UInt64, _ flight: Flight, _ receipt: Receipt, now: Instant) {
+        guard receipt.request.digest == flight.request.digest, isValid(receipt) else {
+            counters.invalidReceipts += 1
+            moveOn(id, from: flight.channel)
+            return scheduleResend(id, after: 0, now: now.uptime)
+        }
+        var outcomes: [LegOutcome?] = []
+        for leg in flight.legs.indices {
+            switch receipt.decision(ofLeg: leg, in: map) {
+            case .commit: outcomes.append(.committed)
+            case .abort(let reason): 
+                let expired = reason == .participantAborted && Self.hasNoRecord(receipt, leg: leg)
+                outcomes.append(expired ? nil : .aborted(reason))
+            case nil:
+                counters.invalidReceipts += 1
+                return scheduleResend(id, after: 0, now: now.uptime)
+            }
+        }
+        var again: [Int] = []
+        for (leg, outcome) in zip(flight.legs, outcomes) {
+            guard let outcome else {
+                again.append(leg)
+                continue
+            }
+            source.completed(flight.work, leg: leg, outcome: outcome, microseconds: microseconds(flight, now), now: now)
+        }
+        close(id, flight)
+        if again.isEmpty {
+            source.finished(flight.work, now: now)
+        } else {
+            counters.newAttempts += 1
+            start(flight.work, legs: again, since: flight.startedAt, channel: flight.channel, now: now)
+        }
+    }
+
+    /// The request is the client's own, so only the certificates are checked; one attestation covers a whole batch
+    /// and is checked once.
+    private mutating func isValid(_ receipt: Receipt) -> Bool {
+        for certificate in receipt.certificates {
+            guard certificate.leaf.request == receipt.request.digest, (try? verifier.verify(certificate)) != nil else { return false }
+        }
+        return true
+    }
+
+    private static func hasNoRecord(_ receipt: Receipt, leg: Int) -> Bool {
+        receipt.certificates.contains { $0.leaf.status(ofLeg: UInt16(leg)) == .noRecordAbort }
+    }
+}

@@ -1,0 +1,127 @@
+import Messages
+
+/// Transfers of a trace as work for a closed loop, in the order that `RowOrder` allows.
+public struct TransferSource: WorkSource {
+    /// When to stop starting transfers.
+    public enum Extent: Sendable, Equatable {
+        /// After the last row.
+        case wholeTrace
+        /// After so many nanoseconds; the trace starts over as often as needed.
+        case nanoseconds(UInt64)
+    }
+
+    private let trace: Trace
+    private let keys: AccountKeys
+    private let shardOf: [ShardID]
+    private let bundle: Int
+    private let extent: Extent
+    private let warmup: UInt64
+    private let maxRows: Int
+
+    private var order: RowOrder
+    /// Rows that may run, by the principal who signs them; without bundles all in one queue.
+    private var ready: [Fifo<Int>]
+    private var readyCount = 0
+    private var nextQueue = 0
+    private var rowsOf: [Int: [Int]] = [:]
+    private var works = 0
+    private var done = 0
+    private var start: UInt64?
+    public private(set) var measurements: Measurements?
+
+    /// - Parameters:
+    ///   - bundle: the largest number of transfers under one signature.
+    ///   - passes: how many replays of the trace the accounts are funded for; the source stops there.
+    ///   - lookAhead: rows that are considered beyond the oldest unfinished one.
+    public init(
+        trace: Trace, keys: AccountKeys, shardOf: [ShardID], bundle: Int, extent: Extent, warmup: UInt64 = 0, passes: Int = 1,
+        lookAhead: Int = 16_384
+    ) {
+        precondition(bundle >= 1 && bundle <= Request.maxOperations && passes >= 1 && lookAhead >= 1)
+        (self.trace, self.keys, self.shardOf) = (trace, keys, shardOf)
+        (self.bundle, self.extent, self.warmup) = (bundle, extent, warmup)
+        maxRows = extent == .wholeTrace ? trace.rows.count : trace.rows.count * passes
+        order = RowOrder(accounts: trace.accounts.count, window: lookAhead)
+        ready = Array(repeating: Fifo(), count: bundle == 1 ? 1 : keys.signers.count)
+    }
+
+    private func row(_ ordinal: Int) -> Trace.Row { trace.rows[ordinal % trace.rows.count] }
+
+    private func queue(of ordinal: Int) -> Int { bundle == 1 ? 0 : keys.owner(of: Int(row(ordinal).from)) }
+
+    private func timeIsUp(_ now: Instant) -> Bool {
+        guard case .nanoseconds(let limit) = extent, let start else { return false }
+        return now.uptime >= start + limit
+    }
+
+    public var progress: WorkProgress { WorkProgress(done: done, total: extent == .wholeTrace ? maxRows : nil) }
+
+    public func isExhausted(now: Instant) -> Bool {
+        timeIsUp(now) || (order.admitted == maxRows && readyCount == 0 && !order.unfinished)
+    }
+
+    public mutating func next(now: Instant) -> Work? {
+        if start == nil {
+            start = now.uptime
+            measurements = Measurements(start: now.uptime, warmup: warmup)
+        }
+        guard !timeIsUp(now) else { return nil }
+        // Bundles fill better with everything in view; a single row needs only one that is ready.
+        while order.hasRoom, order.admitted < maxRows, bundle > 1 || readyCount == 0 {
+            let ordinal = order.admitted
+            if order.admit(from: Int(row(ordinal).from), to: Int(row(ordinal).to)) { makeReady(ordinal) }
+        }
+        guard readyCount > 0 else { return nil }
+        let queue = fullestQueue()
+        var rows: [Int] = []
+        while rows.count < bundle, let first = ready[queue].popFirst() {
+            readyCount -= 1
+            order.take(first)
+            rows.append(first)
+            while rows.count < bundle, let follower = order.takeFollower(of: rows[rows.count - 1]) { rows.append(follower) }
+        }
+        let work = Work(id: works, principal: keys.owner(of: Int(row(rows[0]).from)), operations: rows.map(operation))
+        works += 1
+        rowsOf[work.id] = rows
+        return work
+    }
+
+    private mutating func makeReady(_ ordinal: Int) {
+        ready[queue(of: ordinal)].append(ordinal)
+        readyCount += 1
+    }
+
+    /// The next queue in turn that fills a bundle, or else the one with the most.
+    private mutating func fullestQueue() -> Int {
+        var best = nextQueue
+        for i in 0..<ready.count {
+            let candidate = (nextQueue + i) % ready.count
+            if ready[candidate].count > ready[best].count { best = candidate }
+            if ready[best].count >= bundle { break }
+        }
+        nextQueue = (best + 1) % ready.count
+        return best
+    }
+
+    private func operation(_ ordinal: Int) -> Operation {
+        let row = row(ordinal)
+        return .transfer(Transfer(
+            from: keys.ids[Int(row.from)], to: keys.ids[Int(row.to)], asset: AccountKeys.asset, amount: Amount(UInt128(row.amount))))
+    }
+
+    public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
+        guard let ordinal = rowsOf[work.id]?[leg] else { return }
+        done += 1
+        let row = row(ordinal)
+        measurements?.record(
+            outcome, isCross: shardOf[Int(row.from)] != shardOf[Int(row.to)], microseconds: microseconds, now: now.uptime)
+    }
+
+    public mutating func finished(_ work: Work, now: Instant) {
+        for ordinal in rowsOf.removeValue(forKey: work.id) ?? [] {
+            var released: [Int] = []
+            order.finish(ordinal) { released.append($0) }
+            for next in released { makeReady(next) }
+        }
+    }
+}

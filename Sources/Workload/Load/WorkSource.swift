@@ -1,0 +1,50 @@
+import Messages
+
+/// What one signature covers: operations of one principal, each a transaction of its own.
+public struct Work: Sendable {
+    /// The source's own name for it.
+    public let id: Int
+    /// Index into the signers.
+    public let principal: Int
+    public let operations: [Operation]
+
+    public init(id: Int, principal: Int, operations: [Operation]) {
+        (self.id, self.principal, self.operations) = (id, principal, operations)
+    }
+}
+
+/// How one operation ended for the client.
+public enum LegOutcome: Hashable, Sendable {
+    /// Proven by verified certificates.
+    case committed
+    /// Proven by verified certificates.
+    case aborted(AbortReason)
+    /// No certified answer within the time that the client was willing to wait.
+    case unknown(String)
+}
+
+/// Where a closed loop of clients gets its work from.
+public protocol WorkSource: Sendable {
+    /// The next work that may start now; nil if none may (yet).
+    mutating func next(now: Instant) -> Work?
+    /// True when `next` will never give work again.
+    func isExhausted(now: Instant) -> Bool
+    /// One operation of a work has its outcome.
+    /// - Parameter microseconds: from the first submit to the verified receipt, retries included.
+    mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant)
+    /// Operations that have their outcome, and how many there will be where that is known.
+    var progress: WorkProgress { get }
+    /// All operations of a work have their outcomes.
+    mutating func finished(_ work: Work, now: Instant)
+}
+
+public struct WorkProgress: Sendable, Equatable {
+    public var done: Int
+    public var total: Int?
+    public init(done: Int, total: Int?) { (self.done, self.total) = (done, total) }
+}
+
+/// A way to a gateway. Calls back exactly once, on any thread.
+public protocol RequestChannel: Sendable {
+    func submit(_ request: SignedRequest, _ completion: @escaping @Sendable (Result<GatewayReply, any Error>) -> Void)
+}

@@ -1,0 +1,89 @@
+import Foundation
+
+/// All runs of one bench, in the three forms that are written down.
+public struct BenchReport: Codable, Sendable, Equatable {
+    public var schema = 1
+    public var runs: [RunResult]
+
+    public init(runs: [RunResult]) { self.runs = runs }
+
+    /// One object on one line.
+    public func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+
+    /// One line a run, and a header.
+    public func csv() -> String {
+        let columns: [(String, (RunResult) -> String)] = [
+            ("shards", { "\($0.shards)" }), ("replicas", { "\($0.replicas)" }), ("clients", { "\($0.clients)" }),
+            ("gateways", { "\($0.setup.gateways)" }), ("durability", { $0.durability }), ("workload", { $0.setup.workload }),
+            ("seed", { "\($0.setup.seed)" }), ("cross_shard_percent", { $0.setup.cross_shard_percent.map(String.init) ?? "" }),
+            ("cross_share", { decimal($0.setup.cross_share, 4) }), ("principals", { $0.setup.principals.map(String.init) ?? "" }),
+            ("bundle", { "\($0.setup.bundle)" }), ("elapsed_s", { decimal($0.elapsed_s, 3) }),
+            ("committed", { "\($0.committed)" }), ("aborted", { "\($0.aborted)" }), ("unknown", { "\($0.unknown)" }),
+            ("throughput_tps", { decimal($0.throughput_tps, 1) }),
+            ("intra_count", { "\($0.intra.count)" }), ("intra_p50_us", { "\($0.intra.p50_us)" }),
+            ("intra_p90_us", { "\($0.intra.p90_us)" }), ("intra_p99_us", { "\($0.intra.p99_us)" }),
+            ("intra_p999_us", { "\($0.intra.p999_us)" }), ("intra_max_us", { "\($0.intra.max_us)" }),
+            ("cross_count", { "\($0.cross.count)" }), ("cross_p50_us", { "\($0.cross.p50_us)" }),
+            ("cross_p90_us", { "\($0.cross.p90_us)" }), ("cross_p99_us", { "\($0.cross.p99_us)" }),
+            ("cross_p999_us", { "\($0.cross.p999_us)" }), ("cross_max_us", { "\($0.cross.max_us)" }),
+            ("resent", { "\($0.retries.resent)" }), ("new_attempts", { "\($0.retries.new_attempts)" }),
+            ("gateway_retries", { "\($0.retries.gateway)" }), ("gateway_conflicts", { "\($0.retries.gateway_conflicts)" }),
+            ("in_flight_mean", { decimal($0.in_flight_mean, 2) }), ("max_gap_ms", { decimal($0.timeline.max_gap_ms, 1) }),
+            ("conservation", { "\($0.invariants.conservation)" }), ("replicas_agree", { "\($0.invariants.replicas_agree)" }),
+            ("no_locks", { "\($0.invariants.no_locks)" }),
+        ]
+        var lines = [columns.map(\.0).joined(separator: ",")]
+        for run in runs { lines.append(columns.map { quoted($0.1(run)) }.joined(separator: ",")) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The table that a terminal shows.
+    public func table() -> String {
+        func ms(_ us: UInt64, of count: UInt64) -> String { count == 0 ? "-" : decimal(Double(us) / 1000, 2) }
+        var rows = [["shards", "cross", "committed", "aborted", "tps", "kind", "count", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"]]
+        for run in runs {
+            for (kind, latency) in [("intra", run.intra), ("cross", run.cross)] {
+                let first = kind == "intra"
+                rows.append([
+                    first ? "\(run.shards)" : "", first ? "\(decimal(run.setup.cross_share * 100, 0)) %" : "",
+                    first ? "\(run.committed)" : "", first ? "\(run.aborted)" : "", first ? decimal(run.throughput_tps, 0) : "",
+                    kind, "\(latency.count)", ms(latency.p50_us, of: latency.count), ms(latency.p90_us, of: latency.count),
+                    ms(latency.p99_us, of: latency.count), ms(latency.p999_us, of: latency.count), ms(latency.max_us, of: latency.count),
+                ])
+            }
+        }
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            zip(row, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }.joined(separator: "  ")
+        }.joined(separator: "\n")
+    }
+
+    /// Writes `report.json`, `report.csv` and `report.html` into a folder, which is made if it is missing.
+    public func write(to folder: String, title: String, machine: String) throws {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for (name, text) in [
+            ("report.json", try json() + "\n"), ("report.csv", csv()), ("report.html", HTMLReport(self, title: title, machine: machine).text()),
+        ] {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name), options: .atomic)
+        }
+    }
+
+    private func quoted(_ field: String) -> String {
+        field.contains(where: { ",\"\n\r".contains($0) }) ? "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : field
+    }
+}
+
+/// With a point, whatever the locale.
+func decimal(_ value: Double, _ digits: Int) -> String {
+    guard value.isFinite else { return "0" }
+    let scale = (0..<digits).reduce(1.0) { result, _ in result * 10 }
+    let scaled = Int64((abs(value) * scale).rounded())
+    let sign = value < 0 && scaled != 0 ? "-" : ""
+    guard digits > 0 else { return sign + String(scaled) }
+    let fraction = String(scaled % Int64(scale))
+    return sign + String(scaled / Int64(scale)) + "." + String(repeating: "0", count: digits - fraction.count) + fraction
+}

@@ -1,0 +1,200 @@
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// A page that needs nothing but itself: latency per shard count, throughput, distributions, time lines, tables.
+struct HTMLReport {
+    private let report: BenchReport
+    private let title: String
+    private let machine: String
+
+    init(_ report: BenchReport, title: String, machine: String) {
+        (self.report, self.title, self.machine) = (report, title, machine)
+    }
+
+    private var runs: [RunResult] { report.runs }
+
+    /// Runs that differ only in their number of shards, in order of first appearance.
+    private var groups: [(name: String, runs: [RunResult])] {
+        var groups: [(name: String, runs: [RunResult])] = []
+        // One shard has nothing to cross: its runs belong to every mix.
+        let mixes = runs.filter { $0.shards > 1 }.map(mix)
+        for name in mixes.isEmpty ? runs.map(mix) : mixes where !groups.contains(where: { $0.name == name }) {
+            let members = runs.filter { mix($0) == name || $0.shards == 1 }
+            groups.append((name, members.sorted { $0.shards < $1.shards }))
+        }
+        return groups
+    }
+
+    private func mix(_ run: RunResult) -> String {
+        run.setup.cross_shard_percent.map { "\($0) % cross-shard" } ?? "natural mix"
+    }
+
+    private func name(_ run: RunResult) -> String {
+        let shards = run.shards == 1 ? "1 shard" : "\(run.shards) shards"
+        return groups.count > 1 && run.shards > 1 ? "\(shards), \(mix(run))" : shards
+    }
+
+    func text() -> String {
+        var page = "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+        page += "<title>\(HTML.escape(title))</title>\n<style>\n\(HTML.style)\n</style></head>\n<body><main>\n"
+        page += "<h1>\(HTML.escape(title))</h1>\n<p class=\"muted\">\(HTML.escape(subtitle))</p>\n"
+        page += facts()
+        page += "<div class=\"cards\">\n"
+        for group in groups { page += latencyCard(group.name, group.runs) }
+        page += throughputCard()
+        page += distributionCard(cross: false)
+        if runs.contains(where: { $0.cross.count > 0 }) { page += distributionCard(cross: true) }
+        page += "</div>\n"
+        page += latencyTable() + runTable()
+        page += "<div class=\"cards\">\n" + runs.map(timelineCard).joined() + "</div>\n"
+        page += notes()
+        return page + "</main></body></html>\n"
+    }
+
+    private var subtitle: String {
+        guard let setup = runs.first?.setup else { return machine }
+        let keys = setup.principals.map { "\($0) principals signing bundles of up to \(setup.bundle)" } ?? "a key for every account, every transfer signed"
+        return "\(setup.replicas) hosts, durability \(setup.durability), \(setup.clients) clients over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways"), \(keys). "
+            + "Workload: \(setup.workload) (\(HTML.grouped(setup.rows)) rows, \(HTML.grouped(setup.accounts)) accounts, seed \(setup.seed)). \(machine)"
+    }
+
+    private func facts() -> String {
+        let committed = runs.reduce(0) { $0 + $1.committed }
+        let best = runs.map(\.throughput_tps).max() ?? 0
+        let holds = runs.allSatisfy(\.invariants.allHold)
+        var facts = [
+            ("\(HTML.grouped(committed))", "transfers committed"), ("\(HTML.grouped(Int(best)))", "transfers a second, best run"),
+        ]
+        if let run = runs.filter({ $0.intra.count > 0 }).min(by: { $0.intra.p50_us < $1.intra.p50_us }) {
+            facts.append((milliseconds(run.intra.p50_us) + " ms", "intra-shard p50, best run"))
+        }
+        if let run = runs.filter({ $0.cross.count > 0 }).min(by: { $0.cross.p50_us < $1.cross.p50_us }) {
+            facts.append((milliseconds(run.cross.p50_us) + " ms", "cross-shard p50, best run"))
+        }
+        var out = "<div class=\"facts\">\n"
+        for (value, label) in facts { out += "<div class=\"fact\"><b>\(value)</b><span>\(label)</span></div>\n" }
+        out += "<div class=\"fact\"><b class=\"\(holds ? "good" : "bad")\">\(holds ? "hold" : "FAILED")</b><span>invariants, all replicas</span></div>\n"
+        return out + "</div>\n"
+    }
+
+    private func card(_ chart: Chart, note: String) -> String {
+        "<section class=\"card\"><h2>\(HTML.escape(chart.title))</h2><p class=\"muted\">\(HTML.escape(note))</p>\(chart.legend())\(chart.svg())</section>\n"
+    }
+
+    private func shardTicks(_ runs: [RunResult]) -> [Chart.Tick] {
+        Set(runs.map(\.shards)).sorted().enumerated().map { Chart.Tick(position: Double($0.offset), label: "\($0.element)") }
+    }
+
+    /// Shard counts are categories: 1, 2, 4, 16 stand at equal distances.
+    private func place(_ run: RunResult, among runs: [RunResult]) -> Double {
+        Double(Set(runs.map(\.shards)).sorted().firstIndex(of: run.shards) ?? 0)
+    }
+
+    private func latencyCard(_ name: String, _ runs: [RunResult]) -> String {
+        func series(_ label: String, _ colour: Int, dashed: Bool, _ kind: KeyPath<RunResult, RunResult.Latency>, _ value: KeyPath<RunResult.Latency, UInt64>) -> Chart.Series {
+            let points = runs.filter { $0[keyPath: kind].count > 0 }.map {
+                (x: place($0, among: runs), y: Double($0[keyPath: kind][keyPath: value]) / 1000)
+            }
+            return Chart.Series(name: label, colour: colour, points: points, isDashed: dashed)
+        }
+        let chart = Chart(
+            title: "Latency per shard count", xTitle: "shards", yTitle: "milliseconds (log)", yAxis: .logarithmic, xTicks: shardTicks(runs),
+            series: [
+                series("intra-shard p50", 0, dashed: false, \.intra, \.p50_us), series("intra-shard p99", 0, dashed: true, \.intra, \.p99_us),
+                series("cross-shard p50", 1, dashed: false, \.cross, \.p50_us), series("cross-shard p99", 1, dashed: true, \.cross, \.p99_us),
+            ])
+        return card(chart, note: "\(name.prefix(1).uppercased() + name.dropFirst()); first submit to verified receipt, retries included")
+    }
+
+    private func throughputCard() -> String {
+        let chart = Chart(
+            title: "Throughput per shard count", xTitle: "shards", yTitle: "committed transfers / s", xTicks: shardTicks(runs),
+            series: groups.enumerated().map { i, group in
+                Chart.Series(name: group.name, colour: (i + 2) % 6, points: group.runs.map { (x: place($0, among: runs), y: $0.throughput_tps) })
+            })
+        return card(chart, note: "Closed loop; hosts, gateways and clients share this machine")
+    }
+
+    private func distributionCard(cross: Bool) -> String {
+        let kind = cross ? "Cross-shard" : "Intra-shard"
+        // The number of nines of a percentile: 90 is 1, 99 is 2.
+        func nines(_ percentile: Double) -> Double { -log10(max(1e-6, 1 - percentile / 100)) }
+        let shown = runs.filter { (cross ? $0.cross : $0.intra).count > 0 }.prefix(6)
+        let series = shown.enumerated().map { i, run in
+            let latency = cross ? run.cross : run.intra
+            let points = latency.curve.filter { $0.percentile < 100 && $0.us > 0 }.map { (x: nines($0.percentile), y: Double($0.us) / 1000) }
+            return Chart.Series(name: name(run), colour: i % 6, points: points)
+        }
+        let deepest = series.flatMap { $0.points.map(\.x) }.max() ?? 1
+        let ticks = [0.0, 50, 90, 99, 99.9, 99.99, 99.999].filter { nines($0) <= deepest + 1e-9 }
+        let chart = Chart(
+            title: "\(kind) latency distribution", xTitle: "percentile", yTitle: "milliseconds (log)", yAxis: .logarithmic,
+            xTicks: ticks.map { Chart.Tick(position: nines($0), label: HTML.number($0)) }, series: series, hasDots: false)
+        return card(chart, note: "Every recorded value; the axis widens towards the tail")
+    }
+
+    private func timelineCard(_ run: RunResult) -> String {
+        let interval = Double(run.timeline.interval_ms) / 1000
+        var buckets = run.timeline.committed
+        var seconds = interval
+        // More points than pixels say nothing: join neighbours.
+        while buckets.count > 280 {
+            buckets = stride(from: 0, to: buckets.count, by: 2).map { buckets[$0] + ($0 + 1 < buckets.count ? buckets[$0 + 1] : 0) }
+            seconds *= 2
+        }
+        // The last one is not full.
+        if buckets.count > 2 { buckets.removeLast() }
+        let points = buckets.enumerated().map { (x: (Double($0.offset) + 0.5) * seconds, y: Double($0.element) / seconds) }
+        let end = max(seconds, Double(buckets.count) * seconds)
+        let step = Chart.niceStep(end / 6)
+        let ticks = stride(from: 0.0, through: end, by: step).map { Chart.Tick(position: $0, label: HTML.number($0)) }
+        let chart = Chart(
+            title: "Time line: \(name(run))", xTitle: "seconds", yTitle: "committed / s", xTicks: ticks,
+            series: [Chart.Series(name: "throughput", colour: 2, points: points)],
+            marks: run.events.map { Chart.Tick(position: $0.at_s, label: $0.what) }, hasDots: false, fillsArea: true, height: 220)
+        return "<section class=\"card\"><h2>\(HTML.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(HTML.number(run.timeline.max_gap_ms)) ms</p>\(chart.svg())</section>\n"
+    }
+
+    private func milliseconds(_ us: UInt64) -> String { decimal(Double(us) / 1000, us < 100_000 ? 2 : 1) }
+
+    private func latencyTable() -> String {
+        var out = "<section class=\"card wide\"><h2>Latency</h2><p class=\"muted\">Milliseconds, committed transfers</p><table>\n<tr><th>shards</th><th>cross-shard</th><th class=\"text\">kind</th><th>count</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>max</th><th>mean</th></tr>\n"
+        for run in runs {
+            for (kind, latency) in [("intra-shard", run.intra), ("cross-shard", run.cross)] where latency.count > 0 {
+                out += "<tr><td>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td class=\"text\">\(kind)</td><td>\(HTML.grouped(Int(latency.count)))</td>"
+                for value in [latency.p50_us, latency.p90_us, latency.p99_us, latency.p999_us, latency.max_us] { out += "<td>\(milliseconds(value))</td>" }
+                out += "<td>\(decimal(latency.mean_us / 1000, 2))</td></tr>\n"
+            }
+        }
+        return out + "</table></section>\n"
+    }
+
+    private func runTable() -> String {
+        var out = "<section class=\"card wide\"><h2>Runs</h2><table>\n<tr><th>shards</th><th>cross-shard</th><th>committed</th><th>aborted</th><th>no answer</th><th>tps</th><th>seconds</th><th>in flight</th><th>client resends</th><th>gateway retries</th><th>conflicts</th><th>longest gap</th><th>conservation</th><th>replicas agree</th><th>no locks</th></tr>\n"
+        func check(_ holds: Bool) -> String { holds ? "<td class=\"good\">yes</td>" : "<td class=\"bad\">NO</td>" }
+        for run in runs {
+            out += "<tr><td>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td>\(HTML.grouped(run.committed))</td><td>\(HTML.grouped(run.aborted))</td><td>\(run.unknown)</td>"
+            out += "<td>\(HTML.grouped(Int(run.throughput_tps.rounded())))</td><td>\(decimal(run.elapsed_s, 1))</td><td>\(decimal(run.in_flight_mean, 1))</td>"
+            out += "<td>\(run.retries.resent)</td><td>\(run.retries.gateway)</td><td>\(run.retries.gateway_conflicts)</td><td>\(HTML.number(run.timeline.max_gap_ms)) ms</td>"
+            out += check(run.invariants.conservation) + check(run.invariants.replicas_agree) + check(run.invariants.no_locks) + "</tr>\n"
+            for problem in run.invariants.problems { out += "<tr><td colspan=\"15\" class=\"text bad\">\(HTML.escape(problem))</td></tr>\n" }
+            for (reason, count) in run.aborts.sorted(by: { $0.key < $1.key }) {
+                out += "<tr><td colspan=\"15\" class=\"text muted\">aborted, \(HTML.escape(reason)): \(HTML.grouped(count))</td></tr>\n"
+            }
+        }
+        return out + "</table></section>\n"
+    }
+
+    private func notes() -> String {
+        """
+        <section class="card wide"><h2>How to read this</h2><p class="muted">
+        A client is one signed request in flight. It counts as done when the client itself has verified the certificates that prove its
+        outcome (f + 1 replica signatures for each shard involved). A row of the workload waits for every earlier row that touches the account
+        it spends from, so “in flight” can stay below the number of clients. Under bundles, every transfer has the latency of
+        its bundle. After each run every replica was asked for its final state: money is conserved per asset, the replicas of a shard
+        have the same digest at the same sequence number, and no reservation is left.</p></section>
+
+        """
+    }
+}

@@ -1,0 +1,99 @@
+import Client
+import FoundationEssentials
+import HostCore
+import HostRuntime
+import Messages
+import Testing
+
+/// Four hosts and a gateway in this process, over real sockets and disks.
+private final class Cluster {
+    let folder: ClusterFolder
+    var hosts: [Host?] = []
+    let gateway: GatewayHost
+    private static let quiet = LineLogHandler.logger("test", level: .critical)
+
+    init(shards: Int) async throws {
+        let path = "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))"
+        folder = try ClusterFolder.create(at: path, shards: shards, replicas: 4, basePort: Int.random(in: 20000..<32000))
+        for host in 0..<4 { hosts.append(try await Host.start(HostID(UInt16(host)), of: folder, logger: Self.quiet)) }
+        gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, logger: Self.quiet)
+    }
+
+    func client(_ signer: Ed25519Signer) -> QuorateClient {
+        QuorateClient(
+            signer: signer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)])
+    }
+
+    func restart(_ host: Int) async throws {
+        await hosts[host]?.stop()
+        hosts[host] = nil
+        hosts[host] = try await Host.start(HostID(UInt16(host)), of: folder, logger: Self.quiet)
+    }
+
+    func stop() async {
+        await gateway.stop()
+        for host in hosts { await host?.stop() }
+        hosts = []
+        try? FileManager.default.removeItem(atPath: folder.path)
+    }
+}
+
+@Suite(.timeLimit(.minutes(2)), .serialized)
+struct RuntimeTests {
+    @Test func moneyIsIssuedAndMovedAcrossShardsAndSurvivesARestartOfEveryHost() async throws {
+        let cluster = try await Cluster(shards: 2)
+        let issuer = try cluster.folder.issuer()
+        let bank = cluster.client(issuer)
+        let alice = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
+        let accounts = (0..<8).map { AccountSpecification(owner: alice.publicKey, asset: AssetID(1), index: $0) }
+        let opened = try await bank.submit(accounts.map { .open($0) }, mode: .independent)
+        #expect(opened.isCommitted)
+        let issued = try await bank.submit(
+            accounts.map { .issue(to: $0.id, asset: AssetID(1), amount: Amount(100)) }, mode: .independent)
+        #expect(issued.isCommitted)
+
+        let wallet = cluster.client(alice)
+        let map = cluster.folder.manifest.shardMap
+        let from = accounts[0].id
+        let to = try #require(accounts.first { map.shard(of: $0.id) != map.shard(of: from) }).id
+        let moved = try await wallet.transfer(from: from, to: to, asset: AssetID(1), amount: Amount(30))
+        #expect(moved.decisions == [.commit])
+        let refused = try await wallet.transfer(from: from, to: to, asset: AssetID(1), amount: Amount(71))
+        #expect(refused.decisions == [.abort(.insufficientFunds)])
+
+        for host in 0..<4 { try await cluster.restart(host) }
+        let again = try await wallet.transfer(from: from, to: to, asset: AssetID(1), amount: Amount(70))
+        #expect(again.decisions == [.commit])
+        let tool = try await HostConnection.connect(to: HostID(1), of: cluster.folder.manifest)
+        let status = try await tool.status()
+        #expect(status.count == 2)
+        #expect(status.allSatisfy { $0.halted.isEmpty })
+        let audits = try await tool.audit()
+        #expect(audits.flatMap(\.assets).reduce(0) { $0 + $1.posted } == 800)
+        await tool.close()
+        await wallet.close()
+        await bank.close()
+        await cluster.stop()
+    }
+
+    @Test func aSecondProcessCannotRunTheSameHost() async throws {
+        let cluster = try await Cluster(shards: 1)
+        await #expect(throws: ClusterFolderError.self) {
+            try await Host.start(HostID(0), of: cluster.folder, logger: LineLogHandler.logger("test", level: .critical))
+        }
+        await cluster.stop()
+    }
+
+    @Test func aHostWhoseJournalIsGoneIsRefused() async throws {
+        // R4.
+        let cluster = try await Cluster(shards: 1)
+        let path = cluster.folder.path + "/hosts/3"
+        await cluster.hosts[3]?.stop()
+        cluster.hosts[3] = nil
+        try FileManager.default.removeItem(atPath: path + "/journal")
+        await #expect(throws: ClusterFolderError.diskLost(path: path, missing: "journal")) {
+            try await Host.start(HostID(3), of: cluster.folder, logger: LineLogHandler.logger("test", level: .critical))
+        }
+        await cluster.stop()
+    }
+}

@@ -1,0 +1,185 @@
+import Messages
+import ShardState
+import Testing
+
+@Suite struct DigestTests {
+    /// Certificates of shards that do not run in the test, made up: whatever they say, replicas must agree.
+    private static func invented(_ request: SignedRequest, _ workload: inout RandomWorkload) -> [Certificate] {
+        let statuses: [LegStatus] = [.votedYes, .votedYes, .votedNo(.overflow), .committed, .aborted(.superseded), .noRecordAbort, .acknowledged]
+        var certificates: [Certificate] = []
+        for shard in 1..<workload.cluster.shards.count where workload.chance(80) {
+            let entries = (0..<request.request.legCount).map {
+                Leaf.Entry(leg: UInt16($0), status: statuses[workload.int(0..<statuses.count)])
+            }
+            let leaf = Leaf(request: request.digest, entries: entries)
+            let tree = MerkleTree(leaves: [leaf])
+            let statement = AttestationStatement(
+                cluster: workload.cluster.manifest.cluster, epoch: workload.cluster.manifest.epoch, shard: ShardID(UInt16(shard)),
+                sequence: SequenceNumber(1), previousHistory: .null, batch: .null, leavesRoot: tree.root)
+            certificates.append(Certificate(statement: statement, leaf: leaf, path: tree.path(at: 0), signatures: []))
+        }
+        return certificates
+    }
+
+    private static func setUp(seed: UInt64) throws -> (TestShard, RandomWorkload) {
+        var cluster = try TestCluster(shards: 3)
+        let people = try (0..<3).map { try Person($0) }
+        let accounts = people.flatMap { person in (0..<3).flatMap { shard in (0..<2).map { cluster.account(person, on: shard, $0) } } }
+        for account in accounts where cluster.manifest.shardMap.shard(of: account.id) == ShardID(0) { try cluster.fund(account, 200) }
+        return (cluster.shards[0], RandomWorkload(seed: seed, cluster, people: people, accounts: accounts))
+    }
+
+    private static func batches(_ count: Int, _ workload: inout RandomWorkload) -> [Batch] {
+        var time = Messages.Timestamp(1_000_000_000)
+        return (0..<count).map { _ in
+            time = time.adding(microseconds: UInt64(workload.int(0..<(workload.chance(10) ? 8_000_000 : 400_000))))
+            for _ in 0..<3 {
+                if let request = workload.oldRequest() { workload.certificates[request.digest] = invented(request, &workload) }
+            }
+            return workload.batch(at: time)
+        }
+    }
+
+    /// Replicas at one sequence agree on everything, whatever happened to each: flushes that overlap execution,
+    /// restarts from the last flush, state transfers.
+    @Test(arguments: 0..<200)
+    func `replicas agree whatever they flushed, and however often they restarted`(seed: Int) throws {
+        var (steady, workload) = try Self.setUp(seed: UInt64(seed))
+        let batches = Self.batches(60, &workload)
+        var troubled = steady
+        troubled.disk = TestDisk()
+        troubled.executor = try ShardExecutor(shard: steady.shard, manifest: steady.manifest, store: TestStore(troubled.disk))
+        let freezing = steady.executor.freeze()
+        let frozen = try #require(freezing)
+        let entries = frozen.entries
+        try steady.finish(frozen)
+        try troubled.finish(try troubled.executor.install(sequence: frozen.sequence, metadata: frozen.metadata, entries: entries))
+
+        let base = steady.executor.lastExecuted.number
+        func batch(after sequence: SequenceNumber) -> Batch { batches[Int(sequence.number - base)] }
+        var flushing: FrozenState?
+        for step in batches.indices {
+            let expected = try steady.run(batch(after: steady.executor.lastExecuted))
+            let got = try troubled.run(batch(after: troubled.executor.lastExecuted))
+            #expect(got == expected, "seed \(seed), step \(step)")
+            switch workload.int(0..<12) {
+            case 0..<2: flushing = troubled.executor.freeze() ?? flushing
+            case 2..<5:
+                if let frozen = flushing { try troubled.finish(frozen) }
+                flushing = nil
+            case 5:
+                // A flush may be durable, or not, when the process dies.
+                if let frozen = flushing, workload.chance(50) {
+                    troubled.disk.apply(frozen.writes, metadata: frozen.metadata, clearing: frozen.clearing)
+                }
+                flushing = nil
+                try troubled.restart()
+                while troubled.executor.lastExecuted < steady.executor.lastExecuted {
+                    try troubled.run(batch(after: troubled.executor.lastExecuted))
+                }
+            case 6 where workload.chance(30):
+                if let frozen = flushing { troubled.disk.apply(frozen.writes, metadata: frozen.metadata, clearing: frozen.clearing) }
+                flushing = nil
+                try Self.transfer(from: &steady, to: &troubled, &workload, flushing: &flushing)
+            default: break
+            }
+            if workload.chance(20) {
+                #expect(try troubled.executor.checkpointDigest() == steady.executor.checkpointDigest(), "seed \(seed), step \(step)")
+            }
+        }
+        #expect(try troubled.executor.checkpointDigest() == steady.executor.checkpointDigest(), "seed \(seed)")
+        let audits = (try steady.executor.audit(replica: ReplicaIndex(0)), try troubled.executor.audit(replica: ReplicaIndex(0)))
+        #expect(audits.0 == audits.1)
+        #expect(
+            try steady.executor.unforgotten(after: nil, limit: 1000).map(\.cursor)
+                == troubled.executor.unforgotten(after: nil, limit: 1000).map(\.cursor))
+        try steady.executor.checkInvariants()
+        try troubled.executor.checkInvariants()
+    }
+
+    /// Takes a checkpoint from one replica's snapshot, checks it by the digest, and installs it in another.
+    private static func transfer(
+        from source: inout TestShard, to target: inout TestShard, _ workload: inout RandomWorkload, flushing: inout FrozenState?
+    ) throws {
+        let digest = try source.executor.checkpointDigest()
+        try source.flush()
+        let snapshot = TestStore(source.disk).snapshot()
+        let metadata = try #require(snapshot.metadata())
+        let digests = try StateDigest.bucketDigests(of: snapshot)
+        #expect(StateDigest.checkpoint(metadata: metadata, bucketDigests: digests) == digest)
+        let sequence = try #require(StateDigest.sequence(ofMetadata: metadata))
+        var entries: [StateTransferMessage.StateEntry] = []
+        for bucket in 0..<StateDigest.bucketCount { entries += try StateDigest.entries(ofBucket: bucket, in: snapshot) }
+        let frozen = try target.executor.install(sequence: sequence, metadata: metadata, entries: entries.shuffled(using: &workload.random))
+        #expect(frozen.clearing && frozen.writes.map(\.key) == entries.map(\.key))
+        let second = target.executor.freeze()
+        #expect(second == nil, "the installed state has to be flushed first")
+        #expect(try target.executor.checkpointDigest() == digest)
+        flushing = frozen
+    }
+
+    @Test func `word of a flush that an installed state has overtaken is ignored`() throws {
+        var cluster = try TestCluster(shards: 1)
+        let alice = try Person(1)
+        try cluster.fund(cluster.account(alice, on: 0), 10)
+        let other = cluster.shards[0]
+        // The copy shares the disk: give the one that installs its own.
+        var target = other
+        target.disk = TestDisk()
+        try target.restart()
+        try target.run(at: seconds(1))
+        let owned = target.executor.freeze()
+        let own = try #require(owned)
+        var source = other
+        try source.run(at: seconds(1))
+        let freezing = source.executor.freeze()
+        let state = try #require(freezing)
+        let installed = try target.executor.install(
+            sequence: state.sequence, metadata: state.metadata,
+            entries: state.entries)
+        try target.finish(own)
+        #expect(try target.executor.account(cluster.account(alice, on: 0).id)?.posted == Amount(10))
+        #expect(target.executor.isFlushing)
+        try target.finish(installed)
+        #expect(!target.executor.isFlushing)
+        #expect(try target.executor.account(cluster.account(alice, on: 0).id)?.posted == Amount(10))
+        #expect(try target.executor.checkpointDigest() == source.executor.checkpointDigest())
+    }
+
+    @Test func `a state of another shard or a damaged one is refused, and nothing changes`() throws {
+        var cluster = try TestCluster(shards: 2)
+        let alice = try Person(1)
+        try cluster.fund(cluster.account(alice, on: 0), 10)
+        let freezing = cluster.shards[0].executor.freeze()
+        let frozen = try #require(freezing)
+        let entries = frozen.entries
+        let before = try cluster.shards[1].executor.checkpointDigest()
+        #expect(throws: ShardStateError.foreignState(cluster: cluster.manifest.cluster, shard: ShardID(0))) {
+            try cluster.shards[1].executor.install(sequence: frozen.sequence, metadata: frozen.metadata, entries: entries)
+        }
+        #expect(try cluster.shards[1].executor.checkpointDigest() == before)
+        let digest = try cluster.shards[0].executor.checkpointDigest()
+        var damaged = entries
+        damaged[0] = StateTransferMessage.StateEntry(key: [9, 9] + damaged[0].key.dropFirst(2), value: damaged[0].value)
+        #expect(throws: ShardStateError.self) {
+            try cluster.shards[0].executor.install(sequence: frozen.sequence, metadata: frozen.metadata, entries: damaged)
+        }
+        #expect(throws: ShardStateError.sequenceMismatch(got: frozen.sequence, expected: SequenceNumber(99))) {
+            try cluster.shards[0].executor.install(sequence: SequenceNumber(99), metadata: frozen.metadata, entries: entries)
+        }
+        #expect(try cluster.shards[0].executor.checkpointDigest() == digest)
+    }
+
+    @Test func `a store that fails to read stops the replica with the store's error`() throws {
+        let cluster = try TestCluster(shards: 1)
+        let alice = try Person(1)
+        var store = TestStore(TestDisk())
+        store.fails = true
+        var executor = try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: store)
+        let id = cluster.account(alice, on: 0).id
+        let request = cluster.transfer(alice, 0, from: id, to: id, 1)
+        #expect(throws: ShardStateError.store("Failure()")) {
+            try executor.execute(Batch(time: start, items: [.request(request)]), sequence: SequenceNumber(1))
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import Messages
+
+/// What is durable, and outlives the executor that reads it.
+final class TestDisk: KeyValueWriter {
+    struct Image: KeyValueReader, Sendable {
+        var keys: [[UInt8]] = []
+        var values: [[UInt8]: [UInt8]] = [:]
+        var stored: [UInt8]?
+
+        func value(forKey key: [UInt8]) -> [UInt8]? { values[key] }
+
+        func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+            var (low, high) = (0, keys.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if keys[middle].lexicographicallyPrecedes(lower) { low = middle + 1 } else { high = middle }
+            }
+            while low < keys.count, upper.map({ keys[low].lexicographicallyPrecedes($0) }) ?? true {
+                guard try body(keys[low], values[keys[low]] ?? []) else { return }
+                low += 1
+            }
+        }
+
+        func metadata() -> [UInt8]? { stored }
+    }
+
+    private(set) var image = Image()
+
+    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) {
+        var values = clearing ? [:] : image.values
+        for write in writes { values[write.key] = write.value }
+        image = Image(keys: values.keys.sorted { $0.lexicographicallyPrecedes($1) }, values: values, stored: metadata)
+    }
+}
+
+struct TestStore: KeyValueStore {
+    struct Failure: Error {}
+
+    let disk: TestDisk
+    var image: TestDisk.Image
+    var fails = false
+
+    init(_ disk: TestDisk) { (self.disk, image) = (disk, disk.image) }
+
+    func value(forKey key: [UInt8]) throws -> [UInt8]? {
+        if fails { throw Failure() }
+        return image.value(forKey: key)
+    }
+    func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+        try image.forEach(from: lower, to: upper, body)
+    }
+    func metadata() -> [UInt8]? { image.stored }
+    func snapshot() -> TestDisk.Image { image }
+    mutating func refresh() { image = disk.image }
+}

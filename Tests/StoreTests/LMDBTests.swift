@@ -1,0 +1,93 @@
+import LMDBStore
+import Messages
+import Simulator
+import Testing
+
+@Suite struct LMDBTests {
+    @Test func whatWasAppliedIsThereAfterClosingAndOpening() throws {
+        try withTemporaryFolder { folder in
+            for round in 0..<3 as Range<UInt8> {
+                let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 16 << 20))
+                let store = try LMDBStore(environment)
+                #expect(try store.metadata() == (round == 0 ? nil : [round - 1]))
+                #expect(try store.all().count == Int(round))
+                try LMDBStoreWriter(environment).apply([write([round], [round])], metadata: [round], clearing: false)
+            }
+        }
+    }
+
+    /// LMDB itself would not notice, and closing one of the two would drop the other's locks.
+    @Test func aSecondOpenInTheSameProcessIsRefused() throws {
+        try withTemporaryFolder { folder in
+            do {
+                let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 16 << 20))
+                #expect(throws: LMDBError.alreadyOpen(path: folder)) { try LMDBEnvironment(path: folder) }
+                #expect(throws: LMDBError.alreadyOpen(path: folder + "/.")) { try LMDBEnvironment(path: folder + "/.") }
+                _ = try LMDBStore(environment)
+            }
+            _ = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 16 << 20))
+        }
+    }
+
+    /// R7: a typed error, never a transaction's result. The next start may reserve more.
+    @Test func aFullMapAppliesNothingAndALargerMapTakesTheSameWrites() throws {
+        try withTemporaryFolder { folder in
+            let large = (0..<100).map { write([UInt8($0)], [UInt8](repeating: 1, count: 20_000)) }
+            do {
+                let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 1 << 20))
+                let writer = LMDBStoreWriter(environment)
+                try writer.apply([write([1], [1])], metadata: [1], clearing: false)
+                #expect(throws: LMDBError.mapFull(path: folder, limit: 1 << 20)) {
+                    try writer.apply(large, metadata: [2], clearing: true)
+                }
+                let store = try LMDBStore(environment)
+                #expect(try store.all() == [write([1], [1])])
+                #expect(try store.metadata() == [1])
+            }
+            let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 8 << 20))
+            try LMDBStoreWriter(environment).apply(large, metadata: [2], clearing: true)
+            #expect(try LMDBStore(environment).all() == large)
+            #expect(environment.usedBytes > 2_000_000)
+        }
+    }
+
+    @Test func theDefaultReservationOfAddressSpaceTakesNoDisk() throws {
+        try withTemporaryFolder { folder in
+            let environment = try LMDBEnvironment(path: folder)
+            #expect(environment.usedBytes < 1 << 20)
+        }
+    }
+
+    @Test func aFolderThatCannotBeMadeIsATypedErrorWithItsPath() {
+        #expect(throws: LMDBError.failed(operation: "creation", path: "/nonexistent/state", code: 2)) {
+            try LMDBEnvironment(path: "/nonexistent/state")
+        }
+    }
+
+    @Test func snapshotsAreReadWhileAnotherThreadWrites() async throws {
+        try await withEnvironment { environment in
+            let writer = LMDBStoreWriter(environment)
+            try writer.apply((0..<1000).map { write([UInt8($0 >> 8), UInt8($0 & 255)], [0]) }, metadata: [0], clearing: false)
+            let snapshot = try LMDBStore(environment).snapshot()
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                group.addTask {
+                    for round in 1...20 as ClosedRange<UInt8> {
+                        try writer.apply((0..<1000).map { write([UInt8($0 >> 8), UInt8($0 & 255)], [round]) }, metadata: [round], clearing: false)
+                    }
+                    return 0
+                }
+                for _ in 0..<4 {
+                    group.addTask { try (0..<20).reduce(0) { sum, _ in try snapshot.all().reduce(sum) { $0 + Int($1.value?[0] ?? 1) } } }
+                }
+                for try await changes in group { #expect(changes == 0) }
+            }
+            #expect(try LMDBStore(environment).metadata() == [20])
+        }
+    }
+
+    private func withEnvironment(_ body: (LMDBEnvironment) async throws -> Void) async throws {
+        let folder = "/tmp/quorate-store-\(UInt64.random(in: 0 ... .max))"
+        try await body(try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 64 << 20)))
+        removeFolder(folder)
+    }
+}

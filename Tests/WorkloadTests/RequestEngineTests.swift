@@ -1,0 +1,218 @@
+import Messages
+import Testing
+import Workload
+
+/// A closed loop against the fake ledger, with answers in an order drawn from a seed.
+private struct Loop<Source: WorkSource> {
+    var engine: RequestEngine<Source>
+    var ledger: FakeLedger
+    var random: SplitMix64
+    var now = Instant(uptime: 1_000_000_000, wall: Timestamp(1_700_000_000_000_000))
+    var pending: [RequestEngine<Source>.Outgoing] = []
+    var mostPending = 0
+    var largestBundle = 0
+    var sent: [SignedRequest] = []
+
+    init(_ source: Source, signers: [Ed25519Signer], ledger: FakeLedger, clients: Int, seed: UInt64, channels: Int = 1) {
+        engine = RequestEngine(
+            source: source, signers: signers, manifest: ledger.manifest,
+            configuration: .init(clients: clients, channels: channels, seed: seed))
+        self.ledger = ledger
+        random = SplitMix64(seed: seed, stream: "test")
+    }
+
+    mutating func advance(milliseconds: UInt64) {
+        now.uptime += milliseconds * 1_000_000
+        now.wall = now.wall.adding(microseconds: milliseconds * 1000)
+        engine.tick(now: now)
+        collect()
+    }
+
+    mutating func collect() {
+        for outgoing in engine.takeOutbox() {
+            pending.append(outgoing)
+            sent.append(outgoing.request)
+            largestBundle = max(largestBundle, outgoing.request.request.operations.count)
+        }
+        mostPending = max(mostPending, pending.count)
+    }
+
+    mutating func takeRandom() -> RequestEngine<Source>.Outgoing { pending.remove(at: random.below(pending.count)) }
+
+    /// Until the source is exhausted and all is answered.
+    mutating func runToEnd() {
+        advance(milliseconds: 1)
+        while !engine.isDone(now: now) {
+            guard !pending.isEmpty else {
+                advance(milliseconds: 50)
+                continue
+            }
+            let outgoing = takeRandom()
+            now.uptime += 1_000_000
+            engine.receive(id: outgoing.id, ledger.answer(outgoing.request), now: now)
+            collect()
+        }
+    }
+}
+
+struct RequestEngineTests {
+    private struct Scenario {
+        var trace: Trace
+        var keys: AccountKeys
+        var ledger: FakeLedger
+        var shardOf: [ShardID]
+
+        init(seed: UInt64, accounts: Int = 30, rows: Int = 600, members: Int? = nil, shards: Int = 2, passes: Int = 1) throws {
+            trace = SkewedWorkload(accounts: accounts, transfers: rows, seed: seed).trace()
+            keys = AccountKeys(accounts: accounts, members: members, seed: seed)
+            shardOf = keys.shards(in: ShardMap(shardCount: shards))
+            let funding = FundingSource(
+                specifications: keys.specifications, balances: Funding.openingBalances(of: trace, passes: passes))
+            var loop = Loop(funding, signers: [try FakeLedger(shards: shards).issuer], ledger: try FakeLedger(shards: shards), clients: 4, seed: seed)
+            loop.runToEnd()
+            #expect(loop.engine.source.failures == 0)
+            ledger = loop.ledger
+        }
+
+        func source(bundle: Int = 1, extent: TransferSource.Extent = .wholeTrace, lookAhead: Int = 256, passes: Int = 1, warmup: UInt64 = 0) -> TransferSource {
+            TransferSource(
+                trace: trace, keys: keys, shardOf: shardOf, bundle: bundle, extent: extent, warmup: warmup, passes: passes, lookAhead: lookAhead)
+        }
+    }
+
+    @Test(arguments: 1...4, [1, 8])
+    func `funded exactly, every row commits whatever order answers come in, because a payment waits for what its account got before`(
+        _ seed: Int, _ bundle: Int
+    ) throws {
+        let scenario = try Scenario(seed: UInt64(seed), members: bundle == 1 ? nil : 3)
+        var loop = Loop(scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16, seed: UInt64(seed))
+        loop.runToEnd()
+        let measurements = try #require(loop.engine.source.measurements)
+        #expect(measurements.committed == scenario.trace.rows.count, "seed \(seed)")
+        #expect(measurements.aborted == 0 && measurements.unknown == 0, "seed \(seed)")
+        #expect(loop.mostPending > 1)
+        #expect(loop.largestBundle <= bundle)
+        #expect(bundle == 1 || loop.largestBundle > 1)
+        #expect(loop.ledger.balances.values.reduce(0, +) == loop.ledger.issued)
+    }
+
+    @Test(arguments: 1...3, [1, 8])
+    func `payments of one account leave in the order of the trace`(_ seed: Int, _ bundle: Int) throws {
+        let scenario = try Scenario(seed: UInt64(seed), members: bundle == 1 ? nil : 3)
+        var loop = Loop(scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16, seed: UInt64(seed))
+        loop.runToEnd()
+        for (account, id) in scenario.keys.ids.enumerated() {
+            let wanted = scenario.trace.rows.filter { Int($0.from) == account }.map { (scenario.keys.ids[Int($0.to)], UInt128($0.amount)) }
+            let got = loop.ledger.committedOrder.filter { $0.from == id }.map { ($0.to, $0.amount.number) }
+            #expect(wanted.elementsEqual(got) { $0 == $1 }, "seed \(seed), account \(account)")
+        }
+    }
+
+    @Test func `intra-shard and cross-shard transfers are counted apart`() throws {
+        let scenario = try Scenario(seed: 2)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 2)
+        loop.runToEnd()
+        let measurements = try #require(loop.engine.source.measurements)
+        let crossing = scenario.trace.rows.count { scenario.shardOf[Int($0.from)] != scenario.shardOf[Int($0.to)] }
+        #expect(measurements.cross.totalCount == UInt64(crossing))
+        #expect(measurements.intra.totalCount == UInt64(scenario.trace.rows.count - crossing))
+        #expect(measurements.timeline.reduce(0, +) == scenario.trace.rows.count)
+    }
+
+    @Test func `with a duration the trace starts over, and nothing starts after the time`() throws {
+        let scenario = try Scenario(seed: 4, rows: 50, passes: 100)
+        let source = scenario.source(extent: .nanoseconds(1_000_000_000), passes: 100, warmup: 200_000_000)
+        var loop = Loop(source, signers: scenario.keys.signers, ledger: scenario.ledger, clients: 4, seed: 4)
+        loop.runToEnd()
+        let measurements = try #require(loop.engine.source.measurements)
+        let all = measurements.timeline.reduce(0, +)
+        #expect(all > 50 && all < 100 * 50)
+        #expect(measurements.committed < all, "the warm-up is not counted")
+        #expect(measurements.aborted == 0)
+    }
+
+    @Test func `a rejected request is sent again with the same bytes`() throws {
+        let scenario = try Scenario(seed: 5, rows: 10)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 5)
+        loop.advance(milliseconds: 1)
+        let first = loop.takeRandom()
+        loop.engine.receive(id: first.id, .rejected(id: 0, .queueFull, retryAfterMicroseconds: 1000), now: loop.now)
+        loop.advance(milliseconds: 2000)
+        #expect(loop.pending.map(\.request) == [first.request])
+        #expect(loop.engine.counters.resent == 1)
+    }
+
+    @Test func `a silent gateway is asked again, over another channel, with the same bytes`() throws {
+        let scenario = try Scenario(seed: 5, rows: 10)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 5, channels: 2)
+        loop.advance(milliseconds: 1)
+        let first = loop.takeRandom()
+        loop.advance(milliseconds: 6000)
+        #expect(loop.pending.map(\.request) == [first.request])
+        #expect(loop.pending.first?.channel != first.channel)
+    }
+
+    @Test func `only a certified abort without a record leads to a new attempt, with a new number (R10, R11)`() throws {
+        let scenario = try Scenario(seed: 6, rows: 10)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 6)
+        loop.advance(milliseconds: 1)
+        let first = loop.takeRandom()
+        loop.engine.receive(id: first.id, loop.ledger.answer(first.request, status: .noRecordAbort), now: loop.now)
+        loop.collect()
+        let second = try #require(loop.pending.first)
+        #expect(second.request.digest != first.request.digest)
+        #expect(second.request.request.number == first.request.request.number.next)
+        #expect(second.request.request.acknowledgedBelow == second.request.request.number)
+        #expect(second.request.request.operations == first.request.request.operations)
+        loop.runToEnd()
+        #expect(loop.engine.source.measurements?.committed == 10)
+    }
+
+    @Test func `a certified refusal is an outcome`() throws {
+        let scenario = try Scenario(seed: 7, rows: 10)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 7)
+        loop.advance(milliseconds: 1)
+        let first = loop.takeRandom()
+        loop.engine.receive(id: first.id, loop.ledger.answer(first.request, status: .aborted(.insufficientFunds)), now: loop.now)
+        loop.collect()
+        #expect(loop.engine.source.measurements?.aborted == 1)
+        #expect(loop.engine.source.measurements?.aborts[Int(AbortReason.insufficientFunds.rawValue) - 1] == 1)
+    }
+
+    @Test func `a receipt with forged signatures, or of another request, proves nothing`() throws {
+        let scenario = try Scenario(seed: 8, rows: 10)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 2, seed: 8)
+        loop.advance(milliseconds: 1)
+        let (first, second) = (loop.takeRandom(), loop.takeRandom())
+        loop.engine.receive(id: first.id, loop.ledger.answer(first.request, forged: true), now: loop.now)
+        loop.engine.receive(id: second.id, loop.ledger.answer(first.request), now: loop.now)
+        #expect(loop.engine.counters.invalidReceipts == 2)
+        #expect(loop.engine.source.measurements?.committed == 0)
+    }
+
+    @Test func `a transfer without any answer ends as unknown, never as committed or aborted`() throws {
+        let scenario = try Scenario(seed: 9, accounts: 4, rows: 1)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 9)
+        loop.advance(milliseconds: 1)
+        while !loop.engine.isDone(now: loop.now) { loop.advance(milliseconds: 1000) }
+        #expect(loop.engine.source.measurements?.unknown == 1)
+        #expect(loop.engine.source.measurements?.committed == 0)
+    }
+
+    @Test func `numbers stay below acknowledgedBelow + 1,024 however slow one answer is (R11)`() throws {
+        let scenario = try Scenario(seed: 10, accounts: 400, rows: 3000, members: 1)
+        var loop = Loop(scenario.source(lookAhead: 4096), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 10)
+        loop.advance(milliseconds: 1)
+        let slow = loop.takeRandom()
+        for _ in 0..<2000 where !loop.pending.isEmpty {
+            let outgoing = loop.takeRandom()
+            loop.engine.receive(id: outgoing.id, loop.ledger.answer(outgoing.request), now: loop.now)
+            loop.collect()
+        }
+        for request in loop.sent.map(\.request) { #expect(request.number.number < request.acknowledgedBelow.number + 1024) }
+        loop.engine.receive(id: slow.id, loop.ledger.answer(slow.request), now: loop.now)
+        loop.collect()
+        loop.runToEnd()
+        #expect(loop.engine.source.measurements?.committed == 3000)
+    }
+}
