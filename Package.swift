@@ -72,7 +72,7 @@ let package = Package(
         .testTarget(name: "PBFTTests", dependencies: ["Messages", "PBFT"]),
         .testTarget(name: "ShardStateTests", dependencies: ["Messages", "ShardState"]),
         .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Messages", "Gateway"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Messages", "Gateway", "HostCore"]),
         .testTarget(name: "JournalTests", dependencies: ["Messages", "Journal", "Simulator"]),
         .testTarget(name: "StoreTests", dependencies: ["Messages", "LMDBStore", "Simulator"]),
         .testTarget(name: "SimulatorTests", dependencies: ["Messages", "Simulator", "HostCore", "PBFT", "ShardState", "Journal"]),

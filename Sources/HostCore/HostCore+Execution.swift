@@ -33,19 +33,19 @@ extension HostCore {
             case .decide(let decide): nodes[i].decides.remove(decide.digest)
             }
         }
-        answer(executed, i, into: &ready)
+        answer(executed, i, now: now, into: &ready)
         if nodes[i].replica.isCheckpoint(sequence) { checkpoint(i, sequence, now: now, into: &ready) }
     }
 
     /// Sends this replica's attestation to every gateway that waits for one of the batch's leaves.
-    private mutating func answer(_ executed: ExecutedBatch, _ i: Int, into ready: inout HostReady) {
+    private mutating func answer(_ executed: ExecutedBatch, _ i: Int, now: Instant, into ready: inout HostReady) {
         var wanting: [SessionID] = []
         for leaf in executed.leaves {
             for session in nodes[i].interests.of(leaf.request) where sessions.contains(session) && !wanting.contains(session) {
                 wanting.append(session)
             }
             if leaf.entries.allSatisfy({ $0.status.isDecided }) { nodes[i].interests.remove(leaf.request) }
-            pushBack(leaf, i, into: &ready)
+            pushBack(leaf, i, now: now, into: &ready)
         }
         if !wanting.isEmpty,
             let attestation = nodes[i].recent.attestation(executed.sequence, replica: nodes[i].me, signer: signer)

@@ -16,7 +16,7 @@ struct ShardRecovery: Sendable {
     /// Counts the scans over all open records; a push that two of them did not touch is over.
     var scan: UInt64 = 0
     /// Requests that other shards asked about by pushing: their hosts get the leaf when there is one.
-    var asked: [Digest: [ShardID]] = [:]
+    var asked: [Digest: Asked] = [:]
     var askedOrder = Fifo()
 
     struct Push: Sendable {
@@ -25,24 +25,31 @@ struct ShardRecovery: Sendable {
         var scan: UInt64
     }
 
-    static let maxAsked = 16_384
-
-    init(shard: ShardID) {
-        self.shard = shard
-        collected = Recovery(shard: shard)
+    struct Asked: Sendable {
+        let request: SignedRequest
+        /// Who asked since the last answer.
+        var shards: [ShardID]
+        var answeredAt: UInt64
     }
 
-    mutating func noteAsked(_ request: Digest, by shard: ShardID) {
-        if asked[request] == nil {
-            askedOrder.append(request)
+    static let maxAsked = 4096
+
+    init(shard: ShardID, manifest: Manifest) {
+        self.shard = shard
+        collected = Recovery(shard: shard, manifest: manifest)
+    }
+
+    mutating func noteAsked(_ request: SignedRequest, by shard: ShardID) {
+        if asked[request.digest] == nil {
+            askedOrder.append(request.digest)
             while asked.count >= Self.maxAsked, let oldest = askedOrder.first {
                 askedOrder.removeFirst()
                 asked[oldest] = nil
             }
         }
-        var shards = asked[request] ?? []
-        if !shards.contains(shard) { shards.append(shard) }
-        asked[request] = shards
+        var entry = asked[request.digest] ?? Asked(request: request, shards: [], answeredAt: 0)
+        if !entry.shards.contains(shard) { entry.shards.append(shard) }
+        asked[request.digest] = entry
     }
 }
 
@@ -110,25 +117,27 @@ extension HostCore {
             return droppedMessages += 1
         }
         let digest = push.request.digest
-        nodes[i].recovery.noteAsked(digest, by: sender)
+        nodes[i].recovery.noteAsked(push.request, by: sender)
         if let decide = nodes[i].recovery.collected.add(message.map { _ in push }) {
             admit(decide, from: nil, at: i, now: now, into: &ready)
         }
         // Answer with what this shard certified; if there is nothing at hand, order the request: that records a vote, or
         // certifies what is recorded, or that there never will be a record (R10).
         if let leaf = nodes[i].recent.leaf(for: digest) {
-            pushBack(leaf, i, into: &ready)
+            // An answer is a push too and is answered in turn: seldom, or two shards would keep each other busy.
+            let answeredAt = nodes[i].recovery.asked[digest]?.answeredAt ?? 0
+            if answeredAt == 0 || now.uptime >= answeredAt + options.pushAfter / 2 { pushBack(leaf, i, now: now, into: &ready) }
         } else if !nodes[i].requests.contains(digest) {
             admit(push.request, from: nil, at: i, now: now, into: &ready)
         }
     }
 
     /// Pushes a fresh leaf to the shards that asked about its request.
-    mutating func pushBack(_ leaf: Leaf, _ i: Int, into ready: inout HostReady) {
-        guard let shards = nodes[i].recovery.asked[leaf.request], let request = nodes[i].recovery.collected.request(leaf.request),
+    mutating func pushBack(_ leaf: Leaf, _ i: Int, now: Instant, into ready: inout HostReady) {
+        guard let asked = nodes[i].recovery.asked[leaf.request], !asked.shards.isEmpty,
             let attested = nodes[i].recent.attestedLeaf(for: leaf.request, replica: nodes[i].me, signer: signer)
         else { return }
-        nodes[i].recovery.asked[leaf.request] = nil
-        send(RecoveryPush(request: request, attested: attested), to: shards, into: &ready)
+        nodes[i].recovery.asked[leaf.request] = .init(request: asked.request, shards: [], answeredAt: now.uptime)
+        send(RecoveryPush(request: asked.request, attested: attested), to: asked.shards, into: &ready)
     }
 }

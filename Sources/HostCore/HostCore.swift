@@ -94,7 +94,8 @@ public struct HostCore<Store: KeyValueStore> {
         var ready = ReplicaReady()
         let replica = Replica(configuration: configuration, base: base, records: records, now: now, into: &ready)
         var node = ShardNode(
-            shard: shard, me: me, hosts: manifest.hosts(of: shard), replica: replica, executor: executor, options: options)
+            shard: shard, me: me, hosts: manifest.hosts(of: shard), replica: replica, executor: executor,
+            manifest: manifest, options: options)
         for record in records {
             guard case .stable(let checkpoint) = record, checkpoint.sequence > replica.lastExecuted else { continue }
             throw HostStartError.journalBehindState(shard, executed: replica.lastExecuted, stable: checkpoint.sequence)

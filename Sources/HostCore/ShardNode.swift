@@ -27,14 +27,17 @@ struct ShardNode<Store: KeyValueStore> {
     var halted: String?
     var ready = ReplicaReady()
 
-    init(shard: ShardID, me: ReplicaIndex, hosts: [HostID], replica: Replica, executor: ShardExecutor<Store>, options: HostOptions) {
+    init(
+        shard: ShardID, me: ReplicaIndex, hosts: [HostID], replica: Replica, executor: ShardExecutor<Store>, manifest: Manifest,
+        options: HostOptions
+    ) {
         (self.shard, self.me, self.hosts, self.replica, self.executor) = (shard, me, hosts, replica, executor)
         others = hosts.filter { $0 != hosts[me.index] }.sorted()
         requests = PendingPool(capacity: options.maxPendingRequests)
         decides = PendingPool(capacity: options.maxPendingDecides)
         interests = Interests(capacity: options.maxInterests)
         recent = RecentBatches(capacity: options.recentBatches)
-        recovery = ShardRecovery(shard: shard)
+        recovery = ShardRecovery(shard: shard, manifest: manifest)
         proposedIn = replica.view
     }
 

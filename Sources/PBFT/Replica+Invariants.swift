@@ -24,8 +24,9 @@ extension Replica {
             if phase == .normal, slot.isPrepared, let digest = slot.digest {
                 try require(slot.prepared?.digest == digest && slot.prepared?.view == view, "prepared \(sequence) is not in P")
             }
-            if let digest = slot.digest, phase == .normal, let executed = retained[sequence] {
-                try require(executed.digest == digest, "view \(view) proposes \(digest.short) at \(sequence), executed \(executed.digest.short)")
+            // A primary that was cut off may have proposed what nobody accepted; what committed is what was executed.
+            if let digest = slot.digest, phase == .normal, slot.commits.count(of: digest) >= group.quorum, let executed = retained[sequence] {
+                try require(executed.digest == digest, "view \(view) commits \(digest.short) at \(sequence), executed \(executed.digest.short)")
             }
             if let entry = slot.prepared {
                 try require(slot.body(entry.digest) != nil, "P's body at \(sequence) is gone")

@@ -1,0 +1,62 @@
+import Messages
+
+/// Why a request must be sent again, or cannot be.
+public enum RetryCause: Hashable, Sendable, CaseIterable {
+    /// Undecided transactions hold what it needs: soon over, and the shard is well.
+    case conflict
+    /// The shard's queue or cap is full: more load makes it worse.
+    case overloaded
+    case viewChange
+    /// No answer at all: a message or a primary was lost.
+    case silence
+    /// Too few of a shard's hosts are connected for any answer to be certified.
+    case connectionLost
+    /// Only the client can mend it: the number is too high, or the request is from the future.
+    case clientFault
+
+    /// What f + 1 replicas gave as their reason.
+    public init(_ reason: RefusalReason) {
+        switch reason {
+        case .conflict: self = .conflict
+        case .overloaded: self = .overloaded
+        case .viewChange: self = .viewChange
+        // The others may well answer; if not, it looks like silence.
+        case .halted: self = .silence
+        case .numberTooHigh, .fromTheFuture: self = .clientFault
+        }
+    }
+}
+
+/// What to do about a cause. Different causes, different policies.
+public enum RetryPolicy: Hashable, Sendable {
+    /// Send again after the backoff, if the budget has the cost (in millitokens).
+    case resubmit(Backoff, cost: UInt64)
+    /// Send again to all hosts after `first` without an answer, then after twice as long, up to `cap` (nanoseconds).
+    case retransmit(first: UInt64, cap: UInt64, cost: UInt64)
+    /// Send nothing until the connection is back.
+    case wait
+    /// Tell the client.
+    case reject
+}
+
+public struct RetryPolicies: Sendable {
+    public var conflict = RetryPolicy.resubmit(Backoff(base: 2_000_000, cap: 250_000_000), cost: 250)
+    public var overloaded = RetryPolicy.resubmit(Backoff(base: 50_000_000, cap: 2_000_000_000), cost: 1000)
+    public var viewChange = RetryPolicy.resubmit(Backoff(base: 100_000_000, cap: 1_000_000_000), cost: 500)
+    public var silence = RetryPolicy.retransmit(first: 600_000_000, cap: 4_000_000_000, cost: 1000)
+    public var connectionLost = RetryPolicy.wait
+    public var clientFault = RetryPolicy.reject
+
+    public init() {}
+
+    public func policy(for cause: RetryCause) -> RetryPolicy {
+        switch cause {
+        case .conflict: conflict
+        case .overloaded: overloaded
+        case .viewChange: viewChange
+        case .silence: silence
+        case .connectionLost: connectionLost
+        case .clientFault: clientFault
+        }
+    }
+}

@@ -1,0 +1,176 @@
+import Messages
+
+/// The coordinator of one request. Untrusted: it adds nothing to what the participants have certified, and whatever
+/// it does or leaves undone, the decision stays the AND of their votes (R8). It exists for speed: one party that
+/// gathers the votes, answers, and carries them to the others.
+public struct Coordinator: Sendable {
+    public enum Action: Hashable, Sendable {
+        /// Every leg is decided, and these certificates prove it. Given once.
+        case answer(Receipt)
+        /// To the replicas of these shards (ascending). Decides legs there, or lets them forget (R10).
+        case sendDecide(to: [ShardID], TransactionDecide)
+        /// Nothing is left to do.
+        case finished
+    }
+
+    private enum Phase: Sendable {
+        case voting(undecidedLegs: Int)
+        /// Answered; some participant has not certified yet that it is decided.
+        case settling
+        case finished
+    }
+
+    /// A decided leg, and whom to tell: all participants that are not certified decided, or only one of them.
+    private struct Telling: Sendable {
+        let leg: Int
+        var only: ShardID?
+    }
+
+    /// Of all legs together, ascending.
+    public let participants: [ShardID]
+    private var phase: Phase
+    private var board: StatusBoard
+    private var isDecided: [Bool]
+    /// Participants of legs with several participants that are not yet certified decided.
+    private var unsettled: Int
+
+    public init(_ request: SignedRequest, map: ShardMap) {
+        board = StatusBoard(request, map: map)
+        participants = board.participants
+        isDecided = Array(repeating: false, count: board.legCount)
+        phase = .voting(undecidedLegs: board.legCount)
+        unsettled = 0
+        for leg in 0..<board.legCount where board.isShared(leg) { unsettled += board.participants(ofLeg: leg).count }
+    }
+
+    public var request: SignedRequest { board.request }
+
+    public var isAnswered: Bool {
+        switch phase {
+        case .voting: false
+        case .settling, .finished: true
+        }
+    }
+
+    /// No leg has more participants than a `TransactionDecide` can carry votes of.
+    public static func canCoordinate(_ request: Request, map: ShardMap) -> Bool {
+        guard case .atomic = request.mode, request.operations.count * 2 > TransactionDecide.maxCertificates else { return true }
+        return request.participants(ofLeg: 0, in: map).count <= TransactionDecide.maxCertificates
+    }
+
+    /// Notes a certificate of one of the request's participants. Certificates of others, of other requests and
+    /// repetitions are no-ops.
+    public mutating func add(_ certificate: Certificate) -> [Action] {
+        if case .finished = phase { return [] }
+        let changed = board.add(certificate)
+        guard !changed.isEmpty else { return [] }
+
+        var newlyDecided = 0
+        var toTell: [Telling] = []
+        for leg in changed {
+            let shared = board.isShared(leg)
+            let knowledge = board.participants(ofLeg: leg).first { $0.shard == certificate.shard }?.knowledge
+            if shared, knowledge?.decidedProof != nil { unsettled -= 1 }
+            if !isDecided[leg], board.decision(ofLeg: leg) != nil {
+                isDecided[leg] = true
+                newlyDecided += 1
+                if shared { toTell.append(Telling(leg: leg)) }
+            } else if isDecided[leg], shared, knowledge?.decidedProof == nil {
+                // A yes vote that comes after the decision: its shard holds escrow until it is told.
+                toTell.append(Telling(leg: leg, only: certificate.shard))
+            }
+        }
+        return advance(newlyDecided: newlyDecided, toTell: toTell)
+    }
+
+    private mutating func advance(newlyDecided: Int, toTell: [Telling]) -> [Action] {
+        var actions: [Action] = []
+        switch phase {
+        case .finished: return []
+        case .voting(let undecided):
+            if undecided > newlyDecided {
+                phase = .voting(undecidedLegs: undecided - newlyDecided)
+                return decides(toTell)
+            }
+            phase = .settling
+            actions.append(.answer(receipt))
+        case .settling: break
+        }
+        guard unsettled == 0 else { return actions + decides(toTell) }
+        phase = .finished
+        return actions + forgettingDecides + [.finished]
+    }
+
+    /// The fewest certificates that prove every leg's decision.
+    private var receipt: Receipt {
+        var selection = CertificateSelection(of: board)
+        for leg in 0..<board.legCount { selection.addAll(board.proof(ofLeg: leg)) }
+        return Receipt(request: request, certificates: board.ordered(selection.indexes))
+    }
+
+    /// What should be sent again when decided legs stay unsettled.
+    public var outstandingDecides: [Action] {
+        if case .finished = phase { return [] }
+        return decides((0..<board.legCount).filter { isDecided[$0] && board.isShared($0) }.map { Telling(leg: $0) })
+    }
+
+    /// Participants that have certified nothing of some undecided leg, ascending: the request should be sent to them again.
+    public var missing: [ShardID] {
+        guard case .voting = phase else { return [] }
+        var shards: [ShardID] = []
+        for leg in 0..<board.legCount where !isDecided[leg] {
+            for slot in board.participants(ofLeg: leg) where slot.knowledge.status == nil { shards.append(slot.shard) }
+        }
+        return StatusBoard.unique(shards)
+    }
+
+    /// Whether the shard is one of `missing`.
+    public func isMissing(_ shard: ShardID) -> Bool {
+        guard case .voting = phase else { return false }
+        for leg in 0..<board.legCount where !isDecided[leg] {
+            for slot in board.participants(ofLeg: leg) where slot.shard == shard && slot.knowledge.status == nil { return true }
+        }
+        return false
+    }
+
+    private func decides(_ tellings: [Telling]) -> [Action] {
+        messages(tellings) { telling in
+            let unsettled = board.participants(ofLeg: telling.leg).filter {
+                $0.knowledge.decidedProof == nil && (telling.only == nil || telling.only == $0.shard)
+            }
+            return unsettled.isEmpty ? nil : (unsettled.map(\.shard), board.proof(ofLeg: telling.leg))
+        }
+    }
+
+    /// All participants are certified decided: each may forget its record once its time has passed the deadline (R10).
+    private var forgettingDecides: [Action] {
+        messages((0..<board.legCount).filter(board.isShared).map { Telling(leg: $0) }) { telling in
+            let participants = board.participants(ofLeg: telling.leg)
+            return (participants.map(\.shard), participants.compactMap(\.knowledge.decidedProof))
+        }
+    }
+
+    /// Packs legs into as few messages as the bound on certificates allows: one, but for requests over very many shards.
+    private func messages(
+        _ tellings: [Telling], _ content: (Telling) -> (shards: [ShardID], certificates: [Int])?
+    ) -> [Action] {
+        var actions: [Action] = []
+        var shards: [ShardID] = []
+        var selection = CertificateSelection(of: board)
+        func flush() {
+            if !shards.isEmpty { actions.append(.sendDecide(to: StatusBoard.unique(shards), board.decide(selection.indexes))) }
+        }
+        for telling in tellings {
+            guard let (legShards, certificates) = content(telling) else { continue }
+            if !selection.add(certificates) {
+                flush()
+                (shards, selection) = ([], CertificateSelection(of: board))
+                // A leg that cannot fit alone is left to the hosts' own recovery.
+                guard selection.add(certificates) else { continue }
+            }
+            shards += legShards
+        }
+        flush()
+        return actions
+    }
+}

@@ -1,0 +1,189 @@
+import Client
+import Foundation
+import HostRuntime
+import Messages
+import Synchronization
+import Workload
+
+struct BenchOptions: Sendable {
+    var replicas: Int
+    var gateways: Int
+    var clients: Int
+    var duration: Double?
+    var warmup: Double
+    var principals: Int?
+    var bundle: Int
+    var seed: UInt64
+    var keep: Bool
+    var kills: [HostMoment]
+    var restarts: [HostMoment]
+}
+
+struct BenchWorkload: Sendable {
+    var name: String
+    var trace: Trace
+}
+
+/// One shard count and one mix: a cluster from creation to its end.
+struct BenchRun: Sendable {
+    let shards: Int
+    let crossShard: Int?
+    let options: BenchOptions
+    let workload: BenchWorkload
+    let keys: AccountKeys
+    /// Clusters are made in here.
+    let folder: String
+
+    private var label: String {
+        "\(shards) \(shards == 1 ? "shard" : "shards")\(crossShard.map { ", \($0) % cross" } ?? "")"
+    }
+
+    private var path: String { "\(folder)/shards-\(shards)\(crossShard.map { "-cross-\($0)" } ?? "")" }
+
+    func measure() async throws -> RunResult {
+        let lifeLine = try LifeLine()
+        let processes = try await startCluster(lifeLine)
+        do {
+            let result = try await measure(on: processes)
+            await processes.down()
+            withExtendedLifetime(lifeLine) {}
+            if !options.keep { try? FileManager.default.removeItem(atPath: path) }
+            return result
+        } catch {
+            await processes.down(grace: .seconds(2))
+            withExtendedLifetime(lifeLine) {}
+            throw error
+        }
+    }
+
+    private func startCluster(_ lifeLine: LifeLine) async throws -> ClusterProcesses {
+        var attempts = 0
+        while true {
+            attempts += 1
+            let cluster = try ClusterFolder.create(
+                at: path, shards: shards, replicas: options.replicas, basePort: try FreePorts.base(count: options.replicas))
+            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd))
+            do {
+                _ = try await processes.up(hosts: Array(0..<options.replicas), gateways: options.gateways, gatewayPort: 0)
+                return processes
+            } catch let error as ToolError where error.reason == .portInUse && attempts < 5 {
+                // Somebody took a port between the look and the start.
+                await processes.down(grace: .seconds(2))
+                try? FileManager.default.removeItem(atPath: path)
+            }
+        }
+    }
+
+    private func measure(on processes: ClusterProcesses) async throws -> RunResult {
+        let manifest = processes.folder.manifest
+        let shardOf = keys.shards(in: manifest.shardMap)
+        let trace = crossShard.map {
+            CrossShardMix.rewrite(workload.trace, percent: $0, shardOf: shardOf, shardCount: shards, seed: options.seed)
+        } ?? workload.trace
+        let passes = options.duration.map { max(1, Int(($0 * 100_000 / Double(trace.rows.count)).rounded(.up))) } ?? 1
+        let balances = Funding.openingBalances(of: trace, passes: passes)
+
+        var channels: [GatewayChannel] = []
+        for address in processes.gateways { channels.append(try await GatewayChannel(address)) }
+        let fundingSeconds = try await fund(balances, channels, processes)
+        let (measured, events, down) = try await run(trace, shardOf: shardOf, passes: passes, channels, processes)
+        for channel in channels { await channel.close() }
+
+        let issued = balances.reduce(UInt128(0), +)
+        let invariants = try await FinalState(processes: processes, down: down).check(issued: [(AccountKeys.asset, issued)], label: label)
+        guard let measurements = measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
+        if let why = measurements.firstUnknown { Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)") }
+        let setup = RunResult.Setup(
+            shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients, durability: "strict",
+            workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
+            crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
+            principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup)
+        return RunResult(
+            setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters), meanInFlight: measured.meanInFlight,
+            fundingSeconds: fundingSeconds, invariants: invariants, events: events)
+    }
+
+    private func fund(_ balances: [UInt128], _ channels: [GatewayChannel], _ processes: ClusterProcesses) async throws -> Double {
+        let bar = ProgressBar("\(label): funding \(balances.count) accounts")
+        let start = ContinuousClock.now
+        let generator = LoadGenerator(
+            source: FundingSource(specifications: keys.specifications, balances: balances), signers: [try processes.folder.issuer()],
+            manifest: processes.folder.manifest, channels: channels,
+            configuration: .init(clients: 16, channels: channels.count, lifetime: 60_000_000, seed: options.seed))
+        let result = try await generator.run { bar.update($0) }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        guard result.source.failures == 0 else {
+            throw ToolError(.failure, "\(label): \(result.source.failures) accounts could not be opened or funded: \(result.source.firstFailure ?? "")")
+        }
+        bar.finish("done in \((seconds * 10).rounded() / 10) s")
+        return seconds
+    }
+
+    /// - Returns: what was measured, what happened meanwhile, and the hosts that are down at the end.
+    private func run(
+        _ trace: Trace, shardOf: [ShardID], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses
+    ) async throws -> (LoadGenerator<TransferSource>.Result, [RunResult.Event], Set<Int>) {
+        let source = TransferSource(
+            trace: trace, keys: keys, shardOf: shardOf, bundle: options.bundle,
+            extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace, warmup: UInt64(options.warmup * 1e9),
+            passes: passes, lookAhead: max(16_384, 4 * options.clients * options.bundle))
+        let generator = LoadGenerator(
+            source: source, signers: keys.signers, manifest: processes.folder.manifest, channels: channels,
+            configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed))
+        let bar = ProgressBar("\(label): transfers")
+        let faults = FaultSchedule(options, processes)
+        let result = try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await faults.run() }
+            let result = try await generator.run { bar.update($0) }
+            // What would have come after the end of the run does not come.
+            await faults.stop()
+            group.cancelAll()
+            return result
+        }
+        let measurements = result.source.measurements
+        bar.finish("\(measurements?.committed ?? 0) committed, \(Int(measurements?.throughput ?? 0)) a second")
+        return (result, await faults.events, await faults.down)
+    }
+}
+
+/// Kills and restarts hosts at their moments.
+private actor FaultSchedule {
+    private let moments: [(seconds: Double, host: Int, kills: Bool)]
+    private let processes: ClusterProcesses
+    private(set) var events: [RunResult.Event] = []
+    private(set) var down: Set<Int> = []
+    private var isStopped = false
+    private var isBusy = false
+
+    init(_ options: BenchOptions, _ processes: ClusterProcesses) {
+        self.processes = processes
+        moments = (options.kills.map { ($0.seconds, $0.host, true) } + options.restarts.map { ($0.seconds, $0.host, false) })
+            .sorted { $0.0 < $1.0 }
+    }
+
+    func run() async throws {
+        let start = ContinuousClock.now
+        for moment in moments {
+            try? await Task.sleep(until: start + .milliseconds(Int64(moment.seconds * 1000)))
+            guard !isStopped, !Task.isCancelled else { return }
+            isBusy = true
+            defer { isBusy = false }
+            let at = (ContinuousClock.now - start) / .seconds(1)
+            events.append(RunResult.Event(atSeconds: at, what: moment.kills ? "kill -9 host \(moment.host)" : "restart host \(moment.host)"))
+            Console.error("\(Console.isTerminal ? "\r\u{1b}[2K" : "")\(Int(at)) s: \(events[events.count - 1].what)")
+            if moment.kills {
+                try await processes.kill(host: moment.host)
+                down.insert(moment.host)
+            } else {
+                _ = try await processes.up(hosts: [moment.host], gateways: 0, gatewayPort: 0)
+                down.remove(moment.host)
+            }
+        }
+    }
+
+    /// Returns when nothing is under way any more.
+    func stop() async {
+        isStopped = true
+        while isBusy { try? await Task.sleep(for: .milliseconds(10)) }
+    }
+}

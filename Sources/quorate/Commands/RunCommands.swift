@@ -1,0 +1,67 @@
+import ArgumentParser
+import Foundation
+import HostRuntime
+import Logging
+import Messages
+
+/// What `cluster up` starts; not for people.
+struct HostCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "host", abstract: "Runs one host in the foreground.", shouldDisplay: false, subcommands: [Run.self])
+
+    struct Run: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "run", abstract: "Runs one host in the foreground.")
+        @Argument(help: "The cluster's folder.") var directory: String
+        @Argument(help: "The host's number.") var number: Int
+        @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
+
+        func run() async throws {
+            try await runService("host-\(number)") { logger in
+                guard let id = UInt16(exactly: number) else { throw ToolError(.failure, "\(number) is no host number") }
+                let cluster = try ClusterFolder(opening: directory)
+                let host = try await Host.start(HostID(id), of: cluster, logger: logger)
+                return { await host.stop() }
+            } until: { await StopSignal.wait(watchingStandardInput: exitOnEOF) }
+        }
+    }
+}
+
+/// What `cluster up` starts; not for people.
+struct GatewayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gateway", abstract: "Runs one gateway in the foreground.", shouldDisplay: false, subcommands: [Run.self])
+
+    struct Run: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "run", abstract: "Runs one gateway in the foreground.")
+        @Argument(help: "The cluster's folder.") var directory: String
+        @Argument(help: "The gateway's number.") var number = 0
+        @Option(help: "Where it listens; 0 for any free port, which is written to run/gateway-N.port.") var port = 0
+        @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
+
+        func run() async throws {
+            try await runService("gateway-\(number)") { logger in
+                let cluster = try ClusterFolder(opening: directory)
+                let gateway = try await GatewayHost.start(manifest: cluster.manifest, port: port, logger: logger)
+                try RunFolder(directory).writePort(gateway.port, gateway: number)
+                return { await gateway.stop() }
+            } until: { await StopSignal.wait(watchingStandardInput: exitOnEOF) }
+        }
+    }
+}
+
+/// Starts something, waits, stops it; a failure goes to the log and into the exit code.
+private func runService(
+    _ label: String, start: (Logger) async throws -> @Sendable () async -> Void, until: () async -> String
+) async throws {
+    let logger = Logger(label: label) { LineLogHandler(label: $0) }
+    do {
+        let stop = try await start(logger)
+        let reason = await until()
+        logger.info("stopping: \(reason)")
+        await stop()
+    } catch {
+        let error = ToolError(error)
+        logger.critical("cannot start: \(error.description)")
+        throw ExitCode(error.reason.rawValue)
+    }
+}

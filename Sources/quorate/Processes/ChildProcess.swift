@@ -1,0 +1,106 @@
+import Foundation
+
+/// A process of this executable, in a session of its own, so that a signal from the terminal does not reach it.
+struct ChildProcess: Sendable {
+    let pid: pid_t
+    let identity: ProcessIdentity
+
+    enum Input {
+        /// `/dev/null`: it lives until it is told to end.
+        case none
+        /// The reading end of a pipe: it ends when the last writing end is closed, even by a kill of its parent.
+        case pipe(Int32)
+    }
+
+    /// - Parameter log: output is appended there.
+    static func spawn(_ arguments: [String], input: Input, log: String) throws -> ChildProcess {
+        guard let executable = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
+            throw ToolError(.failure, "cannot find this executable through /proc/self/exe")
+        }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        switch input {
+        case .none: posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        case .pipe(let descriptor): posix_spawn_file_actions_adddup2(&actions, descriptor, 0)
+        }
+        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // Ignored signals are inherited; a child decides for itself.
+        var defaults = sigset_t()
+        sigemptyset(&defaults)
+        sigaddset(&defaults, SIGINT)
+        sigaddset(&defaults, SIGTERM)
+        posix_spawnattr_setsigdefault(&attributes, &defaults)
+        let newSession: Int16 = 0x80
+        posix_spawnattr_setflags(&attributes, newSession | Int16(POSIX_SPAWN_SETSIGDEF))
+
+        var argv: [UnsafeMutablePointer<CChar>?] = ([executable] + arguments).map { strdup($0) }
+        argv.append(nil)
+        defer { for pointer in argv { free(pointer) } }
+        var environment: [UnsafeMutablePointer<CChar>?] = ProcessInfo.processInfo.environment.map { strdup("\($0.key)=\($0.value)") }
+        environment.append(nil)
+        defer { for pointer in environment { free(pointer) } }
+        var pid: pid_t = 0
+        let code = posix_spawn(&pid, executable, &actions, &attributes, argv, environment)
+        guard code == 0 else { throw ToolError(.failure, "cannot start \(executable): \(String(cString: strerror(code)))") }
+        guard let identity = ProcessIdentity(running: pid) else {
+            throw ToolError(.failure, "process \(pid) was gone as soon as it was started; see \(log)")
+        }
+        return ChildProcess(pid: pid, identity: identity)
+    }
+
+    /// Its exit code if it has ended (128 + signal if a signal ended it); nil while it runs. Reaps it.
+    func exitCode() -> Int32? {
+        var status: Int32 = 0
+        let result = waitpid(pid, &status, WNOHANG)
+        guard result != 0 else { return nil }
+        guard result == pid else { return identity.isRunning ? nil : 255 }
+        return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
+    }
+}
+
+/// Tells a process from a later one with the same number.
+struct ProcessIdentity: Codable, Sendable, Equatable {
+    let pid: Int32
+    /// Clock ticks from boot to its start: field 22 of /proc/PID/stat.
+    let start: UInt64
+
+    init?(running pid: pid_t) {
+        guard let start = Self.startTime(pid) else { return nil }
+        (self.pid, self.start) = (pid, start)
+    }
+
+    var isRunning: Bool { Self.startTime(pid) == start }
+
+    /// Nil if there is no such process, or only its remains.
+    private static func startTime(_ pid: pid_t) -> UInt64? {
+        guard pid > 0, let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return nil }
+        // The name in parentheses may hold anything; what follows the last parenthesis is fixed.
+        guard let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
+        return UInt64(fields[19])
+    }
+
+    /// Sends a signal, unless the number belongs to another process by now.
+    @discardableResult
+    func signal(_ number: Int32) -> Bool { isRunning && kill(pid, number) == 0 }
+
+    /// True when it is gone within the time.
+    func waitForEnd(_ limit: Duration) async -> Bool {
+        let end = ContinuousClock.now + limit
+        while isRunning {
+            // A child of this process stays in the table until it is reaped.
+            var status: Int32 = 0
+            waitpid(pid, &status, WNOHANG)
+            guard ContinuousClock.now < end else { return !isRunning }
+            try? await Task<Never, Never>.sleep(for: .milliseconds(20))
+            if Task.isCancelled { usleep(20_000) }
+        }
+        return true
+    }
+}

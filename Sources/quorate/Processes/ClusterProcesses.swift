@@ -1,0 +1,150 @@
+import Client
+import Foundation
+import HostRuntime
+import Messages
+
+/// Starts, watches and ends the processes of one cluster.
+struct ClusterProcesses: Sendable {
+    let folder: ClusterFolder
+    let run: RunFolder
+    let input: ChildProcess.Input
+
+    /// - Parameter path: made absolute, so that a process's command line names the cluster wherever it was started.
+    init(_ folder: ClusterFolder, input: ChildProcess.Input = .none) {
+        (self.folder, self.input) = (folder, input)
+        run = RunFolder(folder.path)
+    }
+
+    private func spawn(_ role: RunFolder.Role, port: Int = 0) throws -> ChildProcess {
+        var arguments: [String]
+        switch role {
+        case .host(let number): arguments = ["host", "run", folder.path, "\(number)"]
+        case .gateway(let number): arguments = ["gateway", "run", folder.path, "\(number)", "--port", "\(port)"]
+        }
+        if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
+        run.forget(role)
+        let child = try ChildProcess.spawn(arguments, input: input, log: run.logPath(role))
+        try run.record(child.identity, role)
+        return child
+    }
+
+    /// Starts what does not run, and returns when all of it answers. If anything fails, or the caller is cancelled,
+    /// what this call started is ended again.
+    /// - Returns: what was started.
+    func up(hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60)) async throws -> [RunFolder.Role] {
+        try run.prepare()
+        var started: [(role: RunFolder.Role, child: ChildProcess)] = []
+        do {
+            let missing = hosts.map(RunFolder.Role.host).filter { run.running($0) == nil }
+            for role in missing { started.append((role, try spawn(role))) }
+            try await waitUntilAnswering(hosts: hosts, started, timeout: timeout)
+            var newGateways: [(role: RunFolder.Role, child: ChildProcess)] = []
+            for number in 0..<gateways where run.running(.gateway(number)) == nil {
+                let port = gatewayPort == 0 ? 0 : gatewayPort + number
+                newGateways.append((.gateway(number), try spawn(.gateway(number), port: port)))
+                started.append(newGateways[newGateways.count - 1])
+            }
+            for gateway in newGateways { try await waitUntilAnswering(gateway, timeout: timeout) }
+            return started.map(\.role)
+        } catch {
+            await end(started.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
+            throw error
+        }
+    }
+
+    private func waitUntilAnswering(hosts: [Int], _ started: [(role: RunFolder.Role, child: ChildProcess)], timeout: Duration) async throws {
+        let end = ContinuousClock.now + timeout
+        var waiting = hosts
+        while let host = waiting.first {
+            try Task.checkCancellation()
+            try throwIfEnded(started)
+            if (try? await status(ofHost: host)) != nil {
+                waiting.removeFirst()
+                continue
+            }
+            guard ContinuousClock.now < end else {
+                throw ToolError(.noAnswer, "host \(host) does not answer on port \(folder.manifest.hosts[host].port) after \(timeout). The end of its log:\n\(run.logTail(.host(host)))")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        try throwIfEnded(started)
+    }
+
+    private func waitUntilAnswering(_ gateway: (role: RunFolder.Role, child: ChildProcess), timeout: Duration) async throws {
+        guard case .gateway(let number) = gateway.role else { return }
+        let end = ContinuousClock.now + timeout
+        while true {
+            try Task.checkCancellation()
+            try throwIfEnded([gateway])
+            if let port = run.port(ofGateway: number),
+                let connection = try? await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: port)) {
+                let status = try? await connection.status(timeout: .seconds(2))
+                await connection.close()
+                if status != nil { return }
+            }
+            guard ContinuousClock.now < end else {
+                throw ToolError(.noAnswer, "gateway \(number) does not answer. The end of its log:\n\(run.logTail(gateway.role))")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// A process that ends before it answers has said why in its log, and by its exit code.
+    private func throwIfEnded(_ started: [(role: RunFolder.Role, child: ChildProcess)]) throws {
+        for (role, child) in started {
+            guard let code = child.exitCode() else { continue }
+            let reason = ExitReason(rawValue: code) ?? .failure
+            throw ToolError(reason, "\(role) ended with code \(code) (\(reason.meaning)). The end of \(run.logPath(role)):\n\(run.logTail(role))")
+        }
+    }
+
+    func status(ofHost host: Int, timeout: Duration = .seconds(5)) async throws -> [ReplicaStatus] {
+        let connection = try await HostConnection.connect(to: HostID(UInt16(host)), of: folder.manifest)
+        do {
+            let status = try await connection.status(timeout: timeout)
+            await connection.close()
+            return status
+        } catch {
+            await connection.close()
+            throw error
+        }
+    }
+
+    /// Ends everything that has a pid file.
+    /// - Returns: what ran.
+    @discardableResult
+    func down(grace: Duration = .seconds(10)) async -> [RunFolder.Role] {
+        let running = run.recorded().compactMap { role in run.running(role).map { (role, $0) } }
+        await end(running, grace: grace)
+        for role in run.recorded() { run.forget(role) }
+        return running.map(\.0)
+    }
+
+    private func end(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async {
+        for (_, identity) in processes { identity.signal(SIGTERM) }
+        let end = ContinuousClock.now + grace
+        for (role, identity) in processes {
+            if await !identity.waitForEnd(max(.zero, end - ContinuousClock.now)) {
+                identity.signal(SIGKILL)
+                _ = await identity.waitForEnd(.seconds(5))
+            }
+            run.forget(role)
+        }
+    }
+
+    /// Ends a host at once, as a crash would.
+    func kill(host: Int) async throws {
+        guard let identity = run.running(.host(host)) else { throw ToolError(.notRunning, "host \(host) does not run") }
+        identity.signal(SIGKILL)
+        guard await identity.waitForEnd(.seconds(10)) else { throw ToolError(.failure, "host \(host) (process \(identity.pid)) did not end") }
+        run.forget(.host(host))
+    }
+
+    /// The addresses of the gateways that run.
+    var gateways: [GatewayAddress] {
+        run.recorded().compactMap { role in
+            guard case .gateway(let number) = role, run.running(role) != nil, let port = run.port(ofGateway: number) else { return nil }
+            return GatewayAddress(host: "127.0.0.1", port: port)
+        }
+    }
+}

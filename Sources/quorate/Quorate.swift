@@ -1,0 +1,31 @@
+import ArgumentParser
+
+@main
+struct Quorate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quorate",
+        abstract: "A sharded, Byzantine-fault-tolerant transaction runtime.",
+        discussion: """
+            Each shard is a group of replicas that order transactions by PBFT. Transactions over several shards are
+            atomic, and every outcome is proven by certificates that anyone can check offline.
+
+            Try it:
+              quorate cluster init demo --shards 2
+              quorate cluster up demo
+              quorate account create alice --cluster demo --issue 1000
+              quorate account create bob --cluster demo
+              quorate transfer alice bob 250 --cluster demo
+              quorate receipt verify demo/receipts/<txid>.json --cluster demo
+              quorate cluster down demo
+
+            Measure it (a cluster of its own in a temporary folder for each shard count):
+              quorate bench --shards 1,2,4 --duration 10 --report bench-report
+
+            \(ExitReason.documentation)
+            """,
+        version: "0.1.0",
+        subcommands: [
+            ClusterCommand.self, AccountCommand.self, TransferCommand.self, ReceiptCommand.self, BenchCommand.self,
+            HostCommand.self, GatewayCommand.self,
+        ])
+}

@@ -1,0 +1,168 @@
+import Foundation
+import HostRuntime
+import Messages
+
+/// A receipt as people can read it. Everything readable is recomputed when it is verified: the file must be exactly
+/// what its signed bytes and certificates say.
+struct ReceiptFile: Codable, Sendable {
+    struct SignedBytes: Codable, Sendable {
+        /// The signed bytes, and their hash.
+        var bytes: String
+        var digest: String
+        var signature: String
+        var principal: String
+        var number: UInt64
+    }
+    struct Statement: Codable, Sendable {
+        var cluster: String
+        var epoch: UInt32
+        var shard: UInt16
+        var sequence: UInt64
+        var previous_history: String
+        var batch: String
+        var leaves_root: String
+    }
+    struct Leg: Codable, Sendable {
+        var leg: UInt16
+        var status: String
+    }
+    struct LeafText: Codable, Sendable {
+        var bytes: String
+        var request: String
+        var legs: [Leg]
+    }
+    struct Path: Codable, Sendable {
+        var index: UInt32
+        var count: UInt32
+        var siblings: [String]
+    }
+    struct SignatureText: Codable, Sendable {
+        var replica: UInt8
+        var signature: String
+    }
+    struct CertificateText: Codable, Sendable {
+        var shard: UInt16
+        var statement: Statement
+        var leaf: LeafText
+        var path: Path
+        var signatures: [SignatureText]
+    }
+    struct Transaction: Codable, Sendable {
+        var txid: String
+        var operations: [String]
+        var shards: [UInt16]
+        var outcome: String
+    }
+
+    var schema = 1
+    var cluster: String
+    var request: SignedBytes
+    var certificates: [CertificateText]
+    var transactions: [Transaction]
+
+    /// What the file must be for a receipt.
+    init(_ receipt: Receipt, map: ShardMap) {
+        let signed = receipt.request
+        cluster = signed.request.cluster.hex
+        request = SignedBytes(
+            bytes: Hex.encode(signed.bytes), digest: signed.digest.hex, signature: Hex.encode(signed.signature.bytes),
+            principal: signed.request.principal.hex, number: signed.request.number.number)
+        certificates = receipt.certificates.map { certificate in
+            let statement = certificate.statement
+            return CertificateText(
+                shard: certificate.shard.number,
+                statement: Statement(
+                    cluster: statement.cluster.hex, epoch: statement.epoch.number, shard: statement.shard.number,
+                    sequence: statement.sequence.number, previous_history: statement.previousHistory.hex, batch: statement.batch.hex,
+                    leaves_root: statement.leavesRoot.hex),
+                leaf: LeafText(
+                    bytes: Hex.encode(certificate.leaf.encoded()), request: certificate.leaf.request.hex,
+                    legs: certificate.leaf.entries.map { Leg(leg: $0.leg, status: $0.status.description) }),
+                path: Path(index: certificate.path.index, count: certificate.path.count, siblings: certificate.path.siblings.map(\.hex)),
+                signatures: certificate.signatures.map { SignatureText(replica: $0.replica.number, signature: Hex.encode($0.signature.bytes)) })
+        }
+        transactions = (0..<signed.request.legCount).map { leg in
+            Transaction(
+                txid: TransactionID(request: signed.digest, mode: signed.request.mode, leg: UInt16(leg)).hex,
+                operations: signed.request.operations(ofLeg: leg).map { Self.describe($0) },
+                shards: signed.request.participants(ofLeg: leg, in: map).map(\.number),
+                outcome: Text.outcome(receipt.decision(ofLeg: leg, in: map)))
+        }
+    }
+
+    static func describe(_ operation: Messages.Operation) -> String {
+        switch operation {
+        case .transfer(let transfer): "transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"
+        case .open(let specification): "open account \(specification.id) of asset \(specification.asset) for \(specification.owner)"
+        case .issue(let to, let asset, let amount): "issue \(amount) of asset \(asset) to \(to)"
+        }
+    }
+
+    func text() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+    }
+
+    /// The receipt that the file's bytes hold; checks no signature.
+    func receipt() throws -> Receipt {
+        guard schema == 1 else { throw ToolError(.versionMismatch, "the receipt has schema \(schema); this build reads schema 1") }
+        var writer = ByteWriter()
+        writer.put(blob: try Self.bytes(request.bytes, "request.bytes"))
+        writer.put(raw: try Self.bytes(request.signature, "request.signature"))
+        let signed: SignedRequest = try Self.decode(writer.bytes, "request")
+        let certificates = try certificates.enumerated().map { i, text in try text.certificate("certificates[\(i)]") }
+        return Receipt(request: signed, certificates: certificates)
+    }
+
+    static func bytes(_ hex: String, _ place: String) throws -> [UInt8] {
+        guard let bytes = Hex.decode(hex) else { throw ToolError(.invalidReceipt, "\(place) is not hexadecimal (lower case, an even number of digits)") }
+        return bytes
+    }
+
+    static func digest<T: Bytes32>(_ hex: String, _ place: String) throws -> T {
+        guard let value = T(hex: hex) else { throw ToolError(.invalidReceipt, "\(place) is not 64 hexadecimal digits") }
+        return value
+    }
+
+    static func decode<T: CanonicalDecodable>(_ bytes: [UInt8], _ place: String) throws -> T {
+        do { return try T(decoding: bytes) } catch { throw ToolError(.invalidReceipt, "\(place): \(error)") }
+    }
+}
+
+extension ReceiptFile.CertificateText {
+    func certificate(_ place: String) throws -> Certificate {
+        let signatures = try self.signatures.map { text in
+            guard let signature = Signature(bytes: try ReceiptFile.bytes(text.signature, place + ".signatures")) else {
+                throw ToolError(.invalidReceipt, "\(place).signatures: a signature has 64 bytes")
+            }
+            return ReplicaSignature(replica: ReplicaIndex(text.replica), signature: signature)
+        }
+        return Certificate(
+            statement: AttestationStatement(
+                cluster: try ReceiptFile.digest(statement.cluster, place + ".statement.cluster"), epoch: Epoch(statement.epoch),
+                shard: ShardID(statement.shard), sequence: SequenceNumber(statement.sequence),
+                previousHistory: try ReceiptFile.digest(statement.previous_history, place + ".statement.previous_history"),
+                batch: try ReceiptFile.digest(statement.batch, place + ".statement.batch"),
+                leavesRoot: try ReceiptFile.digest(statement.leaves_root, place + ".statement.leaves_root")),
+            leaf: try ReceiptFile.decode(try ReceiptFile.bytes(leaf.bytes, place + ".leaf.bytes"), place + ".leaf"),
+            path: MerklePath(
+                index: path.index, count: path.count,
+                siblings: try path.siblings.map { try ReceiptFile.digest($0, place + ".path.siblings") }),
+            signatures: signatures)
+    }
+}
+
+enum ReceiptStore {
+    /// - Parameter path: nil for `receipts/TXID.json` in the cluster's folder.
+    /// - Returns: where it is.
+    static func save(_ receipt: Receipt, _ folder: ClusterFolder, at path: String? = nil) throws -> String {
+        let request = receipt.request
+        let txid = TransactionID(request: request.digest, mode: request.request.mode, leg: 0).hex
+        let path = path ?? "\(folder.path)/receipts/\(txid).json"
+        let url = URL(fileURLWithPath: path)
+        try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(try ReceiptFile(receipt, map: folder.manifest.shardMap).text().utf8).write(to: url, options: .atomic)
+        return path
+    }
+}

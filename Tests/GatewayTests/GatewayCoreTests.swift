@@ -1,0 +1,307 @@
+import HostCore
+import Messages
+import Testing
+
+@Suite struct GatewayCoreTests {
+    @Test func aSingleShardRequestIsAnsweredAfterFPlusOneAttestations() throws {
+        var h = try Harness()
+        let request = h.request(1, 1)
+        try h.submit(request, session: 7, id: 42)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"])
+        try h.attest(request, .committed, shard: 1, sequence: 1, replicas: [2])
+        #expect(h.answers().isEmpty)
+        try h.attest(request, .committed, shard: 1, sequence: 1, replicas: [2])
+        #expect(h.answers().isEmpty, "one replica twice is one replica")
+        try h.attest(request, .committed, shard: 1, sequence: 1, replicas: [0])
+        let answers = h.answers()
+        #expect(answers.map(\.session) == [7])
+        guard case .receipt(42, let receipt, 0, 0)? = answers.first?.reply else {
+            Issue.record("no receipt: \(answers)")
+            return
+        }
+        _ = try h.verifier.verify(receipt)
+        #expect(receipt.decision(ofLeg: 0, in: h.manifest.shardMap) == .commit)
+        // Nothing is left: no decide, nothing held.
+        #expect(h.sent().isEmpty)
+        #expect(h.gateway.heldRequests == 0)
+        #expect(h.gateway.status.completed == 1)
+        // The rest of the attestations is no news.
+        try h.attest(request, .committed, shard: 1, sequence: 1, replicas: [1, 3])
+        #expect(h.answers().isEmpty)
+    }
+
+    @Test func aCrossShardRequestIsAnsweredWithTheVotesAndThenDecidedAndForgotten() throws {
+        var h = try Harness()
+        let request = h.request(0, 1)
+        try h.submit(request)
+        #expect(h.sent() == ["submit [0, 1] to [0, 1, 2, 3]"])
+        try h.attest(request, .votedYes, shard: 1, sequence: 3)
+        #expect(h.answers().isEmpty && h.sent().isEmpty)
+        try h.attest(request, .votedYes, shard: 0, sequence: 8)
+        #expect(h.answers().first?.reply.receipt?.decision(ofLeg: 0, in: h.manifest.shardMap) == .commit)
+        #expect(h.sent() == ["decide [0, 1] with 2 to [0, 1, 2, 3]"])
+        #expect(h.gateway.heldRequests == 1)
+        // A lost decide is repeated to whoever has not certified it.
+        try h.attest(request, .committed, shard: 0, sequence: 9)
+        h.advance(by: 700)
+        #expect(h.sent() == ["decide [1] with 1 to [0, 1, 2, 3]"])
+        try h.attest(request, .committed, shard: 1, sequence: 4)
+        #expect(h.sent() == ["decide [0, 1] with 2 to [0, 1, 2, 3]"])
+        #expect(h.gateway.heldRequests == 0)
+        #expect(h.answers().isEmpty)
+    }
+
+    @Test func hostsGetTheShardsThatTheyRunAndEqualMessagesGoTogether() throws {
+        // Shard 0 on hosts 0-3, shard 1 on hosts 1-4.
+        var h = try Harness(shards: 2, hostCount: 5)
+        try h.submit(h.request(0, 1))
+        #expect(h.sent() == ["submit [0] to [0]", "submit [0, 1] to [1, 2, 3]", "submit [1] to [4]"])
+    }
+
+    @Test func participantsThatNeverCertifyTheirDecisionAreLeftToTheHosts() throws {
+        var h = try Harness()
+        let request = h.request(0, 1)
+        try h.submit(request)
+        try h.attest(request, .votedYes, shard: 0, sequence: 1)
+        try h.attest(request, .votedYes, shard: 1, sequence: 1)
+        _ = h.sent()
+        h.advance(by: 60_000, tickEvery: 50)
+        #expect(h.sent() == Array(repeating: "decide [0, 1] with 2 to [0, 1, 2, 3]", count: 4))
+        #expect(h.gateway.heldRequests == 0)
+    }
+
+    @Test func aConflictIsRetriedSoonAndOneLiarCannotCauseIt() throws {
+        var h = try Harness()
+        let request = h.request(0, 1)
+        try h.submit(request)
+        _ = h.sent()
+        try h.attest(request, .votedYes, shard: 0, sequence: 1)
+        try h.refuse(request, .conflict, shard: 1, hosts: [3, 3, 3])
+        // Nor can a refusal for a shard that has voted.
+        try h.refuse(request, .conflict, shard: 0, hosts: [0, 1])
+        h.advance(by: 300)
+        #expect(h.sent().isEmpty)
+        try h.refuse(request, .conflict, shard: 1, hosts: [0])
+        h.advance(by: 10)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"], "only to the shard that refused")
+        try h.attest(request, .votedYes, shard: 1, sequence: 9)
+        guard case .receipt(_, _, retries: 1, conflicts: 1)? = h.answers().first?.reply else {
+            Issue.record("no receipt with its counts")
+            return
+        }
+        #expect(h.gateway.status.conflicts == 1 && h.gateway.status.retransmissions == 0)
+    }
+
+    @Test func silenceIsFollowedByRetransmissionEverLessOften() throws {
+        var h = try Harness()
+        let request = h.request(1, 1, deadline: 60_000)
+        try h.submit(request)
+        _ = h.sent()
+        h.advance(by: 595)
+        #expect(h.sent().isEmpty)
+        h.advance(by: 10)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"])
+        // After 0.6 s, 1.2 s, 2.4 s, 4 s, 4 s, …: 0.6, 1.8, 4.2, 8.2, 12.2, 16.2, 20.2.
+        h.advance(by: 19_700)
+        #expect(h.sent().count == 6)
+        try h.attest(request, .committed, shard: 1, sequence: 1)
+        #expect(h.answers().first?.reply.receipt != nil)
+        #expect(h.gateway.status.retransmissions == 7)
+    }
+
+    @Test func afterTheDeadlineTheRequestIsSentAgainForACertifiedAbort() throws {
+        var h = try Harness()
+        let request = h.request(0, 1, deadline: 1000)
+        try h.submit(request)
+        try h.attest(request, .votedYes, shard: 0, sequence: 1)
+        _ = h.sent()
+        h.advance(by: 1100)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"], "silence, before the deadline")
+        h.advance(by: 60)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"], "just after the deadline")
+        try h.attest(request, .noRecordAbort, shard: 1, sequence: 5)
+        #expect(h.answers().first?.reply.receipt?.decision(ofLeg: 0, in: h.manifest.shardMap) == .abort(.participantAborted))
+        #expect(h.sent() == ["decide [0] with 1 to [0, 1, 2, 3]"])
+    }
+
+    @Test func withoutAnyAnswerTheGatewayGivesUpTenSecondsAfterTheDeadline() throws {
+        var h = try Harness()
+        try h.submit(h.request(0, 1, deadline: 1000))
+        h.advance(by: 10_900)
+        #expect(h.answers().isEmpty)
+        h.advance(by: 200)
+        #expect(h.answers().map(\.reply.rejection) == [.deadlinePassed])
+        #expect(h.gateway.heldRequests == 0 && h.gateway.status.inFlight == 0)
+    }
+
+    @Test func theSameRequestJoinsTheOneInFlightAndLaterIsAnsweredFromMemory() throws {
+        var h = try Harness()
+        let request = h.request(1, 1)
+        try h.submit(request, session: 1, id: 10)
+        try h.submit(request, session: 2, id: 20)
+        try h.submit(request, session: 2, id: 20)
+        #expect(h.sent().count == 1)
+        try h.attest(request, .committed, shard: 1, sequence: 1)
+        #expect(h.answers().map(\.session) == [1, 2])
+        try h.submit(request, session: 3, id: 30)
+        #expect(h.sent().isEmpty)
+        let answers = h.answers()
+        #expect(answers.map(\.session) == [3] && answers.first?.reply.receipt != nil)
+        #expect(h.gateway.status.admitted == 1)
+    }
+
+    @Test func theAnswerOfAClientThatLeftIsDroppedAndItsRequestGoesOn() throws {
+        var h = try Harness()
+        let request = h.request(0, 1)
+        try h.submit(request, session: 1)
+        try h.submit(request, session: 2)
+        h.step(.clientClosed(SessionID(1)))
+        try h.attest(request, .votedYes, shard: 0, sequence: 1)
+        try h.attest(request, .votedYes, shard: 1, sequence: 1)
+        #expect(h.answers().map(\.session) == [2])
+        #expect(h.sent().count == 2)
+    }
+
+    @Test func garbageIsIgnored() throws {
+        var h = try Harness(shards: 2, hostCount: 5)
+        let (request, unknown) = (h.request(0, 0), h.request(0, 1, number: 9))
+        try h.submit(request)
+        _ = h.sent()
+        // Attestations and refusals of nobody's request, of shards that take no part, from hosts without a replica.
+        try h.attest(unknown, .committed, shard: 0, sequence: 1)
+        try h.attest(request, .committed, shard: 1, sequence: 1)
+        try h.refuse(unknown, .conflict, shard: 0, hosts: [0, 1, 2])
+        try h.refuse(request, .numberTooHigh, shard: 1, hosts: [1, 2, 3])
+        try h.refuse(request, .numberTooHigh, shard: 0, hosts: [4, 4])
+        try h.refuse(request, .numberTooHigh, shard: 77, hosts: [0, 1])
+        try h.reply(.account(id: 12, nil), from: 0)
+        try h.reply(.status(id: 1, []), from: 99)
+        h.step(.hostDisconnected(HostID(999)))
+        h.step(.clientClosed(SessionID(999)))
+        h.advance(by: 100)
+        #expect(h.answers().isEmpty && h.sent().isEmpty)
+        #expect(h.gateway.heldRequests == 1)
+        // The verifier lets no other cluster's request through; the gateway would not either.
+        #expect(throws: Refused.wrongCluster) {
+            try h.submit(h.request(0, 0, number: 3, cluster: ClusterID(FixedBytes32())))
+        }
+        // Far past its deadline.
+        h.advance(by: 90_000, tickEvery: 1000)
+        try h.submit(h.request(0, 0, number: 2, deadline: 1000))
+        #expect(h.answers().map(\.reply.rejection) == [.deadlinePassed, .deadlinePassed])
+    }
+
+    @Test func whatOnlyTheClientCanMendIsRejectedOnceFPlusOneSayIt() throws {
+        var h = try Harness()
+        let request = h.request(1, 1)
+        try h.submit(request)
+        try h.refuse(request, .numberTooHigh, shard: 1, hosts: [0])
+        try h.refuse(request, .conflict, shard: 1, hosts: [1])
+        #expect(h.answers().isEmpty, "one of two is not enough to end a request")
+        h.advance(by: 10)
+        try h.refuse(request, .numberTooHigh, shard: 1, hosts: [2, 3])
+        #expect(h.answers().map(\.reply.rejection) == [.refused])
+        #expect(h.gateway.heldRequests == 0 && h.gateway.status.inFlight == 0)
+    }
+
+    @Test func aFullLaneIsAnAnswer() throws {
+        var options = GatewayOptions()
+        options.limits = .init(window: 1, queue: 2, perPrincipal: 100)
+        var h = try Harness(options: options)
+        let requests = (1...4).map { h.request(1, 1, number: $0) }
+        for request in requests { try h.submit(request, id: request.request.number.number) }
+        guard case .rejected(4, .queueFull, let retryAfter)? = h.answers().first?.reply else {
+            Issue.record("the fourth was not rejected")
+            return
+        }
+        #expect(retryAfter >= 1000)
+        #expect(h.sent().count == 1)
+        try h.attest(requests[0], .committed, shard: 1, sequence: 1)
+        #expect(h.sent().count == 1, "the next of the queue starts")
+        #expect((h.gateway.status.queued, h.gateway.status.inFlight, h.gateway.status.rejected) == (1, 1, 1))
+    }
+
+    @Test func aQueuedRequestIsDroppedAfterItsDeadlineEvenIfNothingMoves() throws {
+        var options = GatewayOptions()
+        options.limits = .init(window: 1, queue: 10, perPrincipal: 100)
+        var h = try Harness(options: options)
+        try h.submit(h.request(1, 1, number: 1, deadline: 60_000))
+        try h.submit(h.request(1, 1, number: 2, deadline: 1500), id: 2)
+        h.advance(by: 2100)
+        #expect(h.answers().map(\.reply) == [.rejected(id: 2, .deadlinePassed, retryAfterMicroseconds: 0)])
+        #expect(h.gateway.status.queued == 0)
+    }
+
+    @Test func withoutEnoughConnectionsNothingIsSentUntilTheyAreBack() throws {
+        var h = try Harness()
+        let request = h.request(1, 1, deadline: 60_000)
+        try h.submit(request)
+        _ = h.sent()
+        for host in 0..<3 { h.step(.hostDisconnected(HostID(UInt16(host)))) }
+        h.advance(by: 10_000)
+        #expect(h.sent().isEmpty)
+        h.step(.hostConnected(HostID(1)))
+        h.advance(by: 700)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"])
+    }
+
+    @Test func retriesDoNotStormWhenNothingAnswers() throws {
+        var h = try Harness()
+        for number in 1...300 as ClosedRange<UInt64> { try h.submit(h.request(1, 1, number: number, deadline: 60_000), id: number) }
+        #expect(h.sent().count == 300)
+        h.advance(by: 10_000, tickEvery: 10)
+        // A fifth of the fresh requests, twenty to start with and twenty a second.
+        let retries = h.sent().count
+        #expect(retries <= 60 + 20 + 200 && retries >= 200, "\(retries) retransmissions of 300 requests in ten seconds")
+    }
+
+    @Test func anAccountIsAnsweredByAgreementOrByWhatIsThere() throws {
+        var h = try Harness()
+        let account = h.account(on: 1)
+        let view = AccountView(
+            owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(9), pendingDebits: .zero, pendingCredits: .zero)
+        let lie = AccountView(
+            owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(900), pendingDebits: .zero, pendingCredits: .zero)
+        func id() throws -> UInt64 {
+            let asked = h.ready.toHosts.compactMap { if case .account(let id, account) = $0.message { id } else { nil } }
+            return try #require(asked.last)
+        }
+        try h.ask(account, id: 5)
+        let first = try id()
+        #expect(h.sent() == ["account to [0, 1, 2, 3]"])
+        try h.reply(.account(id: first, lie), from: 0)
+        try h.reply(.account(id: first, lie), from: 0)
+        try h.reply(.account(id: first, view), from: 1)
+        #expect(h.answers().isEmpty)
+        try h.reply(.account(id: first, view), from: 3)
+        #expect(h.answers().map(\.reply) == [.account(id: 5, view, agreeing: 2)])
+
+        try h.ask(account, id: 6)
+        try h.reply(.account(id: try id(), view), from: 2)
+        h.advance(by: 305)
+        #expect(h.answers().map(\.reply) == [.account(id: 6, view, agreeing: 1)])
+
+        try h.ask(account, id: 7)
+        h.advance(by: 305)
+        #expect(h.answers().map(\.reply) == [.account(id: 7, nil, agreeing: 0)])
+    }
+
+    /// One seed, one behaviour: the output of two gateways with the same input is the same.
+    @Test func equalInputsGiveEqualOutputs() throws {
+        func run() throws -> [String] {
+            var h = try Harness()
+            var lines: [String] = []
+            for number in 1...40 as ClosedRange<UInt64> {
+                let request = h.request(Int(number % 2), 1, number: number)
+                try h.submit(request, id: number)
+                if number % 3 == 0 { try h.refuse(request, .conflict, shard: 1, hosts: [0, 1]) }
+                h.advance(by: 50)
+                if number % 2 == 0 { try h.attest(request, .votedYes, shard: 1, sequence: number, replicas: [0, 1]) }
+                lines += h.sent()
+                lines += h.answers().map { "\($0.session): \($0.reply)" }
+            }
+            return lines
+        }
+        #expect(try run() == run())
+    }
+}

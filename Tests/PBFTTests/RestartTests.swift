@@ -1,0 +1,171 @@
+import Messages
+import PBFT
+import Testing
+
+/// R3: what was said before a crash is said again, byte for byte, and nothing contradicts it.
+@Suite struct RestartTests {
+    /// A history with batches, a stable checkpoint, a view change, null requests and unfinished work. States are not
+    /// flushed, so every prefix of a journal is a place to start from.
+    private func eventfulGroup() throws -> TestGroup {
+        var group = TestGroup()
+        group.flushesAtOnce = false
+        for _ in 0..<6 { try group.propose(0) }
+        try group.deliver()
+        // 7 is lost, 8 prepares: the new view orders a null request at 7.
+        try group.propose(0)
+        group.network = []
+        try group.propose(0)
+        try group.deliver { if case .commit = $0.message { false } else { true } }
+        group.cut(0)
+        group.everybodyWaits()
+        try group.run(milliseconds: 3000)
+        group.nobodyWaits()
+        for _ in 0..<3 {
+            try group.propose(1)
+            try group.deliver()
+        }
+        try group.propose(1)
+        try group.deliver { if case .commit = $0.message { false } else { true } }
+        return group
+    }
+
+    private func restart(_ group: TestGroup, _ i: Int, base: Checkpoint? = nil, _ records: [JournalRecord]) throws -> (Replica, [PBFTMessage]) {
+        var ready = ReplicaReady()
+        let base = base ?? Checkpoint(sequence: .zero, digest: .null)
+        var replica = Replica(configuration: group.configuration(i), base: base, records: records, now: group.now, into: &ready)
+        try replica.checkInvariants()
+        ready.removeAll()
+        replica.step(.started, now: group.now, into: &ready)
+        #expect(ready.sends.isEmpty && ready.records.isEmpty)
+        return (replica, ready.held)
+    }
+
+    @Test(arguments: 0..<4)
+    func everyPrefixOfAJournalSaysAgainWhatItRests(i: Int) throws {
+        let group = try eventfulGroup()
+        let node = group.nodes[i]
+        #expect(group.view(2) == 1 && group.lastExecuted(2) >= 11)
+        for length in 0...node.durable.count {
+            let (replica, held) = try restart(group, i, Array(node.durable.prefix(length)))
+            let before = node.said.filter { $0.position <= length }.map(\.message)
+            for message in before where isOfNow(message, replica) {
+                #expect(held.contains(message), "replica \(i), \(length) records: \(message) is not said again")
+            }
+            for message in held { try expectNoContradiction(message, before, "replica \(i), \(length) records") }
+        }
+    }
+
+    /// Whether a message belongs to the view and the window of a replica: others need it no more.
+    private func isOfNow(_ message: PBFTMessage, _ replica: Replica) -> Bool {
+        switch message {
+        case .prePrepare(let m): !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
+        case .prepare(let m), .commit(let m):
+            !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
+        case .viewChange(let m): replica.isChangingView && m.view == replica.view
+        case .newView(let m): !replica.isChangingView && m.view == replica.view
+        case .checkpoint, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed: false
+        }
+    }
+
+    private func expectNoContradiction(_ message: PBFTMessage, _ before: [PBFTMessage], _ what: String) throws {
+        for earlier in before {
+            switch (message, earlier) {
+            case (.prePrepare(let a), .prePrepare(let b)) where a.view == b.view && a.sequence == b.sequence: #expect(a == b, "\(what)")
+            case (.prepare(let a), .prepare(let b)) where a.view == b.view && a.sequence == b.sequence: #expect(a == b, "\(what)")
+            case (.commit(let a), .commit(let b)) where a.view == b.view && a.sequence == b.sequence: #expect(a == b, "\(what)")
+            case (.viewChange(let a), .viewChange(let b)) where a.view == b.view: #expect(a == b, "\(what)")
+            case (.newView(let a), .newView(let b)) where a.view == b.view: #expect(a == b, "\(what)")
+            default: continue
+            }
+        }
+    }
+
+    @Test func whatWasCommittedIsExecutedAgainInOrder() throws {
+        let group = try eventfulGroup()
+        for i in 0..<4 {
+            var ready = ReplicaReady()
+            let replica = Replica(
+                configuration: group.configuration(i), base: Checkpoint(sequence: .zero, digest: .null),
+                records: group.nodes[i].durable, now: group.now, into: &ready)
+            #expect(ready.executes.map(\.sequence) == group.nodes[i].executed)
+            for (sequence, batch) in ready.executes { #expect(group.agreed[sequence] == batch.digest) }
+            #expect(replica.lastExecuted == group.nodes[i].replica?.lastExecuted)
+            #expect(replica.stable == group.nodes[i].replica?.stable)
+        }
+    }
+
+    @Test func liveRecordsRestoreTheSameReplica() throws {
+        // Compaction writes these and forgets all that came before.
+        for isFlushed in [false, true] {
+            var group = try eventfulGroup()
+            if isFlushed { for i in 0..<4 { try group.flush(i) } }
+            for i in 0..<4 {
+                let node = group.nodes[i]
+                let live = try #require(node.replica).liveRecords()
+                #expect(isFlushed == (live.count < node.durable.count) || live.count < node.durable.count)
+                let (whole, saidByWhole) = try restart(group, i, base: node.base, node.durable)
+                let (compacted, saidByCompacted) = try restart(group, i, base: node.base, live)
+                #expect(saidByWhole == saidByCompacted)
+                #expect(whole.status() == compacted.status() && whole.stable == compacted.stable)
+                #expect(whole.liveRecords() == compacted.liveRecords())
+                #expect(whole.liveRecords() == live)
+                #expect(try viewChange(group, whole) == viewChange(group, compacted), "P, Q or C differ")
+            }
+        }
+    }
+
+    /// The VIEW-CHANGE that a replica sends when f + 1 suspect its primary: P, Q and C as others would see them.
+    private func viewChange(_ group: TestGroup, _ replica: Replica) throws -> PBFTMessage? {
+        var replica = replica
+        var ready = ReplicaReady()
+        for from in 0..<3 where ReplicaIndex(UInt8(from)) != replica.configuration.me {
+            let suspect = try group.verified(.suspect(replica.view))
+            replica.step(.message(from: ReplicaIndex(UInt8(from)), suspect), now: group.now, into: &ready)
+        }
+        return ready.held.last
+    }
+
+    @Test func aPowerCutForAllLosesNothingThatWasExecuted() throws {
+        var group = try eventfulGroup()
+        let executed = group.lastExecuted(1)
+        for i in 0..<4 { group.crash(i) }
+        group.network = []
+        group.cut(0, false)
+        for i in 0..<4 { try group.restart(i) }
+        try group.deliver()
+        try group.run(milliseconds: 2000)
+        for i in 0..<4 {
+            #expect(group.view(i) == 1)
+            #expect(group.lastExecuted(i) >= executed)
+            #expect(group.lastExecuted(i) == group.lastExecuted(0))
+        }
+    }
+
+    @Test func aPrimaryThatForgotAProposalThatNeverLeftProposesAnotherInItsPlace() throws {
+        var group = TestGroup()
+        group.syncsAtOnce = false
+        try group.propose(0)
+        #expect(group.network.isEmpty)
+        group.crash(0)
+        group.syncsAtOnce = true
+        try group.restart(0)
+        let batch = try group.propose(0)
+        try group.deliver()
+        #expect(group.agreed[SequenceNumber(1)] == batch.digest)
+    }
+
+    @Test func aNullRequestWhoseRecordWasLostIsTakenUpAgain() throws {
+        // NEW-VIEW reached the new primary's disk, the pre-prepares of what it selects did not.
+        let full = try eventfulGroup()
+        let journal = full.nodes[1].durable
+        let index = try #require(journal.firstIndex { if case .newView = $0 { true } else { false } })
+        var (replica, _) = try restart(full, 1, Array(journal.prefix(index + 1)))
+        var ready = ReplicaReady()
+        for _ in 0..<20 { replica.step(.tick(oldestPending: nil, primaryReachable: true), now: full.now, into: &ready) }
+        let seventh = ready.records.contains { if case .prePreparedAgain(_, SequenceNumber(7), .null) = $0 { true } else { false } }
+            || ready.records.contains { if case .prePrepared(_, SequenceNumber(7), let batch) = $0 { batch.isNull } else { false } }
+        withKnownIssue("A selected null request is asked for by digest after a restart, which nobody answers") {
+            #expect(seventh)
+        }
+    }
+}
