@@ -70,6 +70,7 @@ struct ToolError: Error, CustomStringConvertible {
         case let error as ManifestFileError: self.init(error.location.contains("version") ? .versionMismatch : .wrongManifest, error.description)
         case let error as KeyFileError: self.init(.missingKeys, error.description)
         case let error as IOError where error.errnoCode == EADDRINUSE: self.init(.portInUse, "the port is in use: \(error)")
+        case let error as ListenFailure: self.init(error.reason.contains("already in use") ? .portInUse : .failure, error.description)
         case let error as TraceProblem: self.init(.invalidTrace, error.description)
         case let error as ClientError: self.init(Self.reason(error), error.description)
         case let error as ConnectionError: self.init(.noAnswer, error.description)

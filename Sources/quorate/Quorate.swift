@@ -6,7 +6,7 @@ struct Quorate: AsyncParsableCommand {
         commandName: "quorate",
         abstract: "A sharded, Byzantine-fault-tolerant transaction runtime.",
         discussion: """
-            Each shard is a group of replicas that order transactions by PBFT. Transactions over several shards are
+            Each shard is a group of replicas that order transactions by PBFT. Transactions over several shards are \
             atomic, and every outcome is proven by certificates that anyone can check offline.
 
             Try it:

@@ -122,7 +122,7 @@ final class ClientSession: ChannelInboundHandler {
     }
 
     func send(_ frame: [UInt8]) -> Bool { outbound.append(frame) }
-    func flush() { outbound.flush(to: channel) }
+    func flush() { if let bytes = outbound.take(for: channel) { channel.writeAndFlush(bytes, promise: nil) } }
 
     func end(_ garbage: String?) {
         guard !hasEnded else { return }

@@ -62,10 +62,12 @@ struct OutboundFrames {
         return true
     }
 
-    mutating func flush(to channel: any Channel) {
-        guard !isEmpty, channel.isWritable else { return }
+    /// What is to be written now, if the channel takes it. The owner writes it after this returns: a write may call
+    /// channelWritabilityChanged, and so the owner's `flush`, before it comes back.
+    mutating func take(for channel: any Channel) -> ByteBuffer? {
+        guard !isEmpty, channel.isWritable else { return nil }
         let bytes = pending
         pending = channel.allocator.buffer(capacity: min(bytes.readableBytes, 65536))
-        channel.writeAndFlush(bytes, promise: nil)
+        return bytes
     }
 }

@@ -64,7 +64,7 @@ final class Session: ChannelInboundHandler {
     func send(_ frame: [UInt8]) -> Bool { state == .open && outbound.append(frame) }
 
     func flush() {
-        if let channel { outbound.flush(to: channel) }
+        if let channel, let bytes = outbound.take(for: channel) { channel.writeAndFlush(bytes, promise: nil) }
     }
 
     /// Ends the session.

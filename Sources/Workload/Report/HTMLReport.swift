@@ -171,16 +171,20 @@ struct HTMLReport {
     }
 
     private func runTable() -> String {
-        var out = "<section class=\"card wide\"><h2>Runs</h2><table>\n<tr><th>shards</th><th>cross-shard</th><th>committed</th><th>aborted</th><th>no answer</th><th>tps</th><th>seconds</th><th>in flight</th><th>client resends</th><th>gateway retries</th><th>conflicts</th><th>longest gap</th><th>conservation</th><th>replicas agree</th><th>no locks</th></tr>\n"
-        func check(_ holds: Bool) -> String { holds ? "<td class=\"good\">yes</td>" : "<td class=\"bad\">NO</td>" }
+        var out = "<section class=\"card wide\"><h2>Runs</h2><table>\n<tr><th>shards</th><th>cross-shard</th><th>committed</th><th>aborted</th><th>no answer</th><th>tps</th><th>seconds</th><th>in flight</th><th>resent</th><th>retries</th><th>conflicts</th><th>longest gap</th><th class=\"text\">invariants</th></tr>\n"
+        func check(_ invariants: RunResult.Invariants) -> String {
+            if invariants.allHold { return "<td class=\"text good\">all hold</td>" }
+            let failed = [(invariants.conservation, "conservation"), (invariants.replicas_agree, "replicas agree"), (invariants.no_locks, "no locks")]
+            return "<td class=\"text bad\">FAILED: \(failed.filter { !$0.0 }.map(\.1).joined(separator: ", "))</td>"
+        }
         for run in runs {
             out += "<tr><td>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td>\(HTML.grouped(run.committed))</td><td>\(HTML.grouped(run.aborted))</td><td>\(run.unknown)</td>"
             out += "<td>\(HTML.grouped(Int(run.throughput_tps.rounded())))</td><td>\(decimal(run.elapsed_s, 1))</td><td>\(decimal(run.in_flight_mean, 1))</td>"
             out += "<td>\(run.retries.resent)</td><td>\(run.retries.gateway)</td><td>\(run.retries.gateway_conflicts)</td><td>\(HTML.number(run.timeline.max_gap_ms)) ms</td>"
-            out += check(run.invariants.conservation) + check(run.invariants.replicas_agree) + check(run.invariants.no_locks) + "</tr>\n"
-            for problem in run.invariants.problems { out += "<tr><td colspan=\"15\" class=\"text bad\">\(HTML.escape(problem))</td></tr>\n" }
+            out += check(run.invariants) + "</tr>\n"
+            for problem in run.invariants.problems { out += "<tr><td colspan=\"12\" class=\"text bad\">\(HTML.escape(problem))</td></tr>\n" }
             for (reason, count) in run.aborts.sorted(by: { $0.key < $1.key }) {
-                out += "<tr><td colspan=\"15\" class=\"text muted\">aborted, \(HTML.escape(reason)): \(HTML.grouped(count))</td></tr>\n"
+                out += "<tr><td colspan=\"12\" class=\"text muted\">aborted, \(HTML.escape(reason)): \(HTML.grouped(count))</td></tr>\n"
             }
         }
         return out + "</table></section>\n"
@@ -191,7 +195,8 @@ struct HTMLReport {
         <section class="card wide"><h2>How to read this</h2><p class="muted">
         A client is one signed request in flight. It counts as done when the client itself has verified the certificates that prove its
         outcome (f + 1 replica signatures for each shard involved). A row of the workload waits for every earlier row that touches the account
-        it spends from, so “in flight” can stay below the number of clients. Under bundles, every transfer has the latency of
+        it spends from, so “in flight” can stay below the number of clients.
+        “Resent” counts requests that the client sent again, “retries” those that a gateway sent again, for conflicts or for silence. Under bundles, every transfer has the latency of
         its bundle. After each run every replica was asked for its final state: money is conserved per asset, the replicas of a shard
         have the same digest at the same sequence number, and no reservation is left.</p></section>
 

@@ -29,11 +29,11 @@ public struct RunResult: Codable, Sendable, Equatable {
             mean_us = some ? histogram.mean : 0
             curve = []
             guard some else { return }
-            // Ten points for each halving of what is left, up to the percentile of a single value.
+            // Four points for each halving of what is left, up to the percentile of a single value.
             for halving in 0..<24 {
                 let step = 50.0 / Double(1 << halving)
-                for i in 0..<10 {
-                    let percentile = 100 - 2 * step + step * Double(i) / 10
+                for i in 0..<4 {
+                    let percentile = 100 - 2 * step + step * Double(i) / 4
                     curve.append(Point(percentile: percentile, us: at(percentile)))
                 }
                 if step / 100 * Double(count) < 1 { break }

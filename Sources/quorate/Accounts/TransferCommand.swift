@@ -8,8 +8,8 @@ struct TransferCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "transfer", abstract: "Move money between two accounts, and keep the proof.",
         discussion: """
-            FROM must be an account whose key is in the cluster's folder. The command returns when the outcome is proven
-            by certificates that it has checked, and writes them to a receipt. It is safe to interrupt: a request happens
+            FROM must be an account whose key is in the cluster's folder. The command returns when the outcome is proven \
+            by certificates that it has checked, and writes them to a receipt. It is safe to interrupt: a request happens \
             at most once.
 
               quorate transfer alice bob 250 --cluster demo

@@ -10,9 +10,9 @@ struct BenchCommand: ToolCommand {
         commandName: "bench",
         abstract: "Measure transfers on fresh clusters of real processes, for each shard count.",
         discussion: """
-            For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so
-            that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the
-            state of every replica that money is conserved, that the replicas of a shard are identical and that no lock
+            For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so \
+            that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the \
+            state of every replica that money is conserved, that the replicas of a shard are identical and that no lock \
             is left. Nothing is left behind, even if the command is killed.
 
               quorate bench --shards 1,2,4 --duration 10 --report out
@@ -21,19 +21,19 @@ struct BenchCommand: ToolCommand {
               quorate bench --shards 4 --principals 16 --bundle 256 --duration 10
               quorate bench --shards 2 --duration 20 --kill-host 1@5 --restart-host 1@12 --report out
 
-            CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that
+            CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
 
-            ORDER    A row waits for every earlier row that touches the account it spends from. So an account's payments
-            keep the order of the trace, and no row fails for money that the trace had already paid in. Credits wait for
+            ORDER    A row waits for every earlier row that touches the account it spends from. So an account's payments \
+            keep the order of the trace, and no row fails for money that the trace had already paid in. Credits wait for \
             nothing. Waiting rows block no other rows.
 
-            TRACE    CSV or CSV.gz with the header timestamp,from,to,amount. Replayed in row order; the time is not used.
+            TRACE    CSV or CSV.gz with the header timestamp,from,to,amount. Replayed in row order; the time is not used. \
             Without --trace: transfers between accounts whose popularity follows Zipf's law (exponent 0.9).
 
-            CROSS    Accounts belong to shards by a hash, so the natural share of cross-shard transfers with S shards is
-            about 1 - 1/S. --cross-shard P rewrites the receiving account of rows, to the account with the same
-            popularity rank in a shard that fits, so that exactly P % of the rows cross shards; senders, amounts and
+            CROSS    Accounts belong to shards by a hash, so the natural share of cross-shard transfers with S shards is \
+            about 1 - 1/S. --cross-shard P rewrites the receiving account of rows, to the account with the same \
+            popularity rank in a shard that fits, so that exactly P % of the rows cross shards; senders, amounts and \
             order stay. One shard is measured once, whatever the shares.
             """)
 

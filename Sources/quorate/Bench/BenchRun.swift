@@ -110,7 +110,7 @@ struct BenchRun: Sendable {
             source: FundingSource(specifications: keys.specifications, balances: balances), signers: [try processes.folder.issuer()],
             manifest: processes.folder.manifest, channels: channels,
             configuration: .init(clients: 16, channels: channels.count, lifetime: 60_000_000, seed: options.seed))
-        let result = try await generator.run { bar.update($0) }
+        let result = try await processes.whileAllRun { try await generator.run { bar.update($0) } }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         guard result.source.failures == 0 else {
             throw ToolError(.failure, "\(label): \(result.source.failures) accounts could not be opened or funded: \(result.source.firstFailure ?? "")")
@@ -132,12 +132,12 @@ struct BenchRun: Sendable {
             configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed))
         let bar = ProgressBar("\(label): transfers")
         let faults = FaultSchedule(options, processes)
-        let result = try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await faults.run() }
+        let result = try await processes.whileAllRun {
+            async let injected: Void = faults.run()
             let result = try await generator.run { bar.update($0) }
-            // What would have come after the end of the run does not come.
+            // What would have come after the end of the run does not come; what is under way ends.
             await faults.stop()
-            group.cancelAll()
+            try await injected
             return result
         }
         let measurements = result.source.measurements
@@ -152,8 +152,8 @@ private actor FaultSchedule {
     private let processes: ClusterProcesses
     private(set) var events: [RunResult.Event] = []
     private(set) var down: Set<Int> = []
+    private var sleeper: Task<Void, Never>?
     private var isStopped = false
-    private var isBusy = false
 
     init(_ options: BenchOptions, _ processes: ClusterProcesses) {
         self.processes = processes
@@ -164,10 +164,10 @@ private actor FaultSchedule {
     func run() async throws {
         let start = ContinuousClock.now
         for moment in moments {
-            try? await Task.sleep(until: start + .milliseconds(Int64(moment.seconds * 1000)))
+            let sleeper = Task { _ = try? await Task.sleep(until: start + .milliseconds(Int64(moment.seconds * 1000))) }
+            self.sleeper = sleeper
+            await withTaskCancellationHandler { await sleeper.value } onCancel: { sleeper.cancel() }
             guard !isStopped, !Task.isCancelled else { return }
-            isBusy = true
-            defer { isBusy = false }
             let at = (ContinuousClock.now - start) / .seconds(1)
             events.append(RunResult.Event(atSeconds: at, what: moment.kills ? "kill -9 host \(moment.host)" : "restart host \(moment.host)"))
             Console.error("\(Console.isTerminal ? "\r\u{1b}[2K" : "")\(Int(at)) s: \(events[events.count - 1].what)")
@@ -181,9 +181,9 @@ private actor FaultSchedule {
         }
     }
 
-    /// Returns when nothing is under way any more.
-    func stop() async {
+    /// Nothing more is started.
+    func stop() {
         isStopped = true
-        while isBusy { try? await Task.sleep(for: .milliseconds(10)) }
+        sleeper?.cancel()
     }
 }

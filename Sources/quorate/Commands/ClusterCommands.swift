@@ -8,7 +8,7 @@ struct ClusterCommand: AsyncParsableCommand {
         commandName: "cluster",
         abstract: "Create, start, watch and stop a cluster on this machine.",
         discussion: """
-            A cluster is a folder: cluster.json (the manifest), issuer.key (may create money), one folder a host, and
+            A cluster is a folder: cluster.json (the manifest), issuer.key (may create money), one folder a host, and \
             logs/ and run/ once it has been started.
 
               quorate cluster init demo --shards 4 --replicas 4

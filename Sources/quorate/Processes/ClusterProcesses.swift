@@ -121,6 +121,14 @@ struct ClusterProcesses: Sendable {
     }
 
     private func end(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async {
+        // Gateways first: they would only log that their hosts go.
+        let gateways = processes.filter { if case .gateway = $0.0 { true } else { false } }
+        let hosts = processes.filter { if case .host = $0.0 { true } else { false } }
+        await endTogether(gateways, grace: grace)
+        await endTogether(hosts, grace: grace)
+    }
+
+    private func endTogether(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async {
         for (_, identity) in processes { identity.signal(SIGTERM) }
         let end = ContinuousClock.now + grace
         for (role, identity) in processes {
@@ -138,6 +146,31 @@ struct ClusterProcesses: Sendable {
         identity.signal(SIGKILL)
         guard await identity.waitForEnd(.seconds(10)) else { throw ToolError(.failure, "host \(host) (process \(identity.pid)) did not end") }
         run.forget(.host(host))
+    }
+
+    /// Runs `body`; throws, with the end of its log, if a process that has a pid file ends meanwhile.
+    func whileAllRun<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
+        try await withThrowingTaskGroup(of: T?.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                var suspect: RunFolder.Role?
+                while !Task.isCancelled {
+                    // Twice in a row: between a wanted kill and its note in the folder there is a moment.
+                    let gone = run.recorded().first { run.running($0) == nil }
+                    if let gone, gone == suspect {
+                        throw ToolError(.failure, "\(gone) ended unexpectedly. The end of \(run.logPath(gone)):\n\(run.logTail(gone))")
+                    }
+                    suspect = gone
+                    try? await Task.sleep(for: .milliseconds(500))
+                }
+                return nil
+            }
+            defer { group.cancelAll() }
+            while let result = try await group.next() {
+                if let result { return result }
+            }
+            throw CancellationError()
+        }
     }
 
     /// The addresses of the gateways that run.

@@ -7,7 +7,7 @@ struct ReceiptCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "receipt", abstract: "Check and show receipts, offline.",
         discussion: """
-            A receipt holds what was signed and, for each shard involved, a certificate: the shard's vote or outcome, its
+            A receipt holds what was signed and, for each shard involved, a certificate: the shard's vote or outcome, its \
             place in the executed batch, and the signatures of f + 1 replicas, at least one of which is honest.
 
               quorate receipt verify demo/receipts/<txid>.json --manifest demo/cluster.json

@@ -1,0 +1,247 @@
+import Messages
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same seed gives the same values.
+struct TestRandom: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+    mutating func below(_ bound: Int) -> Int { Int(next().multipliedFullWidth(by: UInt64(bound)).high) }
+}
+
+/// A keyed hash that anyone could compute, in place of Ed25519 where a test is not about signatures themselves.
+struct TestScheme: SignatureScheme {
+    func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
+        signature == TestSigner.signature(of: message, by: key)
+    }
+}
+
+struct TestSigner: Signer {
+    let publicKey: PublicKey
+
+    init(_ number: Int) {
+        var hasher = Hasher256()
+        hasher.update(integer: UInt64(number))
+        publicKey = PublicKey(hasher.finish().value)
+    }
+
+    func sign(_ message: [UInt8]) -> Signature { Self.signature(of: message, by: publicKey) }
+
+    static func signature(of message: [UInt8], by key: PublicKey) -> Signature {
+        var hasher = Hasher256()
+        hasher.update(key)
+        hasher.update(message)
+        let half = hasher.finish().bytes
+        return Signature(bytes: half + half) ?? Signature()
+    }
+}
+
+/// Small random values of everything that is encoded.
+struct Samples {
+    var random: TestRandom
+
+    init(seed: UInt64) { random = TestRandom(seed: seed) }
+
+    mutating func some<T>(_ make: (inout Samples) -> T) -> [T] { (0..<random.below(3)).map { _ in make(&self) } }
+    mutating func number<T: NumberNewtype>() -> T {
+        T(T.Number(truncatingIfNeeded: random.next() >> UInt64(random.below(64))))
+    }
+    mutating func bytes32<T: Bytes32>() -> T { T(TestSigner(random.below(1 << 30)).publicKey.value) }
+    mutating func bytes() -> [UInt8] { (0..<random.below(6)).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
+    mutating func flag() -> Bool { random.below(2) == 0 }
+    mutating func word() -> UInt64 { random.next() }
+
+    mutating func transfer() -> Transfer { Transfer(from: number(), to: number(), asset: number(), amount: number()) }
+    mutating func account() -> AccountSpecification { AccountSpecification(owner: bytes32(), asset: number(), index: word()) }
+    mutating func operation() -> Operation {
+        switch random.below(3) {
+        case 0: .transfer(transfer())
+        case 1: .open(account())
+        default: .issue(to: number(), asset: number(), amount: number())
+        }
+    }
+    mutating func request() -> Request {
+        Request(
+            cluster: bytes32(), epoch: number(), principal: bytes32(), number: number(), acknowledgedBelow: number(),
+            issuedAt: number(), deadline: number(), mode: flag() ? .atomic : .independent, operations: [operation()] + some { $0.operation() })
+    }
+    mutating func signedRequest() -> SignedRequest { SignedRequest(request(), signedBy: TestSigner(random.below(9))) }
+    mutating func signature() -> ReplicaSignature {
+        ReplicaSignature(replica: number(), signature: TestSigner(1).sign(bytes()))
+    }
+    mutating func signatures() -> [ReplicaSignature] {
+        (0..<random.below(3)).map { ReplicaSignature(replica: ReplicaIndex(UInt8($0 * 2)), signature: TestSigner($0).sign(bytes())) }
+    }
+    mutating func status() -> LegStatus {
+        let reason = AbortReason.allCases[random.below(AbortReason.allCases.count)]
+        return [.votedYes, .votedNo(reason), .committed, .aborted(reason), .noRecordAbort, .acknowledged][random.below(6)]
+    }
+    mutating func leaf() -> Leaf {
+        Leaf(request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) })
+    }
+    mutating func path() -> MerklePath {
+        MerklePath(index: UInt32(truncatingIfNeeded: word()), count: UInt32(truncatingIfNeeded: word()), siblings: some { $0.bytes32() })
+    }
+    mutating func statement() -> AttestationStatement {
+        AttestationStatement(
+            cluster: bytes32(), epoch: number(), shard: number(), sequence: number(), previousHistory: bytes32(),
+            batch: bytes32(), leavesRoot: bytes32())
+    }
+    mutating func attestation() -> BatchAttestation {
+        BatchAttestation(statement: statement(), signature: signature(), leaves: some { $0.leaf() })
+    }
+    mutating func attestedLeaf() -> AttestedLeaf {
+        AttestedLeaf(statement: statement(), signature: signature(), leaf: leaf(), path: path())
+    }
+    mutating func certificate() -> Certificate {
+        Certificate(statement: statement(), leaf: leaf(), path: path(), signatures: signatures())
+    }
+    mutating func receipt() -> Receipt { Receipt(request: signedRequest(), certificates: some { $0.certificate() }) }
+    mutating func decide() -> TransactionDecide {
+        TransactionDecide(principal: bytes32(), number: number(), request: bytes32(), certificates: some { $0.certificate() })
+    }
+    mutating func item() -> BatchItem { flag() ? .request(signedRequest()) : .decide(decide()) }
+    mutating func batch() -> Batch { random.below(5) == 0 ? .null : Batch(time: number(), items: some { $0.item() }) }
+    mutating func checkpoint() -> Checkpoint { Checkpoint(sequence: number(), digest: bytes32()) }
+    mutating func entry() -> PQEntry { PQEntry(sequence: number(), digest: bytes32(), view: number()) }
+    mutating func vote() -> Vote { Vote(view: number(), sequence: number(), digest: bytes32()) }
+    mutating func viewChange() -> ViewChange {
+        ViewChange(
+            cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(), lowWatermark: number(),
+            checkpoints: some { $0.checkpoint() }, prepared: some { $0.entry() }, prePrepared: some { $0.entry() }, signer: TestSigner(2))
+    }
+    mutating func newView() -> NewView {
+        NewView(
+            cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(),
+            viewChanges: some { $0.viewChange() }, start: checkpoint(), selection: some { $0.bytes32() }, signer: TestSigner(3))
+    }
+    mutating func pbft(_ kind: Int) -> PBFTMessage {
+        switch kind {
+        case 0: .prePrepare(PrePrepare(view: number(), sequence: number(), batch: batch()))
+        case 1: .prepare(vote())
+        case 2: .commit(vote())
+        case 3: .checkpoint(checkpoint())
+        case 4: .suspect(number())
+        case 5: .viewChange(viewChange())
+        case 6: .newView(newView())
+        case 7: .status(Status(view: number(), isChangingView: flag(), lastExecuted: number(), stable: number()))
+        case 8: .fetchBatch(bytes32())
+        case 9: .batch(batch())
+        case 10: .fetchCommitted(FetchCommitted(from: number(), count: UInt32(truncatingIfNeeded: word()), bodies: flag()))
+        default: .committed(CommittedClaims(from: number(), digests: some { $0.bytes32() }))
+        }
+    }
+    mutating func stateTransfer(_ kind: Int) -> StateTransferMessage {
+        switch kind {
+        case 0: .fetchCheckpoint(minimum: number())
+        case 1: .checkpoint(sequence: number(), metadata: bytes(), buckets: some { $0.bytes32() })
+        case 2: .fetchBuckets(sequence: number(), buckets: some { UInt16(truncatingIfNeeded: $0.word()) })
+        case 3: .bucket(sequence: number(), bucket: 7, entries: some { .init(key: $0.bytes(), value: $0.bytes()) })
+        default: .gone(sequence: number())
+        }
+    }
+    mutating func push() -> RecoveryPush { RecoveryPush(request: signedRequest(), attested: attestedLeaf()) }
+    mutating func host(_ kind: Int) -> HostMessage {
+        switch kind {
+        case 0: .pbft(number(), pbft(random.below(12)))
+        case 1: .push(number(), push())
+        case 2: .stateTransfer(number(), stateTransfer(random.below(5)))
+        default: .forward(number(), item())
+        }
+    }
+    mutating func gateway(_ kind: Int) -> GatewayMessage {
+        switch kind {
+        case 0: .submit(some { $0.number() }, signedRequest())
+        case 1: .decide(some { $0.number() }, decide())
+        case 2: .account(id: word(), number())
+        case 3: .status(id: word())
+        default: .audit(id: word())
+        }
+    }
+    mutating func refusal() -> Refusal {
+        Refusal(
+            shard: number(), request: bytes32(), legs: some { UInt16(truncatingIfNeeded: $0.word()) },
+            reason: RefusalReason.allCases[random.below(RefusalReason.allCases.count)], retryAfterMicroseconds: word())
+    }
+    mutating func view() -> AccountView {
+        AccountView(owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number())
+    }
+    mutating func replicaStatus() -> ReplicaStatus {
+        ReplicaStatus(
+            shard: number(), replica: number(), view: number(), isChangingView: flag(), isPrimary: flag(), lastExecuted: number(),
+            stable: number(), flushed: number(), pendingRequests: 3, undecided: 4, halted: "")
+    }
+    mutating func audit() -> ShardAudit {
+        ShardAudit(
+            shard: number(), replica: number(), sequence: number(), stateDigest: bytes32(), history: bytes32(), accounts: word(),
+            undecided: word(), assets: some { .init(asset: $0.number(), posted: 1, pendingDebits: 2, pendingCredits: 3, issued: 4) })
+    }
+    mutating func hostReply(_ kind: Int) -> HostReply {
+        switch kind {
+        case 0: .attestation(attestation())
+        case 1: .refused(refusal())
+        case 2: .account(id: word(), flag() ? view() : nil)
+        case 3: .status(id: word(), some { $0.replicaStatus() })
+        default: .audit(id: word(), some { $0.audit() })
+        }
+    }
+    mutating func client(_ kind: Int) -> ClientMessage {
+        switch kind {
+        case 0: .submit(id: word(), signedRequest())
+        case 1: .account(id: word(), number())
+        default: .status(id: word())
+        }
+    }
+    mutating func gatewayStatus() -> GatewayStatus {
+        var status = GatewayStatus()
+        (status.queued, status.admitted, status.conflicts) = (word(), word(), word())
+        return status
+    }
+    mutating func gatewayReply(_ kind: Int) -> GatewayReply {
+        switch kind {
+        case 0: .receipt(id: word(), receipt(), retries: 1, conflicts: 2)
+        case 1: .rejected(id: word(), GatewayRejection.allCases[random.below(GatewayRejection.allCases.count)], retryAfterMicroseconds: word())
+        case 2: .account(id: word(), flag() ? view() : nil, agreeing: 2)
+        default: .status(id: word(), gatewayStatus())
+        }
+    }
+}
+
+/// One kind of encoded value: how to make one, and how to read one and write it again.
+struct Kind: Sendable, CustomStringConvertible {
+    let name: String
+    let make: @Sendable (inout Samples) -> [UInt8]
+    let reencode: @Sendable ([UInt8]) throws(DecodingFailure) -> [UInt8]
+    var description: String { name }
+
+    init<T: CanonicalCodable & SendableMetatype>(_ name: String, _ make: @escaping @Sendable (inout Samples) -> T) {
+        self.name = name
+        self.make = { make(&$0).encoded() }
+        reencode = { (bytes) throws(DecodingFailure) in try T(decoding: bytes).encoded() }
+    }
+
+    static let all: [Kind] =
+        [
+            Kind("Transfer") { $0.transfer() }, Kind("AccountSpecification") { $0.account() }, Kind("Operation") { $0.operation() },
+            Kind("Request") { $0.request() }, Kind("SignedRequest") { $0.signedRequest() }, Kind("LegStatus") { $0.status() },
+            Kind("Leaf") { $0.leaf() }, Kind("MerklePath") { $0.path() }, Kind("AttestationStatement") { $0.statement() },
+            Kind("ReplicaSignature") { $0.signature() }, Kind("BatchAttestation") { $0.attestation() },
+            Kind("AttestedLeaf") { $0.attestedLeaf() }, Kind("Certificate") { $0.certificate() }, Kind("Receipt") { $0.receipt() },
+            Kind("TransactionDecide") { $0.decide() }, Kind("BatchItem") { $0.item() }, Kind("Batch") { $0.batch() },
+            Kind("PQEntry") { $0.entry() }, Kind("ViewChange") { $0.viewChange() }, Kind("NewView") { $0.newView() },
+            Kind("RecoveryPush") { $0.push() }, Kind("Refusal") { $0.refusal() }, Kind("AccountView") { $0.view() },
+            Kind("ReplicaStatus") { $0.replicaStatus() }, Kind("ShardAudit") { $0.audit() }, Kind("GatewayStatus") { $0.gatewayStatus() },
+        ]
+        + (0..<12).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
+        + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
+        + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
+        + (0..<5).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
+        + (0..<5).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
+        + (0..<3).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
+        + (0..<4).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
+}
