@@ -4,7 +4,7 @@ import ShardState
 
 /// A whole checkpoint from peers, when they no longer have the batches that this replica lacks. f + 1 of them must offer
 /// the same digest, so a correct one holds that state; every bucket is checked against it.
-struct StateTransfer<Snapshot: KeyValueReader & Sendable>: Sendable {
+struct StateTransfer: Sendable {
     struct Offer: Sendable {
         let sequence: SequenceNumber
         let metadata: [UInt8]
@@ -24,7 +24,7 @@ struct StateTransfer<Snapshot: KeyValueReader & Sendable>: Sendable {
     var installing: Checkpoint?
 
     // Serving.
-    var serving: (sequence: SequenceNumber, snapshot: Snapshot, reply: StateTransferMessage)?
+    var serving: (sequence: SequenceNumber, snapshot: any KeyValueReader & Sendable, reply: StateTransferMessage)?
     var servedUntil: UInt64 = 0
 }
 

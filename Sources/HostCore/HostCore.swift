@@ -23,13 +23,13 @@ public enum HostStartError: Error, Sendable, CustomStringConvertible {
 }
 
 /// One host: a replica of each of its shards, their state, the journal's order, recovery. One deterministic `step`, no I/O.
-public struct HostCore<Store: KeyValueStore> {
+public struct HostCore {
     public let manifest: Manifest
     public let host: HostID
     let options: HostOptions
     let signer: any Signer
     /// Ascending by shard.
-    var nodes: [ShardNode<Store>]
+    var nodes: [ShardNode]
     /// nodes' index by shard number; -1 where this host has no replica.
     private let nodeIndex: [Int]
     var gate = DurabilityGate()
@@ -45,7 +45,7 @@ public struct HostCore<Store: KeyValueStore> {
     ///   - stores: one a shard of this host.
     ///   - records: what the journal gave back, in order; empty for a new host.
     public init(
-        manifest: Manifest, host: HostID, signer: any Signer, options: HostOptions, stores: [ShardID: Store],
+        manifest: Manifest, host: HostID, signer: any Signer, options: HostOptions, stores: [ShardID: any KeyValueStore],
         records: [[UInt8]], now: Instant
     ) throws(HostStartError) {
         (self.manifest, self.host, self.signer, self.options) = (manifest, host, signer, options)
@@ -83,9 +83,9 @@ public struct HostCore<Store: KeyValueStore> {
 
     /// Opens the state where the store has it and executes again what the journal knows to be committed above it.
     private static func restore(
-        shard: ShardID, me: ReplicaIndex, store: Store, records: [JournalRecord], manifest: Manifest, signer: any Signer,
+        shard: ShardID, me: ReplicaIndex, store: any KeyValueStore, records: [JournalRecord], manifest: Manifest, signer: any Signer,
         options: HostOptions, now: Instant
-    ) throws -> ShardNode<Store> {
+    ) throws -> ShardNode {
         var executor = try ShardExecutor(shard: shard, manifest: manifest, store: store, limits: options.shard)
         let base = Checkpoint(sequence: executor.lastExecuted, digest: try executor.checkpointDigest())
         let configuration = ReplicaConfiguration(

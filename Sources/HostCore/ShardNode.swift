@@ -4,7 +4,7 @@ import ShardState
 import TwoPhaseCommit
 
 /// One replica with its state and what waits for it: everything that a host has of one shard.
-struct ShardNode<Store: KeyValueStore> {
+struct ShardNode {
     let shard: ShardID
     let me: ReplicaIndex
     /// By replica.
@@ -12,13 +12,13 @@ struct ShardNode<Store: KeyValueStore> {
     /// The other replicas' hosts, ascending.
     let others: [HostID]
     var replica: Replica
-    var executor: ShardExecutor<Store>
+    var executor: ShardExecutor
     var requests: PendingPool
     var decides: PendingPool
     var interests: Interests
     var recent: RecentBatches
     var recovery: ShardRecovery
-    var transfer = StateTransfer<Store.Snapshot>()
+    var transfer = StateTransfer()
     /// The frozen state that is flushed as soon as its checkpoint is stable.
     var frozen: FrozenState?
     var checkpointsSinceFreeze: UInt64 = 0
@@ -28,7 +28,7 @@ struct ShardNode<Store: KeyValueStore> {
     var ready = ReplicaReady()
 
     init(
-        shard: ShardID, me: ReplicaIndex, hosts: [HostID], replica: Replica, executor: ShardExecutor<Store>, manifest: Manifest,
+        shard: ShardID, me: ReplicaIndex, hosts: [HostID], replica: Replica, executor: ShardExecutor, manifest: Manifest,
         options: HostOptions
     ) {
         (self.shard, self.me, self.hosts, self.replica, self.executor) = (shard, me, hosts, replica, executor)

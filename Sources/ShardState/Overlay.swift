@@ -25,7 +25,7 @@ func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool { a.lexicographicallyPrecedes(
 
 /// The state as it is read and written: what was written since the last freeze, over what is being flushed, over the
 /// store as of its last refresh.
-struct Overlay<Store: KeyValueStore> {
+struct Overlay {
     private struct Frozen {
         let sequence: SequenceNumber
         let layer: OverlayLayer
@@ -33,17 +33,17 @@ struct Overlay<Store: KeyValueStore> {
         let replacesStore: Bool
     }
 
-    private var store: Store
+    private var store: any KeyValueStore
     private var current = OverlayLayer()
     private var frozen: Frozen?
 
-    init(store: Store) { self.store = store }
+    init(store: any KeyValueStore) { self.store = store }
 
     /// Keys written since the last freeze.
     var count: Int { current.values.count }
     var isFlushing: Bool { frozen != nil }
 
-    func snapshot() throws(ShardStateError) -> Store.Snapshot { try reading { try store.snapshot() } }
+    func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try reading { try store.snapshot() } }
     func storedMetadata() throws(ShardStateError) -> [UInt8]? { try reading { try store.metadata() } }
 
     func value(forKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? {

@@ -67,5 +67,5 @@ extension ShardExecutor {
     }
 
     /// The store as of the last flush, for peers that need a whole state.
-    public func snapshot() throws(ShardStateError) -> Store.Snapshot { try overlay.snapshot() }
+    public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
 }

@@ -23,7 +23,7 @@ public struct ExecutedBatch: Hashable, Sendable {
 /// whenever the state was flushed and however often the replica restarted.
 ///
 /// Every method that throws leaves the executor unusable: the replica halts (R7).
-public struct ShardExecutor<Store: KeyValueStore> {
+public struct ShardExecutor {
     public let shard: ShardID
     public let limits: ShardLimits
     public internal(set) var lastExecuted: SequenceNumber
@@ -36,11 +36,11 @@ public struct ShardExecutor<Store: KeyValueStore> {
     let epoch: Epoch
     let issuer: PublicKey
     let map: ShardMap
-    var overlay: Overlay<Store>
+    var overlay: Overlay
     var indexes: StateIndexes
 
     /// Reads the whole state once.
-    public init(shard: ShardID, manifest: Manifest, store: Store, limits: ShardLimits = .init()) throws(ShardStateError) {
+    public init(shard: ShardID, manifest: Manifest, store: any KeyValueStore, limits: ShardLimits = .init()) throws(ShardStateError) {
         precondition(manifest.hasShard(shard))
         (self.shard, self.limits) = (shard, limits)
         (cluster, epoch, issuer, map) = (manifest.cluster, manifest.epoch, manifest.issuer, manifest.shardMap)

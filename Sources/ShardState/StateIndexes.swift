@@ -11,7 +11,7 @@ struct StateIndexes {
     private(set) var undecided = 0
     var tree: BucketTree
 
-    init<Store>(scanning overlay: borrowing Overlay<Store>) throws(ShardStateError) {
+    init(scanning overlay: borrowing Overlay) throws(ShardStateError) {
         var digests: [Digest] = []
         digests.reserveCapacity(StateKey.bucketCount)
         tree = BucketTree([Digest](repeating: .null, count: StateKey.bucketCount))

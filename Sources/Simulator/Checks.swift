@@ -38,7 +38,7 @@ struct Checks {
 
     mutating func crashed(host: Int) { restarts += 1 }
 
-    mutating func observe(_ core: HostCore<MemoryStore>, host: Int) throws {
+    mutating func observe(_ core: HostCore, host: Int) throws {
         for progress in core.progress() {
             let position = Position(shard: progress.shard, sequence: progress.sequence)
             if let known = histories[position] {

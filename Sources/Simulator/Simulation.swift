@@ -19,7 +19,7 @@ public struct Simulation {
     }
 
     struct Host {
-        var core: HostCore<MemoryStore>?
+        var core: HostCore?
         var disk = SimulatedDisk()
         /// Counts restarts: events of an earlier life are void.
         var life = 0

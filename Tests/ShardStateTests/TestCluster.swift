@@ -37,7 +37,7 @@ struct TestShard {
     let shard: ShardID
     let manifest: Manifest
     var disk = TestDisk()
-    var executor: ShardExecutor<TestStore>
+    var executor: ShardExecutor
     var time = start
 
     init(_ shard: UInt16, _ manifest: Manifest, limits: ShardLimits = .init()) throws {

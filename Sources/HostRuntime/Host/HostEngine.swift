@@ -6,7 +6,7 @@ import Messages
 /// The protocol's thread: steps the core over what has arrived and has what it asks for carried out. Lives on its loop.
 final class HostEngine {
     /// Nil after `stop`, which closes the stores that it reads.
-    private var core: HostCore<LMDBStore>?
+    private var core: HostCore?
     private var ready = HostReady()
     private let journal: Worker<JournalWriter.Job>
     private let states: Worker<StateWriter.Job>
@@ -17,7 +17,7 @@ final class HostEngine {
     private static let stepsPerRound = 256
 
     init(
-        core: HostCore<LMDBStore>, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>, transport: PeerTransport,
+        core: HostCore, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>, transport: PeerTransport,
         logger: Logger
     ) {
         (self.core, self.journal, self.states) = (core, journal, states)
