@@ -75,7 +75,9 @@ let package = Package(
         .testTarget(name: "GatewayTests", dependencies: ["Messages", "Gateway", "HostCore"]),
         .testTarget(name: "JournalTests", dependencies: ["Messages", "Journal", "Simulator"]),
         .testTarget(name: "StoreTests", dependencies: ["Messages", "LMDBStore", "Simulator"]),
-        .testTarget(name: "SimulatorTests", dependencies: ["Messages", "Simulator", "HostCore", "PBFT", "ShardState", "Journal"]),
+        .testTarget(
+            name: "SimulatorTests", dependencies: ["Messages", "Simulator", "HostCore", "PBFT", "ShardState", "Journal"],
+            exclude: ["Scenarios"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
         .testTarget(name: "IntegrationTests", dependencies: ["Messages", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal"]),
     ]

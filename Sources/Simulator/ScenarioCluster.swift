@@ -15,7 +15,7 @@ struct ScenarioCluster {
     }
 
     private struct Host {
-        var core: HostCore<MemoryStore>?
+        var core: HostCore?
         var disk = SimulatedDisk()
         /// Counts restarts: events of an earlier life are void.
         var life = 0
@@ -62,7 +62,7 @@ struct ScenarioCluster {
     var hostCount: Int { hosts.count }
     var live: [Int] { hosts.indices.filter { hosts[$0].core != nil } }
     var instant: Instant { Instant(uptime: now + 1, wall: Timestamp(1_700_000_000_000_000 + now / 1000)) }
-    func core(_ i: Int) -> HostCore<MemoryStore>? { hosts[i].core }
+    func core(_ i: Int) -> HostCore? { hosts[i].core }
 
     // MARK: What a script does
 

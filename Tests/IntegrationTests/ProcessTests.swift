@@ -1,0 +1,117 @@
+import Foundation
+import Testing
+
+/// The tool as its users have it: real processes, real sockets, kill -9.
+@Suite(.serialized) struct ProcessTests {
+    @Test func killingEveryHostAtOnceLosesNothingThatWasAcknowledged() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let cluster = folder.path("cluster")
+        try Tool.succeed("cluster", "init", cluster, "--shards", "2", "--base-port", "\(Tool.freePorts())")
+        defer { _ = try? Tool.run("cluster", "down", cluster) }
+        try Tool.succeed("cluster", "up", cluster)
+        try Tool.succeed("account", "create", "alice", "--cluster", cluster, "--issue", "1000")
+        try Tool.succeed("account", "create", "bob", "--cluster", cluster)
+        for _ in 0..<5 { try Tool.succeed("transfer", "alice", "bob", "10", "--cluster", cluster) }
+        try Tool.succeed("cluster", "kill-host", cluster, "0", "1", "2", "3")
+        try Tool.succeed("cluster", "up", cluster)
+        #expect(try Tool.succeed("account", "show", "bob", "--cluster", cluster).contains(": 50 of"))
+        #expect(try Tool.succeed("account", "show", "alice", "--cluster", cluster).contains(": 950 of"))
+        // And it goes on.
+        try Tool.succeed("transfer", "bob", "alice", "5", "--cluster", cluster)
+        #expect(try Tool.succeed("account", "show", "bob", "--cluster", cluster).contains(": 45 of"))
+    }
+
+    @Test func aHostKilledUnderLoadAndStartedAgainCatchesUpAndNoClientSeesAnError() throws {
+        // The bench waits until all replicas of a shard, the restarted one too, stand at one sequence number with one
+        // state digest, and fails otherwise; it fails too if a transfer has no certified outcome.
+        let output = try Tool.succeed(
+            "bench", "--shards", "2", "--clients", "16", "--duration", "10", "--accounts", "500",
+            "--kill-host", "0@3", "--restart-host", "0@6", "--json")
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        let run = try #require((report["runs"] as? [[String: Any]])?.first)
+        let invariants = try #require(run["invariants"] as? [String: Bool])
+        #expect(invariants == ["conservation": true, "replicas_agree": true, "no_locks": true])
+        #expect((run["committed"] as? Int ?? 0) > 0)
+        #expect(run["aborted"] as? Int == 0)
+    }
+
+    @Test func aReceiptVerifiesOfflineAndATamperedOneDoesNot() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let cluster = folder.path("cluster")
+        try Tool.succeed("cluster", "init", cluster, "--shards", "2", "--base-port", "\(Tool.freePorts())")
+        defer { _ = try? Tool.run("cluster", "down", cluster) }
+        try Tool.succeed("cluster", "up", cluster)
+        try Tool.succeed("account", "create", "alice", "--cluster", cluster, "--issue", "100")
+        try Tool.succeed("account", "create", "bob", "--cluster", cluster)
+        let output = try Tool.succeed("transfer", "alice", "bob", "7", "--cluster", cluster)
+        try Tool.succeed("cluster", "down", cluster)
+        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("receipt") })
+        let receipt = line.dropFirst("receipt".count).trimmingCharacters(in: .whitespaces)
+        try Tool.succeed("receipt", "verify", receipt, "--cluster", cluster)
+        let text = try String(contentsOfFile: receipt, encoding: .utf8)
+        let range = try #require(text.range(of: "\"signature\""))
+        let digit = try #require(text[range.upperBound...].firstIndex { $0.isHexDigit })
+        let tampered = text.replacingCharacters(in: digit...digit, with: text[digit] == "0" ? "1" : "0")
+        let forged = folder.path("forged.json")
+        try tampered.write(toFile: forged, atomically: true, encoding: .utf8)
+        let (status, _) = try Tool.run("receipt", "verify", forged, "--cluster", cluster)
+        #expect(status != 0)
+    }
+}
+
+struct TemporaryFolder {
+    private let root = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-test-\(UUID().uuidString)")
+    init() throws { try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true) }
+    func path(_ name: String) -> String { root.appendingPathComponent(name).path }
+    func remove() { try? FileManager.default.removeItem(at: root) }
+}
+
+enum Tool {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Beside the test bundle, where the build put both.
+    private static func executable() throws -> URL {
+        let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        for candidate in [folder, folder.deletingLastPathComponent(), URL(fileURLWithPath: ".build/release"), URL(fileURLWithPath: ".build/debug")] {
+            let tool = candidate.appendingPathComponent("quorate")
+            if FileManager.default.isExecutableFile(atPath: tool.path) { return tool }
+        }
+        throw Failure(description: "the quorate tool is not built; build with: swift build -c release")
+    }
+
+    /// The exit status and what was printed on standard output and error.
+    static func run(_ arguments: String...) throws -> (status: Int32, output: String) { try run(arguments) }
+
+    static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
+        let process = Process()
+        process.executableURL = try executable()
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        let errors = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-test-\(UUID().uuidString).err")
+        FileManager.default.createFile(atPath: errors.path, contents: nil)
+        defer { try? FileManager.default.removeItem(at: errors) }
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = try FileHandle(forWritingTo: errors)
+        try process.run()
+        let printed = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        let complaint = (try? String(contentsOf: errors, encoding: .utf8)) ?? ""
+        return (process.terminationStatus, process.terminationStatus == 0 ? printed : printed + complaint)
+    }
+
+    @discardableResult static func succeed(_ arguments: String...) throws -> String {
+        let (status, output) = try run(arguments)
+        guard status == 0 else {
+            throw Failure(description: "quorate \(arguments.joined(separator: " ")) ended with \(status):\n\(output)")
+        }
+        return output
+    }
+
+    /// The first of eight ports that are probably free: below the range from which the system gives out its own.
+    static func freePorts() -> Int { 12_000 + Int.random(in: 0..<1_500) * 10 }
+}
