@@ -61,13 +61,14 @@ struct RequestEngineTests {
         var keys: AccountKeys
         var ledger: FakeLedger
         var shardOf: [ShardID]
+        var balances: [UInt128]
 
-        init(seed: UInt64, accounts: Int = 30, rows: Int = 600, members: Int? = nil, shards: Int = 2, passes: Int = 1) throws {
+        init(seed: UInt64, accounts: Int = 30, rows: Int = 600, members: Int? = nil, shards: Int = 2, passes: Int = 1, fundedShare: Double = 1) throws {
             trace = SkewedWorkload(accounts: accounts, transfers: rows, seed: seed).trace()
             keys = AccountKeys(accounts: accounts, members: members, seed: seed)
             shardOf = keys.shards(in: ShardMap(shardCount: shards))
-            let funding = FundingSource(
-                specifications: keys.specifications, balances: Funding.openingBalances(of: trace, passes: passes))
+            balances = Funding.openingBalances(of: trace, passes: passes).map { UInt128(Double($0) * fundedShare) }
+            let funding = FundingSource(specifications: keys.specifications, balances: balances)
             var loop = Loop(funding, signers: [try FakeLedger(shards: shards).issuer], ledger: try FakeLedger(shards: shards), clients: 4, seed: seed)
             loop.runToEnd()
             #expect(loop.engine.source.failures == 0)
@@ -76,12 +77,12 @@ struct RequestEngineTests {
 
         func source(bundle: Int = 1, extent: TransferSource.Extent = .wholeTrace, lookAhead: Int = 256, passes: Int = 1, warmup: UInt64 = 0) -> TransferSource {
             TransferSource(
-                trace: trace, keys: keys, shardOf: shardOf, bundle: bundle, extent: extent, warmup: warmup, passes: passes, lookAhead: lookAhead)
+                trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: bundle, extent: extent, warmup: warmup, passes: passes, lookAhead: lookAhead)
         }
     }
 
     @Test(arguments: 1...4, [1, 8])
-    func `funded exactly, every row commits whatever order answers come in, because a payment waits for what its account got before`(
+    func `funded exactly, every row commits whatever order answers come in, because a payment waits for the money that it needs`(
         _ seed: Int, _ bundle: Int
     ) throws {
         let scenario = try Scenario(seed: UInt64(seed), members: bundle == 1 ? nil : 3)
@@ -106,6 +107,18 @@ struct RequestEngineTests {
             let got = loop.ledger.committedOrder.filter { $0.from == id }.map { ($0.to, $0.amount.number) }
             #expect(wanted.elementsEqual(got) { $0 == $1 }, "seed \(seed), account \(account)")
         }
+    }
+
+    @Test(arguments: 1...3, [1, 8])
+    func `with too little money some rows abort and the run still ends`(_ seed: Int, _ bundle: Int) throws {
+        var scenario = try Scenario(seed: UInt64(seed), members: bundle == 1 ? nil : 3, fundedShare: 0.5)
+        scenario.trace.rows += scenario.trace.rows.reversed()
+        var loop = Loop(scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16, seed: UInt64(seed))
+        loop.runToEnd()
+        let measurements = try #require(loop.engine.source.measurements)
+        #expect(measurements.aborted > 0 && measurements.committed > 0)
+        #expect(measurements.aborted + measurements.committed == scenario.trace.rows.count, "seed \(seed)")
+        #expect(loop.ledger.balances.values.reduce(0, +) == loop.ledger.issued)
     }
 
     @Test func `intra-shard and cross-shard transfers are counted apart`() throws {

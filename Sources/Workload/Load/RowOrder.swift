@@ -1,29 +1,36 @@
 /// Decides which rows of a trace may run at the same time.
 ///
-/// The rule: **a row waits for every earlier row that touches the account it spends from.** So an account's payments
-/// leave in trace order, and none before the money that the trace had paid in by then has arrived: with the opening
-/// balances of `Funding`, no row fails that would not fail in a serial replay. A credit waits for nothing: credits
-/// commute with each other and with payments that already had their money. (Ordering credits as well would change no
-/// outcome, and would leave the real Ethereum trace a parallelism of 4 instead of 16.)
+/// The rule: **an account's payments run in the order of the trace, and a payment that its account could not make
+/// without money that earlier rows pay in waits for that money.** Credits wait for nothing: they commute with each
+/// other, and with payments that are covered without them. So with the opening balances of `Funding` no row fails
+/// that would not fail in a serial replay, and each account pays the same amounts to the same accounts in the same
+/// order. (If credits were kept in order too, no outcome would change, and a real Ethereum trace would be left a
+/// parallelism of 4.)
+///
+/// What an account can pay is counted from below: its opening balance, plus credits that are proven, less payments
+/// that have started. A payment that is still not covered when all earlier rows that pay its account have ended runs
+/// all the same, and aborts: that is its outcome.
 ///
 /// Rows are looked at in order, at most `window` rows beyond the oldest unfinished one. Rows that wait block no others.
 struct RowOrder: Sendable {
-    private enum State: Sendable { case waiting, ready, taken, finished }
-
-    private struct Slot: Sendable {
-        var state = State.finished
-        /// Unfinished rows that this one waits for.
-        var waitsFor = 0
-        /// Rows that wait for this one.
-        var dependents: [Int] = []
-        /// The next admitted row that spends from the same account.
-        var nextPayment: Int?
+    private struct Account: Sendable {
+        /// Opening balance + proven credits - started payments; below zero only after a payment that was not covered.
+        var available: Int128
+        /// Admitted payments that have not started, ascending.
+        var payments = Fifo<Int>()
+        /// Rows that pay this account, ascending; finished ones go when they come to the front.
+        var credits = Fifo<Int>()
+        /// Payments that have started and not ended.
+        var running = 0
+        /// The first of `payments` has been given out as ready.
+        var isReady = false
     }
 
-    private struct Account: Sendable {
-        var lastPayment: Int?
-        /// Credits admitted since `lastPayment`.
-        var credits: [Int] = []
+    private struct Slot: Sendable {
+        var from: Int32 = 0
+        var to: Int32 = 0
+        var amount: UInt64 = 0
+        var isFinished = true
     }
 
     let window: Int
@@ -34,71 +41,83 @@ struct RowOrder: Sendable {
     /// Rows below have been admitted.
     private(set) var admitted = 0
 
-    init(accounts: Int, window: Int) {
+    init(openingBalances: [UInt128], window: Int) {
         self.window = window
         slots = Array(repeating: Slot(), count: window)
-        self.accounts = Array(repeating: Account(), count: accounts)
+        accounts = openingBalances.map { Account(available: Int128(clamping: $0)) }
     }
 
     var hasRoom: Bool { admitted - oldest < window }
     var unfinished: Bool { oldest < admitted }
 
-    private func isUnfinished(_ row: Int) -> Bool { row >= oldest && slots[row % window].state != .finished }
+    private func isFinished(_ row: Int) -> Bool { row < oldest || slots[row % window].isFinished }
 
-    /// Looks at the next row; true if it may run at once.
-    mutating func admit(from: Int, to: Int) -> Bool {
+    /// Looks at the next row.
+    /// - Returns: true if it may run at once.
+    mutating func admit(_ row: Trace.Row) -> Bool {
         precondition(hasRoom)
-        let row = admitted
+        let ordinal = admitted
         admitted += 1
-        var slot = Slot(state: .waiting)
-        // The last payment waited for everything before it, so only what came since has to be named.
-        if let last = accounts[from].lastPayment, isUnfinished(last) {
-            slots[last % window].dependents.append(row)
-            slots[last % window].nextPayment = row
-            slot.waitsFor += 1
-        }
-        for credit in accounts[from].credits where isUnfinished(credit) {
-            slots[credit % window].dependents.append(row)
-            slot.waitsFor += 1
-        }
-        accounts[from].credits.removeAll(keepingCapacity: true)
-        accounts[from].lastPayment = row
-        if accounts[to].credits.count >= 64, accounts[to].credits.count.nonzeroBitCount == 1 {
-            accounts[to].credits = accounts[to].credits.filter { isUnfinished($0) }
-        }
-        accounts[to].credits.append(row)
-        if slot.waitsFor == 0 { slot.state = .ready }
-        slots[row % window] = slot
-        return slot.waitsFor == 0
+        slots[ordinal % window] = Slot(from: row.from, to: row.to, amount: row.amount, isFinished: false)
+        accounts[Int(row.from)].payments.append(ordinal)
+        accounts[Int(row.to)].credits.append(ordinal)
+        return readyPayment(of: Int(row.from)) != nil
+    }
+
+    /// No earlier row that pays the account is unfinished.
+    private mutating func hasAllCredits(_ account: Int, before row: Int) -> Bool {
+        while let credit = accounts[account].credits.first, isFinished(credit) { _ = accounts[account].credits.popFirst() }
+        return accounts[account].credits.first.map { $0 > row } ?? true
+    }
+
+    private mutating func isCovered(_ row: Int, of account: Int) -> Bool {
+        accounts[account].available >= Int128(slots[row % window].amount) || hasAllCredits(account, before: row)
+    }
+
+    /// The account's next payment, if it may run and has not been given out.
+    private mutating func readyPayment(of account: Int) -> Int? {
+        guard !accounts[account].isReady, accounts[account].running == 0, let next = accounts[account].payments.first,
+            isCovered(next, of: account)
+        else { return nil }
+        accounts[account].isReady = true
+        return next
     }
 
     /// The caller starts a ready row.
     mutating func take(_ row: Int) {
-        precondition(slots[row % window].state == .ready)
-        slots[row % window].state = .taken
+        let account = Int(slots[row % window].from)
+        precondition(accounts[account].isReady && accounts[account].payments.first == row)
+        accounts[account].isReady = false
+        start(account)
     }
 
-    /// Takes the account's next payment too, if it waits only for `row`: legs of one request run in order.
+    private mutating func start(_ account: Int) {
+        guard let row = accounts[account].payments.popFirst() else { return }
+        accounts[account].available -= Int128(slots[row % window].amount)
+        accounts[account].running += 1
+    }
+
+    /// Takes the account's next payment too, if it is covered: the legs of one request run in order.
     mutating func takeFollower(of row: Int) -> Int? {
-        guard let next = slots[row % window].nextPayment else { return nil }
-        let slot = slots[next % window]
-        guard slot.state == .waiting, slot.waitsFor == 1 else { return nil }
-        slots[next % window].state = .taken
+        let account = Int(slots[row % window].from)
+        guard let next = accounts[account].payments.first, isCovered(next, of: account) else { return nil }
+        start(account)
         return next
     }
 
-    /// - Parameter ready: gets the rows that may run now, in order.
-    mutating func finish(_ row: Int, ready: (Int) -> Void) {
-        precondition(slots[row % window].state == .taken)
-        slots[row % window].state = .finished
-        for dependent in slots[row % window].dependents {
-            slots[dependent % window].waitsFor -= 1
-            guard slots[dependent % window].waitsFor == 0, slots[dependent % window].state == .waiting else { continue }
-            slots[dependent % window].state = .ready
-            ready(dependent)
-        }
-        slots[row % window].dependents.removeAll()
-        while oldest < admitted, slots[oldest % window].state == .finished { oldest += 1 }
+    /// - Parameters:
+    ///   - moved: whether the money has moved.
+    ///   - ready: gets the rows that may run now.
+    mutating func finish(_ row: Int, moved: Bool, ready: (Int) -> Void) {
+        let slot = slots[row % window]
+        precondition(!slot.isFinished)
+        slots[row % window].isFinished = true
+        let (from, to) = (Int(slot.from), Int(slot.to))
+        accounts[from].running -= 1
+        accounts[moved ? to : from].available += Int128(slot.amount)
+        if let next = readyPayment(of: from) { ready(next) }
+        if let next = readyPayment(of: to) { ready(next) }
+        while oldest < admitted, slots[oldest % window].isFinished { oldest += 1 }
     }
 }
 
@@ -109,6 +128,7 @@ struct Fifo<Element: Sendable>: Sendable {
 
     var count: Int { items.count - head }
     var isEmpty: Bool { count == 0 }
+    var first: Element? { head < items.count ? items[head] : nil }
     mutating func append(_ element: Element) { items.append(element) }
     mutating func popFirst() -> Element? {
         guard head < items.count else { return nil }

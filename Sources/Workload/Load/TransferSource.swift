@@ -10,6 +10,11 @@ public struct TransferSource: WorkSource {
         case nanoseconds(UInt64)
     }
 
+    private struct Leg: Sendable {
+        let row: Int
+        var moved = false
+    }
+
     private let trace: Trace
     private let keys: AccountKeys
     private let shardOf: [ShardID]
@@ -23,25 +28,26 @@ public struct TransferSource: WorkSource {
     private var ready: [Fifo<Int>]
     private var readyCount = 0
     private var nextQueue = 0
-    private var rowsOf: [Int: [Int]] = [:]
+    private var legsOf: [Int: [Leg]] = [:]
     private var works = 0
     private var done = 0
     private var start: UInt64?
     public private(set) var measurements: Measurements?
 
     /// - Parameters:
+    ///   - openingBalances: by account, as funded.
     ///   - bundle: the largest number of transfers under one signature.
     ///   - passes: how many replays of the trace the accounts are funded for; the source stops there.
     ///   - lookAhead: rows that are considered beyond the oldest unfinished one.
     public init(
-        trace: Trace, keys: AccountKeys, shardOf: [ShardID], bundle: Int, extent: Extent, warmup: UInt64 = 0, passes: Int = 1,
+        trace: Trace, keys: AccountKeys, shardOf: [ShardID], openingBalances: [UInt128], bundle: Int, extent: Extent, warmup: UInt64 = 0, passes: Int = 1,
         lookAhead: Int = 16_384
     ) {
         precondition(bundle >= 1 && bundle <= Request.maxOperations && passes >= 1 && lookAhead >= 1)
         (self.trace, self.keys, self.shardOf) = (trace, keys, shardOf)
         (self.bundle, self.extent, self.warmup) = (bundle, extent, warmup)
         maxRows = extent == .wholeTrace ? trace.rows.count : trace.rows.count * passes
-        order = RowOrder(accounts: trace.accounts.count, window: lookAhead)
+        order = RowOrder(openingBalances: openingBalances, window: lookAhead)
         ready = Array(repeating: Fifo(), count: bundle == 1 ? 1 : keys.signers.count)
     }
 
@@ -69,7 +75,7 @@ public struct TransferSource: WorkSource {
         // Bundles fill better with everything in view; a single row needs only one that is ready.
         while order.hasRoom, order.admitted < maxRows, bundle > 1 || readyCount == 0 {
             let ordinal = order.admitted
-            if order.admit(from: Int(row(ordinal).from), to: Int(row(ordinal).to)) { makeReady(ordinal) }
+            if order.admit(row(ordinal)) { makeReady(ordinal) }
         }
         guard readyCount > 0 else { return nil }
         let queue = fullestQueue()
@@ -82,7 +88,7 @@ public struct TransferSource: WorkSource {
         }
         let work = Work(id: works, principal: keys.owner(of: Int(row(rows[0]).from)), operations: rows.map(operation))
         works += 1
-        rowsOf[work.id] = rows
+        legsOf[work.id] = rows.map { Leg(row: $0) }
         return work
     }
 
@@ -110,7 +116,8 @@ public struct TransferSource: WorkSource {
     }
 
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
-        guard let ordinal = rowsOf[work.id]?[leg] else { return }
+        guard let ordinal = legsOf[work.id]?[leg].row else { return }
+        if outcome == .committed { legsOf[work.id]?[leg].moved = true }
         done += 1
         let row = row(ordinal)
         measurements?.record(
@@ -118,10 +125,8 @@ public struct TransferSource: WorkSource {
     }
 
     public mutating func finished(_ work: Work, now: Instant) {
-        for ordinal in rowsOf.removeValue(forKey: work.id) ?? [] {
-            var released: [Int] = []
-            order.finish(ordinal) { released.append($0) }
-            for next in released { makeReady(next) }
-        }
+        var released: [Int] = []
+        for leg in legsOf.removeValue(forKey: work.id) ?? [] { order.finish(leg.row, moved: leg.moved) { released.append($0) } }
+        for next in released { makeReady(next) }
     }
 }

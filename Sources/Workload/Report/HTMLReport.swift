@@ -194,8 +194,8 @@ struct HTMLReport {
         """
         <section class="card wide"><h2>How to read this</h2><p class="muted">
         A client is one signed request in flight. It counts as done when the client itself has verified the certificates that prove its
-        outcome (f + 1 replica signatures for each shard involved). A row of the workload waits for every earlier row that touches the account
-        it spends from, so “in flight” can stay below the number of clients.
+        outcome (f + 1 replica signatures for each shard involved). An account's payments keep the order of the
+        workload, and wait for money that they need, so “in flight” can stay below the number of clients.
         “Resent” counts requests that the client sent again, “retries” those that a gateway sent again, for conflicts or for silence. Under bundles, every transfer has the latency of
         its bundle. After each run every replica was asked for its final state: money is conserved per asset, the replicas of a shard
         have the same digest at the same sequence number, and no reservation is left.</p></section>

@@ -86,7 +86,8 @@ struct BenchRun: Sendable {
         var channels: [GatewayChannel] = []
         for address in processes.gateways { channels.append(try await GatewayChannel(address)) }
         let fundingSeconds = try await fund(balances, channels, processes)
-        let (measured, events, down) = try await run(trace, shardOf: shardOf, passes: passes, channels, processes)
+        let (measured, events, down) = try await run(
+            trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes)
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
@@ -121,10 +122,10 @@ struct BenchRun: Sendable {
 
     /// - Returns: what was measured, what happened meanwhile, and the hosts that are down at the end.
     private func run(
-        _ trace: Trace, shardOf: [ShardID], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses
+        _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses
     ) async throws -> (LoadGenerator<TransferSource>.Result, [RunResult.Event], Set<Int>) {
         let source = TransferSource(
-            trace: trace, keys: keys, shardOf: shardOf, bundle: options.bundle,
+            trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
             extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace, warmup: UInt64(options.warmup * 1e9),
             passes: passes, lookAhead: max(16_384, 4 * options.clients * options.bundle))
         let generator = LoadGenerator(

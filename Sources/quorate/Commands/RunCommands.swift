@@ -21,7 +21,7 @@ struct HostCommand: AsyncParsableCommand {
                 let cluster = try ClusterFolder(opening: directory)
                 let host = try await Host.start(HostID(id), of: cluster, logger: logger)
                 return { await host.stop() }
-            } until: { await StopSignal.wait(watchingStandardInput: exitOnEOF) }
+            } until: { await stopReason(exitOnEOF) }
         }
     }
 }
@@ -44,9 +44,28 @@ struct GatewayCommand: AsyncParsableCommand {
                 let gateway = try await GatewayHost.start(manifest: cluster.manifest, port: port, logger: logger)
                 try RunFolder(directory).writePort(gateway.port, gateway: number)
                 return { await gateway.stop() }
-            } until: { await StopSignal.wait(watchingStandardInput: exitOnEOF) }
+            } until: { await stopReason(exitOnEOF) }
         }
     }
+}
+
+/// Waits for a signal; where the parent's pipe is standard input, its end counts as one. A thread of its own waits for
+/// that: a blocking read needs no event source, and ends with the process.
+private func stopReason(_ exitOnEOF: Bool) async -> String {
+    if exitOnEOF {
+        let thread = Thread {
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            while true {
+                let count = read(STDIN_FILENO, &bytes, bytes.count)
+                if count > 0 || (count < 0 && errno == EINTR) { continue }
+                break
+            }
+            kill(getpid(), SIGTERM)
+        }
+        thread.stackSize = 1 << 16
+        thread.start()
+    }
+    return await StopSignal.wait()
 }
 
 /// Starts something, waits, stops it; a failure goes to the log and into the exit code.
