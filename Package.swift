@@ -78,6 +78,11 @@ let package = Package(
         .testTarget(
             name: "SimulatorTests", dependencies: ["Messages", "Simulator", "HostCore", "PBFT", "ShardState", "Journal"],
             exclude: ["Scenarios"]),
+        // Interposes the calls that write to a disk in the test program; see its header.
+        .target(name: "PowerLossRecorder", path: "Tests/PowerLossRecorder"),
+        .testTarget(name: "PowerLossTests", dependencies: [
+            "PowerLossRecorder", "Messages", "Simulator", "HostCore", "HostRuntime", "PBFT", "LMDBStore", "Journal",
+        ]),
         .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
         .testTarget(name: "IntegrationTests", dependencies: ["Messages", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal"]),
     ]

@@ -92,7 +92,7 @@ enum Tool {
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
         let errors = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-test-\(UUID().uuidString).err")
-        FileManager.default.createFile(atPath: errors.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
         defer { try? FileManager.default.removeItem(at: errors) }
         let output = Pipe()
         process.standardOutput = output

@@ -19,14 +19,14 @@ enum DiskCall {
 enum Recorder {
     struct IsBusy: Error {}
 
-    /// Runs `body` and returns what it did below `folder`, in order.
-    static func record(_ folder: String, _ body: () throws -> Void) throws -> [DiskCall] {
-        guard powerLossRecorderStart(folder) != 0 else { throw IsBusy() }
-        let result = Result { try body() }
+    /// Records what this process does below `folder`, until `stop`.
+    static func start(_ folder: String) throws { guard powerLossRecorderStart(folder) != 0 else { throw IsBusy() } }
+
+    /// What was done, in order.
+    static func stop() -> [DiskCall] {
         var count = 0
         let log = powerLossRecorderStop(&count)
         defer { free(log) }
-        try result.get()
         return parse(Array(UnsafeBufferPointer(start: log, count: count)))
     }
 

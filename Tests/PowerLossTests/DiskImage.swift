@@ -137,7 +137,8 @@ struct DiskImage {
     private func write(_ bytes: [UInt8], to path: String) throws {
         guard let file = fopen(path, "w") else { throw DiskModel.Inconsistency(description: "cannot make \(path): \(errno)") }
         defer { fclose(file) }
-        guard fwrite(bytes, 1, bytes.count, file) == bytes.count else {
+        // Modes are not recorded; keys must be the owner's alone.
+        guard fchmod(fileno(file), 0o600) == 0, fwrite(bytes, 1, bytes.count, file) == bytes.count else {
             throw DiskModel.Inconsistency(description: "cannot write \(path): \(errno)")
         }
     }

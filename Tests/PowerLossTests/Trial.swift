@@ -68,30 +68,37 @@ struct Trial {
 
     private mutating func recordRun() throws -> [DiskCall] {
         guard mkdir(live, 0o700) == 0 else { throw Failure(description: "cannot make \(live): \(errno)") }
-        return try Recorder.record(live) {
-            try PowerLossCluster.create(live, seed: options.seed)
-            var noted = Evidence(hosts: PowerLossCluster.hostCount)
-            let cluster = PowerLossCluster(
-                folder: live, seed: options.seed,
-                clients: PowerLossClients(manifest: PowerLossCluster.manifest, transfers: options.transfers), mistake: options.mistake
-            ) { mark in
-                // Said again is nothing new.
-                if case .executed(let shard, let sequence, _) = mark, noted.histories[.init(shard: shard, sequence: sequence)] != nil { return }
-                try noted.add(mark)
-                Recorder.mark(mark.encoded())
+        try Recorder.start(live)
+        do { try runAll() } catch {
+            _ = Recorder.stop()
+            throw error
+        }
+        return Recorder.stop()
+    }
+
+    private func runAll() throws {
+        try PowerLossCluster.create(live, seed: options.seed)
+        var noted = Evidence(hosts: PowerLossCluster.hostCount)
+        let cluster = PowerLossCluster(
+            folder: live, seed: options.seed,
+            clients: PowerLossClients(manifest: PowerLossCluster.manifest, transfers: options.transfers), mistake: options.mistake
+        ) { mark in
+            // Said again is nothing new.
+            if case .executed(let shard, let sequence, _) = mark, noted.histories[.init(shard: shard, sequence: sequence)] != nil { return }
+            try noted.add(mark)
+            Recorder.mark(mark.encoded())
+        }
+        try cluster.startAll()
+        // Processes die without the power: a primary of each shard, and two that come back at once. What a process holds
+        // back is lost then, so one that speaks too early would already contradict itself.
+        if options.mistake == .none { killSomeHosts(of: cluster) }
+        var lastTime: UInt64 = 0
+        try cluster.run(deadline: 120_000_000_000) { cluster in
+            if cluster.now > lastTime + 20_000_000 || lastTime == 0 {
+                lastTime = cluster.now
+                Recorder.mark(Mark.time(cluster.now).encoded())
             }
-            try cluster.startAll()
-            // Processes die without the power: a primary of each shard, and two that come back at once. What a process holds
-            // back is lost then, so one that speaks too early would already contradict itself.
-            if options.mistake == .none { killSomeHosts(of: cluster) }
-            var lastTime: UInt64 = 0
-            try cluster.run(deadline: 120_000_000_000) { cluster in
-                if cluster.now > lastTime + 20_000_000 || lastTime == 0 {
-                    lastTime = cluster.now
-                    Recorder.mark(Mark.time(cluster.now).encoded())
-                }
-                return cluster.clients.isDone
-            }
+            return cluster.clients.isDone
         }
     }
 
