@@ -89,7 +89,9 @@ extension HostCore {
     /// recorded in a new batch.
     private mutating func push(_ record: UnforgottenRecord, _ i: Int, now: Instant, into ready: inout HostReady) -> Bool {
         let digest = record.request.digest
-        guard nodes[i].recent.leaf(for: digest) == record.leaf,
+        // The leaf may hold more: legs that were answered without a record.
+        guard let leaf = nodes[i].recent.leaf(for: digest),
+            record.leaf.entries.allSatisfy({ leaf.status(ofLeg: $0.leg) == $0.status }),
             let attested = nodes[i].recent.attestedLeaf(for: digest, replica: nodes[i].me, signer: signer)
         else {
             _ = nodes[i].requests.insert(.request(record.request), key: digest, bytes: record.request.bytes.count + 72, now: now)

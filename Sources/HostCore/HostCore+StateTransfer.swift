@@ -24,7 +24,8 @@ struct StateTransfer: Sendable {
     var installing: Checkpoint?
 
     // Serving.
-    var serving: (sequence: SequenceNumber, snapshot: any KeyValueReader & Sendable, reply: StateTransferMessage)?
+    /// The newest checkpoint that was offered, and the one before it, which somebody may still be reading; ascending.
+    var serving: [(sequence: SequenceNumber, snapshot: any KeyValueReader & Sendable, reply: StateTransferMessage)] = []
     var servedUntil: UInt64 = 0
 }
 
@@ -44,7 +45,7 @@ extension HostCore {
     }
 
     mutating func tickStateTransfer(_ i: Int, now: Instant, into ready: inout HostReady) {
-        if nodes[i].transfer.serving != nil, now.uptime > nodes[i].transfer.servedUntil { nodes[i].transfer.serving = nil }
+        if !nodes[i].transfer.serving.isEmpty, now.uptime > nodes[i].transfer.servedUntil { nodes[i].transfer.serving = [] }
         guard let minimum = nodes[i].transfer.minimum, nodes[i].transfer.installing == nil else { return }
         if nodes[i].replica.lastExecuted >= minimum {
             // Batches came after all.
@@ -156,6 +157,9 @@ extension HostCore {
         guard let checkpoint = nodes[i].transfer.installing else { return }
         nodes[i].transfer.installing = nil
         nodes[i].recent.removeAll()
+        // What this replica proposed below the state will not be executed here.
+        nodes[i].requests.enterView()
+        nodes[i].decides.enterView()
         nodes[i].replica.isExecutionPaused = false
         feed(i, .stateInstalled(checkpoint), now: now, into: &ready)
     }
@@ -167,15 +171,17 @@ extension HostCore {
     ) {
         let flushed = nodes[i].replica.flushed
         guard flushed >= minimum, flushed > .zero, nodes[i].transfer.installing == nil else { return }
-        if nodes[i].transfer.serving?.sequence != flushed {
+        if nodes[i].transfer.serving.last?.sequence != flushed {
             do {
                 let snapshot = try nodes[i].executor.snapshot()
                 guard let metadata = try snapshot.metadata(), StateDigest.sequence(ofMetadata: metadata) == flushed else { return }
                 let buckets = try StateDigest.bucketDigests(of: snapshot)
-                nodes[i].transfer.serving = (flushed, snapshot, .checkpoint(sequence: flushed, metadata: metadata, buckets: buckets))
+                if nodes[i].transfer.serving.count == 2 { nodes[i].transfer.serving.removeFirst() }
+                let reply = StateTransferMessage.checkpoint(sequence: flushed, metadata: metadata, buckets: buckets)
+                nodes[i].transfer.serving.append((flushed, snapshot, reply))
             } catch { return halt(i, "reading a snapshot for a peer: \(error)", into: &ready) }
         }
-        guard let serving = nodes[i].transfer.serving else { return }
+        guard let serving = nodes[i].transfer.serving.last else { return }
         nodes[i].transfer.servedUntil = now.uptime + 20 * options.stateTransferTimeout
         ready.toHosts.append(.init(to: [nodes[i].hosts[peer.index]], message: .stateTransfer(nodes[i].shard, serving.reply)))
     }
@@ -184,7 +190,7 @@ extension HostCore {
         _ buckets: [UInt16], of sequence: SequenceNumber, to peer: ReplicaIndex, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
         let to = [nodes[i].hosts[peer.index]]
-        guard let serving = nodes[i].transfer.serving, serving.sequence == sequence else {
+        guard let serving = nodes[i].transfer.serving.first(where: { $0.sequence == sequence }) else {
             ready.toHosts.append(.init(to: to, message: .stateTransfer(nodes[i].shard, .gone(sequence: sequence))))
             return
         }

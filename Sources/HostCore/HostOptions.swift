@@ -29,6 +29,8 @@ public struct HostOptions: Sendable {
     public var pushScanCount = 256
     /// The journal is compacted when so many bytes were appended since the last time.
     public var compactionBytes = 64 << 20
+    /// An audit reads the whole state: at most one in so long.
+    public var auditInterval: UInt64 = 500_000_000
     /// An answer in a state transfer is awaited so long.
     public var stateTransferTimeout: UInt64 = 500_000_000
     public var stateTransferBuckets = 64

@@ -36,6 +36,7 @@ struct PendingPool: Sendable {
         guard entries.removeValue(forKey: key) != nil else { return }
         // What is executed was mostly the oldest.
         while let first = arrival.first, entries[first] == nil { arrival.removeFirst() }
+        while let first = unproposed.first, entries[first] == nil { unproposed.removeFirst() }
     }
 
     var oldest: Instant? { arrival.first.flatMap { entries[$0]?.arrived } }
@@ -112,17 +113,23 @@ struct Interests: Sendable {
 
     mutating func add(_ session: SessionID, for request: Digest) {
         if sessions[request] == nil {
-            order.append(request)
-            while sessions.count >= capacity, let oldest = order.first {
+            while let oldest = order.first, sessions[oldest] == nil || sessions.count >= capacity {
                 order.removeFirst()
                 sessions[oldest] = nil
             }
-        } else if order.count > 2 * capacity {
-            order.removeFirst()
+            if order.count >= 2 * capacity { compact() }
+            order.append(request)
         }
         var wanting = sessions[request] ?? []
         if !wanting.contains(session), wanting.count < 16 { wanting.append(session) }
         sessions[request] = wanting
+    }
+
+    /// Drops from the order what is gone behind a request that stays.
+    private mutating func compact() {
+        let kept = order.elements.filter { sessions[$0] != nil }
+        order = Fifo()
+        for request in kept { order.append(request) }
     }
 
     func of(_ request: Digest) -> [SessionID] { sessions[request] ?? [] }

@@ -25,6 +25,8 @@ struct ShardNode {
     /// The view in which the pools' "proposed" marks were made.
     var proposedIn: View
     var halted: String?
+    /// The last audit and when it was made.
+    var lastAudit: (ShardAudit, UInt64)?
     var ready = ReplicaReady()
 
     init(

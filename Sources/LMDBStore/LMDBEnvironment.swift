@@ -48,6 +48,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
         let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
         guard Self.open.withLock({ $0.insert(identity).inserted }) else { throw .alreadyOpen(path: path) }
         do throws(LMDBError) {
+            try Self.discardUnborn(path + "/data.mdb")
             handle = try Self.openHandle(path, options)
         } catch {
             Self.release(identity)
@@ -109,10 +110,20 @@ public final class LMDBEnvironment: @unchecked Sendable {
         return handle
     }
 
+    /// LMDB writes its two meta pages without a sync when it makes a database, and refuses for ever what a power loss leaves
+    /// of them. Nothing was ever committed to a file that has no third page, because `openDatabases` syncs the two first.
+    private static func discardUnborn(_ file: String) throws(LMDBError) {
+        var status = stat()
+        guard stat(file, &status) == 0, status.st_size > 0, Int(status.st_size) <= 2 * sysconf(Int32(_SC_PAGESIZE)) else { return }
+        guard unlink(file) == 0 else { throw .failed(operation: "removing an empty database", path: file, code: errno) }
+    }
+
     private static func openDatabases(_ handle: OpaquePointer, _ path: String) throws(LMDBError) -> (MDB_dbi, MDB_dbi) {
         var transaction: OpaquePointer?
         var (entries, metadata): (MDB_dbi, MDB_dbi) = (0, 0)
-        var code = mdb_txn_begin(handle, nil, 0, &transaction)
+        var code = mdb_env_sync(handle, 1)
+        guard code == 0 else { throw .failed(operation: "syncing", path: path, code: code) }
+        code = mdb_txn_begin(handle, nil, 0, &transaction)
         guard code == 0 else { throw .failed(operation: "beginning a transaction", path: path, code: code) }
         code = mdb_dbi_open(transaction, "entries", UInt32(MDB_CREATE), &entries)
         if code == 0 { code = mdb_dbi_open(transaction, "metadata", UInt32(MDB_CREATE), &metadata) }

@@ -40,14 +40,16 @@ public struct Epoch: NumberNewtype {
 public struct View: NumberNewtype {
     public let number: UInt64
     public init(_ number: UInt64) { self.number = number }
-    public var next: View { View(number + 1) }
+    /// Saturates: the number may come from a peer.
+    public var next: View { View(number == .max ? .max : number + 1) }
 }
 
 /// PBFT's sequence number. The first batch has 1; 0 is the state before any.
 public struct SequenceNumber: NumberNewtype {
     public let number: UInt64
     public init(_ number: UInt64) { self.number = number }
-    public var next: SequenceNumber { SequenceNumber(number + 1) }
+    /// Saturates: the number may come from a peer.
+    public var next: SequenceNumber { SequenceNumber(number == .max ? .max : number + 1) }
     public static let zero = SequenceNumber(0)
 }
 
@@ -55,7 +57,8 @@ public struct SequenceNumber: NumberNewtype {
 public struct RequestNumber: NumberNewtype {
     public let number: UInt64
     public init(_ number: UInt64) { self.number = number }
-    public var next: RequestNumber { RequestNumber(number + 1) }
+    /// Saturates: the number may come from a client.
+    public var next: RequestNumber { RequestNumber(number == .max ? .max : number + 1) }
 }
 
 public struct AssetID: NumberNewtype {

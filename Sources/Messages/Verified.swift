@@ -96,8 +96,12 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
     }
 
     public mutating func verify(_ decide: TransactionDecide) throws(Refused) -> Verified<TransactionDecide> {
-        for certificate in decide.certificates {
-            guard certificate.leaf.request == decide.request else { throw .badProof }
+        guard !decide.certificates.isEmpty else { throw .badProof }
+        for (i, certificate) in decide.certificates.enumerated() {
+            // Each batch of each shard once: repetitions prove nothing and fill batches.
+            guard certificate.leaf.request == decide.request,
+                !decide.certificates[..<i].contains(where: { $0.statement == certificate.statement })
+            else { throw .badProof }
             _ = try verify(certificate)
         }
         return Verified(checked: decide)

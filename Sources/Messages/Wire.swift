@@ -202,13 +202,20 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
-        case 1: self = .submit(try reader.array(limit: 4096), try reader.value())
-        case 2: self = .decide(try reader.array(limit: 4096), try reader.value())
+        case 1: self = .submit(try Self.shards(from: &reader), try reader.value())
+        case 2: self = .decide(try Self.shards(from: &reader), try reader.value())
         case 3: self = .account(id: try reader.uint64(), try reader.value())
         case 4: self = .status(id: try reader.uint64())
         case 5: self = .audit(id: try reader.uint64())
         default: throw reader.invalid("gateway message kind")
         }
+    }
+
+    /// Each shard once: an answer is owed for each.
+    private static func shards(from reader: inout ByteReader) throws(DecodingFailure) -> [ShardID] {
+        let shards: [ShardID] = try reader.array(limit: 4096)
+        for (a, b) in zip(shards, shards.dropFirst()) where a >= b { throw reader.invalid("order of shards") }
+        return shards
     }
     public func encode(into writer: inout ByteWriter) {
         switch self {
@@ -288,7 +295,8 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
         (isChangingView, isPrimary) = (try reader.bool(), try reader.bool())
         (lastExecuted, stable, flushed) = (try reader.value(), try reader.value(), try reader.value())
         (pendingRequests, undecided) = (try reader.uint32(), try reader.uint32())
-        halted = String(decoding: try reader.blob(limit: 4096), as: UTF8.self)
+        guard let text = String(validating: try reader.blob(limit: 4096), as: UTF8.self) else { throw reader.invalid("text") }
+        halted = text
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(shard)
@@ -301,7 +309,9 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
         writer.put(flushed)
         writer.put(pendingRequests)
         writer.put(undecided)
-        writer.put(blob: Array(halted.utf8.prefix(4096)))
+        var text = halted
+        while text.utf8.count > 4096 { text.removeLast() }
+        writer.put(blob: Array(text.utf8))
     }
 }
 

@@ -11,9 +11,14 @@ public struct NewViewSelection: Hashable, Sendable {
 
     /// Nil when neither condition A nor B holds yet for some sequence number: more VIEW-CHANGE messages are needed.
     /// - Parameter viewChanges: correct in form (`isWellFormed`), one a replica, all for one view.
-    public init?(_ viewChanges: [ViewChange], group: ReplicaGroup) {
+    ///   - window: L. Nothing above start + L can have committed: it would have prepared at f + 1 correct replicas whose h lies
+    ///     above the start, one of them in S. Without the bound a liar's P would make the selection as long as it likes.
+    public init?(_ viewChanges: [ViewChange], group: ReplicaGroup, window: UInt64) {
         guard viewChanges.count >= group.quorum, let start = Self.start(viewChanges, group: group) else { return nil }
-        let highest = viewChanges.lazy.compactMap { $0.prepared.last?.sequence }.max() ?? start.sequence
+        let (limit, overflow) = start.sequence.number.addingReportingOverflow(window)
+        guard !overflow else { return nil }
+        let claimed = viewChanges.lazy.compactMap { $0.prepared.last?.sequence }.max() ?? start.sequence
+        let highest = min(claimed, SequenceNumber(limit))
         var digests: [Digest] = []
         var sequence = start.sequence.next
         while sequence <= highest {

@@ -65,7 +65,7 @@ extension Replica {
         ownCheckpoints.removeAll()
         advance(to: checkpoint, into: &ready)
         progressAt = now.uptime
-        fetch = CatchUp()
+        fetch = CatchUp(question: fetch.question)
         for i in peers.indices { peers[i].retainsFrom = nil }
     }
 }

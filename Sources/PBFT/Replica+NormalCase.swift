@@ -27,6 +27,15 @@ extension Replica {
             if !log[sequence].isPrePrepared { prePrepareSelected(sequence, body: batch, into: &ready) }
             return
         }
+        // NEW-VIEW settled everything up to its end: nothing fresh may stand there, nor where something else is executed.
+        guard sequence > newViewEnd, retained[sequence].map({ $0.digest == batch.digest }) ?? true else {
+            return ready.drops.append((from, .conflictingPrePrepare(sequence)))
+        }
+        // A correct primary has few proposals in flight; a window full of the largest batches would fill the memory.
+        let furthest = SequenceNumber(lastExecuted.number + 16 * limits.pipelineDepth)
+        guard sequence <= furthest else {
+            return ready.drops.append((from, .outsideWatermarks(got: sequence, low: log.low, high: furthest)))
+        }
         // A fresh proposal: its time is bounded (R2); only a view change makes null requests.
         let local = now.wall
         guard !batch.isNull, batch.time <= local.adding(microseconds: limits.timeAhead),
@@ -50,7 +59,7 @@ extension Replica {
     ) -> Bool {
         guard messageView == view, phase == .normal else {
             let isLater = messageView > view || (messageView == view && phase != .normal)
-            if isLater, from != me, future[from.index].count < limits.futureMessagesPerPeer {
+            if isLater, from != me, future[from.index].count < limits.futureMessagesPerPeer, hasRoomForFuture(message(), from) {
                 future[from.index].append(message())
             } else if from != me {
                 ready.drops.append((from, phase == .normal ? .wrongView(got: messageView, current: view) : .changingView))
@@ -64,6 +73,13 @@ extension Replica {
             return false
         }
         return true
+    }
+
+    /// Votes are small; of proposals, which are not, only as many wait as a correct primary has in flight.
+    private func hasRoomForFuture(_ message: PBFTMessage, _ from: ReplicaIndex) -> Bool {
+        guard case .prePrepare = message else { return true }
+        let waiting = future[from.index].count { if case .prePrepare = $0 { true } else { false } }
+        return waiting < Int(limits.pipelineDepth) * 2
     }
 
     mutating func receivePrepare(_ vote: Vote, from: ReplicaIndex, into ready: inout ReplicaReady) {

@@ -14,8 +14,13 @@ struct CatchUp: Sendable {
     /// Whose turn it is to send bodies.
     var turn = 0
 
+    /// Counts the ranges that were asked for.
+    var question: UInt64 = 0
+
+    static let rangeCount: UInt32 = 256
     static let maxBodyBytes = 64 << 20
-    static let maxAsked = 4096
+    /// A range from each of 64 replicas.
+    static let maxAsked = 64 * 256
 }
 
 extension Replica {
@@ -62,6 +67,7 @@ extension Replica {
 
     /// Sends again what this replica said in this view about the numbers on which a peer is stuck.
     private func repeatVotes(to peer: ReplicaIndex, after sequence: SequenceNumber, into ready: inout ReplicaReady) {
+        guard sequence < log.high else { return }
         var next = max(sequence, stable.sequence).next
         for _ in 0..<16 {
             guard log.contains(next), let digest = log[next].digest else { return }
@@ -147,7 +153,7 @@ extension Replica {
         let target = certainTarget
         guard target > lastExecuted else {
             // No longer behind: what was fetched is of no more use.
-            if fetch.isActive { fetch = CatchUp() }
+            if fetch.isActive { fetch = CatchUp(question: fetch.question) }
             return
         }
         let isFar = target.number > lastExecuted.number + limits.window / 2
@@ -166,7 +172,8 @@ extension Replica {
         fetch.isActive = true
         fetch.askedAt = now.uptime
         fetch.asked.removeAll()
-        let count: UInt32 = 256
+        fetch.question += 1
+        let count = CatchUp.rangeCount
         fetch.upTo = SequenceNumber(lastExecuted.number + UInt64(count))
         // Everybody says what is committed; one sends the bodies, another one each time.
         let sender = ReplicaIndex(UInt8((me.index + 1 + fetch.turn % (group.n - 1)) % group.n))
@@ -217,6 +224,11 @@ extension Replica {
             if claims.from > lastExecuted.next { peers[from.index].retainsFrom = claims.from }
             return
         }
+        // One answer a question: a liar must not fill what is remembered with digests of its own invention.
+        guard peers[from.index].claimedTurn != fetch.question, claims.digests.count <= Int(CatchUp.rangeCount) else {
+            return ready.drops.append((from, .notAsked))
+        }
+        peers[from.index].claimedTurn = fetch.question
         guard claims.from.number <= lastExecuted.next.number,
             claims.from.number.addingReportingOverflow(UInt64(claims.digests.count)).overflow == false
         else { return }

@@ -90,6 +90,8 @@ extension Replica {
             ready.held.append(.viewChange(ownViewChange))
         case .normal:
             if let newView, newView.replica == me { ready.held.append(.newView(newView)) }
+            // The record of a selected number may have been lost behind NEW-VIEW's.
+            applySelection(into: &ready)
             for sequence in log.sequences {
                 guard log[sequence].isPrePrepared, let digest = log[sequence].digest, let batch = log[sequence].body(digest) else { continue }
                 let vote = Vote(view: view, sequence: sequence, digest: digest)

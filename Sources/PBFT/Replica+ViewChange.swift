@@ -97,7 +97,7 @@ extension Replica {
         // The own VIEW-CHANGE is among them only once it is durable.
         let messages = viewChanges.compactMap { $0 }.filter { $0.view == view }
         guard messages.contains(where: { $0.replica == me }) else { return }
-        guard let selection = NewViewSelection(messages, group: group) else { return }
+        guard let selection = NewViewSelection(messages, group: group, window: limits.window) else { return }
         // A3: the bodies must be here. Those below the own stable checkpoint are executed.
         var sequence = selection.start.sequence
         var complete = true
@@ -137,7 +137,7 @@ extension Replica {
             previous = viewChange.replica
         }
         // Backups recompute conditions A1, A2 and B, and refuse anything else.
-        guard let selection = NewViewSelection(newView.viewChanges, group: group),
+        guard let selection = NewViewSelection(newView.viewChanges, group: group, window: limits.window),
             selection.start == newView.start, selection.digests == newView.selection
         else { return ready.drops.append((from, .wrongSelection(newView.view))) }
         install(newView, now: now, into: &ready)

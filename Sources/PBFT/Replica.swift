@@ -125,6 +125,7 @@ public struct Replica: Sendable {
         var retainsFrom: SequenceNumber?
         var repairedAt: UInt64 = 0
         var servedFrom: SequenceNumber?
+        var claimedTurn: UInt64?
         var servedAt: UInt64 = 0
     }
 

@@ -67,8 +67,8 @@ final class PowerLossCluster {
     private let note: (Mark) throws -> Void
     private var rng: SplitMix64
     private(set) var now: UInt64
-    private var events: [(time: UInt64, order: Int, event: Event)] = []
-    private var order = 0
+    /// The next one last.
+    private var events: [(time: UInt64, event: Event)] = []
     private(set) var hosts: [Host] = (0..<hostCount).map { _ in Host() }
     private var verifier = Verifier(manifest: PowerLossCluster.manifest, scheme: StandInScheme())
     var clients: PowerLossClients
@@ -154,7 +154,7 @@ final class PowerLossCluster {
     /// Until `isDone`, looked at now and then.
     func run(deadline: UInt64, until isDone: (PowerLossCluster) throws -> Bool) throws {
         while true {
-            guard let (time, event) = pop() else { throw Failure(description: "nothing happens any more") }
+            guard let (time, event) = events.popLast() else { throw Failure(description: "nothing happens any more") }
             now = max(now, time)
             if now > deadline { throw Failure(description: "not finished by the end: \(describe())") }
             if case .clientTick = event {
@@ -282,16 +282,12 @@ final class PowerLossCluster {
     private func delay() -> UInt64 { 20_000 + rng.below(UInt64(1_000_000)) }
 
     private func insert(_ event: Event, after delay: UInt64) {
-        order += 1
         let time = now + delay
-        // Few are waiting at any time, and the new one is late: from the back.
+        // Of two at one time the older comes first.
         var at = events.endIndex
-        while at > 0, events[at - 1].time < time { at -= 1 }
-        events.insert((time, order, event), at: at)
+        while at > 0, events[at - 1].time <= time { at -= 1 }
+        events.insert((time, event), at: at)
     }
-
-    /// The events are descending by time, the older last at equal times.
-    private func pop() -> (UInt64, Event)? { events.popLast().map { ($0.time, $0.event) } }
 
     private func describe() -> String {
         var lines = ["waiting: \(clients.waitingCount) requests"]

@@ -22,14 +22,13 @@ struct Restart {
 
     private let host: Int
     private var core: HostCore
-    private let recordCount: UInt64
     private var remembered: [Remembered]
     private let status: [ReplicaStatus]
     private let now: Instant
 
     init(host: Int, below folder: String, now: Instant) throws {
         let opened = try PowerLossCluster.openHost(host, below: folder, now: now)
-        (self.host, self.now, core, recordCount) = (host, now, opened.core, UInt64(opened.records.count))
+        (self.host, self.now, core) = (host, now, opened.core)
         status = core.status()
         remembered = Array(repeating: Remembered(), count: PowerLossCluster.shardCount)
         for bytes in opened.records {

@@ -91,7 +91,13 @@ private struct HostAssembly {
         let (states, environments) = try await openStates(report: { inbox.post([$0]) })
         let (limit, logger) = (options.maxWaitingInputs, logger)
         let inbound = HostInbound(manifest: manifest, threads: threads, counters: counters) { inputs in
-            guard inbox.count < limit else { return counters.add(inputs.count, to: \.inboundDropped) }
+            guard inbox.count < limit else {
+                // Who is connected must be known whatever the load; there are few such events.
+                let kept = inputs.filter(\.isAboutConnections)
+                counters.add(inputs.count - kept.count, to: \.inboundDropped)
+                if !kept.isEmpty { inbox.post(kept) }
+                return
+            }
             inbox.post(inputs)
         }
         let transport = try await PeerTransport.listen(
@@ -126,17 +132,27 @@ private struct HostAssembly {
         let (folder, logger, loop) = (folder, logger, threads.journal)
         let (writer, records) = try await loop.submit {
             let storage = PosixJournalStorage(directory: folder.journalPath)
-            if folder.isInitialised {
-                let (journal, records) = try Journal.open(storage)
-                return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report), eventLoop: loop), records)
-            }
-            var random = SystemRandomNumberGenerator()
-            let journal = try Journal.create(storage, using: &random)
-            try folder.markInitialised()
-            return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report), eventLoop: loop), [])
+            let (journal, records) = try openOrCreate(storage)
+            if !folder.isInitialised { try folder.markInitialised() }
+            return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report), eventLoop: loop), records)
         }.get()
         return (Worker(on: loop) { writer.value.run($0) }, records)
     }
+
+    /// A host that is not initialised has never spoken; a first start that was cut short may have left an empty journal.
+    private func openOrCreate(_ storage: PosixJournalStorage) throws -> (Journal<PosixJournalStorage>, [[UInt8]]) {
+        do {
+            let (journal, records) = try Journal.open(storage)
+            guard records.isEmpty || folder.isInitialised else {
+                throw JournalError.notEmpty(path: folder.journalPath, found: "records")
+            }
+            return (journal, records)
+        } catch JournalError.missing where !folder.isInitialised {
+            var random = SystemRandomNumberGenerator()
+            return (try Journal.create(storage, using: &random), [])
+        }
+    }
+
     private func openStates(
         report: @escaping @Sendable (HostInput) -> Void
     ) async throws -> (Worker<StateWriter.Job>, [ShardID: LMDBEnvironment]) {
