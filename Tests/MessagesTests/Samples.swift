@@ -105,6 +105,12 @@ struct Samples {
     mutating func decide() -> TransactionDecide {
         TransactionDecide(principal: bytes32(), number: number(), request: bytes32(), certificates: some { $0.certificate() })
     }
+    /// Ascending, each once.
+    mutating func shards() -> [ShardID] {
+        let shards: [ShardID] = some { $0.number() }
+        return Set(shards).sorted()
+    }
+
     mutating func item() -> BatchItem { flag() ? .request(signedRequest()) : .decide(decide()) }
     mutating func batch() -> Batch { random.below(5) == 0 ? .null : Batch(time: number(), items: some { $0.item() }) }
     mutating func checkpoint() -> Checkpoint { Checkpoint(sequence: number(), digest: bytes32()) }
@@ -156,8 +162,8 @@ struct Samples {
     }
     mutating func gateway(_ kind: Int) -> GatewayMessage {
         switch kind {
-        case 0: .submit(some { $0.number() }, signedRequest())
-        case 1: .decide(some { $0.number() }, decide())
+        case 0: .submit(shards(), signedRequest())
+        case 1: .decide(shards(), decide())
         case 2: .account(id: word(), number())
         case 3: .status(id: word())
         default: .audit(id: word())
