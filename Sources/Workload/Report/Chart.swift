@@ -37,7 +37,8 @@ struct Chart {
 
     private var left: Double { 62 }
     private var right: Double { width - 18 }
-    private var top: Double { marks.isEmpty ? 18 : 34 }
+    /// Every mark has a line of its own for its label, so that labels of near marks do not overlap.
+    private var top: Double { marks.isEmpty ? 18 : 20 + 14 * Double(min(marks.count, 4)) }
     private var bottom: Double { height - 46 }
 
     private var xs: [Double] { series.flatMap { $0.points.map(\.x) } + xTicks.map(\.position) }
@@ -65,10 +66,11 @@ struct Chart {
         out += "<line class=\"axis\" x1=\"\(n(left))\" x2=\"\(n(right))\" y1=\"\(n(bottom))\" y2=\"\(n(bottom))\"/>\n"
         out += "<text class=\"label\" text-anchor=\"middle\" x=\"\(n((left + right) / 2))\" y=\"\(n(height - 8))\">\(HTML.escape(xTitle))</text>\n"
         out += "<text class=\"label\" text-anchor=\"middle\" transform=\"rotate(-90 14 \(n((top + bottom) / 2)))\" x=\"14\" y=\"\(n((top + bottom) / 2))\">\(HTML.escape(yTitle))</text>\n"
-        for mark in marks {
+        for (i, mark) in marks.enumerated() {
+            let labelY = 12 + 14 * Double(i % 4)
             let anchor = x(mark.position) > (left + right) / 2 ? "end" : "start"
-            out += "<line class=\"mark\" x1=\"\(n(x(mark.position)))\" x2=\"\(n(x(mark.position)))\" y1=\"\(n(top - 6))\" y2=\"\(n(bottom))\"/>"
-            out += "<text class=\"tick\" text-anchor=\"\(anchor)\" x=\"\(n(x(mark.position)))\" y=\"\(n(top - 12))\">\(HTML.escape(mark.label))</text>\n"
+            out += "<line class=\"mark\" x1=\"\(n(x(mark.position)))\" x2=\"\(n(x(mark.position)))\" y1=\"\(n(labelY + 4))\" y2=\"\(n(bottom))\"/>"
+            out += "<text class=\"tick\" text-anchor=\"\(anchor)\" x=\"\(n(x(mark.position)))\" y=\"\(n(labelY))\">\(HTML.escape(mark.label))</text>\n"
         }
         for line in series where !line.points.isEmpty {
             let path = line.points.map { "\(n(x($0.x))),\(n(y($0.y)))" }

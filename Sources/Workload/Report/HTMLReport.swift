@@ -152,7 +152,7 @@ struct HTMLReport {
         let chart = Chart(
             title: "Time line: \(name(run))", xTitle: "seconds", yTitle: "committed / s", xTicks: ticks,
             series: [Chart.Series(name: "throughput", colour: 2, points: points)],
-            marks: run.events.map { Chart.Tick(position: $0.at_s, label: $0.what) }, hasDots: false, fillsArea: true, height: 220)
+            marks: run.events.map { Chart.Tick(position: $0.at_s, label: $0.what) }, hasDots: false, fillsArea: true, width: 1120, height: 260)
         return "<section class=\"card\"><h2>\(HTML.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(HTML.number(run.timeline.max_gap_ms)) ms</p>\(chart.svg())</section>\n"
     }
 
