@@ -91,16 +91,17 @@ enum Tool {
         process.executableURL = try executable()
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
-        let errors = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-test-\(UUID().uuidString).err")
-        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
-        defer { try? FileManager.default.removeItem(at: errors) }
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = try FileHandle(forWritingTo: errors)
+        // Into files: the hosts that `cluster up` leaves behind must not keep a pipe open that somebody reads to its end.
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let (output, errors) = (folder.path("output"), folder.path("errors"))
+        for file in [output, errors] { _ = FileManager.default.createFile(atPath: file, contents: nil) }
+        process.standardOutput = FileHandle(forWritingAtPath: output)
+        process.standardError = FileHandle(forWritingAtPath: errors)
         try process.run()
-        let printed = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
-        let complaint = (try? String(contentsOf: errors, encoding: .utf8)) ?? ""
+        let printed = try String(contentsOfFile: output, encoding: .utf8)
+        let complaint = try String(contentsOfFile: errors, encoding: .utf8)
         return (process.terminationStatus, process.terminationStatus == 0 ? printed : printed + complaint)
     }
 
