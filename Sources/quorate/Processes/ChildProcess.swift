@@ -27,8 +27,8 @@ struct ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o644)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         // A process that outlives its parent must not hold what the parent inherited: whoever started the parent may wait
-        // for the end of a pipe.
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        // for the end of a pipe. What is no descriptor is passed over.
+        for descriptor in Int32(3)..<1024 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
