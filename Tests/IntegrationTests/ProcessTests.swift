@@ -30,8 +30,8 @@ import Testing
             "--kill-host", "0@3", "--restart-host", "0@6", "--json")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
         let run = try #require((report["runs"] as? [[String: Any]])?.first)
-        let invariants = try #require(run["invariants"] as? [String: Bool])
-        #expect(invariants == ["conservation": true, "replicas_agree": true, "no_locks": true])
+        let invariants = try #require(run["invariants"] as? [String: Any])
+        for name in ["conservation", "replicas_agree", "no_locks"] { #expect(invariants[name] as? Bool == true, "\(name)") }
         #expect((run["committed"] as? Int ?? 0) > 0)
         #expect(run["aborted"] as? Int == 0)
     }
