@@ -1,0 +1,137 @@
+// What a replica shows of itself to those who ask: nothing of it is certified.
+
+/// One account as one replica has it now.
+public struct AccountView: Hashable, Sendable, CanonicalCodable {
+    public let owner: PublicKey
+    public let asset: AssetID
+    public let posted: Amount
+    public let pendingDebits: Amount
+    public let pendingCredits: Amount
+
+    public init(owner: PublicKey, asset: AssetID, posted: Amount, pendingDebits: Amount, pendingCredits: Amount) {
+        (self.owner, self.asset, self.posted) = (owner, asset, posted)
+        (self.pendingDebits, self.pendingCredits) = (pendingDebits, pendingCredits)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (owner, asset, posted) = (try reader.value(), try reader.value(), try reader.value())
+        (pendingDebits, pendingCredits) = (try reader.value(), try reader.value())
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(owner)
+        writer.put(asset)
+        writer.put(posted)
+        writer.put(pendingDebits)
+        writer.put(pendingCredits)
+    }
+}
+
+/// One replica as it is now.
+public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
+    public let shard: ShardID
+    public let replica: ReplicaIndex
+    public let view: View
+    public let isChangingView: Bool
+    public let isPrimary: Bool
+    public let lastExecuted: SequenceNumber
+    public let stable: SequenceNumber
+    /// On disk in LMDB up to here.
+    public let flushed: SequenceNumber
+    public let pendingRequests: UInt32
+    public let undecided: UInt32
+    /// Empty while the replica votes; otherwise why it stopped.
+    public let halted: String
+
+    public init(
+        shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool, lastExecuted: SequenceNumber,
+        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, halted: String
+    ) {
+        (self.shard, self.replica, self.view, self.isChangingView) = (shard, replica, view, isChangingView)
+        (self.isPrimary, self.lastExecuted, self.stable, self.flushed) = (isPrimary, lastExecuted, stable, flushed)
+        (self.pendingRequests, self.undecided, self.halted) = (pendingRequests, undecided, halted)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (shard, replica, view) = (try reader.value(), try reader.value(), try reader.value())
+        (isChangingView, isPrimary) = (try reader.bool(), try reader.bool())
+        (lastExecuted, stable, flushed) = (try reader.value(), try reader.value(), try reader.value())
+        (pendingRequests, undecided) = (try reader.uint32(), try reader.uint32())
+        guard let text = String(validating: try reader.blob(limit: 4096), as: UTF8.self) else { throw reader.invalid("text") }
+        halted = text
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(shard)
+        writer.put(replica)
+        writer.put(view)
+        writer.put(isChangingView)
+        writer.put(isPrimary)
+        writer.put(lastExecuted)
+        writer.put(stable)
+        writer.put(flushed)
+        writer.put(pendingRequests)
+        writer.put(undecided)
+        var text = halted
+        while text.utf8.count > 4096 { text.removeLast() }
+        writer.put(blob: Array(text.utf8))
+    }
+}
+
+/// Sums over one replica's whole state after `sequence`.
+public struct ShardAudit: Hashable, Sendable, CanonicalCodable {
+    public struct Asset: Hashable, Sendable, CanonicalCodable {
+        public let asset: AssetID
+        public let posted: UInt128
+        public let pendingDebits: UInt128
+        public let pendingCredits: UInt128
+        public let issued: UInt128
+        public init(asset: AssetID, posted: UInt128, pendingDebits: UInt128, pendingCredits: UInt128, issued: UInt128) {
+            (self.asset, self.posted, self.issued) = (asset, posted, issued)
+            (self.pendingDebits, self.pendingCredits) = (pendingDebits, pendingCredits)
+        }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (asset, posted) = (try reader.value(), try reader.uint128())
+            (pendingDebits, pendingCredits, issued) = (try reader.uint128(), try reader.uint128(), try reader.uint128())
+        }
+        public func encode(into writer: inout ByteWriter) {
+            writer.put(asset)
+            writer.put(posted)
+            writer.put(pendingDebits)
+            writer.put(pendingCredits)
+            writer.put(issued)
+        }
+    }
+
+    public let shard: ShardID
+    public let replica: ReplicaIndex
+    public let sequence: SequenceNumber
+    /// Digest of the whole state: equal at equal sequence on every correct replica.
+    public let stateDigest: Digest
+    public let history: Digest
+    public let accounts: UInt64
+    public let undecided: UInt64
+    /// Ascending.
+    public let assets: [Asset]
+
+    public init(
+        shard: ShardID, replica: ReplicaIndex, sequence: SequenceNumber, stateDigest: Digest, history: Digest,
+        accounts: UInt64, undecided: UInt64, assets: [Asset]
+    ) {
+        (self.shard, self.replica, self.sequence) = (shard, replica, sequence)
+        (self.stateDigest, self.history) = (stateDigest, history)
+        (self.accounts, self.undecided, self.assets) = (accounts, undecided, assets)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (shard, replica, sequence) = (try reader.value(), try reader.value(), try reader.value())
+        (stateDigest, history) = (try reader.value(), try reader.value())
+        (accounts, undecided) = (try reader.uint64(), try reader.uint64())
+        assets = try reader.array(limit: 65536)
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(shard)
+        writer.put(replica)
+        writer.put(sequence)
+        writer.put(stateDigest)
+        writer.put(history)
+        writer.put(accounts)
+        writer.put(undecided)
+        writer.put(array: assets)
+    }
+}
