@@ -1,4 +1,5 @@
 // swift-tools-version: 6.1
+import Foundation
 import PackageDescription
 
 let strict: [SwiftSetting] = [
@@ -90,4 +91,28 @@ let package = Package(
 
 for target in package.targets where target.type != .system && target.type != .plugin {
     target.swiftSettings = strict
+}
+
+// Deliberately broken variants of the protocol, to show that the simulator catches them (docs/SIMULATION.md). They exist
+// only in a build of their own: QUORATE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product quorate-mutants
+if ProcessInfo.processInfo.environment["QUORATE_MUTANTS"] == "1" {
+    let runner = Target.executableTarget(name: "MutantRunner", dependencies: ["Messages", "Simulator"], path: "Tests/MutantRunner")
+    runner.swiftSettings = strict
+    package.targets.append(runner)
+    package.products.append(.executable(name: "quorate-mutants", targets: ["MutantRunner"]))
+    for target in package.targets where target.type != .system && target.type != .plugin {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.define("MUTANTS")]
+    }
+}
+
+// Coverage of the protocol modules (deploy/coverage). Only they are instrumented, so that long simulations stay quick, and
+// nothing of them is inlined into other modules, where it would not be counted.
+if ProcessInfo.processInfo.environment["QUORATE_COVERAGE"] == "1" {
+    let measured = ["PBFT", "TwoPhaseCommit", "ShardState", "Journal"]
+    for target in package.targets where measured.contains(target.name) {
+        target.swiftSettings = strict + [.unsafeFlags(["-profile-generate", "-profile-coverage-mapping", "-disable-cmo"])]
+    }
+    for target in package.targets where target.type == .test || target.type == .executable {
+        target.linkerSettings = (target.linkerSettings ?? []) + [.unsafeFlags(["-profile-generate"])]
+    }
 }

@@ -104,7 +104,7 @@ public final class GatewayConnection: Sendable {
                 completion(.success(.receipt(receipt, retries: retries, conflicts: conflicts)))
             case .success(.rejected(_, let reason, let retryAfter)):
                 completion(.success(.rejected(reason, retryAfterMicroseconds: retryAfter)))
-            case .success(.account), .success(.status): completion(.failure(.garbage("a reply of another kind")))
+            case .success(.account), .success(.status), .success(.read): completion(.failure(.garbage("a reply of another kind")))
             case .failure(let error): completion(.failure(error))
             }
         }
@@ -125,6 +125,15 @@ public final class GatewayConnection: Sendable {
             throw ConnectionError.garbage("a reply of another kind")
         }
         return (view, Int(agreeing))
+    }
+
+    /// The answers to a quorum read, unchecked: the gateway is trusted with nothing. None if it is overloaded.
+    public func read(_ account: AccountID, nonce: Digest, timeout: Duration? = .seconds(10)) async throws -> [ReadAnswer] {
+        switch try await call({ .read(id: $0, account, nonce: nonce) }, timeout) {
+        case .read(_, let answers): return answers
+        case .rejected: return []
+        case .receipt, .account, .status: throw ConnectionError.garbage("a reply of another kind")
+        }
     }
 
     public func status(timeout: Duration? = .seconds(10)) async throws -> GatewayStatus {
@@ -250,7 +259,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
 extension GatewayReply {
     fileprivate var id: UInt64 {
         switch self {
-        case .receipt(let id, _, _, _), .rejected(let id, _, _), .account(let id, _, _), .status(let id, _): id
+        case .receipt(let id, _, _, _), .rejected(let id, _, _), .account(let id, _, _), .status(let id, _), .read(let id, _): id
         }
     }
 }

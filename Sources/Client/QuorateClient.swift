@@ -25,12 +25,16 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case outcomeUnknown(SignedRequest, lastCause: String)
     /// The signed bytes can never be accepted here.
     case invalid(SignedRequest)
+    /// The account belongs to somebody else, and no quorum of replicas agreed on what it holds.
+    case readRefused(AccountID)
 
     public var description: String {
         switch self {
         case .noGateways: "no gateway was given"
         case .windowFull(let oldest): "the outcome of request \(oldest) is unknown, and \(RequestWindow.width) came after it"
         case .outcomeUnknown(let request, let cause): "the outcome of request \(request.request.number) is unknown: \(cause)"
+        case .readRefused(let account):
+            "no quorum agrees on account \(account) just now, and a read in order is for its owner only; ask again"
         case .invalid(let request): "every gateway says that request \(request.request.number) is not valid for its cluster"
         }
     }
@@ -166,6 +170,44 @@ public actor QuorateClient {
             }
         }
         throw last
+    }
+
+    /// A linearizable read: what 2f + 1 replicas say alike (R6); where they do not, because the account is in use just now or
+    /// too many of them do not answer, a read in order, which only the account's owner may ask for.
+    /// - Returns: nil if there is no such account.
+    /// - Throws: `ClientError`.
+    public func read(_ account: AccountID) async throws -> AccountView? {
+        if let statement = try await quorumRead(account) { return statement.view }
+        let outcome: Outcome
+        do { outcome = try await submit([.read(account)]) } catch ClientError.outcomeUnknown(let request, let cause) {
+            // It changes nothing, so its number may be given up.
+            abandon(request.request.number)
+            throw ClientError.outcomeUnknown(request, lastCause: cause)
+        }
+        for certificate in outcome.receipt.certificates {
+            if case .read(let view)? = certificate.leaf.status(ofLeg: 0) { return view }
+        }
+        throw ClientError.readRefused(account)
+    }
+
+    /// The unordered part of `read`, which anybody may ask for.
+    /// - Returns: nil if no 2f + 1 replicas said the same.
+    /// - Throws: `ClientError.noGateways`.
+    public func quorumRead(_ account: AccountID, attempts: Int = 3) async throws -> ReadStatement? {
+        guard !gateways.isEmpty else { throw ClientError.noGateways }
+        for attempt in 0..<attempts {
+            if attempt > 0 { try await Task.sleep(for: options.backoff.delay(attempt: attempt, using: &random)) }
+            guard let fresh = FixedBytes32((0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }) else { continue }
+            let nonce = Digest(fresh)
+            let address = gateways[preferred % gateways.count]
+            do {
+                let answers = try await connection(to: address).read(account, nonce: nonce)
+                if let statement = try? verifier.verify(answers, of: account, nonce: nonce) { return statement.value }
+            } catch { connections[address] = nil }
+            // The gateway itself may keep answers back.
+            preferred += 1
+        }
+        return nil
     }
 
     /// Closes the connections.

@@ -6,6 +6,9 @@ struct DurabilityGate: Sendable {
         let position: UInt64
         let shard: ShardID
         let message: PBFTMessage
+        #if MUTANTS
+        var isPrePrepare: Bool { if case .prePrepare = message { true } else { false } }
+        #endif
     }
 
     private var held: [Held] = []
@@ -28,6 +31,11 @@ struct DurabilityGate: Sendable {
 
     /// The next message that may leave.
     mutating func next() -> (ShardID, PBFTMessage)? {
+        #if MUTANTS
+        if head < held.count, Mutant.is(.sendsBeforeSync) || (Mutant.is(.prePrepareBeforeSync) && held[head].isPrePrepare) {
+            durable = max(durable, held[head].position)
+        }
+        #endif
         guard head < held.count, held[head].position <= durable else { return nil }
         let next = held[head]
         head += 1

@@ -10,6 +10,16 @@ struct AccountQuery: Sendable {
     var views: [(view: AccountView?, count: Int)] = []
 }
 
+/// A quorum read that waits for equal answers of 2f + 1 replicas.
+struct QuorumRead: Sendable {
+    let waiter: GatewayEntry.Waiter
+    let shard: ShardID
+    /// One bit a replica.
+    var answered: UInt64 = 0
+    /// Equal ones together, in the order of arrival.
+    var answers: [[ReadAnswer]] = []
+}
+
 /// Account queries: nothing is certified, but f + 1 equal answers hold one by a correct replica.
 extension GatewayCore {
     mutating func query(_ account: AccountID, for waiter: GatewayEntry.Waiter, now: Instant, into ready: inout GatewayReady) {
@@ -47,5 +57,47 @@ extension GatewayCore {
         for candidate in query.views where candidate.count > best.count { best = candidate }
         deliver(
             .account(id: query.waiter.id, best.view, agreeing: UInt32(best.count)), to: query.waiter.session, into: &ready)
+    }
+
+    // MARK: Quorum reads
+
+    mutating func read(
+        _ account: AccountID, _ nonce: Digest, for waiter: GatewayEntry.Waiter, now: Instant, into ready: inout GatewayReady
+    ) {
+        guard reads.count < options.maxQueries else {
+            counters.rejected += 1
+            return reject(waiter, .queueFull, retryAfter: options.queryTimeout / 1000, into: &ready)
+        }
+        lastQuery += 1
+        let shard = map.shard(of: account)
+        reads[lastQuery] = QuorumRead(waiter: waiter, shard: shard)
+        expectAnswer(waiter)
+        ready.toHosts.append(.init(to: manifest.hosts(of: shard).sorted(), message: .read(id: lastQuery, account, nonce: nonce)))
+        _ = timers.set(.read(lastQuery), due: now.uptime + options.queryTimeout)
+    }
+
+    /// Its signature is checked; the client checks it again, for it trusts no gateway.
+    mutating func note(_ answer: ReadAnswer?, ofRead id: UInt64, from host: HostID, into ready: inout GatewayReady) {
+        guard var read = reads[id], let replica = manifest.replica(of: read.shard, on: host),
+            read.answered & 1 << UInt64(replica.number) == 0
+        else { return }
+        read.answered |= 1 << UInt64(replica.number)
+        if let answer, answer.signature.replica == replica {
+            let place = read.answers.firstIndex { $0.first?.statement == answer.statement } ?? read.answers.count
+            if place == read.answers.count { read.answers.append([]) }
+            read.answers[place].append(answer)
+        }
+        reads[id] = read
+        let group = manifest.group(of: read.shard)
+        let most = read.answers.map(\.count).max() ?? 0
+        // Proven, or never any more: the client may ask again at once.
+        if most >= group.quorum || most + group.n - read.answered.nonzeroBitCount < group.quorum { self.answer(read, id, into: &ready) }
+    }
+
+    mutating func answer(_ read: QuorumRead, _ id: UInt64, into ready: inout GatewayReady) {
+        reads[id] = nil
+        var best: [ReadAnswer] = []
+        for answers in read.answers where answers.count > best.count { best = answers }
+        deliver(.read(id: read.waiter.id, best), to: read.waiter.session, into: &ready)
     }
 }

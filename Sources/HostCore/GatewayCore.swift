@@ -8,6 +8,7 @@ public struct GatewayCore: Sendable {
     enum TimerKey: Hashable, Sendable {
         case request(Digest)
         case query(UInt64)
+        case read(UInt64)
     }
 
     let options: GatewayOptions
@@ -21,6 +22,7 @@ public struct GatewayCore: Sendable {
     var settling: [Digest] = []
     var settlingHead = 0
     var queries: [UInt64: AccountQuery] = [:]
+    var reads: [UInt64: QuorumRead] = [:]
     var lastQuery: UInt64 = 0
     /// Answers that a session waits for. A session that closed is not in it, so that its answers are dropped.
     var expecting: [SessionID: Int] = [:]
@@ -57,6 +59,8 @@ public struct GatewayCore: Sendable {
             switch message.value {
             case .submit(let id, let request): submit(request, for: .init(session: session, id: id), now: now, into: &ready)
             case .account(let id, let account): query(account, for: .init(session: session, id: id), now: now, into: &ready)
+            case .read(let id, let account, let nonce):
+                read(account, nonce, for: .init(session: session, id: id), now: now, into: &ready)
             case .status(let id): ready.toClients.append((session, .status(id: id, status)))
             }
         case .clientClosed(let session): expecting[session] = nil
@@ -66,6 +70,7 @@ public struct GatewayCore: Sendable {
                 for certificate in evidence.add(reply.map { _ in attestation }) { note(certificate, now: now, into: &ready) }
             case .refused(let refusal): note(refusal, from: host, now: now, into: &ready)
             case .account(let id, let view): note(view, ofQuery: id, from: host, into: &ready)
+            case .read(let id, let answer): note(answer, ofRead: id, from: host, into: &ready)
             // Never asked for here.
             case .status, .audit: break
             }
@@ -84,15 +89,17 @@ public struct GatewayCore: Sendable {
             case .request(let digest):
                 if entries[digest]?.timer == timer.serial { wake(digest, now: now, into: &ready) }
             case .query(let id): if let query = queries[id] { answer(query, id, into: &ready) }
+            case .read(let id): if let read = reads[id] { answer(read, id, into: &ready) }
             }
         }
         // Timers that were outlived go when they are due; this bounds them when deadlines are far.
-        if timers.count > 4 * (entries.count + queries.count) + 1024 {
-            let (entries, queries) = (entries, queries)
+        if timers.count > 4 * (entries.count + queries.count + reads.count) + 1024 {
+            let (entries, queries, reads) = (entries, queries, reads)
             timers.keep { timer in
                 switch timer.key {
                 case .request(let digest): entries[digest]?.timer == timer.serial
                 case .query(let id): queries[id] != nil
+                case .read(let id): reads[id] != nil
                 }
             }
         }

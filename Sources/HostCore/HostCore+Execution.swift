@@ -18,6 +18,18 @@ extension HostCore {
         return items.isEmpty ? nil : Batch(time: max(now.wall, nodes[i].executor.time), items: items)
     }
 
+    /// A replica that rejoins waits for the shard to move on (R4); an idle primary moves it, a batch a tick, and after
+    /// `maxEmptyBatches` more slowly.
+    mutating func proposeEmptyIfAwaited(_ i: Int, now: Instant, into ready: inout HostReady) {
+        guard nodes[i].halted == nil, !nodes[i].decides.hasUnproposed, !nodes[i].requests.hasUnproposed, nodes[i].replica.isAwaited(now: now)
+        else { return }
+        guard nodes[i].emptyBatches < options.maxEmptyBatches || now.uptime >= nodes[i].emptyBatchAt + options.emptyBatchInterval
+        else { return }
+        nodes[i].emptyBatches += 1
+        nodes[i].emptyBatchAt = now.uptime
+        feed(i, .propose(Batch(time: max(now.wall, nodes[i].executor.time), items: [])), now: now, into: &ready)
+    }
+
     mutating func execute(_ batch: Batch, at sequence: SequenceNumber, _ i: Int, now: Instant, into ready: inout HostReady) {
         guard nodes[i].halted == nil else { return }
         let executed: ExecutedBatch
@@ -27,6 +39,7 @@ extension HostCore {
             return halt(i, "execution of batch \(sequence): \(error)", into: &ready)
         }
         nodes[i].recent.append(executed.statement, executed.leaves)
+        if !batch.items.isEmpty { nodes[i].emptyBatches = max(0, nodes[i].emptyBatches - batch.items.count) }
         for item in batch.items {
             switch item {
             case .request(let request): nodes[i].requests.remove(request.digest)
@@ -34,11 +47,13 @@ extension HostCore {
             }
         }
         answer(executed, i, now: now, into: &ready)
+        answerReads(i, into: &ready)
         if nodes[i].replica.isCheckpoint(sequence) { checkpoint(i, sequence, now: now, into: &ready) }
     }
 
     /// Sends this replica's attestation to every gateway that waits for one of the batch's leaves.
     private mutating func answer(_ executed: ExecutedBatch, _ i: Int, now: Instant, into ready: inout HostReady) {
+        guard nodes[i].replica.mayAttest else { return }
         var wanting: [SessionID] = []
         for leaf in executed.leaves {
             for session in nodes[i].interests.of(leaf.request) where sessions.contains(session) && !wanting.contains(session) {
@@ -63,31 +78,51 @@ extension HostCore {
         do { digest = try nodes[i].executor.checkpointDigest() } catch {
             return halt(i, "digest of the state after \(sequence): \(error)", into: &ready)
         }
-        nodes[i].step(.checkpointTaken(Checkpoint(sequence: sequence, digest: digest)), now: now)
+        let taken = Checkpoint(sequence: sequence, digest: digest)
+        nodes[i].transfer.taken.append(taken)
+        nodes[i].step(.checkpointTaken(taken), now: now)
         nodes[i].checkpointsSinceFreeze += 1
-        let isDue =
-            (sequence.number / options.replica.checkpointInterval).isMultiple(of: options.checkpointsPerFlush)
-            || nodes[i].executor.overlayCount >= options.flushKeys
+        let isDue = Self.isFlushDue(at: sequence, options) || nodes[i].executor.overlayCount >= options.flushKeys
         // One flush at a time; the next checkpoint asks again.
         guard isDue, nodes[i].frozen == nil, !nodes[i].executor.isFlushing else { return }
         nodes[i].frozen = nodes[i].executor.freeze()
         nodes[i].checkpointsSinceFreeze = 0
     }
 
+    /// The same checkpoints on every host, so that peers hold the same states.
+    static func isFlushDue(at sequence: SequenceNumber, _ options: HostOptions) -> Bool {
+        sequence.number.isMultiple(of: options.replica.checkpointInterval)
+            && (sequence.number / options.replica.checkpointInterval).isMultiple(of: options.checkpointsPerFlush)
+    }
+
     /// Only a stable checkpoint is written down: a quorum has the same state (R1).
     mutating func flushIfStable(_ i: Int, into ready: inout HostReady) {
-        guard let frozen = nodes[i].frozen, nodes[i].replica.stable.sequence >= frozen.sequence else { return }
+        #if MUTANTS
+        let stable = Mutant.is(.flushesUnstable) ? nodes[i].replica.lastExecuted : nodes[i].replica.stable.sequence
+        #else
+        let stable = nodes[i].replica.stable.sequence
+        #endif
+        guard let frozen = nodes[i].frozen, stable >= frozen.sequence else { return }
         nodes[i].frozen = nil
+        flush(frozen, i, into: &ready)
+    }
+
+    mutating func flush(_ frozen: FrozenState, _ i: Int, installs: Bool = false, into ready: inout HostReady) {
+        nodes[i].transfer.flushing = frozen.buckets.isEmpty ? nil : (frozen.sequence, frozen.buckets)
         ready.flushes.append(
             StateFlush(
                 shard: nodes[i].shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
-                clearing: frozen.clearing))
+                installs: installs))
     }
 
     mutating func flushed(_ shard: ShardID, _ sequence: SequenceNumber, now: Instant, into ready: inout HostReady) {
         guard let i = node(shard), nodes[i].halted == nil else { return }
         do { try nodes[i].executor.flushed(sequence) } catch {
             return halt(i, "reading the store after the flush of \(sequence): \(error)", into: &ready)
+        }
+        nodes[i].transfer.taken.removeAll { $0.sequence <= sequence }
+        if let flushing = nodes[i].transfer.flushing, flushing.sequence == sequence {
+            (nodes[i].transfer.onDisk, nodes[i].transfer.flushing) = (flushing, nil)
         }
         if nodes[i].transfer.installing?.sequence == sequence {
             finishInstall(i, now: now, into: &ready)

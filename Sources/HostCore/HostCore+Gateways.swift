@@ -19,8 +19,9 @@ extension HostCore {
             }
         case .account(let id, let account):
             var view: AccountView?
-            if let i = node(manifest.shardMap.shard(of: account)) { view = (try? nodes[i].executor.account(account)) ?? nil }
+            if let i = node(manifest.shardMap.shard(of: account)), nodes[i].replica.mayAttest { view = (try? nodes[i].executor.account(account)) ?? nil }
             ready.toGateways.append(.init(to: [session], reply: .account(id: id, view)))
+        case .read(let id, let account, let nonce): read(account, nonce, for: session, id: id, into: &ready)
         case .status(let id):
             ready.toGateways.append(.init(to: [session], reply: .status(id: id, nodes.map(\.status))))
         case .audit(let id):
@@ -75,7 +76,7 @@ extension HostCore {
     }
 
     mutating func attest(_ request: Digest, to sessions: [SessionID], _ i: Int, into ready: inout HostReady) {
-        guard let sequence = nodes[i].recent.sequence(of: request),
+        guard nodes[i].replica.mayAttest, let sequence = nodes[i].recent.sequence(of: request),
             let attestation = nodes[i].recent.attestation(sequence, replica: nodes[i].me, signer: signer)
         else { return }
         ready.toGateways.append(.init(to: sessions, reply: .attestation(attestation)))

@@ -12,19 +12,37 @@ extension HostCore {
         public let undecided: Int
     }
 
-    public func progress() -> [Progress] {
-        nodes.map {
-            Progress(
-                shard: $0.shard, sequence: $0.executor.lastExecuted, history: $0.executor.history, view: $0.replica.view,
-                undecided: $0.executor.undecidedCount)
+    public func progress() -> [Progress] { nodes.indices.map { progress(of: $0) } }
+
+    /// - Parameter index: of one of `shards`.
+    public func progress(of index: Int) -> Progress {
+        Progress(
+            shard: nodes[index].shard, sequence: nodes[index].executor.lastExecuted, history: nodes[index].executor.history,
+            view: nodes[index].replica.view, undecided: nodes[index].executor.undecidedCount)
+    }
+
+    /// How many `shards` there are.
+    public var shardCount: Int { nodes.count }
+
+    /// The shard that a step with this input works on; nil if it may be any.
+    public static func shard(of input: HostInput) -> ShardID? {
+        switch input {
+        case .peer(_, let message):
+            switch message.value {
+            case .pbft(let shard, _), .push(let shard, _), .stateTransfer(let shard, _), .forward(let shard, _): shard
+            }
+        case .flushed(let shard, _): shard
+        case .gateway, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .storageFailed, .tick: nil
         }
     }
 
-    public func checkInvariants() throws {
-        for node in nodes where node.halted == nil {
-            try node.replica.checkInvariants()
+    /// Mutating only so that everything is looked at where it lies.
+    /// - Parameter shard: the one that a step touched; nil for all.
+    public mutating func checkInvariants(of shard: ShardID? = nil) throws {
+        for i in nodes.indices where nodes[i].halted == nil && (shard == nil || nodes[i].shard == shard) {
+            try nodes[i].replica.checkInvariants()
             precondition(
-                node.replica.isExecutionPaused || node.replica.lastExecuted == node.executor.lastExecuted,
+                nodes[i].replica.isExecutionPaused || nodes[i].replica.lastExecuted == nodes[i].executor.lastExecuted,
                 "the replica and its state stand at different batches")
         }
     }
@@ -40,8 +58,11 @@ extension HostCore {
         return audits
     }
 
-    public func balance(_ account: AccountID) -> UInt128? {
+    public func balance(_ account: AccountID) -> UInt128? { view(of: account)?.posted.number }
+
+    /// As this host has it now.
+    public func view(of account: AccountID) -> AccountView? {
         guard let i = node(manifest.shardMap.shard(of: account)) else { return nil }
-        return ((try? nodes[i].executor.account(account)) ?? nil)?.posted.number
+        return (try? nodes[i].executor.account(account)) ?? nil
     }
 }

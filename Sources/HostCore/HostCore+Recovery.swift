@@ -56,7 +56,7 @@ struct ShardRecovery: Sendable {
 extension HostCore {
     /// Looks at a part of the open records and pushes those whose time has come.
     mutating func pushUnforgotten(_ i: Int, now: Instant, into ready: inout HostReady) {
-        guard now.uptime >= nodes[i].recovery.scannedAt + options.pushScanInterval else { return }
+        guard nodes[i].replica.mayAttest, now.uptime >= nodes[i].recovery.scannedAt + options.pushScanInterval else { return }
         nodes[i].recovery.scannedAt = now.uptime
         let open: [UnforgottenRecord]
         do {
@@ -128,7 +128,10 @@ extension HostCore {
         if let leaf = nodes[i].recent.leaf(for: digest) {
             // An answer is a push too and is answered in turn: seldom, or two shards would keep each other busy.
             let answeredAt = nodes[i].recovery.asked[digest]?.answeredAt ?? 0
-            if answeredAt == 0 || now.uptime >= answeredAt + options.pushAfter / 2 { pushBack(leaf, i, now: now, into: &ready) }
+            guard answeredAt == 0 || now.uptime >= answeredAt + options.pushAfter / 2 else { return }
+            pushBack(leaf, i, now: now, into: &ready)
+            // Of several legs, some were refused here: nothing is recorded of them and nobody else may bring them again.
+            if !isComplete(leaf, push.request, i) { admit(push.request, from: nil, at: i, now: now, into: &ready) }
         } else if !nodes[i].requests.contains(digest) {
             admit(push.request, from: nil, at: i, now: now, into: &ready)
         }
@@ -136,7 +139,7 @@ extension HostCore {
 
     /// Pushes a fresh leaf to the shards that asked about its request.
     mutating func pushBack(_ leaf: Leaf, _ i: Int, now: Instant, into ready: inout HostReady) {
-        guard let asked = nodes[i].recovery.asked[leaf.request], !asked.shards.isEmpty,
+        guard nodes[i].replica.mayAttest, let asked = nodes[i].recovery.asked[leaf.request], !asked.shards.isEmpty,
             let attested = nodes[i].recent.attestedLeaf(for: leaf.request, replica: nodes[i].me, signer: signer)
         else { return }
         nodes[i].recovery.asked[leaf.request] = .init(request: asked.request, shards: [], answeredAt: now.uptime)

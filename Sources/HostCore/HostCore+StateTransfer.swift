@@ -2,8 +2,9 @@ import Messages
 import PBFT
 import ShardState
 
-/// A whole checkpoint from peers, when they no longer have the batches that this replica lacks. f + 1 of them must offer
-/// the same digest, so a correct one holds that state; every bucket is checked against it.
+/// A checkpoint from peers, when they no longer have the batches that this replica lacks. f + 1 of them must offer the same
+/// digest, so a correct one holds that state; if they hold different states, CHECKPOINTs vouch for an offer too. Only the
+/// buckets that differ from the own state are fetched, from all who offer it at once; each is checked against its digest.
 struct StateTransfer: Sendable {
     struct Offer: Sendable {
         let sequence: SequenceNumber
@@ -16,17 +17,37 @@ struct StateTransfer: Sendable {
     var minimum: SequenceNumber?
     var offers: [Offer?] = []
     var chosen: Offer?
-    var entries: [[StateTransferMessage.StateEntry]?] = []
-    var missing = 0
-    var askedAt: UInt64 = 0
-    var turn = 0
+    /// Fetched and checked; kept when another checkpoint is chosen, for the buckets that are the same there.
+    var fetched: [Int: (digest: Digest, entries: [StateTransferMessage.StateEntry])] = [:]
+    /// Not asked of anybody, the last one next.
+    var unasked: [Int] = []
+    /// By replica: what was asked of it and has not come, and since when nothing came.
+    var asked: [[Int]] = []
+    var askedAt: [UInt64] = []
+    /// Those who did not answer in time get nothing to do until all others failed too.
+    var isSlow: [Bool] = []
+    var offersAskedAt: UInt64 = 0
+    /// Rounds of offers that ended without f + 1 of a kind.
+    var rounds = 0
     /// What is being written down now.
     var installing: Checkpoint?
+    /// Bytes of keys and values that came and were right, since the host started.
+    var bytes: UInt64 = 0
 
     // Serving.
     /// The newest checkpoint that was offered, and the one before it, which somebody may still be reading; ascending.
-    var serving: [(sequence: SequenceNumber, snapshot: any KeyValueReader & Sendable, reply: StateTransferMessage)] = []
+    var serving: [(sequence: SequenceNumber, snapshot: any KeyValueReader & Sendable, reply: StateTransferMessage, since: UInt64)] = []
     var servedUntil: UInt64 = 0
+    /// The bucket digests of the state on disk, if they are at hand.
+    var flushing: (sequence: SequenceNumber, buckets: [Digest])?
+    var onDisk: (sequence: SequenceNumber, buckets: [Digest])?
+    /// Taken above the state on disk, to vouch for the states of peers that have written down later ones; ascending.
+    var taken: [Checkpoint] = []
+
+    mutating func forgetFetch() {
+        (minimum, chosen, offers, fetched) = (nil, nil, [], [:])
+        (unasked, asked) = ([], [])
+    }
 }
 
 extension HostCore {
@@ -39,25 +60,38 @@ extension HostCore {
     private mutating func askForCheckpoint(_ i: Int, now: Instant, into ready: inout HostReady) {
         guard let minimum = nodes[i].transfer.minimum else { return }
         nodes[i].transfer.offers = Array(repeating: nil, count: nodes[i].hosts.count)
-        (nodes[i].transfer.chosen, nodes[i].transfer.entries) = (nil, [])
-        nodes[i].transfer.askedAt = now.uptime
+        nodes[i].transfer.chosen = nil
+        nodes[i].transfer.offersAskedAt = now.uptime
         ready.toHosts.append(.init(to: nodes[i].others, message: .stateTransfer(nodes[i].shard, .fetchCheckpoint(minimum: minimum))))
     }
 
     mutating func tickStateTransfer(_ i: Int, now: Instant, into ready: inout HostReady) {
-        if !nodes[i].transfer.serving.isEmpty, now.uptime > nodes[i].transfer.servedUntil { nodes[i].transfer.serving = [] }
+        if !nodes[i].transfer.serving.isEmpty {
+            if now.uptime > nodes[i].transfer.servedUntil { nodes[i].transfer.serving = [] }
+            // A snapshot keeps the store from using its free pages again: nobody may hold one for long.
+            let lifetime = options.snapshotLifetime
+            nodes[i].transfer.serving.removeAll { now.uptime > $0.since + lifetime }
+        }
         guard let minimum = nodes[i].transfer.minimum, nodes[i].transfer.installing == nil else { return }
         if nodes[i].replica.lastExecuted >= minimum {
             // Batches came after all.
-            nodes[i].transfer.minimum = nil
-            (nodes[i].transfer.chosen, nodes[i].transfer.entries) = (nil, [])
+            nodes[i].transfer.forgetFetch()
             return
         }
-        guard now.uptime > nodes[i].transfer.askedAt + options.stateTransferTimeout else { return }
-        if nodes[i].transfer.chosen == nil {
-            askForCheckpoint(i, now: now, into: &ready)
+        guard nodes[i].transfer.chosen != nil else {
+            guard now.uptime > nodes[i].transfer.offersAskedAt + options.stateTransferTimeout else { return }
+            if let claimed = claimedOffer(i) { return choose(claimed, i, now: now, into: &ready) }
+            return askForCheckpoint(i, now: now, into: &ready)
+        }
+        for peer in nodes[i].transfer.asked.indices where !nodes[i].transfer.asked[peer].isEmpty {
+            guard now.uptime > nodes[i].transfer.askedAt[peer] + options.stateTransferTimeout else { continue }
+            nodes[i].transfer.unasked += nodes[i].transfer.asked[peer].reversed()
+            nodes[i].transfer.asked[peer] = []
+            nodes[i].transfer.isSlow[peer] = true
+        }
+        if nodes[i].transfer.unasked.isEmpty, nodes[i].transfer.asked.allSatisfy(\.isEmpty) {
+            plan(i, now: now, into: &ready)
         } else {
-            nodes[i].transfer.turn += 1
             askForBuckets(i, now: now, into: &ready)
         }
     }
@@ -68,86 +102,161 @@ extension HostCore {
         case .fetchCheckpoint(let minimum): offerCheckpoint(atLeast: minimum, to: from, i, now: now, into: &ready)
         case .fetchBuckets(let sequence, let buckets): serve(buckets, of: sequence, to: from, i, now: now, into: &ready)
         case .checkpoint(let sequence, let metadata, let buckets):
-            guard nodes[i].transfer.minimum.map({ sequence >= $0 }) ?? false, nodes[i].transfer.chosen == nil,
+            guard nodes[i].transfer.minimum.map({ sequence >= $0 }) ?? false,
                 StateDigest.sequence(ofMetadata: metadata) == sequence,
                 let digest = StateDigest.checkpoint(metadata: metadata, bucketDigests: buckets)
             else { return droppedMessages += 1 }
+            if let chosen = nodes[i].transfer.chosen {
+                // One more to fetch from, or nothing.
+                guard chosen.digest == digest else { return droppedMessages += 1 }
+            }
             nodes[i].transfer.offers[from.index] = .init(sequence: sequence, metadata: metadata, buckets: buckets, digest: digest)
-            choose(i, now: now, into: &ready)
+            if nodes[i].transfer.chosen == nil { chooseOffered(i, now: now, into: &ready) }
         case .bucket(let sequence, let bucket, let entries):
-            take(bucket: Int(bucket), entries, of: sequence, i, now: now, into: &ready)
+            take(bucket: Int(bucket), entries, of: sequence, from: from, i, now: now, into: &ready)
         case .gone(let sequence):
-            if nodes[i].transfer.chosen?.sequence == sequence, nodes[i].transfer.installing == nil {
-                nodes[i].transfer.offers[from.index] = nil
-                nodes[i].transfer.turn += 1
-                // With nobody left, start over.
-                if nodes[i].transfer.offers.allSatisfy({ $0?.digest != nodes[i].transfer.chosen?.digest }) {
-                    askForCheckpoint(i, now: now, into: &ready)
-                }
+            guard nodes[i].transfer.chosen?.sequence == sequence, nodes[i].transfer.installing == nil else { return }
+            nodes[i].transfer.offers[from.index] = nil
+            nodes[i].transfer.unasked += nodes[i].transfer.asked[from.index].reversed()
+            nodes[i].transfer.asked[from.index] = []
+            askForBuckets(i, now: now, into: &ready)
+        }
+    }
+
+    private mutating func chooseOffered(_ i: Int, now: Instant, into ready: inout HostReady) {
+        let offers = nodes[i].transfer.offers
+        for case let offer? in offers {
+            #if MUTANTS
+            let needed = Mutant.is(.stateOfOnePeer) ? 1 : manifest.group(of: nodes[i].shard).weakQuorum
+            #else
+            let needed = manifest.group(of: nodes[i].shard).weakQuorum
+            #endif
+            guard offers.count(where: { $0?.digest == offer.digest }) >= needed else { continue }
+            return choose(offer, i, now: now, into: &ready)
+        }
+    }
+
+    /// Hosts may have written down different states, and may not move on without this one. What f + 1 offer was stable with a
+    /// correct host; a CHECKPOINT says less, so there must be 2f: with this replica f + 1 correct ones then hold the state, as
+    /// many as view changes count on. Each round begins with another peer: who offers and does not give cannot stay the first.
+    private mutating func claimedOffer(_ i: Int) -> StateTransfer.Offer? {
+        nodes[i].transfer.rounds += 1
+        let group = manifest.group(of: nodes[i].shard)
+        let offers = nodes[i].transfer.offers
+        for k in offers.indices {
+            guard let offer = offers[(nodes[i].transfer.rounds + k) % offers.count] else { continue }
+            let checkpoint = Checkpoint(sequence: offer.sequence, digest: offer.digest)
+            let vouching = offers.indices.count { peer in
+                offers[peer]?.digest == offer.digest || nodes[i].replica.hasClaimed(checkpoint, ReplicaIndex(UInt8(peer)))
+            }
+            if vouching >= max(group.weakQuorum, 2 * group.f) { return offer }
+        }
+        return nil
+    }
+
+    private mutating func choose(_ offer: StateTransfer.Offer, _ i: Int, now: Instant, into ready: inout HostReady) {
+        let count = nodes[i].transfer.offers.count
+        nodes[i].transfer.chosen = offer
+        nodes[i].transfer.asked = Array(repeating: [], count: count)
+        nodes[i].transfer.askedAt = Array(repeating: now.uptime, count: count)
+        nodes[i].transfer.isSlow = Array(repeating: false, count: count)
+        plan(i, now: now, into: &ready)
+    }
+
+    /// What is still to be fetched; with nothing left, installs.
+    private mutating func plan(_ i: Int, now: Instant, into ready: inout HostReady) {
+        guard let chosen = nodes[i].transfer.chosen else { return }
+        let own: [Digest]
+        do { own = try nodes[i].executor.bucketDigests() } catch {
+            return halt(i, "digests of the own state: \(error)", into: &ready)
+        }
+        let empty = StateDigest.bucketDigest([])
+        var missing: [Int] = []
+        for bucket in chosen.buckets.indices.reversed() {
+            let wanted = chosen.buckets[bucket]
+            if wanted == own[bucket] || nodes[i].transfer.fetched[bucket]?.digest == wanted { continue }
+            if wanted == empty { nodes[i].transfer.fetched[bucket] = (empty, []) } else { missing.append(bucket) }
+        }
+        guard missing.isEmpty else {
+            nodes[i].transfer.unasked = missing
+            return askForBuckets(i, now: now, into: &ready)
+        }
+        install(chosen, own: own, i, into: &ready)
+    }
+
+    /// Gives everybody who offers the state, and has nothing to do, the next buckets.
+    private mutating func askForBuckets(_ i: Int, now: Instant, into ready: inout HostReady) {
+        guard let chosen = nodes[i].transfer.chosen, nodes[i].transfer.installing == nil else { return }
+        let offering = nodes[i].transfer.offers.indices.filter { nodes[i].transfer.offers[$0]?.digest == chosen.digest }
+        guard !offering.isEmpty else { return askForCheckpoint(i, now: now, into: &ready) }
+        if offering.allSatisfy({ nodes[i].transfer.isSlow[$0] }) {
+            for peer in offering { nodes[i].transfer.isSlow[peer] = false }
+            // Perhaps they have moved on; what was fetched stays.
+            if now.uptime > nodes[i].transfer.offersAskedAt + 4 * options.stateTransferTimeout {
+                return askForCheckpoint(i, now: now, into: &ready)
+            }
+        }
+        let share = max(1, min(options.stateTransferBuckets, (nodes[i].transfer.unasked.count + offering.count - 1) / offering.count))
+        for peer in offering where nodes[i].transfer.asked[peer].isEmpty && !nodes[i].transfer.isSlow[peer] {
+            let buckets = Array(nodes[i].transfer.unasked.suffix(share).reversed())
+            guard !buckets.isEmpty else { return }
+            nodes[i].transfer.unasked.removeLast(buckets.count)
+            nodes[i].transfer.asked[peer] = buckets
+            nodes[i].transfer.askedAt[peer] = now.uptime
+            let message = StateTransferMessage.fetchBuckets(sequence: chosen.sequence, buckets: buckets.map { UInt16($0) })
+            ready.toHosts.append(.init(to: [nodes[i].hosts[peer]], message: .stateTransfer(nodes[i].shard, message)))
+        }
+    }
+
+    private mutating func take(
+        bucket: Int, _ entries: [StateTransferMessage.StateEntry], of sequence: SequenceNumber, from: ReplicaIndex, _ i: Int,
+        now: Instant, into ready: inout HostReady
+    ) {
+        guard let chosen = nodes[i].transfer.chosen, nodes[i].transfer.installing == nil, chosen.sequence == sequence,
+            let position = nodes[i].transfer.asked[from.index].firstIndex(of: bucket),
+            isRight(entries, chosen.buckets[bucket])
+        else { return droppedMessages += 1 }
+        nodes[i].transfer.asked[from.index].remove(at: position)
+        nodes[i].transfer.askedAt[from.index] = now.uptime
+        nodes[i].transfer.fetched[bucket] = (chosen.buckets[bucket], entries)
+        for entry in entries { nodes[i].transfer.bytes += UInt64(entry.key.count + entry.value.count) }
+        if nodes[i].transfer.asked[from.index].isEmpty {
+            if nodes[i].transfer.unasked.isEmpty, nodes[i].transfer.asked.allSatisfy(\.isEmpty) {
+                plan(i, now: now, into: &ready)
+            } else {
+                askForBuckets(i, now: now, into: &ready)
             }
         }
     }
 
-    private mutating func choose(_ i: Int, now: Instant, into ready: inout HostReady) {
-        let offers = nodes[i].transfer.offers
-        for case let offer? in offers {
-            guard offers.count(where: { $0?.digest == offer.digest }) >= manifest.group(of: nodes[i].shard).weakQuorum else { continue }
-            nodes[i].transfer.chosen = offer
-            nodes[i].transfer.entries = Array(repeating: nil, count: offer.buckets.count)
-            let empty = StateDigest.bucketDigest([])
-            for (bucket, digest) in offer.buckets.enumerated() where digest == empty { nodes[i].transfer.entries[bucket] = [] }
-            nodes[i].transfer.missing = nodes[i].transfer.entries.count { $0 == nil }
-            if nodes[i].transfer.missing == 0 { return install(i, into: &ready) }
-            return askForBuckets(i, now: now, into: &ready)
-        }
+    private func isRight(_ entries: [StateTransferMessage.StateEntry], _ digest: Digest) -> Bool {
+        #if MUTANTS
+        if Mutant.is(.bucketDigestUnchecked) { return true }
+        #endif
+        return StateDigest.bucketDigest(entries) == digest
     }
 
-    private mutating func askForBuckets(_ i: Int, now: Instant, into ready: inout HostReady) {
-        guard let chosen = nodes[i].transfer.chosen else { return }
-        nodes[i].transfer.askedAt = now.uptime
-        let offering = nodes[i].transfer.offers.indices.filter { nodes[i].transfer.offers[$0]?.digest == chosen.digest }
-        guard !offering.isEmpty else { return askForCheckpoint(i, now: now, into: &ready) }
-        let peer = nodes[i].hosts[offering[nodes[i].transfer.turn % offering.count]]
-        var buckets: [UInt16] = []
-        for (bucket, entries) in nodes[i].transfer.entries.enumerated() where entries == nil {
-            buckets.append(UInt16(bucket))
-            if buckets.count == options.stateTransferBuckets { break }
-        }
-        let message = StateTransferMessage.fetchBuckets(sequence: chosen.sequence, buckets: buckets)
-        ready.toHosts.append(.init(to: [peer], message: .stateTransfer(nodes[i].shard, message)))
-    }
-
-    private mutating func take(
-        bucket: Int, _ entries: [StateTransferMessage.StateEntry], of sequence: SequenceNumber, _ i: Int, now: Instant,
-        into ready: inout HostReady
-    ) {
-        guard let chosen = nodes[i].transfer.chosen, nodes[i].transfer.installing == nil, chosen.sequence == sequence,
-            bucket < chosen.buckets.count, nodes[i].transfer.entries[bucket] == nil,
-            StateDigest.bucketDigest(entries) == chosen.buckets[bucket]
-        else { return droppedMessages += 1 }
-        nodes[i].transfer.entries[bucket] = entries
-        nodes[i].transfer.missing -= 1
-        nodes[i].transfer.askedAt = now.uptime
-        if nodes[i].transfer.missing == 0 { return install(i, into: &ready) }
-        // The last of the range that was asked for: ask for the next.
-        let nextMissing = nodes[i].transfer.entries.firstIndex { $0 == nil } ?? 0
-        if nextMissing > bucket { askForBuckets(i, now: now, into: &ready) }
-    }
-
-    /// The whole state is here and checked: it goes to disk first, and nothing is executed until it is there.
-    private mutating func install(_ i: Int, into ready: inout HostReady) {
-        guard let chosen = nodes[i].transfer.chosen else { return }
-        let entries = nodes[i].transfer.entries.flatMap { $0 ?? [] }
-        (nodes[i].transfer.chosen, nodes[i].transfer.entries, nodes[i].transfer.minimum) = (nil, [], nil)
-        guard chosen.sequence > nodes[i].replica.lastExecuted else { return }
-        do {
-            let frozen = try nodes[i].executor.install(sequence: chosen.sequence, metadata: chosen.metadata, entries: entries)
+    /// All that differs is here and checked: it goes to disk first, and nothing is executed until it is there.
+    private mutating func install(_ chosen: StateTransfer.Offer, own: [Digest], _ i: Int, into ready: inout HostReady) {
+        guard chosen.sequence > nodes[i].replica.lastExecuted else { return nodes[i].transfer.forgetFetch() }
+        if nodes[i].frozen != nil {
             nodes[i].frozen = nil
+            nodes[i].executor.thaw()
+        }
+        // A flush is on its way to the disk: the tick plans again.
+        guard !nodes[i].executor.isFlushing else { return }
+        var buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])] = []
+        for (bucket, digest) in chosen.buckets.enumerated() where digest != own[bucket] {
+            guard let fetched = nodes[i].transfer.fetched[bucket] else { return }
+            buckets.append((bucket, fetched.entries))
+        }
+        nodes[i].transfer.forgetFetch()
+        do {
+            let frozen = try nodes[i].executor.install(
+                sequence: chosen.sequence, metadata: chosen.metadata, buckets: buckets, digest: chosen.digest)
             nodes[i].replica.isExecutionPaused = true
             nodes[i].transfer.installing = Checkpoint(sequence: chosen.sequence, digest: chosen.digest)
-            ready.flushes.append(
-                StateFlush(
-                    shard: nodes[i].shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata, clearing: true))
+            flush(frozen, i, installs: true, into: &ready)
         } catch {
             halt(i, "installing the state of \(chosen.sequence): \(error)", into: &ready)
         }
@@ -156,12 +265,16 @@ extension HostCore {
     mutating func finishInstall(_ i: Int, now: Instant, into ready: inout HostReady) {
         guard let checkpoint = nodes[i].transfer.installing else { return }
         nodes[i].transfer.installing = nil
+        nodes[i].transfer.taken.removeAll { $0.sequence <= checkpoint.sequence }
         nodes[i].recent.removeAll()
         // What this replica proposed below the state will not be executed here.
         nodes[i].requests.enterView()
         nodes[i].decides.enterView()
+        // First the batches after the state: what waits here may be in them.
+        nodes[i].forwardsFrom = now.uptime + options.forwardAfter
         nodes[i].replica.isExecutionPaused = false
         feed(i, .stateInstalled(checkpoint), now: now, into: &ready)
+        answerReads(i, into: &ready)
     }
 
     // MARK: Serving
@@ -170,25 +283,32 @@ extension HostCore {
         atLeast minimum: SequenceNumber, to peer: ReplicaIndex, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
         let flushed = nodes[i].replica.flushed
-        guard flushed >= minimum, flushed > .zero, nodes[i].transfer.installing == nil else { return }
+        guard nodes[i].replica.mayAttest, flushed >= minimum, flushed > .zero, nodes[i].transfer.installing == nil else { return }
         if nodes[i].transfer.serving.last?.sequence != flushed {
             do {
                 let snapshot = try nodes[i].executor.snapshot()
                 guard let metadata = try snapshot.metadata(), StateDigest.sequence(ofMetadata: metadata) == flushed else { return }
-                let buckets = try StateDigest.bucketDigests(of: snapshot)
+                let known = nodes[i].transfer.onDisk.flatMap { $0.sequence == flushed ? $0.buckets : nil }
+                let buckets = try known ?? StateDigest.bucketDigests(of: snapshot)
                 if nodes[i].transfer.serving.count == 2 { nodes[i].transfer.serving.removeFirst() }
                 let reply = StateTransferMessage.checkpoint(sequence: flushed, metadata: metadata, buckets: buckets)
-                nodes[i].transfer.serving.append((flushed, snapshot, reply))
+                nodes[i].transfer.serving.append((flushed, snapshot, reply, now.uptime))
             } catch { return halt(i, "reading a snapshot for a peer: \(error)", into: &ready) }
         }
         guard let serving = nodes[i].transfer.serving.last else { return }
         nodes[i].transfer.servedUntil = now.uptime + 20 * options.stateTransferTimeout
-        ready.toHosts.append(.init(to: [nodes[i].hosts[peer.index]], message: .stateTransfer(nodes[i].shard, serving.reply)))
+        let to = [nodes[i].hosts[peer.index]]
+        ready.toHosts.append(.init(to: to, message: .stateTransfer(nodes[i].shard, serving.reply)))
+        // Later ones than the stable checkpoint are said as long as they are not stable.
+        for checkpoint in nodes[i].transfer.taken where checkpoint.sequence <= nodes[i].replica.stable.sequence {
+            ready.toHosts.append(.init(to: to, message: .pbft(nodes[i].shard, .checkpoint(checkpoint))))
+        }
     }
 
     private mutating func serve(
         _ buckets: [UInt16], of sequence: SequenceNumber, to peer: ReplicaIndex, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
+        guard !buckets.isEmpty else { return }
         let to = [nodes[i].hosts[peer.index]]
         guard let serving = nodes[i].transfer.serving.first(where: { $0.sequence == sequence }) else {
             ready.toHosts.append(.init(to: to, message: .stateTransfer(nodes[i].shard, .gone(sequence: sequence))))

@@ -8,16 +8,12 @@ public enum HostStartError: Error, Sendable, CustomStringConvertible {
     case missingStore(ShardID)
     case badRecord(index: Int, DecodingFailure)
     case state(ShardID, ShardStateError)
-    /// The journal ends before the stable checkpoint that it names: records are lost (R4).
-    case journalBehindState(ShardID, executed: SequenceNumber, stable: SequenceNumber)
 
     public var description: String {
         switch self {
         case .missingStore(let shard): "no store was opened for shard \(shard)"
         case .badRecord(let index, let failure): "journal record \(index) is not readable: \(failure)"
         case .state(let shard, let error): "shard \(shard): \(error)"
-        case .journalBehindState(let shard, let executed, let stable):
-            "shard \(shard): the journal ends at \(executed), before the stable checkpoint \(stable) that it names; records are lost"
         }
     }
 }
@@ -44,9 +40,10 @@ public struct HostCore {
     /// - Parameters:
     ///   - stores: one a shard of this host.
     ///   - records: what the journal gave back, in order; empty for a new host.
+    ///   - hasLostRecords: votes may be forgotten: every replica of the host starts in quarantine (R4).
     public init(
         manifest: Manifest, host: HostID, signer: any Signer, options: HostOptions, stores: [ShardID: any KeyValueStore],
-        records: [[UInt8]], now: Instant
+        records: [[UInt8]], hasLostRecords: Bool = false, now: Instant
     ) throws(HostStartError) {
         (self.manifest, self.host, self.signer, self.options) = (manifest, host, signer, options)
         connected = Array(repeating: false, count: manifest.hosts.count)
@@ -79,6 +76,11 @@ public struct HostCore {
                 throw .state(shard, error)
             } catch { throw .missingStore(shard) }
         }
+        guard hasLostRecords else { return }
+        #if MUTANTS
+        if Mutant.is(.rejoinsWithoutQuarantine) { return }
+        #endif
+        for i in nodes.indices { nodes[i].quarantine(now: now) }
     }
 
     /// Opens the state where the store has it and executes again what the journal knows to be committed above it.
@@ -96,10 +98,12 @@ public struct HostCore {
         var node = ShardNode(
             shard: shard, me: me, hosts: manifest.hosts(of: shard), replica: replica, executor: executor,
             manifest: manifest, options: options)
-        for record in records {
-            guard case .stable(let checkpoint) = record, checkpoint.sequence > replica.lastExecuted else { continue }
-            throw HostStartError.journalBehindState(shard, executed: replica.lastExecuted, stable: checkpoint.sequence)
+        for case .stable(let checkpoint) in records where checkpoint.sequence == base.sequence && checkpoint.digest != base.digest {
+            throw ShardStateError.digestMismatch(got: base.digest, expected: checkpoint.digest)
         }
+        // A flush that the crash came before is due again: peers that lag can fetch a state only where f + 1 hold the same.
+        let due = ready.executes.map(\.sequence).filter { isFlushDue(at: $0, options) }
+        let freezesAt = due.last { $0 <= replica.stable.sequence } ?? due.first
         var checkpoints: [Checkpoint] = []
         for (sequence, batch) in ready.executes {
             let executed = try node.executor.execute(batch, sequence: sequence)
@@ -107,7 +111,9 @@ public struct HostCore {
             if replica.isCheckpoint(sequence) {
                 checkpoints.append(Checkpoint(sequence: sequence, digest: try node.executor.checkpointDigest()))
             }
+            if sequence == freezesAt { node.frozen = node.executor.freeze() }
         }
+        node.transfer.taken = checkpoints
         for checkpoint in checkpoints { node.step(.checkpointTaken(checkpoint), now: now) }
         return node
     }
@@ -128,7 +134,9 @@ public struct HostCore {
         switch input {
         case .peer(let from, let message): receive(message, from: from, now: now, into: &ready)
         case .gateway(let session, let message): receive(message, from: session, now: now, into: &ready)
-        case .gatewayClosed(let session): sessions.remove(session)
+        case .gatewayClosed(let session):
+            sessions.remove(session)
+            forgetReads(of: session)
         case .peerConnected(let peer): setConnected(peer, true)
         case .peerDisconnected(let peer): setConnected(peer, false)
         case .persisted(let position):
@@ -141,6 +149,19 @@ public struct HostCore {
         }
     }
 
+    // Functions of the host and not of its node: asking a node would copy it.
+    private func replica(_ i: Int, on host: HostID) -> ReplicaIndex? {
+        nodes[i].hosts.firstIndex(of: host).map { ReplicaIndex(UInt8($0)) }
+    }
+
+    private func oldestPending(_ i: Int) -> Instant? {
+        switch (nodes[i].requests.oldest, nodes[i].decides.oldest) {
+        case (let a?, let b?): a.uptime <= b.uptime ? a : b
+        case (let a?, nil): a
+        case (nil, let b): b
+        }
+    }
+
     private mutating func setConnected(_ peer: HostID, _ isConnected: Bool) {
         if Int(peer.number) < connected.count { connected[Int(peer.number)] = isConnected }
     }
@@ -148,7 +169,7 @@ public struct HostCore {
     private mutating func receive(_ message: Verified<HostMessage>, from: HostID, now: Instant, into ready: inout HostReady) {
         switch message.value {
         case .pbft(let shard, let pbft):
-            guard let i = node(shard), let sender = nodes[i].replica(on: from), sender != nodes[i].me else {
+            guard let i = node(shard), let sender = replica(i, on: from), sender != nodes[i].me else {
                 droppedMessages += 1
                 return
             }
@@ -157,12 +178,12 @@ public struct HostCore {
             guard let i = node(shard) else { return droppedMessages += 1 }
             receive(push: push, message, at: i, now: now, into: &ready)
         case .stateTransfer(let shard, let transfer):
-            guard let i = node(shard), let sender = nodes[i].replica(on: from), sender != nodes[i].me else {
+            guard let i = node(shard), let sender = replica(i, on: from), sender != nodes[i].me else {
                 return droppedMessages += 1
             }
             receive(transfer, from: sender, at: i, now: now, into: &ready)
         case .forward(let shard, let item):
-            guard let i = node(shard), nodes[i].replica(on: from) != nil else { return droppedMessages += 1 }
+            guard let i = node(shard), replica(i, on: from) != nil else { return droppedMessages += 1 }
             switch item {
             case .request(let request): admit(request, from: nil, isForwarded: true, at: i, now: now, into: &ready)
             case .decide(let decide): admit(decide, from: nil, at: i, now: now, into: &ready)
@@ -251,19 +272,25 @@ public struct HostCore {
         for i in nodes.indices where nodes[i].halted == nil {
             let primary = nodes[i].hosts[nodes[i].replica.primary.index]
             let reachable = primary == host || connected[Int(primary.number)]
-            feed(i, .tick(oldestPending: nodes[i].oldestPending, primaryReachable: reachable), now: now, into: &ready)
+            let pending = nodes[i].requests.count + nodes[i].decides.count
+            feed(i, .tick(oldestPending: oldestPending(i), primaryReachable: reachable, pending: pending), now: now, into: &ready)
             guard nodes[i].halted == nil else { continue }
             forwardToPrimary(i, now: now, into: &ready)
             pushUnforgotten(i, now: now, into: &ready)
             tickStateTransfer(i, now: now, into: &ready)
+            proposeEmptyIfAwaited(i, now: now, into: &ready)
         }
         compactIfDue(into: &ready)
     }
 
     private mutating func forwardToPrimary(_ i: Int, now: Instant, into ready: inout HostReady) {
         guard !nodes[i].replica.isPrimary, !nodes[i].replica.isChangingView, now.uptime > options.forwardAfter else { return }
+        // Without the state it cannot be known what was executed: ordered again, it would be one more batch to run after.
+        guard nodes[i].transfer.minimum == nil, nodes[i].transfer.installing == nil, now.uptime >= nodes[i].forwardsFrom else {
+            return
+        }
         let before = now.uptime - options.forwardAfter
-        guard let oldest = nodes[i].oldestPending, oldest.uptime <= before else { return }
+        guard let oldest = oldestPending(i), oldest.uptime <= before else { return }
         let items =
             nodes[i].decides.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
             + nodes[i].requests.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
@@ -282,7 +309,13 @@ public struct HostCore {
             nodes[i].requests.remove(request.digest)
         case .decide(let decide):
             do {
-                guard try nodes[i].executor.effect(of: decide) == .nothing else { return true }
+                switch try nodes[i].executor.effect(of: decide) {
+                case .notes, .decides: return true
+                // The vote that it waited for was refused; whoever votes again is pushed again.
+                case .noRecord where !nodes[i].requests.contains(decide.request): break
+                case .noRecord: return true
+                case .nothing: break
+                }
             } catch { halt(i, "reading the record of a request: \(error)", into: &ready) }
             nodes[i].decides.remove(decide.digest)
         }

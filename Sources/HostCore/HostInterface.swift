@@ -44,12 +44,12 @@ public struct StateFlush: Sendable {
     public let sequence: SequenceNumber
     public let writes: [KeyValueWrite]
     public let metadata: [UInt8]
-    /// Remove everything first: the state came whole from another replica.
-    public let clearing: Bool
+    /// The state came from other replicas.
+    public let installs: Bool
 
-    public init(shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) {
+    public init(shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], metadata: [UInt8], installs: Bool) {
         (self.shard, self.sequence, self.writes) = (shard, sequence, writes)
-        (self.metadata, self.clearing) = (metadata, clearing)
+        (self.metadata, self.installs) = (metadata, installs)
     }
 }
 

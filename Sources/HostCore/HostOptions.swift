@@ -19,6 +19,8 @@ public struct HostOptions: Sendable {
     public var recentBatches = 1024
     /// Requests whose gateways are remembered, a shard.
     public var maxInterests = 65_536
+    /// Quorum reads that wait for batches to be executed, a shard.
+    public var maxWaitingReads = 4096
     /// A backup hands the primary what has waited so long.
     public var forwardAfter: UInt64 = 250_000_000
     /// A record that is undecided, or that others may not know the end of, is pushed after so long, and then ever
@@ -33,6 +35,12 @@ public struct HostOptions: Sendable {
     public var auditInterval: UInt64 = 500_000_000
     /// An answer in a state transfer is awaited so long.
     public var stateTransferTimeout: UInt64 = 500_000_000
+    /// A snapshot that is served to peers is given up after so long; who was not done goes on with a later one.
+    public var snapshotLifetime: UInt64 = 300_000_000_000
+    /// Empty batches for a replica that rejoins: so many at the speed of ticks, afterwards one in so long.
+    public var maxEmptyBatches = 4096
+    public var emptyBatchInterval: UInt64 = 200_000_000
+    /// Buckets that one question asks for, and that one answer gives.
     public var stateTransferBuckets = 64
 
     public init() {}

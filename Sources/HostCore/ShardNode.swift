@@ -18,12 +18,19 @@ struct ShardNode {
     var interests: Interests
     var recent: RecentBatches
     var recovery: ShardRecovery
+    /// Quorum reads that wait, in order of arrival.
+    var reads: [WaitingRead] = []
+    /// Proposed for replicas that rejoin, less what was ordered since.
+    var emptyBatches = 0
+    var emptyBatchAt: UInt64 = 0
     var transfer = StateTransfer()
     /// The frozen state that is flushed as soon as its checkpoint is stable.
     var frozen: FrozenState?
     var checkpointsSinceFreeze: UInt64 = 0
     /// The view in which the pools' "proposed" marks were made.
     var proposedIn: View
+    /// Nothing is forwarded before this uptime.
+    var forwardsFrom: UInt64 = 0
     var halted: String?
     /// The last audit and when it was made.
     var lastAudit: (ShardAudit, UInt64)?
@@ -43,23 +50,16 @@ struct ShardNode {
         proposedIn = replica.view
     }
 
-    func replica(on host: HostID) -> ReplicaIndex? { hosts.firstIndex(of: host).map { ReplicaIndex(UInt8($0)) } }
+    mutating func quarantine(now: Instant) { replica.quarantine(now: now, into: &ready) }
 
     mutating func step(_ input: ReplicaInput, now: Instant) { replica.step(input, now: now, into: &ready) }
-
-    var oldestPending: Instant? {
-        switch (requests.oldest, decides.oldest) {
-        case (let a?, let b?): a.uptime <= b.uptime ? a : b
-        case (let a?, nil): a
-        case (nil, let b): b
-        }
-    }
 
     var status: ReplicaStatus {
         ReplicaStatus(
             shard: shard, replica: me, view: replica.view, isChangingView: replica.isChangingView, isPrimary: replica.isPrimary,
             lastExecuted: replica.lastExecuted, stable: replica.stable.sequence, flushed: replica.flushed,
             pendingRequests: UInt32(clamping: requests.count + decides.count),
-            undecided: UInt32(clamping: executor.undecidedCount), halted: halted ?? "")
+            undecided: UInt32(clamping: executor.undecidedCount), halted: halted ?? "",
+            standing: replica.standing == .full ? "" : replica.standing.description)
     }
 }

@@ -14,6 +14,10 @@
 // Only the last segment can have a torn tail: a segment is created when everything before it is durable. What nobody can
 // see is damage to the last batch that was synced if nothing was written after it: see `syncAndMark`.
 
+#if MUTANTS
+import Messages
+#endif
+
 extension Journal {
     /// Reads everything back. Records of an unfinished compaction come after the older ones that they repeat.
     /// - Throws: `.missing` when there is no journal, `.rot` and `.missingSegment` when durable records are lost.
@@ -113,8 +117,13 @@ private struct Backwards {
             }
         } else {
             walk = segment.walk(header, until: nil)
+            #if MUTANTS
+            let isRot = walk.isContradicted && !Mutant.is(.rotTakenForTornTail)
+            #else
+            let isRot = walk.isContradicted
+            #endif
             // A segment that was being created says, as a whole one does, that everything before it is durable.
-            guard !walk.isContradicted, !(hasUnborn && walk.hasRemains) else {
+            guard !isRot, !(hasUnborn && walk.hasRemains) else {
                 throw .rot(segment: segment.incarnation, offset: walk.offset)
             }
         }

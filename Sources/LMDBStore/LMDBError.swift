@@ -1,4 +1,5 @@
 import CLMDB
+import Messages
 
 /// Why a state's database cannot be opened, read or written. None of these is ever a transaction's result, and a failed
 /// write is not retried: the host stops voting (R7).
@@ -13,6 +14,14 @@ public enum LMDBError: Error, Equatable, Sendable {
     case keyLength(Int)
     /// A commit failed earlier: what is on the disk is unknown from there on.
     indirect case poisoned(by: LMDBError)
+}
+
+extension LMDBError: StoreFailure {
+    /// The file is not what LMDB wrote: another try does not help.
+    public var isDamage: Bool {
+        guard case .failed(_, _, let code) = self else { return false }
+        return [MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC].contains(code)
+    }
 }
 
 extension LMDBError: CustomStringConvertible {

@@ -1,7 +1,7 @@
 import Crypto
 
 /// Domain tags: a signature or hash made for one purpose is worthless for another.
-public enum Domain: String, Sendable {
+public enum Domain: String, Sendable, CaseIterable {
     case request = "quorate/1/request"
     case leg = "quorate/1/leg"
     case account = "quorate/1/account"
@@ -15,6 +15,37 @@ public enum Domain: String, Sendable {
     case stateNode = "quorate/1/state-node"
     case stateBucket = "quorate/1/state-bucket"
     case manifest = "quorate/1/manifest"
+    case read = "quorate/1/read"
+
+    /// A hasher that has taken the tag, by domain: it is the same each time.
+    fileprivate static let hashers = allCases.map { domain in
+        var writer = ByteWriter(reserving: 32)
+        let tag = Array(domain.rawValue.utf8)
+        writer.put(UInt8(tag.count))
+        writer.put(raw: tag)
+        var hasher = Hasher256()
+        hasher.update(writer.bytes)
+        return hasher
+    }
+
+    fileprivate var index: Int {
+        switch self {
+        case .request: 0
+        case .leg: 1
+        case .account: 2
+        case .batch: 3
+        case .decide: 4
+        case .history: 5
+        case .attestation: 6
+        case .viewChange: 7
+        case .newView: 8
+        case .checkpoint: 9
+        case .stateNode: 10
+        case .stateBucket: 11
+        case .manifest: 12
+        case .read: 13
+        }
+    }
 }
 
 /// SHA-256.
@@ -24,13 +55,7 @@ public struct Hasher256: Sendable {
     public init() {}
 
     /// Starts with a domain tag and its length, so that no two domains share a prefix.
-    public init(_ domain: Domain) {
-        var writer = ByteWriter(reserving: 32)
-        let tag = Array(domain.rawValue.utf8)
-        writer.put(UInt8(tag.count))
-        writer.put(raw: tag)
-        update(writer.bytes)
-    }
+    public init(_ domain: Domain) { self = Domain.hashers[domain.index] }
 
     public mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { state.update(bufferPointer: $0) } }
     public mutating func update(_ bytes: UnsafeRawBufferPointer) { state.update(bufferPointer: bytes) }

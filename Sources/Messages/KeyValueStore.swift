@@ -6,6 +6,12 @@ public struct KeyValueWrite: Hashable, Sendable {
     public init(key: [UInt8], value: [UInt8]?) { (self.key, self.value) = (key, value) }
 }
 
+/// What a store throws, if it can tell damage from a failure that another try may not meet.
+public protocol StoreFailure: Error {
+    /// The files are not what was written.
+    var isDamage: Bool { get }
+}
+
 /// An ordered map of bytes at one moment. Keys: 1 to 511 bytes, ordered as unsigned bytes.
 public protocol KeyValueReader {
     /// Nil when absent.
@@ -33,6 +39,6 @@ public protocol KeyValueStore: KeyValueReader {
 /// Applies writes. On LMDB one thread does this while another reads.
 public protocol KeyValueWriter {
     /// Applies all writes and the metadata, or none, and returns when they are durable.
-    /// - Parameter clearing: first removes every entry (state transfer installs a whole state).
+    /// - Parameter clearing: first removes every entry.
     func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws
 }

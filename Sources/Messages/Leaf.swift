@@ -45,6 +45,8 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     case noRecordAbort
     /// The number is below what the principal acknowledged: refused for ever (R11).
     case acknowledged
+    /// The outcome of a read: the account at this place in the order; nil if there is none.
+    case read(AccountView?)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         let kind = try reader.uint8()
@@ -56,6 +58,7 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         case 3: self = .committed
         case 5: self = .noRecordAbort
         case 6: self = .acknowledged
+        case 7: self = .read(try reader.bool() ? try reader.value() : nil)
         default: throw reader.invalid("leg status")
         }
     }
@@ -72,6 +75,10 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
             writer.put(reason.rawValue)
         case .noRecordAbort: writer.put(UInt8(5))
         case .acknowledged: writer.put(UInt8(6))
+        case .read(let view):
+            writer.put(UInt8(7))
+            writer.put(view != nil)
+            if let view { writer.put(view) }
         }
     }
 
@@ -79,7 +86,7 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     public var isDecided: Bool {
         switch self {
         case .votedYes: false
-        case .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged: true
+        case .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read: true
         }
     }
 
@@ -91,6 +98,8 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         case .aborted(let reason): "aborted: \(reason)"
         case .noRecordAbort: "aborted: no record by the deadline"
         case .acknowledged: "refused: the number was acknowledged"
+        case .read(nil): "read: no such account"
+        case .read(let view?): "read: \(view.posted)"
         }
     }
 }
@@ -147,13 +156,17 @@ public enum Decision: Hashable, Sendable {
         for status in statuses {
             switch status {
             // A shard commits only with every yes vote in hand, so its word decides.
-            case .committed:
+            case .committed, .read:
                 self = .commit
                 return
             case .votedYes: continue
             case .votedNo(let reason), .aborted(let reason): abort = abort ?? reason
             case .noRecordAbort, .acknowledged: abort = abort ?? .participantAborted
-            case nil: allYes = false
+            case nil:
+                #if MUTANTS
+                if Mutant.is(.decidesWithoutAllVotes) { continue }
+                #endif
+                allYes = false
             }
         }
         if let abort { self = .abort(abort) } else if allYes { self = .commit } else { return nil }

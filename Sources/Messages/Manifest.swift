@@ -107,7 +107,12 @@ public struct ReplicaGroup: Hashable, Sendable {
     }
     public var f: Int { (n - 1) / 3 }
     /// 2f + 1: any two quorums share a correct replica (PBFT §4.2).
-    public var quorum: Int { 2 * f + 1 }
+    public var quorum: Int {
+        #if MUTANTS
+        if Mutant.is(.smallQuorum) { return 2 * f }
+        #endif
+        return 2 * f + 1
+    }
     /// f + 1: contains a correct replica.
     public var weakQuorum: Int { f + 1 }
 

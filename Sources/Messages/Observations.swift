@@ -12,6 +12,9 @@ public struct AccountView: Hashable, Sendable, CanonicalCodable {
         (self.owner, self.asset, self.posted) = (owner, asset, posted)
         (self.pendingDebits, self.pendingCredits) = (pendingDebits, pendingCredits)
     }
+    /// Whether undecided transactions hold something of it.
+    public var isPending: Bool { pendingDebits != .zero || pendingCredits != .zero }
+
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (owner, asset, posted) = (try reader.value(), try reader.value(), try reader.value())
         (pendingDebits, pendingCredits) = (try reader.value(), try reader.value())
@@ -40,22 +43,27 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
     public let undecided: UInt32
     /// Empty while the replica votes; otherwise why it stopped.
     public let halted: String
+    /// Empty while the replica takes part in ordering; otherwise what it waits for (R4).
+    public let standing: String
 
     public init(
         shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool, lastExecuted: SequenceNumber,
-        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, halted: String
+        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, halted: String, standing: String = ""
     ) {
         (self.shard, self.replica, self.view, self.isChangingView) = (shard, replica, view, isChangingView)
         (self.isPrimary, self.lastExecuted, self.stable, self.flushed) = (isPrimary, lastExecuted, stable, flushed)
         (self.pendingRequests, self.undecided, self.halted) = (pendingRequests, undecided, halted)
+        self.standing = standing
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (shard, replica, view) = (try reader.value(), try reader.value(), try reader.value())
         (isChangingView, isPrimary) = (try reader.bool(), try reader.bool())
         (lastExecuted, stable, flushed) = (try reader.value(), try reader.value(), try reader.value())
         (pendingRequests, undecided) = (try reader.uint32(), try reader.uint32())
-        guard let text = String(validating: try reader.blob(limit: 4096), as: UTF8.self) else { throw reader.invalid("text") }
-        halted = text
+        guard let halted = String(validating: try reader.blob(limit: 4096), as: UTF8.self),
+            let standing = String(validating: try reader.blob(limit: 4096), as: UTF8.self)
+        else { throw reader.invalid("text") }
+        (self.halted, self.standing) = (halted, standing)
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(shard)
@@ -68,9 +76,10 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
         writer.put(flushed)
         writer.put(pendingRequests)
         writer.put(undecided)
-        var text = halted
-        while text.utf8.count > 4096 { text.removeLast() }
-        writer.put(blob: Array(text.utf8))
+        for var text in [halted, standing] {
+            while text.utf8.count > 4096 { text.removeLast() }
+            writer.put(blob: Array(text.utf8))
+        }
     }
 }
 

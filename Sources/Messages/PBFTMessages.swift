@@ -86,6 +86,8 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     /// The view that the sender wants to enter.
     public let view: View
     public let replica: ReplicaIndex
+    /// When the sender last forgot votes, by its own account (R4); zero for never. What it said before that does not count.
+    public let life: UInt64
     /// h: the sender's stable checkpoint, `checkpoints[0]`.
     public let lowWatermark: SequenceNumber
     /// C: the checkpoints that the sender holds, ascending, the stable one first.
@@ -97,20 +99,21 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     public let signature: Signature
 
     public init(
-        cluster: ClusterID, epoch: Epoch, shard: ShardID, view: View, replica: ReplicaIndex, lowWatermark: SequenceNumber,
-        checkpoints: [Checkpoint], prepared: [PQEntry], prePrepared: [PQEntry], signer: any Signer
+        cluster: ClusterID, epoch: Epoch, shard: ShardID, view: View, replica: ReplicaIndex, life: UInt64 = 0,
+        lowWatermark: SequenceNumber, checkpoints: [Checkpoint], prepared: [PQEntry], prePrepared: [PQEntry], signer: any Signer
     ) {
         (self.cluster, self.epoch, self.shard, self.view, self.replica) = (cluster, epoch, shard, view, replica)
-        (self.lowWatermark, self.checkpoints) = (lowWatermark, checkpoints)
+        (self.life, self.lowWatermark, self.checkpoints) = (life, lowWatermark, checkpoints)
         (self.prepared, self.prePrepared) = (prepared, prePrepared)
         let digest = Self.digest(
-            cluster, epoch, shard, view, replica, lowWatermark, checkpoints, prepared, prePrepared)
+            cluster, epoch, shard, view, replica, life, lowWatermark, checkpoints, prepared, prePrepared)
         signature = signer.sign(signingInput(.viewChange, digest))
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
-        (view, replica, lowWatermark) = (try reader.value(), try reader.value(), try reader.value())
+        (view, replica, life) = (try reader.value(), try reader.value(), try reader.uint64())
+        lowWatermark = try reader.value()
         checkpoints = try reader.array(limit: Self.maxEntries)
         prepared = try reader.array(limit: Self.maxEntries)
         prePrepared = try reader.array(limit: Self.maxEntries)
@@ -118,19 +121,20 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     }
 
     public func encode(into writer: inout ByteWriter) {
-        Self.encodeBody(&writer, cluster, epoch, shard, view, replica, lowWatermark, checkpoints, prepared, prePrepared)
+        Self.encodeBody(&writer, cluster, epoch, shard, view, replica, life, lowWatermark, checkpoints, prepared, prePrepared)
         writer.put(signature)
     }
 
     private static func encodeBody(
         _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View, _ replica: ReplicaIndex,
-        _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
+        _ life: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
     ) {
         writer.put(cluster)
         writer.put(epoch)
         writer.put(shard)
         writer.put(view)
         writer.put(replica)
+        writer.put(life)
         writer.put(low)
         writer.put(array: checkpoints)
         writer.put(array: prepared)
@@ -139,17 +143,17 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
 
     private static func digest(
         _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View, _ replica: ReplicaIndex,
-        _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
+        _ life: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
     ) -> Digest {
         var writer = ByteWriter(reserving: 1024)
-        encodeBody(&writer, cluster, epoch, shard, view, replica, low, checkpoints, prepared, prePrepared)
+        encodeBody(&writer, cluster, epoch, shard, view, replica, life, low, checkpoints, prepared, prePrepared)
         return Hasher256.hash(.viewChange, writer.bytes)
     }
 
     public var signingBytes: [UInt8] {
         signingInput(
             .viewChange,
-            Self.digest(cluster, epoch, shard, view, replica, lowWatermark, checkpoints, prepared, prePrepared))
+            Self.digest(cluster, epoch, shard, view, replica, life, lowWatermark, checkpoints, prepared, prePrepared))
     }
 }
 
@@ -227,19 +231,23 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     public let isChangingView: Bool
     public let lastExecuted: SequenceNumber
     public let stable: SequenceNumber
+    /// The sender takes no part before the shard gets there (R4); zero while it takes part.
+    public let awaits: SequenceNumber
 
-    public init(view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber) {
+    public init(view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber, awaits: SequenceNumber = .zero) {
         (self.view, self.isChangingView, self.lastExecuted, self.stable) = (view, isChangingView, lastExecuted, stable)
+        self.awaits = awaits
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (view, isChangingView) = (try reader.value(), try reader.bool())
-        (lastExecuted, stable) = (try reader.value(), try reader.value())
+        (lastExecuted, stable, awaits) = (try reader.value(), try reader.value(), try reader.value())
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(view)
         writer.put(isChangingView)
         writer.put(lastExecuted)
         writer.put(stable)
+        writer.put(awaits)
     }
 }
 
@@ -296,6 +304,8 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
     case batch(Batch)
     case fetchCommitted(FetchCommitted)
     case committed(CommittedClaims)
+    case resumed(Resumption)
+    case recollection(Recollection)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -311,6 +321,8 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
         case 10: self = .batch(try reader.value())
         case 11: self = .fetchCommitted(try reader.value())
         case 12: self = .committed(try reader.value())
+        case 13: self = .resumed(try reader.value())
+        case 14: self = .recollection(try reader.value())
         default: throw reader.invalid("PBFT message kind")
         }
     }
@@ -352,6 +364,12 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(m)
         case .committed(let m):
             writer.put(UInt8(12))
+            writer.put(m)
+        case .resumed(let m):
+            writer.put(UInt8(13))
+            writer.put(m)
+        case .recollection(let m):
+            writer.put(UInt8(14))
             writer.put(m)
         }
     }

@@ -51,12 +51,15 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     case open(AccountSpecification)
     /// Creates money; only the manifest's issuer may.
     case issue(to: AccountID, asset: AssetID, amount: Amount)
+    /// Reads an account, in order; only its owner may. For when a quorum read finds no agreement (R6).
+    case read(AccountID)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .transfer(try reader.value())
         case 2: self = .open(try reader.value())
         case 3: self = .issue(to: try reader.value(), asset: try reader.value(), amount: try reader.value())
+        case 4: self = .read(try reader.value())
         default: throw reader.invalid("operation kind")
         }
     }
@@ -74,6 +77,9 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
             writer.put(to)
             writer.put(asset)
             writer.put(amount)
+        case .read(let account):
+            writer.put(UInt8(4))
+            writer.put(account)
         }
     }
 }
@@ -245,6 +251,7 @@ extension Request {
                 add(map.shard(of: transfer.to))
             case .open(let account): add(map.shard(of: account.id))
             case .issue(let to, _, _): add(map.shard(of: to))
+            case .read(let account): add(map.shard(of: account))
             }
         }
         return shards
@@ -271,6 +278,7 @@ extension Request {
                 if map.shard(of: account.id) == shard { effects.append(.open(account)) }
             case .issue(let to, let asset, let amount):
                 if map.shard(of: to) == shard { effects.append(.issue(to, asset, amount)) }
+            case .read: break
             }
         }
         return effects

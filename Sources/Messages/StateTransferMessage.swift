@@ -1,4 +1,5 @@
-/// State transfer: a whole checkpoint by buckets, each checked against the certified digest.
+/// State transfer: the digests of a checkpoint's buckets, and the entries of those that differ, each checked against its
+/// digest (docs/decisions/0016).
 public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
     /// Asks for the digests of the newest checkpoint held on disk, if it is at `minimum` or later.
     case fetchCheckpoint(minimum: SequenceNumber)

@@ -150,7 +150,7 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         case .newView(let newView):
             guard newView.shard == shard else { throw .unknownShard }
             _ = try verify(newView)
-        case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed: break
+        case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed, .resumed, .recollection: break
         }
         return Verified(checked: message)
     }
@@ -205,7 +205,7 @@ extension Verifier {
         switch message {
         case .submit(_, let request): _ = try verify(request)
         case .decide(_, let decide): _ = try verify(decide)
-        case .account, .status, .audit: break
+        case .account, .status, .audit, .read: break
         }
         return Verified(checked: message)
     }
@@ -216,7 +216,11 @@ extension Verifier {
     }
 
     public mutating func verify(_ reply: HostReply) throws(Refused) -> Verified<HostReply> {
-        if case .attestation(let attestation) = reply { _ = try verify(attestation) }
+        switch reply {
+        case .attestation(let attestation): _ = try verify(attestation)
+        case .read(_, let answer?): try check(answer)
+        case .read(_, nil), .refused, .account, .status, .audit: break
+        }
         return Verified(checked: reply)
     }
 }

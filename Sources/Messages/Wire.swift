@@ -126,6 +126,8 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     case status(id: UInt64)
     /// Sums over the whole state of every replica on this host. Expensive; for checks and tests.
     case audit(id: UInt64)
+    /// One answer to a quorum read (R6).
+    case read(id: UInt64, AccountID, nonce: Digest)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -134,6 +136,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         case 3: self = .account(id: try reader.uint64(), try reader.value())
         case 4: self = .status(id: try reader.uint64())
         case 5: self = .audit(id: try reader.uint64())
+        case 6: self = .read(id: try reader.uint64(), try reader.value(), nonce: try reader.value())
         default: throw reader.invalid("gateway message kind")
         }
     }
@@ -164,6 +167,11 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         case .audit(let id):
             writer.put(UInt8(5))
             writer.put(id)
+        case .read(let id, let account, let nonce):
+            writer.put(UInt8(6))
+            writer.put(id)
+            writer.put(account)
+            writer.put(nonce)
         }
     }
 }
@@ -175,6 +183,8 @@ public enum HostReply: Sendable, CanonicalCodable {
     case account(id: UInt64, AccountView?)
     case status(id: UInt64, [ReplicaStatus])
     case audit(id: UInt64, [ShardAudit])
+    /// Nil while undecided transactions hold something of the account.
+    case read(id: UInt64, ReadAnswer?)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -183,6 +193,7 @@ public enum HostReply: Sendable, CanonicalCodable {
         case 3: self = .account(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
         case 4: self = .status(id: try reader.uint64(), try reader.array(limit: 4096))
         case 5: self = .audit(id: try reader.uint64(), try reader.array(limit: 4096))
+        case 6: self = .read(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
         default: throw reader.invalid("host reply kind")
         }
     }
@@ -207,6 +218,11 @@ public enum HostReply: Sendable, CanonicalCodable {
             writer.put(UInt8(5))
             writer.put(id)
             writer.put(array: audits)
+        case .read(let id, let answer):
+            writer.put(UInt8(6))
+            writer.put(id)
+            writer.put(answer != nil)
+            if let answer { writer.put(answer) }
         }
     }
 }
@@ -217,12 +233,15 @@ public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
     case account(id: UInt64, AccountID)
     /// Gateway's counters, see `GatewayStatus`.
     case status(id: UInt64)
+    /// A quorum read; the nonce is the client's own.
+    case read(id: UInt64, AccountID, nonce: Digest)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(id: try reader.uint64(), try reader.value())
         case 2: self = .account(id: try reader.uint64(), try reader.value())
         case 3: self = .status(id: try reader.uint64())
+        case 4: self = .read(id: try reader.uint64(), try reader.value(), nonce: try reader.value())
         default: throw reader.invalid("client message kind")
         }
     }
@@ -239,6 +258,11 @@ public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
         case .status(let id):
             writer.put(UInt8(3))
             writer.put(id)
+        case .read(let id, let account, let nonce):
+            writer.put(UInt8(4))
+            writer.put(id)
+            writer.put(account)
+            writer.put(nonce)
         }
     }
 }
@@ -301,6 +325,8 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
     /// A weak read, by f + 1 agreeing replicas when `agreeing` says so; nil if the account does not exist.
     case account(id: UInt64, AccountView?, agreeing: UInt32)
     case status(id: UInt64, GatewayStatus)
+    /// Equal answers of different replicas, as many as there are: 2f + 1 prove the account, fewer nothing.
+    case read(id: UInt64, [ReadAnswer])
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -314,6 +340,7 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
             let view: AccountView? = try reader.bool() ? try reader.value() : nil
             self = .account(id: id, view, agreeing: try reader.uint32())
         case 4: self = .status(id: try reader.uint64(), try reader.value())
+        case 5: self = .read(id: try reader.uint64(), try reader.array(limit: 64))
         default: throw reader.invalid("gateway reply kind")
         }
     }
@@ -340,6 +367,10 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(4))
             writer.put(id)
             writer.put(status)
+        case .read(let id, let answers):
+            writer.put(UInt8(5))
+            writer.put(id)
+            writer.put(array: answers)
         }
     }
 }

@@ -36,6 +36,11 @@ public struct ReplicaConfiguration: Sendable {
         public var censorshipTimeout: UInt64 = 8_000_000_000
         /// Waits double from view to view without progress, up to this: more than the worst order plus sync.
         public var maxTimeout: UInt64 = 10_000_000_000
+        /// The throughput floor: measured over so much time in which something waits; the wait when nothing queues that is
+        /// excused; and what a shard is taken to be able to do before it was seen to do more, in requests a second.
+        public var floorWindow: UInt64 = 1_000_000_000
+        public var floorLatency: UInt64 = 100_000_000
+        public var assumedThroughput: UInt64 = 100
         public var statusInterval: UInt64 = 200_000_000
         /// How long an answer to a fetch is awaited before another peer is asked.
         public var fetchTimeout: UInt64 = 200_000_000

@@ -20,14 +20,6 @@ struct VoteSet: Sendable {
     }
 
     func contains(_ replica: ReplicaIndex) -> Bool { votes[replica.index] != nil }
-
-    /// A digest that at least `threshold` replicas voted for.
-    func digest(with threshold: Int) -> Digest? {
-        for vote in votes {
-            if let vote, count(of: vote) >= threshold { return vote }
-        }
-        return nil
-    }
 }
 
 /// Everything about one sequence number between the watermarks.
@@ -67,8 +59,10 @@ struct Slot: Sendable {
         digest.isNull ? .null : bodies.first { $0.digest == digest }
     }
 
+    func hasBody(_ digest: Digest) -> Bool { digest.isNull || bodies.contains { $0.digest == digest } }
+
     mutating func keep(_ batch: Batch) {
-        if !batch.isNull, body(batch.digest) == nil { bodies.append(batch) }
+        if !batch.isNull, !hasBody(batch.digest) { bodies.append(batch) }
     }
 
     /// Q keeps, for each digest, the latest view. Its size is bounded by dropping the lowest views (TOCS '02 §4.4).
@@ -89,7 +83,7 @@ struct Slot: Sendable {
 
 /// The slots of (low, low + window], in a ring.
 struct MessageLog: Sendable {
-    private var ring: [Slot]
+    var ring: [Slot]
     private(set) var low: SequenceNumber
     let window: UInt64
     private let n: Int

@@ -7,8 +7,6 @@ public struct NewViewSelection: Hashable, Sendable {
     /// For start.sequence + 1, + 2, …
     public let digests: [Digest]
 
-    public init(start: Checkpoint, digests: [Digest]) { (self.start, self.digests) = (start, digests) }
-
     /// Nil when neither condition A nor B holds yet for some sequence number: more VIEW-CHANGE messages are needed.
     /// - Parameter viewChanges: correct in form (`isWellFormed`), one a replica, all for one view.
     ///   - window: L. Nothing above start + L can have committed: it would have prepared at f + 1 correct replicas whose h lies
@@ -22,7 +20,7 @@ public struct NewViewSelection: Hashable, Sendable {
         var digests: [Digest] = []
         var sequence = start.sequence.next
         while sequence <= highest {
-            guard let digest = Self.select(sequence, viewChanges, group: group) else { return nil }
+            guard let digest = Self.select(sequence, viewChanges, group: group, window: window) else { return nil }
             digests.append(digest)
             sequence = sequence.next
         }
@@ -41,7 +39,7 @@ public struct NewViewSelection: Hashable, Sendable {
         return best
     }
 
-    private static func select(_ n: SequenceNumber, _ viewChanges: [ViewChange], group: ReplicaGroup) -> Digest? {
+    private static func select(_ n: SequenceNumber, _ viewChanges: [ViewChange], group: ReplicaGroup, window: UInt64) -> Digest? {
         var candidates: [PQEntry] = []
         for viewChange in viewChanges {
             if let entry = viewChange.preparedEntry(n), !candidates.contains(entry) { candidates.append(entry) }
@@ -51,7 +49,7 @@ public struct NewViewSelection: Hashable, Sendable {
         for candidate in candidates {
             // A1: a quorum did not prepare anything else at n in this view or later.
             let a1 = viewChanges.count { other in
-                guard other.lowWatermark < n else { return false }
+                guard other.speaks(of: n, window: window) else { return false }
                 guard let entry = other.preparedEntry(n) else { return true }
                 return entry.view < candidate.view || (entry.view == candidate.view && entry.digest == candidate.digest)
             }
@@ -59,15 +57,25 @@ public struct NewViewSelection: Hashable, Sendable {
             let a2 = viewChanges.count { other in
                 other.prePrepared.contains { $0.sequence == n && $0.digest == candidate.digest && $0.view >= candidate.view }
             }
+            #if MUTANTS
+            if Mutant.is(.singlePrePrepareSelects), a1 >= group.quorum, a2 >= 1 { return candidate.digest }
+            #endif
             if a1 >= group.quorum && a2 >= group.weakQuorum { return candidate.digest }
         }
         // B: a quorum prepared nothing at n.
-        let b = viewChanges.count { $0.lowWatermark < n && $0.preparedEntry(n) == nil }
+        let b = viewChanges.count { $0.speaks(of: n, window: window) && $0.preparedEntry(n) == nil }
         return b >= group.quorum ? .null : nil
     }
 }
 
 extension ViewChange {
+    /// Whether "nothing prepared at n" follows from n's absence. Above the watermarks of every checkpoint that the sender had,
+    /// it could not have prepared anything, and what it prepares there after forgetting this message (R4) must not be undone
+    /// by it.
+    func speaks(of n: SequenceNumber, window: UInt64) -> Bool {
+        lowWatermark < n && n.number - (checkpoints.last?.sequence ?? lowWatermark).number.clamped(to: n.number) <= window
+    }
+
     func preparedEntry(_ n: SequenceNumber) -> PQEntry? {
         // Ascending by sequence number, at most one each.
         var low = 0
@@ -91,4 +99,8 @@ extension ViewChange {
             $0.sequence > lowWatermark && $0.sequence.number <= high && $0.view < view
         }
     }
+}
+
+extension UInt64 {
+    fileprivate func clamped(to limit: UInt64) -> UInt64 { Swift.min(self, limit) }
 }

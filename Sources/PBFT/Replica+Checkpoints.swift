@@ -10,6 +10,9 @@ extension Replica {
     mutating func take(_ checkpoint: Checkpoint, into ready: inout ReplicaReady) {
         guard checkpoint.sequence > stable.sequence else { return }
         ownCheckpoints.append(checkpoint)
+        // A replica that catches up comes by after the CHECKPOINTs of this one. A quorum can rebuild a later state, so none
+        // needs what leads to this one; without that, nothing here would go to disk until it is level with the others.
+        if checkpoint.sequence < certified { return advance(to: checkpoint, into: &ready) }
         // Others truncate on the strength of this: it may leave when the journal can rebuild it.
         ready.held.append(.checkpoint(checkpoint))
     }
@@ -22,7 +25,23 @@ extension Replica {
         stabilise(into: &ready)
     }
 
+    /// Whether a peer said CHECKPOINT for this one, above the stable checkpoint here.
+    public func hasClaimed(_ checkpoint: Checkpoint, _ peer: ReplicaIndex) -> Bool {
+        peer != me && checkpointClaims[peer.index].contains(checkpoint)
+    }
+
     private static let maxClaims = 8
+
+    /// The highest number of a checkpoint that a quorum of peers says CHECKPOINT for.
+    private var certified: SequenceNumber {
+        var highest = stable.sequence
+        for claims in checkpointClaims {
+            for claim in claims where claim.sequence > highest {
+                if checkpointClaims.count(where: { $0.contains(claim) }) >= group.quorum { highest = claim.sequence }
+            }
+        }
+        return highest
+    }
 
     /// 2f + 1 claims make a checkpoint stable: a quorum can rebuild it (R1). This replica moves its watermarks only
     /// over what it has executed itself.
@@ -30,7 +49,11 @@ extension Replica {
         for own in ownCheckpoints.reversed() {
             let claims = checkpointClaims.map { $0.first { $0.sequence == own.sequence } }
             let agreeing = claims.count { $0 == own }
-            if agreeing >= group.quorum, claims[me.index] == own {
+            #if MUTANTS
+            if Mutant.is(.truncatesAtWeakQuorum), agreeing >= group.weakQuorum { return advance(to: own, into: &ready) }
+            #endif
+            // A silent replica's own claim is not out; the others' suffice.
+            if agreeing >= group.quorum, claims[me.index] == own || standing != .full {
                 advance(to: own, into: &ready)
                 return
             }
@@ -59,6 +82,7 @@ extension Replica {
     /// A state from peers replaces everything up to its sequence number.
     mutating func install(_ checkpoint: Checkpoint, now: Instant, into ready: inout ReplicaReady) {
         guard checkpoint.sequence > lastExecuted else { return }
+        if case .rebuilding = standing { return rebuild(on: checkpoint, now: now, into: &ready) }
         lastExecuted = checkpoint.sequence
         retained = RetainedBatches(after: checkpoint.sequence)
         flushed = checkpoint.sequence

@@ -9,8 +9,13 @@ extension Replica {
         log[sequence].digest = batch.digest
         log[sequence].isPrePrepared = true
         log[sequence].keep(batch)
+        #if MUTANTS
+        let isInQ = !Mutant.is(.ownPrePrepareNotInQ)
+        #else
+        let isInQ = true
+        #endif
         // Q includes the primary's own pre-prepare (TOCS '02 §4.4).
-        log[sequence].addToQ(batch.digest, view: view)
+        if isInQ { log[sequence].addToQ(batch.digest, view: view) }
         ready.records.append(.prePrepared(view: view, sequence: sequence, batch))
         ready.held.append(.prePrepare(PrePrepare(view: view, sequence: sequence, batch: batch)))
         evaluate(sequence, into: &ready)
@@ -102,6 +107,10 @@ extension Replica {
     /// Prepared: the pre-prepare and 2f prepares of different backups that match it (PBFT §4.2).
     func hasPrepared(_ slot: Slot) -> Bool {
         guard slot.isPrePrepared, let digest = slot.digest else { return false }
+        #if MUTANTS
+        if Mutant.is(.commitWithoutPrepare) { return true }
+        if Mutant.is(.prepareQuorum) { return slot.prepares.count(of: digest, except: primary) >= 2 * group.f - 1 }
+        #endif
         return slot.prepares.count(of: digest, except: primary) >= 2 * group.f
     }
 
@@ -111,6 +120,9 @@ extension Replica {
         log[sequence].prepared = PQEntry(sequence: sequence, digest: digest, view: view)
         // COMMIT may leave only when P is durable (R3).
         ready.records.append(.prepared(view: view, sequence: sequence, digest))
+        #if MUTANTS
+        if Mutant.is(.preparedNotJournaled) { ready.records.removeLast() }
+        #endif
         ready.held.append(.commit(Vote(view: view, sequence: sequence, digest: digest)))
     }
 
@@ -118,6 +130,12 @@ extension Replica {
     private func committedBatch(at sequence: SequenceNumber) -> Batch? {
         guard log.contains(sequence), phase == .normal else { return nil }
         let slot = log[sequence]
+        #if MUTANTS
+        if Mutant.is(.executesPrepared), slot.isPrepared, let digest = slot.digest { return slot.body(digest) }
+        if Mutant.is(.commitQuorum2f), slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= 2 * group.f {
+            return slot.body(digest)
+        }
+        #endif
         guard slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= group.quorum else { return nil }
         return slot.body(digest)
     }
@@ -142,8 +160,13 @@ extension Replica {
 
     private mutating func execute(_ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady) {
         lastExecuted = sequence
+        floor.ordered(batch.items.count)
         retained.append(batch)
         trimRetained()
+        #if MUTANTS
+        let progressBefore = progressAt
+        defer { if Mutant.is(.timerNeverReset) { progressAt = progressBefore } }
+        #endif
         progressAt = now.uptime
         if now.uptime >= viewInstalledAt, phase == .normal, newViewEnd < sequence { fruitlessViews = 0 }
         nextSequence = max(nextSequence, sequence.next)

@@ -2,7 +2,7 @@ import Messages
 
 /// Status messages that repair loss, and catching up on committed batches.
 struct CatchUp: Sendable {
-    /// The digests that were asked for, each with when.
+    /// The digests of bodies that were asked for, each with when.
     var asked: [Digest: UInt64] = [:]
     /// Bodies that were asked for and have come, by digest.
     var bodies: [Digest: Batch] = [:]
@@ -10,9 +10,14 @@ struct CatchUp: Sendable {
     /// The range that was asked for last.
     var upTo = SequenceNumber.zero
     var askedAt: UInt64 = 0
+    /// When the last body came: while they come, nothing is asked again.
+    var bodyAt: UInt64 = 0
     var isActive = false
     /// Whose turn it is to send bodies.
     var turn = 0
+    /// Questions in a row about the same number, and that number.
+    var fruitless = 0
+    var askedFrom = SequenceNumber.zero
 
     /// Counts the ranges that were asked for.
     var question: UInt64 = 0
@@ -25,9 +30,14 @@ struct CatchUp: Sendable {
 
 extension Replica {
     mutating func tick(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
-        tickView(oldestPending: oldestPending, primaryReachable: primaryReachable, now: now, into: &ready)
-        askForMissingBodies(now: now, into: &ready)
-        catchUp(now: now, into: &ready)
+        if standing == .full { tickView(oldestPending: oldestPending, primaryReachable: primaryReachable, now: now, into: &ready) }
+        sayResumed(now: now, into: &ready)
+        if case .rebuilding(let minimum) = standing {
+            ready.needsState = minimum
+        } else {
+            askForMissingBodies(now: now, into: &ready)
+            catchUp(now: now, into: &ready)
+        }
         if now.uptime >= lastStatusAt + limits.statusInterval {
             lastStatusAt = now.uptime
             executedAtLastStatus = lastExecuted
@@ -41,6 +51,8 @@ extension Replica {
         // A repair is much larger than a status: a faulty peer gets few.
         guard now.uptime >= peers[from.index].repairedAt + limits.statusInterval / 4 else { return }
         peers[from.index].repairedAt = now.uptime
+        peers[from.index].statusAt = now.uptime
+        complain(to: from, into: &ready)
         let previous = peers[from.index].status
         peers[from.index].isStuck = previous?.lastExecuted == status.lastExecuted
         peers[from.index].status = status
@@ -122,6 +134,7 @@ extension Replica {
     mutating func receive(_ batch: Batch, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard fetch.asked[batch.digest] != nil else { return ready.drops.append((from, .notAsked)) }
         fetch.asked[batch.digest] = nil
+        fetch.bodyAt = now.uptime
         fetch.bodyBytes += batch.bytes.count
         if fetch.bodyBytes > CatchUp.maxBodyBytes {
             fetch.bodies.removeAll()
@@ -158,10 +171,13 @@ extension Replica {
         }
         let isFar = target.number > lastExecuted.number + limits.window / 2
         let isIdle = now.uptime > progressAt + limits.fetchTimeout
-        guard isIdle || (isFar && now.uptime > fetch.askedAt + limits.fetchTimeout) else { return }
-        guard now.uptime > fetch.askedAt + limits.fetchTimeout else { return }
+        let heardAt = max(fetch.askedAt, min(fetch.bodyAt, fetch.askedAt + 4 * limits.fetchTimeout))
+        guard isIdle || isFar, now.uptime > heardAt + limits.fetchTimeout else { return }
         let gone = peers.count { $0.retainsFrom.map { $0 > lastExecuted.next } ?? false }
-        if gone >= group.weakQuorum {
+        fetch.fruitless = fetch.askedFrom == lastExecuted.next ? fetch.fruitless + 1 : 0
+        fetch.askedFrom = lastExecuted.next
+        // One may be the only other that could have made f + 1 claims: after everybody was asked twice, its word is enough.
+        if gone >= group.weakQuorum || (gone > 0 && fetch.fruitless >= 2 * group.n) {
             ready.needsState = lastExecuted.next
         }
         fetch.turn += 1
@@ -189,7 +205,10 @@ extension Replica {
         if let used = retained[lastExecuted], fetch.bodies.removeValue(forKey: used.digest) != nil {
             fetch.bodyBytes -= used.bytes.count
         }
-        if fetch.isActive, lastExecuted >= fetch.upTo, certainTarget > lastExecuted { sendFetch(now: now, into: &ready) }
+        if fetch.isActive, lastExecuted >= fetch.upTo, certainTarget > lastExecuted {
+            fetch.turn += 1
+            sendFetch(now: now, into: &ready)
+        }
     }
 
     mutating func answer(_ request: FetchCommitted, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -250,6 +269,9 @@ extension Replica {
             let digest = claims.digests[Int(offset)]
             if let i = counts.firstIndex(where: { $0.digest == digest }) { counts[i].count += 1 } else { counts.append((digest, 1)) }
         }
+        #if MUTANTS
+        if Mutant.is(.laggardTrustsOneClaim), let claimed = counts.first?.digest { return body(claimed, at: sequence) }
+        #endif
         guard let certain = counts.first(where: { $0.count >= group.weakQuorum })?.digest else { return nil }
         return body(certain, at: sequence)
     }

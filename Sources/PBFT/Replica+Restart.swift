@@ -11,6 +11,7 @@ extension Replica {
         var bodies: [SequenceNumber: [Batch]] = [:]
         var committed: [SequenceNumber: Digest] = [:]
         var stableCheckpoint = base
+        var isQuarantined = false
         for record in records {
             switch record {
             case .prePrepared(_, let sequence, let batch) where sequence > base.sequence:
@@ -20,6 +21,10 @@ extension Replica {
                 committed[sequence] = batch.digest
             case .committed(let sequence, let digest) where sequence > base.sequence: committed[sequence] = digest
             case .stable(let checkpoint) where checkpoint.sequence > stableCheckpoint.sequence: stableCheckpoint = checkpoint
+            case .quarantine(let life, let isOver):
+                isQuarantined = !isOver
+                lives[me.index] = max(lives[me.index], life)
+            case .peerLife(let replica, let life): if replica.index < group.n { lives[replica.index] = max(lives[replica.index], life) }
             case .prePrepared, .prePreparedAgain, .prepared, .committed, .committedBody, .viewChange, .newView, .stable: break
             }
         }
@@ -30,7 +35,16 @@ extension Replica {
             retained.append(batch)
             ready.executes.append((next, batch))
         }
-        // `stable` is written after the `committed` that it covers, so a journal without rot always reaches it.
+        // `stable` is written after the `committed` that it covers, so on the state that it belongs to a journal without rot
+        // always reaches it.
+        if isQuarantined {
+            standing = .quarantined(until: nil)
+        } else if stableCheckpoint.sequence > lastExecuted {
+            wait(forStateOf: records, stable: stableCheckpoint, committed: committed, bodies: bodies)
+            return
+        } else if !records.isEmpty || base.sequence > .zero {
+            standing = .resuming
+        }
         if stableCheckpoint.sequence <= lastExecuted {
             stable = stableCheckpoint
             log.advance(to: stable.sequence)
@@ -65,7 +79,7 @@ extension Replica {
                 sequence = sequence.next
                 if log.contains(sequence) { log[sequence].digest = digest }
             }
-        case .committed, .committedBody, .stable: return
+        case .committed, .committedBody, .stable, .quarantine, .peerLife: return
         }
     }
 
@@ -84,12 +98,16 @@ extension Replica {
     /// Says again what was said before the restart, byte for byte; all of it is durable.
     mutating func resume(now: Instant, into ready: inout ReplicaReady) {
         (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
+        for own in ownCheckpoints { ready.held.append(.checkpoint(own)) }
         switch phase {
         case .changing:
             guard let ownViewChange else { return }
             ready.held.append(.viewChange(ownViewChange))
         case .normal:
-            if let newView, newView.replica == me { ready.held.append(.newView(newView)) }
+            if let newView, newView.replica == me {
+                isNewViewDurable = false
+                ready.held.append(.newView(newView))
+            }
             // The record of a selected number may have been lost behind NEW-VIEW's.
             applySelection(into: &ready)
             for sequence in log.sequences {
@@ -103,7 +121,10 @@ extension Replica {
 
     /// Everything that a restart needs, given the store's state at `flushed`: what compaction writes forward.
     public func liveRecords() -> [JournalRecord] {
+        if case .rebuilding = standing { return remembered }
         var records: [JournalRecord] = []
+        for i in lives.indices where i != me.index && lives[i] > 0 { records.append(.peerLife(ReplicaIndex(UInt8(i)), lives[i])) }
+        if lives[me.index] > 0 { records.append(.quarantine(life: lives[me.index], isOver: !standing.isQuarantined)) }
         if let newView { records.append(.newView(newView)) }
         if let ownViewChange { records.append(.viewChange(ownViewChange)) }
         // Executed and not in the store.

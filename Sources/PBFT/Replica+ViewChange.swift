@@ -11,6 +11,9 @@ extension Replica {
     }
 
     mutating func suspect(now: Instant, into ready: inout ReplicaReady) {
+        #if MUTANTS
+        if Mutant.is(.suspicionNotSent) { return }
+        #endif
         suspicions[me.index] = Suspicion(view: view, at: now.uptime)
         if now.uptime >= lastSuspectAt + limits.statusInterval || lastSuspectAt == 0 {
             lastSuspectAt = now.uptime
@@ -19,15 +22,16 @@ extension Replica {
         leaveSuspectedView(now: now, into: &ready)
     }
 
-    /// f + 1 suspicions contain a correct replica's and pull everybody along; a lone one leaves nothing.
+    /// f + 1 suspicions contain a correct replica's and pull everybody along; a lone one leaves nothing. Who has left this view
+    /// says SUSPECT of it no more, and suspects it for as long as it is gone: with one of 3f + 1 away, everybody else is needed.
     private mutating func leaveSuspectedView(now: Instant, into ready: inout ReplicaReady) {
-        guard phase == .normal else { return }
+        guard phase == .normal, standing == .full else { return }
         let window = 2 * timeout
-        let fresh = suspicions.count { suspicion in
-            guard let suspicion else { return false }
-            return suspicion.view >= view && now.uptime <= suspicion.at + window
+        let suspecting = suspicions.indices.count { i in
+            if let suspicion = suspicions[i], suspicion.view >= view, now.uptime <= suspicion.at + window { return true }
+            return viewChanges[i].map { $0.view > view } ?? false
         }
-        if fresh >= group.weakQuorum { startViewChange(to: view.next, now: now, into: &ready) }
+        if suspecting >= group.weakQuorum { startViewChange(to: view.next, now: now, into: &ready) }
     }
 
     /// The wait for progress, doubled for each view that made none, up to the cap.
@@ -49,43 +53,54 @@ extension Replica {
             if let entry = slot.prepared { prepared.append(entry) }
             prePrepared.append(contentsOf: slot.prePrepared)
         }
+        #if MUTANTS
+        if Mutant.is(.viewChangeWithoutP) { prepared = [] }
+        #endif
         prePrepared.sort()
         let viewChange = ViewChange(
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: newView, replica: me,
+            life: lives[me.index],
             lowWatermark: stable.sequence,
             checkpoints: [stable] + ownCheckpoints.filter { $0.sequence <= log.high },
             prepared: prepared, prePrepared: prePrepared, signer: configuration.signer)
         ownViewChange = viewChange
         ready.records.append(.viewChange(viewChange))
+        #if MUTANTS
+        if Mutant.is(.viewChangeNotJournaled) { ready.records.removeLast() }
+        #endif
         ready.held.append(.viewChange(viewChange))
     }
 
     mutating func receive(_ viewChange: ViewChange, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        guard viewChange.replica == from, viewChange.isWellFormed(window: limits.window) else {
+        guard viewChange.replica == from, viewChange.isWellFormed(window: limits.window), viewChange.life >= lives[from.index] else {
             return ready.drops.append((from, .malformedViewChange(from)))
         }
         if let earlier = viewChanges[from.index], earlier.view >= viewChange.view { return }
         if viewChange.view < view || (viewChange.view == view && phase == .normal) { return }
         viewChanges[from.index] = viewChange
         joinViewsAhead(now: now, into: &ready)
+        leaveSuspectedView(now: now, into: &ready)
         noteQuorum(now: now)
         tryNewView(now: now, into: &ready)
     }
 
     /// f + 1 replicas ahead contain a correct one: join the lowest of their views (PBFT §4.5.2).
-    private mutating func joinViewsAhead(now: Instant, into ready: inout ReplicaReady) {
+    mutating func joinViewsAhead(now: Instant, into ready: inout ReplicaReady) {
         var ahead: [View] = []
         for (i, viewChange) in viewChanges.enumerated() where i != me.index {
             if let viewChange, viewChange.view > view { ahead.append(viewChange.view) }
         }
-        guard ahead.count >= group.weakQuorum, let lowest = ahead.min() else { return }
+        guard ahead.count >= group.weakQuorum, standing == .full, let lowest = ahead.min() else { return }
         startViewChange(to: lowest, now: now, into: &ready)
     }
 
     /// The wait for NEW-VIEW starts when 2f + 1 replicas want the view: earlier there is nobody to blame.
     private mutating func noteQuorum(now: Instant) {
         guard case .changing(let since, nil) = phase else { return }
-        let supporters = viewChanges.count { $0.map { $0.view >= view } ?? false }
+        // Who has entered the view, by a NEW-VIEW that this replica refuses, repeats its VIEW-CHANGE no more, and says where it is.
+        let supporters = viewChanges.indices.count { i in
+            viewChanges[i].map { $0.view >= view } ?? false || (i != me.index && peers[i].status.map { $0.view >= view } ?? false)
+        }
         if supporters >= group.quorum { phase = .changing(since: since, quorumSince: now.uptime) }
     }
 
@@ -93,7 +108,7 @@ extension Replica {
 
     /// As the new primary: select as soon as the messages in S allow it.
     mutating func tryNewView(now: Instant, into ready: inout ReplicaReady) {
-        guard phase != .normal, isPrimary else { return }
+        guard phase != .normal, isPrimary, standing == .full else { return }
         // The own VIEW-CHANGE is among them only once it is durable.
         let messages = viewChanges.compactMap { $0 }.filter { $0.view == view }
         guard messages.contains(where: { $0.replica == me }) else { return }
@@ -132,9 +147,22 @@ extension Replica {
         var previous: ReplicaIndex?
         for viewChange in newView.viewChanges {
             guard viewChange.view == newView.view, viewChange.isWellFormed(window: limits.window),
+                viewChange.replica.index < group.n,
                 previous.map({ $0 < viewChange.replica }) ?? true
             else { return ready.drops.append((from, .malformedNewView(newView.view))) }
             previous = viewChange.replica
+        }
+        #if MUTANTS
+        if Mutant.is(.selectionNotRecomputed) { return install(newView, now: now, into: &ready) }
+        if Mutant.is(.oldTimeRefused), selectsOldTime(newView, now: now) { return ready.drops.append((from, .wrongSelection(newView.view))) }
+        #endif
+        guard newView.viewChanges.allSatisfy({ $0.life >= lives[$0.replica.index] }) else {
+            // It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on.
+            ready.drops.append((from, .malformedNewView(newView.view)))
+            for viewChange in newView.viewChanges where viewChange.replica != me {
+                receive(viewChange, from: viewChange.replica, now: now, into: &ready)
+            }
+            return
         }
         // Backups recompute conditions A1, A2 and B, and refuse anything else.
         guard let selection = NewViewSelection(newView.viewChanges, group: group, window: limits.window),
@@ -173,7 +201,8 @@ extension Replica {
         case .prePrepare(let prePrepare): receive(prePrepare, from: from, now: now, into: &ready)
         case .prepare(let vote): receivePrepare(vote, from: from, into: &ready)
         case .commit(let vote): receiveCommit(vote, from: from, into: &ready)
-        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed: break
+        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed,
+            .recollection: break
         }
     }
 
@@ -181,6 +210,7 @@ extension Replica {
     mutating func enter(_ newView: NewView, now: Instant) {
         view = newView.view
         phase = .normal
+        floor.enterView(n: group.n)
         self.newView = newView
         isNewViewDurable = true
         ownViewChange = nil
@@ -213,11 +243,29 @@ extension Replica {
         evaluate(sequence, into: &ready)
     }
 
+    #if MUTANTS
+    /// R2's bound, in the proportion of a short run, where it does not belong: on what NEW-VIEW selects.
+    private func selectsOldTime(_ newView: NewView, now: Instant) -> Bool {
+        newView.selection.enumerated().contains { i, digest in
+            let batch = body(digest, at: SequenceNumber(newView.start.sequence.number + UInt64(i) + 1))
+            return batch.map { !$0.isNull && now.wall.microseconds(since: $0.time) > limits.timeBehind / 20 } ?? false
+        }
+    }
+    #endif
+
     // MARK: Timers
 
     mutating func tickView(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
+        // What came while this replica was silent counts now.
+        joinViewsAhead(now: now, into: &ready)
         switch phase {
         case .normal:
+            // Only a primary that takes part moves an idle shard on, and this one waits itself for the shard to move.
+            if !isPrimary, let status = peers[primary.index].status, status.awaits > lastExecuted,
+                now.uptime < peers[primary.index].statusAt + 10 * limits.statusInterval, now.uptime > viewInstalledAt + timeout
+            {
+                return suspect(now: now, into: &ready)
+            }
             guard let oldestPending else {
                 wasPending = false
                 suspicions[me.index] = nil
@@ -232,8 +280,11 @@ extension Replica {
             let isStalled = now.uptime > progressAt + wait
             let since = max(oldestPending.uptime, viewInstalledAt)
             let isCensored = now.uptime > since + max(limits.censorshipTimeout, timeout)
-            if isStalled || isCensored { suspect(now: now, into: &ready) } else { suspicions[me.index] = nil }
+            if isStalled || isCensored || (floor.isViolated && !isPrimary) { suspect(now: now, into: &ready) } else { suspicions[me.index] = nil }
         case .changing(let since, let quorumSince):
+            #if MUTANTS
+            if Mutant.is(.newViewNotAwaited) { return tryNewView(now: now, into: &ready) }
+            #endif
             if let quorumSince, now.uptime > quorumSince + timeout {
                 startViewChange(to: view.next, now: now, into: &ready)
             } else if quorumSince == nil {

@@ -12,12 +12,14 @@ public enum ReplicaInput: Sendable {
     case checkpointTaken(Checkpoint)
     /// The state up to here is durable in the store; the journal below it is no longer needed.
     case flushed(SequenceNumber)
-    /// A whole state came from peers; it was checked against f + 1 claims.
+    /// A state came from peers, was checked against what enough of them vouched for, and is durable in the store.
     case stateInstalled(Checkpoint)
-    /// After a restart: say again what was said before, byte for byte (R3).
+    /// At each start: ask the peers what they heard (R4), and then say again what was said before, byte for byte (R3).
     case started
-    /// - oldestPending: since when the oldest request or certificate that waits to be ordered has waited.
-    case tick(oldestPending: Instant?, primaryReachable: Bool)
+    /// - Parameters:
+    ///   - oldestPending: since when the oldest request or certificate that waits to be ordered has waited.
+    ///   - pending: how many such wait.
+    case tick(oldestPending: Instant?, primaryReachable: Bool, pending: Int = 0)
 }
 
 /// What a step asks for, in the order in which it must be done.
@@ -44,7 +46,7 @@ public struct ReplicaReady: Sendable {
     public var needsState: SequenceNumber?
     /// 6. Count.
     public var drops: [(ReplicaIndex, DropReason)] = []
-    /// 7. The replica stops for good: its state differs from what a quorum certified.
+    /// 7. The replica stops for good: its state differs from what a quorum certified, or it forgot votes and did not know.
     public var halt: String?
 
     public init() {}
@@ -78,6 +80,14 @@ public struct Replica: Sendable {
     public internal(set) var flushed: SequenceNumber
     public internal(set) var isHalted = false
 
+    /// Whether this replica takes part (R4).
+    public internal(set) var standing = Standing.full
+    var resuming = Resuming()
+    /// By replica: VIEW-CHANGEs of an earlier life are a forgotten one's (R4). The own one is said in VIEW-CHANGE.
+    var lives: [UInt64]
+    /// What the journal remembers while the state is missing.
+    var remembered: [JournalRecord] = []
+
     /// While a state from peers is being written down, nothing is executed.
     public var isExecutionPaused = false
 
@@ -105,6 +115,7 @@ public struct Replica: Sendable {
     var progressAt: UInt64
     var viewInstalledAt: UInt64
     var wasPending = false
+    var floor = ThroughputFloor()
     var lastSuspectAt: UInt64 = 0
     var lastStatusAt: UInt64 = 0
     var executedAtLastStatus = SequenceNumber.zero
@@ -127,6 +138,14 @@ public struct Replica: Sendable {
         var servedFrom: SequenceNumber?
         var claimedTurn: UInt64?
         var servedAt: UInt64 = 0
+        var statusAt: UInt64 = 0
+        /// The highest sequence number at which this replica heard a vote of the peer.
+        var heard = SequenceNumber.zero
+        /// The peer remembers less than this replica heard: its votes do not count until it says more, or declares it.
+        var isRefused = false
+        /// The start that was found to remember enough: later copies of its question arrive among its votes.
+        var acceptedStart: UInt64 = 0
+        var refusedStart: UInt64 = 0
     }
 
     var me: ReplicaIndex { configuration.me }
@@ -138,7 +157,7 @@ public struct Replica: Sendable {
 
     /// Whether `propose` may be said now: the pipeline has room.
     public var canPropose: Bool {
-        !isHalted && phase == .normal && isPrimary && log.contains(nextSequence)
+        !isHalted && standing == .full && phase == .normal && isPrimary && log.contains(nextSequence)
             && nextSequence.number - min(nextSequence, lastExecuted.next).number < limits.pipelineDepth
     }
 
@@ -153,6 +172,7 @@ public struct Replica: Sendable {
         checkpointClaims = Array(repeating: [], count: n)
         nextSequence = base.sequence.next
         viewChanges = Array(repeating: nil, count: n)
+        lives = Array(repeating: 0, count: n)
         suspicions = Array(repeating: nil, count: n)
         future = Array(repeating: [], count: n)
         (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
@@ -164,7 +184,7 @@ public struct Replica: Sendable {
         switch input {
         case .message(let from, let message):
             precondition(from.index < group.n && from != me, "the runtime authenticates senders")
-            receive(message.value, from: from, now: now, into: &ready)
+            if isHeard(message.value, from: from) { receive(message.value, from: from, now: now, into: &ready) }
         case .durable(let message): countOwn(message, now: now, into: &ready)
         case .propose(let batch): propose(batch, into: &ready)
         case .checkpointTaken(let checkpoint): take(checkpoint, into: &ready)
@@ -172,12 +192,14 @@ public struct Replica: Sendable {
             flushed = max(flushed, sequence)
             trimRetained()
         case .stateInstalled(let checkpoint): install(checkpoint, now: now, into: &ready)
-        case .started: resume(now: now, into: &ready)
-        case .tick(let oldestPending, let primaryReachable):
+        case .started: start(now: now, into: &ready)
+        case .tick(let oldestPending, let primaryReachable, let pending):
+            if phase == .normal { floor.sample(pending: pending, now: now.uptime, limits: limits) }
             tick(oldestPending: oldestPending, primaryReachable: primaryReachable, now: now, into: &ready)
         }
         // Own votes and freshly arrived ones may have completed a checkpoint or a batch.
         advanceExecution(now: now, into: &ready)
+        if standing != .full { keepSilent(now: now, into: &ready) }
     }
 
     private mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -194,6 +216,8 @@ public struct Replica: Sendable {
         case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
         case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
         case .committed(let claims): receive(claims, from: from, into: &ready)
+        case .resumed(let resumption): answer(resumption, to: from, into: &ready)
+        case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
         }
     }
 
@@ -209,7 +233,7 @@ public struct Replica: Sendable {
         case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
         case .newView(let newView): if newView.view == view { isNewViewDurable = true }
-        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed: break
+        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: break
         }
     }
 
@@ -217,20 +241,17 @@ public struct Replica: Sendable {
     var isNewViewDurable = true
 
     public func status() -> Status {
-        Status(view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence)
+        Status(view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits)
+    }
+
+    /// The last sequence number for which this replica may have sent COMMIT (R6). What a stable checkpoint covers is no longer
+    /// in the log, and perhaps not yet executed.
+    public var committedUpTo: SequenceNumber {
+        var highest = max(lastExecuted, stable.sequence)
+        for sequence in log.sequences where log[sequence].prepared != nil { highest = max(highest, sequence) }
+        return highest
     }
 
     /// The digest that was executed at a sequence number, while it is remembered.
     public func executedDigest(at sequence: SequenceNumber) -> Digest? { retained[sequence]?.digest }
-
-    /// Digests of requests that are proposed or executed need not be proposed again; HostCore keeps the requests.
-    public var inFlight: [Batch] {
-        var batches: [Batch] = []
-        var sequence = lastExecuted.next
-        while log.contains(sequence), let digest = log[sequence].digest {
-            if let batch = log[sequence].body(digest) { batches.append(batch) }
-            sequence = sequence.next
-        }
-        return batches
-    }
 }

@@ -3,19 +3,41 @@ import Messages
 /// Values that are newer than the store's: nil where a key was removed.
 struct OverlayLayer {
     private(set) var values: [[UInt8]: [UInt8]?] = [:]
-    /// The keys of each bucket, in order of arrival: a dictionary must never be iterated here.
-    private(set) var keys = [[[UInt8]]](repeating: [], count: StateKey.bucketCount)
+    /// The keys of each bucket that has any, in order of arrival: a dictionary must never be iterated here.
+    private var lists: [(bucket: Int, keys: [[UInt8]])] = []
+    /// By bucket: where in `lists` it is, counted from one; 0 if it has no keys.
+    private var place = [UInt16](repeating: 0, count: StateKey.bucketCount)
 
     mutating func set(_ key: [UInt8], _ value: [UInt8]?, bucket: Int) {
-        if values.updateValue(value, forKey: key) == nil { keys[bucket].append(key) }
+        guard values.updateValue(value, forKey: key) == nil else { return }
+        if place[bucket] == 0 {
+            lists.append((bucket, [key]))
+            place[bucket] = UInt16(lists.count)
+        } else {
+            lists[Int(place[bucket]) - 1].keys.append(key)
+        }
+    }
+
+    /// Everything that a newer layer says.
+    mutating func set(_ newer: OverlayLayer) {
+        for list in newer.lists {
+            for key in list.keys { set(key, newer.values[key] ?? nil, bucket: list.bucket) }
+        }
+    }
+
+    /// In no order.
+    func keys(inBuckets buckets: Range<Int>) -> [[UInt8]] {
+        guard buckets.count == 1 else { return lists.flatMap { buckets.contains($0.bucket) ? $0.keys : [] } }
+        let place = Int(place[buckets.lowerBound])
+        return place == 0 ? [] : lists[place - 1].keys
     }
 
     /// Ascending by key.
     func writes() -> [KeyValueWrite] {
         var writes: [KeyValueWrite] = []
         writes.reserveCapacity(values.count)
-        for bucket in keys.indices where !keys[bucket].isEmpty {
-            for key in keys[bucket].sorted(by: precedes) { writes.append(KeyValueWrite(key: key, value: values[key] ?? nil)) }
+        for list in lists.sorted(by: { $0.bucket < $1.bucket }) {
+            for key in list.keys.sorted(by: precedes) { writes.append(KeyValueWrite(key: key, value: values[key] ?? nil)) }
         }
         return writes
     }
@@ -29,8 +51,6 @@ struct Overlay {
     private struct Frozen {
         let sequence: SequenceNumber
         let layer: OverlayLayer
-        /// The layer is the whole state; what the store holds is of no account until it has been replaced.
-        let replacesStore: Bool
     }
 
     private var store: any KeyValueStore
@@ -48,10 +68,7 @@ struct Overlay {
 
     func value(forKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
         if let value = current.values[key] { return value }
-        if let frozen {
-            if let value = frozen.layer.values[key] { return value }
-            if frozen.replacesStore { return nil }
-        }
+        if let value = frozen?.layer.values[key] { return value }
         return try reading { try store.value(forKey: key) }
     }
 
@@ -60,30 +77,31 @@ struct Overlay {
 
     /// Every entry of a bucket, ascending.
     func forEach(inBucket bucket: Int, _ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
-        var newer = current.keys[bucket]
-        if let frozen {
-            newer += frozen.layer.keys[bucket].filter { current.values[$0] == nil }
-        }
+        try forEach(inBuckets: bucket..<bucket + 1, body)
+    }
+
+    /// Every entry of these buckets, ascending: a key begins with its bucket.
+    func forEach(inBuckets buckets: Range<Int>, _ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
+        var newer = current.keys(inBuckets: buckets)
+        if let frozen { newer += frozen.layer.keys(inBuckets: buckets).lazy.filter { current.values[$0] == nil } }
         newer.sort(by: precedes)
         func newest(_ key: [UInt8]) -> [UInt8]? { (current.values[key] ?? frozen?.layer.values[key]) ?? nil }
 
         try reading {
             var next = 0
-            if frozen?.replacesStore != true {
-                let (lower, upper) = (StateKey.lowerBound(bucket), StateKey.lowerBound(bucket + 1))
-                try store.forEach(from: lower, to: upper) { key, value in
-                    while next < newer.count, precedes(newer[next], key) {
-                        if let value = newest(newer[next]) { try body(newer[next], value) }
-                        next += 1
-                    }
-                    if next < newer.count, newer[next] == key {
-                        if let value = newest(key) { try body(key, value) }
-                        next += 1
-                    } else {
-                        try body(key, value)
-                    }
-                    return true
+            let (lower, upper) = (StateKey.lowerBound(buckets.lowerBound), StateKey.lowerBound(buckets.upperBound))
+            try store.forEach(from: lower, to: upper) { key, value in
+                while next < newer.count, precedes(newer[next], key) {
+                    if let value = newest(newer[next]) { try body(newer[next], value) }
+                    next += 1
                 }
+                if next < newer.count, newer[next] == key {
+                    if let value = newest(key) { try body(key, value) }
+                    next += 1
+                } else {
+                    try body(key, value)
+                }
+                return true
             }
             while next < newer.count {
                 if let value = newest(newer[next]) { try body(newer[next], value) }
@@ -97,8 +115,17 @@ struct Overlay {
         guard frozen == nil else { return nil }
         let layer = current
         current = OverlayLayer()
-        frozen = Frozen(sequence: sequence, layer: layer, replacesStore: false)
+        frozen = Frozen(sequence: sequence, layer: layer)
         return layer.writes()
+    }
+
+    /// Takes back a freeze whose layer was not given to the store.
+    mutating func thaw() {
+        guard let frozen else { return }
+        var merged = frozen.layer
+        merged.set(current)
+        current = merged
+        self.frozen = nil
     }
 
     /// The store holds the frozen layer of `sequence`. Word of a flush that an installed state has overtaken is ignored.
@@ -106,11 +133,5 @@ struct Overlay {
         guard let frozen, frozen.sequence == sequence else { return }
         do { try store.refresh() } catch { throw .store(String(describing: error)) }
         self.frozen = nil
-    }
-
-    /// Forgets everything and becomes `layer`, which is to be flushed with the store cleared first.
-    mutating func install(_ layer: OverlayLayer, at sequence: SequenceNumber) {
-        current = OverlayLayer()
-        frozen = Frozen(sequence: sequence, layer: layer, replacesStore: true)
     }
 }

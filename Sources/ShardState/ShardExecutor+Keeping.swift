@@ -1,13 +1,13 @@
 import Messages
 
-/// A state to be written down whole, or as what changed since the one before.
+/// A state to be written down, as what changed since the one in the store.
 public struct FrozenState: Hashable, Sendable {
     public let sequence: SequenceNumber
     /// Ascending by key.
     public let writes: [KeyValueWrite]
     public let metadata: [UInt8]
-    /// Everything in the store goes first.
-    public let clearing: Bool
+    /// The digest of every bucket of this state; empty if they were not at hand.
+    public let buckets: [Digest]
 }
 
 /// Digests, flushing, state transfer.
@@ -37,35 +37,48 @@ extension ShardExecutor {
     /// Sets apart what was written so far, to be flushed while execution goes on; nil while another flush is under way.
     public mutating func freeze() -> FrozenState? {
         guard let writes = overlay.freeze(at: lastExecuted) else { return nil }
-        return FrozenState(sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), clearing: false)
+        let buckets = indexes.tree.dirty.isEmpty ? indexes.tree.buckets : []
+        return FrozenState(sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), buckets: buckets)
     }
 
     /// The flush of the state at `sequence` is durable. Ignored if that state is not the one being flushed.
     public mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) { try overlay.flushed(sequence) }
 
-    /// Becomes another replica's state. The caller has checked metadata and entries against a digest that a quorum
-    /// certified; nothing changes if they are damaged all the same.
-    /// - Parameter entries: all of them, in any order, no key twice.
-    /// - Returns: what is to be flushed. Until it is, nothing is read from the store.
+    /// Forgets that a frozen state was to be flushed: it never will be.
+    public mutating func thaw() { overlay.thaw() }
+
+    /// Becomes another replica's state, from this one's and the buckets that differ. The caller has checked metadata and
+    /// buckets against a digest that enough peers vouch for.
+    /// - Parameter buckets: all entries of each bucket whose digest differs from `bucketDigests()`, ascending.
+    /// - Precondition: no flush is under way.
+    /// - Returns: what is to be flushed.
     public mutating func install(
-        sequence: SequenceNumber, metadata: [UInt8], entries: [StateTransferMessage.StateEntry]
+        sequence: SequenceNumber, metadata: [UInt8], buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])], digest: Digest
     ) throws(ShardStateError) -> FrozenState {
+        precondition(!isFlushing)
         let decoded = try Self.decode(metadata, cluster: cluster, shard: shard)
         guard decoded.sequence == sequence else { throw .sequenceMismatch(got: decoded.sequence, expected: sequence) }
-        var layer = OverlayLayer()
-        for entry in entries {
-            guard let bucket = StateKey.bucket(of: entry.key) else { throw .corruptEntry(key: entry.key, what: "bucket") }
-            guard layer.values[entry.key] == nil else { throw .corruptEntry(key: entry.key, what: "twice") }
-            layer.set(entry.key, entry.value, bucket: bucket)
+        for (bucket, entries) in buckets {
+            var stale: [[UInt8]] = []
+            var next = 0
+            try overlay.forEach(inBucket: bucket) { key, value in
+                while next < entries.count, precedes(entries[next].key, key) { next += 1 }
+                if next == entries.count || entries[next].key != key { stale.append(key) }
+            }
+            for key in stale { overlay.set(key, nil, bucket: bucket) }
+            for entry in entries {
+                guard StateKey.bucket(of: entry.key) == bucket else { throw .corruptEntry(key: entry.key, what: "bucket") }
+                if try overlay.value(forKey: entry.key) != entry.value { overlay.set(entry.key, entry.value, bucket: bucket) }
+            }
         }
-        var installed = overlay
-        installed.install(layer, at: sequence)
-        indexes = try StateIndexes(scanning: installed)
-        overlay = installed
+        indexes = try StateIndexes(scanning: overlay)
         (lastExecuted, time, history) = (sequence, decoded.time, decoded.history)
-        return FrozenState(sequence: sequence, writes: layer.writes(), metadata: metadata, clearing: true)
+        let got = try checkpointDigest()
+        guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
+        guard let writes = overlay.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
+        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: indexes.tree.buckets)
     }
 
-    /// The store as of the last flush, for peers that need a whole state.
+    /// The store as of the last flush, for peers that fetch from it.
     public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
 }

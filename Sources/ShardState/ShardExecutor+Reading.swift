@@ -70,23 +70,21 @@ extension ShardExecutor {
             return sums.count - 1
         }
         var accounts: UInt64 = 0
-        for bucket in 0..<StateKey.bucketCount {
-            try overlay.forEach(inBucket: bucket) { key, value in
-                switch StateKey.kind(of: key) {
-                case .account:
-                    let account: AccountRecord = try decodeEntry(value, of: key)
-                    let index = sum(of: account.asset)
-                    accounts += 1
-                    sums[index].posted &+= account.posted
-                    sums[index].debits &+= account.pendingDebits
-                    sums[index].credits &+= account.pendingCredits
-                case .issued:
-                    guard let asset = StateKey.decodeIssued(key) else { throw ShardStateError.corruptEntry(key: key, what: "asset") }
-                    let amount: Amount = try decodeEntry(value, of: key)
-                    sums[sum(of: asset)].issued = amount.number
-                case .body, .principal, .request: break
-                case nil: throw ShardStateError.corruptEntry(key: key, what: "kind")
-                }
+        try overlay.forEach(inBuckets: 0..<StateKey.bucketCount) { key, value in
+            switch StateKey.kind(of: key) {
+            case .account:
+                let account: AccountRecord = try decodeEntry(value, of: key)
+                let index = sum(of: account.asset)
+                accounts += 1
+                sums[index].posted &+= account.posted
+                sums[index].debits &+= account.pendingDebits
+                sums[index].credits &+= account.pendingCredits
+            case .issued:
+                guard let asset = StateKey.decodeIssued(key) else { throw ShardStateError.corruptEntry(key: key, what: "asset") }
+                let amount: Amount = try decodeEntry(value, of: key)
+                sums[sum(of: asset)].issued = amount.number
+            case .body, .principal, .request: break
+            case nil: throw ShardStateError.corruptEntry(key: key, what: "kind")
             }
         }
         sums.sort { $0.asset < $1.asset }

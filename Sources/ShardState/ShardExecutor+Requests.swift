@@ -57,6 +57,9 @@ extension ShardExecutor {
     func finalAnswers(
         _ legs: [VotingRules.OwnLeg], of request: Request, attempt: AttemptRecord?, _ principal: PrincipalRecord
     ) -> [LegStatus?] {
+        #if MUTANTS
+        let attempt = Mutant.forgetful(attempt)
+        #endif
         let isMalformed = VotingRules.isMalformed(request, limits)
         return legs.map { leg in
             attempt?.record(ofLeg: leg.leg)?.status
@@ -82,6 +85,9 @@ extension ShardExecutor {
     private mutating func vote(
         _ leg: VotingRules.OwnLeg, of signed: SignedRequest, _ record: RequestRecord, undecided: Int, new: Int
     ) throws(ShardStateError) -> LegAnswer {
+        if case .read(let id)? = signed.request.operations(ofLeg: Int(leg.leg)).first {
+            return try read(id, for: signed.request.principal)
+        }
         if VotingRules.isSuperseded(leg.leg, of: signed.digest, in: record) { return .record(leg.refused(.superseded)) }
         var escrow = Escrow()
         let effects = signed.request.effects(ofLeg: Int(leg.leg), on: shard, in: map)
@@ -108,6 +114,13 @@ extension ShardExecutor {
         }
         try set(escrow.reserved())
         return .record(.votedYes)
+    }
+
+    /// A balance read takes a mode that conflicts with undecided escrow (R6): it is refused, and asked again.
+    private func read(_ id: AccountID, for principal: PublicKey) throws(ShardStateError) -> LegAnswer {
+        guard let view = try account(id) else { return .record(.read(nil)) }
+        guard view.owner == principal else { return .record(.aborted(.notAuthorised)) }
+        return view.isPending ? .refuse(.conflict) : .record(.read(view))
     }
 
     /// Keeps what the principal's record has to say after something of `request` was recorded.
@@ -139,3 +152,15 @@ extension ShardExecutor {
         }
     }
 }
+
+#if MUTANTS
+extension Mutant {
+    /// The exactly-once table with holes.
+    static func forgetful(_ attempt: AttemptRecord?) -> AttemptRecord? {
+        guard let attempt, Mutant.is(.executesAgain) || Mutant.is(.votesAgain) else { return attempt }
+        var kept = AttemptRecord(digest: attempt.digest, deadline: attempt.deadline, mode: attempt.mode)
+        for leg in attempt.legs where Mutant.is(.executesAgain) ? leg.isCrossShard : leg.status != .votedYes { kept.put(leg) }
+        return kept
+    }
+}
+#endif

@@ -15,8 +15,6 @@ public struct ExecutedBatch: Hashable, Sendable {
 
     public var sequence: SequenceNumber { statement.sequence }
     public var previousHistory: Digest { statement.previousHistory }
-    public var batchDigest: Digest { statement.batch }
-    public var leavesRoot: Digest { statement.leavesRoot }
 }
 
 /// Executes one shard's batches in order. Deterministic: the same batches give the same state, leaves and digests,
@@ -73,8 +71,13 @@ public struct ShardExecutor {
             for case .request(let request) in batch.items { try execute(request, into: &results) }
         }
         let leaves = results.leaves
+        #if MUTANTS
+        let previous = Mutant.is(.attestationWithoutHistory) ? .null : history
+        #else
+        let previous = history
+        #endif
         let statement = AttestationStatement(
-            cluster: cluster, epoch: epoch, shard: shard, sequence: sequence, previousHistory: history, batch: batch.digest,
+            cluster: cluster, epoch: epoch, shard: shard, sequence: sequence, previousHistory: previous, batch: batch.digest,
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence

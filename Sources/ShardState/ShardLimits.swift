@@ -27,6 +27,8 @@ public struct ShardLimits: Hashable, Sendable {
 public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The store failed to read.
     case store(String)
+    /// The store's files are damaged.
+    case damagedStore(String)
     /// An entry is not what this module writes.
     case corruptEntry(key: [UInt8], what: String)
     case corruptMetadata(String)
@@ -35,15 +37,19 @@ public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible 
     case stateVersion(got: UInt16, supported: UInt16)
     /// An installed state's metadata names another sequence number.
     case sequenceMismatch(got: SequenceNumber, expected: SequenceNumber)
+    /// A state that was installed, or opened, does not have the digest that it must have.
+    case digestMismatch(got: Digest, expected: Digest)
 
     public var description: String {
         switch self {
         case .store(let text): "the store failed: \(text)"
+        case .damagedStore(let text): "the store is damaged: \(text)"
         case .corruptEntry(let key, let what): "corrupt entry \(Hex.encode(key)): \(what)"
         case .corruptMetadata(let what): "corrupt metadata: \(what)"
         case .foreignState(let cluster, let shard): "the state is of cluster \(cluster.short), shard \(shard)"
         case .stateVersion(let got, let supported): "state version \(got); this build reads version \(supported)"
         case .sequenceMismatch(let got, let expected): "the state is at sequence \(got), not \(expected)"
+        case .digestMismatch(let got, let expected): "the state has digest \(got.short), not \(expected.short)"
         }
     }
 }
@@ -55,6 +61,7 @@ func reading<T>(_ body: () throws -> T) throws(ShardStateError) -> T {
     } catch let error as ShardStateError {
         throw error
     } catch {
+        if let failure = error as? any StoreFailure, failure.isDamage { throw .damagedStore(String(describing: error)) }
         throw .store(String(describing: error))
     }
 }

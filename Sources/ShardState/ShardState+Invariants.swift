@@ -122,28 +122,26 @@ extension ShardExecutor {
 
     private func takeCensus() throws(ShardStateError) -> Census {
         var census = Census()
-        for bucket in 0..<StateKey.bucketCount {
-            try overlay.forEach(inBucket: bucket) { key, value in
-                let unreadable = ShardStateError.corruptEntry(key: key, what: "key")
-                switch StateKey.kind(of: key) {
-                case .account:
-                    guard let id = StateKey.decodeAccount(key) else { throw unreadable }
-                    census.accounts.append((id, try decodeEntry(value, of: key)))
-                case .principal:
-                    guard let principal = StateKey.decodePrincipal(key) else { throw unreadable }
-                    census.principals.append((principal, try decodeEntry(value, of: key)))
-                case .request:
-                    guard let (principal, number) = StateKey.decodeRequest(key) else { throw unreadable }
-                    census.requests.append((principal, number, try decodeEntry(value, of: key)))
-                case .body:
-                    guard let digest = StateKey.decodeBody(key) else { throw unreadable }
-                    let body: SignedRequest = try decodeEntry(value, of: key)
-                    guard body.digest == digest else { throw unreadable }
-                    census.bodies.append(digest)
-                case .issued:
-                    guard StateKey.decodeIssued(key) != nil else { throw unreadable }
-                case nil: throw unreadable
-                }
+        try overlay.forEach(inBuckets: 0..<StateKey.bucketCount) { key, value in
+            let unreadable = ShardStateError.corruptEntry(key: key, what: "key")
+            switch StateKey.kind(of: key) {
+            case .account:
+                guard let id = StateKey.decodeAccount(key) else { throw unreadable }
+                census.accounts.append((id, try decodeEntry(value, of: key)))
+            case .principal:
+                guard let principal = StateKey.decodePrincipal(key) else { throw unreadable }
+                census.principals.append((principal, try decodeEntry(value, of: key)))
+            case .request:
+                guard let (principal, number) = StateKey.decodeRequest(key) else { throw unreadable }
+                census.requests.append((principal, number, try decodeEntry(value, of: key)))
+            case .body:
+                guard let digest = StateKey.decodeBody(key) else { throw unreadable }
+                let body: SignedRequest = try decodeEntry(value, of: key)
+                guard body.digest == digest else { throw unreadable }
+                census.bodies.append(digest)
+            case .issued:
+                guard StateKey.decodeIssued(key) != nil else { throw unreadable }
+            case nil: throw unreadable
             }
         }
         return census

@@ -20,7 +20,11 @@ public enum StateDigest {
     /// The digest that 2f + 1 replicas vote for at a checkpoint; nil unless there is a digest for every bucket.
     public static func checkpoint(metadata: [UInt8], bucketDigests: [Digest]) -> Digest? {
         guard bucketDigests.count == bucketCount else { return nil }
-        return checkpoint(metadata: metadata, root: BucketTree(bucketDigests).root)
+        // Starting from empty saves most of the tree of a small state.
+        var tree = BucketTree.empty
+        for (bucket, digest) in bucketDigests.enumerated() where digest != emptyBucketDigest { tree.markDirty(bucket) }
+        tree.clean(tree.dirty.map { bucketDigests[$0] })
+        return checkpoint(metadata: metadata, root: tree.root)
     }
 
     /// The sequence number after which a state with this metadata was; nil if they are not a state's metadata.
@@ -42,7 +46,21 @@ public enum StateDigest {
     /// The digests of every bucket of a snapshot. Reads all of it.
     /// - Throws: what the reader throws.
     public static func bucketDigests(of reader: some KeyValueReader) throws -> [Digest] {
-        try (0..<bucketCount).map { bucketDigest(try entries(ofBucket: $0, in: reader)) }
+        var digests = [Digest](repeating: emptyBucketDigest, count: bucketCount)
+        var bucket = 0
+        var writer = ByteWriter(reserving: 4096)
+        try reader.forEach(from: StateKey.lowerBound(0), to: StateKey.lowerBound(bucketCount)) { key, value in
+            let own = Int(key[0]) << 8 | (key.count > 1 ? Int(key[1]) : 0)
+            if own != bucket {
+                if !writer.bytes.isEmpty { digests[bucket] = bucketDigest(of: writer) }
+                bucket = own
+                writer = ByteWriter(reserving: 4096)
+            }
+            put(key, value, into: &writer)
+            return true
+        }
+        if !writer.bytes.isEmpty { digests[bucket] = bucketDigest(of: writer) }
+        return digests
     }
 
     static func checkpoint(metadata: [UInt8], root: Digest) -> Digest {
@@ -58,6 +76,7 @@ public enum StateDigest {
     }
 
     static func bucketDigest(of entries: ByteWriter) -> Digest { Hasher256.hash(.stateBucket, entries.bytes) }
+    static let emptyBucketDigest = bucketDigest(of: ByteWriter(reserving: 0))
 }
 
 /// The tree over the buckets' digests, and which buckets have changed since they were hashed.
@@ -66,6 +85,8 @@ struct BucketTree {
     private var levels: [[Digest]]
     private var isDirty = [Bool](repeating: false, count: StateKey.bucketCount)
     private(set) var dirty: [Int] = []
+
+    static let empty = BucketTree([Digest](repeating: StateDigest.emptyBucketDigest, count: StateKey.bucketCount))
 
     init(_ buckets: [Digest]) {
         levels = [buckets]
@@ -109,8 +130,13 @@ struct BucketTree {
     }
 
     private static func node(_ children: ArraySlice<Digest>) -> Digest {
-        var writer = ByteWriter(reserving: children.count * 32)
-        for child in children { writer.put(child) }
-        return Hasher256.hash(.stateNode, writer.bytes)
+        let bytes = [UInt8](unsafeUninitializedCapacity: children.count * 32) { buffer, count in
+            for child in children {
+                let place = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
+                child.value.withBytes { place.copyMemory(from: $0) }
+                count += 32
+            }
+        }
+        return Hasher256.hash(.stateNode, bytes)
     }
 }

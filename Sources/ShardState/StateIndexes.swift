@@ -11,28 +11,33 @@ struct StateIndexes {
     private(set) var undecided = 0
     var tree: BucketTree
 
+    /// Reads everything once, in order. Most of a small state's buckets are empty, and cost nothing.
     init(scanning overlay: borrowing Overlay) throws(ShardStateError) {
+        tree = .empty
         var digests: [Digest] = []
-        digests.reserveCapacity(StateKey.bucketCount)
-        tree = BucketTree([Digest](repeating: .null, count: StateKey.bucketCount))
-        for bucket in 0..<StateKey.bucketCount {
-            var requests: [([UInt8], [UInt8])] = []
-            var writer = ByteWriter(reserving: 0)
-            try overlay.forEach(inBucket: bucket) { key, value in
-                guard StateKey.bucket(of: key) == bucket, let kind = StateKey.kind(of: key) else {
-                    throw ShardStateError.corruptEntry(key: key, what: "not a key of this bucket")
-                }
-                StateDigest.put(key, value, into: &writer)
-                if kind == .request { requests.append((key, value)) }
+        var requests: [([UInt8], [UInt8])] = []
+        var bucket: Int?
+        var writer = ByteWriter(reserving: 0)
+        try overlay.forEach(inBuckets: 0..<StateKey.bucketCount) { key, value in
+            guard let own = StateKey.bucket(of: key), let kind = StateKey.kind(of: key) else {
+                throw ShardStateError.corruptEntry(key: key, what: "not a key of this bucket")
             }
-            digests.append(StateDigest.bucketDigest(of: writer))
-            for (key, value) in requests {
-                guard let (principal, number) = StateKey.decodeRequest(key) else { throw .corruptEntry(key: key, what: "request key") }
-                let record: RequestRecord = try decodeEntry(value, of: key)
-                for attempt in record.attempts { add(attempt, principal, number) }
+            if own != bucket {
+                if bucket != nil { digests.append(StateDigest.bucketDigest(of: writer)) }
+                bucket = own
+                tree.markDirty(own)
+                writer = ByteWriter(reserving: 0)
             }
+            StateDigest.put(key, value, into: &writer)
+            if kind == .request { requests.append((key, value)) }
         }
-        tree = BucketTree(digests)
+        if bucket != nil { digests.append(StateDigest.bucketDigest(of: writer)) }
+        tree.clean(digests)
+        for (key, value) in requests {
+            guard let (principal, number) = StateKey.decodeRequest(key) else { throw .corruptEntry(key: key, what: "request key") }
+            let record: RequestRecord = try decodeEntry(value, of: key)
+            for attempt in record.attempts { add(attempt, principal, number) }
+        }
     }
 
     mutating func add(_ attempt: AttemptRecord, _ principal: PublicKey, _ number: RequestNumber) {

@@ -40,6 +40,8 @@ enum VotingRules {
             case .transfer(let transfer): transfer.from == transfer.to || isBad(transfer.amount)
             case .open: request.mode == .atomic
             case .issue(_, _, let amount): request.mode == .atomic || isBad(amount)
+            // A read is a leg of its own: among others it would tell what they leave.
+            case .read: request.mode == .atomic && request.operations.count > 1
             }
         }
     }
@@ -61,7 +63,8 @@ enum VotingRules {
             guard attempt.digest != digest else { return false }
             switch attempt.record(ofLeg: leg)?.status {
             case .votedYes, .committed: return true
-            case .votedNo, .aborted, .noRecordAbort, .acknowledged, nil: return false
+            // A read that is repeated may see something newer.
+            case .votedNo, .aborted, .noRecordAbort, .acknowledged, .read, nil: return false
             }
         }
     }
@@ -99,7 +102,12 @@ struct AttemptAdvance {
             }
             var updated = record
             // Once decided, nothing can change it: not even certificates of more than f faulty replicas.
-            if !record.status.isDecided, let decision = Decision(statuses) {
+            #if MUTANTS
+            let isOpen = !record.status.isDecided || Mutant.is(.decidesAgain)
+            #else
+            let isOpen = !record.status.isDecided
+            #endif
+            if isOpen, let decision = Decision(statuses) {
                 switch decision {
                 case .commit: updated.status = .committed
                 case .abort(let reason): updated.status = .aborted(reason)

@@ -8,6 +8,12 @@ struct Checks {
         let description: String
     }
 
+    private let byzantine: Set<Int>
+    /// - Parameter manifest: every host has a replica of every shard, in the same order.
+    init(byzantine: Set<Int> = [], manifest: Manifest? = nil, window: UInt64 = 0) {
+        (self.byzantine, rules) = (byzantine, RuleChecks(manifest: manifest, window: window))
+    }
+
     private struct Position: Hashable {
         let shard: ShardID
         let sequence: SequenceNumber
@@ -22,9 +28,11 @@ struct Checks {
 
     /// 1. The history after a sequence number, which is the same for all.
     private var histories: [Position: Digest] = [:]
-    private var observed: [[SequenceNumber]] = []
+    /// What was seen last, by host and shard: mostly nothing has changed.
+    private var latest: [[(history: Digest, view: View)?]] = []
     private var said: [Said: Digest] = [:]
     private var statements: [Position: AttestationStatement] = [:]
+    private var rules: RuleChecks
     /// 2. What each shard certified of each leg, once it decided.
     private var decided: [TransactionKey: Bool] = [:]
     private(set) var views: Set<UInt64> = []
@@ -36,44 +44,87 @@ struct Checks {
         let leg: UInt16
     }
 
+    private(set) var checkpoints = 0
+    private(set) var flushes = 0
+    private(set) var compactions = 0
+    private(set) var storageFailures = 0
+
+    /// Whether a correct replica was in a later view.
+    func hasLeft(_ view: View, of shard: ShardID) -> Bool {
+        views.contains { $0 >> 48 == UInt64(shard.number) && $0 & 0xFFFF_FFFF_FFFF > view.number }
+    }
+
     mutating func crashed(host: Int) { restarts += 1 }
+    mutating func storageFailed() { storageFailures += 1 }
+
+    mutating func observe(_ ready: HostReady) {
+        if ready.compacts { compactions += 1 }
+        for flush in ready.flushes { if flush.installs { stateTransfers += 1 } else { flushes += 1 } }
+    }
+
+    /// A host that lost its disk counted as faulty: what it said binds it no longer.
+    mutating func forget(host: Int) {
+        said = said.filter { $0.key.host != host && $0.key.host != -1 - host }
+        rules.lostRecords(host: host)
+    }
+
+    func observe(_ flush: StateFlush) throws { try rules.flush(flush, liars: byzantine.count) }
 
     mutating func observe(_ core: HostCore, host: Int) throws {
-        for progress in core.progress() {
-            let position = Position(shard: progress.shard, sequence: progress.sequence)
-            if let known = histories[position] {
-                if known != progress.history {
-                    throw Violation(description: "shard \(progress.shard) executed different batches up to \(progress.sequence)")
-                }
-            } else {
-                histories[position] = progress.history
+        for progress in core.progress() { try observe(progress, host: host) }
+    }
+
+    mutating func observe(_ progress: HostCore.Progress, host: Int) throws {
+        while latest.count <= host { latest.append([]) }
+        let shard = Int(progress.shard.number)
+        while latest[host].count <= shard { latest[host].append(nil) }
+        if let (history, view) = latest[host][shard], history == progress.history, view == progress.view { return }
+        latest[host][shard] = (progress.history, progress.view)
+        let position = Position(shard: progress.shard, sequence: progress.sequence)
+        if let known = histories[position] {
+            if known != progress.history {
+                throw Violation(description: "shard \(progress.shard) executed different batches up to \(progress.sequence)")
             }
-            if progress.view.number > 0 { views.insert(UInt64(progress.shard.number) << 48 | progress.view.number) }
+        } else {
+            histories[position] = progress.history
         }
+        if progress.view.number > 0 { views.insert(UInt64(progress.shard.number) << 48 | progress.view.number) }
     }
 
     mutating func observe(_ message: HostMessage, from host: Int) throws {
         switch message {
         case .pbft(let shard, let pbft):
             switch pbft {
-            case .prePrepare(let m): try say(Said(host: host, shard: shard, kind: 1, view: m.view, sequence: m.sequence), m.batch.digest)
-            case .prepare(let m): try say(Said(host: host, shard: shard, kind: 2, view: m.view, sequence: m.sequence), m.digest)
-            case .commit(let m): try say(Said(host: host, shard: shard, kind: 3, view: m.view, sequence: m.sequence), m.digest)
+            case .prePrepare(let m):
+                try say(Said(host: host, shard: shard, kind: 1, view: m.view, sequence: m.sequence), m.batch.digest)
+                try rules.vote(host, shard, m.sequence)
+            case .prepare(let m):
+                try say(Said(host: host, shard: shard, kind: 2, view: m.view, sequence: m.sequence), m.digest)
+                try rules.vote(host, shard, m.sequence)
+            case .commit(let m):
+                try say(Said(host: host, shard: shard, kind: 3, view: m.view, sequence: m.sequence), m.digest)
+                try rules.vote(host, shard, m.sequence)
+                rules.commit(host, shard, m)
             case .viewChange(let m):
+                rules.note(m)
                 try say(Said(host: host, shard: shard, kind: 4, view: m.view, sequence: .zero), Hasher256.hash(.viewChange, m.encoded()))
             case .newView(let m):
+                try rules.relay(m)
                 // Relayed by anyone: it is the new primary's word.
+                guard !byzantine.contains(Int(m.replica.number)) else { return }
                 try say(
                     Said(host: -1 - Int(m.replica.number), shard: shard, kind: 5, view: m.view, sequence: .zero),
                     Hasher256.hash(.newView, m.encoded()))
-            case .checkpoint(let m): try say(Said(host: -100, shard: shard, kind: 6, view: View(0), sequence: m.sequence), m.digest)
-            case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed: break
+            case .checkpoint(let m):
+                checkpoints += 1
+                rules.claim(host, shard, m.sequence)
+                try say(Said(host: -100, shard: shard, kind: 6, view: View(0), sequence: m.sequence), m.digest)
+            case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: break
             }
         case .push(_, let push):
             try observe(push.attested.statement)
             try observe(push.attested.leaf)
-        case .stateTransfer(_, let transfer): if case .bucket = transfer { stateTransfers += 1 }
-        case .forward: break
+        case .stateTransfer, .forward: break
         }
     }
 
@@ -82,11 +133,29 @@ struct Checks {
         for leaf in attestation.leaves { try observe(leaf) }
     }
 
+    /// A certificate has the word of a correct host.
+    mutating func observe(_ receipt: Receipt) throws {
+        for certificate in receipt.certificates {
+            let position = Position(shard: certificate.statement.shard, sequence: certificate.statement.sequence)
+            guard statements[position] != certificate.statement else { continue }
+            throw Violation(
+                description: "a receipt's statement for shard \(position.shard) sequence \(position.sequence) was made by no correct host")
+        }
+    }
+
     /// No replica, and no two, attest different things for one sequence number.
     private mutating func observe(_ statement: AttestationStatement) throws {
         let position = Position(shard: statement.shard, sequence: statement.sequence)
         if let known = statements[position], known != statement {
             throw Violation(description: "two attestations for shard \(statement.shard) sequence \(statement.sequence)")
+        }
+        try rules.attest(statement, liars: byzantine.count)
+        // R1: with one attestation the whole history before it is signed.
+        guard statement.sequence > .zero else { return }
+        let before = Position(shard: statement.shard, sequence: SequenceNumber(statement.sequence.number - 1))
+        if let known = histories[before], known != statement.previousHistory {
+            throw Violation(
+                description: "the attestation of shard \(statement.shard) sequence \(statement.sequence) does not follow from what was executed")
         }
         statements[position] = statement
     }
@@ -98,7 +167,7 @@ struct Checks {
             switch entry.status {
             case .committed: commits = true
             case .aborted, .votedNo, .noRecordAbort: commits = false
-            case .votedYes, .acknowledged: continue
+            case .votedYes, .acknowledged, .read: continue
             }
             let key = TransactionKey(request: leaf.request, leg: entry.leg)
             if let known = decided[key], known != commits {
@@ -118,13 +187,37 @@ struct Checks {
     }
 }
 
+extension HostCore {
+    /// After every step. Mutating only so that it works in place.
+    mutating func examine(after input: HostInput, host: Int, _ checks: inout Checks) throws {
+        let shard = Self.shard(of: input)
+        try checkInvariants(of: shard)
+        for i in 0..<shardCount { try checks.observe(progress(of: i), host: host) }
+    }
+}
+
+extension HostMessage {
+    var isRare: Bool {
+        switch self {
+        case .pbft(_, let message):
+            switch message {
+            case .prePrepare, .prepare, .commit, .checkpoint, .status: false
+            case .suspect, .viewChange, .newView, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: true
+            }
+        case .push: false
+        case .stateTransfer(_, let message): if case .checkpoint = message { false } else { true }
+        case .forward: true
+        }
+    }
+}
+
 extension Simulation {
     /// Everything is answered and every replica of a shard stands at the same place with nothing undecided.
     mutating func isQuiet() throws -> Bool {
         var first: [ShardID: Digest] = [:]
-        for i in hosts.indices {
-            guard let core = hosts[i].core else { return false }
-            for progress in core.progress() {
+        for i in correctHosts {
+            guard hosts[i].isUp else { return false }
+            for progress in hosts[i].core?.progress() ?? [] {
                 if progress.undecided > 0 { return false }
                 if let known = first[progress.shard], known != progress.history { return false }
                 first[progress.shard] = progress.history
@@ -138,20 +231,26 @@ extension Simulation {
         var fingerprint = Hasher256()
         var posted: UInt128 = 0
         var issued: UInt128 = 0
-        for i in hosts.indices {
+        var first: [ShardAudit] = []
+        for i in correctHosts {
             guard var core = hosts[i].core else { throw failure("host \(i) is down at the end") }
             let audits: [ShardAudit]
             do { audits = try core.audits() } catch { throw failure("audit: \(error)") }
+            if i == correctHosts.first { first = audits }
             for audit in audits {
                 fingerprint.update(audit.stateDigest)
-                try checkEqual(audit, host: i)
-                guard i == 0 else { continue }
+                if let reference = first.first(where: { $0.shard == audit.shard }), reference.stateDigest != audit.stateDigest {
+                    throw failure(
+                        "the states of shard \(audit.shard) differ between host \(correctHosts[0]) and \(i) at sequence \(audit.sequence)")
+                }
+                guard i == correctHosts.first else { continue }
                 for asset in audit.assets {
                     posted += asset.posted
                     issued += asset.issued
                     if asset.pendingDebits != 0 || asset.pendingCredits != 0 { throw failure("something is still reserved at the end") }
                 }
             }
+            try checkByzantineClient(core, host: i)
             for account in clients.accounts {
                 let balance = core.balance(account.id).map { Int128($0) }
                 let expected = clients.balances[account.id]
@@ -162,17 +261,18 @@ extension Simulation {
             }
         }
         if posted != issued { throw failure("\(posted) posted, \(issued) issued") }
-        return Summary(
-            seed: options.seed, steps: steps, simulatedNanoseconds: now, committed: clients.committed, aborted: clients.aborted,
-            viewChanges: checks.views.count, restarts: checks.restarts, stateTransfers: checks.stateTransfers,
-            fingerprint: fingerprint.finish())
+        if options.profile == .calm, !checks.views.isEmpty { throw failure("a primary was replaced although nothing was wrong") }
+        return summary(fingerprint: fingerprint.finish())
     }
 
-    private mutating func checkEqual(_ audit: ShardAudit, host: Int) throws {
-        guard host > 0, var first = hosts[0].core else { return }
-        let reference = try first.audits().first { $0.shard == audit.shard }
-        if let reference, reference.stateDigest != audit.stateDigest {
-            throw failure("the states of shard \(audit.shard) differ between host 0 and \(host) at sequence \(audit.sequence)")
+    /// It may have done anything to its own accounts but make money.
+    private func checkByzantineClient(_ core: HostCore, host: Int) throws {
+        guard options.hasByzantineHosts else { return }
+        let held = byzantineClient.accounts.compactMap { core.balance($0.id) }
+        // Those that were opened.
+        let issued = byzantineClient.accounts.compactMap { clients.balances[$0.id] }
+        guard held.count == issued.count, held.map({ Int128($0) }).reduce(0, +) == issued.reduce(0, +) else {
+            throw failure("the byzantine client holds \(held) on host \(host), of \(issued)")
         }
     }
 
@@ -181,7 +281,7 @@ extension Simulation {
         for i in hosts.indices {
             for s in hosts[i].core?.status() ?? [] {
                 lines.append(
-                    "host \(i) shard \(s.shard): view \(s.view)\(s.isChangingView ? " (changing)" : "") executed \(s.lastExecuted) stable \(s.stable) flushed \(s.flushed) pending \(s.pendingRequests) undecided \(s.undecided)")
+                    "host \(i) shard \(s.shard): view \(s.view)\(s.isChangingView ? " (changing)" : "") executed \(s.lastExecuted) stable \(s.stable) flushed \(s.flushed) pending \(s.pendingRequests) undecided \(s.undecided) \(s.standing)")
             }
         }
         return lines.joined(separator: "\n  ")
@@ -203,6 +303,8 @@ extension Simulation {
             case .batch(let b): "s\(shard) BATCH \(b.digest.short)"
             case .fetchCommitted(let m): "s\(shard) FETCH-COMMITTED \(m.from)+\(m.count)\(m.bodies ? " bodies" : "")"
             case .committed(let m): "s\(shard) COMMITTED \(m.from)+\(m.digests.count)"
+            case .resumed(let m): "s\(shard) RESUMED \(m.isQuarantined ? "quarantined" : "remembers \(m.remembers)")"
+            case .recollection(let m): "s\(shard) RECOLLECTION heard \(m.heard) checkpoint \(m.checkpoint)"
             }
         case .push(let shard, let push): "s\(shard) PUSH \(push.request.digest.short) \(push.attested.leaf.entries.map(\.status))"
         case .stateTransfer(let shard, let m):

@@ -1,3 +1,4 @@
+import HostCore
 import Messages
 
 /// The clients of a run: each makes one transfer after the other and repeats what was not answered. Remembers every
@@ -18,6 +19,8 @@ struct ClientModel {
     let issuer: StandInSigner
     var principals: [Principal] = []
     let accounts: [AccountSpecification]
+    /// Opened and filled too, and used by somebody else.
+    private let others: [AccountSpecification]
     /// By client; the issuer's set-up is client 0.
     var pending: [Pending?]
     var remaining: [Int]
@@ -31,42 +34,110 @@ struct ClientModel {
     private(set) var balances: [AccountID: Int128] = [:]
     private(set) var committed = 0
     private(set) var aborted = 0
+    var reads: ReadBook
     private let pause: UInt64
+    /// While a client is away it neither sends nor hears anything; each time it comes back with a new session.
+    private var awayUntil: [UInt64]
+    private var visits: [UInt64]
     static let opening = 1000
 
-    init(manifest: Manifest, issuer: StandInSigner, options: SimulationOptions) {
-        (self.manifest, self.issuer) = (manifest, issuer)
+    init(manifest: Manifest, issuer: StandInSigner, options: SimulationOptions, others: [AccountSpecification] = []) {
+        (self.manifest, self.issuer, self.others) = (manifest, issuer, others)
         principals = (0..<options.clients).map { Principal(signer: StandInSigner(1_000 + UInt64($0))) }
         accounts = (0..<options.accounts).map { [principals] in
             AccountSpecification(owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
         }
         pending = Array(repeating: nil, count: options.clients + 1)
+        reads = ReadBook(clients: options.clients + 1, map: manifest.shardMap)
         remaining = [0] + Array(repeating: options.transfersPerClient, count: options.clients)
         nextAt = Array(repeating: 0, count: options.clients + 1)
+        awayUntil = Array(repeating: 0, count: options.clients + 1)
+        visits = awayUntil
         pause = 2 * options.faultyUntil / UInt64(max(1, options.transfersPerClient))
     }
 
-    var isDone: Bool { isSetUp && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 } }
+    var isDone: Bool { isSetUp && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 } && reads.isIdle }
 
     /// What a client sends now: its next request, or again the one that is not answered.
     mutating func next(client: Int, now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
+        guard now.uptime > awayUntil[client] else { return nil }
         if let waiting = pending[client] {
-            guard now.uptime > waiting.sentAt + 2_000_000_000 else { return nil }
+            guard waiting.sentAt == 0 || now.uptime > waiting.sentAt + 700_000_000 else { return nil }
             pending[client]?.sentAt = now.uptime
             return waiting.request
         }
-        guard let request = client == 0 ? nextSetUp(now) : nextTransfer(client, now, using: &rng) else { return nil }
+        guard let request = client == 0 ? nextSetUp(now) : orderedRead(client, now) ?? nextTransfer(client, now, using: &rng) else { return nil }
+        reads.asked(request)
         pending[client] = Pending(request: request, sentAt: now.uptime)
         return request
     }
+
+    func session(of client: Int) -> SessionID { SessionID(visits[client] << 16 | UInt64(client)) }
+
+    /// Nil for a session that has ended.
+    func client(of session: SessionID) -> Int? {
+        let client = Int(session.number & 0xffff)
+        return self.session(of: client) == session ? client : nil
+    }
+
+    /// The session that ends. What the client has asked for it asks for again when it is back.
+    mutating func leave(_ client: Int, until: UInt64) -> SessionID {
+        let session = session(of: client)
+        visits[client] += 1
+        awayUntil[client] = until
+        pending[client]?.sentAt = 0
+        // A request is repeated; a read is not.
+        if reads.open[client]?.isOrdered == false { reads.giveUp(client) }
+        return session
+    }
+
+    // MARK: Reads
+
+    func mayRead(_ client: Int, now: Instant) -> Bool {
+        isSetUp && client > 0 && reads.isIdle(client) && now.uptime > awayUntil[client]
+    }
+
+    mutating func beginRead(_ client: Int, _ account: AccountID, nonce: Digest, isOrdered: Bool = false, now: UInt64) {
+        reads.begin(
+            client, account, nonce: nonce, isOrdered: isOrdered, balance: balances[account], inFlight: pending.compactMap { $0?.request },
+            now: now)
+    }
+
+    /// - Returns: whether it asks again.
+    mutating func readsAgain(_ client: Int, nonce: Digest, now: UInt64) -> Bool {
+        let account = reads.open[client]?.account
+        let isOwner = accounts.contains { $0.id == account && $0.owner == principals[client - 1].signer.publicKey }
+        return reads.asksAgain(client, nonce: nonce, isOwner: isOwner, now: now)
+    }
+
+    private mutating func orderedRead(_ client: Int, _ now: Instant) -> SignedRequest? {
+        guard let account = reads.wantsOrder[client] else { return nil }
+        beginRead(client, account, nonce: .null, isOrdered: true, now: now.uptime)
+        let number = principals[client - 1].nextNumber
+        principals[client - 1].nextNumber = number.next
+        return sign(
+            [.read(account)], .atomic, by: principals[client - 1].signer, number: number,
+            below: principals[client - 1].acknowledgedBelow, now)
+    }
+
+    /// What a read in order gave.
+    private mutating func noteRead(_ receipt: Receipt, client: Int) -> String? {
+        for certificate in receipt.certificates {
+            if case .read(let view)? = certificate.leaf.status(ofLeg: 0) { return reads.answered(client, view) }
+        }
+        reads.giveUp(client)
+        return nil
+    }
+
+    // MARK: Requests
 
     private var setUpStep = 0
 
     private mutating func nextSetUp(_ now: Instant) -> SignedRequest? {
         let operations: [Operation]
         switch setUpStep {
-        case 0: operations = accounts.map { .open($0) }
-        case 1: operations = accounts.map { .issue(to: $0.id, asset: $0.asset, amount: Amount(UInt128(Self.opening))) }
+        case 0: operations = (accounts + others).map { .open($0) }
+        case 1: operations = (accounts + others).map { .issue(to: $0.id, asset: $0.asset, amount: Amount(UInt128(Self.opening))) }
         default:
             isSetUp = true
             return nil
@@ -107,7 +178,7 @@ struct ClientModel {
         SignedRequest(
             Request(
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: number,
-                acknowledgedBelow: below, issuedAt: now.wall, deadline: now.wall.adding(microseconds: 20_000_000), mode: mode,
+                acknowledgedBelow: below, issuedAt: now.wall, deadline: now.wall.adding(microseconds: 8_000_000), mode: mode,
                 operations: operations),
             signedBy: signer)
     }
@@ -127,7 +198,9 @@ struct ClientModel {
             }
             decisions[id] = decision
             apply(request, leg, decision)
+            if decision != .commit, let problem = reads.aborted(id) { return problem }
         }
+        if case .read? = request.operations.first, let problem = noteRead(receipt, client: client) { return problem }
         pending[client] = nil
         if client > 0 { principals[client - 1].acknowledgedBelow = request.number.next }
         return nil
@@ -145,6 +218,7 @@ struct ClientModel {
                 balances[transfer.from, default: 0] -= Int128(transfer.amount.number)
                 balances[transfer.to, default: 0] += Int128(transfer.amount.number)
             case .open(let account): balances[account.id, default: 0] += 0
+            case .read: break
             case .issue(let to, _, let amount): balances[to, default: 0] += Int128(amount.number)
             }
         }

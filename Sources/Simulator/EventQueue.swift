@@ -11,6 +11,7 @@ struct EventQueue<Event> {
     private var inserted: UInt64 = 0
 
     var isEmpty: Bool { heap.isEmpty }
+    var count: Int { heap.count }
 
     mutating func insert(_ event: Event, at time: UInt64) {
         heap.append(Entry(time: time, order: inserted, event: event))

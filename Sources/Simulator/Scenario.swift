@@ -34,7 +34,15 @@ public struct Scenario {
     /// Runs the script and returns its trace: one event a line, each with its time in milliseconds.
     /// - Throws: `ScenarioFailure` with the line that did not go as it should.
     public mutating func run() throws(ScenarioFailure) -> [String] {
-        for line in lines {
+        // The setting up is not drawn.
+        let setUp = lines.lastIndex { line in
+            switch line.command {
+            case .cluster, .account: true
+            default: false
+            }
+        }
+        for (i, line) in lines.enumerated() {
+            if i == (setUp ?? -1) + 1 { cluster?.isDrawing = true }
             func failure(_ what: String) -> ScenarioFailure { ScenarioFailure(line: line.number, command: line.text, what: what) }
             do { try carryOut(line.command) } catch let problem as ScenarioCluster.Problem {
                 throw failure(problem.what)
@@ -42,6 +50,9 @@ public struct Scenario {
         }
         return cluster?.trace ?? []
     }
+
+    /// What was sent and done since the accounts are there, also after a run that failed.
+    public var diagram: SequenceDiagram { SequenceDiagram(hosts: cluster?.hostCount ?? 0, steps: cluster?.drawing ?? []) }
 
     private mutating func carryOut(_ command: ScenarioCommand) throws {
         if case .cluster(let shards, let replicas) = command {

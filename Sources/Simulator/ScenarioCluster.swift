@@ -46,6 +46,9 @@ struct ScenarioCluster {
     private var statuses: [Digest: [ShardID: Leaf]] = [:]
     var tracing = ScenarioCommand.Trace.off
     private(set) var trace: [String] = []
+    /// The same for the eye, from `isDrawing` on; knows what was lost.
+    var isDrawing = false
+    private(set) var drawing: [SequenceDiagram.Step] = []
 
     init(shards: Int, replicas: Int) throws {
         let keys = (0..<replicas).map { StandInSigner(UInt64($0)) }
@@ -79,7 +82,13 @@ struct ScenarioCluster {
     }
 
     mutating func submit(_ request: SignedRequest) throws {
-        note("client", "submits \(request.digest.short)")
+        note("client", "submits \(request.digest.short)", isDrawn: false)
+        if isDrawing {
+            drawing.append(SequenceDiagram.Step(
+                time: time, .message(
+                    from: SequenceDiagram.client, to: Array(hosts.indices), lost: hosts.indices.filter { hosts[$0].core == nil },
+                    label: "REQUEST \(request.digest.short)")))
+        }
         let message = GatewayMessage.submit(request.request.participants(in: manifest.shardMap), request)
         for i in hosts.indices { events.insert(.submitted(to: i, message), at: now + Self.delay) }
     }
@@ -91,9 +100,11 @@ struct ScenarioCluster {
         hosts[i].life += 1
         (hosts[i].isSyncing, hosts[i].executed) = (false, [:])
         do {
+            let opened = try hosts[i].disk.open(using: &rng)
+            for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.refresh() }
             hosts[i].core = try HostCore(
                 manifest: manifest, host: host, signer: StandInSigner(UInt64(i)), options: HostOptions(),
-                stores: hosts[i].disk.stores, records: hosts[i].disk.records, now: instant)
+                stores: hosts[i].disk.stores, records: opened.records, now: instant)
         } catch { throw Problem(what: "host \(i) does not start: \(error)") }
         note("host \(i)", "starts")
         events.insert(.tick(host: i, life: hosts[i].life), at: now + Self.tickInterval)
@@ -191,7 +202,7 @@ struct ScenarioCluster {
             startSync(i)
         case .flushed(let i, let life, let flush):
             guard hosts[i].life == life else { return }
-            try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, clearing: flush.clearing)
+            try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, clearing: false)
             try step(i, .flushed(flush.shard, flush.sequence))
         }
     }
@@ -209,17 +220,25 @@ struct ScenarioCluster {
     // MARK: The trace
 
     /// What a script asks for, or what happened to it.
-    private mutating func note(_ who: String, _ what: String) {
-        guard tracing != .off else { return }
+    private mutating func note(_ who: String, _ what: String, lost: [Int] = [], isDrawn: Bool = true) {
+        guard tracing != .off || isDrawing else { return }
+        let time = time
+        let line = String(repeating: " ", count: max(0, 10 - time.count)) + "\(time)  \(who) \(what)"
+        if tracing != .off { trace.append(line) }
+        if isDrawing, isDrawn, let step = SequenceDiagram.Step(line: line, lost: lost) { drawing.append(step) }
+    }
+
+    /// Milliseconds.
+    private var time: String {
         let microseconds = now / 1000
         let fraction = String(microseconds % 1000)
-        let time = "\(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
-        trace.append(String(repeating: " ", count: max(0, 10 - time.count)) + "\(time)  \(who) \(what)")
+        return "\(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
     }
 
     private mutating func noteMessage(_ message: HostMessage, from i: Int, to: [Int]) {
         if case .pbft(_, .status) = message, tracing != .all { return }
-        note("\(i) -> \(to.map(String.init).joined(separator: " "))", " " + Simulation.describe(message))
+        note("\(i) -> \(to.map(String.init).joined(separator: " "))", " " + Simulation.describe(message),
+            lost: to.filter { sides[$0] != sides[i] || hosts[$0].core == nil })
     }
 
     private mutating func noteReply(_ reply: HostReply, from i: Int) {
@@ -227,7 +246,7 @@ struct ScenarioCluster {
         case .attestation(let attestation):
             note("\(i) -> client", " s\(attestation.statement.shard) ATTESTATION n\(attestation.statement.sequence)")
         case .refused(let refusal): note("\(i) -> client", " s\(refusal.shard) REFUSED \(refusal.reason)")
-        case .account, .status, .audit: break
+        case .account, .status, .audit, .read: break
         }
     }
 

@@ -1,51 +1,196 @@
 import HostCore
+import Journal
 import Messages
 
-/// What survives of a host when its power goes: the journal up to the last sync and some of what followed, in order, and
-/// the states that were flushed. The bytes and pages of the real journal have simulations of their own.
+/// A host's disk: the production journal on simulated pages, and the states that were flushed. After a power loss a host
+/// finds what the journal makes of the pages that are left.
 struct SimulatedDisk {
-    /// Records by segment; a compaction starts a new one.
-    private var segments: [[[UInt8]]] = [[]]
+    /// Records that the host gave and no sync has covered, as they came.
+    private struct Job {
+        let records: [[UInt8]]
+        let compacts: Bool
+        /// The position after them.
+        let end: UInt64
+    }
+
+    struct Opened {
+        let records: [[UInt8]]
+        /// Durable records are gone: the host may have forgotten what it said (R4).
+        let lostRecords: Bool
+    }
+
+    /// Small segments, so that a short run fills several and writes over old ones.
+    private static let layout = JournalOptions(segmentSize: 16 << 10, spareSegments: 2)
+
+    private var storage = FailingStorage(SimulatedJournalStorage())
+    private var journal: Journal<FailingStorage>?
+    private var hasStarted = false
+    /// Stands for the host folder's marker: the journal is not to be believed, and a new one does not say so durably yet.
+    private var isDeclaredLost = false
+    private var jobs: [Job] = []
     private(set) var appended: UInt64 = 0
-    /// Appended and not yet durable.
-    private var volatileRecords: [(record: [UInt8], startsSegment: Bool)] = []
+    /// Why nothing is written any more.
+    private(set) var failure: String?
     var stores: [ShardID: MemoryStore] = [:]
 
+    /// As a host does when it starts.
+    mutating func open(using rng: inout SplitMix64) throws -> Opened {
+        (jobs, appended, failure) = ([], 0, nil)
+        storage.repair()
+        guard hasStarted else {
+            hasStarted = true
+            // Only now: a copy of a disk that was never used must not share its pages.
+            storage = FailingStorage(SimulatedJournalStorage())
+            journal = try Journal.create(storage, options: Self.layout, using: &rng)
+            return Opened(records: [], lostRecords: false)
+        }
+        do throws(JournalError) {
+            if isDeclaredLost { throw .missing(path: storage.path) }
+            let opened = try Journal.open(storage, options: Self.layout)
+            journal = opened.journal
+            return Opened(records: opened.records, lostRecords: false)
+        } catch {
+            switch error {
+            case .rot, .missingSegment, .missing: break
+            case .storage, .notEmpty, .unknownVersion, .recordTooLarge, .noCompaction, .poisoned: throw error
+            }
+            isDeclaredLost = true
+            storage = FailingStorage(SimulatedJournalStorage())
+            journal = try Journal.create(storage, options: Self.layout, using: &rng)
+            return Opened(records: [], lostRecords: true)
+        }
+    }
+
     mutating func append(_ records: [[UInt8]], compacts: Bool) {
-        for (i, record) in records.enumerated() {
-            volatileRecords.append((record, compacts && i == 0))
-            appended += 1
-        }
-    }
-
-    /// Everything appended up to this position becomes durable.
-    mutating func sync(upTo position: UInt64) {
-        let count = volatileRecords.count - Int(appended - min(position, appended))
-        harden(count)
-        // A compaction's segment is whole now, so the older ones go.
-        if segments.count > 1 { segments.removeFirst(segments.count - 1) }
-    }
-
-    private mutating func harden(_ count: Int) {
-        guard count > 0 else { return }
-        for (record, startsSegment) in volatileRecords.prefix(count) {
-            if startsSegment { segments.append([]) }
-            segments[segments.count - 1].append(record)
-        }
-        volatileRecords.removeFirst(count)
-    }
-
-    /// Power loss: a prefix of what was not synced may have reached the disk all the same. An unfinished compaction
-    /// leaves the old segments in place, followed by what there is of the new one.
-    mutating func losePower(using rng: inout SplitMix64) {
-        if !volatileRecords.isEmpty { harden(rng.below(volatileRecords.count + 1)) }
-        segments = [segments.flatMap { $0 }]
-        volatileRecords = []
-        appended = 0
+        guard !records.isEmpty || compacts, failure == nil else { return }
+        appended += UInt64(records.count)
+        jobs.append(Job(records: records, compacts: compacts, end: appended))
     }
 
     /// Where a sync that starts now would get to; nil if there is nothing to sync.
-    var unsynced: UInt64? { volatileRecords.isEmpty ? nil : appended }
+    var unsynced: UInt64? { jobs.isEmpty || failure != nil ? nil : appended }
 
-    var records: [[UInt8]] { segments.flatMap { $0 } }
+    /// Everything appended up to this position becomes durable, or `failure` says why not.
+    mutating func sync(upTo position: UInt64) {
+        guard failure == nil else { return }
+        let count = jobs.firstIndex { $0.end > position } ?? jobs.count
+        do throws(JournalError) { try write(count) } catch {
+            failure = "\(error)"
+            jobs = []
+        }
+    }
+
+    /// What the host's journal thread does.
+    private mutating func write(_ count: Int) throws(JournalError) {
+        for job in jobs.prefix(count) {
+            if job.compacts { try journal?.beginCompaction() }
+            for record in job.records { try journal?.append(record) }
+            if job.compacts { try journal?.finishCompaction() }
+        }
+        #if MUTANTS
+        if Mutant.is(.journalNeverSynced) { return jobs.removeFirst(count) }
+        #endif
+        try journal?.sync()
+        jobs.removeFirst(count)
+        // The quarantine's records are the first.
+        isDeclaredLost = false
+    }
+
+    /// What an operator does with a host whose peers say that it forgot votes.
+    mutating func declareLost() { isDeclaredLost = true }
+
+    /// The power goes, perhaps in the middle of what the journal's thread does: pages and names that were not synced are
+    /// kept, lost and torn one by one. If only the process dies, the kernel keeps what was written.
+    mutating func stop(losesPower: Bool, using rng: inout SplitMix64) {
+        if !jobs.isEmpty, failure == nil {
+            storage.operationsLeft = rng.below(10)
+            // It throws where the power goes; nothing after that is written.
+            do throws(JournalError) { try write(1 + rng.below(jobs.count)) } catch { failure = "\(error)" }
+        }
+        (journal, jobs) = (nil, [])
+        if losesPower { storage = FailingStorage(storage.disk.powerLoss(using: &rng)) }
+    }
+
+    mutating func losePower(using rng: inout SplitMix64) { stop(losesPower: true, using: &rng) }
+
+    // MARK: Damage
+
+    enum Failure: CaseIterable {
+        case sync, write, full, flush
+    }
+
+    /// The next operation of that kind fails, or all until the next start.
+    mutating func fail(_ kind: Failure) {
+        switch kind {
+        case .sync: storage.disk.failsNextSync = true
+        case .write: storage.disk.failsNextWrite = true
+        case .full: storage.disk.diskIsFull = true
+        case .flush: for shard in stores.keys.sorted() { stores[shard]?.failNextApply() }
+        }
+    }
+
+    /// What has not failed yet does not.
+    mutating func heal() { storage.repair() }
+
+    /// One byte of the journal is no longer what was written.
+    mutating func rot(using rng: inout SplitMix64) {
+        let names = storage.disk.names()
+        guard !names.isEmpty else { return }
+        storage.disk.corrupt(names[rng.below(names.count)], at: rng.below(Self.layout.segmentSize))
+    }
+
+    /// A new disk in the place of the old one.
+    mutating func wipe() {
+        (journal, jobs) = (nil, [])
+        storage = FailingStorage(SimulatedJournalStorage())
+        stores = [:]
+    }
+}
+
+/// A simulated disk whose power goes before the operation that `operationsLeft` counts down to.
+final class FailingStorage: JournalStorage {
+    let disk: SimulatedJournalStorage
+    var operationsLeft: Int?
+
+    init(_ disk: SimulatedJournalStorage) { self.disk = disk }
+
+    /// For the next start: there is power and space, and nothing fails.
+    func repair() {
+        operationsLeft = nil
+        (disk.failsNextSync, disk.failsNextWrite, disk.diskIsFull) = (false, false, false)
+    }
+
+    private func step() throws(JournalError) {
+        guard let left = operationsLeft else { return }
+        guard left > 0 else { throw .storage(.write, path: "without power", errno: 0) }
+        operationsLeft = left - 1
+    }
+
+    var path: String { disk.path }
+    func names() throws(JournalError) -> [String] { disk.names() }
+    func read(_ name: String) throws(JournalError) -> [UInt8] { try disk.read(name) }
+    func create(_ name: String, size: Int) throws(JournalError) {
+        try step()
+        try disk.create(name, size: size)
+    }
+    func write(_ bytes: [UInt8], to name: String, at offset: Int) throws(JournalError) {
+        try step()
+        try disk.write(bytes, to: name, at: offset)
+    }
+    func sync(_ name: String) throws(JournalError) {
+        try step()
+        try disk.sync(name)
+    }
+    func remove(_ name: String) throws(JournalError) {
+        try step()
+        try disk.remove(name)
+    }
+    func rename(_ old: String, to new: String) throws(JournalError) {
+        try step()
+        try disk.rename(old, to: new)
+    }
+    func syncDirectory() throws(JournalError) {
+        try step()
+        disk.syncDirectory()
+    }
 }

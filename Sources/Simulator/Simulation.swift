@@ -5,31 +5,60 @@ import PBFT
 /// A whole cluster with its gateway and clients under a virtual clock, network and disk. One thread; the same seed gives
 /// the same run, event for event.
 public struct Simulation {
+    /// Small, because the heap moves it about: what is large lies in a box.
     enum Event {
         case tick(host: Int, life: Int)
-        case deliver(to: Int, from: HostID, HostMessage)
+        case deliver(to: Int, from: HostID, Parcel)
         case synced(host: Int, life: Int, position: UInt64)
-        case flushed(host: Int, life: Int, StateFlush)
+        case flushed(host: Int, life: Int, Box<StateFlush>)
         case gatewayTick
-        case toGateway(from: Int, HostReply)
-        case fromGateway(to: Int, GatewayMessage, session: SessionID)
+        case toGateway(from: Int, Box<HostReply>, session: SessionID)
+        case fromGateway(to: Int, Box<GatewayMessage>, session: SessionID)
         case fault
         case restart(host: Int)
+        /// A host whose storage failed is stopped, and started later.
+        case replaced(host: Int, life: Int)
         case heal
+        case byzantine(to: Int, from: HostID, Box<Distorted>)
+        case byzantineReply(from: Int, Box<DistortedReply>, session: SessionID)
+    }
+
+    final class Box<Value> {
+        let value: Value
+        init(_ value: Value) { self.value = value }
+    }
+
+    /// One message on its way to one or many hosts, which all verify the same bytes.
+    final class Parcel {
+        let message: HostMessage
+        var verified: Verified<HostMessage>?
+        init(_ message: HostMessage) { self.message = message }
     }
 
     struct Host {
         var core: HostCore?
+        /// Whether there is a core: asking that itself would copy it.
+        var isUp = false
         var disk = SimulatedDisk()
         /// Counts restarts: events of an earlier life are void.
         var life = 0
         var isSyncing = false
+        /// The storage of this life failed: its replicas have halted.
+        var hasFailedStorage = false
+        var isToBeDeclared = false
+        /// Of its wall clock, in microseconds.
         var clockSkew: Int64
+        /// Of both its clocks, in parts of a million.
+        var drift: Int64
     }
 
     let options: SimulationOptions
     let manifest: Manifest
+    /// The network, the disks and the clocks. Clients and faults have chances of their own (`ChanceStream`).
     var rng: SplitMix64
+    private var clientChance: SplitMix64
+    /// Of the fault that is being injected.
+    var faultChance: SplitMix64
     var now: UInt64 = 0
     var events = EventQueue<Event>()
     var hosts: [Host] = []
@@ -38,15 +67,31 @@ public struct Simulation {
     var verifier: Verifier<StandInScheme>
     /// Cut links, from × to.
     var cut: [[Bool]]
-    var checks = Checks()
+    var checks: Checks
+    var byzantine: ByzantineHosts
+    let correctHosts: [Int]
+    var byzantineClient = ByzantineClient()
+    var byzantineRng: SplitMix64
+    /// Of all that has to do with reads, see `ReadBook`.
+    var readRng: SplitMix64
     var isHealed = false
+    var network: Network
+    /// Hosts with a bad disk, in order of time.
+    var damaged: [Int] = []
     var session = SessionID(1)
+    /// Messages that were looked at.
+    private var opened = 0
     public internal(set) var log: [String] = []
     public private(set) var steps = 0
+    /// Injected so far, suppressed ones not counted.
+    public internal(set) var faults: [InjectedFault] = []
+    var faultCount = 0
 
     public init(_ options: SimulationOptions) {
         self.options = options
         rng = SplitMix64(seed: options.seed)
+        clientChance = ChanceStream.clients.generator(seed: options.seed)
+        faultChance = ChanceStream.faults.generator(seed: options.seed)
         let keys = (0..<options.replicas).map { StandInSigner(UInt64($0)) }
         let issuer = StandInSigner(999)
         manifest = Manifest(
@@ -56,25 +101,42 @@ public struct Simulation {
             issuer: issuer.publicKey)
         verifier = Verifier(manifest: manifest, scheme: StandInScheme())
         gateway = GatewayCore(manifest: manifest, options: .init(), seed: options.seed)
-        clients = ClientModel(manifest: manifest, issuer: issuer, options: options)
+        byzantine = ByzantineHosts(manifest: manifest, options: options)
+        byzantineRng = SplitMix64(seed: ~options.seed)
+        readRng = ChanceStream.reads.generator(seed: options.seed)
+        checks = Checks(byzantine: Set(byzantine.identities), manifest: manifest, window: options.host.replica.window)
+        clients = ClientModel(
+            manifest: manifest, issuer: issuer, options: options, others: options.hasByzantineHosts ? byzantineClient.accounts : [])
         cut = Array(repeating: Array(repeating: false, count: options.replicas), count: options.replicas)
-        for _ in 0..<options.replicas { hosts.append(Host(clockSkew: Int64(rng.below(UInt64(200_000))) - 100_000)) }
+        network = Network(endpoints: options.replicas + 1, isLossy: options.isLossy, lossPerMille: options.lossPerMille, using: &rng)
+        let (skew, drift): (UInt64, UInt64) = options.profile == .calm ? (100_000, 0) : (400_000, 20_000)
+        for _ in 0..<options.replicas + byzantine.twins.count {
+            hosts.append(
+                Host(
+                    clockSkew: Int64(rng.below(2 * skew + 1)) - Int64(skew), drift: Int64(rng.below(2 * drift + 1)) - Int64(drift)))
+        }
+        correctHosts = byzantine.correctHosts
     }
 
     var f: Int { (options.replicas - 1) / 3 }
 
     func instant(_ host: Int? = nil) -> Instant {
-        let skew = host.map { hosts[$0].clockSkew } ?? 0
-        return Instant(uptime: now + 1, wall: Timestamp(UInt64(Int64(1_700_000_000_000_000 + now / 1000) + skew)))
+        guard let host else { return Instant(uptime: now + 1, wall: Timestamp(1_700_000_000_000_000 + now / 1000)) }
+        let passed = Int64(now) + Int64(now) / 1_000_000 * hosts[host].drift
+        return Instant(
+            uptime: UInt64(passed) + 1, wall: Timestamp(UInt64(1_700_000_000_000_000 + passed / 1000 + hosts[host].clockSkew)))
     }
+
+    /// Some thousand are usual: hosts that answer each other without end reach any limit.
+    private static let maxWaiting = 100_000
 
     /// Runs to the end. Throws what broke.
     public mutating func run() throws -> Summary {
         for i in hosts.indices { try start(i) }
         var ready = GatewayReady()
-        for i in hosts.indices { gateway.step(.hostConnected(HostID(UInt16(i))), now: instant(), into: &ready) }
+        for i in cut.indices { gateway.step(.hostConnected(HostID(UInt16(i))), now: instant(), into: &ready) }
         events.insert(.gatewayTick, at: 0)
-        if options.hasCrashes || options.hasPartitions { events.insert(.fault, at: 200_000_000) }
+        if options.profile != .calm { events.insert(.fault, at: 100_000_000) }
         events.insert(.heal, at: options.faultyUntil)
         while let (time, event) = events.popFirst() {
             now = time
@@ -82,6 +144,8 @@ public struct Simulation {
             try handle(event)
             if !isHealed, clients.isDone { try heal() }
             if isHealed, clients.isDone, try isQuiet() { return try finish() }
+            if let limit = options.steps, steps >= limit { return summary(fingerprint: .null) }
+            if events.count > Self.maxWaiting { throw failure("\(events.count) events wait: messages multiply") }
             if now > options.deadline {
                 throw failure("not everything is answered and equal by the end: \(describeState())")
             }
@@ -97,8 +161,31 @@ public struct Simulation {
         public let aborted: Int
         public let viewChanges: Int
         public let restarts: Int
+        /// Whole states that were fetched and installed.
         public let stateTransfers: Int
+        public let checkpoints: Int
+        public let flushes: Int
+        public let compactions: Int
+        public let storageFailures: Int
+        /// Answered by a quorum, and in order.
+        public let quorumReads: Int
+        public let orderedReads: Int
+        public let byzantineHosts: Int
+        public let byzantineEffects: ByzantineEffects
+        /// Views of a slow primary that correct replicas left.
+        public let replacedSlowPrimaries: Int
+        /// Of the states at the end; null if the run was stopped by `steps`.
         public let fingerprint: Digest
+    }
+
+    func summary(fingerprint: Digest) -> Summary {
+        Summary(
+            seed: options.seed, steps: steps, simulatedNanoseconds: now, committed: clients.committed, aborted: clients.aborted,
+            viewChanges: checks.views.count, restarts: checks.restarts, stateTransfers: checks.stateTransfers,
+            checkpoints: checks.checkpoints, flushes: checks.flushes, compactions: checks.compactions,
+            storageFailures: checks.storageFailures, quorumReads: clients.reads.answered, orderedReads: clients.reads.ordered,
+            byzantineHosts: byzantine.members.count, byzantineEffects: byzantine.effects,
+            replacedSlowPrimaries: byzantine.slowViews.count { checks.hasLeft($0.view, of: $0.shard) }, fingerprint: fingerprint)
     }
 
     func failure(_ what: String) -> SimulationFailure {
@@ -110,70 +197,129 @@ public struct Simulation {
     // MARK: Hosts
 
     mutating func start(_ i: Int) throws {
-        let host = HostID(UInt16(i))
+        let host = hostID(i)
         for shard in manifest.shards(of: host) where hosts[i].disk.stores[shard] == nil { hosts[i].disk.stores[shard] = MemoryStore() }
         hosts[i].life += 1
-        hosts[i].isSyncing = false
+        (hosts[i].isSyncing, hosts[i].hasFailedStorage) = (false, false)
+        let opened: SimulatedDisk.Opened
+        do { opened = try hosts[i].disk.open(using: &rng) } catch {
+            throw failure("the journal of host \(i) does not open: \(error)")
+        }
+        // A disk that has lost records is a fault of its own, never what a crash leaves behind.
+        guard !opened.lostRecords || damaged.contains(i) || byzantine.isByzantine(i) else { throw failure("host \(i) has lost durable records") }
+        // A process that starts sees every write that was applied.
+        for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.refresh() }
         do {
             hosts[i].core = try HostCore(
-                manifest: manifest, host: host, signer: StandInSigner(UInt64(i)), options: options.host,
-                stores: hosts[i].disk.stores, records: hosts[i].disk.records, now: instant(i))
-        } catch { throw failure("host \(i) does not start: \(error)") }
-        if options.keepsLog { note("host \(i) starts, life \(hosts[i].life), \(hosts[i].disk.records.count) records") }
+                manifest: manifest, host: host, signer: StandInSigner(UInt64(byzantine.identity(i))), options: options.host,
+                stores: hosts[i].disk.stores, records: opened.records, hasLostRecords: opened.lostRecords, now: instant(i))
+            if opened.lostRecords { checks.forget(host: i) }
+        } catch {
+            if byzantine.isByzantine(i) { return }
+            throw failure("host \(i) does not start: \(error)")
+        }
+        hosts[i].isUp = true
+        if options.keepsLog {
+            let lost = opened.lostRecords ? ", some lost" : ""
+            note("host \(i) starts, life \(hosts[i].life), \(opened.records.count) records\(lost)")
+        }
         events.insert(.tick(host: i, life: hosts[i].life), at: now + 1 + rng.below(UInt64(10_000_000)))
-        for peer in hosts.indices where peer != i && hosts[peer].core != nil {
-            try step(i, .peerConnected(HostID(UInt16(peer))))
+        for peer in hosts.indices where hostID(peer) != host && hosts[peer].isUp {
+            try step(i, .peerConnected(hostID(peer)))
             try step(peer, .peerConnected(host))
         }
     }
 
     mutating func step(_ i: Int, _ input: HostInput) throws {
-        guard hosts[i].core != nil else { return }
+        if let m = byzantine.member(i) { return try stepByzantine(i, m, input) }
+        guard hosts[i].isUp else { return }
         var ready = HostReady()
         let moment = instant(i)
         hosts[i].core?.step(input, now: moment, into: &ready)
-        do {
-            try hosts[i].core?.checkInvariants()
-            if let core = hosts[i].core { try checks.observe(core, host: i) }
-        } catch { throw failure("host \(i): \(error)") }
-        if let (shard, reason) = ready.halts.first { throw failure("host \(i) shard \(shard) halted: \(reason)") }
+        do { try hosts[i].core?.examine(after: input, host: i, &checks) } catch { throw failure("host \(i): \(error)") }
+        if !hosts[i].hasFailedStorage, let (shard, reason) = ready.halts.first {
+            // Rot at the journal's end looks like a tail that was never synced; the peers know better, and an operator reads it.
+            guard damaged.contains(i), reason.hasPrefix("peers heard votes") else {
+                throw failure("host \(i) shard \(shard) halted: \(reason)")
+            }
+            (hosts[i].hasFailedStorage, hosts[i].isToBeDeclared) = (true, true)
+            events.insert(.replaced(host: i, life: hosts[i].life), at: now + 100_000_000)
+        }
+        checks.observe(ready)
         hosts[i].disk.append(ready.records, compacts: ready.compacts)
         startSync(i)
         for outgoing in ready.toHosts {
-            for to in outgoing.to { try send(outgoing.message, from: i, to: Int(to.number)) }
+            do { try checks.observe(outgoing.message, from: i) } catch { throw failure("host \(i) contradicts itself: \(error)") }
+            let parcel = Parcel(outgoing.message)
+            for to in outgoing.to { send(parcel, from: i, to: Int(to.number)) }
         }
         for reply in ready.toGateways where reply.to.contains(session) {
             if case .attestation(let attestation) = reply.reply {
                 do { try checks.observe(attestation, from: i) } catch { throw failure("host \(i): \(error)") }
             }
-            guard !isLost() else { continue }
-            events.insert(.toGateway(from: i, reply.reply), at: now + delay())
+            guard let time = arrival(from: i, to: gatewayEndpoint, isRead: reply.reply.isRead) else { continue }
+            events.insert(.toGateway(from: i, Box(reply.reply), session: session), at: time)
         }
         for flush in ready.flushes {
-            events.insert(.flushed(host: i, life: hosts[i].life, flush), at: now + 1_000_000 + rng.below(UInt64(20_000_000)))
+            do { try checks.observe(flush) } catch { throw failure("host \(i): \(error)") }
+            insert(flush, of: i)
         }
     }
 
-    private mutating func startSync(_ i: Int) {
+    mutating func insert(_ flush: StateFlush, of i: Int) {
+        events.insert(.flushed(host: i, life: hosts[i].life, Box(flush)), at: now + 1_000_000 + rng.below(UInt64(20_000_000)))
+    }
+
+    mutating func startSync(_ i: Int) {
         guard !hosts[i].isSyncing, let position = hosts[i].disk.unsynced else { return }
         hosts[i].isSyncing = true
         events.insert(.synced(host: i, life: hosts[i].life, position: position), at: now + 50_000 + rng.below(UInt64(2_000_000)))
     }
 
-    mutating func send(_ message: HostMessage, from: Int, to: Int) throws {
-        do { try checks.observe(message, from: from) } catch { throw failure("host \(from) contradicts itself: \(error)") }
-        guard !cut[from][to], !isLost() else { return }
-        events.insert(.deliver(to: to, from: HostID(UInt16(from)), message), at: now + delay())
-        if options.isLossy, !isHealed, rng.chance(perMille: 20) {
-            events.insert(.deliver(to: to, from: HostID(UInt16(from)), message), at: now + 10 * delay())
+    /// Messages are not lost, repeated or late now.
+    var isCalm: Bool { isHealed || !options.allowsLoss(at: now) }
+    /// The gateway's and its clients' place on the network.
+    var gatewayEndpoint: Int { options.replicas }
+
+    /// When something arrives that the gateway sends or gets; nil if it does not.
+    mutating func arrival(from: Int, to: Int, isRead: Bool) -> UInt64? {
+        isRead
+            ? network.arrivals(from: from, to: to, now: now, isHealed: isCalm, using: &readRng).first
+            : network.arrivals(from: from, to: to, now: now, isHealed: isCalm, using: &rng).first
+    }
+
+    mutating func send(_ parcel: Parcel, from: Int, to: Int) {
+        guard !cut[from][to] else { return noteLoss(parcel, from, to) }
+        for core in byzantine.cores(of: to, from: from) {
+            let (first, again) = network.arrivals(from: from, to: to, now: now, isHealed: isCalm, using: &rng)
+            if let first {
+                events.insert(.deliver(to: core, from: HostID(UInt16(from)), parcel), at: first)
+            } else {
+                noteLoss(parcel, from, to)
+            }
+            if let again { events.insert(.deliver(to: core, from: HostID(UInt16(from)), parcel), at: again) }
         }
     }
 
-    private mutating func isLost() -> Bool { options.isLossy && !isHealed && rng.chance(perMille: 50) }
+    private mutating func noteLoss(_ parcel: Parcel, _ from: Int, _ to: Int) {
+        if options.keepsLog { note("\(from) -x \(to) \(Self.describe(parcel.message))") }
+    }
 
-    private mutating func delay() -> UInt64 {
-        let base = 20_000 + rng.below(UInt64(1_000_000))
-        return options.isLossy && !isHealed && rng.chance(perMille: 30) ? base + rng.below(UInt64(400_000_000)) : base
+    /// Over the wire and back: what is sent must be what is read. Coding all that is sent would take most of a run's time, so
+    /// it is one message in sixteen, and each of the kinds that are rare.
+    private mutating func open(_ parcel: Parcel, from: HostID) throws -> Verified<HostMessage> {
+        if let verified = parcel.verified { return verified }
+        var message = parcel.message
+        opened += 1
+        if opened.isMultiple(of: 16) || parcel.message.isRare {
+            guard let decoded = try? HostMessage(decoding: message.encoded()), decoded == message else {
+                throw failure("\(message) cannot be read back")
+            }
+            message = decoded
+        }
+        guard let verified = try? verifier.verify(message) else { throw failure("\(message) from \(from) is refused") }
+        parcel.verified = verified
+        return verified
     }
 
     // MARK: Events
@@ -181,40 +327,59 @@ public struct Simulation {
     private mutating func handle(_ event: Event) throws {
         switch event {
         case .tick(let i, let life):
-            guard hosts[i].life == life, hosts[i].core != nil else { return }
+            guard hosts[i].life == life, hosts[i].isUp else { return }
             try step(i, .tick)
-            events.insert(.tick(host: i, life: life), at: now + 20_000_000)
-        case .deliver(let to, let from, let message):
-            guard hosts[to].core != nil else { return }
-            // Over the wire and back: what is sent must be what is read.
-            guard let decoded = try? HostMessage(decoding: message.encoded()) else { throw failure("\(message) cannot be read back") }
-            guard let verified = try? verifier.verify(decoded) else { throw failure("\(message) from \(from) is refused") }
-            if options.keepsLog { note("\(from) -> \(to) \(Self.describe(message))") }
+            events.insert(.tick(host: i, life: life), at: now + 40_000_000)
+        case .deliver(let to, let from, let parcel):
+            guard hosts[to].isUp else { return }
+            let verified = try open(parcel, from: from)
+            if options.keepsLog { note("\(from) -> \(to) \(Self.describe(parcel.message))") }
             try step(to, .peer(from, verified))
         case .synced(let i, let life, let position):
-            guard hosts[i].life == life, hosts[i].core != nil else { return }
+            guard hosts[i].life == life, hosts[i].isUp else { return }
             hosts[i].disk.sync(upTo: position)
             hosts[i].isSyncing = false
+            if let what = hosts[i].disk.failure { return try storageFailed(i, what) }
             try step(i, .persisted(JournalPosition(position)))
             startSync(i)
-        case .flushed(let i, let life, let flush):
-            guard hosts[i].life == life, hosts[i].core != nil else { return }
-            try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, clearing: flush.clearing)
+        case .flushed(let i, let life, let box):
+            guard hosts[i].life == life, hosts[i].isUp else { return }
+            let flush = box.value
+            do { try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, clearing: false) } catch {
+                return try storageFailed(i, "\(error)")
+            }
             try step(i, .flushed(flush.shard, flush.sequence))
         case .gatewayTick:
             try gatewayTick()
-            events.insert(.gatewayTick, at: now + 10_000_000)
-        case .toGateway(let from, let reply):
-            guard let decoded = try? HostReply(decoding: reply.encoded()), let verified = try? verifier.verify(decoded) else {
-                throw failure("reply from host \(from) cannot be read back: \(reply)")
+            events.insert(.gatewayTick, at: now + 25_000_000)
+        case .toGateway(let from, let box, let session):
+            guard session == self.session else { return }
+            var reply = box.value
+            opened += 1
+            if opened.isMultiple(of: 16) {
+                guard let decoded = try? HostReply(decoding: reply.encoded()) else {
+                    throw failure("reply from host \(from) cannot be read back: \(reply)")
+                }
+                reply = decoded
             }
+            guard let verified = try? verifier.verify(reply) else { throw failure("reply from host \(from) is refused: \(reply)") }
             try gatewayStep(.host(HostID(UInt16(from)), verified))
-        case .fromGateway(let to, let message, let session):
-            guard hosts[to].core != nil, let verified = try? verifier.verify(message) else { return }
-            try step(to, .gateway(session, verified))
+        case .fromGateway(let to, let box, let session):
+            // A client that speaks to the hosts itself has a session of its own.
+            guard session == self.session || session == ByzantineClient.session, let verified = try? verifier.verify(box.value) else { return }
+            for core in byzantine.cores(of: to, from: nil) { try step(core, .gateway(session, verified)) }
         case .fault: try injectFault()
-        case .restart(let i): if hosts[i].core == nil { try start(i) }
+        case .restart(let i): if !hosts[i].isUp { try start(i) }
+        case .replaced(let i, let life):
+            guard hosts[i].life == life else { return }
+            try stop(i, losesPower: false)
+            if hosts[i].isToBeDeclared { hosts[i].disk.declareLost() }
+            hosts[i].isToBeDeclared = false
         case .heal: try heal()
+        case .byzantine(let to, let from, let box): try deliver(box.value, from: from, to: to)
+        case .byzantineReply(let from, let box, let session):
+            guard session == self.session else { return }
+            try deliver(box.value, from: from)
         }
     }
 
@@ -222,36 +387,45 @@ public struct Simulation {
 
     private mutating func gatewayTick() throws {
         try gatewayStep(.tick)
+        byzantineClientTick()
         for client in clients.pending.indices {
-            guard let request = clients.next(client: client, now: instant(), using: &rng) else { continue }
+            guard let request = clients.next(client: client, now: instant(), using: &clientChance) else { continue }
             guard let verified = try? verifier.verify(ClientMessage.submit(id: UInt64(client), request)) else {
                 throw failure("a client's request is refused")
             }
             if options.keepsLog { note("client \(client) submits \(request.digest.short)") }
-            try gatewayStep(.client(SessionID(UInt64(client)), verified))
+            try gatewayStep(.client(clients.session(of: client), verified))
         }
+        try readTick()
     }
 
-    private mutating func gatewayStep(_ input: GatewayInput) throws {
+    mutating func gatewayStep(_ input: GatewayInput) throws {
         var ready = GatewayReady()
         gateway.step(input, now: instant(), into: &ready)
         for outgoing in ready.toHosts {
-            for to in outgoing.to where !isLost() {
-                events.insert(.fromGateway(to: Int(to.number), outgoing.message, session: session), at: now + delay())
+            let box = Box(outgoing.message)
+            for to in outgoing.to {
+                let time = arrival(from: gatewayEndpoint, to: Int(to.number), isRead: outgoing.message.isRead)
+                if let time { events.insert(.fromGateway(to: Int(to.number), box, session: session), at: time) }
             }
         }
+        var finished: [(client: Int, request: SignedRequest)] = []
         for (session, reply) in ready.toClients {
-            let client = Int(session.number)
+            guard let client = clients.client(of: session) else { continue }
             switch reply {
             case .receipt(_, let receipt, _, _):
                 guard (try? verifier.verify(receipt)) != nil else { throw failure("client \(client) got a receipt that does not verify") }
                 if options.keepsLog { note("client \(client) has \(receipt.request.digest.short)") }
+                do { try checks.observe(receipt) } catch { throw failure("client \(client): \(error)") }
                 if let problem = clients.receive(receipt, client: client) { throw failure(problem) }
+                finished.append((client, receipt.request))
             case .rejected(_, let reason, _):
                 if options.keepsLog { note("client \(client) rejected: \(reason)") }
                 clients.rejected(client: client)
+            case .read(let id, let answers): try take(answers, id: id, client: client)
             case .account, .status: break
             }
         }
+        for (client, request) in finished { try maybeRead(client, after: request) }
     }
 }

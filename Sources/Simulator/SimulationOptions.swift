@@ -11,7 +11,11 @@ public struct SimulationOptions: Sendable {
         case partitions
         /// Hosts lose power, one at a time or all at once, and start again.
         case crashes
-        /// All of it.
+        /// Up to f hosts that lie, on a network that loses little, and a client that tells every host something else.
+        case byzantine
+        /// More than f hosts without power at once, and partitions: progress may stop, safety may not.
+        case beyond
+        /// All of it. Hosts that lie and hosts whose disk forgets are together at most f; any may lose power and keep its disk.
         case everything
     }
 
@@ -22,29 +26,84 @@ public struct SimulationOptions: Sendable {
     public var accounts = 8
     public var clients = 4
     /// Transfers that each client makes, one after the other.
-    public var transfersPerClient = 10
+    public var transfersPerClient: Int
     /// How long faults go on; afterwards the network is healed and every host up. Nanoseconds.
-    public var faultyUntil: UInt64 = 20_000_000_000
+    public var faultyUntil: UInt64
     /// By then everything must be answered and equal.
     public var deadline: UInt64 = 180_000_000_000
+    /// The run ends after so many steps, without the checks of the end; nil for no limit.
+    public var steps: Int?
+    /// Disks of up to f hosts may rot or be replaced by empty ones.
+    public var allowsLostRecords = false
+    /// Faults that do not happen, by their numbers (`Simulation.InjectedFault`). The rest of the run draws the same as with
+    /// them, so that a failing run can be made smaller.
+    public var suppressed: Set<Int> = []
+    /// No injected fault with a greater number happens. Says nothing about losses.
+    public var lastFault: Int?
     public var keepsLog = false
     public var host = HostOptions()
 
     public init(seed: UInt64, profile: Profile) {
         (self.seed, self.profile) = (seed, profile)
-        // Small windows, so that checkpoints, truncation, flushes and state transfer happen in a short run.
+        // Of another sequence than the run's own, so that changing one of them by hand changes nothing else.
+        var rng = SplitMix64(seed: ~seed)
+        allowsLostRecords = profile == .crashes || profile == .everything
+        faultyUntil = 2_000_000_000 + rng.below(UInt64(2_500_000_000))
+        transfersPerClient = 2 + rng.below(3)
+        // Small windows and short waits, so that checkpoints, truncation, flushes, compaction, view changes and state transfer
+        // happen in a short run.
         host.replica.checkpointInterval = 4
         host.replica.window = 16
-        host.replica.retainedBatches = 24
-        host.replica.progressTimeout = 1_000_000_000
+        host.replica.retainedBatches = 8
+        host.replica.progressTimeout = 400_000_000
+        host.replica.floorLatency = 150_000_000
+        host.replica.floorWindow = 500_000_000
+        host.replica.unreachableTimeout = 100_000_000
+        host.replica.censorshipTimeout = 3_000_000_000
+        host.replica.maxTimeout = 3_000_000_000
+        host.replica.statusInterval = 300_000_000
+        host.replica.fetchTimeout = 120_000_000
+        host.pushScanInterval = 200_000_000
+        host.forwardAfter = 120_000_000
+        host.pushAfter = 600_000_000
+        host.maxPushInterval = 3_000_000_000
+        host.stateTransferTimeout = 200_000_000
         host.checkpointsPerFlush = 2
-        host.compactionBytes = 16 << 10
+        host.compactionBytes = 8 << 10
         host.recentBatches = 64
+        // Impatient: late messages and one liar's suspicion then change the view often, which is where lies matter most.
+        if profile == .byzantine, !seed.isMultiple(of: 2) { host.replica.progressTimeout = 200_000_000 }
     }
 
-    var isLossy: Bool { profile == .lossy || profile == .everything }
-    var hasPartitions: Bool { profile == .partitions || profile == .everything }
-    var hasCrashes: Bool { profile == .crashes || profile == .everything }
+    var isLossy: Bool { profile == .lossy || profile == .byzantine || profile == .everything }
+    /// At most, on any link.
+    var lossPerMille: Int { profile == .byzantine ? 20 : 100 }
+    var hasPartitions: Bool { profile == .partitions || profile == .beyond || profile == .everything }
+    var hasCrashes: Bool { profile == .crashes || profile == .beyond || profile == .everything }
+    var hasByzantineHosts: Bool { profile == .byzantine || profile == .everything }
+
+    /// Whether an injected fault happens.
+    func allows(fault: Int) -> Bool { fault <= (lastFault ?? .max) && !suppressed.contains(fault) }
+    /// Whether messages may be lost, repeated and late at this moment: each tenth of a second is a fault of its own.
+    func allowsLoss(at time: UInt64) -> Bool {
+        suppressed.isEmpty || !suppressed.contains(Self.firstLoss + Int(time / Self.lossWindow))
+    }
+    /// The number of the first window's losses; injected faults are numbered below.
+    public static let firstLoss = 10_000
+    /// Nanoseconds.
+    static let lossWindow: UInt64 = 100_000_000
+}
+
+/// Where the chance of one subject comes from. What one subject draws does not change what another draws.
+enum ChanceStream: UInt64 {
+    case clients = 0xC11E_2275
+    case faults = 0xFA17_1735
+    case reads = 0x5EAD_0063
+
+    func generator(seed: UInt64, number: Int = 0) -> SplitMix64 {
+        var mixer = SplitMix64(seed: seed ^ (rawValue &* 0x9E37_79B9_7F4A_7C15) &+ UInt64(number) &* 0xD134_2543_DE82_EF95)
+        return SplitMix64(seed: mixer.next())
+    }
 }
 
 /// What broke, and what repeats it.
@@ -53,6 +112,10 @@ public struct SimulationFailure: Error, CustomStringConvertible {
     public let time: UInt64
     public let what: String
     public let log: [String]
+
+    public init(seed: UInt64, time: UInt64, what: String, log: [String]) {
+        (self.seed, self.time, self.what, self.log) = (seed, time, what, log)
+    }
 
     public var description: String {
         "seed \(seed) at \(time / 1_000_000) ms: \(what)" + (log.isEmpty ? "" : "\n" + log.suffix(60).joined(separator: "\n"))

@@ -66,8 +66,6 @@ public struct EvidenceSet: Sendable {
 
     public mutating func forget(_ request: Digest) { wanted[request] = nil }
 
-    public func wants(_ request: Digest) -> Bool { wanted[request] != nil }
-
     /// How many distinct statements of a shard are held.
     public func openStatements(of shard: ShardID) -> Int { shards[Int(shard.number)].open }
 

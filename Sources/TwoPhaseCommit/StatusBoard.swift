@@ -94,7 +94,7 @@ struct StatusBoard: Sendable {
             switch status {
             case .votedYes: nil
             case .acknowledged: .done(vote: vote, certificate: certificate)
-            case .votedNo, .committed, .aborted, .noRecordAbort: .decided(status, certificate: certificate)
+            case .votedNo, .committed, .aborted, .noRecordAbort, .read: .decided(status, certificate: certificate)
             }
         case .decided, .done: nil
         }

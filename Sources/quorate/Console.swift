@@ -39,7 +39,7 @@ final class ProgressBar: Sendable {
 
     init(_ label: String) { self.label = label }
 
-    func update(_ progress: WorkProgress) {
+    func update(_ progress: WorkProgress, detail: String = "") {
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         if Console.isTerminal {
             let (bold, plain) = Console.hasColour ? ("\u{1b}[36m", "\u{1b}[0m") : ("", "")
@@ -51,7 +51,7 @@ final class ProgressBar: Sendable {
             } else {
                 line += "\(progress.done)"
             }
-            Console.write(line + "  \(Int(seconds)) s", to: STDERR_FILENO)
+            Console.write(line + "  \(Int(seconds)) s" + (detail.isEmpty ? "" : "  \(detail)"), to: STDERR_FILENO)
             return
         }
         let isDue = lastLine.withLock { last in
@@ -60,7 +60,7 @@ final class ProgressBar: Sendable {
             defer { last = now }
             return last != nil
         }
-        if isDue { Console.error("\(label): \(progress.done)\(progress.total.map { " of \($0)" } ?? "") after \(Int(seconds)) s") }
+        if isDue { Console.error("\(label): \(progress.done)\(progress.total.map { " of \($0)" } ?? "") after \(Int(seconds)) s\(detail.isEmpty ? "" : "  \(detail)")") }
     }
 
     func finish(_ text: String) {

@@ -18,12 +18,15 @@ enum ExitReason: Int32, CaseIterable {
     case alreadyRunning = 16
     case notRunning = 17
     case noAnswer = 18
+    case hostsMissing = 19
     case aborted = 20
     case outcomeUnknown = 21
     case invalidReceipt = 22
     case invariantFailed = 30
     case benchIncomplete = 31
     case invalidTrace = 32
+    case drillFailed = 33
+    case simulationFailed = 34
     case interrupted = 130
 
     var meaning: String {
@@ -38,12 +41,15 @@ enum ExitReason: Int32, CaseIterable {
         case .alreadyRunning: "it is running already"
         case .notRunning: "it is not running"
         case .noAnswer: "a host or gateway does not answer"
+        case .hostsMissing: "the cluster was started without some of its hosts"
         case .aborted: "the transaction was aborted, which is certified"
         case .outcomeUnknown: "the transaction's outcome is not known"
         case .invalidReceipt: "the receipt proves nothing"
         case .invariantFailed: "an invariant failed on the final state"
         case .benchIncomplete: "some transfers of a bench have no certified outcome"
         case .invalidTrace: "the trace file cannot be read"
+        case .drillFailed: "the cluster did not do in a drill what it must"
+        case .simulationFailed: "a simulated seed broke an invariant, or a scenario did not go as it says"
         case .interrupted: "interrupted by a signal"
         }
     }
@@ -87,7 +93,7 @@ struct ToolError: Error, CustomStringConvertible {
         case .manifest: .wrongManifest
         case .manifestFile(let file): file.location.contains("version") ? .versionMismatch : .wrongManifest
         case .ports: .failure
-        case .file, .diskLost: .storage
+        case .file: .storage
         case .inUse: .alreadyRunning
         }
     }
@@ -96,6 +102,7 @@ struct ToolError: Error, CustomStringConvertible {
         switch error {
         case .outcomeUnknown: .outcomeUnknown
         case .noGateways: .notRunning
+        case .readRefused: .noAnswer
         case .windowFull, .invalid: .failure
         }
     }

@@ -21,11 +21,14 @@ struct Quorate: AsyncParsableCommand {
             Measure it (a cluster of its own in a temporary folder for each shard count):
               quorate bench --shards 1,2,4 --duration 10 --report bench-report
 
+            Test it (whole clusters under a virtual clock, network and disk; docs/SIMULATION.md):
+              quorate simulate --seeds 1..1000 --profile everything
+
             \(ExitReason.documentation)
             """,
         version: "0.1.0",
         subcommands: [
             ClusterCommand.self, AccountCommand.self, TransferCommand.self, ReceiptCommand.self, BenchCommand.self,
-            HostCommand.self, GatewayCommand.self,
+            DrillCommand.self, SimulateCommand.self, HostCommand.self, GatewayCommand.self,
         ])
 }

@@ -117,6 +117,7 @@ struct Harness {
             case .submit(let shards, _): "submit \(shards) to \(hosts)"
             case .decide(let shards, let decide): "decide \(shards) with \(decide.certificates.count) to \(hosts)"
             case .account: "account to \(hosts)"
+            case .read: "read to \(hosts)"
             case .status, .audit: "other to \(hosts)"
             }
         }

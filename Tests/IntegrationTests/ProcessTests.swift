@@ -20,6 +20,9 @@ import Testing
         // And it goes on.
         try Tool.succeed("transfer", "bob", "alice", "5", "--cluster", cluster)
         #expect(try Tool.succeed("account", "show", "bob", "--cluster", cluster).contains(": 45 of"))
+        let shown = try Tool.succeed("account", "show", "bob", "--cluster", cluster, "--json")
+        #expect(shown.contains(#""certified":true"#) && shown.contains(#""posted":"45""#))
+        #expect(try Tool.succeed("account", "show", "bob", "--cluster", cluster, "--weak").contains("(weak read, "))
     }
 
     @Test func aHostKilledUnderLoadAndStartedAgainCatchesUpAndNoClientSeesAnError() throws {
@@ -34,6 +37,32 @@ import Testing
         for name in ["conservation", "replicas_agree", "no_locks"] { #expect(invariants[name] as? Bool == true, "\(name)") }
         #expect((run["committed"] as? Int ?? 0) > 0)
         #expect(run["aborted"] as? Int == 0)
+    }
+
+    @Test func aBackupIsDeclaredWhileItsHostStandsAndTheHostRejoins() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let cluster = folder.path("cluster")
+        try Tool.succeed("cluster", "init", cluster, "--base-port", "\(Tool.freePorts())")
+        defer { _ = try? Tool.run("cluster", "down", cluster) }
+        try Tool.succeed("cluster", "up", cluster)
+        try Tool.succeed("account", "create", "alice", "--cluster", cluster, "--issue", "10")
+        let declaration = cluster + "/hosts/3/lost-records"
+        let (refused, complaint) = try Tool.run("cluster", "restore-host", cluster, "3")
+        #expect(refused != 0 && complaint.contains("kill-host"))
+        #expect(!FileManager.default.fileExists(atPath: declaration))
+        #expect(try Tool.run("cluster", "restore-host", cluster, "4").status != 0)
+        try Tool.succeed("cluster", "kill-host", cluster, "3")
+        try Tool.succeed("cluster", "restore-host", cluster, "3")
+        #expect(FileManager.default.fileExists(atPath: declaration))
+        try Tool.succeed("cluster", "restart-host", cluster, "3")
+        #expect(FileManager.default.fileExists(atPath: cluster + "/hosts/3/journal.damaged-1"))
+        // Exit code 0: all hosts answer and vote.
+        let deadline = Date(timeIntervalSinceNow: 120)
+        while try Tool.run("cluster", "status", cluster).status != 0 { try #require(Date() < deadline) }
+        #expect(!FileManager.default.fileExists(atPath: declaration))
+        try Tool.succeed("cluster", "kill-host", cluster, "2")
+        try Tool.succeed("account", "create", "bob", "--cluster", cluster, "--issue", "10")
     }
 
     @Test func aReceiptVerifiesOfflineAndATamperedOneDoesNot() throws {

@@ -74,4 +74,43 @@ import Testing
             }
         }
     }
+
+    private func failure(_ body: () throws -> Void) -> JournalError? {
+        do { try body() } catch { return error as? JournalError }
+        return nil
+    }
+
+    /// A pipe in the folder takes the place of a disk that refuses: it has no place to write to and nothing to sync.
+    @Test func everyFailureNamesItsOperationItsFileAndItsReason() throws {
+        try withFolder { folder in
+            let storage = PosixJournalStorage(directory: folder)
+            try storage.create("a", size: 4096)
+            try #require(mkfifo(folder + "/pipe", 0o600) == 0)
+            #expect(failure { try storage.write([1], to: "pipe", at: 0) } == .storage(.write, path: folder + "/pipe", errno: ESPIPE))
+            #expect(failure { try storage.sync("pipe") } == .storage(.sync, path: folder + "/pipe", errno: EINVAL))
+            #expect(failure { try storage.create("a", size: 4096) } == .storage(.create, path: folder + "/a", errno: EEXIST))
+            #expect(failure { try storage.remove("none") } == .storage(.remove, path: folder + "/none", errno: ENOENT))
+            #expect(failure { try storage.rename("none", to: "b") } == .storage(.rename, path: folder + "/none", errno: ENOENT))
+            #expect(failure { _ = try storage.read("none") } == .storage(.open, path: folder + "/none", errno: ENOENT))
+            #expect(failure { try storage.create("vast", size: .max) } != nil)
+            // Nothing of it harms what is there.
+            try storage.write([1, 2, 3], to: "a", at: 5)
+            try storage.rename("a", to: "b")
+            #expect(Array(try storage.read("b").prefix(9)) == [0, 0, 0, 0, 0, 1, 2, 3, 0])
+            #expect(try storage.names().sorted() == ["b", "pipe", "vast"])
+        }
+    }
+
+    @Test func aFileInTheFoldersPlaceIsNoFolder() throws {
+        try withFolder { folder in
+            let descriptor = open(folder, O_CREAT | O_WRONLY, 0o600)
+            defer {
+                close(descriptor)
+                unlink(folder)
+            }
+            #expect(throws: JournalError.storage(.open, path: folder, errno: ENOTDIR)) {
+                try PosixJournalStorage(directory: folder).names()
+            }
+        }
+    }
 }

@@ -59,9 +59,10 @@ struct Samples {
     mutating func transfer() -> Transfer { Transfer(from: number(), to: number(), asset: number(), amount: number()) }
     mutating func account() -> AccountSpecification { AccountSpecification(owner: bytes32(), asset: number(), index: word()) }
     mutating func operation() -> Operation {
-        switch random.below(3) {
+        switch random.below(4) {
         case 0: .transfer(transfer())
         case 1: .open(account())
+        case 2: .read(number())
         default: .issue(to: number(), asset: number(), amount: number())
         }
     }
@@ -79,7 +80,9 @@ struct Samples {
     }
     mutating func status() -> LegStatus {
         let reason = AbortReason.allCases[random.below(AbortReason.allCases.count)]
-        return [.votedYes, .votedNo(reason), .committed, .aborted(reason), .noRecordAbort, .acknowledged][random.below(6)]
+        return [
+            .votedYes, .votedNo(reason), .committed, .aborted(reason), .noRecordAbort, .acknowledged, .read(flag() ? view() : nil),
+        ][random.below(7)]
     }
     mutating func leaf() -> Leaf {
         Leaf(request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) })
@@ -166,7 +169,8 @@ struct Samples {
         case 1: .decide(shards(), decide())
         case 2: .account(id: word(), number())
         case 3: .status(id: word())
-        default: .audit(id: word())
+        case 4: .audit(id: word())
+        default: .read(id: word(), number(), nonce: bytes32())
         }
     }
     mutating func refusal() -> Refusal {
@@ -176,6 +180,12 @@ struct Samples {
     }
     mutating func view() -> AccountView {
         AccountView(owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number())
+    }
+    mutating func readAnswer() -> ReadAnswer {
+        ReadAnswer(
+            statement: ReadStatement(
+                cluster: bytes32(), epoch: number(), shard: number(), nonce: bytes32(), account: number(), view: flag() ? view() : nil),
+            signature: signature())
     }
     mutating func replicaStatus() -> ReplicaStatus {
         ReplicaStatus(
@@ -193,14 +203,16 @@ struct Samples {
         case 1: .refused(refusal())
         case 2: .account(id: word(), flag() ? view() : nil)
         case 3: .status(id: word(), some { $0.replicaStatus() })
-        default: .audit(id: word(), some { $0.audit() })
+        case 4: .audit(id: word(), some { $0.audit() })
+        default: .read(id: word(), flag() ? readAnswer() : nil)
         }
     }
     mutating func client(_ kind: Int) -> ClientMessage {
         switch kind {
         case 0: .submit(id: word(), signedRequest())
         case 1: .account(id: word(), number())
-        default: .status(id: word())
+        case 2: .status(id: word())
+        default: .read(id: word(), number(), nonce: bytes32())
         }
     }
     mutating func gatewayStatus() -> GatewayStatus {
@@ -213,7 +225,8 @@ struct Samples {
         case 0: .receipt(id: word(), receipt(), retries: 1, conflicts: 2)
         case 1: .rejected(id: word(), GatewayRejection.allCases[random.below(GatewayRejection.allCases.count)], retryAfterMicroseconds: word())
         case 2: .account(id: word(), flag() ? view() : nil, agreeing: 2)
-        default: .status(id: word(), gatewayStatus())
+        case 3: .status(id: word(), gatewayStatus())
+        default: .read(id: word(), some { $0.readAnswer() })
         }
     }
 }
@@ -242,12 +255,13 @@ struct Kind: Sendable, CustomStringConvertible {
             Kind("PQEntry") { $0.entry() }, Kind("ViewChange") { $0.viewChange() }, Kind("NewView") { $0.newView() },
             Kind("RecoveryPush") { $0.push() }, Kind("Refusal") { $0.refusal() }, Kind("AccountView") { $0.view() },
             Kind("ReplicaStatus") { $0.replicaStatus() }, Kind("ShardAudit") { $0.audit() }, Kind("GatewayStatus") { $0.gatewayStatus() },
+            Kind("ReadAnswer") { $0.readAnswer() },
         ]
         + (0..<12).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
         + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
         + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
-        + (0..<5).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
-        + (0..<5).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
-        + (0..<3).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
-        + (0..<4).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
+        + (0..<6).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
+        + (0..<6).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
+        + (0..<4).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
+        + (0..<5).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
 }

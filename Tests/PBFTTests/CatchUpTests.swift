@@ -4,7 +4,7 @@ import Testing
 
 /// Status messages that repair loss, and catching up on committed batches (TOCS '02 §5.2; R1).
 @Suite struct CatchUpTests {
-    @Test(arguments: [3, 12, 100])
+    @Test(arguments: [3, 12, 100, 300])
     func aReplicaThatWasCutOffCatchesUpOnTheWordOfFPlusOne(count: Int) throws {
         var group = TestGroup()
         group.cut(3)
@@ -152,7 +152,7 @@ import Testing
             case .prepare: kind == "PREPARE"
             case .commit: kind == "COMMIT"
             case .checkpoint: kind == "CHECKPOINT"
-            case .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed: false
+            case .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: false
             }
         }
         for _ in 0..<4 { try group.propose(0) }

@@ -14,7 +14,8 @@ import Testing
             .prePreparedAgain(view: view, sequence: sequence, batch.digest), .prepared(view: view, sequence: sequence, batch.digest),
             .committed(sequence: sequence, batch.digest), .committedBody(sequence: sequence, batch), .viewChange(viewChange),
             .newView(group.newView(4, from: [viewChange], selection: [batch.digest, .null])),
-            .stable(Checkpoint(sequence: sequence, digest: batch.digest)),
+            .stable(Checkpoint(sequence: sequence, digest: batch.digest)), .quarantine(life: 7, isOver: true),
+            .peerLife(ReplicaIndex(2), 7),
         ]
     }
 

@@ -35,9 +35,26 @@ import Testing
         var replica = Replica(configuration: group.configuration(i), base: base, records: records, now: group.now, into: &ready)
         try replica.checkInvariants()
         ready.removeAll()
-        replica.step(.started, now: group.now, into: &ready)
-        #expect(ready.sends.isEmpty)
+        try start(&replica, group, &ready)
         return (replica, ready.held)
+    }
+
+    /// It asks its peers what they heard, says nothing until enough of them have answered, and then all of it.
+    private func start(_ replica: inout Replica, _ group: TestGroup, _ ready: inout ReplicaReady) throws {
+        let asks = replica.standing == .resuming
+        replica.step(.started, now: group.now, into: &ready)
+        if asks { #expect(ready.held.isEmpty) }
+        let questions = ready.sends
+        ready.sends.removeAll()
+        for question in questions {
+            guard case .resumed(let resumption) = question.message, case .one(let peer) = question.to else {
+                Issue.record("says \(question.message) before it is told what it said")
+                continue
+            }
+            let answer = Recollection(nonce: resumption.nonce, heard: resumption.remembers, checkpoint: .zero)
+            replica.step(.message(from: peer, try group.verified(.recollection(answer))), now: group.now, into: &ready)
+        }
+        #expect(replica.standing == .full)
     }
 
     @Test(arguments: 0..<4)
@@ -63,7 +80,7 @@ import Testing
             !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
         case .viewChange(let m): replica.isChangingView && m.view == replica.view
         case .newView(let m): !replica.isChangingView && m.view == replica.view
-        case .checkpoint, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed: false
+        case .checkpoint, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: false
         }
     }
 
@@ -163,7 +180,7 @@ import Testing
         var replica = Replica(
             configuration: full.configuration(1), base: Checkpoint(sequence: .zero, digest: .null),
             records: Array(journal.prefix(index + 1)), now: full.now, into: &ready)
-        replica.step(.started, now: full.now, into: &ready)
+        try start(&replica, full, &ready)
         for _ in 0..<20 { replica.step(.tick(oldestPending: nil, primaryReachable: true), now: full.now, into: &ready) }
         let seventh = ready.records.contains { if case .prePreparedAgain(_, SequenceNumber(7), .null) = $0 { true } else { false } }
             || ready.records.contains { if case .prePrepared(_, SequenceNumber(7), let batch) = $0 { batch.isNull } else { false } }

@@ -35,6 +35,19 @@ import Testing
         #expect(group.isChangingView(1))
     }
 
+    @Test func whoHasLeftTheViewSuspectsItForAsLongAsItIsAway() throws {
+        var group = TestGroup()
+        // Replica 2 leaves with two suspicions; what it said of them is long forgotten when replica 1 comes to suspect.
+        try group.receive(2, from: 0, .suspect(View(0)))
+        let left = try group.receive(2, from: 3, .suspect(View(0)))
+        let message = try #require(left.held.first)
+        group.uptime += 100 * group.limits.progressTimeout
+        try group.receive(1, from: 2, message)
+        #expect(!group.isChangingView(1))
+        try group.receive(1, from: 3, .suspect(View(0)))
+        #expect(group.isChangingView(1) && group.view(1) == 1)
+    }
+
     /// When a lone replica says SUSPECT, in milliseconds after the beginning; nil if it does not within the time.
     private func firstSuspect(
         within milliseconds: UInt64, progressEach: UInt64? = nil, _ prepare: (inout TestGroup) -> Void

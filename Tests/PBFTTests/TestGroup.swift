@@ -238,7 +238,7 @@ struct TestGroup {
         case .viewChange(let m): (4, m.view, .zero, Hasher256.hash(.viewChange, m.encoded()))
         case .newView(let m): (5, m.view, .zero, Hasher256.hash(.newView, m.encoded()))
         case .checkpoint(let m): (6, View(0), m.sequence, m.digest)
-        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed: nil
+        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: nil
         }
     }
 
@@ -287,12 +287,16 @@ struct TestGroup {
         network.removeAll { $0.from == i && $0.to != i || $0.to == i }
     }
 
-    mutating func restart(_ i: Int) throws {
+    /// - Parameter losingJournal: no record is left, and the replica knows it (R4).
+    mutating func restart(_ i: Int, losingJournal: Bool = false) throws {
         var ready = ReplicaReady()
+        let now = now
+        if losingJournal { nodes[i].durable = [] }
         let node = nodes[i]
         nodes[i].appended = node.durable.count
-        nodes[i].replica = Replica(
-            configuration: configuration(i), base: node.base, records: node.durable, now: now, into: &ready)
+        var replica = Replica(configuration: configuration(i), base: node.base, records: node.durable, now: now, into: &ready)
+        if losingJournal { replica.quarantine(now: now, into: &ready) }
+        nodes[i].replica = replica
         nodes[i].states = [node.base.sequence: node.base.digest]
         try carryOut(ready, i)
         try nodes[i].replica?.checkInvariants()

@@ -80,7 +80,7 @@ struct TestShard {
     }
 
     mutating func finish(_ frozen: FrozenState) throws {
-        disk.apply(frozen.writes, metadata: frozen.metadata, clearing: frozen.clearing)
+        disk.apply(frozen.writes, metadata: frozen.metadata, clearing: false)
         try executor.flushed(frozen.sequence)
     }
 

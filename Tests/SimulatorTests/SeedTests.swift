@@ -2,7 +2,48 @@ import Foundation
 import Simulator
 import Testing
 
+/// A seed that failed once.
+struct RegressionSeed: Sendable, CustomStringConvertible {
+    let profile: SimulationOptions.Profile
+    let seed: UInt64
+    var replicas = 4
+    let why: String
+    var description: String { "\(profile.rawValue) \(seed), \(replicas) replicas: \(why)" }
+
+    static let all = [
+        RegressionSeed(profile: .byzantine, seed: 180, why: "a pushed request was not ordered where only some of its legs were recorded"),
+        RegressionSeed(profile: .everything, seed: 1451, why: "replay after a crash flushed no state, and no two hosts offered the same"),
+        RegressionSeed(profile: .crashes, seed: 1137, why: "replay after a crash flushed no state, and no two hosts offered the same"),
+        RegressionSeed(profile: .everything, seed: 3075, why: "two hosts had written down different states, and neither knew the other's"),
+        RegressionSeed(profile: .crashes, seed: 6241, why: "a replica that only one host could no longer give batches never asked for a state"),
+        RegressionSeed(profile: .everything, seed: 1760, why: "one host alone had the state, another vouched for it in vain"),
+        RegressionSeed(profile: .everything, seed: 194, why: "a backup that fetched states forwarded what was executed long before"),
+        RegressionSeed(profile: .everything, seed: 1014, why: "a backup that fetched states forwarded what was executed long before"),
+        RegressionSeed(profile: .everything, seed: 166, why: "a replica and the peer that refused it answered each other without end"),
+        RegressionSeed(profile: .crashes, seed: 220, why: "stalled while rejoin and state transfer were new"),
+    ] + withOneGoneAhead.map {
+        RegressionSeed(profile: .everything, seed: $0, why: "with one quarantined and one gone to the next view, a third suspected alone")
+    } + refusedWithoutEnd.map {
+        RegressionSeed(profile: .everything, seed: $0, why: "refusals and their answers multiplied")
+    } + whileRejoinWasNew.map { RegressionSeed(profile: .everything, seed: $0, why: "stalled while rejoin and state transfer were new") }
+
+    private static let withOneGoneAhead: [UInt64] = [601_802, 604_232, 616_587, 619_103]
+    private static let refusedWithoutEnd: [UInt64] = [600_761, 601_448, 605_115, 608_374, 609_410, 610_630, 613_651]
+    private static let whileRejoinWasNew: [UInt64] = [
+        101_561, 102_637, 103_123, 103_437, 103_720, 104_211, 200_384, 200_644, 200_806, 200_850, 201_043, 201_296, 202_232, 203_040,
+        300_051, 300_514, 400_297, 400_455, 402_590, 402_777,
+    ]
+}
+
 @Suite struct SeedTests {
+    @Test(arguments: RegressionSeed.all)
+    func aSeedThatFailedOnceHolds(_ regression: RegressionSeed) throws {
+        var options = SimulationOptions(seed: regression.seed, profile: regression.profile)
+        options.replicas = regression.replicas
+        var simulation = Simulation(options)
+        _ = try simulation.run()
+    }
+
     @Test(arguments: SimulationOptions.Profile.allCases)
     func everySeedOfAProfileHolds(profile: SimulationOptions.Profile) throws {
         let env = ProcessInfo.processInfo.environment

@@ -176,6 +176,21 @@ extension [Coordinator.Action] {
         #expect(Coordinator.canCoordinate(request.request, map: cluster.manifest.shardMap))
     }
 
+    @Test func aLegThatNoDecideCanCarryIsAnsweredAndLeftToTheHosts() throws {
+        let cluster = try Cluster(shards: 70)
+        let wide = cluster.request((0..<35).map { cluster.transfer(2 * $0, 2 * $0 + 1) })
+        let narrow = cluster.request([cluster.transfer(0, 1)], number: 2)
+        for (request, shards) in [(wide, 70), (narrow, 2)] {
+            var coordinator = Coordinator(request, map: cluster.manifest.shardMap)
+            let actions = (0..<shards).flatMap {
+                coordinator.add(cluster.certificate($0, 1, cluster.leaf(request, [0: .votedYes])))
+            }
+            #expect(actions.receipts.map(\.certificates.count) == [shards])
+            #expect(actions.decides.count == (shards == 70 ? 0 : 1))
+            #expect(coordinator.isAnswered && coordinator.missing.isEmpty && !coordinator.isMissing(ShardID(0)))
+        }
+    }
+
     /// Whatever the order of arrival, the answer proves the same outcome.
     @Test func theOrderOfCertificatesDoesNotChangeTheOutcome() {
         let request = cluster.request([cluster.transfer(0, 1), cluster.transfer(1, 2)])

@@ -79,6 +79,17 @@ import TwoPhaseCommit
         #expect(evidence.openStatements(of: ShardID(0)) == 0)
     }
 
+    @Test func attestationsOfAShardOutsideOfTheManifestAreNotKept() throws {
+        // A verifier with another manifest is a mistake of ours, and no reason to stop.
+        var wide = try Cluster(shards: 3)
+        let request = wide.request([wide.transfer(0, 2)])
+        var evidence = EvidenceSet(manifest: try Cluster(shards: 2).manifest)
+        evidence.want(request.digest)
+        for replica in 0..<4 {
+            #expect(evidence.add(try wide.attestation(2, 1, [wide.leaf(request, [0: .votedYes])], by: replica)).isEmpty)
+        }
+    }
+
     @Test func signaturesOfDifferentShardsDoNotAddUp() throws {
         var cluster = try Cluster()
         let request = cluster.request([cluster.transfer(0, 1)])

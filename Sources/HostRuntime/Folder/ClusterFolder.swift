@@ -12,7 +12,6 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     case manifestFile(ManifestFileError)
     case noSuchHost(HostID, count: Int)
     case belongsElsewhere(path: String, what: String)
-    case diskLost(path: String, missing: String)
     case inUse(String)
 
     public var description: String {
@@ -27,10 +26,6 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
         case .noSuchHost(let host, let count): "there is no host \(host); cluster.json has hosts 0 to \(count - 1)"
         case .belongsElsewhere(let path, let what):
             "\(path) belongs to \(what), not to this cluster.json. Folders must not be mixed or copied between hosts"
-        case .diskLost(let path, let missing):
-            "\(path) has taken part in the cluster before, and now \(missing) is gone: the disk was lost. A host that may "
-                + "have forgotten its votes must not vote (rule R4). Restore the intact folder, or leave this host off; the "
-                + "other hosts carry on as long as at most f are missing"
         case .inUse(let path): "another process runs the host in \(path). Stop it first"
         }
     }

@@ -74,6 +74,10 @@ enum DurableFile {
         guard fsync(descriptor) == 0 else { throw FileFailure("sync", path) }
     }
 
+    static func remove(_ path: String) throws(FileFailure) {
+        guard unlink(path) == 0 || errno == ENOENT else { throw FileFailure("remove", path) }
+    }
+
     static func rename(_ old: String, _ new: String) throws(FileFailure) {
         // renameat2 with RENAME_NOREPLACE is not exported by every libc; an empty target folder would be replaced.
         guard !exists(new) else { throw FileFailure("rename to", new, EEXIST) }

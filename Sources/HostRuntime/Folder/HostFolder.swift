@@ -31,6 +31,7 @@ public struct HostFolder: Sendable {
     public var journalPath: String { path + "/journal" }
     public func statePath(of shard: ShardID) -> String { "\(path)/state/shard-\(shard)" }
     private var markerPath: String { path + "/initialised" }
+    private var lostPath: String { path + "/lost-records" }
 
     public func signer() throws(KeyFileError) -> Ed25519Signer {
         let file = path + "/host.key"
@@ -56,17 +57,12 @@ public struct HostFolder: Sendable {
     /// Whether the host has ever had a journal. The marker is durable before the host first speaks.
     public var isInitialised: Bool { DurableFile.exists(markerPath) }
 
-    /// Makes the folders of the journal and of every shard's state where they are missing; a host that has taken
-    /// part before and lacks one of them is refused, because it may have forgotten its votes (R4).
+    /// Makes the folders of the journal and of every shard's state where they are missing. A host that has taken part before and
+    /// lacks its journal may have forgotten its votes: that is declared here, and it rejoins in quarantine (R4).
     func prepareStorage() throws(ClusterFolderError) {
         let states = manifest.shards(of: host).map { statePath(of: $0) }
         do {
-            if isInitialised {
-                for folder in [journalPath] + states where !DurableFile.exists(folder) {
-                    throw ClusterFolderError.diskLost(path: path, missing: String(folder.dropFirst(path.utf8.count + 1)))
-                }
-                return
-            }
+            if isInitialised, !DurableFile.exists(journalPath) { try declareLostRecords() }
             if !DurableFile.exists(path + "/state") { try DurableFile.createFolder(path + "/state", mode: 0o700) }
             for folder in states + [journalPath] where !DurableFile.exists(folder) {
                 try DurableFile.createFolder(folder, mode: 0o700)
@@ -80,6 +76,47 @@ public struct HostFolder: Sendable {
         } catch {
             throw .noSuchFolder(path)
         }
+    }
+
+    /// Whether the journal is not to be believed: its records are lost, or are an older backup's.
+    public var hasLostRecords: Bool { DurableFile.exists(lostPath) }
+
+    /// Declares that the host may have forgotten votes. At its next start it puts its journal aside and rejoins in quarantine.
+    public func declareLostRecords() throws(ClusterFolderError) {
+        guard !hasLostRecords else { return }
+        let text = "This host may have forgotten votes: it starts in quarantine, without the journal.\n"
+        do {
+            try DurableFile.create(lostPath, Array(text.utf8), mode: 0o644)
+            try DurableFile.syncFolder(path)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// The new journal says so itself now, durably.
+    func forgetDeclaration() throws(ClusterFolderError) {
+        do {
+            try DurableFile.remove(lostPath)
+            try DurableFile.syncFolder(path)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// Renames a folder to `….damaged-N`, for whoever wants to look into it, and makes an empty one in its place.
+    /// - Returns: where it is now.
+    func setAside(_ folder: String) throws(ClusterFolderError) -> String {
+        var number = 1
+        while DurableFile.exists("\(folder).damaged-\(number)") { number += 1 }
+        let aside = "\(folder).damaged-\(number)"
+        do {
+            try DurableFile.rename(folder, aside)
+            try DurableFile.createFolder(folder, mode: 0o700)
+            try DurableFile.syncFolder(folder + "/..")
+        } catch {
+            throw .file(error)
+        }
+        return aside
     }
 
     /// Says durably that the journal exists.

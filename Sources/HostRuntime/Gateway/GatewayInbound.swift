@@ -89,7 +89,7 @@ final class GatewayInbound: Sendable {
 extension ClientMessage {
     var id: UInt64 {
         switch self {
-        case .submit(let id, _), .account(let id, _), .status(let id): id
+        case .submit(let id, _), .account(let id, _), .status(let id), .read(let id, _, _): id
         }
     }
 
@@ -97,7 +97,7 @@ extension ClientMessage {
     var weight: Int {
         switch self {
         case .submit(_, let request): request.bytes.count + 256
-        case .account, .status: 256
+        case .account, .status, .read: 256
         }
     }
 }

@@ -147,7 +147,7 @@ private final class HostConnectionCore {
             switch reply {
             case .account(let id, _), .status(let id, _), .audit(let id, _): waiting.removeValue(forKey: id)?.succeed(reply)
             // A tool submits nothing.
-            case .attestation, .refused: continue
+            case .attestation, .refused, .read: continue
             }
         }
         return true

@@ -4,6 +4,8 @@ import LMDBStore
 import Logging
 import Messages
 import NIOCore
+import ShardState
+import Synchronization
 
 /// One host of a cluster, running in this process.
 public final class Host: Sendable {
@@ -30,14 +32,22 @@ public final class Host: Sendable {
         let lock = try folder.lock()
         let signer = try folder.signer()
         try folder.prepareStorage()
-        let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
-        do {
-            return try await HostAssembly(folder: folder, signer: signer, options: options, threads: threads, logger: logger)
-                .assemble(lock: lock)
-        } catch {
-            await threads.stop()
-            throw error
+        // A state that cannot be read is put aside and fetched anew; each shard's at most once.
+        for _ in 0...folder.manifest.shards(of: host).count {
+            let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
+            do {
+                return try await HostAssembly(folder: folder, signer: signer, options: options, threads: threads, logger: logger)
+                    .assemble(lock: lock)
+            } catch HostStartError.state(let shard, let error) where error.isDamage {
+                await threads.stop()
+                let aside = try folder.setAside(folder.statePath(of: shard))
+                logger.error("the state of shard \(shard) is damaged (\(error)): it is put aside as \(aside), and fetched from the other hosts")
+            } catch {
+                await threads.stop()
+                throw error
+            }
         }
+        throw ClusterFolderError.noSuchFolder(folder.path)
     }
 
     init(
@@ -87,9 +97,18 @@ private struct HostAssembly {
 
         // The engine comes last, because it holds all the others; until then what they say waits in a mailbox.
         let inbox = HostInbox(threads.protocolLoop)
-        let (journal, records) = try await openJournal(report: { inbox.post([$0]) })
+        let (folder, logger) = (folder, logger)
+        let declared = Mutex(false)
+        let (journal, records, hasLostRecords) = try await openJournal(report: { input in
+            if case .persisted = input, declared.withLock({ isDue in defer { isDue = false }; return isDue }) {
+                // The first records are the quarantine's.
+                do { try folder.forgetDeclaration() } catch { logger.error("\(error)") }
+            }
+            inbox.post([input])
+        })
+        declared.withLock { $0 = hasLostRecords }
         let (states, environments) = try await openStates(report: { inbox.post([$0]) })
-        let (limit, logger) = (options.maxWaitingInputs, logger)
+        let limit = options.maxWaitingInputs
         let inbound = HostInbound(manifest: manifest, threads: threads, counters: counters) { inputs in
             guard inbox.count < limit else {
                 // Who is connected must be known whatever the load; there are few such events.
@@ -107,18 +126,24 @@ private struct HostAssembly {
 
         let loop = threads.protocolLoop
         let (options, signer) = (options, signer)
-        let (engine, ticker) = try await loop.submit {
+        let started = loop.submit {
             let stores = try environments.mapValues { try LMDBStore($0) }
             let core = try HostCore(
                 manifest: manifest, host: host, signer: signer, options: options.core, stores: stores, records: records,
-                now: Clock.now())
+                hasLostRecords: hasLostRecords, now: Clock.now())
             let engine = HostEngine(core: core, journal: journal, states: states, transport: transport, logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }
             let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))
             let ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.tick]) }
             return (bound, NIOLoopBound(ticker, eventLoop: loop))
-        }.get()
+        }
+        let (engine, ticker): (NIOLoopBound<HostEngine>, NIOLoopBound<RepeatedTask>)
+        do { (engine, ticker) = try await started.get() } catch {
+            await transport.stop()
+            inbound.stop()
+            throw error
+        }
         transport.connect()
         logger.info("host \(host) of cluster \(manifest.cluster.short) listens on \(address.address):\(transport.port)")
         return Host(
@@ -128,7 +153,7 @@ private struct HostAssembly {
 
     private func openJournal(
         report: @escaping @Sendable (HostInput) -> Void
-    ) async throws -> (Worker<JournalWriter.Job>, [[UInt8]]) {
+    ) async throws -> (Worker<JournalWriter.Job>, [[UInt8]], hasLostRecords: Bool) {
         let (folder, logger, loop) = (folder, logger, threads.journal)
         let (writer, records) = try await loop.submit {
             let storage = PosixJournalStorage(directory: folder.journalPath)
@@ -136,11 +161,16 @@ private struct HostAssembly {
             if !folder.isInitialised { try folder.markInitialised() }
             return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report), eventLoop: loop), records)
         }.get()
-        return (Worker(on: loop) { writer.value.run($0) }, records)
+        return (Worker(on: loop) { writer.value.run($0) }, records, folder.hasLostRecords)
     }
 
-    /// A host that is not initialised has never spoken; a first start that was cut short may have left an empty journal.
+    /// A host that is not initialised has never spoken; a first start that was cut short may have left an empty journal. One that
+    /// has spoken and lost records, to rot or with its disk, starts with a new journal, in quarantine (R4).
     private func openOrCreate(_ storage: PosixJournalStorage) throws -> (Journal<PosixJournalStorage>, [[UInt8]]) {
+        var random = SystemRandomNumberGenerator()
+        // A start that was cut short may have replaced it already.
+        if folder.hasLostRecords, let (journal, records) = try? Journal.open(storage), records.isEmpty { return (journal, []) }
+        guard !folder.hasLostRecords else { return (try replaceJournal("its records are declared lost", using: &random), []) }
         do {
             let (journal, records) = try Journal.open(storage)
             guard records.isEmpty || folder.isInitialised else {
@@ -148,9 +178,20 @@ private struct HostAssembly {
             }
             return (journal, records)
         } catch JournalError.missing where !folder.isInitialised {
-            var random = SystemRandomNumberGenerator()
             return (try Journal.create(storage, using: &random), [])
+        } catch let error as JournalError where error.losesRecords {
+            try folder.declareLostRecords()
+            return (try replaceJournal("\(error)", using: &random), [])
         }
+    }
+
+    private func replaceJournal(
+        _ reason: String, using random: inout SystemRandomNumberGenerator
+    ) throws -> Journal<PosixJournalStorage> {
+        let aside = try folder.setAside(folder.journalPath)
+        logger.error(
+            "\(reason): the old journal is put aside as \(aside). The host may have forgotten votes, so it takes no part until the shards have moved beyond all that it could have voted for")
+        return try Journal.create(PosixJournalStorage(directory: folder.journalPath), using: &random)
     }
 
     private func openStates(
@@ -161,7 +202,7 @@ private struct HostAssembly {
             var environments: [ShardID: LMDBEnvironment] = [:]
             var writers: [ShardID: LMDBStoreWriter] = [:]
             for shard in folder.manifest.shards(of: folder.host) {
-                let environment = try LMDBEnvironment(path: folder.statePath(of: shard))
+                let environment = try openState(of: shard)
                 environments[shard] = environment
                 writers[shard] = LMDBStoreWriter(environment)
             }
@@ -169,5 +210,35 @@ private struct HostAssembly {
             return (NIOLoopBound(writer, eventLoop: loop), environments)
         }.get()
         return (Worker(on: loop) { writer.value.run($0) }, environments)
+    }
+    private func openState(of shard: ShardID) throws -> LMDBEnvironment {
+        let path = folder.statePath(of: shard)
+        do throws(LMDBError) {
+            return try LMDBEnvironment(path: path)
+        } catch {
+            guard error.isDamage else { throw error }
+            let aside = try folder.setAside(path)
+            logger.error("\(error): the state of shard \(shard) is put aside as \(aside), and fetched from the other hosts")
+            return try LMDBEnvironment(path: path)
+        }
+    }
+}
+
+extension ShardStateError {
+    /// What is on the disk is not what was written there.
+    fileprivate var isDamage: Bool {
+        switch self {
+        case .corruptEntry, .corruptMetadata, .digestMismatch, .damagedStore: true
+        case .store, .foreignState, .stateVersion, .sequenceMismatch: false
+        }
+    }
+}
+
+extension JournalError {
+    fileprivate var losesRecords: Bool {
+        switch self {
+        case .missing, .rot, .missingSegment: true
+        case .storage, .notEmpty, .unknownVersion, .recordTooLarge, .noCompaction, .poisoned: false
+        }
     }
 }

@@ -77,7 +77,7 @@ extension HostMessage {
         case .pbft(_, let message):
             switch message {
             case .prePrepare, .batch, .viewChange, .newView: true
-            case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed: false
+            case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed, .resumed, .recollection: false
             }
         case .push, .forward: true
         case .stateTransfer: false
@@ -113,7 +113,7 @@ extension GatewayMessage {
         switch self {
         case .submit(_, let request): request.bytes.count + 256
         case .decide(_, let decide): decide.certificates.count * 4096 + 256
-        case .account, .status, .audit: 256
+        case .account, .status, .audit, .read: 256
         }
     }
 }

@@ -38,7 +38,7 @@ final class StateWriter {
             preconditionFailure("the host has no replica of shard \(flush.shard)")
         }
         do {
-            try writer.apply(flush.writes, metadata: flush.metadata, clearing: flush.clearing)
+            try writer.apply(flush.writes, metadata: flush.metadata, clearing: false)
             report(.flushed(flush.shard, flush.sequence))
         } catch {
             hasFailed = true

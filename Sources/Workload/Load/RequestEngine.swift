@@ -186,7 +186,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
             counters.connectionFailures += 1
             moveOn(id, from: flight.channel)
             scheduleResend(id, after: 0, now: now.uptime)
-        case .account, .status:
+        case .account, .status, .read:
             // Not an answer to what was asked: a gateway that lies is treated as one that is silent.
             return
         }

@@ -114,42 +114,81 @@ struct AccountCommand: AsyncParsableCommand {
         var posted: String?
         var pending_debits: String?
         var pending_credits: String?
-        /// One gateway's word: not certified.
-        var certified = false
+        /// Signed by a quorum, or in order; a weak read is one gateway's word.
+        var certified: Bool
     }
 
     struct Show: ToolCommand {
         static let configuration = CommandConfiguration(
             abstract: "What an account holds now.",
-            discussion: "A weak read: what replicas said through one gateway, not certified. A receipt is a proof.")
+            discussion: """
+                A linearizable read: it shows everything that was answered before. What 2f + 1 replicas sign alike; where they do
+                not agree, as while a transfer is under way, a read in order, with the account's key if it is in the cluster's folder.
+                """)
         @Argument(help: "Its name or its id.") var account: String
         @OptionGroup var cluster: ClusterOption
+        @Flag(help: "Take one gateway's word: shows what is reserved too, and may be old.") var weak = false
         @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
             let processes = try cluster.open()
             let manifest = processes.folder.manifest
             let id = try AccountFile.id(of: account, cluster: processes.folder.path, manifest: manifest)
-            guard let gateway = processes.gateways.first else { throw ToolError(.notRunning, "no gateway runs; start the cluster with: quorate cluster up \(cluster.directory)") }
-            let connection = try await GatewayConnection.connect(gateway)
-            let (view, agreeing) = try await connection.account(id)
-            await connection.close()
+            let (view, how) = try await weak ? weakRead(id, processes) : read(id, processes)
             let shard = Int(manifest.shardMap.shard(of: id).number)
             if json {
                 try Console.json(Shown(
                     account: id.hex, shard: shard, exists: view != nil, asset: view?.asset.number, owner: view?.owner.hex,
                     posted: view?.posted.description, pending_debits: view?.pendingDebits.description,
-                    pending_credits: view?.pendingCredits.description))
+                    pending_credits: view?.pendingCredits.description, certified: !weak))
             } else if let view {
                 var line = "\(id.hex) on shard \(shard): \(view.posted) of asset \(view.asset)"
                 if view.pendingDebits > .zero { line += ", \(view.pendingDebits) reserved" }
                 if view.pendingCredits > .zero { line += ", \(view.pendingCredits) on its way" }
-                Console.out(line + " (weak read, \(agreeing) replicas agree)")
+                Console.out(line + how)
             }
             if view == nil {
-                if !json { Console.out("there is no account \(id.hex) (weak read, \(agreeing) replicas agree)") }
+                if !json { Console.out("there is no account \(id.hex)\(how)") }
                 throw ExitCode(ExitReason.failure.rawValue)
             }
+        }
+
+        private func weakRead(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (AccountView?, how: String) {
+            guard let gateway = processes.gateways.first else {
+                throw ToolError(.notRunning, "no gateway runs; start the cluster with: quorate cluster up \(cluster.directory)")
+            }
+            let connection = try await GatewayConnection.connect(gateway)
+            let (view, agreeing) = try await connection.account(id)
+            await connection.close()
+            return (view, " (weak read, \(agreeing) replicas agree)")
+        }
+
+        /// Who signs nothing needs no key of their own.
+        private static func anybody() throws -> Ed25519Signer {
+            var random = SystemRandomNumberGenerator()
+            guard let signer = Ed25519Signer(seed: (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }) else {
+                throw ToolError(.failure, "cannot make a key")
+            }
+            return signer
+        }
+
+        private func read(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (AccountView?, how: String) {
+            let folder = processes.folder
+            let reader = try processes.client(try Self.anybody())
+            let statement = try await reader.quorumRead(id)
+            await reader.close()
+            if let statement { return (statement.view, "") }
+            guard let name = try? AccountFile.find(account, cluster: folder.path, manifest: folder.manifest).name else {
+                throw ToolError(.noAnswer, "no quorum agrees on account \(id.hex) just now, and its key is not here; ask again, or with --weak")
+            }
+            let lock = try KeyLock(AccountFile.path(name, folder.path) + ".lock")
+            var file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
+            guard let signer = file.signer else { throw ToolError(.missingKeys, "the account file is damaged") }
+            let client = try processes.client(signer, firstNumber: try file.takeNumber(folder.path))
+            let view = try await client.read(id)
+            await client.close()
+            withExtendedLifetime(lock) {}
+            return (view, " (read in order)")
         }
     }
 }

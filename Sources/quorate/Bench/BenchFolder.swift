@@ -1,11 +1,12 @@
 import Foundation
 
-/// Where a bench's clusters live: a temporary folder that goes, or one that the user wants to keep.
+/// Where the clusters of a bench or a drill live: a temporary folder that goes, or one that the user wants to keep.
 struct BenchFolder {
     let path: String
     private let isTemporary: Bool
 
-    init(keep: String?) throws {
+    /// - Parameter kind: part of a temporary folder's name.
+    init(keep: String?, kind: String = "bench") throws {
         if let keep {
             path = URL(fileURLWithPath: keep).standardizedFileURL.path
             isTemporary = false
@@ -15,7 +16,7 @@ struct BenchFolder {
         }
         isTemporary = true
         let parent = ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
-        var template = Array("\(parent)/quorate-bench-XXXXXX".utf8CString)
+        var template = Array("\(parent)/quorate-\(kind)-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw ToolError(.storage, "cannot make a temporary folder in \(parent): \(String(cString: strerror(errno)))") }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

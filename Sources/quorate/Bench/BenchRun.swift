@@ -41,37 +41,10 @@ struct BenchRun: Sendable {
     private var path: String { "\(folder)/shards-\(shards)\(crossShard.map { "-cross-\($0)" } ?? "")" }
 
     func measure() async throws -> RunResult {
-        let lifeLine = try LifeLine()
-        let processes = try await startCluster(lifeLine)
-        do {
-            let result = try await measure(on: processes)
-            await processes.down()
-            withExtendedLifetime(lifeLine) {}
-            if !options.keep { try? FileManager.default.removeItem(atPath: path) }
-            return result
-        } catch {
-            await processes.down(grace: .seconds(2))
-            withExtendedLifetime(lifeLine) {}
-            throw error
-        }
-    }
-
-    private func startCluster(_ lifeLine: LifeLine) async throws -> ClusterProcesses {
-        var attempts = 0
-        while true {
-            attempts += 1
-            let cluster = try ClusterFolder.create(
-                at: path, shards: shards, replicas: options.replicas, basePort: try FreePorts.base(count: options.replicas))
-            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd))
-            do {
-                _ = try await processes.up(hosts: Array(0..<options.replicas), gateways: options.gateways, gatewayPort: 0)
-                return processes
-            } catch let error as ToolError where error.reason == .portInUse && attempts < 5 {
-                // Somebody took a port between the look and the start.
-                await processes.down(grace: .seconds(2))
-                try? FileManager.default.removeItem(atPath: path)
-            }
-        }
+        let cluster = try await FreshCluster.start(at: path, shards: shards, replicas: options.replicas, gateways: options.gateways)
+        let result = try await cluster.use { try await measure(on: $0) }
+        if !options.keep { try? FileManager.default.removeItem(atPath: path) }
+        return result
     }
 
     private func measure(on processes: ClusterProcesses) async throws -> RunResult {
@@ -83,9 +56,8 @@ struct BenchRun: Sendable {
         let passes = options.duration.map { max(1, Int(($0 * 100_000 / Double(trace.rows.count)).rounded(.up))) } ?? 1
         let balances = Funding.openingBalances(of: trace, passes: passes)
 
-        var channels: [GatewayChannel] = []
-        for address in processes.gateways { channels.append(try await GatewayChannel(address)) }
-        let fundingSeconds = try await fund(balances, channels, processes)
+        let channels = try await processes.openChannels()
+        let fundingSeconds = try await processes.fund(keys, balances: balances, through: channels, seed: options.seed, label: label)
         let (measured, events, down) = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes)
         for channel in channels { await channel.close() }
@@ -102,22 +74,6 @@ struct BenchRun: Sendable {
         return RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters), meanInFlight: measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: events)
-    }
-
-    private func fund(_ balances: [UInt128], _ channels: [GatewayChannel], _ processes: ClusterProcesses) async throws -> Double {
-        let bar = ProgressBar("\(label): funding \(balances.count) accounts")
-        let start = ContinuousClock.now
-        let generator = LoadGenerator(
-            source: FundingSource(specifications: keys.specifications, balances: balances), signers: [try processes.folder.issuer()],
-            manifest: processes.folder.manifest, channels: channels,
-            configuration: .init(clients: 16, channels: channels.count, lifetime: 60_000_000, seed: options.seed))
-        let result = try await processes.whileAllRun { try await generator.run { bar.update($0) } }
-        let seconds = (ContinuousClock.now - start) / .seconds(1)
-        guard result.source.failures == 0 else {
-            throw ToolError(.failure, "\(label): \(result.source.failures) accounts could not be opened or funded: \(result.source.firstFailure ?? "")")
-        }
-        bar.finish("done in \((seconds * 10).rounded() / 10) s")
-        return seconds
     }
 
     /// - Returns: what was measured, what happened meanwhile, and the hosts that are down at the end.

@@ -7,7 +7,30 @@ import Messages
 /// What `cluster up` starts; not for people.
 struct HostCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "host", abstract: "Runs one host in the foreground.", shouldDisplay: false, subcommands: [Run.self])
+        commandName: "host", abstract: "Runs one host in the foreground.", shouldDisplay: false, subcommands: [Run.self, Resume.self])
+
+    /// Stands beside a host that was stopped by SIGSTOP: such a host cannot see that the process which started it is gone.
+    struct Resume: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "resume", abstract: "Continues a stopped process when standard input ends.")
+        @Argument(help: "The process.") var pid: Int32
+        @Argument(help: "When it started, in ticks since boot.") var start: UInt64
+
+        func run() async throws {
+            Self.waitForEnd(of: STDIN_FILENO)
+            guard let identity = ProcessIdentity(running: pid), identity.start == start else { return }
+            identity.signal(SIGCONT)
+        }
+
+        static func waitForEnd(of descriptor: Int32) {
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            while true {
+                let count = read(descriptor, &bytes, bytes.count)
+                if count > 0 || (count < 0 && errno == EINTR) { continue }
+                return
+            }
+        }
+    }
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "run", abstract: "Runs one host in the foreground.")
@@ -54,12 +77,7 @@ struct GatewayCommand: AsyncParsableCommand {
 private func stopReason(_ exitOnEOF: Bool) async -> String {
     if exitOnEOF {
         let thread = Thread {
-            var bytes = [UInt8](repeating: 0, count: 4096)
-            while true {
-                let count = read(STDIN_FILENO, &bytes, bytes.count)
-                if count > 0 || (count < 0 && errno == EINTR) { continue }
-                break
-            }
+            HostCommand.Resume.waitForEnd(of: STDIN_FILENO)
             kill(getpid(), SIGTERM)
         }
         thread.stackSize = 1 << 16

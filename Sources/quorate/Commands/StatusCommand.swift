@@ -35,6 +35,8 @@ struct ClusterStatus: Codable, Sendable {
         var waiting: Int
         var undecided: Int
         var halted: String
+        /// Empty while it takes part in ordering.
+        var standing: String
     }
     struct Host: Codable, Sendable {
         var host: Int
@@ -72,7 +74,8 @@ struct ClusterStatus: Codable, Sendable {
                     Replica(
                         shard: Int($0.shard.number), replica: $0.replica.index, view: $0.view.number, changing_view: $0.isChangingView,
                         primary: $0.isPrimary, executed: $0.lastExecuted.number, stable: $0.stable.number, flushed: $0.flushed.number,
-                        waiting: Int($0.pendingRequests), undecided: Int($0.undecided), halted: $0.halted)
+                        waiting: Int($0.pendingRequests), undecided: Int($0.undecided), halted: $0.halted,
+                        standing: $0.standing)
                 }))
         }
         var gateways: [Gateway] = []
@@ -88,7 +91,7 @@ struct ClusterStatus: Codable, Sendable {
             }
             await connection.close()
         }
-        let healthy = hosts.allSatisfy { $0.answers && $0.replicas.allSatisfy(\.halted.isEmpty) }
+        let healthy = hosts.allSatisfy { $0.answers && $0.replicas.allSatisfy { $0.halted.isEmpty && $0.standing.isEmpty } }
         return ClusterStatus(
             cluster: manifest.cluster.hex, shards: manifest.shardCount, hosts: hosts, gateways: gateways, healthy: healthy)
     }
@@ -103,6 +106,7 @@ struct ClusterStatus: Codable, Sendable {
                 if replica.changing_view { line += "  changing its view" }
                 if replica.waiting > 0 { line += "  \(replica.waiting) waiting" }
                 if replica.undecided > 0 { line += "  \(replica.undecided) undecided" }
+                if !replica.standing.isEmpty { line += "  \(replica.standing)" }
                 if !replica.halted.isEmpty { line += "  HALTED: \(replica.halted)" }
                 lines.append(line)
             }

@@ -85,7 +85,9 @@ struct ProcessIdentity: Codable, Sendable, Equatable {
         // The name in parentheses may hold anything; what follows the last parenthesis is fixed.
         guard let end = text.lastIndex(of: ")") else { return nil }
         let fields = text[text.index(after: end)...].split(separator: " ")
-        guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
+        guard fields.count > 19, fields[0] != "X" else { return nil }
+        // The first thread may be a zombie while others still hold the process's files, its folder's lock among them.
+        if fields[0] == "Z", let threads = Int(fields[17]), threads <= 1 { return nil }
         return UInt64(fields[19])
     }
 

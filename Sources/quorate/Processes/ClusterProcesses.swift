@@ -2,6 +2,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import Workload
 
 /// Starts, watches and ends the processes of one cluster.
 struct ClusterProcesses: Sendable {
@@ -28,54 +29,91 @@ struct ClusterProcesses: Sendable {
         return child
     }
 
+    private typealias Started = (role: RunFolder.Role, child: ChildProcess)
+
+    /// What a start has brought.
+    struct Startup: Sendable {
+        var started: [RunFolder.Role] = []
+        /// By host number.
+        var failures: [(host: Int, error: ToolError)] = []
+    }
+
     /// Starts what does not run, and returns when all of it answers. If anything fails, or the caller is cancelled,
     /// what this call started is ended again.
     /// - Returns: what was started.
     func up(hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60)) async throws -> [RunFolder.Role] {
+        try await start(hosts: hosts, gateways: gateways, gatewayPort: gatewayPort, timeout: timeout, toleratesFailures: false).started
+    }
+
+    /// - Parameter toleratesFailures: a host that does not start is reported instead of ending the others, as long as one
+    ///   starts: a cluster is made to run without some of its hosts.
+    func start(
+        hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60), toleratesFailures: Bool
+    ) async throws -> Startup {
         try run.prepare()
-        var started: [(role: RunFolder.Role, child: ChildProcess)] = []
+        var started: [Started] = []
         do {
-            let missing = hosts.map(RunFolder.Role.host).filter { run.running($0) == nil }
-            for role in missing { started.append((role, try spawn(role))) }
-            try await waitUntilAnswering(hosts: hosts, started, timeout: timeout)
-            var newGateways: [(role: RunFolder.Role, child: ChildProcess)] = []
+            for role in hosts.map(RunFolder.Role.host) where run.running(role) == nil { started.append((role, try spawn(role))) }
+            let failures = try await waitUntilAnswering(
+                hosts: hosts, &started, timeout: timeout, failuresTolerated: toleratesFailures ? hosts.count - 1 : 0)
             for number in 0..<gateways where run.running(.gateway(number)) == nil {
                 let port = gatewayPort == 0 ? 0 : gatewayPort + number
-                newGateways.append((.gateway(number), try spawn(.gateway(number), port: port)))
-                started.append(newGateways[newGateways.count - 1])
+                started.append((.gateway(number), try spawn(.gateway(number), port: port)))
             }
-            for gateway in newGateways { try await waitUntilAnswering(gateway, timeout: timeout) }
-            return started.map(\.role)
+            for gateway in started { try await waitUntilAnswering(gateway, timeout: timeout) }
+            return Startup(started: started.map(\.role), failures: failures.sorted { $0.host < $1.host })
         } catch {
             await end(started.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
             throw error
         }
     }
 
-    private func waitUntilAnswering(hosts: [Int], _ started: [(role: RunFolder.Role, child: ChildProcess)], timeout: Duration) async throws {
+    /// - Parameter started: loses what has ended.
+    /// - Returns: the hosts that do not answer, and why.
+    /// - Throws: the reason of the failure that is one too many.
+    private func waitUntilAnswering(
+        hosts: [Int], _ started: inout [Started], timeout: Duration, failuresTolerated: Int
+    ) async throws -> [(host: Int, error: ToolError)] {
         let end = ContinuousClock.now + timeout
         var waiting = hosts
-        while let host = waiting.first {
+        var failures: [(host: Int, error: ToolError)] = []
+        while true {
             try Task.checkCancellation()
-            try throwIfEnded(started)
+            for process in started {
+                guard case .host(let host) = process.role, let error = failure(of: process) else { continue }
+                started.removeAll { $0.role == process.role }
+                run.forget(process.role)
+                waiting.removeAll { $0 == host }
+                failures.append((host, error))
+                guard failures.count <= failuresTolerated else { throw error }
+            }
+            guard let host = waiting.first else { return failures }
             if (try? await status(ofHost: host)) != nil {
                 waiting.removeFirst()
                 continue
             }
             guard ContinuousClock.now < end else {
-                throw ToolError(.noAnswer, "host \(host) does not answer on port \(folder.manifest.hosts[host].port) after \(timeout). The end of its log:\n\(run.logTail(.host(host)))")
+                let port = folder.manifest.hosts[host].port
+                let error = ToolError(
+                    .noAnswer, "host \(host) does not answer on port \(port) after \(timeout). The end of its log:\n\(run.logTail(.host(host)))")
+                let silent = started.filter { $0.role == .host(host) }
+                await self.end(silent.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
+                started.removeAll { $0.role == .host(host) }
+                waiting.removeFirst()
+                failures.append((host, error))
+                guard failures.count <= failuresTolerated else { throw error }
+                continue
             }
             try await Task.sleep(for: .milliseconds(50))
         }
-        try throwIfEnded(started)
     }
 
-    private func waitUntilAnswering(_ gateway: (role: RunFolder.Role, child: ChildProcess), timeout: Duration) async throws {
+    private func waitUntilAnswering(_ gateway: Started, timeout: Duration) async throws {
         guard case .gateway(let number) = gateway.role else { return }
         let end = ContinuousClock.now + timeout
         while true {
             try Task.checkCancellation()
-            try throwIfEnded([gateway])
+            if let error = failure(of: gateway) { throw error }
             if let port = run.port(ofGateway: number),
                 let connection = try? await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: port)) {
                 let status = try? await connection.status(timeout: .seconds(2))
@@ -89,13 +127,12 @@ struct ClusterProcesses: Sendable {
         }
     }
 
-    /// A process that ends before it answers has said why in its log, and by its exit code.
-    private func throwIfEnded(_ started: [(role: RunFolder.Role, child: ChildProcess)]) throws {
-        for (role, child) in started {
-            guard let code = child.exitCode() else { continue }
-            let reason = ExitReason(rawValue: code) ?? .failure
-            throw ToolError(reason, "\(role) ended with code \(code) (\(reason.meaning)). The end of \(run.logPath(role)):\n\(run.logTail(role))")
-        }
+    /// A process that ends before it answers has said why in its log, and by its exit code. Nil while it runs.
+    private func failure(of process: Started) -> ToolError? {
+        guard let code = process.child.exitCode() else { return nil }
+        let reason = ExitReason(rawValue: code) ?? .failure
+        let (role, log) = (process.role, run.logPath(process.role))
+        return ToolError(reason, "\(role) ended with code \(code) (\(reason.meaning)). The end of \(log):\n\(run.logTail(role))")
     }
 
     func status(ofHost host: Int, timeout: Duration = .seconds(5)) async throws -> [ReplicaStatus] {
@@ -141,11 +178,15 @@ struct ClusterProcesses: Sendable {
     }
 
     /// Ends a host at once, as a crash would.
-    func kill(host: Int) async throws {
+    /// - Returns: just before the signal, monotonic nanoseconds.
+    @discardableResult
+    func kill(host: Int) async throws -> UInt64 {
         guard let identity = run.running(.host(host)) else { throw ToolError(.notRunning, "host \(host) does not run") }
+        let moment = Instant.current().uptime
         identity.signal(SIGKILL)
         guard await identity.waitForEnd(.seconds(10)) else { throw ToolError(.failure, "host \(host) (process \(identity.pid)) did not end") }
         run.forget(.host(host))
+        return moment
     }
 
     /// Runs `body`; throws, with the end of its log, if a process that has a pid file ends meanwhile.

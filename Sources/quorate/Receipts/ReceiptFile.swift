@@ -94,6 +94,7 @@ struct ReceiptFile: Codable, Sendable {
         switch operation {
         case .transfer(let transfer): "transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"
         case .open(let specification): "open account \(specification.id) of asset \(specification.asset) for \(specification.owner)"
+        case .read(let account): "read \(account)"
         case .issue(let to, let asset, let amount): "issue \(amount) of asset \(asset) to \(to)"
         }
     }

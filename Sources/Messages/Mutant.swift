@@ -1,0 +1,48 @@
+#if MUTANTS
+/// One way to break the protocol. The simulator must catch each (docs/SIMULATION.md, Mutants). Exists in no ordinary build.
+public enum Mutant: String, CaseIterable, Sendable {
+    // PBFT.
+    case smallQuorum
+    case commitQuorum2f
+    case prepareQuorum
+    case commitWithoutPrepare
+    case executesPrepared
+    case preparedNotJournaled
+    case viewChangeNotJournaled
+    case viewChangeWithoutP
+    case ownPrePrepareNotInQ
+    case singlePrePrepareSelects
+    case selectionNotRecomputed
+    case oldTimeRefused
+    case suspicionNotSent
+    case timerNeverReset
+    case newViewNotAwaited
+    case truncatesAtWeakQuorum
+    case laggardTrustsOneClaim
+    case quarantineTooShort
+    // HostCore.
+    case sendsBeforeSync
+    case prePrepareBeforeSync
+    case rejoinsWithoutQuarantine
+    case bucketDigestUnchecked
+    case stateOfOnePeer
+    case flushesUnstable
+    case readsWithoutWaiting
+    // ShardState, Messages.
+    case attestationWithoutHistory
+    case executesAgain
+    case votesAgain
+    case escrowIgnoresReserved
+    case decidesWithoutAllVotes
+    case decidesAgain
+    // Journal and the simulated host's use of it.
+    case journalNeverSynced
+    case rotTakenForTornTail
+
+    /// Safe without a lock: the runner has one thread, and sets it only between two simulations.
+    nonisolated(unsafe) public static var current: Mutant?
+
+    @inline(__always)
+    public static func `is`(_ mutant: Mutant) -> Bool { current == mutant }
+}
+#endif

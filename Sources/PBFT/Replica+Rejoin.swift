@@ -1,0 +1,293 @@
+import Messages
+
+/// Whether a replica takes part. All but `full` are silent in ordering and view changes; one that rebuilds or is quarantined
+/// is silent in attestations and answers to reads too (R4, docs/decisions/0015).
+public enum Standing: Hashable, Sendable, CustomStringConvertible {
+    case full
+    /// Started, and not yet told by enough peers that it forgot nothing.
+    case resuming
+    /// The state is lost, the votes are not: waits for a state of at least this number from peers.
+    case rebuilding(from: SequenceNumber)
+    /// Votes may be lost: waits until a stable checkpoint lies beyond all that it could have voted for. Nil until enough peers
+    /// have said where they stand.
+    case quarantined(until: SequenceNumber?)
+
+    public var isQuarantined: Bool { if case .quarantined = self { true } else { false } }
+
+    public var description: String {
+        switch self {
+        case .full: "takes part"
+        case .resuming: "resuming: asks its peers what they heard from it"
+        case .rebuilding(let minimum): "rebuilding: fetches a state of \(minimum) or later"
+        case .quarantined(nil): "quarantined: asks its peers where they stand"
+        case .quarantined(let until?): "quarantined until \(until)"
+        }
+    }
+}
+
+/// The questions of a start, and the answers.
+struct Resuming: Sendable {
+    /// Zero before the start.
+    var nonce: UInt64 = 0
+    var sentAt: UInt64 = 0
+    /// What each peer was told last.
+    var said: [SequenceNumber] = []
+    var answers: [Recollection?] = []
+    /// When each peer that refuses was told again.
+    var retoldAt: [UInt64] = []
+}
+
+extension Replica {
+    /// The journal is lost, or is an older one that was restored: enters quarantine before it speaks.
+    public mutating func quarantine(now: Instant, into ready: inout ReplicaReady) {
+        standing = .quarantined(until: nil)
+        lives[me.index] = max(1, now.wall.number)
+        ready.records.append(.quarantine(life: lives[me.index], isOver: false))
+    }
+
+    /// Whether attestations, answers to reads and state may leave.
+    public var mayAttest: Bool {
+        switch standing {
+        case .full, .resuming: !isHalted
+        case .rebuilding, .quarantined: false
+        }
+    }
+
+    /// Whether this replica may answer quorum reads: it remembers every COMMIT that it sent (R4, R6).
+    public var mayRead: Bool { standing == .full && !isHalted }
+
+    /// Where the shard must get before this replica takes part again; the primary orders empty batches to get there.
+    var awaits: SequenceNumber {
+        switch standing {
+        case .full, .resuming, .quarantined(nil): .zero
+        // Peers hand out states that are written down, which happens every few checkpoints.
+        case .rebuilding(let minimum): SequenceNumber(minimum.number + 2 * limits.window)
+        case .quarantined(let until?): until
+        }
+    }
+
+    /// As an idle primary: whether a peer that takes no part waits for the shard to move on. What it may ask for is bounded.
+    public func isAwaited(now: Instant) -> Bool {
+        guard canPropose else { return false }
+        let furthest = stable.sequence.number + 4 * limits.window
+        return peers.contains { peer in
+            guard let status = peer.status, now.uptime < peer.statusAt + 10 * limits.statusInterval else { return false }
+            return status.awaits > lastExecuted && status.awaits.number <= furthest
+        }
+    }
+
+    /// Votes of a peer that forgot do not count; a replica without a state waits for one.
+    mutating func isHeard(_ message: PBFTMessage, from: ReplicaIndex) -> Bool {
+        switch message {
+        case .prePrepare(let m): note(m.sequence, from)
+        case .prepare(let m), .commit(let m): note(m.sequence, from)
+        case .checkpoint, .suspect, .viewChange: break
+        case .newView, .batch, .committed, .fetchBatch, .fetchCommitted: if case .rebuilding = standing { return false } else { return true }
+        case .status, .resumed, .recollection: return true
+        }
+        if case .rebuilding = standing { return false }
+        return !peers[from.index].isRefused
+    }
+
+    private mutating func note(_ sequence: SequenceNumber, _ from: ReplicaIndex) {
+        guard !peers[from.index].isRefused, sequence <= log.high else { return }
+        peers[from.index].heard = max(peers[from.index].heard, sequence)
+    }
+
+    // MARK: The replica that starts
+
+    mutating func start(now: Instant, into ready: inout ReplicaReady) {
+        resuming = Resuming(
+            nonce: max(1, now.wall.number), said: Array(repeating: .zero, count: group.n), answers: Array(repeating: nil, count: group.n),
+            retoldAt: Array(repeating: 0, count: group.n))
+        if standing == .full { resume(now: now, into: &ready) }
+        sayResumed(now: now, into: &ready)
+    }
+
+    /// The highest sequence number that this replica voted for and remembers.
+    var remembersUpTo: SequenceNumber {
+        if case .rebuilding = standing { return highestVote(in: remembered) }
+        var highest = stable.sequence
+        for sequence in log.sequences where !log[sequence].prePrepared.isEmpty || log[sequence].prepared != nil { highest = sequence }
+        return highest
+    }
+
+    private func highestVote(in records: [JournalRecord]) -> SequenceNumber {
+        var highest = SequenceNumber.zero
+        for record in records {
+            switch record {
+            case .prePrepared(_, let sequence, _), .prePreparedAgain(_, let sequence, _), .prepared(_, let sequence, _),
+                .committed(let sequence, _), .committedBody(let sequence, _): highest = max(highest, sequence)
+            case .stable(let checkpoint): highest = max(highest, checkpoint.sequence)
+            case .viewChange, .newView, .quarantine, .peerLife: break
+            }
+        }
+        return highest
+    }
+
+    /// Asks again whoever has not answered.
+    mutating func sayResumed(now: Instant, into ready: inout ReplicaReady) {
+        guard resuming.nonce != 0, now.uptime >= resuming.sentAt + (standing == .full ? 5 * limits.statusInterval : limits.statusInterval / 8)
+        else { return }
+        let others = (0..<group.n).filter { $0 != me.index }
+        guard others.contains(where: { resuming.answers[$0] == nil }) || standing.isQuarantined else { return }
+        resuming.sentAt = now.uptime
+        let remembers = standing.isQuarantined ? .zero : remembersUpTo
+        for i in others where resuming.answers[i] == nil || standing == .quarantined(until: nil) {
+            resuming.said[i] = remembers
+            let message = Resumption(
+                nonce: resuming.nonce, remembers: remembers, isQuarantined: standing.isQuarantined, life: lives[me.index])
+            ready.sends.append(.init(to: .one(ReplicaIndex(UInt8(i))), message: .resumed(message)))
+        }
+    }
+
+    mutating func receive(_ recollection: Recollection, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        if recollection.refuses, standing == .full, recollection.heard <= remembersUpTo, recollection.life <= lives[me.index],
+            resuming.nonce != 0, now.uptime >= resuming.retoldAt[from.index] + limits.statusInterval / 8
+        {
+            // The peer counts votes of this very life, which it heard before the question, or a late copy of an older question: tell
+            // it again. Seldom, because it answers; and a refusal for a later life nothing that is said here can mend.
+            resuming.retoldAt[from.index] = now.uptime
+            resuming.said[from.index] = remembersUpTo
+            let again = Resumption(nonce: resuming.nonce, remembers: remembersUpTo, isQuarantined: false, life: lives[me.index])
+            ready.sends.append(.init(to: .one(from), message: .resumed(again)))
+            return
+        }
+        guard recollection.nonce == resuming.nonce, resuming.nonce != 0 else { return ready.drops.append((from, .notAsked)) }
+        if case .quarantined = standing {
+            resuming.answers[from.index] = recollection
+            liveLater(into: &ready)
+            estimate()
+            return
+        }
+        resuming.answers[from.index] = recollection
+        if case .rebuilding = standing { return }
+        let more = resuming.answers.compactMap { $0 }.filter { $0.heard > remembersUpTo || $0.life > lives[me.index] }
+        if more.count >= group.weakQuorum, let least = more.map(\.heard).min() {
+            isHalted = true
+            ready.halt =
+                "peers heard votes of this replica up to \(least), its journal remembers them up to \(remembersUpTo): records are lost, as by "
+                + "an older backup. Declare it lost, and it rejoins by itself: quorate cluster restore-host"
+            return
+        }
+        if standing == .resuming, resuming.answers.count(where: { $0 != nil }) >= group.n - 1 - group.f {
+            takePart(now: now, into: &ready)
+        }
+    }
+
+    private mutating func takePart(now: Instant, into ready: inout ReplicaReady) {
+        standing = .full
+        floor = ThroughputFloor()
+        resume(now: now, into: &ready)
+    }
+
+    /// A clock that went back would make the new life look like an old one: f + 1 peers that know a later one are outlived.
+    private mutating func liveLater(into ready: inout ReplicaReady) {
+        let known = resuming.answers.map { $0?.life ?? 0 }.sorted(by: >)
+        guard known[group.f] > lives[me.index], known[group.f] < .max else { return }
+        lives[me.index] = known[group.f] + 1
+        ready.records.append(.quarantine(life: lives[me.index], isOver: false))
+        resuming.answers = Array(repeating: nil, count: group.n)
+    }
+
+    /// An upper bound of what this replica may have voted for. Its low watermark h was certified by 2f + 1, among them at least
+    /// f + 1 correct others; of 3f - m others that answered, f + 1 - m of those, and at most f - 1 - m lie. It voted up to h + L,
+    /// and a VIEW-CHANGE of it speaks of numbers up to L above its checkpoints, which reach h + L (TOCS '02 §5.3, estimation).
+    private mutating func estimate() {
+        let answers = resuming.answers.compactMap { $0 }.filter { $0.life == lives[me.index] }.map(\.checkpoint).sorted(by: >)
+        guard answers.count >= group.quorum else { return }
+        #if MUTANTS
+        if Mutant.is(.quarantineTooShort) { return standing = .quarantined(until: .zero) }
+        #endif
+        let rank = answers.count - 2 * group.f
+        let (target, overflow) = answers[rank].number.addingReportingOverflow(2 * limits.window)
+        guard !overflow else { return }
+        if case .quarantined(let until?) = standing, until.number <= target { return }
+        standing = .quarantined(until: SequenceNumber(target))
+    }
+
+    /// Takes back from a step whatever a silent replica must not say, and ends the silence when its time has come.
+    mutating func keepSilent(now: Instant, into ready: inout ReplicaReady) {
+        ready.held.removeAll { if case .recollection = $0 { standing.isQuarantined } else { true } }
+        ready.sends.removeAll { outgoing in
+            switch outgoing.message {
+            case .status, .fetchBatch, .fetchCommitted, .resumed: false
+            case .recollection: standing.isQuarantined
+            case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .batch, .committed: true
+            }
+        }
+        guard case .quarantined(let until?) = standing, stable.sequence >= until, phase == .normal else { return }
+        ready.records.append(.quarantine(life: lives[me.index], isOver: true))
+        takePart(now: now, into: &ready)
+    }
+
+    // MARK: Its peers
+
+    /// What waits for the disk goes to all, and so does the answer to a quarantined replica; the others did not ask and drop it.
+    mutating func answer(_ resumption: Resumption, to peer: ReplicaIndex, into ready: inout ReplicaReady) {
+        if resumption.isQuarantined, resumption.life >= lives[peer.index] {
+            (peers[peer.index].heard, peers[peer.index].isRefused) = (.zero, false)
+        } else if resumption.nonce > peers[peer.index].acceptedStart {
+            // Copies of an earlier start's question come late, and say nothing about this one.
+            peers[peer.index].isRefused = resumption.remembers < peers[peer.index].heard || resumption.life < lives[peer.index]
+            if peers[peer.index].isRefused {
+                peers[peer.index].refusedStart = resumption.nonce
+            } else {
+                peers[peer.index].acceptedStart = resumption.nonce
+            }
+        }
+        var checkpoint = max(stable.sequence, ownCheckpoints.last?.sequence ?? .zero)
+        for case .stable(let kept) in remembered { checkpoint = max(checkpoint, kept.sequence) }
+        if resumption.isQuarantined, resumption.life > lives[peer.index] {
+            // What it said before it forgot would undo what it says now.
+            lives[peer.index] = resumption.life
+            let record = JournalRecord.peerLife(peer, resumption.life)
+            ready.records.append(record)
+            // A journal without its state is read again, and compacted, from what it remembered.
+            if case .rebuilding = standing { remembered.append(record) }
+            if let viewChange = viewChanges[peer.index], viewChange.life < resumption.life { viewChanges[peer.index] = nil }
+        }
+        let answer = Recollection(
+            nonce: resumption.nonce, heard: peers[peer.index].heard, checkpoint: checkpoint, life: lives[peer.index],
+            refuses: peers[peer.index].isRefused)
+        // The life has to be remembered before anything rests on it.
+        if resumption.isQuarantined {
+            ready.held.append(.recollection(answer))
+        } else {
+            ready.sends.append(.init(to: .one(peer), message: .recollection(answer)))
+        }
+    }
+
+    /// A refused peer may never have been told: it is, whenever it says where it stands.
+    mutating func complain(to peer: ReplicaIndex, into ready: inout ReplicaReady) {
+        guard peers[peer.index].isRefused else { return }
+        let complaint = Recollection(
+            nonce: peers[peer.index].refusedStart, heard: peers[peer.index].heard, checkpoint: stable.sequence, life: lives[peer.index],
+            refuses: true)
+        ready.sends.append(.init(to: .one(peer), message: .recollection(complaint)))
+    }
+
+    // MARK: A journal without its state
+
+    /// The journal is whole and the state is not: the votes are remembered, and everything waits for a state on which the
+    /// journal's batches follow.
+    mutating func wait(
+        forStateOf records: [JournalRecord], stable: Checkpoint, committed: [SequenceNumber: Digest], bodies: [SequenceNumber: [Batch]]
+    ) {
+        var minimum = stable.sequence
+        while minimum > .zero, let digest = committed[minimum], digest.isNull || bodies[minimum]?.contains(where: { $0.digest == digest }) == true {
+            minimum = SequenceNumber(minimum.number - 1)
+        }
+        standing = .rebuilding(from: minimum)
+        remembered = records
+    }
+
+    mutating func rebuild(on checkpoint: Checkpoint, now: Instant, into ready: inout ReplicaReady) {
+        let records = remembered
+        var resuming = resuming
+        resuming.answers = Array(repeating: nil, count: group.n)
+        self = Replica(configuration: configuration, base: checkpoint, records: records, now: now, into: &ready)
+        self.resuming = resuming
+        lastStatusAt = now.uptime
+    }
+}

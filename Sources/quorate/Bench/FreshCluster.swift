@@ -1,0 +1,72 @@
+import Foundation
+import HostRuntime
+import Messages
+import Workload
+
+/// A cluster of its own for a bench or a drill, whose processes end with this one.
+struct FreshCluster: Sendable {
+    let processes: ClusterProcesses
+    private let lifeLine: LifeLine
+
+    /// Creates it at `path` and starts it, on ports that are free.
+    static func start(at path: String, shards: Int, replicas: Int, gateways: Int) async throws -> FreshCluster {
+        let lifeLine = try LifeLine()
+        var attempts = 0
+        while true {
+            attempts += 1
+            let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: try FreePorts.base(count: replicas))
+            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd))
+            do {
+                _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: 0)
+                return FreshCluster(processes: processes, lifeLine: lifeLine)
+            } catch let error as ToolError where error.reason == .portInUse && attempts < 5 {
+                // Somebody took a port between the look and the start.
+                await processes.down(grace: .seconds(2))
+                try? FileManager.default.removeItem(atPath: path)
+            }
+        }
+    }
+
+    /// Ends what still runs when `body` is done, or has failed.
+    func use<T: Sendable>(_ body: (ClusterProcesses) async throws -> T) async throws -> T {
+        do {
+            let result = try await body(processes)
+            await processes.down()
+            withExtendedLifetime(lifeLine) {}
+            return result
+        } catch {
+            await processes.down(grace: .seconds(2))
+            withExtendedLifetime(lifeLine) {}
+            throw error
+        }
+    }
+}
+
+extension ClusterProcesses {
+    func openChannels() async throws -> [GatewayChannel] {
+        var channels: [GatewayChannel] = []
+        for address in gateways { channels.append(try await GatewayChannel(address)) }
+        return channels
+    }
+
+    /// Opens accounts and issues their opening balances.
+    /// - Returns: how many seconds it took.
+    func fund(
+        _ keys: AccountKeys, balances: [UInt128], through channels: [GatewayChannel], seed: UInt64, label: String
+    ) async throws -> Double {
+        let bar = ProgressBar("\(label): funding \(balances.count) accounts")
+        let start = ContinuousClock.now
+        let generator = LoadGenerator(
+            source: FundingSource(specifications: keys.specifications, balances: balances), signers: [try folder.issuer()],
+            manifest: folder.manifest, channels: channels,
+            configuration: .init(clients: 16, channels: channels.count, lifetime: 60_000_000, seed: seed))
+        let result = try await whileAllRun { try await generator.run { bar.update($0) } }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        guard result.source.failures == 0 else {
+            throw ToolError(
+                .failure, "\(label): \(result.source.failures) accounts could not be opened or funded: \(result.source.firstFailure ?? "")")
+        }
+        bar.finish("done in \((seconds * 10).rounded() / 10) s")
+        return seconds
+    }
+}

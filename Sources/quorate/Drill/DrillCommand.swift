@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import NIOCore
+
+struct DrillCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drill",
+        abstract: "Do harm to a fresh cluster of real processes under load, and measure what it costs.",
+        discussion: """
+            Each drill starts a cluster of its own in a temporary folder, opens and funds accounts, runs transfers as \
+            quorate bench does, and harms one host at a time meanwhile. At the end it waits until all replicas are at rest \
+            and checks the same invariants as the bench. No process is left behind, even if the command is killed.
+
+              quorate drill kill-primary --kills 20 --clients 256
+              quorate drill pause --seconds 60
+              quorate drill pause --seconds 60 --primary
+              quorate drill wipe --accounts 1000000
+
+            docs/DRILLS.md says what the figures mean. The exit code is \(ExitReason.drillFailed.rawValue) if the cluster did not \
+            do what it must, and \(ExitReason.invariantFailed.rawValue) if an invariant failed.
+            """,
+        subcommands: [KillPrimary.self, Pause.self, Wipe.self])
+}
+
+/// What all drills take.
+struct DrillOptions: ParsableArguments {
+    @Option(help: "Shards of the cluster.") var shards = 1
+    @Option(help: "Replicas of each shard, and so host processes.") var replicas = 4
+    @Option(help: "Repeats a workload: keys and rows.") var seed: UInt64 = 1
+    @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
+    @Option(help: "Keep the cluster's folder and logs in this folder.") var keep: String?
+
+    func validate() throws {
+        guard (1...64).contains(shards) else { throw ValidationError("--shards must be from 1 to 64.") }
+        guard replicas >= 4, replicas <= 64, replicas % 3 == 1 else { throw ValidationError("--replicas must be 3f + 1: 4, 7, 10, …") }
+    }
+
+    /// - Parameter accounts: one key each, unless there are so many that their keys would take longer than the drill.
+    func setup(clients: Int, accounts: Int) -> DrillSetup {
+        DrillSetup(
+            shards: shards, replicas: replicas, clients: clients, accounts: accounts, principals: accounts > 50_000 ? 1024 : nil, seed: seed,
+            machine: Machine.description)
+    }
+
+    /// Before the first connection.
+    func prepare() {
+        // One loop for all connections of the load: what an answer releases is sent from the thread on which it arrived.
+        NIOSingletons.groupLoopCountSuggestion = 1
+    }
+
+    /// While a drill runs: to people, not to programs.
+    func say(_ line: String) {
+        if json { Console.error(line) } else { Console.out(line) }
+    }
+}
+
+enum DrillLimits {
+    static func check(clients: Int, accounts: Int) throws {
+        guard clients >= 1, accounts >= 2 else { throw ValidationError("--clients must be at least 1, and --accounts at least 2.") }
+    }
+}

@@ -1,0 +1,93 @@
+import Foundation
+import HostRuntime
+import Messages
+import Workload
+
+/// A cluster under load, as a drill's script sees it.
+struct DrillScene: Sendable {
+    let processes: ClusterProcesses
+    let log: CommitLog
+
+    var manifest: Manifest { processes.folder.manifest }
+    var hosts: Range<Int> { manifest.hosts.indices }
+    static var now: UInt64 { Instant.current().uptime }
+
+    static func sleep(until moment: UInt64) async throws {
+        let now = now
+        if moment > now { try await Task.sleep(for: .nanoseconds(Int64(moment - now))) }
+    }
+
+    /// Nil for a host that does not answer.
+    func status(_ host: Int) async -> [ReplicaStatus]? { try? await processes.status(ofHost: host, timeout: .seconds(2)) }
+
+    private func leader(of shard: ShardID, in view: View) -> Int {
+        let replica = manifest.group(of: shard).primary(of: view, in: shard)
+        return Int(manifest.hosts(of: shard)[replica.index].number)
+    }
+
+    /// The host that leads a shard, once it says so itself in the latest view that anyone has entered.
+    func primary(of shard: ShardID, limit: Duration = .seconds(30)) async throws -> (host: Int, view: View) {
+        let end = ContinuousClock.now + limit
+        while ContinuousClock.now < end {
+            var entered: [(host: Int, status: ReplicaStatus)] = []
+            for host in hosts {
+                for status in await status(host) ?? [] where status.shard == shard && !status.isChangingView { entered.append((host, status)) }
+            }
+            if let latest = entered.map(\.status.view).max(), let lead = entered.first(where: { $0.status.view == latest && $0.status.isPrimary }) {
+                return (lead.host, latest)
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw ToolError(.noAnswer, "no host leads shard \(shard) after \(limit)")
+    }
+
+    /// The latest view of each shard that a replica shows which is not leaving it.
+    func views(except host: Int? = nil) async -> [View] {
+        var views = [View](repeating: View(0), count: manifest.shardCount)
+        for other in hosts where other != host {
+            for status in await status(other) ?? [] where !status.isChangingView {
+                views[Int(status.shard.number)] = max(views[Int(status.shard.number)], status.view)
+            }
+        }
+        return views
+    }
+
+    /// The hosts that lead no shard, in the views given.
+    func backups(_ views: [View]) -> [Int] {
+        let leaders = Set(views.indices.map { leader(of: ShardID(UInt16($0)), in: views[$0]) })
+        return hosts.filter { !leaders.contains($0) }
+    }
+
+    /// Waits until the host's replicas vote, and have executed what the others had executed when they were asked just
+    /// before, in their view.
+    /// - Returns: when that was; nil if it did not come within the limit.
+    func caughtUp(_ host: Int, limit: Duration, pause: Duration = .milliseconds(20)) async throws -> UInt64? {
+        let end = ContinuousClock.now + limit
+        while ContinuousClock.now < end {
+            if await isCaughtUp(host) { return Self.now }
+            try await Task.sleep(for: pause)
+        }
+        return nil
+    }
+
+    private func isCaughtUp(_ host: Int) async -> Bool {
+        var goal: [ShardID: (sequence: SequenceNumber, view: View)] = [:]
+        for other in hosts where other != host {
+            for status in await status(other) ?? [] {
+                let known = goal[status.shard] ?? (status.lastExecuted, View(0))
+                let view = status.isChangingView ? known.view : max(known.view, status.view)
+                goal[status.shard] = (max(known.sequence, status.lastExecuted), view)
+            }
+        }
+        guard !goal.isEmpty, let own = await status(host) else { return false }
+        return own.allSatisfy { status in
+            guard let goal = goal[status.shard] else { return false }
+            return status.votes && !status.isChangingView && status.view >= goal.view && status.lastExecuted >= goal.sequence
+        }
+    }
+}
+
+extension ReplicaStatus {
+    /// Whether the replica takes part in ordering, by its own word.
+    var votes: Bool { halted.isEmpty && standing.isEmpty }
+}

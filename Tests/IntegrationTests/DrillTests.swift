@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+/// The drills as their users have them, made small.
+@Suite(.serialized) struct DrillTests {
+    @Test func aKilledPrimaryIsReplacedAndItsHostCatchesUp() throws {
+        let report = try drill("kill-primary", "--kills", "1", "--clients", "8", "--accounts", "200", "--settle", "1")
+        let findings = try #require(report["findings"] as? [String: Any])
+        let kill = try #require((findings["kills"] as? [[String: Any]])?.first)
+        for name in ["next_commit_ms", "longest_gap_ms", "client_gap_ms", "new_view_ms", "executed_in_new_view_ms", "caught_up_s"] {
+            #expect(kill[name] as? Double ?? 0 > 0, "\(name)")
+        }
+        let summary = try #require(findings["summary"] as? [String: Any])
+        #expect((summary["next_commit_ms"] as? [String: Any])?["max"] as? Double == kill["next_commit_ms"] as? Double)
+    }
+
+    @Test func aBackupThatIsStoppedAndContinuedDisturbsNobody() throws {
+        let report = try drill("pause", "--seconds", "2", "--clients", "8", "--accounts", "200")
+        let findings = try #require(report["findings"] as? [String: Any])
+        for name in ["stopped", "after"] {
+            let phase = try #require(findings[name] as? [String: Any])
+            #expect(phase["view_changes"] as? Int == 0, "\(name)")
+            #expect(phase["tps"] as? Double ?? 0 > 0, "\(name)")
+        }
+        #expect(findings["caught_up_s"] as? Double != nil)
+    }
+
+    /// A host that refuses to start without its journal ends the drill early, and says why.
+    @Test func aWipedHostVotesAgainOrSaysWhyItDoesNot() throws {
+        let (status, output) = try Tool.run("drill", "wipe", "--accounts", "500", "--clients", "4", "--json")
+        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") })
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        try expectInvariants(report)
+        let findings = try #require(report["findings"] as? [String: Any])
+        if let refusal = findings["refusal"] as? String {
+            #expect(status == 33)
+            #expect(refusal.contains("ended with code 15"))
+            return
+        }
+        #expect(status == 0)
+        #expect(findings["votes_s"] as? Double ?? 0 > 0)
+        #expect(findings["bytes_read"] as? Int ?? 0 > 0)
+        #expect(findings["commits_on_its_votes"] as? Int ?? 0 > 0)
+    }
+
+    @Test(arguments: [
+        ["kill-primary", "--kills", "0"], ["kill-primary", "--clients", "0"], ["kill-primary", "--replicas", "5"], ["kill-primary", "--settle", "-1"],
+        ["pause", "--seconds", "0"], ["pause", "--shards", "4"], ["pause", "--accounts", "1"],
+        ["wipe", "--accounts", "many"], ["wipe", "--patience", "0"], ["wipe", "--shards", "0"], ["flood"],
+    ])
+    func wrongArgumentsAreRefusedBeforeAnythingStarts(_ arguments: [String]) throws {
+        #expect(try Tool.run(["drill"] + arguments).status == 64)
+    }
+
+    @Test func aHostThatDoesNotStartIsNamedAndTheOthersRunWithoutIt() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let cluster = folder.path("cluster")
+        try Tool.succeed("cluster", "init", cluster, "--base-port", "\(Tool.freePorts())")
+        defer { _ = try? Tool.run("cluster", "down", cluster) }
+        try FileManager.default.removeItem(atPath: cluster + "/hosts/2/host.key")
+        let (status, output) = try Tool.run("cluster", "up", cluster)
+        #expect(status == 19)
+        #expect(output.contains("started host 0, host 1, host 3, gateway 0"))
+        #expect(output.contains("HOST 2 DOES NOT START"))
+        #expect(output.contains("host.key"))
+        try Tool.succeed("account", "create", "alice", "--cluster", cluster, "--issue", "10")
+        // Without it there is nothing to complain about; without a second one nothing would commit.
+        try Tool.succeed("cluster", "up", cluster, "--without", "2")
+        try Tool.succeed("cluster", "kill-host", cluster, "1")
+        try FileManager.default.removeItem(atPath: cluster + "/hosts/1/host.key")
+        let (again, complaint) = try Tool.run("cluster", "up", cluster)
+        #expect(again == 19)
+        #expect(complaint.contains("more than f = 1 replicas are missing"))
+    }
+
+    @Test func aClusterOfWhichNoHostStartsIsNotStarted() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let cluster = folder.path("cluster")
+        try Tool.succeed("cluster", "init", cluster, "--base-port", "\(Tool.freePorts())")
+        defer { _ = try? Tool.run("cluster", "down", cluster) }
+        for host in 0..<4 { try FileManager.default.removeItem(atPath: cluster + "/hosts/\(host)/host.key") }
+        #expect(try Tool.run("cluster", "up", cluster).status == 12)
+        #expect(try Tool.succeed("cluster", "down", cluster).contains("nothing was running"))
+    }
+
+    private func drill(_ arguments: String...) throws -> [String: Any] {
+        let (status, output) = try Tool.run(["drill"] + arguments + ["--json"])
+        guard status == 0 else {
+            throw Tool.Failure(description: "quorate drill \(arguments.joined(separator: " ")) ended with \(status):\n\(output)")
+        }
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        try expectInvariants(report)
+        return report
+    }
+
+    private func expectInvariants(_ report: [String: Any]) throws {
+        let invariants = try #require(report["invariants"] as? [String: Any])
+        for name in ["conservation", "replicas_agree", "no_locks"] { #expect(invariants[name] as? Bool == true, "\(name)") }
+    }
+}

@@ -1,0 +1,178 @@
+import Client
+import FoundationEssentials
+import HostCore
+import HostRuntime
+import Messages
+import Testing
+
+/// Hosts whose disks lost something, over real sockets and disks: they rejoin by themselves, or say what is to be done (R4).
+@Suite(.timeLimit(.minutes(3)), .serialized)
+struct LostStorageTests {
+    @Test func aHostWithARottenJournalPutsItAsideAndRejoinsInQuarantine() async throws {
+        let cluster = try await SmallCluster()
+        try await cluster.order(20)
+        await cluster.stop(0)
+        await cluster.stop(3)
+        // The first of many records.
+        try cluster.damage("journal/journal-0000000000000001", of: 3, at: 8192 + 64, count: 1)
+        try await cluster.start(3)
+        #expect(cluster.exists("journal.damaged-1/journal-0000000000000001", of: 3))
+        // Two that vote are no quorum: whoever counts it too forgets that it may have forgotten.
+        #expect(try await cluster.status(3).standing.hasPrefix("quarantined"))
+        let executed = try await cluster.status(1).lastExecuted
+        try await cluster.start(0)
+        try await cluster.untilTakesPart(3)
+        #expect(try await cluster.status(1).lastExecuted.number >= executed.number + 16)
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
+    /// With the journal's batches at hand, and with only what a compaction leaves of them.
+    @Test(arguments: [64 << 20, 16 << 10])
+    func aHostWithADamagedStatePutsItAsideAndHasAWholeOneAgain(compactionBytes: Int) async throws {
+        let cluster = try await SmallCluster { $0.core.compactionBytes = compactionBytes }
+        try await cluster.order(60)
+        await cluster.stop(3)
+        // Both of LMDB's meta pages.
+        try cluster.damage("state/shard-0/data.mdb", of: 3, at: 0, count: 8192)
+        try await cluster.start(3)
+        #expect(cluster.exists("state/shard-0.damaged-1/data.mdb", of: 3))
+        #expect(!cluster.exists("journal.damaged-1", of: 3))
+        try await cluster.untilTakesPart(3)
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
+    @Test func anOlderBackupIsRefusedUntilItIsDeclared() async throws {
+        let cluster = try await SmallCluster()
+        try await cluster.order(5)
+        await cluster.stop(3)
+        try cluster.backUp(3)
+        try await cluster.start(3)
+        // Its votes are needed, so that they are heard.
+        await cluster.stop(2)
+        try await cluster.order(20)
+        try await cluster.start(2)
+        await cluster.stop(3)
+        try cluster.restoreBackup(3)
+        try await cluster.start(3)
+        var halted = ""
+        while halted.isEmpty {
+            halted = try await cluster.status(3).halted
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(halted.contains("quorate cluster restore-host"))
+        await cluster.stop(3)
+        try cluster.folder.host(HostID(3)).declareLostRecords()
+        try await cluster.start(3)
+        #expect(cluster.exists("journal.damaged-1", of: 3))
+        try await cluster.untilTakesPart(3)
+        #expect(try !cluster.folder.host(HostID(3)).hasLostRecords)
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+}
+
+/// Four hosts and a gateway in this process, with a window that is soon passed.
+private final class SmallCluster {
+    let folder: ClusterFolder
+    private var hosts: [Host?] = []
+    private let gateway: GatewayHost
+    private let issuer: Ed25519Signer
+    private let bank: QuorateClient
+    private var options = HostRuntimeOptions()
+    private var opened: UInt64 = 0
+    private static let quiet = LineLogHandler.logger("test", level: .critical)
+
+    init(_ change: (inout HostRuntimeOptions) -> Void = { _ in }) async throws {
+        (options.core.replica.checkpointInterval, options.core.replica.window, options.core.checkpointsPerFlush) = (8, 16, 1)
+        change(&options)
+        let path = "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))"
+        folder = try ClusterFolder.create(at: path, shards: 1, replicas: 4, basePort: Int.random(in: 20000..<32000))
+        gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, logger: Self.quiet)
+        issuer = try folder.issuer()
+        bank = QuorateClient(
+            signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)])
+        hosts = Array(repeating: nil, count: 4)
+        for host in 0..<4 { try await start(host) }
+    }
+
+    func start(_ host: Int) async throws {
+        hosts[host] = try await Host.start(HostID(UInt16(host)), of: folder, options: options, logger: Self.quiet)
+    }
+
+    func stop(_ host: Int) async {
+        await hosts[host]?.stop()
+        hosts[host] = nil
+    }
+
+    func end() async {
+        await bank.close()
+        await gateway.stop()
+        for host in 0..<4 { await stop(host) }
+        try? FileManager.default.removeItem(atPath: folder.path)
+    }
+
+    /// So many requests, one after the other.
+    func order(_ count: Int) async throws {
+        for _ in 0..<count {
+            let account = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: opened)
+            opened += 1
+            #expect(try await bank.submit([.open(account)], mode: .independent).isCommitted)
+        }
+    }
+
+    func status(_ host: Int) async throws -> ReplicaStatus {
+        let tool = try await HostConnection.connect(to: HostID(UInt16(host)), of: folder.manifest)
+        let status = try await tool.status()
+        await tool.close()
+        return try #require(status.first)
+    }
+
+    func untilTakesPart(_ host: Int) async throws {
+        while true {
+            let status = try await status(host)
+            try #require(status.halted.isEmpty)
+            if status.standing.isEmpty { return }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Without another one, nothing is ordered but with this host's votes; and its state is the others'.
+    func expectVotes(of host: Int) async throws {
+        await stop(0)
+        try await order(3)
+        var digests: [[Digest]] = []
+        repeat {
+            digests = []
+            for other in [1, host] {
+                let tool = try await HostConnection.connect(to: HostID(UInt16(other)), of: folder.manifest)
+                digests.append(try await tool.audit().map(\.stateDigest))
+                await tool.close()
+            }
+        } while digests[0] != digests[1]
+    }
+
+    // MARK: Disks
+
+    private func path(_ name: String, of host: Int) -> String { "\(folder.path)/hosts/\(host)/\(name)" }
+
+    func exists(_ name: String, of host: Int) -> Bool { FileManager.default.fileExists(atPath: path(name, of: host)) }
+
+    /// Flips every bit of some bytes.
+    func damage(_ name: String, of host: Int, at offset: Int, count: Int) throws {
+        let file = URL(filePath: path(name, of: host))
+        var bytes = try Data(contentsOf: file)
+        for i in offset..<offset + count { bytes[i] ^= 0xff }
+        try bytes.write(to: file)
+    }
+
+    func backUp(_ host: Int) throws {
+        try FileManager.default.copyItem(atPath: "\(folder.path)/hosts/\(host)", toPath: "\(folder.path)/backup")
+    }
+
+    func restoreBackup(_ host: Int) throws {
+        try FileManager.default.removeItem(atPath: "\(folder.path)/hosts/\(host)")
+        try FileManager.default.moveItem(atPath: "\(folder.path)/backup", toPath: "\(folder.path)/hosts/\(host)")
+    }
+}

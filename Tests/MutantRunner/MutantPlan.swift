@@ -1,0 +1,67 @@
+import Messages
+import Simulator
+
+/// How a mutant is broken, and where to look for what it breaks.
+struct MutantPlan {
+    let what: String
+    /// Raw values of profiles, the most promising first: all of them are searched, seed by seed in turn.
+    let profiles: [String]
+    /// A seed that is known to catch it: the search begins there, and goes on if it does no longer.
+    let firstSeed: UInt64
+    /// What else the run needs for the situation to arise.
+    let adjust: @Sendable (inout SimulationOptions) -> Void
+
+    init(_ what: String, _ profiles: [String], from firstSeed: UInt64 = 1, adjust: @escaping @Sendable (inout SimulationOptions) -> Void = { _ in }) {
+        (self.what, self.profiles, self.firstSeed, self.adjust) = (what, profiles, firstSeed, adjust)
+    }
+
+    /// So many clients that something always waits.
+    @Sendable static func busy(_ options: inout SimulationOptions) {
+        (options.clients, options.accounts, options.transfersPerClient, options.faultyUntil) = (12, 12, 12, 600_000_000)
+    }
+
+    /// Whoever lags needs a state, not batches.
+    @Sendable static func forgetful(_ options: inout SimulationOptions) {
+        (options.host.replica.retainedBatches, options.host.checkpointsPerFlush) = (1, 1)
+    }
+}
+
+extension Mutant {
+    var plan: MutantPlan {
+        switch self {
+        case .smallQuorum: MutantPlan("every quorum is 2f", ["partitions", "everything"])
+        case .commitQuorum2f: MutantPlan("2f COMMITs suffice", ["lossy", "byzantine"])
+        case .prepareQuorum: MutantPlan("2f - 1 PREPAREs suffice", ["byzantine"], from: 19)
+        case .commitWithoutPrepare: MutantPlan("COMMIT without the prepared certificate", ["byzantine"], from: 19)
+        case .executesPrepared: MutantPlan("executes what is prepared and not committed", ["partitions", "everything"], from: 26)
+        case .preparedNotJournaled: MutantPlan("P is not in the journal", ["crashes", "everything"], from: 54)
+        case .viewChangeNotJournaled: MutantPlan("VIEW-CHANGE is not in the journal", ["crashes", "everything"])
+        case .viewChangeWithoutP: MutantPlan("VIEW-CHANGE says that nothing is prepared", ["partitions", "everything"])
+        case .ownPrePrepareNotInQ: MutantPlan("Q lacks the primary's own pre-prepare", ["everything", "crashes"])
+        case .singlePrePrepareSelects: MutantPlan("condition A2 with 1 instead of f + 1", ["byzantine"], from: 24)
+        case .selectionNotRecomputed: MutantPlan("backups believe any NEW-VIEW", ["byzantine"], from: 35)
+        case .oldTimeRefused: MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
+        case .suspicionNotSent: MutantPlan("no replica says SUSPECT", ["crashes", "everything"])
+        case .timerNeverReset: MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
+        case .newViewNotAwaited: MutantPlan("the wait for NEW-VIEW never ends", ["crashes", "everything", "byzantine"])
+        case .truncatesAtWeakQuorum: MutantPlan("f + 1 CHECKPOINTs make a checkpoint stable", ["lossy", "everything"])
+        case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 44)
+        case .quarantineTooShort: MutantPlan("quarantine ends at once", ["crashes", "everything"])
+        case .sendsBeforeSync: MutantPlan("messages do not wait for their records", ["crashes"])
+        case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 24)
+        case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])
+        case .bucketDigestUnchecked: MutantPlan("fetched buckets are not held against their digests", ["byzantine"], from: 60)
+        case .stateOfOnePeer: MutantPlan("one peer's offer is the state", ["everything", "byzantine"], from: 123, adjust: MutantPlan.forgetful)
+        case .flushesUnstable: MutantPlan("a state is written down before its checkpoint is stable", ["lossy"])
+        case .readsWithoutWaiting: MutantPlan("a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 8)
+        case .attestationWithoutHistory: MutantPlan("attestations do not chain", ["calm"])
+        case .executesAgain: MutantPlan("a request that is ordered again is executed again", ["lossy", "everything"])
+        case .votesAgain: MutantPlan("a request that is ordered again is voted on again", ["lossy", "everything"])
+        case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 13)
+        case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
+        case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
+        case .journalNeverSynced: MutantPlan("the journal's thread reports syncs that it does not do", ["crashes"])
+        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["crashes", "everything"], from: 244)
+        }
+    }
+}
