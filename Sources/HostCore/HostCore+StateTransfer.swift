@@ -21,9 +21,12 @@ struct StateTransfer: Sendable {
     var fetched: [Int: (digest: Digest, entries: [StateTransferMessage.StateEntry])] = [:]
     /// Not asked of anybody, the last one next.
     var unasked: [Int] = []
-    /// By replica: what was asked of it and has not come, and since when nothing came.
+    /// By replica: what was asked of it and has not come, when it was asked, and since when nothing came.
     var asked: [[Int]] = []
+    var askedSince: [UInt64] = []
     var askedAt: [UInt64] = []
+    /// By replica: the bucket of which some parts have come from it.
+    var partial: [Partial?] = []
     /// Those who did not answer in time get nothing to do until all others failed too.
     var isSlow: [Bool] = []
     var offersAskedAt: UInt64 = 0
@@ -34,10 +37,35 @@ struct StateTransfer: Sendable {
     /// Bytes of keys and values that came and were right, since the host started.
     var bytes: UInt64 = 0
 
+    struct Partial: Sendable {
+        let bucket: Int
+        var parts: UInt16 = 0
+        var bytes = 0
+        var entries: [StateTransferMessage.StateEntry] = []
+    }
+
     // Serving.
-    /// The newest checkpoint that was offered, and the one before it, which somebody may still be reading; ascending.
-    var serving: [(sequence: SequenceNumber, snapshot: any KeyValueReader & Sendable, reply: StateTransferMessage, since: UInt64)] = []
-    var servedUntil: UInt64 = 0
+    /// Checkpoints that were offered and that somebody may still be reading; ascending.
+    var serving: [Served] = []
+    /// By replica.
+    var customers: [Customer] = []
+
+    struct Served: Sendable {
+        let sequence: SequenceNumber
+        let snapshot: any KeyValueReader & Sendable
+        let reply: StateTransferMessage
+        let since: UInt64
+    }
+
+    /// A peer that fetches: it holds one snapshot, has one question open, and what it is sent a second is bounded.
+    struct Customer: Sendable {
+        var holds: SequenceNumber?
+        var until: UInt64 = 0
+        var question: [UInt16] = []
+        /// Bytes, negative after a large bucket.
+        var allowance = 0
+        var allowedAt: UInt64 = 0
+    }
     /// The bucket digests of the state on disk, if they are at hand.
     var flushing: (sequence: SequenceNumber, buckets: [Digest])?
     var onDisk: (sequence: SequenceNumber, buckets: [Digest])?
@@ -46,7 +74,7 @@ struct StateTransfer: Sendable {
 
     mutating func forgetFetch() {
         (minimum, chosen, offers, fetched) = (nil, nil, [], [:])
-        (unasked, asked) = ([], [])
+        (unasked, asked, partial) = ([], [], [])
     }
 }
 
@@ -66,12 +94,7 @@ extension HostCore {
     }
 
     mutating func tickStateTransfer(_ i: Int, now: Instant, into ready: inout HostReady) {
-        if !nodes[i].transfer.serving.isEmpty {
-            if now.uptime > nodes[i].transfer.servedUntil { nodes[i].transfer.serving = [] }
-            // A snapshot keeps the store from using its free pages again: nobody may hold one for long.
-            let lifetime = options.snapshotLifetime
-            nodes[i].transfer.serving.removeAll { now.uptime > $0.since + lifetime }
-        }
+        serveOpenQuestions(i, now: now, into: &ready)
         guard let minimum = nodes[i].transfer.minimum, nodes[i].transfer.installing == nil else { return }
         if nodes[i].replica.lastExecuted >= minimum {
             // Batches came after all.
@@ -84,9 +107,11 @@ extension HostCore {
             return askForCheckpoint(i, now: now, into: &ready)
         }
         for peer in nodes[i].transfer.asked.indices where !nodes[i].transfer.asked[peer].isEmpty {
-            guard now.uptime > nodes[i].transfer.askedAt[peer] + options.stateTransferTimeout else { continue }
-            nodes[i].transfer.unasked += nodes[i].transfer.asked[peer].reversed()
-            nodes[i].transfer.asked[peer] = []
+            // Whoever trickles is given up too.
+            guard now.uptime > nodes[i].transfer.askedAt[peer] + options.stateTransferTimeout
+                || now.uptime > nodes[i].transfer.askedSince[peer] + 16 * options.stateTransferTimeout
+            else { continue }
+            giveUp(peer, i)
             nodes[i].transfer.isSlow[peer] = true
         }
         if nodes[i].transfer.unasked.isEmpty, nodes[i].transfer.asked.allSatisfy(\.isEmpty) {
@@ -112,14 +137,26 @@ extension HostCore {
             }
             nodes[i].transfer.offers[from.index] = .init(sequence: sequence, metadata: metadata, buckets: buckets, digest: digest)
             if nodes[i].transfer.chosen == nil { chooseOffered(i, now: now, into: &ready) }
-        case .bucket(let sequence, let bucket, let entries):
-            take(bucket: Int(bucket), entries, of: sequence, from: from, i, now: now, into: &ready)
+        case .bucket(let sequence, let bucket, let part, let isLast, let entries):
+            guard let chosen = nodes[i].transfer.chosen, nodes[i].transfer.installing == nil, chosen.sequence == sequence,
+                nodes[i].transfer.asked[from.index].contains(Int(bucket))
+            else { return droppedMessages += 1 }
+            take(part, isLast: isLast, ofBucket: Int(bucket), entries, from: from, chosen, i, now: now, into: &ready)
         case .gone(let sequence):
             guard nodes[i].transfer.chosen?.sequence == sequence, nodes[i].transfer.installing == nil else { return }
             nodes[i].transfer.offers[from.index] = nil
-            nodes[i].transfer.unasked += nodes[i].transfer.asked[from.index].reversed()
-            nodes[i].transfer.asked[from.index] = []
+            giveUp(from.index, i)
             askForBuckets(i, now: now, into: &ready)
+        }
+    }
+
+    /// What was asked of a peer is to be asked of others, if it is not already.
+    private mutating func giveUp(_ peer: Int, _ i: Int) {
+        let open = nodes[i].transfer.asked[peer]
+        nodes[i].transfer.asked[peer] = []
+        nodes[i].transfer.partial[peer] = nil
+        for bucket in open.reversed() where !nodes[i].transfer.asked.contains(where: { $0.contains(bucket) }) {
+            nodes[i].transfer.unasked.append(bucket)
         }
     }
 
@@ -159,6 +196,8 @@ extension HostCore {
         nodes[i].transfer.chosen = offer
         nodes[i].transfer.asked = Array(repeating: [], count: count)
         nodes[i].transfer.askedAt = Array(repeating: now.uptime, count: count)
+        nodes[i].transfer.askedSince = nodes[i].transfer.askedAt
+        nodes[i].transfer.partial = Array(repeating: nil, count: count)
         nodes[i].transfer.isSlow = Array(repeating: false, count: count)
         plan(i, now: now, into: &ready)
     }
@@ -198,34 +237,59 @@ extension HostCore {
         }
         let share = max(1, min(options.stateTransferBuckets, (nodes[i].transfer.unasked.count + offering.count - 1) / offering.count))
         for peer in offering where nodes[i].transfer.asked[peer].isEmpty && !nodes[i].transfer.isSlow[peer] {
-            let buckets = Array(nodes[i].transfer.unasked.suffix(share).reversed())
-            guard !buckets.isEmpty else { return }
+            var buckets = Array(nodes[i].transfer.unasked.suffix(share).reversed())
             nodes[i].transfer.unasked.removeLast(buckets.count)
+            if buckets.isEmpty { buckets = owedForLong(i, now: now) }
+            guard !buckets.isEmpty else { return }
             nodes[i].transfer.asked[peer] = buckets
-            nodes[i].transfer.askedAt[peer] = now.uptime
+            (nodes[i].transfer.askedAt[peer], nodes[i].transfer.askedSince[peer]) = (now.uptime, now.uptime)
             let message = StateTransferMessage.fetchBuckets(sequence: chosen.sequence, buckets: buckets.map { UInt16($0) })
             ready.toHosts.append(.init(to: [nodes[i].hosts[peer]], message: .stateTransfer(nodes[i].shard, message)))
         }
     }
 
+    /// What somebody was asked for some time ago and still owes: whoever has nothing to do is asked too.
+    private func owedForLong(_ i: Int, now: Instant) -> [Int] {
+        let transfer = nodes[i].transfer
+        for peer in transfer.asked.indices where now.uptime > transfer.askedSince[peer] + options.stateTransferTimeout {
+            let owed = transfer.asked[peer].filter { bucket in transfer.asked.count { $0.contains(bucket) } == 1 }
+            if !owed.isEmpty { return Array(owed.suffix(options.stateTransferBuckets)) }
+        }
+        return []
+    }
+
+    /// A part of a bucket. What is whole is checked against its digest.
     private mutating func take(
-        bucket: Int, _ entries: [StateTransferMessage.StateEntry], of sequence: SequenceNumber, from: ReplicaIndex, _ i: Int,
-        now: Instant, into ready: inout HostReady
+        _ part: UInt16, isLast: Bool, ofBucket bucket: Int, _ entries: [StateTransferMessage.StateEntry], from: ReplicaIndex,
+        _ chosen: StateTransfer.Offer, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
-        guard let chosen = nodes[i].transfer.chosen, nodes[i].transfer.installing == nil, chosen.sequence == sequence,
-            let position = nodes[i].transfer.asked[from.index].firstIndex(of: bucket),
-            isRight(entries, chosen.buckets[bucket])
-        else { return droppedMessages += 1 }
-        nodes[i].transfer.asked[from.index].remove(at: position)
-        nodes[i].transfer.askedAt[from.index] = now.uptime
-        nodes[i].transfer.fetched[bucket] = (chosen.buckets[bucket], entries)
-        for entry in entries { nodes[i].transfer.bytes += UInt64(entry.key.count + entry.value.count) }
-        if nodes[i].transfer.asked[from.index].isEmpty {
-            if nodes[i].transfer.unasked.isEmpty, nodes[i].transfer.asked.allSatisfy(\.isEmpty) {
-                plan(i, now: now, into: &ready)
+        var partial = nodes[i].transfer.partial[from.index]
+        if partial?.bucket != bucket || part == 0 { partial = part == 0 ? .init(bucket: bucket) : nil }
+        guard var partial, partial.parts == part else { return droppedMessages += 1 }
+        partial.bytes += entries.reduce(0) { $0 + $1.key.count + $1.value.count }
+        partial.entries += entries
+        partial.parts &+= 1
+        guard isLast else {
+            // No digest says how large a bucket is: a liar must not fill the memory.
+            if partial.bytes <= options.maxBucketBytes, partial.parts != 0, !entries.isEmpty {
+                nodes[i].transfer.partial[from.index] = partial
+                nodes[i].transfer.askedAt[from.index] = now.uptime
             } else {
-                askForBuckets(i, now: now, into: &ready)
+                nodes[i].transfer.partial[from.index] = nil
             }
+            return
+        }
+        nodes[i].transfer.partial[from.index] = nil
+        guard isRight(partial.entries, chosen.buckets[bucket]) else { return droppedMessages += 1 }
+        nodes[i].transfer.askedAt[from.index] = now.uptime
+        // Others may have been asked too.
+        for peer in nodes[i].transfer.asked.indices { nodes[i].transfer.asked[peer].removeAll { $0 == bucket } }
+        nodes[i].transfer.fetched[bucket] = (chosen.buckets[bucket], partial.entries)
+        nodes[i].transfer.bytes += UInt64(partial.bytes)
+        if nodes[i].transfer.unasked.isEmpty, nodes[i].transfer.asked.allSatisfy(\.isEmpty) {
+            plan(i, now: now, into: &ready)
+        } else if nodes[i].transfer.asked[from.index].isEmpty {
+            askForBuckets(i, now: now, into: &ready)
         }
     }
 
@@ -284,19 +348,24 @@ extension HostCore {
     ) {
         let flushed = nodes[i].replica.flushed
         guard nodes[i].replica.mayAttest, flushed >= minimum, flushed > .zero, nodes[i].transfer.installing == nil else { return }
+        earn(peer, i, now: now)
+        guard nodes[i].transfer.customers[peer.index].allowance > 0 else { return }
         if nodes[i].transfer.serving.last?.sequence != flushed {
             do {
                 let snapshot = try nodes[i].executor.snapshot()
                 guard let metadata = try snapshot.metadata(), StateDigest.sequence(ofMetadata: metadata) == flushed else { return }
                 let known = nodes[i].transfer.onDisk.flatMap { $0.sequence == flushed ? $0.buckets : nil }
                 let buckets = try known ?? StateDigest.bucketDigests(of: snapshot)
-                if nodes[i].transfer.serving.count == 2 { nodes[i].transfer.serving.removeFirst() }
                 let reply = StateTransferMessage.checkpoint(sequence: flushed, metadata: metadata, buckets: buckets)
-                nodes[i].transfer.serving.append((flushed, snapshot, reply, now.uptime))
+                nodes[i].transfer.serving.append(.init(sequence: flushed, snapshot: snapshot, reply: reply, since: now.uptime))
             } catch { return halt(i, "reading a snapshot for a peer: \(error)", into: &ready) }
         }
         guard let serving = nodes[i].transfer.serving.last else { return }
-        nodes[i].transfer.servedUntil = now.uptime + 20 * options.stateTransferTimeout
+        nodes[i].transfer.customers[peer.index].holds = serving.sequence
+        nodes[i].transfer.customers[peer.index].until = now.uptime + 20 * options.stateTransferTimeout
+        nodes[i].transfer.customers[peer.index].question = []
+        nodes[i].transfer.customers[peer.index].allowance -= 32 * StateDigest.bucketCount
+        dropUnheld(i)
         let to = [nodes[i].hosts[peer.index]]
         ready.toHosts.append(.init(to: to, message: .stateTransfer(nodes[i].shard, serving.reply)))
         // Later ones than the stable checkpoint are said as long as they are not stable.
@@ -309,18 +378,86 @@ extension HostCore {
         _ buckets: [UInt16], of sequence: SequenceNumber, to peer: ReplicaIndex, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
         guard !buckets.isEmpty else { return }
-        let to = [nodes[i].hosts[peer.index]]
-        guard let serving = nodes[i].transfer.serving.first(where: { $0.sequence == sequence }) else {
+        earn(peer, i, now: now)
+        guard nodes[i].transfer.customers[peer.index].holds == sequence else {
+            let to = [nodes[i].hosts[peer.index]]
             ready.toHosts.append(.init(to: to, message: .stateTransfer(nodes[i].shard, .gone(sequence: sequence))))
             return
         }
-        nodes[i].transfer.servedUntil = now.uptime + 20 * options.stateTransferTimeout
-        for bucket in buckets.prefix(options.stateTransferBuckets) where Int(bucket) < StateDigest.bucketCount {
+        nodes[i].transfer.customers[peer.index].until = now.uptime + 20 * options.stateTransferTimeout
+        nodes[i].transfer.customers[peer.index].question = buckets.prefix(options.stateTransferBuckets).reversed()
+        answerQuestion(of: peer.index, i, into: &ready)
+    }
+
+    /// What a peer may be sent grows with time.
+    private mutating func earn(_ peer: ReplicaIndex, _ i: Int, now: Instant) {
+        if nodes[i].transfer.customers.isEmpty {
+            nodes[i].transfer.customers = Array(repeating: .init(), count: nodes[i].hosts.count)
+        }
+        let customer = nodes[i].transfer.customers[peer.index]
+        let passed = min(now.uptime - min(now.uptime, customer.allowedAt), 1_000_000_000)
+        let earned = Int(passed / 1000) * options.stateBytesPerSecond / 1_000_000
+        nodes[i].transfer.customers[peer.index].allowedAt = now.uptime
+        nodes[i].transfer.customers[peer.index].allowance = min(customer.allowance + earned, options.stateBytesPerSecond / 8)
+    }
+
+    /// A bucket at a time while the peer may have more; the rest comes with the next ticks.
+    private mutating func answerQuestion(of peer: Int, _ i: Int, into ready: inout HostReady) {
+        guard let sequence = nodes[i].transfer.customers[peer].holds,
+            let serving = nodes[i].transfer.serving.first(where: { $0.sequence == sequence })
+        else { return }
+        while nodes[i].transfer.customers[peer].allowance > 0, let bucket = nodes[i].transfer.customers[peer].question.popLast() {
+            guard Int(bucket) < StateDigest.bucketCount else { continue }
             do {
                 let entries = try StateDigest.entries(ofBucket: Int(bucket), in: serving.snapshot)
-                let message = StateTransferMessage.bucket(sequence: sequence, bucket: bucket, entries: entries)
-                ready.toHosts.append(.init(to: to, message: .stateTransfer(nodes[i].shard, message)))
+                let bytes = send(entries, of: bucket, sequence, to: nodes[i].hosts[peer], i, into: &ready)
+                nodes[i].transfer.customers[peer].allowance -= bytes + 256
             } catch { return halt(i, "reading a snapshot for a peer: \(error)", into: &ready) }
         }
+    }
+
+    /// In parts that a frame can hold. Gives the bytes of all.
+    private func send(
+        _ entries: [StateTransferMessage.StateEntry], of bucket: UInt16, _ sequence: SequenceNumber, to host: HostID, _ i: Int,
+        into ready: inout HostReady
+    ) -> Int {
+        var (first, part, total) = (0, UInt16(0), 0)
+        repeat {
+            var (end, bytes) = (first, 0)
+            while end < entries.count, bytes < options.bucketPartBytes {
+                bytes += entries[end].key.count + entries[end].value.count
+                end += 1
+            }
+            let message = StateTransferMessage.bucket(
+                sequence: sequence, bucket: bucket, part: part, isLast: end == entries.count, entries: Array(entries[first..<end]))
+            ready.toHosts.append(.init(to: [host], message: .stateTransfer(nodes[i].shard, message)))
+            (first, part, total) = (end, part &+ 1, total + bytes)
+        } while first < entries.count
+        return total
+    }
+
+    private mutating func serveOpenQuestions(_ i: Int, now: Instant, into ready: inout HostReady) {
+        guard !nodes[i].transfer.serving.isEmpty else { return }
+        for peer in nodes[i].transfer.customers.indices where nodes[i].transfer.customers[peer].holds != nil {
+            if now.uptime > nodes[i].transfer.customers[peer].until {
+                (nodes[i].transfer.customers[peer].holds, nodes[i].transfer.customers[peer].question) = (nil, [])
+            } else if !nodes[i].transfer.customers[peer].question.isEmpty {
+                earn(ReplicaIndex(UInt8(peer)), i, now: now)
+                answerQuestion(of: peer, i, into: &ready)
+            }
+        }
+        // A snapshot keeps the store from using its free pages again: nobody may hold one for long.
+        let lifetime = options.snapshotLifetime
+        for old in nodes[i].transfer.serving where now.uptime > old.since + lifetime {
+            for peer in nodes[i].transfer.customers.indices where nodes[i].transfer.customers[peer].holds == old.sequence {
+                nodes[i].transfer.customers[peer].holds = nil
+            }
+        }
+        dropUnheld(i)
+    }
+
+    private mutating func dropUnheld(_ i: Int) {
+        let held = nodes[i].transfer.customers.compactMap(\.holds)
+        nodes[i].transfer.serving.removeAll { !held.contains($0.sequence) }
     }
 }

@@ -1,3 +1,4 @@
+import Messages
 import PBFT
 import ShardState
 
@@ -41,7 +42,13 @@ public struct HostOptions: Sendable {
     public var maxEmptyBatches = 4096
     public var emptyBatchInterval: UInt64 = 200_000_000
     /// Buckets that one question asks for, and that one answer gives.
-    public var stateTransferBuckets = 64
+    public var stateTransferBuckets = StateTransferMessage.maxBuckets
+    /// What one peer is sent of a state, in bytes a second; an eighth of it at once.
+    public var stateBytesPerSecond = 128 << 20
+    /// About so much of a bucket goes into one message, and always one entry.
+    public var bucketPartBytes = 256 << 10
+    /// Of a bucket whose parts have not all come. A peer that says more is not believed.
+    public var maxBucketBytes = 256 << 20
 
     public init() {}
 }

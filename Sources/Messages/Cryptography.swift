@@ -16,6 +16,7 @@ public enum Domain: String, Sendable, CaseIterable {
     case stateBucket = "quorate/1/state-bucket"
     case manifest = "quorate/1/manifest"
     case read = "quorate/1/read"
+    case life = "quorate/1/life"
 
     /// A hasher that has taken the tag, by domain: it is the same each time.
     fileprivate static let hashers = allCases.map { domain in
@@ -44,6 +45,7 @@ public enum Domain: String, Sendable, CaseIterable {
         case .stateBucket: 11
         case .manifest: 12
         case .read: 13
+        case .life: 14
         }
     }
 }

@@ -1,5 +1,46 @@
 // What a replica and its peers say to each other when it starts (R4).
 
+/// "I may have forgotten what I voted for; what I said before this life does not count." Signed, so that who heard it can show
+/// it to who did not, and nobody can say it of another.
+public struct LifeDeclaration: Hashable, Sendable, CanonicalCodable {
+    public let cluster: ClusterID
+    public let epoch: Epoch
+    public let shard: ShardID
+    public let replica: ReplicaIndex
+    /// The time of the forgetting by the replica's own clock, or later; never zero.
+    public let life: UInt64
+    public let signature: Signature
+
+    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, replica: ReplicaIndex, life: UInt64, signer: any Signer) {
+        (self.cluster, self.epoch, self.shard, self.replica, self.life) = (cluster, epoch, shard, replica, life)
+        signature = signer.sign(signingInput(.life, Self.digest(cluster, epoch, shard, replica, life)))
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
+        (replica, life, signature) = (try reader.value(), try reader.uint64(), try reader.value())
+        guard life > 0 else { throw reader.invalid("life") }
+    }
+    public func encode(into writer: inout ByteWriter) {
+        Self.encodeBody(&writer, cluster, epoch, shard, replica, life)
+        writer.put(signature)
+    }
+    private static func encodeBody(
+        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ life: UInt64
+    ) {
+        writer.put(cluster)
+        writer.put(epoch)
+        writer.put(shard)
+        writer.put(replica)
+        writer.put(life)
+    }
+    private static func digest(_ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ life: UInt64) -> Digest {
+        var writer = ByteWriter(reserving: 64)
+        encodeBody(&writer, cluster, epoch, shard, replica, life)
+        return Hasher256.hash(.life, writer.bytes)
+    }
+    public var signingBytes: [UInt8] { signingInput(.life, Self.digest(cluster, epoch, shard, replica, life)) }
+}
+
 /// "I have started; this is what I remember." Peers that heard more refuse its votes.
 public struct Resumption: Hashable, Sendable, CanonicalCodable {
     /// Tells this start from every other.
@@ -8,48 +49,63 @@ public struct Resumption: Hashable, Sendable, CanonicalCodable {
     public let remembers: SequenceNumber
     /// The sender knows that it may have forgotten votes, and casts none.
     public let isQuarantined: Bool
-    /// `ViewChange.life` of what the sender says from now on.
-    public let life: UInt64
+    /// The last time that the sender forgot; nil for never.
+    public let declaration: LifeDeclaration?
 
-    public init(nonce: UInt64, remembers: SequenceNumber, isQuarantined: Bool, life: UInt64 = 0) {
-        (self.nonce, self.remembers, self.isQuarantined, self.life) = (nonce, remembers, isQuarantined, life)
+    public init(nonce: UInt64, remembers: SequenceNumber, isQuarantined: Bool, declaration: LifeDeclaration? = nil) {
+        (self.nonce, self.remembers, self.isQuarantined, self.declaration) = (nonce, remembers, isQuarantined, declaration)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (nonce, remembers) = (try reader.uint64(), try reader.value())
-        (isQuarantined, life) = (try reader.bool(), try reader.uint64())
+        (isQuarantined, declaration) = (try reader.bool(), try reader.bool() ? try reader.value() : nil)
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(nonce)
         writer.put(remembers)
         writer.put(isQuarantined)
-        writer.put(life)
+        writer.put(declaration != nil)
+        if let declaration { writer.put(declaration) }
     }
+
+    /// `ViewChange.life` of what the sender says from now on.
+    public var life: UInt64 { declaration?.life ?? 0 }
 }
 
 /// The answer: what the peer heard from the replica, and where it stands itself.
 public struct Recollection: Hashable, Sendable, CanonicalCodable {
+    /// Of whom this speaks. Everybody hears it, because everybody must know of the life; to others it is no answer.
+    public let about: ReplicaIndex
+    /// Of the question; zero if there was none.
     public let nonce: UInt64
     /// The highest sequence number at which the peer has heard a vote of the replica since the peer's own start.
     public let heard: SequenceNumber
     /// The newest checkpoint that the peer holds.
     public let checkpoint: SequenceNumber
-    /// The peer refuses, for ever, VIEW-CHANGEs of the replica with a lower one.
-    public let life: UInt64
+    /// The peer refuses, for ever, VIEW-CHANGEs of the replica of an earlier life.
+    public let declaration: LifeDeclaration?
     /// The peer does not count the replica's votes, because it heard more than the replica said to remember.
     public let refuses: Bool
 
-    public init(nonce: UInt64, heard: SequenceNumber, checkpoint: SequenceNumber, life: UInt64 = 0, refuses: Bool = false) {
-        (self.nonce, self.heard, self.checkpoint, self.life, self.refuses) = (nonce, heard, checkpoint, life, refuses)
+    public init(
+        about: ReplicaIndex, nonce: UInt64, heard: SequenceNumber, checkpoint: SequenceNumber, declaration: LifeDeclaration? = nil,
+        refuses: Bool = false
+    ) {
+        (self.about, self.nonce, self.heard, self.checkpoint) = (about, nonce, heard, checkpoint)
+        (self.declaration, self.refuses) = (declaration, refuses)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (nonce, heard) = (try reader.uint64(), try reader.value())
-        (checkpoint, life, refuses) = (try reader.value(), try reader.uint64(), try reader.bool())
+        (about, nonce, heard) = (try reader.value(), try reader.uint64(), try reader.value())
+        (checkpoint, declaration, refuses) = (try reader.value(), try reader.bool() ? try reader.value() : nil, try reader.bool())
     }
     public func encode(into writer: inout ByteWriter) {
+        writer.put(about)
         writer.put(nonce)
         writer.put(heard)
         writer.put(checkpoint)
-        writer.put(life)
+        writer.put(declaration != nil)
+        if let declaration { writer.put(declaration) }
         writer.put(refuses)
     }
+
+    public var life: UInt64 { declaration?.life ?? 0 }
 }

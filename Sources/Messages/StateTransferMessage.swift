@@ -1,13 +1,17 @@
 /// State transfer: the digests of a checkpoint's buckets, and the entries of those that differ, each checked against its
 /// digest (docs/decisions/0016).
 public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
+    /// Of one question.
+    public static let maxBuckets = 64
+
     /// Asks for the digests of the newest checkpoint held on disk, if it is at `minimum` or later.
     case fetchCheckpoint(minimum: SequenceNumber)
     /// `metadata` and `buckets` together hash to the checkpoint's digest.
     case checkpoint(sequence: SequenceNumber, metadata: [UInt8], buckets: [Digest])
     /// Asks for the entries of buckets of that checkpoint.
     case fetchBuckets(sequence: SequenceNumber, buckets: [UInt16])
-    case bucket(sequence: SequenceNumber, bucket: UInt16, entries: [StateEntry])
+    /// Part of a bucket's entries, in order: parts are counted from zero.
+    case bucket(sequence: SequenceNumber, bucket: UInt16, part: UInt16, isLast: Bool, entries: [StateEntry])
     /// The checkpoint at `sequence` is no longer held.
     case gone(sequence: SequenceNumber)
 
@@ -33,13 +37,14 @@ public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
         case 3:
             let sequence: SequenceNumber = try reader.value()
             let count = Int(try reader.uint32())
-            guard count <= 65536 else { throw reader.invalid("number of buckets") }
+            guard count <= Self.maxBuckets else { throw reader.invalid("number of buckets") }
             var buckets: [UInt16] = []
             for _ in 0..<count { buckets.append(try reader.uint16()) }
             self = .fetchBuckets(sequence: sequence, buckets: buckets)
         case 4:
             self = .bucket(
-                sequence: try reader.value(), bucket: try reader.uint16(), entries: try reader.array(limit: 1 << 20))
+                sequence: try reader.value(), bucket: try reader.uint16(), part: try reader.uint16(), isLast: try reader.bool(),
+                entries: try reader.array(limit: 1 << 20))
         case 5: self = .gone(sequence: try reader.value())
         default: throw reader.invalid("state transfer message kind")
         }
@@ -60,10 +65,12 @@ public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(sequence)
             writer.put(UInt32(buckets.count))
             for bucket in buckets { writer.put(bucket) }
-        case .bucket(let sequence, let bucket, let entries):
+        case .bucket(let sequence, let bucket, let part, let isLast, let entries):
             writer.put(UInt8(4))
             writer.put(sequence)
             writer.put(bucket)
+            writer.put(part)
+            writer.put(isLast)
             writer.put(array: entries)
         case .gone(let sequence):
             writer.put(UInt8(5))

@@ -140,6 +140,14 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: newView)
     }
 
+    private func check(_ declaration: LifeDeclaration, shard: ShardID) throws(Refused) {
+        guard declaration.cluster == manifest.cluster else { throw .wrongCluster }
+        guard declaration.epoch == manifest.epoch else { throw .wrongEpoch }
+        guard declaration.shard == shard, manifest.hasShard(shard) else { throw .unknownShard }
+        guard let key = manifest.key(of: declaration.replica, in: shard) else { throw .unknownReplica }
+        guard scheme.isValid(declaration.signature, of: declaration.signingBytes, by: key) else { throw .badSignature }
+    }
+
     public mutating func verify(_ message: PBFTMessage, shard: ShardID) throws(Refused) -> Verified<PBFTMessage> {
         switch message {
         case .prePrepare(let prePrepare): _ = try verify(prePrepare.batch)
@@ -150,7 +158,13 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         case .newView(let newView):
             guard newView.shard == shard else { throw .unknownShard }
             _ = try verify(newView)
-        case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed, .resumed, .recollection: break
+        case .resumed(let resumption): if let declaration = resumption.declaration { try check(declaration, shard: shard) }
+        case .recollection(let recollection):
+            if let declaration = recollection.declaration {
+                guard declaration.replica == recollection.about else { throw .badProof }
+                try check(declaration, shard: shard)
+            }
+        case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed: break
         }
         return Verified(checked: message)
     }

@@ -47,6 +47,8 @@ public struct ReplicaConfiguration: Sendable {
         /// Executed batches kept in memory for peers that lag, in bytes of their encodings.
         public var retainedBytes = 64 << 20
         public var retainedBatches = 65_536
+        /// Bodies that one peer may fetch, in bytes a second; as many at once.
+        public var bodyBytesPerSecond = 64 << 20
         /// Messages of a later view kept for one peer until that view is installed.
         public var futureMessagesPerPeer = 64
 

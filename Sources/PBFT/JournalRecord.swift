@@ -18,7 +18,7 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
     /// From here on the replica may have forgotten votes (R4), or again takes part.
     case quarantine(life: UInt64, isOver: Bool)
     /// A peer forgot votes: its VIEW-CHANGEs of an earlier life do not count.
-    case peerLife(ReplicaIndex, UInt64)
+    case peerLife(LifeDeclaration)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -31,7 +31,7 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
         case 7: self = .newView(try reader.value())
         case 8: self = .stable(try reader.value())
         case 9: self = .quarantine(life: try reader.uint64(), isOver: try reader.bool())
-        case 10: self = .peerLife(try reader.value(), try reader.uint64())
+        case 10: self = .peerLife(try reader.value())
         default: throw reader.invalid("journal record kind")
         }
     }
@@ -74,10 +74,9 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(9))
             writer.put(life)
             writer.put(isOver)
-        case .peerLife(let replica, let life):
+        case .peerLife(let declaration):
             writer.put(UInt8(10))
-            writer.put(replica)
-            writer.put(life)
+            writer.put(declaration)
         }
     }
 }

@@ -41,8 +41,17 @@ extension Replica {
     /// The journal is lost, or is an older one that was restored: enters quarantine before it speaks.
     public mutating func quarantine(now: Instant, into ready: inout ReplicaReady) {
         standing = .quarantined(until: nil)
-        lives[me.index] = max(1, now.wall.number)
-        ready.records.append(.quarantine(life: lives[me.index], isOver: false))
+        live(max(1, now.wall.number))
+        ready.records.append(.quarantine(life: ownLife, isOver: false))
+    }
+
+    func life(of replica: ReplicaIndex) -> UInt64 { declarations[replica.index]?.life ?? 0 }
+    var ownLife: UInt64 { life(of: me) }
+
+    mutating func live(_ life: UInt64) {
+        declarations[me.index] = LifeDeclaration(
+            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, replica: me, life: life,
+            signer: configuration.signer)
     }
 
     /// Whether attestations, answers to reads and state may leave.
@@ -81,7 +90,9 @@ extension Replica {
         switch message {
         case .prePrepare(let m): note(m.sequence, from)
         case .prepare(let m), .commit(let m): note(m.sequence, from)
-        case .checkpoint, .suspect, .viewChange: break
+        // Vouches for the state that a replica without one waits for.
+        case .checkpoint: if case .rebuilding = standing { return true }
+        case .suspect, .viewChange: break
         case .newView, .batch, .committed, .fetchBatch, .fetchCommitted: if case .rebuilding = standing { return false } else { return true }
         case .status, .resumed, .recollection: return true
         }
@@ -136,20 +147,33 @@ extension Replica {
         for i in others where resuming.answers[i] == nil || standing == .quarantined(until: nil) {
             resuming.said[i] = remembers
             let message = Resumption(
-                nonce: resuming.nonce, remembers: remembers, isQuarantined: standing.isQuarantined, life: lives[me.index])
+                nonce: resuming.nonce, remembers: remembers, isQuarantined: standing.isQuarantined, declaration: declarations[me.index])
             ready.sends.append(.init(to: .one(ReplicaIndex(UInt8(i))), message: .resumed(message)))
         }
     }
 
     mutating func receive(_ recollection: Recollection, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        if recollection.refuses, standing == .full, recollection.heard <= remembersUpTo, recollection.life <= lives[me.index],
+        guard recollection.about == me else {
+            if let declaration = recollection.declaration, isDue(from, now: now) { adopt(declaration, into: &ready) }
+            return
+        }
+        if !standing.isQuarantined, recollection.life > ownLife {
+            // Its own signature: the journal is one from before a quarantine.
+            isHalted = true
+            ready.halt =
+                "a peer shows that this replica forgot its votes at \(recollection.life), and its journal knows nothing of it: it is an older "
+                + "backup. Declare it lost, and it rejoins by itself: quorate cluster restore-host"
+            return
+        }
+        if recollection.refuses, standing == .full, recollection.heard <= remembersUpTo,
             resuming.nonce != 0, now.uptime >= resuming.retoldAt[from.index] + limits.statusInterval / 8
         {
             // The peer counts votes of this very life, which it heard before the question, or a late copy of an older question: tell
             // it again. Seldom, because it answers; and a refusal for a later life nothing that is said here can mend.
             resuming.retoldAt[from.index] = now.uptime
             resuming.said[from.index] = remembersUpTo
-            let again = Resumption(nonce: resuming.nonce, remembers: remembersUpTo, isQuarantined: false, life: lives[me.index])
+            let again = Resumption(
+                nonce: resuming.nonce, remembers: remembersUpTo, isQuarantined: false, declaration: declarations[me.index])
             ready.sends.append(.init(to: .one(from), message: .resumed(again)))
             return
         }
@@ -162,7 +186,7 @@ extension Replica {
         }
         resuming.answers[from.index] = recollection
         if case .rebuilding = standing { return }
-        let more = resuming.answers.compactMap { $0 }.filter { $0.heard > remembersUpTo || $0.life > lives[me.index] }
+        let more = resuming.answers.compactMap { $0 }.filter { $0.heard > remembersUpTo }
         if more.count >= group.weakQuorum, let least = more.map(\.heard).min() {
             isHalted = true
             ready.halt =
@@ -181,12 +205,12 @@ extension Replica {
         resume(now: now, into: &ready)
     }
 
-    /// A clock that went back would make the new life look like an old one: f + 1 peers that know a later one are outlived.
+    /// A clock that went back would make the new life look like an old one: what this replica declared before, by its own
+    /// signature, is outlived.
     private mutating func liveLater(into ready: inout ReplicaReady) {
-        let known = resuming.answers.map { $0?.life ?? 0 }.sorted(by: >)
-        guard known[group.f] > lives[me.index], known[group.f] < .max else { return }
-        lives[me.index] = known[group.f] + 1
-        ready.records.append(.quarantine(life: lives[me.index], isOver: false))
+        guard let known = resuming.answers.compactMap({ $0?.life }).max(), known > ownLife, known < .max else { return }
+        live(known + 1)
+        ready.records.append(.quarantine(life: ownLife, isOver: false))
         resuming.answers = Array(repeating: nil, count: group.n)
     }
 
@@ -194,7 +218,7 @@ extension Replica {
     /// f + 1 correct others; of 3f - m others that answered, f + 1 - m of those, and at most f - 1 - m lie. It voted up to h + L,
     /// and a VIEW-CHANGE of it speaks of numbers up to L above its checkpoints, which reach h + L (TOCS '02 §5.3, estimation).
     private mutating func estimate() {
-        let answers = resuming.answers.compactMap { $0 }.filter { $0.life == lives[me.index] }.map(\.checkpoint).sorted(by: >)
+        let answers = resuming.answers.compactMap { $0 }.filter { $0.life == ownLife }.map(\.checkpoint).sorted(by: >)
         guard answers.count >= group.quorum else { return }
         #if MUTANTS
         if Mutant.is(.quarantineTooShort) { return standing = .quarantined(until: .zero) }
@@ -217,19 +241,24 @@ extension Replica {
             }
         }
         guard case .quarantined(let until?) = standing, stable.sequence >= until, phase == .normal else { return }
-        ready.records.append(.quarantine(life: lives[me.index], isOver: true))
+        ready.records.append(.quarantine(life: ownLife, isOver: true))
         takePart(now: now, into: &ready)
     }
 
     // MARK: Its peers
 
-    /// What waits for the disk goes to all, and so does the answer to a quarantined replica; the others did not ask and drop it.
-    mutating func answer(_ resumption: Resumption, to peer: ReplicaIndex, into ready: inout ReplicaReady) {
-        if resumption.isQuarantined, resumption.life >= lives[peer.index] {
+    /// What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the others know of its life.
+    mutating func answer(_ resumption: Resumption, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard resumption.declaration.map({ $0.replica == peer }) ?? !resumption.isQuarantined else {
+            return ready.drops.append((peer, .notAsked))
+        }
+        // Each may cost a record, a sync and a word to everybody.
+        guard isDue(peer, now: now) else { return }
+        if resumption.isQuarantined, resumption.life >= life(of: peer) {
             (peers[peer.index].heard, peers[peer.index].isRefused) = (.zero, false)
         } else if resumption.nonce > peers[peer.index].acceptedStart {
             // Copies of an earlier start's question come late, and say nothing about this one.
-            peers[peer.index].isRefused = resumption.remembers < peers[peer.index].heard || resumption.life < lives[peer.index]
+            peers[peer.index].isRefused = resumption.remembers < peers[peer.index].heard || resumption.life < life(of: peer)
             if peers[peer.index].isRefused {
                 peers[peer.index].refusedStart = resumption.nonce
             } else {
@@ -238,18 +267,10 @@ extension Replica {
         }
         var checkpoint = max(stable.sequence, ownCheckpoints.last?.sequence ?? .zero)
         for case .stable(let kept) in remembered { checkpoint = max(checkpoint, kept.sequence) }
-        if resumption.isQuarantined, resumption.life > lives[peer.index] {
-            // What it said before it forgot would undo what it says now.
-            lives[peer.index] = resumption.life
-            let record = JournalRecord.peerLife(peer, resumption.life)
-            ready.records.append(record)
-            // A journal without its state is read again, and compacted, from what it remembered.
-            if case .rebuilding = standing { remembered.append(record) }
-            if let viewChange = viewChanges[peer.index], viewChange.life < resumption.life { viewChanges[peer.index] = nil }
-        }
+        if let declaration = resumption.declaration { adopt(declaration, into: &ready) }
         let answer = Recollection(
-            nonce: resumption.nonce, heard: peers[peer.index].heard, checkpoint: checkpoint, life: lives[peer.index],
-            refuses: peers[peer.index].isRefused)
+            about: peer, nonce: resumption.nonce, heard: peers[peer.index].heard, checkpoint: checkpoint,
+            declaration: declarations[peer.index], refuses: peers[peer.index].isRefused)
         // The life has to be remembered before anything rests on it.
         if resumption.isQuarantined {
             ready.held.append(.recollection(answer))
@@ -258,12 +279,34 @@ extension Replica {
         }
     }
 
+    /// Whether a peer's word of lives is listened to now: a faulty one would otherwise fill the journal with them.
+    private mutating func isDue(_ peer: ReplicaIndex, now: Instant) -> Bool {
+        if let at = peers[peer.index].resumedAt, now.uptime < at + limits.statusInterval / 16 { return false }
+        peers[peer.index].resumedAt = now.uptime
+        return true
+    }
+
+    /// What a peer said before it forgot would undo what it says now.
+    mutating func adopt(_ declaration: LifeDeclaration, into ready: inout ReplicaReady) {
+        let peer = declaration.replica
+        guard peer.index < group.n, peer != me, declaration.life > life(of: peer) else { return }
+        declarations[peer.index] = declaration
+        forgettings[peer.index] += 1
+        ready.records.append(.peerLife(declaration))
+        // A journal without its state is read again, and compacted, from what it remembered.
+        if case .rebuilding = standing {
+            remembered.removeAll { if case .peerLife(let earlier) = $0 { earlier.replica == peer } else { false } }
+            remembered.append(.peerLife(declaration))
+        }
+        if let viewChange = viewChanges[peer.index], viewChange.life < declaration.life { viewChanges[peer.index] = nil }
+    }
+
     /// A refused peer may never have been told: it is, whenever it says where it stands.
     mutating func complain(to peer: ReplicaIndex, into ready: inout ReplicaReady) {
         guard peers[peer.index].isRefused else { return }
         let complaint = Recollection(
-            nonce: peers[peer.index].refusedStart, heard: peers[peer.index].heard, checkpoint: stable.sequence, life: lives[peer.index],
-            refuses: true)
+            about: peer, nonce: peers[peer.index].refusedStart, heard: peers[peer.index].heard, checkpoint: stable.sequence,
+            declaration: declarations[peer.index], refuses: true)
         ready.sends.append(.init(to: .one(peer), message: .recollection(complaint)))
     }
 

@@ -115,15 +115,27 @@ extension Replica {
         }
     }
 
-    func answerFetch(of digest: Digest, to peer: ReplicaIndex, into ready: inout ReplicaReady) {
+    /// What bodies a peer may have: so many bytes at once, and so many a second. It asks again.
+    private mutating func allows(_ bytes: Int, to peer: ReplicaIndex, now: Instant) -> Bool {
+        let passed = now.uptime - min(now.uptime, peers[peer.index].allowedAt)
+        let earned = Int(min(passed / 1000, 1_000_000)) * limits.bodyBytesPerSecond / 1_000_000
+        let allowance = min(peers[peer.index].allowedAt == 0 ? .max : peers[peer.index].allowance + earned, limits.bodyBytesPerSecond)
+        guard allowance >= bytes else { return false }
+        (peers[peer.index].allowance, peers[peer.index].allowedAt) = (allowance - bytes, now.uptime)
+        return true
+    }
+
+    mutating func answerFetch(of digest: Digest, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         for sequence in log.sequences {
             if let batch = log[sequence].bodies.first(where: { $0.digest == digest }) {
+                guard allows(batch.bytes.count, to: peer, now: now) else { return }
                 return ready.sends.append(.init(to: .one(peer), message: .batch(batch)))
             }
         }
         var sequence = stable.sequence
         while sequence >= retained.first, sequence.number + limits.window > stable.sequence.number {
             if let batch = retained[sequence], batch.digest == digest {
+                guard allows(batch.bytes.count, to: peer, now: now) else { return }
                 return ready.sends.append(.init(to: .one(peer), message: .batch(batch)))
             }
             guard sequence.number > 0 else { return }
@@ -227,7 +239,7 @@ extension Replica {
         let count = min(Int(request.count), CommittedClaims.maxCount)
         while digests.count < count, let batch = retained[sequence], bytes < 2 << 20 {
             digests.append(batch.digest)
-            if request.bodies {
+            if request.bodies, allows(batch.bytes.count, to: peer, now: now) {
                 bodies.append(batch)
                 bytes += batch.bytes.count
             }

@@ -23,8 +23,11 @@ extension Replica {
             case .stable(let checkpoint) where checkpoint.sequence > stableCheckpoint.sequence: stableCheckpoint = checkpoint
             case .quarantine(let life, let isOver):
                 isQuarantined = !isOver
-                lives[me.index] = max(lives[me.index], life)
-            case .peerLife(let replica, let life): if replica.index < group.n { lives[replica.index] = max(lives[replica.index], life) }
+                if life > ownLife { live(life) }
+            case .peerLife(let declaration):
+                guard declaration.replica.index < group.n, declaration.life > self.life(of: declaration.replica) else { continue }
+                declarations[declaration.replica.index] = declaration
+                forgettings[declaration.replica.index] = 1
             case .prePrepared, .prePreparedAgain, .prepared, .committed, .committedBody, .viewChange, .newView, .stable: break
             }
         }
@@ -123,8 +126,8 @@ extension Replica {
     public func liveRecords() -> [JournalRecord] {
         if case .rebuilding = standing { return remembered }
         var records: [JournalRecord] = []
-        for i in lives.indices where i != me.index && lives[i] > 0 { records.append(.peerLife(ReplicaIndex(UInt8(i)), lives[i])) }
-        if lives[me.index] > 0 { records.append(.quarantine(life: lives[me.index], isOver: !standing.isQuarantined)) }
+        for case let declaration? in declarations where declaration.replica != me { records.append(.peerLife(declaration)) }
+        if ownLife > 0 { records.append(.quarantine(life: ownLife, isOver: !standing.isQuarantined)) }
         if let newView { records.append(.newView(newView)) }
         if let ownViewChange { records.append(.viewChange(ownViewChange)) }
         // Executed and not in the store.

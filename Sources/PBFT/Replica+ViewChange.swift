@@ -59,7 +59,7 @@ extension Replica {
         prePrepared.sort()
         let viewChange = ViewChange(
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: newView, replica: me,
-            life: lives[me.index],
+            life: ownLife,
             lowWatermark: stable.sequence,
             checkpoints: [stable] + ownCheckpoints.filter { $0.sequence <= log.high },
             prepared: prepared, prePrepared: prePrepared, signer: configuration.signer)
@@ -72,7 +72,7 @@ extension Replica {
     }
 
     mutating func receive(_ viewChange: ViewChange, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        guard viewChange.replica == from, viewChange.isWellFormed(window: limits.window), viewChange.life >= lives[from.index] else {
+        guard viewChange.replica == from, viewChange.isWellFormed(window: limits.window), viewChange.life >= life(of: from) else {
             return ready.drops.append((from, .malformedViewChange(from)))
         }
         if let earlier = viewChanges[from.index], earlier.view >= viewChange.view { return }
@@ -110,9 +110,7 @@ extension Replica {
     mutating func tryNewView(now: Instant, into ready: inout ReplicaReady) {
         guard phase != .normal, isPrimary, standing == .full else { return }
         // The own VIEW-CHANGE is among them only once it is durable.
-        let messages = viewChanges.compactMap { $0 }.filter { $0.view == view }
-        guard messages.contains(where: { $0.replica == me }) else { return }
-        guard let selection = NewViewSelection(messages, group: group, window: limits.window) else { return }
+        guard let (messages, selection) = newViewSelection(now: now) else { return }
         // A3: the bodies must be here. Those below the own stable checkpoint are executed.
         var sequence = selection.start.sequence
         var complete = true
@@ -129,6 +127,27 @@ extension Replica {
         install(message, now: now, into: &ready)
         isNewViewDurable = false
         ready.held.append(.newView(message))
+    }
+
+    /// S and what it selects. Backups refuse an S with what a replica said before it forgot, and this replica may not have heard
+    /// that it forgot: so those of whom nobody ever said so come first, then those of whom it was said least often, and these
+    /// are used only when the others have had their time. A liar that declares another life to others each time is soon the
+    /// last, and 2f + 1 do not.
+    private func newViewSelection(now: Instant) -> (messages: [ViewChange], NewViewSelection)? {
+        func rank(_ i: Int) -> Int { i == me.index ? -1 : forgettings[i] }
+        // The own VIEW-CHANGE is among them only once it is durable.
+        guard viewChanges[me.index]?.view == view else { return nil }
+        let here = viewChanges.indices.filter { viewChanges[$0]?.view == view }.sorted { (rank($0), $0) < (rank($1), $1) }
+        let missing = viewChanges.indices.filter { viewChanges[$0]?.view != view }.map(rank).min() ?? .max
+        var isPatienceOver = false
+        if case .changing(_, let since?) = phase { isPatienceOver = now.uptime >= since + timeout / 4 }
+        guard here.count >= group.quorum else { return nil }
+        for count in group.quorum...here.count {
+            guard isPatienceOver || rank(here[count - 1]) <= max(0, missing) else { return nil }
+            let messages = here.prefix(count).sorted().compactMap { viewChanges[$0] }
+            if let selection = NewViewSelection(messages, group: group, window: limits.window) { return (messages, selection) }
+        }
+        return nil
     }
 
     /// A body that this replica has for a selected digest, wherever it has it.
@@ -156,9 +175,19 @@ extension Replica {
         if Mutant.is(.selectionNotRecomputed) { return install(newView, now: now, into: &ready) }
         if Mutant.is(.oldTimeRefused), selectsOldTime(newView, now: now) { return ready.drops.append((from, .wrongSelection(newView.view))) }
         #endif
-        guard newView.viewChanges.allSatisfy({ $0.life >= lives[$0.replica.index] }) else {
-            // It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on.
+        guard newView.viewChanges.allSatisfy({ $0.life >= life(of: $0.replica) }) else {
+            // It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on, and
+            // they hear of the life, so that the next primary knows.
             ready.drops.append((from, .malformedNewView(newView.view)))
+            if toldOfLivesIn.map({ $0 < newView.view }) ?? true {
+                toldOfLivesIn = newView.view
+                for viewChange in newView.viewChanges where viewChange.life < life(of: viewChange.replica) {
+                    let word = Recollection(
+                        about: viewChange.replica, nonce: 0, heard: .zero, checkpoint: stable.sequence,
+                        declaration: declarations[viewChange.replica.index])
+                    ready.sends.append(.init(to: .others, message: .recollection(word)))
+                }
+            }
             for viewChange in newView.viewChanges where viewChange.replica != me {
                 receive(viewChange, from: viewChange.replica, now: now, into: &ready)
             }

@@ -83,8 +83,12 @@ public struct Replica: Sendable {
     /// Whether this replica takes part (R4).
     public internal(set) var standing = Standing.full
     var resuming = Resuming()
-    /// By replica: VIEW-CHANGEs of an earlier life are a forgotten one's (R4). The own one is said in VIEW-CHANGE.
-    var lives: [UInt64]
+    /// By replica, the latest: VIEW-CHANGEs of an earlier life are a forgotten one's (R4). The own one is said in VIEW-CHANGE.
+    var declarations: [LifeDeclaration?]
+    /// By replica: how often this replica has heard of a later life, for `tryNewView`.
+    var forgettings: [Int]
+    /// In this view others were told why a NEW-VIEW was refused.
+    var toldOfLivesIn: View?
     /// What the journal remembers while the state is missing.
     var remembered: [JournalRecord] = []
 
@@ -146,6 +150,11 @@ public struct Replica: Sendable {
         /// The start that was found to remember enough: later copies of its question arrive among its votes.
         var acceptedStart: UInt64 = 0
         var refusedStart: UInt64 = 0
+        /// When a question of its start was answered, or a word of somebody's life taken from it.
+        var resumedAt: UInt64?
+        /// Bytes of bodies that it may still be sent, as of `allowedAt`.
+        var allowance = 0
+        var allowedAt: UInt64 = 0
     }
 
     var me: ReplicaIndex { configuration.me }
@@ -172,7 +181,8 @@ public struct Replica: Sendable {
         checkpointClaims = Array(repeating: [], count: n)
         nextSequence = base.sequence.next
         viewChanges = Array(repeating: nil, count: n)
-        lives = Array(repeating: 0, count: n)
+        declarations = Array(repeating: nil, count: n)
+        forgettings = Array(repeating: 0, count: n)
         suspicions = Array(repeating: nil, count: n)
         future = Array(repeating: [], count: n)
         (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
@@ -212,11 +222,11 @@ public struct Replica: Sendable {
         case .viewChange(let viewChange): receive(viewChange, from: from, now: now, into: &ready)
         case .newView(let newView): receive(newView, from: from, now: now, into: &ready)
         case .status(let status): receive(status, from: from, now: now, into: &ready)
-        case .fetchBatch(let digest): answerFetch(of: digest, to: from, into: &ready)
+        case .fetchBatch(let digest): answerFetch(of: digest, to: from, now: now, into: &ready)
         case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
         case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
         case .committed(let claims): receive(claims, from: from, into: &ready)
-        case .resumed(let resumption): answer(resumption, to: from, into: &ready)
+        case .resumed(let resumption): answer(resumption, to: from, now: now, into: &ready)
         case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
         }
     }

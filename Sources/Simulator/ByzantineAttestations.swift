@@ -74,29 +74,44 @@ extension ByzantineHosts {
         guard members[m].does(.wrongTransfer) else { return [(message, nil)] }
         switch message {
         case .checkpoint(let sequence, let metadata, let buckets):
-            switch members[m].rng.below(4) {
+            switch members[m].rng.below(5) {
             case 0: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: buckets.map { lie(about: $0) }), .wrongTransfer)]
             case 1:
+                // A state without some of its entries: nobody can be asked for what an empty bucket holds.
+                let empty = StateDigest.bucketDigest([])
+                guard let robbed = buckets.indices.filter({ buckets[$0] != empty }).randomElement(using: &members[m].rng) else { return [(message, nil)] }
+                var fewer = buckets
+                fewer[robbed] = empty
+                return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: fewer), .wrongTransfer)]
+            case 2:
                 // A state from the far future, or of another history, if the metadata can still be read.
                 var invented = metadata
                 let place = members[m].rng.chance(perMille: 500) ? 36..<44 : 44..<52
                 for i in invented.indices where place.contains(i) { invented[i] = UInt8(truncatingIfNeeded: members[m].rng.next()) }
                 let claimed = StateDigest.sequence(ofMetadata: invented) ?? SequenceNumber(.max)
                 return [(.checkpoint(sequence: claimed, metadata: invented, buckets: buckets), .wrongTransfer)]
-            case 2: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: Array(buckets.dropLast())), .wrongTransfer)]
+            case 3: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: Array(buckets.dropLast())), .wrongTransfer)]
             // An honest offer that will not be kept.
             default: return [(message, nil)]
             }
-        case .bucket(let sequence, let bucket, let entries):
-            switch members[m].rng.below(4) {
+        case .bucket(let sequence, let bucket, let part, let isLast, let entries):
+            switch members[m].rng.below(5) {
             case 0: return [(.gone(sequence: sequence), .wrongTransfer)]
-            case 1: return [(.bucket(sequence: sequence, bucket: bucket, entries: []), entries.isEmpty ? nil : .wrongTransfer)]
+            case 1:
+                let nothing = StateTransferMessage.bucket(sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: [])
+                return [(nothing, entries.isEmpty ? nil : .wrongTransfer)]
+            case 3:
+                // Never the last part.
+                let half = StateTransferMessage.bucket(sequence: sequence, bucket: bucket, part: part, isLast: false, entries: entries)
+                return [(half, .wrongTransfer)]
             case 2:
                 let wrong = entries.map { StateTransferMessage.StateEntry(key: $0.key, value: $0.value + [0]) }
-                return [(.bucket(sequence: sequence, bucket: bucket, entries: wrong), entries.isEmpty ? nil : .wrongTransfer)]
+                let message = StateTransferMessage.bucket(sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: wrong)
+                return [(message, entries.isEmpty ? nil : .wrongTransfer)]
             default:
                 let other = UInt16(members[m].rng.below(65536))
-                return [(.bucket(sequence: sequence, bucket: other, entries: entries), .wrongTransfer), (message, nil)]
+                let elsewhere = StateTransferMessage.bucket(sequence: sequence, bucket: other, part: part, isLast: isLast, entries: entries)
+                return [(elsewhere, .wrongTransfer), (message, nil)]
             }
         case .fetchCheckpoint, .fetchBuckets, .gone: return [(message, nil)]
         }

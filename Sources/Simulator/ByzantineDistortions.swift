@@ -235,13 +235,34 @@ extension ByzantineHosts {
 
     /// Votes of the asker that nobody heard, and checkpoints that nobody took.
     mutating func falsify(_ honest: Recollection, _ m: Int) -> Recollection {
-        Recollection(nonce: honest.nonce, heard: any(honest.heard, m), checkpoint: any(honest.checkpoint, m))
+        Recollection(
+            about: honest.about, nonce: honest.nonce, heard: any(honest.heard, m), checkpoint: any(honest.checkpoint, m),
+            declaration: members[m].rng.chance(perMille: 500) ? honest.declaration : nil, refuses: members[m].rng.chance(perMille: 300))
     }
 
     mutating func falsify(_ honest: Resumption, _ m: Int) -> Resumption {
         Resumption(
             nonce: members[m].rng.chance(perMille: 300) ? members[m].rng.next() : honest.nonce, remembers: any(honest.remembers, m),
-            isQuarantined: members[m].rng.chance(perMille: 500))
+            isQuarantined: members[m].rng.chance(perMille: 500), declaration: honest.declaration)
+    }
+
+    /// A start that never was: of a host that forgot, in another life for each who hears it, and under the number of somebody
+    /// else's question, so that the answers look as if they were for him.
+    mutating func inventResumption(remembers: SequenceNumber, of shard: ShardID, _ m: Int) -> Resumption {
+        var nonces: [UInt64] = []
+        for message in members[m].heard {
+            if case .pbft(_, .resumed(let question)) = message { nonces.append(question.nonce) }
+        }
+        let nonce = nonces.isEmpty || members[m].rng.chance(perMille: 300) ? members[m].rng.next() : nonces[members[m].rng.below(nonces.count)]
+        var declaration: LifeDeclaration?
+        if members[m].rng.chance(perMille: 700), let replica = manifest.replica(of: shard, on: HostID(UInt16(members[m].identity))) {
+            let life = members[m].rng.chance(perMille: 100) ? UInt64.max - members[m].rng.below(UInt64(2)) : 1 + members[m].rng.below(UInt64(1) << 60)
+            declaration = LifeDeclaration(
+                cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, replica: replica, life: life,
+                signer: StandInSigner(UInt64(members[m].identity)))
+        }
+        let isQuarantined = declaration != nil && members[m].rng.chance(perMille: 800)
+        return Resumption(nonce: nonce, remembers: any(remembers, m), isQuarantined: isQuarantined, declaration: declaration)
     }
 
     mutating func falsify(_ claims: CommittedClaims, _ shard: ShardID, _ m: Int) -> CommittedClaims {

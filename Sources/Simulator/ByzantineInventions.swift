@@ -29,8 +29,7 @@ extension ByzantineHosts {
         }
         if sometimes(.falseResumption, perMille: 60, &rng) {
             members[m].rng = rng
-            let honest = Resumption(nonce: members[m].rng.next(), remembers: mine.lastExecuted, isQuarantined: false)
-            let resumption = falsify(honest, m)
+            let resumption = inventResumption(remembers: mine.lastExecuted, of: mine.shard, m)
             rng = members[m].rng
             tell(rng.chance(perMille: 500) ? peers : one, .resumed(resumption), .falseResumption)
         }
@@ -113,7 +112,7 @@ extension ByzantineHosts {
                 case 1: .fetchBuckets(sequence: sequence, buckets: [0, 65535, 7, 7])
                 case 2: .gone(sequence: sequence)
                 case 3: .checkpoint(sequence: sequence, metadata: [], buckets: [])
-                default: .bucket(sequence: sequence, bucket: UInt16(members[m].rng.below(65536)), entries: [])
+                default: .bucket(sequence: sequence, bucket: UInt16(members[m].rng.below(65536)), part: 0, isLast: true, entries: [])
                 }
             said.append(Distorted(message: .stateTransfer(shard, message), act: .wrongTransfer))
         }

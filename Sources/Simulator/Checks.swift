@@ -312,7 +312,7 @@ extension Simulation {
             case .fetchCheckpoint(let minimum): "s\(shard) FETCH-CHECKPOINT \(minimum)"
             case .checkpoint(let n, _, _): "s\(shard) STATE n\(n)"
             case .fetchBuckets(let n, let buckets): "s\(shard) FETCH-BUCKETS n\(n) \(buckets.count)"
-            case .bucket(let n, let bucket, let entries): "s\(shard) BUCKET n\(n) \(bucket) (\(entries.count))"
+            case .bucket(let n, let bucket, let part, let isLast, let entries): "s\(shard) BUCKET n\(n) \(bucket).\(part)\(isLast ? "" : "…") (\(entries.count))"
             case .gone(let n): "s\(shard) GONE n\(n)"
             }
         case .forward(let shard, _): "s\(shard) FORWARD"

@@ -69,6 +69,7 @@ public struct SimulationOptions: Sendable {
         host.maxPushInterval = 3_000_000_000
         host.stateTransferTimeout = 200_000_000
         host.checkpointsPerFlush = 2
+        host.bucketPartBytes = 64
         host.compactionBytes = 8 << 10
         host.recentBatches = 64
         // Impatient: late messages and one liar's suspicion then change the view often, which is where lies matter most.

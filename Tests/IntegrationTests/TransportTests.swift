@@ -107,7 +107,7 @@ struct TransportTests {
         _ = try await a.events.connected()
         let entry = StateTransferMessage.StateEntry(key: [1], value: [UInt8](repeating: 7, count: 1 << 20))
         let message = HostMessage.stateTransfer(
-            ShardID(0), .bucket(sequence: SequenceNumber(1), bucket: 0, entries: Array(repeating: entry, count: 8)))
+            ShardID(0), .bucket(sequence: SequenceNumber(1), bucket: 0, part: 0, isLast: true, entries: Array(repeating: entry, count: 8)))
         a.transport.send([HostReady.Outgoing(to: [HostID(1)], message: message)])
         #expect(try await b.events.message() == (HostID(0), message))
         await a.stop()

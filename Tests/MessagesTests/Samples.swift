@@ -129,6 +129,9 @@ struct Samples {
             cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(),
             viewChanges: some { $0.viewChange() }, start: checkpoint(), selection: some { $0.bytes32() }, signer: TestSigner(3))
     }
+    mutating func declaration() -> LifeDeclaration {
+        LifeDeclaration(cluster: bytes32(), epoch: number(), shard: number(), replica: ReplicaIndex(2), life: word() | 1, signer: TestSigner(2))
+    }
     mutating func pbft(_ kind: Int) -> PBFTMessage {
         switch kind {
         case 0: .prePrepare(PrePrepare(view: number(), sequence: number(), batch: batch()))
@@ -142,7 +145,14 @@ struct Samples {
         case 8: .fetchBatch(bytes32())
         case 9: .batch(batch())
         case 10: .fetchCommitted(FetchCommitted(from: number(), count: UInt32(truncatingIfNeeded: word()), bodies: flag()))
-        default: .committed(CommittedClaims(from: number(), digests: some { $0.bytes32() }))
+        case 11: .committed(CommittedClaims(from: number(), digests: some { $0.bytes32() }))
+        case 12:
+            .resumed(Resumption(nonce: word(), remembers: number(), isQuarantined: flag(), declaration: flag() ? declaration() : nil))
+        default:
+            .recollection(
+                Recollection(
+                    about: ReplicaIndex(2), nonce: word(), heard: number(), checkpoint: number(),
+                    declaration: flag() ? declaration() : nil, refuses: flag()))
         }
     }
     mutating func stateTransfer(_ kind: Int) -> StateTransferMessage {
@@ -150,14 +160,14 @@ struct Samples {
         case 0: .fetchCheckpoint(minimum: number())
         case 1: .checkpoint(sequence: number(), metadata: bytes(), buckets: some { $0.bytes32() })
         case 2: .fetchBuckets(sequence: number(), buckets: some { UInt16(truncatingIfNeeded: $0.word()) })
-        case 3: .bucket(sequence: number(), bucket: 7, entries: some { .init(key: $0.bytes(), value: $0.bytes()) })
+        case 3: .bucket(sequence: number(), bucket: 7, part: 2, isLast: flag(), entries: some { .init(key: $0.bytes(), value: $0.bytes()) })
         default: .gone(sequence: number())
         }
     }
     mutating func push() -> RecoveryPush { RecoveryPush(request: signedRequest(), attested: attestedLeaf()) }
     mutating func host(_ kind: Int) -> HostMessage {
         switch kind {
-        case 0: .pbft(number(), pbft(random.below(12)))
+        case 0: .pbft(number(), pbft(random.below(14)))
         case 1: .push(number(), push())
         case 2: .stateTransfer(number(), stateTransfer(random.below(5)))
         default: .forward(number(), item())
@@ -257,7 +267,7 @@ struct Kind: Sendable, CustomStringConvertible {
             Kind("ReplicaStatus") { $0.replicaStatus() }, Kind("ShardAudit") { $0.audit() }, Kind("GatewayStatus") { $0.gatewayStatus() },
             Kind("ReadAnswer") { $0.readAnswer() },
         ]
-        + (0..<12).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
+        + (0..<14).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
         + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
         + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
         + (0..<6).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }

@@ -15,7 +15,7 @@ import Testing
             .committed(sequence: sequence, batch.digest), .committedBody(sequence: sequence, batch), .viewChange(viewChange),
             .newView(group.newView(4, from: [viewChange], selection: [batch.digest, .null])),
             .stable(Checkpoint(sequence: sequence, digest: batch.digest)), .quarantine(life: 7, isOver: true),
-            .peerLife(ReplicaIndex(2), 7),
+            .peerLife(group.declaration(by: 2, life: 7)),
         ]
     }
 

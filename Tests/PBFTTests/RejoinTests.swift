@@ -88,7 +88,7 @@ import Testing
         #expect(standing(group, 3) == .resuming)
         #expect(group.nodes[3].replica?.liveRecords().contains(.quarantine(life: life, isOver: true)) == true)
         // The others remember its life over a restart and a compaction.
-        #expect(group.nodes[1].replica?.liveRecords().contains(.peerLife(ReplicaIndex(3), life)) == true)
+        #expect(group.nodes[1].replica?.liveRecords().contains(.peerLife(group.declaration(by: 3, life: life))) == true)
     }
 
     // MARK: What peers say to one that starts
@@ -114,10 +114,13 @@ import Testing
         try #require(group.nodes[3].sent.compactMap { if case .resumed(let question) = $0.message { question.nonce } else { nil } }.last)
     }
 
-    private func recollection(_ nonce: UInt64, heard: UInt64 = 0, checkpoint: UInt64 = 0, life: UInt64 = 0, refuses: Bool = false) -> PBFTMessage {
+    private func recollection(
+        _ nonce: UInt64, about: Int = 3, heard: UInt64 = 0, checkpoint: UInt64 = 0, declaration: LifeDeclaration? = nil, refuses: Bool = false
+    ) -> PBFTMessage {
         .recollection(
             Recollection(
-                nonce: nonce, heard: SequenceNumber(heard), checkpoint: SequenceNumber(checkpoint), life: life, refuses: refuses))
+                about: ReplicaIndex(UInt8(about)), nonce: nonce, heard: SequenceNumber(heard), checkpoint: SequenceNumber(checkpoint),
+                declaration: declaration, refuses: refuses))
     }
 
     @Test func anOlderBackupThatNobodyDeclaredHalts() throws {
@@ -133,7 +136,7 @@ import Testing
 
     @Test func oneLiarCannotHaltAReplicaThatForgotNothing() throws {
         var (group, nonce) = try resumingReplica()
-        try group.receive(3, from: 1, recollection(nonce, heard: .max, life: .max))
+        try group.receive(3, from: 1, recollection(nonce, heard: .max))
         try group.receive(3, from: 2, recollection(nonce, heard: 5))
         #expect(group.nodes[3].halt == nil && standing(group, 3) == .full)
     }
@@ -152,14 +155,15 @@ import Testing
             var group = try groupWithForgetfulReplica()
             group.network = []
             let (nonce, life) = (try nonce(group), group.now.wall.number)
-            let honest = recollection(nonce, checkpoint: 8, life: life)
-            try group.receive(3, from: 0, recollection(nonce, checkpoint: lie, life: life))
+            let declaration = group.declaration(by: 3, life: life)
+            let honest = recollection(nonce, checkpoint: 8, declaration: declaration)
+            try group.receive(3, from: 0, recollection(nonce, checkpoint: lie, declaration: declaration))
             try group.receive(3, from: 1, honest)
             #expect(standing(group, 3) == .quarantined(until: nil), "two answers are not 2f + 1")
             try group.receive(3, from: 2, honest)
             #expect(standing(group, 3) == .quarantined(until: SequenceNumber(8 + 32)))
             // Each estimate is a bound, so the goal does not run ahead of who waits for it while the shard moves on.
-            for from in [1, 2] { try group.receive(3, from: from, recollection(nonce, checkpoint: 100, life: life)) }
+            for from in [1, 2] { try group.receive(3, from: from, recollection(nonce, checkpoint: 100, declaration: declaration)) }
             #expect(standing(group, 3) == .quarantined(until: SequenceNumber(8 + 32)))
         }
     }
@@ -168,22 +172,21 @@ import Testing
         var group = try groupWithForgetfulReplica()
         group.network = []
         let (nonce, life) = (try nonce(group), group.now.wall.number)
-        for from in 0..<3 { try group.receive(3, from: from, recollection(nonce, checkpoint: .max, life: life)) }
+        for from in 0..<3 { try group.receive(3, from: from, recollection(nonce, checkpoint: .max, declaration: group.declaration(by: 3, life: life))) }
         #expect(standing(group, 3) == .quarantined(until: nil))
     }
 
-    @Test func aClockThatWentBackIsOutlivedOnTheWordOfFPlusOne() throws {
+    @Test func aClockThatWentBackIsOutlived() throws {
         var group = try groupWithForgetfulReplica()
         group.network = []
         let (nonce, life) = (try nonce(group), group.now.wall.number)
-        var ready = try group.receive(3, from: 0, recollection(nonce, checkpoint: 8, life: life + 1_000_000))
-        #expect(!ready.records.contains { if case .quarantine = $0 { true } else { false } }, "one may lie")
-        ready = try group.receive(3, from: 1, recollection(nonce, checkpoint: 8, life: life + 10))
+        // Its own signature says that it forgot later than its clock says now: one peer that has it is enough.
+        let ready = try group.receive(3, from: 1, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, life: life + 10)))
         #expect(ready.records == [.quarantine(life: life + 11, isOver: false)])
         // What was said of the earlier life counts no more.
         for from in 0..<3 {
             #expect(standing(group, 3) == .quarantined(until: nil))
-            try group.receive(3, from: from, recollection(nonce, checkpoint: 8, life: life + 11))
+            try group.receive(3, from: from, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, life: life + 11)))
         }
         #expect(standing(group, 3) == .quarantined(until: SequenceNumber(40)))
     }
@@ -203,7 +206,8 @@ import Testing
         #expect(group.lastExecuted(1) == 1)
         if let remembers {
             let question = Resumption(
-                nonce: 9, remembers: SequenceNumber(remembers), isQuarantined: isQuarantined, life: isQuarantined ? 9 : 0)
+                nonce: 9, remembers: SequenceNumber(remembers), isQuarantined: isQuarantined,
+                declaration: isQuarantined ? group.declaration(by: 3, life: 9) : nil)
             try group.receive(1, from: 3, .resumed(question))
         }
         try group.receive(1, from: 2, .commit(votes[1]))
@@ -223,8 +227,8 @@ import Testing
         let complaints = ready.sends.compactMap { if case .recollection(let complaint) = $0.message { complaint } else { nil } }
         #expect(complaints.map(\.refuses) == [true] && complaints.map(\.nonce) == [9])
         // A copy of the question changes nothing; a later start that remembers enough does.
-        try group.receive(1, from: 3, .resumed(Resumption(nonce: 10, remembers: SequenceNumber(1), isQuarantined: false, life: 0)))
-        try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: false, life: 0)))
+        try group.receive(1, from: 3, .resumed(Resumption(nonce: 10, remembers: SequenceNumber(1), isQuarantined: false)))
+        try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: false)))
         try group.receive(1, from: 3, .commit(Vote(view: View(0), sequence: SequenceNumber(2), digest: digest)))
         #expect(group.lastExecuted(1) == 2)
     }
@@ -238,7 +242,7 @@ import Testing
         // Declared, its later votes are of a new life, and it makes none before nothing old is open.
         let (group, _) = try peerOfForgetful(remembers: 0, isQuarantined: true)
         #expect(group.lastExecuted(1) == 2)
-        #expect(group.nodes[1].durable.contains(.peerLife(ReplicaIndex(3), 9)))
+        #expect(group.nodes[1].durable.contains(.peerLife(group.declaration(by: 3, life: 9))))
     }
 
     @Test func aRefusedReplicaThatForgotNothingSaysSoAgain() throws {
@@ -257,21 +261,81 @@ import Testing
         #expect(try group.receive(3, from: 0, recollection(nonce, heard: 5, refuses: true)).sends.count == 1)
     }
 
-    @Test func aRefusalForALaterLifeIsNotArguedWith() throws {
-        // The journal is one from before a quarantine: nothing that this replica says mends that.
+    @Test func aJournalFromBeforeAQuarantineHaltsWhenItIsShown() throws {
+        // One peer is enough: the declaration has this replica's own signature.
         var (group, nonce) = try resumingReplica()
         for from in 1...2 { try group.receive(3, from: from, recollection(nonce, heard: 5)) }
         #expect(standing(group, 3) == .full)
-        #expect(try group.receive(3, from: 0, recollection(nonce, life: 7, refuses: true)).sends.isEmpty)
-        #expect(group.nodes[3].halt == nil, "one may lie")
-        try group.receive(3, from: 1, recollection(nonce, life: 7, refuses: true))
-        #expect(group.nodes[3].halt != nil)
+        let shown = recollection(nonce, declaration: group.declaration(by: 3, life: 7), refuses: true)
+        #expect(try group.receive(3, from: 0, shown).sends.isEmpty)
+        #expect(group.nodes[3].halt?.contains("restore-host") == true)
+    }
+
+    @Test func nobodyCanDeclareAnothersLife() throws {
+        let group = TestGroup()
+        let forged = LifeDeclaration(
+            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, replica: ReplicaIndex(3), life: 7, signer: TestSigner(0))
+        #expect(throws: Refused.badSignature) { try group.verified(recollection(1, declaration: forged)) }
+        // Nor pass one off as said of somebody else.
+        #expect(throws: Refused.badProof) { try group.verified(recollection(1, about: 2, declaration: group.declaration(by: 3, life: 7))) }
+    }
+
+    @Test func whatIsSaidOfAnotherIsNoAnswer() throws {
+        // A liar asks under the number of somebody else's question, and correct peers answer so that everybody hears it.
+        var (group, nonce) = try resumingReplica()
+        for from in 1...2 { try group.receive(3, from: from, recollection(nonce, heard: 5)) }
+        #expect(standing(group, 3) == .full)
+        let aboutLiar = recollection(nonce, about: 0, heard: 99, declaration: group.declaration(by: 0, life: .max))
+        for from in 1...2 { try group.receive(3, from: from, aboutLiar) }
+        #expect(group.nodes[3].halt == nil && standing(group, 3) == .full)
+        // What it does say is that the liar forgot.
+        #expect(group.nodes[3].durable.contains(.peerLife(group.declaration(by: 0, life: .max))))
+    }
+
+    @Test func questionsInARowAreAnsweredSeldom() throws {
+        var group = TestGroup()
+        for life in 1...50 as ClosedRange<UInt64> {
+            let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, life: life))
+            try group.receive(1, from: 3, .resumed(question))
+        }
+        #expect(group.nodes[1].durable.count == 1)
+    }
+
+    @Test func aPrimaryBuildsOnThoseWhoNeverForgotAndWaitsForThem() throws {
+        var group = TestGroup()
+        let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
+        let liar = (0..<4).last { $0 != primary } ?? 3
+        let others = (0..<4).filter { $0 != primary && $0 != liar }
+        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: liar, life: 9))
+        try group.receive(primary, from: liar, .resumed(question))
+        try group.receive(primary, from: liar, .viewChange(group.viewChange(by: liar, to: 1, life: 9)))
+        try group.receive(primary, from: others[0], .viewChange(group.viewChange(by: others[0], to: 1)))
+        #expect(group.isChangingView(primary), "2f + 1, but one of them said once that it forgot")
+        try group.receive(primary, from: others[1], .viewChange(group.viewChange(by: others[1], to: 1)))
+        #expect(!group.isChangingView(primary))
+        let newView = try #require(group.newViewSaid(by: primary))
+        #expect(!newView.viewChanges.contains { $0.replica.index == liar })
+    }
+
+    @Test func aPrimaryThatWaitedLongEnoughBuildsOnWhoForgot() throws {
+        var group = TestGroup()
+        let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
+        let forgetful = (0..<4).last { $0 != primary } ?? 3
+        let other = (0..<4).first { $0 != primary && $0 != forgetful } ?? 0
+        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: forgetful, life: 9))
+        try group.receive(primary, from: forgetful, .resumed(question))
+        try group.receive(primary, from: forgetful, .viewChange(group.viewChange(by: forgetful, to: 1, life: 9)))
+        try group.receive(primary, from: other, .viewChange(group.viewChange(by: other, to: 1)))
+        #expect(group.isChangingView(primary))
+        group.uptime += group.limits.progressTimeout
+        try group.step(primary, .tick(oldestPending: nil, primaryReachable: true))
+        #expect(group.newViewSaid(by: primary)?.viewChanges.contains { $0.replica.index == forgetful } == true)
     }
 
     @Test func viewChangesOfAForgottenLifeDoNotCount() throws {
         var group = TestGroup()
         try group.receive(1, from: 3, .viewChange(group.viewChange(by: 3, to: 1)))
-        try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, life: 9)))
+        try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, life: 9))))
         // What it had said is gone, and what comes late is refused.
         let late = try group.receive(1, from: 3, .viewChange(group.viewChange(by: 3, to: 1)))
         #expect(late.drops.map(\.1) == [.malformedViewChange(ReplicaIndex(3))])
@@ -287,9 +351,12 @@ import Testing
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let backup = (0..<4).first { $0 != primary && $0 != 3 } ?? 0
         let viewChanges = (0..<4).filter { $0 != backup }.map { group.viewChange(by: $0, to: 1) }
-        try group.receive(backup, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, life: 9)))
+        try group.receive(backup, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, life: 9))))
         let ready = try group.receive(backup, from: primary, .newView(group.newView(1, from: viewChanges)))
         #expect(ready.drops.map(\.1).contains(.malformedNewView(View(1))))
+        // Everybody is shown why, so that the next primary knows.
+        let shown = ready.sends.compactMap { if case .recollection(let word) = $0.message, $0.to == .others { word } else { nil } }
+        #expect(shown.map(\.about) == [ReplicaIndex(3)] && shown.map(\.life) == [9])
         // Two others want view 1: it joins them.
         #expect(group.view(backup) == 1 && group.isChangingView(backup))
     }

@@ -51,7 +51,7 @@ import Testing
                 Issue.record("says \(question.message) before it is told what it said")
                 continue
             }
-            let answer = Recollection(nonce: resumption.nonce, heard: resumption.remembers, checkpoint: .zero)
+            let answer = Recollection(about: replica.configuration.me, nonce: resumption.nonce, heard: resumption.remembers, checkpoint: .zero)
             replica.step(.message(from: peer, try group.verified(.recollection(answer))), now: group.now, into: &ready)
         }
         #expect(replica.standing == .full)

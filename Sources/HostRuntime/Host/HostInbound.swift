@@ -40,7 +40,7 @@ final class HostInbound: Sendable {
         for event in events {
             switch event {
             case .peer(let host, let message):
-                if message.carriesSignatures {
+                if message.passesVerifiers {
                     let entry = Stage.Entry(item: event, source: UInt64(host.number), weight: message.weight)
                     if message.isUrgent { urgent.append(entry) } else { ordinary.append(entry) }
                 } else if let input = Self.check(event, &verifier) {
@@ -71,16 +71,17 @@ final class HostInbound: Sendable {
 }
 
 extension HostMessage {
-    /// Whether checking it costs signatures.
-    var carriesSignatures: Bool {
+    /// Whether checking it costs signatures, or it may be large: the verifiers' lanes are bounded in bytes for each source.
+    var passesVerifiers: Bool {
         switch self {
         case .pbft(_, let message):
             switch message {
-            case .prePrepare, .batch, .viewChange, .newView: true
-            case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed, .resumed, .recollection: false
+            case .prePrepare, .batch, .viewChange, .newView, .committed: true
+            case .resumed(let resumption): resumption.declaration != nil
+            case .recollection(let recollection): recollection.declaration != nil
+            case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted: false
             }
-        case .push, .forward: true
-        case .stateTransfer: false
+        case .push, .forward, .stateTransfer: true
         }
     }
 
@@ -99,7 +100,11 @@ extension HostMessage {
         case .pbft(_, .batch(let batch)): batch.bytes.count + 256
         case .pbft(_, .viewChange): 64 << 10
         case .pbft(_, .newView): 512 << 10
-        case .pbft, .stateTransfer: 512
+        case .pbft(_, .committed(let claims)): claims.digests.count * 32 + 512
+        case .pbft: 512
+        case .stateTransfer(_, .bucket(_, _, _, _, let entries)): entries.reduce(512) { $0 + $1.key.count + $1.value.count + 64 }
+        case .stateTransfer(_, .checkpoint(_, let metadata, let buckets)): metadata.count + buckets.count * 32 + 512
+        case .stateTransfer: 512
         case .push(_, let push): push.request.bytes.count + 1024
         case .forward(_, .request(let request)): request.bytes.count + 256
         case .forward(_, .decide(let decide)): decide.certificates.count * 4096 + 256
