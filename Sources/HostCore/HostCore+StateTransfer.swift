@@ -32,6 +32,8 @@ struct StateTransfer: Sendable {
     var offersAskedAt: UInt64 = 0
     /// Rounds of offers that ended without f + 1 of a kind.
     var rounds = 0
+    /// Enough vouch for what is chosen to make it stable here.
+    var isStable = true
     /// What is being written down now.
     var installing: Checkpoint?
     /// Bytes of keys and values that came and were right, since the host started.
@@ -103,7 +105,7 @@ extension HostCore {
         }
         guard nodes[i].transfer.chosen != nil else {
             guard now.uptime > nodes[i].transfer.offersAskedAt + options.stateTransferTimeout else { return }
-            if let claimed = claimedOffer(i) { return choose(claimed, i, now: now, into: &ready) }
+            if let (claimed, isStable) = claimedOffer(i) { return choose(claimed, isStable: isStable, i, now: now, into: &ready) }
             return askForCheckpoint(i, now: now, into: &ready)
         }
         for peer in nodes[i].transfer.asked.indices where !nodes[i].transfer.asked[peer].isEmpty {
@@ -169,31 +171,38 @@ extension HostCore {
             let needed = manifest.group(of: nodes[i].shard).weakQuorum
             #endif
             guard offers.count(where: { $0?.digest == offer.digest }) >= needed else { continue }
-            return choose(offer, i, now: now, into: &ready)
+            return choose(offer, isStable: true, i, now: now, into: &ready)
         }
     }
 
     /// Hosts may have written down different states, and may not move on without this one. What f + 1 offer was stable with a
     /// correct host; a CHECKPOINT says less, so there must be 2f: with this replica f + 1 correct ones then hold the state, as
     /// many as view changes count on. Each round begins with another peer: who offers and does not give cannot stay the first.
-    private mutating func claimedOffer(_ i: Int) -> StateTransfer.Offer? {
+    /// With fewer, but f + 1, the state is right and perhaps not stable: when nothing else has come of it for long, it is taken, and
+    /// the watermarks stay where they are.
+    private mutating func claimedOffer(_ i: Int) -> (StateTransfer.Offer, isStable: Bool)? {
         nodes[i].transfer.rounds += 1
         let group = manifest.group(of: nodes[i].shard)
         let offers = nodes[i].transfer.offers
+        var right: StateTransfer.Offer?
         for k in offers.indices {
             guard let offer = offers[(nodes[i].transfer.rounds + k) % offers.count] else { continue }
             let checkpoint = Checkpoint(sequence: offer.sequence, digest: offer.digest)
             let vouching = offers.indices.count { peer in
                 offers[peer]?.digest == offer.digest || nodes[i].replica.hasClaimed(checkpoint, ReplicaIndex(UInt8(peer)))
             }
-            if vouching >= max(group.weakQuorum, 2 * group.f) { return offer }
+            if vouching >= max(group.weakQuorum, 2 * group.f) { return (offer, true) }
+            if vouching >= group.weakQuorum { right = right ?? offer }
         }
-        return nil
+        guard nodes[i].transfer.rounds > group.n else { return nil }
+        return right.map { ($0, false) }
     }
 
-    private mutating func choose(_ offer: StateTransfer.Offer, _ i: Int, now: Instant, into ready: inout HostReady) {
+    private mutating func choose(_ offer: StateTransfer.Offer, isStable: Bool, _ i: Int, now: Instant, into ready: inout HostReady) {
         let count = nodes[i].transfer.offers.count
         nodes[i].transfer.chosen = offer
+        nodes[i].transfer.isStable = isStable
+        nodes[i].transfer.rounds = 0
         nodes[i].transfer.asked = Array(repeating: [], count: count)
         nodes[i].transfer.askedAt = Array(repeating: now.uptime, count: count)
         nodes[i].transfer.askedSince = nodes[i].transfer.askedAt
@@ -337,7 +346,7 @@ extension HostCore {
         // First the batches after the state: what waits here may be in them.
         nodes[i].forwardsFrom = now.uptime + options.forwardAfter
         nodes[i].replica.isExecutionPaused = false
-        feed(i, .stateInstalled(checkpoint), now: now, into: &ready)
+        feed(i, .stateInstalled(checkpoint, isStable: nodes[i].transfer.isStable), now: now, into: &ready)
         answerReads(i, into: &ready)
     }
 
@@ -347,7 +356,10 @@ extension HostCore {
         atLeast minimum: SequenceNumber, to peer: ReplicaIndex, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
         let flushed = nodes[i].replica.flushed
-        guard nodes[i].replica.mayAttest, flushed >= minimum, flushed > .zero, nodes[i].transfer.installing == nil else { return }
+        // An offer says that the state is stable.
+        guard nodes[i].replica.mayAttest, flushed >= minimum, flushed > .zero, flushed <= nodes[i].replica.stable.sequence,
+            nodes[i].transfer.installing == nil
+        else { return }
         earn(peer, i, now: now)
         guard nodes[i].transfer.customers[peer.index].allowance > 0 else { return }
         if nodes[i].transfer.serving.last?.sequence != flushed {

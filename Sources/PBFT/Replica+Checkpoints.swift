@@ -79,15 +79,22 @@ extension Replica {
         trimRetained()
     }
 
-    /// A state from peers replaces everything up to its sequence number.
-    mutating func install(_ checkpoint: Checkpoint, now: Instant, into ready: inout ReplicaReady) {
+    /// A state from peers replaces everything up to its sequence number. The watermarks follow only if it is stable: otherwise
+    /// it is as if this replica had executed batches that it never voted on (docs/decisions/0007), and what it voted for below
+    /// stays in its log for a view change.
+    mutating func install(_ checkpoint: Checkpoint, isStable: Bool, now: Instant, into ready: inout ReplicaReady) {
         guard checkpoint.sequence > lastExecuted else { return }
-        if case .rebuilding = standing { return rebuild(on: checkpoint, now: now, into: &ready) }
+        if case .rebuilding = standing { return rebuild(on: checkpoint, isStable: isStable, now: now, into: &ready) }
         lastExecuted = checkpoint.sequence
         retained = RetainedBatches(after: checkpoint.sequence)
         flushed = checkpoint.sequence
-        ownCheckpoints.removeAll()
-        advance(to: checkpoint, into: &ready)
+        if isStable {
+            ownCheckpoints.removeAll()
+            advance(to: checkpoint, into: &ready)
+        } else {
+            nextSequence = max(nextSequence, checkpoint.sequence.next)
+            take(checkpoint, into: &ready)
+        }
         progressAt = now.uptime
         fetch = CatchUp(question: fetch.question)
         for i in peers.indices { peers[i].retainsFrom = nil }

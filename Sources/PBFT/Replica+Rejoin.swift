@@ -325,8 +325,8 @@ extension Replica {
         remembered = records
     }
 
-    mutating func rebuild(on checkpoint: Checkpoint, now: Instant, into ready: inout ReplicaReady) {
-        let records = remembered
+    mutating func rebuild(on checkpoint: Checkpoint, isStable: Bool, now: Instant, into ready: inout ReplicaReady) {
+        let records = remembered + (isStable ? [.stable(checkpoint)] : [])
         var resuming = resuming
         resuming.answers = Array(repeating: nil, count: group.n)
         self = Replica(configuration: configuration, base: checkpoint, records: records, now: now, into: &ready)

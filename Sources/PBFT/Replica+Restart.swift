@@ -10,11 +10,13 @@ extension Replica {
         self.init(configuration: configuration, base: base, now: now)
         var bodies: [SequenceNumber: [Batch]] = [:]
         var committed: [SequenceNumber: Digest] = [:]
-        var stableCheckpoint = base
+        // A state that was fetched may lie above what is stable here.
+        let low = Self.lowWatermark(of: base, records)
+        var stableCheckpoint = low
         var isQuarantined = false
         for record in records {
             switch record {
-            case .prePrepared(_, let sequence, let batch) where sequence > base.sequence:
+            case .prePrepared(_, let sequence, let batch) where sequence > low.sequence:
                 if !(bodies[sequence] ?? []).contains(batch) { bodies[sequence, default: []].append(batch) }
             case .committedBody(let sequence, let batch) where sequence > base.sequence:
                 if !(bodies[sequence] ?? []).contains(batch) { bodies[sequence, default: []].append(batch) }
@@ -50,11 +52,22 @@ extension Replica {
         }
         if stableCheckpoint.sequence <= lastExecuted {
             stable = stableCheckpoint
+            if low != base { log = MessageLog(low: stable.sequence, window: limits.window, n: group.n) }
             log.advance(to: stable.sequence)
+            if low != base, stable.sequence < base.sequence { ownCheckpoints.append(base) }
         }
         for record in records { restore(record, bodies: bodies, now: now) }
         nextSequence = max(nextSequence, lastExecuted.next, stable.sequence.next)
         for sequence in log.sequences where log[sequence].digest != nil { nextSequence = max(nextSequence, sequence.next) }
+    }
+
+    /// The stable checkpoint that the journal knows, if the store's state lies above it; otherwise the store's.
+    private static func lowWatermark(of base: Checkpoint, _ records: [JournalRecord]) -> Checkpoint {
+        var stable: Checkpoint?
+        for case .stable(let checkpoint) in records where checkpoint.sequence >= stable?.sequence ?? .zero { stable = checkpoint }
+        // A journal without any knows of nothing below the state.
+        guard let stable, stable.sequence < base.sequence else { return base }
+        return stable
     }
 
     private mutating func restore(_ record: JournalRecord, bodies: [SequenceNumber: [Batch]], now: Instant) {

@@ -17,6 +17,9 @@ struct SimulatedDisk {
         let records: [[UInt8]]
         /// Durable records are gone: the host may have forgotten what it said (R4).
         let lostRecords: Bool
+        /// So are the last ones, which rotted after nothing more was written: nobody can tell them from a tail that was never
+        /// synced. Such a host is one of the faulty ones.
+        var lostSilently = false
     }
 
     /// Small segments, so that a short run fills several and writes over old ones.
@@ -28,6 +31,9 @@ struct SimulatedDisk {
     /// Stands for the host folder's marker: the journal is not to be believed, and a new one does not say so durably yet.
     private var isDeclaredLost = false
     private var jobs: [Job] = []
+    /// The last record that a sync covered, the last one of the sync before, and whether something has rotted since the start.
+    private var synced: (last: [UInt8]?, before: [UInt8]?) = (nil, nil)
+    private var hasRotted = false
     private(set) var appended: UInt64 = 0
     /// Why nothing is written any more.
     private(set) var failure: String?
@@ -48,7 +54,9 @@ struct SimulatedDisk {
             if isDeclaredLost { throw .missing(path: storage.path) }
             let opened = try Journal.open(storage, options: Self.layout)
             journal = opened.journal
-            return Opened(records: opened.records, lostRecords: false)
+            let isGone = { (record: [UInt8]?) in record.map { !opened.records.contains($0) } ?? false }
+            defer { hasRotted = false }
+            return Opened(records: opened.records, lostRecords: false, lostSilently: hasRotted && isGone(synced.last) && !isGone(synced.before))
         } catch {
             switch error {
             case .rot, .missingSegment, .missing: break
@@ -91,6 +99,7 @@ struct SimulatedDisk {
         if Mutant.is(.journalNeverSynced) { return jobs.removeFirst(count) }
         #endif
         try journal?.sync()
+        if let last = jobs.prefix(count).last(where: { !$0.records.isEmpty })?.records.last { synced = (last, synced.last) }
         jobs.removeFirst(count)
         // The quarantine's records are the first.
         isDeclaredLost = false
@@ -134,6 +143,7 @@ struct SimulatedDisk {
 
     /// One byte of the journal is no longer what was written.
     mutating func rot(using rng: inout SplitMix64) {
+        hasRotted = true
         let names = storage.disk.names()
         guard !names.isEmpty else { return }
         storage.disk.corrupt(names[rng.below(names.count)], at: rng.below(Self.layout.segmentSize))

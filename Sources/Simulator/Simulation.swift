@@ -214,6 +214,7 @@ public struct Simulation {
                 manifest: manifest, host: host, signer: StandInSigner(UInt64(byzantine.identity(i))), options: options.host,
                 stores: hosts[i].disk.stores, records: opened.records, hasLostRecords: opened.lostRecords, now: instant(i))
             if opened.lostRecords { checks.forget(host: i) }
+            if opened.lostSilently { checks.exempt(host: i) }
         } catch {
             if byzantine.isByzantine(i) { return }
             throw failure("host \(i) does not start: \(error)")

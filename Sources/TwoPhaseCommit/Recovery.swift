@@ -65,7 +65,8 @@ public struct Recovery: Sendable {
             let others = participants.filter { $0.shard != shard }
             guard Decision([.votedYes] + others.map(\.knowledge.status)) != nil else { continue }
             // All of them: what decides, and who is decided. A full message leaves the other legs to the next push.
-            _ = selection.add(others.compactMap(\.knowledge.proof))
+            // Who voted yes and is done says so with two: the vote decides, the other lets the record be forgotten.
+            _ = selection.add(others.flatMap { [$0.knowledge.proof, $0.knowledge.decidedProof].compactMap { $0 } })
         }
         return selection.indexes.isEmpty ? nil : board.decide(selection.indexes)
     }

@@ -41,6 +41,34 @@ import Testing
         return (group, batches)
     }
 
+    /// A state for which only f + 1 vouch is right, but perhaps not stable: what was voted for below it may still be needed.
+    @Test func aStateThatIsPerhapsNotStableLeavesTheWatermarksWhereTheyAre() throws {
+        var group = TestGroup()
+        let batch = group.freshBatch()
+        try group.receive(3, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(2), batch: batch)))
+        for from in [1, 2] { try group.receive(3, from: from, .prepare(Vote(view: View(0), sequence: SequenceNumber(2), digest: batch.digest))) }
+        let state = Checkpoint(sequence: SequenceNumber(4), digest: batch.digest)
+        group.nodes[3].base = state
+        group.nodes[3].states[state.sequence] = state.digest
+        try group.step(3, .stateInstalled(state, isStable: false))
+        func check(_ group: TestGroup) throws {
+            let replica = try #require(group.nodes[3].replica)
+            #expect(replica.lastExecuted == SequenceNumber(4) && replica.stable.sequence == .zero)
+            #expect(replica.liveRecords().contains(.prepared(view: View(0), sequence: SequenceNumber(2), batch.digest)))
+        }
+        try check(group)
+        // It vouches for the state itself.
+        #expect(group.nodes[3].said.contains { $0.message == .checkpoint(state) })
+        // A journal that knows of a lower stable checkpoint keeps what lies between over a restart.
+        group.nodes[3].durable.insert(.stable(Checkpoint(sequence: .zero, digest: .null)), at: 0)
+        group.crash(3)
+        try group.restart(3)
+        try check(group)
+        // 2f + 1 make it stable.
+        for from in [0, 1, 2] { try group.receive(3, from: from, .checkpoint(state)) }
+        #expect(group.nodes[3].replica?.stable == state)
+    }
+
     private func claims(_ batches: [Batch]) -> PBFTMessage {
         .committed(CommittedClaims(from: SequenceNumber(1), digests: batches.map(\.digest)))
     }
@@ -196,6 +224,6 @@ extension TestGroup {
         nodes[i].base = base
         nodes[i].states[base.sequence] = base.digest
         nodes[i].needsState = nil
-        try step(i, .stateInstalled(base))
+        try step(i, .stateInstalled(base, isStable: true))
     }
 }

@@ -44,6 +44,22 @@ import TwoPhaseCommit
         }
     }
 
+    /// R10, R11: a participant that voted yes and has forgotten since says `acknowledged`. That decides nothing, and is what the
+    /// other waits for to forget too (docs/tla, doneIsOnlyAVote).
+    @Test func aYesVoteThatWasAcknowledgedSinceIsHandedOnWithBoth() throws {
+        var cluster = try Cluster()
+        let request = cluster.request([cluster.transfer(0, 1)])
+        var recovery = Recovery(shard: ShardID(1), manifest: cluster.manifest)
+        var decide: TransactionDecide?
+        for (sequence, status) in [(1, LegStatus.votedYes), (2, .acknowledged)] {
+            for replica in 0..<2 {
+                decide = recovery.add(try cluster.push(request, 0, UInt64(sequence), cluster.leaf(request, [0: status]), by: replica))
+            }
+        }
+        let statuses = decide?.certificates.compactMap { $0.leaf.status(ofLeg: 0) } ?? []
+        #expect(statuses.contains(.votedYes) && statuses.contains(.acknowledged))
+    }
+
     @Test func ownPushesAndUninvolvedShardsAreIgnored() throws {
         var cluster = try Cluster()
         let request = cluster.request([cluster.transfer(0, 1)])
