@@ -355,13 +355,17 @@ extension HostCore {
     private mutating func offerCheckpoint(
         atLeast minimum: SequenceNumber, to peer: ReplicaIndex, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
-        let flushed = nodes[i].replica.flushed
-        // An offer says that the state is stable.
-        guard nodes[i].replica.mayAttest, flushed >= minimum, flushed > .zero, flushed <= nodes[i].replica.stable.sequence,
-            nodes[i].transfer.installing == nil
-        else { return }
+        guard nodes[i].replica.mayAttest, nodes[i].transfer.installing == nil else { return }
         earn(peer, i, now: now)
         guard nodes[i].transfer.customers[peer.index].allowance > 0 else { return }
+        // To vouch for what another peer has written down, even if nothing late enough is written down here. Later ones than the
+        // stable checkpoint are said as long as they are not stable.
+        for checkpoint in nodes[i].transfer.taken where checkpoint.sequence <= nodes[i].replica.stable.sequence {
+            ready.toHosts.append(.init(to: [nodes[i].hosts[peer.index]], message: .pbft(nodes[i].shard, .checkpoint(checkpoint))))
+        }
+        let flushed = nodes[i].replica.flushed
+        // An offer says that the state is stable.
+        guard flushed >= minimum, flushed > .zero, flushed <= nodes[i].replica.stable.sequence else { return }
         if nodes[i].transfer.serving.last?.sequence != flushed {
             do {
                 let snapshot = try nodes[i].executor.snapshot()
@@ -380,10 +384,6 @@ extension HostCore {
         dropUnheld(i)
         let to = [nodes[i].hosts[peer.index]]
         ready.toHosts.append(.init(to: to, message: .stateTransfer(nodes[i].shard, serving.reply)))
-        // Later ones than the stable checkpoint are said as long as they are not stable.
-        for checkpoint in nodes[i].transfer.taken where checkpoint.sequence <= nodes[i].replica.stable.sequence {
-            ready.toHosts.append(.init(to: to, message: .pbft(nodes[i].shard, .checkpoint(checkpoint))))
-        }
     }
 
     private mutating func serve(
