@@ -34,13 +34,17 @@ let package = Package(
         .target(name: "TwoPhaseCommit", dependencies: ["Messages"]),
         .target(name: "Gateway", dependencies: ["Messages"]),
         .target(name: "HostCore", dependencies: ["Messages", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway"]),
+        // Procedures as users write them.
+        .target(name: "ExampleProcedures", dependencies: ["Messages", "ShardState"]),
         // Storage.
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB"]),
         .target(name: "Journal", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
+        // Whether what clients saw is strictly serializable.
+        .target(name: "Histories"),
         // The same protocol code under a virtual clock, network and disk.
-        .target(name: "Simulator", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "Journal"]),
+        .target(name: "Simulator", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "Journal", "Histories"]),
         // Runtime.
         .target(name: "Client", dependencies: [
             "Messages",
@@ -63,6 +67,7 @@ let package = Package(
         ]),
         .executableTarget(name: "quorate", dependencies: [
             "Messages", "Client", "Workload", "HostRuntime", "HostCore", "ShardState", "PBFT", "LMDBStore", "Journal", "Simulator",
+            "ExampleProcedures", "Histories",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
             .product(name: "NIOCore", package: "swift-nio"),
@@ -71,7 +76,7 @@ let package = Package(
         // Tests.
         .testTarget(name: "MessagesTests", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
         .testTarget(name: "PBFTTests", dependencies: ["Messages", "PBFT"]),
-        .testTarget(name: "ShardStateTests", dependencies: ["Messages", "ShardState"]),
+        .testTarget(name: "ShardStateTests", dependencies: ["Messages", "ShardState", "ExampleProcedures"]),
         .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
         .testTarget(name: "GatewayTests", dependencies: ["Messages", "Gateway", "HostCore"]),
         .testTarget(name: "JournalTests", dependencies: ["Messages", "Journal", "Simulator"]),
@@ -84,6 +89,7 @@ let package = Package(
         .testTarget(name: "PowerLossTests", dependencies: [
             "PowerLossRecorder", "Messages", "Simulator", "HostCore", "HostRuntime", "PBFT", "LMDBStore", "Journal",
         ]),
+        .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
         .testTarget(name: "IntegrationTests", dependencies: ["Messages", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal"]),
     ]

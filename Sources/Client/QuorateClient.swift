@@ -40,6 +40,19 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     }
 }
 
+/// A call that is certified to have no effect.
+public struct CallFailed: Error, Sendable, CustomStringConvertible {
+    /// What failed, and where; nil if the request itself was refused, for which see the outcome's decision.
+    public let failure: CallFailure?
+    public let outcome: Outcome
+
+    public var description: String {
+        if let failure { return "the call failed: \(failure)" }
+        if case .abort(let reason)? = outcome.decisions.first { return "the call was refused: \(reason)" }
+        return "the call was refused"
+    }
+}
+
 /// A proven result.
 public struct Outcome: Sendable {
     /// One for each leg of the request.
@@ -103,6 +116,34 @@ public actor QuorateClient {
             throw ClientError.windowFull(oldest: principal.window.acknowledgedBelow)
         }
         return try await resolve(request)
+    }
+
+    /// Calls a procedure on the shard of its target; whatever it does on any shard happens, or none of it (R13). Tried again under
+    /// the same number when an older transaction was in its way, until `options.lifetime` has passed for the first time.
+    /// - Parameters:
+    ///   - arguments: as the procedure declares them.
+    /// - Returns: what the procedure returned, and the receipt.
+    /// - Throws: `CallFailed` when the transaction is certified to have no effect, with the procedure's own words; `ClientError`.
+    public func call<Result: CanonicalDecodable>(
+        _ target: CallTarget, _ procedure: String, version: UInt16 = 1, _ arguments: some CanonicalEncodable & Sendable,
+        returning _: Result.Type = Result.self
+    ) async throws -> (result: Result, outcome: Outcome) {
+        let invocation = Invocation(target: target, procedure: procedure, version: version, arguments: arguments.encoded())
+        let start = ContinuousClock.now
+        var attempt = 0
+        while true {
+            let outcome = try await submit([.call(invocation)])
+            for certificate in outcome.receipt.certificates {
+                switch certificate.leaf.status(ofLeg: 0) {
+                case .returned(let bytes, _)?: return (try Result(decoding: bytes), outcome)
+                case .failed(let failure)? where failure.reason == .died && start.duration(to: .now) < options.lifetime:
+                    try await Task.sleep(for: options.backoff.delay(attempt: attempt, using: &random))
+                case .failed(let failure)?: throw CallFailed(failure: failure, outcome: outcome)
+                default: throw CallFailed(failure: nil, outcome: outcome)
+                }
+            }
+            attempt += 1
+        }
     }
 
     /// Submits the same signed bytes until an outcome is proven. Safe at any time: a number has one outcome (R11).

@@ -108,6 +108,7 @@ extension GatewayCore {
             switch action {
             case .answer(let receipt): answer(receipt, &entry, now: now, into: &ready)
             case .sendDecide(let shards, let decide): send(decide, to: shards, into: &ready)
+            case .sendEvidence(let shards, let evidence): send(evidence, to: shards, into: &ready)
             case .finished: isFinished = true
             }
         }

@@ -69,9 +69,7 @@ extension GatewayCore {
             arm(digest, due: now.uptime + 1_000_000_000)
         case .settling(let resends):
             guard resends < options.decideResends else { return drop(digest) }
-            for case .sendDecide(let shards, let decide) in entry.coordinator.outstandingDecides {
-                send(decide, to: shards, into: &ready)
-            }
+            sendOutstanding(entry, into: &ready)
             entries[digest]?.stage = .settling(resends: resends + 1)
             entries[digest]?.silence = entry.silence * 2
             arm(digest, due: now.uptime + entry.silence * 2)
@@ -110,10 +108,18 @@ extension GatewayCore {
         entries[digest]?.wasDenied = false
         entries[digest]?.retries &+= 1
         send(entry.request, to: shards, into: &ready)
-        for case .sendDecide(let shards, let decide) in entry.coordinator.outstandingDecides {
-            send(decide, to: shards, into: &ready)
-        }
+        sendOutstanding(entry, into: &ready)
         return true
+    }
+
+    private mutating func sendOutstanding(_ entry: GatewayEntry, into ready: inout GatewayReady) {
+        for action in entry.coordinator.outstandingDecides {
+            switch action {
+            case .sendDecide(let shards, let decide): send(decide, to: shards, into: &ready)
+            case .sendEvidence(let shards, let evidence): send(evidence, to: shards, into: &ready)
+            case .answer, .finished: break
+            }
+        }
     }
 
     private mutating func giveUp(_ entry: GatewayEntry, now: Instant, into ready: inout GatewayReady) {

@@ -130,6 +130,12 @@ public struct GatewayCore: Sendable {
         }
     }
 
+    mutating func send(_ evidence: CallEvidence, to shards: [ShardID], into ready: inout GatewayReady) {
+        for route in routing.routes(to: shards) {
+            ready.toHosts.append(.init(to: route.hosts, message: .evidence(route.shards, evidence)))
+        }
+    }
+
     mutating func send(_ decide: TransactionDecide, to shards: [ShardID], into ready: inout GatewayReady) {
         for route in routing.routes(to: shards) {
             ready.toHosts.append(.init(to: route.hosts, message: .decide(route.shards, decide)))

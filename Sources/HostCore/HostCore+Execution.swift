@@ -44,6 +44,7 @@ extension HostCore {
             switch item {
             case .request(let request): nodes[i].requests.remove(request.digest)
             case .decide(let decide): nodes[i].decides.remove(decide.digest)
+            case .evidence(let evidence): nodes[i].decides.remove(evidence.contentDigest)
             }
         }
         answer(executed, i, now: now, into: &ready)
@@ -59,7 +60,7 @@ extension HostCore {
             for session in nodes[i].interests.of(leaf.request) where sessions.contains(session) && !wanting.contains(session) {
                 wanting.append(session)
             }
-            if leaf.entries.allSatisfy({ $0.status.isDecided }) { nodes[i].interests.remove(leaf.request) }
+            if !leaf.entries.isEmpty, leaf.entries.allSatisfy({ $0.status.isDecided }) { nodes[i].interests.remove(leaf.request) }
             pushBack(leaf, i, now: now, into: &ready)
         }
         if !wanting.isEmpty,

@@ -17,6 +17,11 @@ extension HostCore {
                 guard let i = node(shard) else { continue }
                 admit(decide, from: session, at: i, now: now, into: &ready)
             }
+        case .evidence(let shards, let evidence):
+            for shard in shards {
+                guard let i = node(shard) else { continue }
+                admit(evidence, from: session, at: i, now: now, into: &ready)
+            }
         case .account(let id, let account):
             var view: AccountView?
             if let i = node(manifest.shardMap.shard(of: account)), nodes[i].replica.mayAttest { view = (try? nodes[i].executor.account(account)) ?? nil }
@@ -103,5 +108,28 @@ extension HostCore {
             settle(i, now: now, into: &ready)
             release(now: now, into: &ready)
         }
+    }
+}
+
+/// Root calls.
+extension HostCore {
+    /// What other shards have certified of a root call. Passes what is new, as decides do (R12).
+    mutating func admit(_ evidence: CallEvidence, from session: SessionID?, at i: Int, now: Instant, into ready: inout HostReady) {
+        guard nodes[i].halted == nil else { return }
+        let isUseful: Bool
+        do { isUseful = try (session == nil || !evidence.certificates.isEmpty) && nodes[i].executor.isUseful(evidence, wall: now.wall) } catch {
+            return halt(i, "reading the record of a call: \(error)", into: &ready)
+        }
+        if let session { nodes[i].interests.add(session, for: evidence.root.digest) }
+        guard isUseful else {
+            if let session { attest(evidence.root.digest, to: [session], i, into: &ready) }
+            return
+        }
+        // The leaf that follows may be much larger than what brings it about.
+        let bytes = max(evidence.encoded().count + 1, options.evidenceBytes)
+        guard bytes <= options.maxBatchBytes / 2 else { return droppedMessages += 1 }
+        _ = nodes[i].decides.insert(.evidence(evidence), key: evidence.contentDigest, bytes: bytes, now: now)
+        settle(i, now: now, into: &ready)
+        release(now: now, into: &ready)
     }
 }

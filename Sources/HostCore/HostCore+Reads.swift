@@ -48,6 +48,7 @@ extension HostCore {
 
     /// Nil while undecided escrow is in the account: what it holds then is not known (R6).
     private func readAnswer(_ read: WaitingRead, _ view: AccountView?, _ i: Int) -> ReadAnswer? {
+        if nodes[i].executor.isLocked(read.account) { return nil }
         if let view, view.isPending { return nil }
         let statement = ReadStatement(
             cluster: manifest.cluster, epoch: manifest.epoch, shard: nodes[i].shard, nonce: read.nonce, account: read.account, view: view)

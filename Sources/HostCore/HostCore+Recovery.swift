@@ -12,6 +12,9 @@ struct ShardRecovery: Sendable {
     /// Records that are open here, with when they are pushed next.
     var pushes: [Digest: Push] = [:]
     var cursor: RecoveryCursor?
+    var callCursor: RecoveryCursor?
+    /// Each scan has come to its end since the last time that pushes were forgotten.
+    var haveWrapped = (records: false, calls: false)
     var scannedAt: UInt64 = 0
     /// Counts the scans over all open records; a push that two of them did not touch is over.
     var scan: UInt64 = 0
@@ -59,12 +62,15 @@ extension HostCore {
         guard nodes[i].replica.mayAttest, now.uptime >= nodes[i].recovery.scannedAt + options.pushScanInterval else { return }
         nodes[i].recovery.scannedAt = now.uptime
         let open: [UnforgottenRecord]
+        let calls: [UnforgottenRecord]
         do {
             open = try nodes[i].executor.unforgotten(after: nodes[i].recovery.cursor, limit: options.pushScanCount)
+            calls = try nodes[i].executor.unfinishedCalls(after: nodes[i].recovery.callCursor, limit: options.pushScanCount)
         } catch { return halt(i, "reading open records: \(error)", into: &ready) }
         nodes[i].recovery.cursor = open.count < options.pushScanCount ? nil : open.last?.cursor
+        nodes[i].recovery.callCursor = calls.count < options.pushScanCount ? nil : calls.last?.cursor
         let scan = nodes[i].recovery.scan
-        for record in open {
+        for record in open + calls {
             let digest = record.request.digest
             guard var push = nodes[i].recovery.pushes[digest] else {
                 nodes[i].recovery.pushes[digest] = .init(dueAt: now.uptime + options.pushAfter, interval: options.pushAfter, scan: scan)
@@ -78,7 +84,10 @@ extension HostCore {
             }
             nodes[i].recovery.pushes[digest] = push
         }
-        if nodes[i].recovery.cursor == nil {
+        if nodes[i].recovery.cursor == nil { nodes[i].recovery.haveWrapped.records = true }
+        if nodes[i].recovery.callCursor == nil { nodes[i].recovery.haveWrapped.calls = true }
+        if nodes[i].recovery.haveWrapped == (true, true) {
+            nodes[i].recovery.haveWrapped = (false, false)
             // A scan is complete: forget the pushes of records that are no longer open.
             nodes[i].recovery.scan += 1
             if scan > 0 { nodes[i].recovery.pushes = nodes[i].recovery.pushes.filter { $0.value.scan + 1 >= scan } }
@@ -89,6 +98,7 @@ extension HostCore {
     /// recorded in a new batch.
     private mutating func push(_ record: UnforgottenRecord, _ i: Int, now: Instant, into ready: inout HostReady) -> Bool {
         let digest = record.request.digest
+        if record.request.request.rootCall != nil { return push(call: record, i, now: now, into: &ready) }
         // The leaf may hold more: legs that were answered without a record.
         guard let leaf = nodes[i].recent.leaf(for: digest),
             record.leaf.entries.allSatisfy({ leaf.status(ofLeg: $0.leg) == $0.status }),
@@ -103,6 +113,41 @@ extension HostCore {
         return true
     }
 
+    /// As `push`. Past the deadline something has to be ordered for the shard's time to pass it.
+    private mutating func push(call record: UnforgottenRecord, _ i: Int, now: Instant, into ready: inout HostReady) -> Bool {
+        let root = record.request
+        let isLate = now.wall > root.request.deadline && nodes[i].executor.time <= root.request.deadline
+        guard !isLate, let leaf = nodes[i].recent.leaf(for: root.digest), leaf.calls == record.leaf.calls,
+            record.leaf.entries.allSatisfy({ leaf.status(ofLeg: $0.leg) == $0.status }),
+            let attested = nodes[i].recent.attestedLeaf(for: root.digest, replica: nodes[i].me, signer: signer)
+        else {
+            admit(CallEvidence(root: root, certificates: []), from: nil, at: i, now: now, into: &ready)
+            return false
+        }
+        send(RecoveryPush(request: root, attested: attested), to: record.waitingFor, into: &ready)
+        return true
+    }
+
+    /// What another shard says of a root call. Answered with what this shard says of it.
+    private mutating func receive(
+        call push: RecoveryPush, _ message: Verified<HostMessage>, at i: Int, now: Instant, into ready: inout HostReady
+    ) {
+        let sender = push.attested.statement.shard
+        guard sender != nodes[i].shard else { return droppedMessages += 1 }
+        let root = push.request
+        guard let certificate = nodes[i].recovery.collected.certificate(of: message.map { _ in push }) else { return }
+        nodes[i].recovery.noteAsked(root, by: sender)
+        admit(CallEvidence(root: root, certificates: [certificate]), from: nil, at: i, now: now, into: &ready)
+        if let leaf = nodes[i].recent.leaf(for: root.digest) {
+            let answeredAt = nodes[i].recovery.asked[root.digest]?.answeredAt ?? 0
+            guard answeredAt == 0 || now.uptime >= answeredAt + options.pushAfter / 2 else { return }
+            pushBack(leaf, i, now: now, into: &ready)
+        } else {
+            // What is recorded here is certified again.
+            admit(CallEvidence(root: root, certificates: []), from: nil, at: i, now: now, into: &ready)
+        }
+    }
+
     private func send(_ push: RecoveryPush, to shards: [ShardID], into ready: inout HostReady) {
         for shard in shards where manifest.hasShard(shard) {
             // Enough other hosts hold a replica of the pushing shard, so none needs to push to itself.
@@ -113,6 +158,7 @@ extension HostCore {
 
     mutating func receive(push: RecoveryPush, _ message: Verified<HostMessage>, at i: Int, now: Instant, into ready: inout HostReady) {
         guard nodes[i].halted == nil else { return }
+        if push.request.request.rootCall != nil { return receive(call: push, message, at: i, now: now, into: &ready) }
         let participants = push.request.request.participants(in: manifest.shardMap)
         let sender = push.attested.statement.shard
         guard sender != nodes[i].shard, participants.contains(sender), participants.contains(nodes[i].shard) else {

@@ -88,7 +88,7 @@ public struct HostCore {
         shard: ShardID, me: ReplicaIndex, store: any KeyValueStore, records: [JournalRecord], manifest: Manifest, signer: any Signer,
         options: HostOptions, now: Instant
     ) throws -> ShardNode {
-        var executor = try ShardExecutor(shard: shard, manifest: manifest, store: store, limits: options.shard)
+        var executor = try ShardExecutor(shard: shard, manifest: manifest, store: store, limits: options.shard, procedures: options.procedures)
         let base = Checkpoint(sequence: executor.lastExecuted, digest: try executor.checkpointDigest())
         let configuration = ReplicaConfiguration(
             cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, group: manifest.group(of: shard), me: me,
@@ -187,6 +187,10 @@ public struct HostCore {
             switch item {
             case .request(let request): admit(request, from: nil, isForwarded: true, at: i, now: now, into: &ready)
             case .decide(let decide): admit(decide, from: nil, at: i, now: now, into: &ready)
+            case .evidence(let evidence):
+                // Without a certificate it is for a host's own clock, and every host has one.
+                if evidence.certificates.isEmpty { return droppedMessages += 1 }
+                admit(evidence, from: nil, at: i, now: now, into: &ready)
             }
         }
     }
@@ -318,6 +322,9 @@ public struct HostCore {
                 }
             } catch { halt(i, "reading the record of a request: \(error)", into: &ready) }
             nodes[i].decides.remove(decide.digest)
+        case .evidence(let evidence):
+            do { if try !evidence.certificates.isEmpty && nodes[i].executor.isUseful(evidence) { return true } } catch { halt(i, "reading the record of a call: \(error)", into: &ready) }
+            nodes[i].decides.remove(evidence.contentDigest)
         }
         return false
     }

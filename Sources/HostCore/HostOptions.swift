@@ -6,11 +6,15 @@ import ShardState
 public struct HostOptions: Sendable {
     public var replica = ReplicaConfiguration.Limits()
     public var shard = ShardLimits()
+    /// The same on every host of a cluster.
+    public var procedures = ProcedureRegistry()
     /// Requests that wait to be ordered, a shard.
     public var maxPendingRequests = 8192
     public var maxPendingDecides = 16384
     public var maxBatchItems = 1024
     public var maxBatchBytes = 1 << 20
+    /// Evidence of calls counts at least so much of a batch's bytes.
+    public var evidenceBytes = 8 << 10
     /// Of a batch's items, how many may be decides, so that neither starves the other (R12).
     public var maxDecidesPerBatch = 768
     /// A state is flushed each so many checkpoints, or when the overlay holds so many keys.

@@ -29,11 +29,13 @@ public enum BatchItem: Hashable, Sendable, CanonicalCodable {
     /// A request: executed at once where this shard is its only participant, otherwise a `TransactionPrepare`.
     case request(SignedRequest)
     case decide(TransactionDecide)
+    case evidence(CallEvidence)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .request(try reader.value())
         case 2: self = .decide(try reader.value())
+        case 3: self = .evidence(try reader.value())
         default: throw reader.invalid("batch item kind")
         }
     }
@@ -45,6 +47,9 @@ public enum BatchItem: Hashable, Sendable, CanonicalCodable {
         case .decide(let decide):
             writer.put(UInt8(2))
             writer.put(decide)
+        case .evidence(let evidence):
+            writer.put(UInt8(3))
+            writer.put(evidence)
         }
     }
 }

@@ -17,6 +17,10 @@ public enum Domain: String, Sendable, CaseIterable {
     case manifest = "quorate/1/manifest"
     case read = "quorate/1/read"
     case life = "quorate/1/life"
+    case key = "quorate/1/key"
+    case response = "quorate/1/response"
+    case evidence = "quorate/1/evidence"
+    case procedures = "quorate/1/procedures"
 
     /// A hasher that has taken the tag, by domain: it is the same each time.
     fileprivate static let hashers = allCases.map { domain in
@@ -46,6 +50,10 @@ public enum Domain: String, Sendable, CaseIterable {
         case .manifest: 12
         case .read: 13
         case .life: 14
+        case .key: 15
+        case .response: 16
+        case .evidence: 17
+        case .procedures: 18
         }
     }
 }

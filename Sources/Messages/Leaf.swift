@@ -15,6 +15,8 @@ public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible 
     case superseded = 8
     /// Another participant did not vote yes.
     case participantAborted = 9
+    /// A call failed; `LegStatus.failed` says which.
+    case callFailed = 10
 
     public var description: String {
         switch self {
@@ -27,6 +29,7 @@ public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible 
         case .malformed: "the request is malformed"
         case .superseded: "another attempt with the same request number holds or committed"
         case .participantAborted: "another shard aborted"
+        case .callFailed: "a call failed"
         }
     }
 }
@@ -47,6 +50,15 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     case acknowledged
     /// The outcome of a read: the account at this place in the order; nil if there is none.
     case read(AccountView?)
+    /// A root call at its home shard: recorded, and waits for locks or answers.
+    case running
+    /// The outcome of a root call: its result, and every call whose effects are committed with it (R13).
+    case returned([UInt8], consumed: [ConsumedCall])
+    /// The outcome of a root call that has no effects.
+    case failed(CallFailure)
+    /// A shard that was called, or might be: its time has passed the deadline, nothing of the call is open there, nor ever will be.
+    /// Says nothing of what was: it may have forgotten that it committed (R13).
+    case closed
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         let kind = try reader.uint8()
@@ -59,6 +71,12 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         case 5: self = .noRecordAbort
         case 6: self = .acknowledged
         case 7: self = .read(try reader.bool() ? try reader.value() : nil)
+        case 8: self = .running
+        case 9:
+            self = .returned(
+                try reader.blob(limit: Invocation.maxValueBytes), consumed: try reader.array(limit: CallResponse.maxConsumed))
+        case 10: self = .failed(try reader.value())
+        case 11: self = .closed
         default: throw reader.invalid("leg status")
         }
     }
@@ -79,14 +97,23 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
             writer.put(UInt8(7))
             writer.put(view != nil)
             if let view { writer.put(view) }
+        case .running: writer.put(UInt8(8))
+        case .returned(let bytes, let consumed):
+            writer.put(UInt8(9))
+            writer.put(blob: bytes)
+            writer.put(array: consumed)
+        case .failed(let failure):
+            writer.put(UInt8(10))
+            writer.put(failure)
+        case .closed: writer.put(UInt8(11))
         }
     }
 
     /// Nothing more can happen to the leg on the shard that certified this.
     public var isDecided: Bool {
         switch self {
-        case .votedYes: false
-        case .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read: true
+        case .votedYes, .running: false
+        case .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read, .returned, .failed, .closed: true
         }
     }
 
@@ -100,6 +127,10 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         case .acknowledged: "refused: the number was acknowledged"
         case .read(nil): "read: no such account"
         case .read(let view?): "read: \(view.posted)"
+        case .running: "running"
+        case .returned(let bytes, let consumed): "returned \(bytes.count) bytes, \(consumed.count) calls committed"
+        case .failed(let failure): "aborted: \(failure)"
+        case .closed: "closed"
         }
     }
 }
@@ -124,18 +155,30 @@ public struct Leaf: Hashable, Sendable, CanonicalCodable {
     public let request: Digest
     /// Ascending by leg, each leg once.
     public let entries: [Entry]
+    /// Of a root call: what waits, and what was answered.
+    public let calls: CallReport
 
-    public init(request: Digest, entries: [Entry]) { (self.request, self.entries) = (request, entries) }
+    public init(request: Digest, entries: [Entry], calls: CallReport = CallReport()) {
+        (self.request, self.entries, self.calls) = (request, entries, calls)
+    }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         request = try reader.value()
         entries = try reader.array(limit: Request.maxOperations)
         for (a, b) in zip(entries, entries.dropFirst()) where a.leg >= b.leg { throw reader.invalid("order of legs") }
+        guard try reader.bool() else {
+            calls = CallReport()
+            return
+        }
+        calls = try reader.value()
+        guard !calls.isEmpty else { throw reader.invalid("empty report") }
     }
 
     public func encode(into writer: inout ByteWriter) {
         writer.put(request)
         writer.put(array: entries)
+        writer.put(!calls.isEmpty)
+        if !calls.isEmpty { writer.put(calls) }
     }
 
     public var hash: Digest { MerkleTree.leaf(encoded()) }
@@ -156,11 +199,14 @@ public enum Decision: Hashable, Sendable {
         for status in statuses {
             switch status {
             // A shard commits only with every yes vote in hand, so its word decides.
-            case .committed, .read:
+            case .committed, .read, .returned:
                 self = .commit
                 return
             case .votedYes: continue
             case .votedNo(let reason), .aborted(let reason): abort = abort ?? reason
+            case .failed: abort = abort ?? .callFailed
+            // Not of a participant.
+            case .running, .closed: allYes = false
             case .noRecordAbort, .acknowledged: abort = abort ?? .participantAborted
             case nil:
                 #if MUTANTS

@@ -35,6 +35,12 @@ public enum Mutant: String, CaseIterable, Sendable {
     case escrowIgnoresReserved
     case decidesWithoutAllVotes
     case decidesAgain
+    // Calls.
+    case waitDieAgainstHoldersOnly
+    case procedureIgnoresEscrow
+    case callbackDropped
+    case locksReleasedAtResponse
+    case unbalancedCommitted
     // Journal and the simulated host's use of it.
     case journalNeverSynced
     case rotTakenForTornTail

@@ -53,6 +53,8 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     case issue(to: AccountID, asset: AssetID, amount: Amount)
     /// Reads an account, in order; only its owner may. For when a quorum read finds no agreement (R6).
     case read(AccountID)
+    /// Runs a procedure on its target's shard, which may call others (R13). Alone in an atomic request.
+    case call(Invocation)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -60,6 +62,7 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
         case 2: self = .open(try reader.value())
         case 3: self = .issue(to: try reader.value(), asset: try reader.value(), amount: try reader.value())
         case 4: self = .read(try reader.value())
+        case 5: self = .call(try reader.value())
         default: throw reader.invalid("operation kind")
         }
     }
@@ -80,6 +83,9 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
         case .read(let account):
             writer.put(UInt8(4))
             writer.put(account)
+        case .call(let invocation):
+            writer.put(UInt8(5))
+            writer.put(invocation)
         }
     }
 }
@@ -252,6 +258,8 @@ extension Request {
             case .open(let account): add(map.shard(of: account.id))
             case .issue(let to, _, _): add(map.shard(of: to))
             case .read(let account): add(map.shard(of: account))
+            // The home shard; the others show as the procedure runs.
+            case .call(let invocation): add(map.shard(of: invocation.target))
             }
         }
         return shards
@@ -278,7 +286,7 @@ extension Request {
                 if map.shard(of: account.id) == shard { effects.append(.open(account)) }
             case .issue(let to, let asset, let amount):
                 if map.shard(of: to) == shard { effects.append(.issue(to, asset, amount)) }
-            case .read: break
+            case .read, .call: break
             }
         }
         return effects

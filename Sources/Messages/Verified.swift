@@ -107,11 +107,23 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: decide)
     }
 
+    public mutating func verify(_ evidence: CallEvidence) throws(Refused) -> Verified<CallEvidence> {
+        guard evidence.root.request.rootCall != nil else { throw .badProof }
+        _ = try verify(evidence.root)
+        for (a, b) in zip(evidence.certificates, evidence.certificates.dropFirst()) where a.shard >= b.shard { throw .badProof }
+        for certificate in evidence.certificates {
+            guard certificate.leaf.request == evidence.root.digest else { throw .badProof }
+            _ = try verify(certificate)
+        }
+        return Verified(checked: evidence)
+    }
+
     public mutating func verify(_ batch: Batch) throws(Refused) -> Verified<Batch> {
         for item in batch.items {
             switch item {
             case .request(let request): _ = try verify(request)
             case .decide(let decide): _ = try verify(decide)
+            case .evidence(let evidence): _ = try verify(evidence)
             }
         }
         return Verified(checked: batch)
@@ -211,6 +223,7 @@ extension Verifier {
         case .stateTransfer: break
         case .forward(_, .request(let request)): _ = try verify(request)
         case .forward(_, .decide(let decide)): _ = try verify(decide)
+        case .forward(_, .evidence(let evidence)): _ = try verify(evidence)
         }
         return Verified(checked: message)
     }
@@ -219,6 +232,7 @@ extension Verifier {
         switch message {
         case .submit(_, let request): _ = try verify(request)
         case .decide(_, let decide): _ = try verify(decide)
+        case .evidence(_, let evidence): _ = try verify(evidence)
         case .account, .status, .audit, .read: break
         }
         return Verified(checked: message)

@@ -121,6 +121,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     /// To the replicas of these shards that the host runs; ascending.
     case submit([ShardID], SignedRequest)
     case decide([ShardID], TransactionDecide)
+    case evidence([ShardID], CallEvidence)
     /// A weak read: one replica's present state, nothing certified.
     case account(id: UInt64, AccountID)
     case status(id: UInt64)
@@ -137,6 +138,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         case 4: self = .status(id: try reader.uint64())
         case 5: self = .audit(id: try reader.uint64())
         case 6: self = .read(id: try reader.uint64(), try reader.value(), nonce: try reader.value())
+        case 7: self = .evidence(try Self.shards(from: &reader), try reader.value())
         default: throw reader.invalid("gateway message kind")
         }
     }
@@ -172,6 +174,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(id)
             writer.put(account)
             writer.put(nonce)
+        case .evidence(let shards, let evidence):
+            writer.put(UInt8(7))
+            writer.put(array: shards)
+            writer.put(evidence)
         }
     }
 }

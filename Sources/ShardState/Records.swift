@@ -73,6 +73,8 @@ struct AttemptRecord: Hashable, CanonicalCodable {
     /// The signed request is kept: some leg is cross-shard, and the record is not yet forgotten as R10 allows, that
     /// is, settled and past its deadline. It stays until then, so no record with it may go.
     var hasBody = false
+    /// A root call whose `CallRecord` is kept: another shard may still need the outcome (R13).
+    var hasCall = false
     /// Ascending by leg; only legs of this shard that have a recorded status.
     private(set) var legs: [LegRecord] = []
 
@@ -84,7 +86,7 @@ struct AttemptRecord: Hashable, CanonicalCodable {
         (digest, deadline) = (try reader.value(), try reader.value())
         guard let mode = Request.Mode(rawValue: try reader.uint8()) else { throw reader.invalid("request mode") }
         self.mode = mode
-        hasBody = try reader.bool()
+        (hasBody, hasCall) = (try reader.bool(), try reader.bool())
         legs = try reader.array(limit: Request.maxOperations)
         for (a, b) in zip(legs, legs.dropFirst()) where a.leg >= b.leg { throw reader.invalid("order of legs") }
     }
@@ -93,6 +95,7 @@ struct AttemptRecord: Hashable, CanonicalCodable {
         writer.put(deadline)
         writer.put(mode.rawValue)
         writer.put(hasBody)
+        writer.put(hasCall)
         writer.put(array: legs)
     }
 
@@ -158,7 +161,7 @@ struct PrincipalRecord: Hashable, CanonicalCodable {
 
 /// What the checkpoint digest covers beside the entries.
 struct StateMetadata: Hashable, CanonicalCodable {
-    static let currentVersion: UInt16 = 1
+    static let currentVersion: UInt16 = 2
 
     let version: UInt16
     let cluster: ClusterID
@@ -166,15 +169,19 @@ struct StateMetadata: Hashable, CanonicalCodable {
     let sequence: SequenceNumber
     let history: Digest
     let time: Timestamp
+    /// Of the registered procedures: replicas with others would execute something else.
+    let procedures: Digest
 
-    init(cluster: ClusterID, shard: ShardID, sequence: SequenceNumber, history: Digest, time: Timestamp) {
+    init(cluster: ClusterID, shard: ShardID, sequence: SequenceNumber, history: Digest, time: Timestamp, procedures: Digest) {
         version = Self.currentVersion
+        self.procedures = procedures
         (self.cluster, self.shard, self.sequence) = (cluster, shard, sequence)
         (self.history, self.time) = (history, time)
     }
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         (version, cluster, shard) = (try reader.uint16(), try reader.value(), try reader.value())
         (sequence, history, time) = (try reader.value(), try reader.value(), try reader.value())
+        procedures = try reader.value()
     }
     func encode(into writer: inout ByteWriter) {
         writer.put(version)
@@ -183,5 +190,6 @@ struct StateMetadata: Hashable, CanonicalCodable {
         writer.put(sequence)
         writer.put(history)
         writer.put(time)
+        writer.put(procedures)
     }
 }

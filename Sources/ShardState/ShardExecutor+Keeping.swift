@@ -56,7 +56,7 @@ extension ShardExecutor {
         sequence: SequenceNumber, metadata: [UInt8], buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])], digest: Digest
     ) throws(ShardStateError) -> FrozenState {
         precondition(!isFlushing)
-        let decoded = try Self.decode(metadata, cluster: cluster, shard: shard)
+        let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, procedures)
         guard decoded.sequence == sequence else { throw .sequenceMismatch(got: decoded.sequence, expected: sequence) }
         for (bucket, entries) in buckets {
             var stale: [[UInt8]] = []
@@ -71,7 +71,7 @@ extension ShardExecutor {
                 if try overlay.value(forKey: entry.key) != entry.value { overlay.set(entry.key, entry.value, bucket: bucket) }
             }
         }
-        indexes = try StateIndexes(scanning: overlay)
+        indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
         (lastExecuted, time, history) = (sequence, decoded.time, decoded.history)
         let got = try checkpointDigest()
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }

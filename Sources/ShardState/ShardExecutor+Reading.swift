@@ -21,6 +21,12 @@ extension ShardExecutor {
         }
     }
 
+    /// Whether a procedure uses the account, so that what it holds is not known before that transaction ends (R6).
+    public func isLocked(_ id: AccountID) -> Bool { indexes.locks.isTouched(StateKey.account(id)) }
+
+    /// The value of a key as this replica has it now; nil if there is none.
+    public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.value(forKey: StateKey.value(key)) }
+
     /// What is recorded of exactly this request's legs here; nil if none, or if a leg could still get a vote.
     public func recorded(_ signed: SignedRequest) throws(ShardStateError) -> Leaf? {
         let request = signed.request
@@ -83,7 +89,7 @@ extension ShardExecutor {
                 guard let asset = StateKey.decodeIssued(key) else { throw ShardStateError.corruptEntry(key: key, what: "asset") }
                 let amount: Amount = try decodeEntry(value, of: key)
                 sums[sum(of: asset)].issued = amount.number
-            case .body, .principal, .request: break
+            case .body, .call, .principal, .request, .value: break
             case nil: throw ShardStateError.corruptEntry(key: key, what: "kind")
             }
         }

@@ -10,6 +10,7 @@ extension ShardExecutor {
 
     mutating func execute(_ signed: SignedRequest, into results: inout BatchResults) throws(ShardStateError) {
         let request = signed.request
+        if let invocation = request.rootCall { return try executeCall(signed, invocation, into: &results) }
         let legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
         guard !legs.isEmpty else { return }
         let principal = try principalRecord(request.principal)
@@ -69,7 +70,7 @@ extension ShardExecutor {
     }
 
     /// Whether a new attempt may be looked at now. Says nothing for ever, so it is not certified (R9).
-    private func admission(of request: Request, attempts: Int, _ principal: PrincipalRecord) -> RefusalReason? {
+    func admission(of request: Request, attempts: Int, _ principal: PrincipalRecord) -> RefusalReason? {
         let acknowledgedBelow = max(principal.acknowledgedBelow, request.acknowledgedBelow.number)
         if request.number.number >= acknowledgedBelow, request.number.number - acknowledgedBelow >= limits.requestWindow {
             return .numberTooHigh
@@ -95,6 +96,10 @@ extension ShardExecutor {
             try accountRecord(id)
         }
         if let problem { return .record(leg.refused(problem)) }
+        // What a procedure uses is not for escrow before the procedure's transaction ends (R6).
+        if !indexes.locks.isEmpty, escrow.slots.contains(where: { indexes.locks.isTouched(StateKey.account($0.id)) }) {
+            return .refuse(.conflict)
+        }
         switch escrow.answer {
         case .never(let reason): return .record(leg.refused(reason))
         case .conflict: return .refuse(.conflict)
@@ -118,13 +123,14 @@ extension ShardExecutor {
 
     /// A balance read takes a mode that conflicts with undecided escrow (R6): it is refused, and asked again.
     private func read(_ id: AccountID, for principal: PublicKey) throws(ShardStateError) -> LegAnswer {
+        if isLocked(id) { return .refuse(.conflict) }
         guard let view = try account(id) else { return .record(.read(nil)) }
         guard view.owner == principal else { return .record(.aborted(.notAuthorised)) }
         return view.isPending ? .refuse(.conflict) : .record(.read(view))
     }
 
     /// Keeps what the principal's record has to say after something of `request` was recorded.
-    private mutating func note(_ request: Request, undecided: Int, in principal: PrincipalRecord) throws(ShardStateError) {
+    mutating func note(_ request: Request, undecided: Int, in principal: PrincipalRecord) throws(ShardStateError) {
         var updated = principal
         updated.undecided = UInt32(undecided)
         // Saturates: a principal may sign any number that its acknowledgement allows.
@@ -136,7 +142,7 @@ extension ShardExecutor {
         }
     }
 
-    private func report(_ refused: [(leg: UInt16, reason: RefusalReason)], of signed: SignedRequest, into results: inout BatchResults) {
+    func report(_ refused: [(leg: UInt16, reason: RefusalReason)], of signed: SignedRequest, into results: inout BatchResults) {
         for reason in RefusalReason.allCases {
             let legs = refused.filter { $0.reason == reason }.map(\.leg)
             guard !legs.isEmpty else { continue }

@@ -34,26 +34,32 @@ public struct ShardExecutor {
     let epoch: Epoch
     let issuer: PublicKey
     let map: ShardMap
+    let procedures: ProcedureRegistry
     var overlay: Overlay
     var indexes: StateIndexes
+    /// Of the batch that is being executed: its number, how many waits began in it, and what was let go and not yet given on.
+    var executing = SequenceNumber.zero
+    var waits: UInt64 = 0
+    var grants: [[UInt8]] = []
 
     /// Reads the whole state once.
-    public init(shard: ShardID, manifest: Manifest, store: any KeyValueStore, limits: ShardLimits = .init()) throws(ShardStateError) {
+    public init(shard: ShardID, manifest: Manifest, store: any KeyValueStore, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws(ShardStateError) {
         precondition(manifest.hasShard(shard))
         (self.shard, self.limits) = (shard, limits)
         (cluster, epoch, issuer, map) = (manifest.cluster, manifest.epoch, manifest.issuer, manifest.shardMap)
+        self.procedures = procedures
         overlay = Overlay(store: store)
         if let stored = try overlay.storedMetadata() {
-            let metadata = try Self.decode(stored, cluster: manifest.cluster, shard: shard)
+            let metadata = try Self.decode(stored, cluster: manifest.cluster, shard: shard, procedures)
             (lastExecuted, time, history) = (metadata.sequence, metadata.time, metadata.history)
         } else {
             (lastExecuted, time, history) = (.zero, .zero, .null)
         }
-        indexes = try StateIndexes(scanning: overlay)
+        indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
     }
 
     /// Legs with a yes vote and no decision.
-    public var undecidedCount: Int { indexes.undecided }
+    public var undecidedCount: Int { indexes.undecided + indexes.undecidedCalls }
     /// Keys written since the last freeze.
     public var overlayCount: Int { overlay.count }
     public var isFlushing: Bool { overlay.isFlushing }
@@ -66,9 +72,23 @@ public struct ShardExecutor {
         // The null request carries no time and changes nothing (R2).
         if !batch.isNull {
             time = max(time, batch.time)
+            (executing, waits) = (sequence, 0)
             try forgetDue()
-            for case .decide(let decide) in batch.items { try execute(decide, into: &results) }
-            for case .request(let request) in batch.items { try execute(request, into: &results) }
+            try forgetDueCalls()
+            try expireCalls(into: &results)
+            try runWaiters(into: &results)
+            for item in batch.items {
+                switch item {
+                case .decide(let decide): try execute(decide, into: &results)
+                case .evidence(let evidence): try execute(evidence, into: &results)
+                case .request: continue
+                }
+                try runWaiters(into: &results)
+            }
+            for case .request(let request) in batch.items {
+                try execute(request, into: &results)
+                try runWaiters(into: &results)
+            }
         }
         let leaves = results.leaves
         #if MUTANTS
@@ -85,10 +105,13 @@ public struct ShardExecutor {
     }
 
     var metadata: StateMetadata {
-        StateMetadata(cluster: cluster, shard: shard, sequence: lastExecuted, history: history, time: time)
+        StateMetadata(
+            cluster: cluster, shard: shard, sequence: lastExecuted, history: history, time: time, procedures: procedures.fingerprint)
     }
 
-    static func decode(_ bytes: [UInt8], cluster: ClusterID, shard: ShardID) throws(ShardStateError) -> StateMetadata {
+    static func decode(
+        _ bytes: [UInt8], cluster: ClusterID, shard: ShardID, _ procedures: ProcedureRegistry
+    ) throws(ShardStateError) -> StateMetadata {
         let metadata: StateMetadata
         do { metadata = try StateMetadata(decoding: bytes) } catch { throw .corruptMetadata(error.description) }
         guard metadata.version == StateMetadata.currentVersion else {
@@ -97,6 +120,7 @@ public struct ShardExecutor {
         guard metadata.cluster == cluster, metadata.shard == shard else {
             throw .foreignState(cluster: metadata.cluster, shard: metadata.shard)
         }
+        guard metadata.procedures == procedures.fingerprint else { throw .otherProcedures(names: procedures.names) }
         return metadata
     }
 }
@@ -123,6 +147,16 @@ struct BatchResults {
         let kept = before.entries.filter { $0.status.isDecided || after.find($0.leg) == nil }
         let added = entries.filter { before.find($0.leg)?.isDecided != true }
         order[index] = Leaf(request: request, entries: (kept + added).sorted { $0.leg < $1.leg })
+    }
+
+    /// Of a root call: everything that is to be said of it, in place of what was said before in this batch.
+    mutating func emit(_ leaf: Leaf) {
+        if let index = position[leaf.request] {
+            order[index] = leaf
+        } else {
+            position[leaf.request] = order.count
+            order.append(leaf)
+        }
     }
 
     mutating func refuse(_ refusal: Refusal) { refusals.append(refusal) }

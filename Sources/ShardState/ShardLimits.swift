@@ -17,6 +17,19 @@ public struct ShardLimits: Hashable, Sendable {
     /// Records that may be forgotten at the start of one batch (R2).
     public var maxExpiriesPerBatch = 256
 
+    /// Bounds of procedures: what one run may do, what one transaction holds, and how many unfinished transactions of other home
+    /// shards one principal may have here (R12).
+    public var maxStepsPerFrame = 10_000
+    public var maxLocksPerFrame = 128
+    public var maxWritesPerFrame = 128
+    public var maxCallsPerGroup = 16
+    public var maxCallsPerPrincipal = 256
+    /// Of one transaction on one shard: calls that its frames issue, frames, and bytes of arguments, results and writes. What these
+    /// allow is far below what a state entry, a leaf or a frame of the transport holds.
+    public var maxCallsPerRecord = 64
+    public var maxFramesPerRecord = 64
+    public var maxBytesPerRecord = 64 << 10
+
     /// Shards of one leg: their certificates must fit in one `TransactionDecide`, and their bits in one word.
     public static let maxParticipants = 64
 
@@ -35,6 +48,8 @@ public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible 
     /// The state belongs to another cluster or shard.
     case foreignState(cluster: ClusterID, shard: ShardID)
     case stateVersion(got: UInt16, supported: UInt16)
+    /// The state was made with other procedures than this host has.
+    case otherProcedures(names: [String])
     /// An installed state's metadata names another sequence number.
     case sequenceMismatch(got: SequenceNumber, expected: SequenceNumber)
     /// A state that was installed, or opened, does not have the digest that it must have.
@@ -48,6 +63,8 @@ public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible 
         case .corruptMetadata(let what): "corrupt metadata: \(what)"
         case .foreignState(let cluster, let shard): "the state is of cluster \(cluster.short), shard \(shard)"
         case .stateVersion(let got, let supported): "state version \(got); this build reads version \(supported)"
+        case .otherProcedures(let names):
+            "the state was made with other procedures than this host has: \(names.isEmpty ? "none" : names.joined(separator: ", "))"
         case .sequenceMismatch(let got, let expected): "the state is at sequence \(got), not \(expected)"
         case .digestMismatch(let got, let expected): "the state has digest \(got.short), not \(expected.short)"
         }

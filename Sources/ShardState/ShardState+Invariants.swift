@@ -18,6 +18,10 @@ public enum InvariantViolation: Error, Equatable, Sendable, CustomStringConverti
     case notForgotten(PublicKey, RequestNumber)
     case index(open: Int, expectedOpen: Int, due: Int, expectedDue: Int)
     case digest(bucket: Int)
+    /// The lock table is not that of the call records.
+    case locks
+    /// An account that a procedure has locked is reserved by escrow.
+    case lockedAndReserved(AccountID)
 
     public var description: String {
         switch self {
@@ -33,6 +37,8 @@ public enum InvariantViolation: Error, Equatable, Sendable, CustomStringConverti
         case .notForgotten(let principal, let number): "\(principal.short) \(number) is acknowledged and still there"
         case .index(let open, let expectedOpen, let due, let expectedDue):
             "\(open) open and \(due) due in the index, \(expectedOpen) and \(expectedDue) in the records"
+        case .locks: "the lock table is not that of the call records"
+        case .lockedAndReserved(let id): "account \(id) is locked and reserved"
         case .digest(let bucket): "bucket \(bucket) has another digest than its entries"
         }
     }
@@ -58,7 +64,7 @@ extension ShardExecutor {
         let digests: [Digest]
         do {
             census = try takeCensus()
-            rebuilt = try StateIndexes(scanning: overlay)
+            rebuilt = try StateIndexes(scanning: overlay, shard: shard, map: map)
             digests = try bucketDigests()
         } catch { throw .state(error) }
         for (bucket, (a, b)) in zip(digests, rebuilt.tree.buckets).enumerated() where a != b { throw .digest(bucket: bucket) }
@@ -67,12 +73,18 @@ extension ShardExecutor {
                 open: indexes.open.count, expectedOpen: rebuilt.open.count, due: indexes.due.count, expectedDue: rebuilt.due.count)
         }
         guard rebuilt.undecided == indexes.undecided else { throw .undecided(recorded: indexes.undecided, counted: rebuilt.undecided) }
+        guard rebuilt.locks == indexes.locks, rebuilt.openCalls.count == indexes.openCalls.count,
+            rebuilt.dueCalls.count == indexes.dueCalls.count, rebuilt.expiringCalls.count == indexes.expiringCalls.count
+        else { throw .locks }
         let pending = try checkRequests(census)
         for (id, account) in census.accounts {
             let view = AccountView(
                 owner: account.owner, asset: account.asset, posted: Amount(account.posted),
                 pendingDebits: Amount(account.pendingDebits), pendingCredits: Amount(account.pendingCredits))
             guard account.isSound else { throw .balance(id, view) }
+            if account.pendingDebits > 0 || account.pendingCredits > 0, !indexes.locks.holders(of: StateKey.account(id)).isEmpty {
+                throw .lockedAndReserved(id)
+            }
             let expected = pending[id] ?? Pending()
             guard account.pendingDebits == expected.debits, account.pendingCredits == expected.credits else {
                 throw .reservations(
@@ -97,7 +109,7 @@ extension ShardExecutor {
                     throw .notForgotten(principal, number)
                 }
                 undecided[principal, default: 0] += attempt.undecided
-                for leg in attempt.legs where leg.status == .votedYes || leg.status == .committed {
+                for leg in attempt.legs where leg.status.holdsNumber {
                     if held[Int(leg.leg)] { throw .twoAttempts(principal, number, leg: leg.leg) }
                     held[Int(leg.leg)] = true
                     guard leg.status == .votedYes else { continue }
@@ -141,9 +153,23 @@ extension ShardExecutor {
                 census.bodies.append(digest)
             case .issued:
                 guard StateKey.decodeIssued(key) != nil else { throw unreadable }
+            case .call:
+                let record: CallRecord = try decodeEntry(value, of: key)
+                guard StateKey.call(record.root.digest) == key else { throw unreadable }
+            case .value: break
             case nil: throw unreadable
             }
         }
         return census
+    }
+}
+
+extension LegStatus {
+    /// No other attempt of the number may have one of these too (R11).
+    fileprivate var holdsNumber: Bool {
+        switch self {
+        case .votedYes, .committed, .running, .returned: true
+        case .votedNo, .aborted, .noRecordAbort, .acknowledged, .read, .failed, .closed: false
+        }
     }
 }

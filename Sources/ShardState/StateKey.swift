@@ -8,12 +8,16 @@ enum StateKey {
         case account = 0x41
         /// request digest → `SignedRequest`, while hosts may have to push it (R10)
         case body = 0x42
+        /// digest of a root call → `CallRecord`
+        case call = 0x43
         /// AssetID → UInt128 issued on this shard
         case issued = 0x49
         /// PublicKey → `PrincipalRecord`
         case principal = 0x50
         /// (PublicKey, RequestNumber) → `RequestRecord`
         case request = 0x52
+        /// key → value, of procedures
+        case value = 0x56
     }
 
     static let bucketBits = 12
@@ -22,6 +26,8 @@ enum StateKey {
 
     static func account(_ id: AccountID) -> [UInt8] { key(.account, bigEndian(id.number)) }
     static func body(_ digest: Digest) -> [UInt8] { key(.body, digest.bytes) }
+    static func call(_ digest: Digest) -> [UInt8] { key(.call, digest.bytes) }
+    static func value(_ name: [UInt8]) -> [UInt8] { key(.value, name) }
     static func issued(_ asset: AssetID) -> [UInt8] { key(.issued, bigEndian(asset.number)) }
     static func principal(_ principal: PublicKey) -> [UInt8] { key(.principal, principal.bytes) }
     static func request(_ principal: PublicKey, _ number: RequestNumber) -> [UInt8] {

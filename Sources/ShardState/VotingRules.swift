@@ -42,6 +42,7 @@ enum VotingRules {
             case .issue(_, _, let amount): request.mode == .atomic || isBad(amount)
             // A read is a leg of its own: among others it would tell what they leave.
             case .read: request.mode == .atomic && request.operations.count > 1
+            case .call: request.rootCall == nil
             }
         }
     }
@@ -62,9 +63,9 @@ enum VotingRules {
         record.attempts.contains { attempt in
             guard attempt.digest != digest else { return false }
             switch attempt.record(ofLeg: leg)?.status {
-            case .votedYes, .committed: return true
+            case .votedYes, .committed, .running, .returned: return true
             // A read that is repeated may see something newer.
-            case .votedNo, .aborted, .noRecordAbort, .acknowledged, .read, nil: return false
+            case .votedNo, .aborted, .noRecordAbort, .acknowledged, .read, .failed, .closed, nil: return false
             }
         }
     }
@@ -72,7 +73,7 @@ enum VotingRules {
     /// Outcomes are kept until acknowledged (R11); a record that others may need, also until it is settled and past
     /// its deadline, which is when it loses its body (R10).
     static func mayForget(_ attempt: AttemptRecord, number: RequestNumber, acknowledgedBelow: UInt64) -> Bool {
-        !attempt.hasBody && number.number < acknowledgedBelow
+        !attempt.hasBody && !attempt.hasCall && number.number < acknowledgedBelow
     }
 
     /// The body has done its duty: no participant can need to be told, and none here may vote (R10).

@@ -14,10 +14,18 @@ extension ByzantineHosts {
                 case .votedYes: .votedNo(.insufficientFunds)
                 case .votedNo, .aborted, .noRecordAbort, .acknowledged: .committed
                 case .read: .read(nil)
+                case .running: .returned([], consumed: [])
+                case .returned: .noRecordAbort
+                case .failed, .closed: .committed
                 }
             return Leaf.Entry(leg: entry.leg, status: status)
         }
-        return Leaf(request: leaf.request, entries: entries)
+        var calls = leaf.calls
+        calls.responses = calls.responses.map { response in
+            CallResponse(path: response.path, answer: .returned([]), consumed: [], flows: [])
+        }
+        calls.never += calls.issued.map(\.path)
+        return Leaf(request: leaf.request, entries: entries, calls: calls)
     }
 
     func sign(_ honest: AttestationStatement, leavesRoot: Digest, by replica: ReplicaIndex, _ m: Int) -> (AttestationStatement, ReplicaSignature) {
@@ -74,7 +82,8 @@ extension ByzantineHosts {
         guard members[m].does(.wrongTransfer) else { return [(message, nil)] }
         switch message {
         case .checkpoint(let sequence, let metadata, let buckets):
-            switch members[m].rng.below(5) {
+            // Mostly honest: who is not believed is not asked for buckets.
+            switch members[m].rng.below(10) {
             case 0: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: buckets.map { lie(about: $0) }), .wrongTransfer)]
             case 1:
                 // A state without some of its entries: nobody can be asked for what an empty bucket holds.

@@ -1,3 +1,4 @@
+import Histories
 import HostCore
 import Messages
 import PBFT
@@ -169,9 +170,9 @@ struct Checks {
         for entry in leaf.entries {
             let commits: Bool
             switch entry.status {
-            case .committed: commits = true
-            case .aborted, .votedNo, .noRecordAbort: commits = false
-            case .votedYes, .acknowledged, .read: continue
+            case .committed, .returned: commits = true
+            case .aborted, .votedNo, .noRecordAbort, .failed: commits = false
+            case .votedYes, .acknowledged, .read, .running, .closed: continue
             }
             let key = TransactionKey(request: leaf.request, leg: entry.leg)
             if let known = decided[key], known != commits {
@@ -234,6 +235,7 @@ extension Simulation {
 
     /// The final state against the clients' books.
     mutating func finish() throws -> Summary {
+        do { try SerializabilityChecker.check(clients.history) } catch { throw failure(error.description) }
         var fingerprint = Hasher256()
         var posted: UInt128 = 0
         var issued: UInt128 = 0

@@ -1,3 +1,4 @@
+import Histories
 import HostCore
 import Messages
 
@@ -7,6 +8,8 @@ struct ClientModel {
     struct Pending {
         let request: SignedRequest
         var sentAt: UInt64
+        /// When it was sent first.
+        let askedAt: UInt64
     }
 
     struct Principal {
@@ -36,6 +39,12 @@ struct ClientModel {
     private(set) var aborted = 0
     var reads: ReadBook
     private let pause: UInt64
+    private let callsPerMille: Int
+    private let isCalm: Bool
+    private var lastValue: UInt64 = 0
+    private(set) var committedCalls = 0
+    private(set) var abortedCalls = 0
+    private(set) var history = ListHistory()
     /// While a client is away it neither sends nor hears anything; each time it comes back with a new session.
     private var awayUntil: [UInt64]
     private var visits: [UInt64]
@@ -53,6 +62,7 @@ struct ClientModel {
         nextAt = Array(repeating: 0, count: options.clients + 1)
         awayUntil = Array(repeating: 0, count: options.clients + 1)
         visits = awayUntil
+        (callsPerMille, isCalm) = (options.callsPerMille, options.profile == .calm)
         pause = 2 * options.faultyUntil / UInt64(max(1, options.transfersPerClient))
     }
 
@@ -68,7 +78,7 @@ struct ClientModel {
         }
         guard let request = client == 0 ? nextSetUp(now) : orderedRead(client, now) ?? nextTransfer(client, now, using: &rng) else { return nil }
         reads.asked(request)
-        pending[client] = Pending(request: request, sentAt: now.uptime)
+        pending[client] = Pending(request: request, sentAt: now.uptime, askedAt: now.uptime)
         return request
     }
 
@@ -162,6 +172,7 @@ struct ClientModel {
             let amount = rng.chance(perMille: 100) ? 5_000 : 1 + rng.below(300)
             return .transfer(Transfer(from: accounts[from].id, to: accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(amount))))
         }
+        if callsPerMille > 0, rng.chance(perMille: callsPerMille) { return nextCall(member, own, now, using: &rng) }
         let kind = rng.below(10)
         let operations = (0..<(kind < 6 ? 1 : 2 + rng.below(3))).map { _ in transfer() }
         let number = principals[member].nextNumber
@@ -169,6 +180,43 @@ struct ClientModel {
         return sign(
             operations, kind < 8 ? .atomic : .independent, by: principals[member].signer, number: number,
             below: principals[member].acknowledgedBelow, now)
+    }
+
+    /// A root call: money that moves by calls, or lists on several shards.
+    private mutating func nextCall(_ member: Int, _ own: [Int], _ now: Instant, using rng: inout SplitMix64) -> SignedRequest {
+        let invocation: Invocation
+        if rng.chance(perMille: 400) {
+            let count = 1 + rng.below(4)
+            let operations = (0..<count).map { _ in
+                lastValue += 1
+                return SimulatedProcedures.ListOperation(key: "list \(rng.below(6))", value: rng.chance(perMille: 600) ? lastValue : nil)
+            }
+            invocation = Invocation(
+                target: .key(operations[0].key), procedure: SimulatedProcedures.Lists.name, version: 1, arguments: operations.encoded())
+        } else if rng.chance(perMille: 50) {
+            // Money from nowhere: must abort.
+            let account = accounts[own[rng.below(own.count)]].id
+            let movement = SimulatedProcedures.Movement(from: account, to: account, amount: 7)
+            invocation = Invocation(target: .account(account), procedure: SimulatedProcedures.Credit.name, version: 1, arguments: movement.encoded())
+        } else {
+            let from = accounts[own[rng.below(own.count)]].id
+            var to = from
+            while to == from { to = accounts[rng.below(accounts.count)].id }
+            let amount = rng.chance(perMille: 100) ? 5_000 : 1 + UInt64(rng.below(300))
+            let movement = SimulatedProcedures.Movement(from: from, to: to, amount: amount)
+            let procedure = rng.chance(perMille: 500) ? SimulatedProcedures.Move.name : SimulatedProcedures.Bounce.name
+            invocation = Invocation(target: .account(from), procedure: procedure, version: 1, arguments: movement.encoded())
+        }
+        let number = principals[member].nextNumber
+        principals[member].nextNumber = number.next
+        return sign(
+            [.call(invocation)], .atomic, by: principals[member].signer, number: number, below: principals[member].acknowledgedBelow, now)
+    }
+
+    /// What a committed call has done to the balances.
+    private mutating func apply(_ invocation: Invocation) {
+        for (account, amount) in SimulatedProcedures.effects(of: invocation) { balances[account, default: 0] += amount }
+        committedCalls += 1
     }
 
     private func sign(
@@ -184,7 +232,7 @@ struct ClientModel {
     }
 
     /// The gateway's answer to a client. Returns what is wrong with it, if anything.
-    mutating func receive(_ receipt: Receipt, client: Int) -> String? {
+    mutating func receive(_ receipt: Receipt, client: Int, now: UInt64) -> String? {
         guard let waiting = pending[client], waiting.request.digest == receipt.request.digest else { return nil }
         let request = receipt.request.request
         for leg in 0..<request.legCount {
@@ -201,6 +249,13 @@ struct ClientModel {
             if decision != .commit, let problem = reads.aborted(id) { return problem }
         }
         if case .read? = request.operations.first, let problem = noteRead(receipt, client: client) { return problem }
+        if let invocation = request.rootCall {
+            note(invocation, receipt, client: client, from: waiting.askedAt, to: now)
+            for certificate in receipt.certificates where isCalm {
+                guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0), failure.reason == .deadline else { continue }
+                return "\(receipt.request.digest.short) waited until its deadline although nothing was wrong: \(failure)"
+            }
+        }
         pending[client] = nil
         if client > 0 { principals[client - 1].acknowledgedBelow = request.number.next }
         return nil
@@ -209,6 +264,7 @@ struct ClientModel {
     private mutating func apply(_ request: Request, _ leg: Int, _ decision: Decision) {
         guard decision == .commit else {
             aborted += 1
+            if request.rootCall != nil { abortedCalls += 1 }
             return
         }
         committed += 1
@@ -219,9 +275,28 @@ struct ClientModel {
                 balances[transfer.to, default: 0] += Int128(transfer.amount.number)
             case .open(let account): balances[account.id, default: 0] += 0
             case .read: break
+            case .call(let invocation): apply(invocation)
             case .issue(let to, _, let amount): balances[to, default: 0] += Int128(amount.number)
             }
         }
+    }
+
+    /// What lists were read and appended to, for the check at the end.
+    private mutating func note(_ invocation: Invocation, _ receipt: Receipt, client: Int, from: UInt64, to: UInt64) {
+        guard invocation.procedure == SimulatedProcedures.Lists.name,
+            let operations = try? [SimulatedProcedures.ListOperation](decoding: invocation.arguments)
+        else { return }
+        var read: [[UInt64]]?
+        for certificate in receipt.certificates {
+            if case .returned(let bytes, _)? = certificate.leaf.status(ofLeg: 0) { read = try? [[UInt64]](decoding: bytes) }
+        }
+        var noted: [ListHistory.Operation] = []
+        for (i, operation) in operations.enumerated() {
+            noted.append(.read(key: operation.key, read?[i]))
+            if let value = operation.value { noted.append(.append(key: operation.key, value: value)) }
+        }
+        history.add(
+            .init(process: client, invokedAt: from, returnedAt: to, outcome: read == nil ? .failed : .ok, operations: noted))
     }
 
     /// A rejection is no outcome: the same request is sent again at once.

@@ -79,6 +79,9 @@ struct ReadBook {
                 if transfer.from == account { amount -= Int128(transfer.amount.number) }
                 if transfer.to == account { amount += Int128(transfer.amount.number) }
             }
+            if let invocation = request.rootCall {
+                for effect in SimulatedProcedures.effects(of: invocation) where effect.account == account { amount += effect.amount }
+            }
             guard amount != 0 else { return nil }
             return Change(id: TransactionID(request: signed.digest, mode: request.mode, leg: UInt16(leg)), amount: amount)
         }

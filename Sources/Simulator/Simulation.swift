@@ -159,6 +159,9 @@ public struct Simulation {
         public let simulatedNanoseconds: UInt64
         public let committed: Int
         public let aborted: Int
+        /// Root calls among them.
+        public let committedCalls: Int
+        public let abortedCalls: Int
         public let viewChanges: Int
         public let restarts: Int
         /// Whole states that were fetched and installed.
@@ -181,6 +184,7 @@ public struct Simulation {
     func summary(fingerprint: Digest) -> Summary {
         Summary(
             seed: options.seed, steps: steps, simulatedNanoseconds: now, committed: clients.committed, aborted: clients.aborted,
+            committedCalls: clients.committedCalls, abortedCalls: clients.abortedCalls,
             viewChanges: checks.views.count, restarts: checks.restarts, stateTransfers: checks.stateTransfers,
             checkpoints: checks.checkpoints, flushes: checks.flushes, compactions: checks.compactions,
             storageFailures: checks.storageFailures, quorumReads: clients.reads.answered, orderedReads: clients.reads.ordered,
@@ -418,7 +422,7 @@ public struct Simulation {
                 guard (try? verifier.verify(receipt)) != nil else { throw failure("client \(client) got a receipt that does not verify") }
                 if options.keepsLog { note("client \(client) has \(receipt.request.digest.short)") }
                 do { try checks.observe(receipt) } catch { throw failure("client \(client): \(error)") }
-                if let problem = clients.receive(receipt, client: client) { throw failure(problem) }
+                if let problem = clients.receive(receipt, client: client, now: now) { throw failure(problem) }
                 finished.append((client, receipt.request))
             case .rejected(_, let reason, _):
                 if options.keepsLog { note("client \(client) rejected: \(reason)") }

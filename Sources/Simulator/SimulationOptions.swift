@@ -25,6 +25,8 @@ public struct SimulationOptions: Sendable {
     public var replicas = 4
     public var accounts = 8
     public var clients = 4
+    /// How many of a thousand requests are root calls of procedures.
+    public var callsPerMille = 350
     /// Transfers that each client makes, one after the other.
     public var transfersPerClient: Int
     /// How long faults go on; afterwards the network is healed and every host up. Nanoseconds.
@@ -70,6 +72,7 @@ public struct SimulationOptions: Sendable {
         host.stateTransferTimeout = 200_000_000
         host.checkpointsPerFlush = 2
         host.bucketPartBytes = 64
+        host.procedures = SimulatedProcedures.registry
         host.compactionBytes = 8 << 10
         host.recentBatches = 64
         // Impatient: late messages and one liar's suspicion then change the view often, which is where lies matter most.

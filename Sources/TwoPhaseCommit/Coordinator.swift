@@ -9,6 +9,8 @@ public struct Coordinator: Sendable {
         case answer(Receipt)
         /// To the replicas of these shards (ascending). Decides legs there, or lets them forget (R10).
         case sendDecide(to: [ShardID], TransactionDecide)
+        /// To the replicas of these shards (ascending): what others have certified of a root call.
+        case sendEvidence(to: [ShardID], CallEvidence)
         /// Nothing is left to do.
         case finished
     }
@@ -33,6 +35,8 @@ public struct Coordinator: Sendable {
     private var isDecided: [Bool]
     /// Participants of legs with several participants that are not yet certified decided.
     private var unsettled: Int
+    /// Of a root call.
+    private var relay: CallRelay?
 
     public init(_ request: SignedRequest, map: ShardMap) {
         board = StatusBoard(request, map: map)
@@ -41,6 +45,7 @@ public struct Coordinator: Sendable {
         phase = .voting(undecidedLegs: board.legCount)
         unsettled = 0
         for leg in 0..<board.legCount where board.isShared(leg) { unsettled += board.participants(ofLeg: leg).count }
+        relay = request.request.rootCall.map { CallRelay(request, home: map.shard(of: $0.target), map: map) }
     }
 
     public var request: SignedRequest { board.request }
@@ -62,6 +67,11 @@ public struct Coordinator: Sendable {
     /// repetitions are no-ops.
     public mutating func add(_ certificate: Certificate) -> [Action] {
         if case .finished = phase { return [] }
+        if relay != nil {
+            let actions = relay?.add(certificate) ?? []
+            if relay?.outcome != nil { phase = relay?.isFinished == true ? .finished : .settling }
+            return actions
+        }
         let changed = board.add(certificate)
         guard !changed.isEmpty else { return [] }
 
@@ -111,12 +121,14 @@ public struct Coordinator: Sendable {
     /// What should be sent again when decided legs stay unsettled.
     public var outstandingDecides: [Action] {
         if case .finished = phase { return [] }
+        if let relay { return relay.outstanding }
         return decides((0..<board.legCount).filter { isDecided[$0] && board.isShared($0) }.map { Telling(leg: $0) })
     }
 
     /// Participants that have certified nothing of some undecided leg, ascending: the request should be sent to them again.
     public var missing: [ShardID] {
         guard case .voting = phase else { return [] }
+        if let relay { return [relay.home] }
         var shards: [ShardID] = []
         for leg in 0..<board.legCount where !isDecided[leg] {
             for slot in board.participants(ofLeg: leg) where slot.knowledge.status == nil { shards.append(slot.shard) }
@@ -127,6 +139,7 @@ public struct Coordinator: Sendable {
     /// Whether the shard is one of `missing`.
     public func isMissing(_ shard: ShardID) -> Bool {
         guard case .voting = phase else { return false }
+        if let relay { return relay.home == shard && relay.outcome == nil }
         for leg in 0..<board.legCount where !isDecided[leg] {
             for slot in board.participants(ofLeg: leg) where slot.shard == shard && slot.knowledge.status == nil { return true }
         }

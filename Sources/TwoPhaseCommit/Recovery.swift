@@ -50,6 +50,12 @@ public struct Recovery: Sendable {
         return decide(by: board)
     }
 
+    /// The certificate of another shard's leaf of a root call, when f + 1 of its replicas have pushed it.
+    public mutating func certificate(of push: Verified<RecoveryPush>) -> Certificate? {
+        guard push.value.attested.statement.shard != shard, push.value.attested.leaf.request == push.value.request.digest else { return nil }
+        return evidence.add(push.map(\.attested))
+    }
+
     private mutating func remember(_ request: Digest) {
         guard order.count == maxRequests else { return order.append(request) }
         boards[order[head]] = nil

@@ -94,7 +94,9 @@ struct StatusBoard: Sendable {
             switch status {
             case .votedYes: nil
             case .acknowledged: .done(vote: vote, certificate: certificate)
-            case .votedNo, .committed, .aborted, .noRecordAbort, .read: .decided(status, certificate: certificate)
+            case .votedNo, .committed, .aborted, .noRecordAbort, .read, .returned, .failed: .decided(status, certificate: certificate)
+            // Of root calls, which are not voted on.
+            case .running, .closed: nil
             }
         case .decided, .done: nil
         }

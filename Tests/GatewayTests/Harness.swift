@@ -116,6 +116,7 @@ struct Harness {
             return switch outgoing.message {
             case .submit(let shards, _): "submit \(shards) to \(hosts)"
             case .decide(let shards, let decide): "decide \(shards) with \(decide.certificates.count) to \(hosts)"
+            case .evidence(let shards, let evidence): "evidence \(shards) with \(evidence.certificates.count) to \(hosts)"
             case .account: "account to \(hosts)"
             case .read: "read to \(hosts)"
             case .status, .audit: "other to \(hosts)"

@@ -54,6 +54,6 @@ import Testing
         #expect(statement.history.hex == "73c0474b93770f72d2aaf5ef282cf5dc4d60282e28768ff1398c7fc0764ca2ba")
         let digest = SignedRequest(try request(), signedBy: TestSigner(1)).digest
         let leaf = Leaf(request: digest, entries: [.init(leg: 0, status: .votedYes), .init(leg: 3, status: .votedNo(.insufficientFunds))])
-        #expect(leaf.hash.hex == "952fc808b87d31e6b5404f1f75fba0b34058f36ef2a16aced032842e5386643b")
+        #expect(leaf.hash.hex == "139af3aef687aa74e0592b9d3d3f6483247313e7eb59875829fad42f87b60e20")
     }
 }

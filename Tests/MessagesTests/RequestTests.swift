@@ -80,10 +80,15 @@ import Testing
                     switch operation {
                     case .transfer: 2
                     case .open, .issue: 1
-                    case .read: 0
+                    case .read, .call: 0
                     }
                 }.reduce(0, +)
-                let reads = operations.contains { if case .read = $0 { true } else { false } }
+                let reads = operations.contains {
+                    switch $0 {
+                    case .read, .call: true
+                    case .transfer, .open, .issue: false
+                    }
+                }
                 #expect((reads || effects.allSatisfy { $0 > 0 }) && effects.reduce(0, +) == expected)
             }
         }

@@ -59,10 +59,11 @@ struct Samples {
     mutating func transfer() -> Transfer { Transfer(from: number(), to: number(), asset: number(), amount: number()) }
     mutating func account() -> AccountSpecification { AccountSpecification(owner: bytes32(), asset: number(), index: word()) }
     mutating func operation() -> Operation {
-        switch random.below(4) {
+        switch random.below(5) {
         case 0: .transfer(transfer())
         case 1: .open(account())
         case 2: .read(number())
+        case 3: .call(invocation())
         default: .issue(to: number(), asset: number(), amount: number())
         }
     }
@@ -82,10 +83,17 @@ struct Samples {
         let reason = AbortReason.allCases[random.below(AbortReason.allCases.count)]
         return [
             .votedYes, .votedNo(reason), .committed, .aborted(reason), .noRecordAbort, .acknowledged, .read(flag() ? view() : nil),
-        ][random.below(7)]
+            .running, .returned(bytes(), consumed: some { $0.consumed() }), .failed(callFailure()), .closed,
+        ][random.below(11)]
     }
     mutating func leaf() -> Leaf {
-        Leaf(request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) })
+        var calls = CallReport()
+        if flag() {
+            calls.issued = some { IssuedCall(path: $0.callPath(), invocation: $0.invocation()) }
+            calls.responses = some { $0.response() }
+            calls.never = some { $0.callPath() }
+        }
+        return Leaf(request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) }, calls: calls)
     }
     mutating func path() -> MerklePath {
         MerklePath(index: UInt32(truncatingIfNeeded: word()), count: UInt32(truncatingIfNeeded: word()), siblings: some { $0.bytes32() })
@@ -114,7 +122,29 @@ struct Samples {
         return Set(shards).sorted()
     }
 
-    mutating func item() -> BatchItem { flag() ? .request(signedRequest()) : .decide(decide()) }
+    mutating func callPath() -> CallPath {
+        CallPath((0..<random.below(4)).map { _ in .init(group: UInt8(random.below(256)), index: UInt8(random.below(256))) })
+    }
+    mutating func invocation() -> Invocation {
+        Invocation(target: flag() ? .key("key \(random.below(9))") : .account(number()), procedure: "procedure", version: 3, arguments: bytes())
+    }
+    mutating func consumed() -> ConsumedCall { ConsumedCall(path: callPath(), shard: number(), response: bytes32()) }
+    mutating func callFailure() -> CallFailure {
+        CallFailure(CallFailure.Reason.allCases[random.below(CallFailure.Reason.allCases.count)], shard: number(), procedure: "p", text: "why")
+    }
+    mutating func response() -> CallResponse {
+        CallResponse(
+            path: callPath(), answer: flag() ? .returned(bytes()) : .failed(callFailure()), consumed: some { $0.consumed() },
+            flows: some { AssetFlow(asset: $0.number(), credits: UInt128($0.word()), debits: UInt128($0.word())) })
+    }
+    mutating func evidence() -> CallEvidence { CallEvidence(root: signedRequest(), certificates: flag() ? [] : [certificate()]) }
+    mutating func item() -> BatchItem {
+        switch random.below(3) {
+        case 0: .request(signedRequest())
+        case 1: .decide(decide())
+        default: .evidence(evidence())
+        }
+    }
     mutating func batch() -> Batch { random.below(5) == 0 ? .null : Batch(time: number(), items: some { $0.item() }) }
     mutating func checkpoint() -> Checkpoint { Checkpoint(sequence: number(), digest: bytes32()) }
     mutating func entry() -> PQEntry { PQEntry(sequence: number(), digest: bytes32(), view: number()) }

@@ -20,6 +20,12 @@ struct MutantPlan {
         (options.clients, options.accounts, options.transfersPerClient, options.faultyUntil) = (12, 12, 12, 600_000_000)
     }
 
+    /// Nearly all that clients ask for are calls, on few keys and accounts.
+    @Sendable static func calling(_ options: inout SimulationOptions) {
+        (options.callsPerMille, options.clients, options.accounts, options.transfersPerClient) = (800, 10, 10, 12)
+        options.faultyUntil = 1_500_000_000
+    }
+
     /// Whoever lags needs a state, not batches.
     @Sendable static func forgetful(_ options: inout SimulationOptions) {
         (options.host.replica.retainedBatches, options.host.checkpointsPerFlush) = (1, 1)
@@ -60,6 +66,11 @@ extension Mutant {
         case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 13)
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
         case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
+        case .waitDieAgainstHoldersOnly: MutantPlan("wait-die looks at holders only", ["calm"], adjust: MutantPlan.calling)
+        case .procedureIgnoresEscrow: MutantPlan("a procedure reads balances with escrow in them", ["lossy", "calm"], adjust: MutantPlan.calling)
+        case .callbackDropped: MutantPlan("what a callback changed is not replayed", ["calm", "lossy"], adjust: MutantPlan.calling)
+        case .locksReleasedAtResponse: MutantPlan("a callee lets its locks go when it has answered", ["calm", "lossy"], adjust: MutantPlan.calling)
+        case .unbalancedCommitted: MutantPlan("money may come from nowhere", ["calm"], adjust: MutantPlan.calling)
         case .journalNeverSynced: MutantPlan("the journal's thread reports syncs that it does not do", ["crashes"])
         case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["crashes", "everything"], from: 356)
         }

@@ -22,7 +22,7 @@ import Testing
                     switch entry.status {
                     case .votedYes: yes[id, default: []].insert(shard)
                     case .votedNo: no.insert(id)
-                    case .committed, .aborted, .noRecordAbort, .acknowledged, .read: break
+                    case .committed, .aborted, .noRecordAbort, .acknowledged, .read, .running, .returned, .failed, .closed: break
                     }
                     // "A complete set of yes votes is never contradicted by a vote" (R10, as models/commit.py has it).
                     #expect(!(no.contains(id) && yes[id]?.count == participants.count), "seed \(seed): contradictory votes")
@@ -139,7 +139,7 @@ extension LegStatus {
     fileprivate var isAbort: Bool {
         switch self {
         case .votedNo, .aborted, .noRecordAbort: true
-        case .votedYes, .committed, .acknowledged, .read: false
+        case .votedYes, .committed, .acknowledged, .read, .running, .returned, .failed, .closed: false
         }
     }
 }

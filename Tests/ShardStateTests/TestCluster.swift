@@ -36,13 +36,15 @@ func seconds(_ count: UInt64) -> Timestamp { start.adding(microseconds: count * 
 struct TestShard {
     let shard: ShardID
     let manifest: Manifest
+    let procedures: ProcedureRegistry
     var disk = TestDisk()
     var executor: ShardExecutor
     var time = start
 
-    init(_ shard: UInt16, _ manifest: Manifest, limits: ShardLimits = .init()) throws {
-        (self.shard, self.manifest) = (ShardID(shard), manifest)
-        executor = try ShardExecutor(shard: self.shard, manifest: manifest, store: TestStore(disk), limits: limits)
+    init(_ shard: UInt16, _ manifest: Manifest, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws {
+        (self.shard, self.manifest, self.procedures) = (ShardID(shard), manifest, procedures)
+        executor = try ShardExecutor(
+            shard: self.shard, manifest: manifest, store: TestStore(disk), limits: limits, procedures: procedures)
     }
 
     @discardableResult
@@ -86,7 +88,7 @@ struct TestShard {
 
     /// A new executor from what is on disk: what was not flushed has to be executed again.
     mutating func restart() throws {
-        executor = try ShardExecutor(shard: shard, manifest: manifest, store: TestStore(disk), limits: executor.limits)
+        executor = try ShardExecutor(shard: shard, manifest: manifest, store: TestStore(disk), limits: executor.limits, procedures: procedures)
     }
 }
 
@@ -113,7 +115,7 @@ struct TestCluster {
     let issuer: Person
     var shards: [TestShard]
 
-    init(shards count: Int, limits: ShardLimits = .init()) throws {
+    init(shards count: Int, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws {
         issuer = try Person(999)
         let hosts = try (0..<4).map { Manifest.Host(address: "host\($0)", port: 1, publicKey: try Person(900 + $0).key) }
         let cluster = try #require(ClusterID(bytes: [UInt8](repeating: 3, count: 32)))
@@ -122,7 +124,7 @@ struct TestCluster {
             issuer: issuer.key)
         try manifest.validate()
         let manifest = manifest
-        shards = try (0..<count).map { try TestShard(UInt16($0), manifest, limits: limits) }
+        shards = try (0..<count).map { try TestShard(UInt16($0), manifest, limits: limits, procedures: procedures) }
     }
 
     /// The `n`th account of a person on a shard.

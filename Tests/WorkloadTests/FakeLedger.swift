@@ -38,7 +38,7 @@ struct FakeLedger {
             balances[transfer.from] = from - transfer.amount.number
             balances[transfer.to] = to + transfer.amount.number
             committedOrder.append(transfer)
-        case .read: return .aborted(.malformed)
+        case .read, .call: return .aborted(.malformed)
         }
         return .committed
     }

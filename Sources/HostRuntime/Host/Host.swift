@@ -119,9 +119,11 @@ private struct HostAssembly {
             }
             inbox.post(inputs)
         }
+        var transportOptions = options.transport
+        transportOptions.procedures = options.core.procedures.names
         let transport = try await PeerTransport.listen(
             manifest: manifest, host: host, seed: signer.seed, at: HostAddress(address: address.address, port: address.port),
-            options: options.transport, counters: counters, logger: logger, on: threads.io,
+            options: transportOptions, counters: counters, logger: logger, on: threads.io,
             events: { inbound.receive($0) })
 
         let loop = threads.protocolLoop
@@ -229,7 +231,7 @@ extension ShardStateError {
     fileprivate var isDamage: Bool {
         switch self {
         case .corruptEntry, .corruptMetadata, .digestMismatch, .damagedStore: true
-        case .store, .foreignState, .stateVersion, .sequenceMismatch: false
+        case .store, .foreignState, .stateVersion, .otherProcedures, .sequenceMismatch: false
         }
     }
 }

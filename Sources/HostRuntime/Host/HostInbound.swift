@@ -108,6 +108,7 @@ extension HostMessage {
         case .push(_, let push): push.request.bytes.count + 1024
         case .forward(_, .request(let request)): request.bytes.count + 256
         case .forward(_, .decide(let decide)): decide.certificates.count * 4096 + 256
+        case .forward(_, .evidence(let evidence)): evidence.root.bytes.count + evidence.certificates.count * 4096 + 256
         }
     }
 }
@@ -118,6 +119,7 @@ extension GatewayMessage {
         switch self {
         case .submit(_, let request): request.bytes.count + 256
         case .decide(_, let decide): decide.certificates.count * 4096 + 256
+        case .evidence(_, let evidence): evidence.root.bytes.count + evidence.certificates.count * 4096 + 256
         case .account, .status, .audit, .read: 256
         }
     }

@@ -2,6 +2,7 @@ import HostCore
 import Messages
 import NIOCore
 import NIOPosix
+import ShardState
 
 /// The listening side of a host: sessions of peers and of gateways. Lives on one event loop.
 final class Acceptor {
@@ -77,9 +78,12 @@ final class Acceptor {
         guard hello.cluster == manifest.cluster else { return .failure(.cluster(theirs: hello.cluster, ours: manifest.cluster)) }
         guard hello.epoch == manifest.epoch else { return .failure(.epoch(theirs: hello.epoch, ours: manifest.epoch)) }
         switch hello.sender {
-        case .host(let peer):
+        case .host(let peer, let procedures):
             guard peer != host, Int(peer.number) < manifest.hosts.count, manifest.hosts[Int(peer.number)].publicKey == key else {
                 return .failure(.key(peer))
+            }
+            guard procedures == ProcedureRegistry.fingerprint(of: options.procedures) else {
+                return .failure(.procedures(peer, ours: options.procedures))
             }
             admitted(session, peer)
             return .success(options.maxHostFrame)

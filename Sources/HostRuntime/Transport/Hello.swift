@@ -3,13 +3,14 @@ import Messages
 /// The first frame of a session, from the side that connected. Both sides speak the same version of everything or
 /// do not speak.
 struct Hello: Hashable, Sendable, CanonicalCodable {
-    static let currentVersion: UInt16 = 1
+    static let currentVersion: UInt16 = 2
     private static let magic: UInt32 = 0x5152_5445
     /// Hello and its answer are short.
     static let maxFrame = 4096
 
     enum Sender: Hashable, Sendable {
-        case host(HostID)
+        /// With the fingerprint of its procedures: replicas with others would execute something else.
+        case host(HostID, procedures: Digest)
         /// A gateway or a tool, trusted with nothing.
         case gateway
     }
@@ -34,7 +35,7 @@ struct Hello: Hashable, Sendable, CanonicalCodable {
         }
         (cluster, epoch) = (try reader.value(), try reader.value())
         switch try reader.uint8() {
-        case 1: sender = .host(try reader.value())
+        case 1: sender = .host(try reader.value(), procedures: try reader.value())
         case 2: sender = .gateway
         default: throw reader.invalid("sender of a greeting")
         }
@@ -46,9 +47,10 @@ struct Hello: Hashable, Sendable, CanonicalCodable {
         writer.put(cluster)
         writer.put(epoch)
         switch sender {
-        case .host(let host):
+        case .host(let host, let procedures):
             writer.put(UInt8(1))
             writer.put(host)
+            writer.put(procedures)
         case .gateway: writer.put(UInt8(2))
         }
     }
@@ -61,6 +63,7 @@ enum HelloRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case epoch(theirs: Epoch, ours: Epoch)
     case key(HostID)
     case tooManyGateways(limit: Int)
+    case procedures(HostID, ours: [String])
 
     var description: String {
         switch self {
@@ -68,6 +71,8 @@ enum HelloRefusal: Error, Hashable, Sendable, CustomStringConvertible {
         case .cluster(let theirs, let ours): "for cluster \(theirs.short), and this is cluster \(ours.short)"
         case .epoch(let theirs, let ours): "epoch \(theirs) where the epoch is \(ours); use the same cluster.json everywhere"
         case .key(let host): "the session's key is not the key of host \(host) in cluster.json"
+        case .procedures(let host, let ours):
+            "host \(host) has other procedures; here they are: \(ours.isEmpty ? "none" : ours.joined(separator: ", ")). Run the same program everywhere"
         case .tooManyGateways(let limit): "\(limit) gateways and tools are connected, which is the limit"
         }
     }

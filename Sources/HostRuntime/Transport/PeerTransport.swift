@@ -2,6 +2,7 @@ import HostCore
 import Logging
 import Messages
 import NIOCore
+import ShardState
 
 /// What a host's transport reports. Nothing in it was verified beyond who sent it.
 package enum TransportEvent: Sendable {
@@ -138,7 +139,7 @@ final class TransportCore {
     }
 
     func connect(_ addresses: [HostAddress]?) {
-        let hello = Hello(cluster: manifest.cluster, epoch: manifest.epoch, sender: .host(host))
+        let hello = Hello(cluster: manifest.cluster, epoch: manifest.epoch, sender: .host(host, procedures: ProcedureRegistry.fingerprint(of: options.procedures)))
         for (index, peer) in manifest.hosts.enumerated() where index != Int(host.number) && links[index] == nil {
             let id = HostID(UInt16(index))
             let link = Link(

@@ -21,6 +21,9 @@ public struct TransportOptions: Sendable {
     /// Unacknowledged data for this long ends a connection whose peer vanished without a word.
     public var silenceMilliseconds: CInt = 10_000
 
+    /// The names of the host's procedures; `Host.start` sets them. A host with others is refused.
+    public var procedures: [String] = []
+
     public init() {}
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ExampleProcedures
 import Foundation
 import HostRuntime
 import Logging
@@ -42,7 +43,9 @@ struct HostCommand: AsyncParsableCommand {
             try await runService("host-\(number)") { logger in
                 guard let id = UInt16(exactly: number) else { throw ToolError(.failure, "\(number) is no host number") }
                 let cluster = try ClusterFolder(opening: directory)
-                let host = try await Host.start(HostID(id), of: cluster, logger: logger)
+                var options = HostRuntimeOptions()
+                options.core.procedures = ExampleProcedures.registry
+                let host = try await Host.start(HostID(id), of: cluster, options: options, logger: logger)
                 return { await host.stop() }
             } until: { await stopReason(exitOnEOF) }
         }

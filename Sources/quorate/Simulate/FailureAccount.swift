@@ -85,6 +85,8 @@ struct SimulationReport: Encodable {
     let events: Int
     let committed: Int
     let aborted: Int
+    let committed_calls: Int
+    let aborted_calls: Int
     let view_changes: Int
     let restarts: Int
     let state_transfers: Int
@@ -102,6 +104,7 @@ struct SimulationReport: Encodable {
         (self.seconds, seeds_per_second) = (seconds, Double(totals.seeds) / seconds)
         (simulated_hours, events) = (totals.simulatedSeconds / 3600, totals.events)
         (committed, aborted) = (totals.committed, totals.aborted)
+        (committed_calls, aborted_calls) = (totals.committedCalls, totals.abortedCalls)
         (view_changes, restarts, state_transfers) = (totals.viewChanges, totals.restarts, totals.stateTransfers)
     }
 }

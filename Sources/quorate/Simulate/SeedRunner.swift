@@ -15,6 +15,8 @@ struct SimulationTotals: Sendable {
     private(set) var simulatedSeconds = 0.0
     private(set) var committed = 0
     private(set) var aborted = 0
+    private(set) var committedCalls = 0
+    private(set) var abortedCalls = 0
     private(set) var viewChanges = 0
     private(set) var restarts = 0
     private(set) var stateTransfers = 0
@@ -27,6 +29,8 @@ struct SimulationTotals: Sendable {
             simulatedSeconds += Double(summary.simulatedNanoseconds) / 1e9
             committed += summary.committed
             aborted += summary.aborted
+            committedCalls += summary.committedCalls
+            abortedCalls += summary.abortedCalls
             viewChanges += summary.viewChanges
             restarts += summary.restarts
             stateTransfers += summary.stateTransfers
@@ -48,7 +52,7 @@ struct SimulationTotals: Sendable {
             ("seeds", "\(seeds) of \(range), profile \(profile)"), ("failures", "\(failures.count)"),
             ("speed", "\(Self.short(Double(seeds) / seconds)) seeds/s"),
             ("simulated", "\(Self.short(simulatedSeconds / 3600)) hours, \(events) events"),
-            ("committed", "\(committed)"), ("aborted", "\(aborted)"), ("view changes", "\(viewChanges)"), ("restarts", "\(restarts)"),
+            ("committed", "\(committed)"), ("aborted", "\(aborted)"), ("calls", "\(committedCalls) committed, \(abortedCalls) aborted"), ("view changes", "\(viewChanges)"), ("restarts", "\(restarts)"),
             ("state transfers", "\(stateTransfers)"),
         ]
         return rows.map { name, value in name + String(repeating: " ", count: 17 - name.count) + value }.joined(separator: "\n")

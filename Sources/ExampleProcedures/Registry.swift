@@ -1,0 +1,25 @@
+import ShardState
+
+/// Procedures that show what procedures are for. The hosts of the tool `quorate` have them.
+public enum ExampleProcedures {
+    public static var registry: ProcedureRegistry {
+        var registry = ProcedureRegistry()
+        register(in: &registry)
+        return registry
+    }
+
+    public static func register(in registry: inout ProcedureRegistry) {
+        registry.register(Credit.self)
+        registry.register(PublishPrice.self)
+        registry.register(SpotPrice.self)
+        registry.register(BuyAtMost.self)
+        registry.register(OfferForSale.self)
+        registry.register(RecordOffer.self)
+        registry.register(TakeOffer.self)
+        registry.register(ReleaseDelivery.self)
+        registry.register(Settle.self)
+        registry.register(Chain.self)
+        registry.register(ListTransaction.self)
+        registry.register(ListStep.self)
+    }
+}

@@ -1,0 +1,411 @@
+import Messages
+
+/// Root calls at their home shard, and the frames that other shards ask for (R13).
+extension ShardExecutor {
+    func isHome(_ root: SignedRequest) -> Bool {
+        root.request.rootCall.map { map.shard(of: $0.target) == shard } ?? false
+    }
+
+    func callRecord(_ root: Digest) throws(ShardStateError) -> CallRecord? { try entry(StateKey.call(root)) }
+
+    // MARK: A root call, ordered at home
+
+    /// A signed root call. Known, it is answered with what is recorded; new, it is run.
+    mutating func executeCall(_ signed: SignedRequest, _ invocation: Invocation, into results: inout BatchResults) throws(ShardStateError) {
+        let request = signed.request
+        guard map.shard(of: invocation.target) == shard else { return }
+        let leg = VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)
+        let principal = try principalRecord(request.principal)
+        let requests = try requestRecord(request.principal, request.number)
+        let known = requests.index(of: signed.digest).map { requests.attempts[$0] }
+        if let answer = finalAnswers([leg], of: request, attempt: known, principal)[0] {
+            return try emit(signed, answer, into: &results)
+        }
+        func refuse(_ reason: RefusalReason) { report([(0, reason)], of: signed, into: &results) }
+        if let refusal = admission(of: request, attempts: requests.attempts.count, principal) { return refuse(refusal) }
+        if VotingRules.isSuperseded(0, of: signed.digest, in: requests) {
+            try putAttempt(signed, .aborted(.superseded))
+            return try emit(signed, .aborted(.superseded), into: &results)
+        }
+        guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal, indexes.undecided < limits.maxUndecided else {
+            return refuse(.overloaded)
+        }
+        var record = CallRecord(root: signed)
+        record.put(Frame(path: .root, invocation: invocation, caller: shard, now: time))
+        let outcome = try advance(&record, [.root])
+        // Nobody knows of it yet: to be tried again as it is, and older by then, is better than an outcome (R5, R9).
+        if case .failed(let failure)? = outcome?.answer, failure.reason == .died { return refuse(.conflict) }
+        try putAttempt(signed, .running)
+        try keep(record, insteadOf: nil)
+        try settleHome(signed, outcome)
+        try emit(signed, nil, into: &results)
+    }
+
+    /// Sets the status of the only leg of a root call, and what follows from it.
+    private mutating func putAttempt(_ signed: SignedRequest, _ status: LegStatus) throws(ShardStateError) {
+        let request = signed.request
+        var requests = try requestRecord(request.principal, request.number)
+        let principal = try principalRecord(request.principal)
+        let known = requests.index(of: signed.digest)
+        let previous = known.map { requests.attempts[$0] }
+        var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
+        attempt.put(LegRecord(leg: 0, status: status, participants: 1, own: 0))
+        if status == .running { attempt.hasCall = true }
+        if let previous { indexes.remove(previous, request.principal, request.number) }
+        indexes.add(attempt, request.principal, request.number)
+        if let known { requests.attempts[known] = attempt } else { requests.attempts.append(attempt) }
+        set(requests, request.principal, request.number)
+        let undecided = Int(principal.undecided) + attempt.undecided - (previous?.undecided ?? 0)
+        guard undecided >= 0 else { throw .corruptEntry(key: StateKey.principal(request.principal), what: "undecided legs") }
+        try note(request, undecided: undecided, in: principal)
+    }
+
+    /// Writes a record down, and keeps the indexes and the lock table with it.
+    private mutating func keep(_ record: CallRecord?, insteadOf previous: CallRecord?) throws(ShardStateError) {
+        guard let root = record?.root ?? previous?.root else { return }
+        let isHome = isHome(root)
+        if let previous { indexes.remove(previous, isHome: isHome) }
+        if let record { indexes.add(record, isHome: isHome) }
+        set(StateKey.call(root.digest), record?.encoded())
+    }
+
+    // MARK: What other shards have certified
+
+    /// Starts the frames that are called here, brings answers to those that wait, ends what home has decided.
+    mutating func execute(_ evidence: CallEvidence, into results: inout BatchResults) throws(ShardStateError) {
+        let root = evidence.root
+        guard let invocation = root.request.rootCall, !VotingRules.isMalformed(root.request, limits) else { return }
+        let isHome = isHome(root)
+        let stored = try callRecord(root.digest)
+        let fresh = stored == nil ? try newRecord(evidence, isHome: isHome) : nil
+        guard var record = stored ?? fresh else {
+            if isHome { return try executeCall(root, invocation, into: &results) }
+            // Past the deadline there never will be one, and that can be said for ever (R10).
+            let never = time > root.request.deadline ? callsHere(evidence) : []
+            return try emit(root, nil, never: never, into: &results)
+        }
+        if let stored { indexes.remove(stored, isHome: isHome) }
+        var runnable: [CallPath] = []
+        var never: [CallPath] = []
+        var ending: CallRecord.Ending?
+        var listed: [ConsumedCall] = []
+        for certificate in evidence.certificates where certificate.shard != shard {
+            let from = certificate.shard
+            if from == map.shard(of: invocation.target) {
+                switch certificate.leaf.status(ofLeg: 0) {
+                case .returned(_, let consumed)?: (ending, listed) = (.committed, consumed)
+                case .running?, .votedYes?, .closed?, nil: break
+                case .votedNo?, .committed?, .aborted?, .noRecordAbort?, .acknowledged?, .read?, .failed?: ending = ending ?? .aborted
+                }
+            } else if isHome, certificate.leaf.status(ofLeg: 0)?.isDecided == true {
+                _ = record.noteDone(from)
+            }
+            guard record.ending == nil else { continue }
+            for call in certificate.leaf.calls.issued where map.shard(of: call.invocation.target) == shard && record.index(of: call.path) == nil {
+                if time > root.request.deadline {
+                    never.append(call.path)
+                } else if record.frames.count >= 2 * limits.maxFramesPerRecord {
+                    continue
+                } else if record.frames.count >= limits.maxFramesPerRecord {
+                    var frame = Frame(path: call.path, invocation: call.invocation, caller: from, now: time)
+                    frame.phase = .responded(tooMany(call))
+                    record.put(frame)
+                } else {
+                    record.put(Frame(path: call.path, invocation: call.invocation, caller: from, now: time))
+                    runnable.append(call.path)
+                }
+            }
+            for response in certificate.leaf.calls.responses where isFor(record, response.path, from) {
+                runnable += note(response, in: &record)
+            }
+            for path in certificate.leaf.calls.never where isFor(record, path, from) {
+                let failure = CallFailure(.deadline, shard: from, procedure: "", text: "")
+                runnable += note(CallResponse(path: path, answer: .failed(failure), consumed: [], flows: []), in: &record)
+            }
+        }
+        if record.ending == nil, let ending, !isHome {
+            indexes.add(record, isHome: isHome)
+            try end(&record, ending, listed)
+        } else {
+            let outcome = record.ending == nil ? try advance(&record, runnable.reversed()) : nil
+            indexes.add(record, isHome: isHome)
+            set(StateKey.call(root.digest), record.encoded())
+            if isHome { try settleHome(root, outcome) }
+        }
+        try emit(root, nil, never: never, into: &results)
+    }
+
+    /// The response is for a call of a frame here to that shard.
+    private func isFor(_ record: CallRecord, _ path: CallPath, _ from: ShardID) -> Bool {
+        guard let last = record.index(of: CallPath(Array(path.steps.dropLast()))), path.depth > 0 else { return false }
+        return record.frames[last].calls.contains { $0.call.path == path && map.shard(of: $0.call.invocation.target) == from }
+    }
+
+    private func callsHere(_ evidence: CallEvidence) -> [CallPath] {
+        var paths: [CallPath] = []
+        for certificate in evidence.certificates where certificate.shard != shard {
+            for call in certificate.leaf.calls.issued where map.shard(of: call.invocation.target) == shard { paths.append(call.path) }
+        }
+        return paths
+    }
+
+    /// A record for a root of which nothing is known here: only if a frame is to be started, and in time (R10). The principal's
+    /// unfinished calls here are bounded (R12).
+    private func newRecord(_ evidence: CallEvidence, isHome: Bool) throws(ShardStateError) -> CallRecord? {
+        guard !isHome, time <= evidence.root.request.deadline, !callsHere(evidence).isEmpty else { return nil }
+        guard indexes.calls(of: evidence.root.request.principal) < limits.maxCallsPerPrincipal else { return nil }
+        // What home has decided already needs no frame.
+        let home = evidence.root.request.rootCall.map { map.shard(of: $0.target) }
+        let isDecided = evidence.certificates.contains { $0.shard == home && $0.leaf.status(ofLeg: 0)?.isDecided == true }
+        return isDecided ? nil : CallRecord(root: evidence.root)
+    }
+
+    // MARK: The end
+
+    /// At home: what the root frame has answered is the outcome, and the first one decides (R13).
+    private mutating func settleHome(_ root: SignedRequest, _ outcome: CallResponse?) throws(ShardStateError) {
+        guard let outcome, var record = try callRecord(root.digest), record.ending == nil else { return }
+        var status: LegStatus
+        switch outcome.answer {
+        case .returned(let bytes): status = .returned(bytes, consumed: outcome.consumed)
+        case .failed(let failure): status = .failed(failure)
+        }
+        #if MUTANTS
+        let balances = outcome.flows.allSatisfy { $0.credits == $0.debits } || Mutant.is(.unbalancedCommitted)
+        #else
+        let balances = outcome.flows.allSatisfy { $0.credits == $0.debits }
+        #endif
+        if case .returned = status, !balances {
+            status = .failed(CallFailure(.unbalanced, shard: shard, procedure: root.request.rootCall?.procedure ?? ""))
+        }
+        for frame in record.frames {
+            for call in frame.calls { record.involve(map.shard(of: call.call.invocation.target)) }
+        }
+        var listed: [ConsumedCall] = []
+        if case .returned(_, let consumed) = status { listed = consumed }
+        for call in listed { record.involve(call.shard) }
+        _ = record.noteDone(shard)
+        try putAttempt(root, status)
+        try end(&record, status.isFailure ? .aborted : .committed, listed)
+    }
+
+    /// Applies or drops what the frames here have changed, lets go their locks, and wakes who waited for them.
+    /// - Precondition: the indexes have the record's frames.
+    private mutating func end(_ record: inout CallRecord, _ ending: CallRecord.Ending, _ listed: [ConsumedCall]) throws(ShardStateError) {
+        let isHome = isHome(record.root)
+        indexes.remove(record, isHome: isHome)
+        var released: [[UInt8]] = []
+        for frame in record.frames {
+            released += frame.locks.map(\.resource)
+            if case .waiting(let resource, _, _) = frame.phase { released.append(resource) }
+        }
+        if ending == .committed {
+            for frame in record.frames(below: nil) where isCommitted(frame, listed) {
+                for write in frame.writes { set(write.key, write.value) }
+            }
+        }
+        record.end(ending)
+        indexes.add(record, isHome: isHome)
+        set(StateKey.call(record.root.digest), record.encoded())
+        released.sort(by: precedes)
+        for (i, resource) in released.enumerated() where i == 0 || resource != released[i - 1] { grants.append(resource) }
+    }
+
+    /// The root's frame, and every frame whose response the outcome lists, exactly as it was given (R13).
+    private func isCommitted(_ frame: Frame, _ listed: [ConsumedCall]) -> Bool {
+        guard let response = frame.response else { return false }
+        if frame.path == .root { return true }
+        return listed.contains { $0.path == frame.path && $0.shard == shard && $0.response == response.digest }
+    }
+
+    // MARK: Who waited
+
+    /// Gives what was let go to who waited for it, first come, first served, and runs them on.
+    mutating func runWaiters(into results: inout BatchResults) throws(ShardStateError) {
+        while !grants.isEmpty {
+            let resource = grants.removeFirst()
+            while let waiter = indexes.locks.grantable(resource) {
+                guard let stored = try callRecord(waiter.age.transaction), let index = stored.index(of: waiter.path) else {
+                    throw .corruptEntry(key: StateKey.call(waiter.age.transaction), what: "waits and is not there")
+                }
+                let isHome = isHome(stored.root)
+                indexes.remove(stored, isHome: isHome)
+                var record = stored
+                var frame = record.frames[index]
+                frame.phase = .calling
+                if let place = frame.locks.firstIndex(where: { $0.resource == resource }) {
+                    frame.locks[place].isExclusive = frame.locks[place].isExclusive || waiter.isExclusive
+                } else {
+                    frame.locks.append(HeldLock(resource: resource, isExclusive: waiter.isExclusive))
+                }
+                record.put(frame)
+                let outcome = try advance(&record, [waiter.path])
+                indexes.add(record, isHome: isHome)
+                set(StateKey.call(record.root.digest), record.encoded())
+                if isHome { try settleHome(record.root, outcome) }
+                try emit(record.root, nil, into: &results)
+            }
+        }
+    }
+
+    // MARK: Time
+
+    /// Past the deadline home aborts, and a frame that has not answered answers that it failed (R13).
+    mutating func expireCalls(into results: inout BatchResults) throws(ShardStateError) {
+        for _ in 0..<limits.maxExpiriesPerBatch {
+            guard let cursor = indexes.expiringCalls.first, time > cursor.deadline else { return }
+            guard let stored = try callRecord(cursor.request) else {
+                throw .corruptEntry(key: StateKey.call(cursor.request), what: "expires and is not there")
+            }
+            let isHome = isHome(stored.root)
+            if isHome {
+                let failure = CallFailure(.deadline, shard: shard, procedure: stored.root.request.rootCall?.procedure ?? "")
+                try settleHome(stored.root, CallResponse(path: .root, answer: .failed(failure), consumed: [], flows: []))
+            } else {
+                var record = stored
+                indexes.remove(stored, isHome: false)
+                for var frame in stored.frames where frame.response == nil {
+                    // Who waited behind it may have what it waited for.
+                    if case .waiting(let resource, _, _) = frame.phase { grants.append(resource) }
+                    let failure = CallFailure(.deadline, shard: shard, procedure: frame.invocation.procedure)
+                    frame.phase = .responded(CallResponse(path: frame.path, answer: .failed(failure), consumed: [], flows: []))
+                    frame.writes = []
+                    record.put(frame)
+                }
+                indexes.add(record, isHome: false)
+                set(StateKey.call(record.root.digest), record.encoded())
+            }
+            try emit(stored.root, nil, into: &results)
+        }
+    }
+
+    /// Home keeps its outcome until every shard that was called is done, and everybody until its own time has passed the deadline
+    /// (R13). The outcome itself stays with the request until it is acknowledged (R11).
+    mutating func forgetDueCalls() throws(ShardStateError) {
+        for _ in 0..<limits.maxExpiriesPerBatch {
+            guard let cursor = indexes.dueCalls.first, time > cursor.deadline else { return }
+            guard let record = try callRecord(cursor.request), record.isSettled else {
+                throw .corruptEntry(key: StateKey.call(cursor.request), what: "not due")
+            }
+            try keep(nil, insteadOf: record)
+            if isHome(record.root) { try letGoOutcome(of: record.root.request, record.root.digest) }
+        }
+    }
+
+    private mutating func letGoOutcome(of request: Request, _ digest: Digest) throws(ShardStateError) {
+        var requests = try requestRecord(request.principal, request.number)
+        guard let index = requests.index(of: digest) else {
+            throw .corruptEntry(key: StateKey.request(request.principal, request.number), what: "attempt missing")
+        }
+        requests.attempts[index].hasCall = false
+        let acknowledgedBelow = try principalRecord(request.principal).acknowledgedBelow
+        if VotingRules.mayForget(requests.attempts[index], number: request.number, acknowledgedBelow: acknowledgedBelow) {
+            requests.attempts.remove(at: index)
+        }
+        set(requests, request.principal, request.number)
+    }
+
+    // MARK: What is certified
+
+    /// Everything that this shard says of a root call now, in one leaf.
+    /// - Parameter status: at home, if it is not in the request's record.
+    private func emit(
+        _ root: SignedRequest, _ status: LegStatus?, never: [CallPath] = [], into results: inout BatchResults
+    ) throws(ShardStateError) {
+        if let leaf = try callLeaf(root, status, never: never) { results.emit(leaf) }
+    }
+
+    func callLeaf(_ root: SignedRequest, _ status: LegStatus?, never: [CallPath] = []) throws(ShardStateError) -> Leaf? {
+        var status = status
+        let record = try callRecord(root.digest)
+        let isHome = isHome(root)
+        if status == nil, isHome {
+            let requests = try requestRecord(root.request.principal, root.request.number)
+            status = requests.index(of: root.digest).flatMap { requests.attempts[$0].record(ofLeg: 0)?.status }
+        }
+        var report = CallReport()
+        report.never = Array(never.prefix(CallReport.maxEntries))
+        if let record {
+            for frame in record.frames {
+                for call in frame.calls where call.response == nil && map.shard(of: call.call.invocation.target) != shard {
+                    if report.issued.count < CallReport.maxEntries { report.issued.append(call.call) }
+                }
+                if let response = frame.response, frame.caller != shard, report.responses.count < CallReport.maxEntries {
+                    report.responses.append(response)
+                }
+            }
+            if !isHome, let ending = record.ending { status = ending == .committed ? .committed : .aborted(.participantAborted) }
+        } else if !isHome, time > root.request.deadline {
+            status = .closed
+        }
+        guard status != nil || !report.isEmpty else { return nil }
+        return Leaf(request: root.digest, entries: status.map { [Leaf.Entry(leg: 0, status: $0)] } ?? [], calls: report)
+    }
+
+    // MARK: Questions
+
+    /// Whether ordering this would change anything here, or certify what nobody has certified yet.
+    /// - Parameter wall: what the time would be if it were ordered now.
+    public func isUseful(_ evidence: CallEvidence, wall: Timestamp = .zero) throws(ShardStateError) -> Bool {
+        let root = evidence.root
+        guard let invocation = root.request.rootCall else { return false }
+        let home = map.shard(of: invocation.target)
+        guard let record = try callRecord(root.digest) else {
+            // A root alone says nothing that another shard has not certified: at home it is submitted like any request.
+            guard evidence.certificates.contains(where: { $0.shard != shard }) else { return false }
+            return home == shard || !callsHere(evidence).isEmpty || max(time, wall) > root.request.deadline
+        }
+        if evidence.certificates.isEmpty { return true }
+        for certificate in evidence.certificates where certificate.shard != shard {
+            let status = certificate.leaf.status(ofLeg: 0)
+            if home == shard, status?.isDecided == true, record.involved.contains(where: { $0.shard == certificate.shard && !$0.isDone }) {
+                return true
+            }
+            guard record.ending == nil else { continue }
+            if certificate.shard == home, status?.isDecided == true { return true }
+            if certificate.leaf.calls.issued.contains(where: { map.shard(of: $0.invocation.target) == shard && record.index(of: $0.path) == nil }) {
+                return true
+            }
+            for path in certificate.leaf.calls.responses.map(\.path) + certificate.leaf.calls.never where isFor(record, path, certificate.shard) {
+                let caller = record.index(of: CallPath(Array(path.steps.dropLast())))
+                let isOpen = caller.map { record.frames[$0].calls.contains { $0.call.path == path && $0.response == nil } } ?? false
+                if isOpen { return true }
+            }
+        }
+        return false
+    }
+
+    /// Root calls of which another shard may have to be told, by (deadline, principal, number, digest).
+    public func unfinishedCalls(after: RecoveryCursor?, limit: Int) throws(ShardStateError) -> [UnforgottenRecord] {
+        var found: [UnforgottenRecord] = []
+        for cursor in indexes.openCalls.elements(after: after, limit: limit) {
+            guard let record = try callRecord(cursor.request) else {
+                throw .corruptEntry(key: StateKey.call(cursor.request), what: "open and not there")
+            }
+            let leaf = try callLeaf(record.root, nil) ?? Leaf(request: cursor.request, entries: [])
+            var shards: [ShardID] = []
+            if record.ending != nil {
+                shards = record.involved.filter { !$0.isDone }.map(\.shard)
+            } else {
+                for frame in record.frames {
+                    for call in frame.calls where call.response == nil { shards.append(map.shard(of: call.call.invocation.target)) }
+                    if frame.response != nil { shards.append(frame.caller) }
+                }
+                if let invocation = record.root.request.rootCall { shards.append(map.shard(of: invocation.target)) }
+            }
+            shards = shards.filter { $0 != shard }.sorted()
+            let distinct = shards.indices.filter { $0 == 0 || shards[$0] != shards[$0 - 1] }.map { shards[$0] }
+            found.append(UnforgottenRecord(cursor: cursor, request: record.root, leaf: leaf, waitingFor: distinct))
+        }
+        return found
+    }
+}
+
+extension LegStatus {
+    var isFailure: Bool {
+        switch self {
+        case .failed: true
+        case .votedYes, .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read, .running, .returned, .closed: false
+        }
+    }
+}
