@@ -163,7 +163,8 @@ extension ShardExecutor {
 extension Mutant {
     /// The exactly-once table with holes.
     static func forgetful(_ attempt: AttemptRecord?) -> AttemptRecord? {
-        guard let attempt, Mutant.is(.executesAgain) || Mutant.is(.votesAgain) else { return attempt }
+        // A call that runs is another mutant's.
+        guard let attempt, !attempt.hasCall, Mutant.is(.executesAgain) || Mutant.is(.votesAgain) else { return attempt }
         var kept = AttemptRecord(digest: attempt.digest, deadline: attempt.deadline, mode: attempt.mode)
         for leg in attempt.legs where Mutant.is(.executesAgain) ? leg.isCrossShard : leg.status != .votedYes { kept.put(leg) }
         return kept

@@ -82,24 +82,24 @@ extension ByzantineHosts {
         guard members[m].does(.wrongTransfer) else { return [(message, nil)] }
         switch message {
         case .checkpoint(let sequence, let metadata, let buckets):
-            // Mostly honest: who is not believed is not asked for buckets.
+            // Often honest: who is not believed is not asked for buckets.
             switch members[m].rng.below(10) {
             case 0: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: buckets.map { lie(about: $0) }), .wrongTransfer)]
-            case 1:
+            case 1...3:
                 // A state without some of its entries: nobody can be asked for what an empty bucket holds.
                 let empty = StateDigest.bucketDigest([])
                 guard let robbed = buckets.indices.filter({ buckets[$0] != empty }).randomElement(using: &members[m].rng) else { return [(message, nil)] }
                 var fewer = buckets
                 fewer[robbed] = empty
                 return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: fewer), .wrongTransfer)]
-            case 2:
+            case 4:
                 // A state from the far future, or of another history, if the metadata can still be read.
                 var invented = metadata
                 let place = members[m].rng.chance(perMille: 500) ? 36..<44 : 44..<52
                 for i in invented.indices where place.contains(i) { invented[i] = UInt8(truncatingIfNeeded: members[m].rng.next()) }
                 let claimed = StateDigest.sequence(ofMetadata: invented) ?? SequenceNumber(.max)
                 return [(.checkpoint(sequence: claimed, metadata: invented, buckets: buckets), .wrongTransfer)]
-            case 3: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: Array(buckets.dropLast())), .wrongTransfer)]
+            case 5: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: Array(buckets.dropLast())), .wrongTransfer)]
             // An honest offer that will not be kept.
             default: return [(message, nil)]
             }

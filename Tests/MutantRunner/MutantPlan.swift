@@ -20,6 +20,9 @@ struct MutantPlan {
         (options.clients, options.accounts, options.transfersPerClient, options.faultyUntil) = (12, 12, 12, 600_000_000)
     }
 
+    /// Two may be faulty, and lie together.
+    @Sendable static func withSeven(_ options: inout SimulationOptions) { options.replicas = 7 }
+
     /// Nearly all that clients ask for are calls, on few keys and accounts.
     @Sendable static func calling(_ options: inout SimulationOptions) {
         (options.callsPerMille, options.clients, options.accounts, options.transfersPerClient) = (800, 10, 10, 12)
@@ -45,25 +48,26 @@ extension Mutant {
         case .viewChangeWithoutP: MutantPlan("VIEW-CHANGE says that nothing is prepared", ["partitions", "everything"])
         case .ownPrePrepareNotInQ: MutantPlan("Q lacks the primary's own pre-prepare", ["everything", "crashes"])
         case .singlePrePrepareSelects: MutantPlan("condition A2 with 1 instead of f + 1", ["byzantine"], from: 34)
-        case .selectionNotRecomputed: MutantPlan("backups believe any NEW-VIEW", ["byzantine"], from: 35)
+        case .selectionNotRecomputed: MutantPlan("backups believe any NEW-VIEW", ["byzantine"], from: 246)
         case .oldTimeRefused: MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
         case .suspicionNotSent: MutantPlan("no replica says SUSPECT", ["crashes", "everything"])
         case .timerNeverReset: MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
         case .newViewNotAwaited: MutantPlan("the wait for NEW-VIEW never ends", ["crashes", "everything", "byzantine"])
         case .truncatesAtWeakQuorum: MutantPlan("f + 1 CHECKPOINTs make a checkpoint stable", ["lossy", "everything"])
-        case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 18)
+        case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 81)
         case .quarantineTooShort: MutantPlan("quarantine ends at once", ["crashes", "everything"])
         case .sendsBeforeSync: MutantPlan("messages do not wait for their records", ["crashes"])
-        case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 68)
+        case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 101)
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])
-        case .bucketDigestUnchecked: MutantPlan("fetched buckets are not held against their digests", ["everything", "byzantine"], adjust: MutantPlan.forgetful)
-        case .stateOfOnePeer: MutantPlan("one peer's offer is the state", ["byzantine", "everything"], from: 115, adjust: MutantPlan.forgetful)
+        case .bucketDigestUnchecked:
+            MutantPlan("fetched buckets are not held against their digests", ["byzantine", "everything"], from: 44, adjust: MutantPlan.forgetful)
+        case .stateOfOnePeer: MutantPlan("one peer's offer is the state", ["everything"], from: 233, adjust: MutantPlan.withSeven)
         case .flushesUnstable: MutantPlan("a state is written down before its checkpoint is stable", ["lossy"])
         case .readsWithoutWaiting: MutantPlan("a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 14)
         case .attestationWithoutHistory: MutantPlan("attestations do not chain", ["calm"])
         case .executesAgain: MutantPlan("a request that is ordered again is executed again", ["lossy", "everything"])
         case .votesAgain: MutantPlan("a request that is ordered again is voted on again", ["lossy", "everything"])
-        case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 13)
+        case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 208)
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
         case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
         case .waitDieAgainstHoldersOnly: MutantPlan("wait-die looks at holders only", ["calm"], adjust: MutantPlan.calling)
@@ -72,7 +76,7 @@ extension Mutant {
         case .locksReleasedAtResponse: MutantPlan("a callee lets its locks go when it has answered", ["calm", "lossy"], adjust: MutantPlan.calling)
         case .unbalancedCommitted: MutantPlan("money may come from nowhere", ["calm"], adjust: MutantPlan.calling)
         case .journalNeverSynced: MutantPlan("the journal's thread reports syncs that it does not do", ["crashes"])
-        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["crashes", "everything"], from: 356)
+        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 793)
         }
     }
 }
