@@ -56,23 +56,37 @@ def leaf(digest, statuses, calls=None):
     pairs = [one if type(one) is tuple else (leg, one) for leg, one in enumerate(statuses)]
     return digest + array([u16(leg) + one for leg, one in pairs]) + (u8(0) if calls is None else u8(1) + calls)
 
-# The readable part, from bytes that may be read by others than are signed
+# The readable part. Of bytes that are not canonical it is what a lax reader would take them for, so that nothing else is wrong.
+
+class Lax(v.Reader):
+    def check(self, holds, what):
+        if not holds and "truncated" in what: raise v.Wrong(what)
+    def bool(self): return self.uint(1) > 0
+    def string(self, limit): return self.blob(limit).decode(errors="replace")
+
+def read_leniently(parse, data, otherwise):
+    """As `otherwise` where even a lax reader takes the data for nothing."""
+    try: return parse(v.Reader(data, ""))
+    except v.Wrong: pass
+    try: return parse(Lax(data, ""))
+    except (v.Wrong, KeyError): return parse(v.Reader(otherwise, ""))
 
 def readable_certificate(statement, data, reads, index, count, siblings, signatures):
-    about, legs = v.leaf(v.Reader(reads, "leaf"))
+    about, legs = read_leniently(v.leaf, data, reads)
     return {"shard": statement["shard"], "statement": statement, "path": {"index": index, "count": count, "siblings": [one.hex() for one in siblings]},
             "leaf": {"bytes": data.hex(), "request": about.hex(), "legs": [{"leg": leg, "status": one[2]} for leg, one in legs.items()]},
             "signatures": [{"replica": replica, "signature": signature.hex()} for replica, signature in signatures]}
 
-def parse_request(data):
-    r = v.Reader(data, "request")
+def parse_request(r):
     cluster, epoch, principal, number, _, mode = r.raw(32), r.uint(4), r.raw(32), r.uint(8), r.raw(24), r.uint(1)
-    return cluster, principal, number, mode, r.array(v.operation, 1024)
+    operations = r.array(v.operation, 1024)
+    if None in operations: raise v.Wrong("an unknown operation")
+    return cluster, principal, number, mode, operations
 
 def readable(receipt, shards, reads=None):
     """Fills in everything that is said of the bytes."""
     data = bytes.fromhex(receipt["request"]["bytes"])
-    cluster, principal, number, mode, operations = parse_request(reads or data)
+    cluster, principal, number, mode, operations = read_leniently(parse_request, data, reads)
     digest = v.sha256(v.tag("request"), data)
     receipt["request"] |= {"digest": digest.hex(), "principal": principal.hex(), "number": number}
     receipt |= {"schema": 1, "cluster": cluster.hex(), "transactions": []}
@@ -167,7 +181,7 @@ class Made:
         replicas = replicas or range((len(group) - 1) // 3 + 1)
         sign = lambda replica: hosts[(signers or group)[replica]].sign(domain, digest)
         one = readable_certificate(said, data, reads, index, count, siblings, [(replica, sign(replica)) for replica in replicas])
-        one["_legs"] = v.leaf(v.Reader(reads, "leaf"))[1]
+        one["_legs"] = read_leniently(v.leaf, data, reads)[1]
         edit(one)
         self.certificates.append(one)
         return self
@@ -206,7 +220,7 @@ def make_genuine():
     everything = [transfer(a, b), opening(principal.public, 3, 4), issue(c), read(a), call(key_on(2), "buy", b"\0\1"), call(b, "sell")]
     genuine("every-operation", Made(request(everything)).certify(0, [YES]).certify(1, [YES]).certify(2, [YES]), "kinds 1 to 5, both targets of calls")
     legs = Made(request(everything, 1))
-    shards = [[int.from_bytes(hashed[:8], "big") * 3 >> 64 for hashed in hashes] for _, hashes in parse_request(legs.data)[4]]
+    shards = [[int.from_bytes(hashed[:8], "big") * 3 >> 64 for hashed in hashes] for _, hashes in parse_request(v.Reader(legs.data, ""))[4]]
     for shard in range(3): legs.certify(shard, [(leg, YES if leg else aborted(1)) for leg, places in enumerate(shards) if shard in places])
     genuine("independent-legs", legs, "each a transaction of its own, of several shards")
     calls = [consumed((0, 0)), consumed((0, 1), shard=2), consumed((0, 1), (3, 2), shard=0)]
@@ -218,7 +232,7 @@ def make_genuine():
     genuine("call-returned-with-report", Made(home).certify(1, [returned(bytes(300), calls * 21)], full).certify(0, [CLOSED], report(never=[path((0, 0))])), "calls that wait, answers, calls that never run; 63 calls committed; status 11")
     genuine("call-failed-with-report", Made(home).certify(1, [failed(1, text="sold out")], report(responses=[response([(0, 0)], u8(1) + blob(b""))])), "status 10")
     data = request([call(b"\xff\xf0\x9f\x98 \xed\xa0\x80 \xc0\xaf \xe2\x82")])
-    home_of = sorted({int.from_bytes(hashed[:8], "big") * 3 >> 64 for _, hashes in parse_request(data)[4] for hashed in hashes})[0]
+    home_of = sorted({int.from_bytes(hashed[:8], "big") * 3 >> 64 for _, hashes in parse_request(v.Reader(data, ""))[4] for hashed in hashes})[0]
     genuine("key-that-is-no-text", Made(data).certify(home_of, [returned()]), "replacement characters in the readable part")
     # X stands for a letter for which the shard is another than that of the whole key.
     braces = {"{X}": "X", "a{X}c{z}": "X", "X}{a}": "a", "{{X}}": "{X", "{X\n}": "X\n", "{X": "{X", "{}{X}": "{}{X}", "X}": "X}"}
@@ -240,7 +254,7 @@ def make_forged():
     good = [COMMITTED]
     # Signed by everyone, and not a canonical request.
     head = len(request([], 0)) - 4
-    def odd(name, data, reads, what): forged(f"request-{name}", Made(data, reads).certify(1, [returned()]), what)
+    def odd(name, data, reads, what): forged(f"request-{name}", Made(data, reads).certify(0, [returned()]).certify(1, [returned()]).certify(2, [returned()]), what)
     odd("mode", home[:head - 1] + u8(2) + home[head:], home, "mode 2")
     odd("without-operations", request([]), home, "no operations")
     odd("trailing-byte", home + b"\0", home, "a byte after the end")
@@ -254,7 +268,10 @@ def make_forged():
     odd("call-procedure-no-utf8", request([call(key_on(1), b"\xc3")]), home, "a name that is not UTF-8")
     odd("call-procedure-overlong-utf8", request([call(key_on(1), b"\xc0\x80")]), home, "a name in overlong UTF-8")
     odd("call-long-arguments", request([call(key_on(1), "pay", bytes(16385))]), home, "arguments of 16,385 bytes")
-    odd("operations-1025", request([read(b)] * 1025, 1), home, "1,025 operations")
+    odd("operations-1025", request([read(b)] * 1025), home, "1,025 operations")
+    long = [call(b, arguments=bytes(16384))] * 7
+    long.append(call(b, arguments=bytes(128 * 1024 + 1 - len(request(long + [call(b)])))))
+    odd("long", request(long), home, "a byte more than 128 KiB")
     forged("request-other-epoch", Made(request([issue(b)], 1, epoch=8)).certify(1, good), "another epoch")
     forged("request-other-cluster", Made(request([issue(b)], 1, cluster=bytes(32))).certify(1, good), "another cluster")
     forged("request-not-by-principal", Made(data, signature=issuer.sign("request", v.sha256(v.tag("request"), data))).certify(1, good), "another key's signature")
@@ -297,6 +314,14 @@ def make_forged():
     forged("undecided-running-first", Made(home).certify(1, [RUNNING], sequence=8).certify(1, [returned()]), "the first certificate of a shard that speaks of the leg counts")
     forged("undecided-one-leg", Made(request([issue(b), issue(c)], 1)).certify(1, [COMMITTED]), "the second transaction has no certificate")
     forged("undecided-no-certificates", Made(cross), "no certificates")
+    def claimed(name, made, what):
+        receipt = made.receipt()
+        receipt["transactions"][0]["outcome"] = "committed"
+        write(f"undecided-{name}-says-committed", "made", receipt, what)
+    claimed("one-vote", Made(cross).certify(0, [YES]), "one vote of two, and says committed")
+    claimed("running", Made(home).certify(1, [RUNNING]), "status 8, and says committed")
+    claimed("closed", Made(home).certify(1, [CLOSED]), "status 11, and says committed")
+    claimed("other-leg", Made(data).certify(1, [(1, COMMITTED)]), "a certificate of another leg, and says committed")
     forged("undecided-other-shards", Made(cross).certify(2, good), "certificates of a shard that takes no part")
     # Certificates that do not hold.
     def broken(name, what, shard=1, statuses=good, data=data, **more): forged(f"certificate-{name}", Made(data).certify(shard, statuses, **more), what)
@@ -357,6 +382,29 @@ def make_odd_signatures():
     write_manifest("small-order-key", [one] + [host.public for host in hosts[1:]])
     made = Made(request([issue(b)], 1)).certify(1, [COMMITTED], edit=lambda one: one["signatures"][0].update(signature=(b"\1" + bytes(63)).hex()))
     write("ed25519-replica-of-small-order", "small-order-key", made.receipt(), "the manifest's word: a host whose key is the identity", 0)
+
+def make_bad_manifests():
+    """That are none, each with a receipt that would be genuine by it."""
+    b = account(1)
+    made = Made(request([issue(b)], 1)).certify(1, [COMMITTED]).receipt()
+    good = json.loads((here / "manifests/made.json").read_text())
+    def bad(name, what, **changes):
+        (here / f"manifests/bad-{name}.json").write_text(json.dumps(good | changes, indent=1) + "\n")
+        index.append({"file": "genuine/of-the-made-cluster.json", "manifest": f"manifests/bad-{name}.json", "exit": 64, "what": what})
+    write("of-the-made-cluster", "made", made, "for what the manifest must be", 0)
+    hosts, groups = good["hosts"], good["shards"]
+    bad("version", "version 2", version=2)
+    bad("host-twice", "a host that is two replicas of a shard", shards=[groups[0], [0, 1, 2, 0], groups[2]])
+    bad("five-replicas", "a shard of 5 replicas", shards=[groups[0], [0, 1, 2, 3, 4], groups[2]])
+    bad("one-replica", "a shard of 1 replica", shards=[groups[0], groups[1], [3]])
+    bad("unknown-host", "host 7 of 7", shards=[groups[0], groups[1], [3, 4, 5, 7]])
+    bad("no-shards", "no shards", shards=[])
+    bad("key-twice", "two hosts with one key", hosts=hosts[:6] + [hosts[6] | {"public_key": hosts[0]["public_key"]}])
+    bad("half-a-key", "a key of 31 bytes", hosts=hosts[:6] + [hosts[6] | {"public_key": hosts[6]["public_key"][:62]}])
+    bad("port-0", "a port that is none", hosts=hosts[:6] + [hosts[6] | {"port": 0}])
+    bad("more", "a key that is not its own", note="")
+    (here / "manifests/bad-half.json").write_text((here / "manifests/made.json").read_text()[:-30])
+    index.append({"file": "genuine/of-the-made-cluster.json", "manifest": "manifests/bad-half.json", "exit": 64, "what": "half a file"})
 
 # Of a real cluster
 
@@ -473,6 +521,14 @@ def make_from_real():
     forge("says-other-txid", "says another id", lambda receipt: receipt["transactions"][0].update(txid="00" * 32))
     forge("says-other-status", "says another vote", certificate("leaf", "legs", 0, "status", to=lambda text: "committed"))
     forge("says-other-number", "says another request number", request("number", lambda number: number + 1))
+    forge("says-other-cluster", "says another cluster", lambda receipt: receipt.update(cluster="00" * 32))
+    forge("leaf-upper-case", "hexadecimal digits in upper case in a leaf", certificate("leaf", "bytes", to=str.upper))
+    forge("leaf-spaces", "spaces between hexadecimal digits", certificate("leaf", "bytes", to=lambda text: text[:64] + " " + text[64:]))
+    forge("leaf-half-byte", "an odd number of hexadecimal digits", certificate("leaf", "bytes", to=lambda text: text + "0"))
+    forge("signature-upper-case", "hexadecimal digits in upper case in a signature", certificate("signatures", 0, "signature", to=str.upper))
+    forge("statement-upper-case", "hexadecimal digits in upper case in a statement", certificate("statement", "previous_history", to=str.upper))
+    forge("certificates-as-object", "an object for an array", lambda receipt: receipt.update(certificates={}))
+    forge("outcome-null", "null for a text", lambda receipt: receipt["transactions"][0].update(outcome=None))
     forge("says-more", "a field that is not its own", lambda receipt: receipt.update(note="paid in full"))
     forge("says-more-transactions", "a transaction twice", lambda receipt: receipt["transactions"].append(receipt["transactions"][0]))
     forge("says-less", "a field is missing", lambda receipt: receipt["transactions"][0].pop("operations"))
@@ -496,6 +552,7 @@ def main():
     make_genuine()
     make_forged()
     make_odd_signatures()
+    make_bad_manifests()
     (here / "vectors.json").write_text("[\n" + ",\n".join(json.dumps(one, ensure_ascii=False) for one in index) + "\n]\n")
     print(f"{len(index)} vectors")
 
