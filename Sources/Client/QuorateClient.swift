@@ -25,6 +25,9 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case outcomeUnknown(SignedRequest, lastCause: String)
     /// The signed bytes can never be accepted here.
     case invalid(SignedRequest)
+    /// The principal has acknowledged the number, so the shards do not say any more what became of the request, if anything:
+    /// only a receipt from before can. It will not take effect from now on (R11).
+    case acknowledged(SignedRequest)
     /// The account belongs to somebody else, and no quorum of replicas agreed on what it holds.
     case readRefused(AccountID)
 
@@ -35,6 +38,8 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
         case .outcomeUnknown(let request, let cause): "the outcome of request \(request.request.number) is unknown: \(cause)"
         case .readRefused(let account):
             "no quorum agrees on account \(account) just now, and a read in order is for its owner only; ask again"
+        case .acknowledged(let request):
+            "request number \(request.request.number) was acknowledged before: it does nothing from now on, and what it did is known only from an earlier receipt"
         case .invalid(let request): "every gateway says that request \(request.request.number) is not valid for its cluster"
         }
     }
@@ -162,7 +167,7 @@ public actor QuorateClient {
                 let result = try await connection(to: address).submit(request, timeout: options.answerTimeout)
                 switch result {
                 case .receipt(let receipt, let retries, let conflicts):
-                    if let decisions = proven(receipt, for: request) {
+                    if let decisions = try proven(receipt, for: request) {
                         principal.window.close(request.request.number)
                         return Outcome(
                             decisions: decisions, receipt: receipt, latency: .now - start, retries: attempt,
@@ -177,6 +182,9 @@ public actor QuorateClient {
                     pause += min(.microseconds(Int64(min(retryAfter, 1_000_000))), options.backoff.cap)
                     if reason != .queueFull { preferred += 1 }
                 }
+            } catch let error as ClientError {
+                principal.window.close(request.request.number)
+                throw error
             } catch {
                 cause = "\(error)"
                 connections[address] = nil
@@ -271,12 +279,16 @@ public actor QuorateClient {
     }
 
     /// The decision of every leg, if the certificates are genuine, about this request, and decide all of it.
-    private func proven(_ receipt: Receipt, for request: SignedRequest) -> [Decision]? {
+    /// - Throws: `ClientError.acknowledged`.
+    private func proven(_ receipt: Receipt, for request: SignedRequest) throws -> [Decision]? {
         guard receipt.request == request, (try? verifier.verify(receipt)) != nil else { return nil }
         let map = manifest.shardMap
         var decisions: [Decision] = []
         for leg in 0..<request.request.legCount {
-            guard let decision = receipt.decision(ofLeg: leg, in: map) else { return nil }
+            guard let decision = receipt.decision(ofLeg: leg, in: map) else {
+                if receipt.isBeyondProof(leg: leg, in: map) { throw ClientError.acknowledged(request) }
+                return nil
+            }
             decisions.append(decision)
         }
         return decisions

@@ -151,12 +151,23 @@ public struct Receipt: Hashable, Sendable, CanonicalCodable {
         writer.put(array: certificates)
     }
 
-    /// The decision of a leg as far as these certificates go; checks no signature.
+    /// The decision of a leg as far as these certificates go; checks no signature. A shard's `acknowledged` counts for nothing
+    /// here: a shard that still holds the vote may abort by it, but whoever comes later may have been preceded by a commit that
+    /// has been forgotten since (R11).
     public func decision(ofLeg leg: Int, in map: ShardMap) -> Decision? {
-        let participants = request.request.participants(ofLeg: leg, in: map)
-        return Decision(participants.map { shard in
+        Decision(statuses(ofLeg: leg, in: map).map { $0 == .acknowledged ? nil : $0 })
+    }
+
+    /// The leg is not decided by these certificates, and one of its shards will never say more about it.
+    public func isBeyondProof(leg: Int, in map: ShardMap) -> Bool {
+        decision(ofLeg: leg, in: map) == nil && statuses(ofLeg: leg, in: map).contains(.acknowledged)
+    }
+
+    /// One slot a participant.
+    private func statuses(ofLeg leg: Int, in map: ShardMap) -> [LegStatus?] {
+        request.request.participants(ofLeg: leg, in: map).map { shard in
             certificates.lazy.filter { $0.shard == shard && $0.leaf.request == request.digest }
                 .compactMap { $0.leaf.status(ofLeg: UInt16(leg)) }.first
-        })
+        }
     }
 }

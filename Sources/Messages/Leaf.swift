@@ -46,7 +46,8 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     case aborted(AbortReason)
     /// This shard's time has passed the deadline and it has no record, nor ever will have (R10).
     case noRecordAbort
-    /// The number is below what the principal acknowledged: refused for ever (R11).
+    /// The number is below what the principal acknowledged: refused for ever (R11). Says nothing of what was before: it may have
+    /// committed and been forgotten.
     case acknowledged
     /// The outcome of a read: the account at this place in the order; nil if there is none.
     case read(AccountView?)
@@ -192,6 +193,9 @@ public enum Decision: Hashable, Sendable {
     case abort(AbortReason)
 
     /// Nil while the statuses that are there decide nothing.
+    ///
+    /// `acknowledged` is an abort to a shard that holds an undecided vote: no participant forgets before it has proof that all
+    /// are decided, so whoever says it then never had the transaction. To anybody else it proves nothing (`Receipt.decision`).
     /// - Parameter statuses: one slot a participant; nil where nothing certified is known.
     public init?(_ statuses: [LegStatus?]) {
         var allYes = true

@@ -100,7 +100,7 @@ struct ToolError: Error, CustomStringConvertible {
 
     private static func reason(_ error: ClientError) -> ExitReason {
         switch error {
-        case .outcomeUnknown: .outcomeUnknown
+        case .outcomeUnknown, .acknowledged: .outcomeUnknown
         case .noGateways: .notRunning
         case .readRefused: .noAnswer
         case .windowFull, .invalid: .failure

@@ -162,8 +162,8 @@ import Testing
                 cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), principal: TestSigner(1).publicKey, number: RequestNumber(1),
                 acknowledgedBelow: RequestNumber(1), issuedAt: .zero, deadline: Timestamp(1), mode: .atomic,
                 operations: [.transfer(Transfer(from: here, to: there, asset: AssetID(1), amount: Amount(1)))]), signedBy: TestSigner(1))
-        func certificate(_ shard: UInt16, _ digest: Digest, leg: UInt16 = 0) -> Certificate {
-            let leaf = Leaf(request: digest, entries: [.init(leg: leg, status: .votedYes)])
+        func certificate(_ shard: UInt16, _ digest: Digest, leg: UInt16 = 0, status: LegStatus = .votedYes) -> Certificate {
+            let leaf = Leaf(request: digest, entries: [.init(leg: leg, status: status)])
             let statement = AttestationStatement(
                 cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), shard: ShardID(shard), sequence: SequenceNumber(1),
                 previousHistory: .null, batch: .null, leavesRoot: leaf.hash)
@@ -177,5 +177,15 @@ import Testing
         #expect(decision([certificate(0, request.digest), certificate(0, request.digest)]) == nil)
         #expect(decision([certificate(0, request.digest), certificate(1, .null)]) == nil)
         #expect(decision([certificate(0, request.digest), certificate(1, request.digest, leg: 1)]) == nil)
+
+        // What was forgotten after it was acknowledged may have committed: the word for that proves nothing, whatever else is there.
+        let acknowledged = certificate(1, request.digest, status: .acknowledged)
+        for certificates in [[acknowledged], [certificate(0, request.digest), acknowledged]] {
+            #expect(decision(certificates) == nil)
+            #expect(Receipt(request: request, certificates: certificates).isBeyondProof(leg: 0, in: map))
+        }
+        #expect(!Receipt(request: request, certificates: [certificate(0, request.digest)]).isBeyondProof(leg: 0, in: map))
+        #expect(decision([certificate(0, request.digest, status: .committed), acknowledged]) == .commit)
+        #expect(decision([certificate(0, request.digest, status: .noRecordAbort), acknowledged]) == .abort(.participantAborted))
     }
 }

@@ -101,7 +101,9 @@ extension [Coordinator.Action] {
         var coordinator = Coordinator(request, map: map)
         #expect(coordinator.add(cluster.certificate(0, 1, cluster.leaf(request, [0: .votedYes]))).isEmpty)
         let actions = coordinator.add(cluster.certificate(1, 1, cluster.leaf(request, [0: status])))
-        #expect(actions.receipts.first?.decision(ofLeg: 0, in: map) == .abort(.participantAborted))
+        // To the shard that holds its vote it is an abort; to the client `acknowledged` proves nothing.
+        #expect(actions.receipts.first?.decision(ofLeg: 0, in: map) == (status == .acknowledged ? nil : .abort(.participantAborted)))
+        #expect(actions.receipts.first?.isBeyondProof(leg: 0, in: map) == (status == .acknowledged))
         #expect(actions.decides.map(\.shards) == [[0]])
         let last = coordinator.add(cluster.certificate(0, 2, cluster.leaf(request, [0: .aborted(.participantAborted)])))
         #expect(last.isFinished)

@@ -18,7 +18,7 @@ FAILURES = dict(enumerate((
 # What a status is for the decision (None: not enough), why it aborts, and how it reads.
 STATUSES = {
     1: ("yes", None, "voted yes"), 3: ("commit", None, "committed"), 5: ("abort", ABORTS[9], "aborted: no record by the deadline"),
-    6: ("abort", ABORTS[9], "refused: the number was acknowledged"), 8: (None, None, "running"), 11: (None, None, "closed")}
+    6: (None, None, "refused: the number was acknowledged"), 8: (None, None, "running"), 11: (None, None, "closed")}
 
 class Wrong(Exception): pass
 def check(holds, place, what):

@@ -259,9 +259,11 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         for leg in flight.legs.indices {
             switch receipt.decision(ofLeg: leg, in: map) {
             case .commit: outcomes.append(.committed)
-            case .abort(let reason): 
+            case .abort(let reason):
                 let expired = reason == .participantAborted && Self.hasNoRecord(receipt, leg: leg)
                 outcomes.append(expired ? nil : .aborted(reason))
+            case nil where receipt.isBeyondProof(leg: leg, in: map):
+                outcomes.append(.unknown("its number was acknowledged by another client of the same principal"))
             case nil:
                 counters.invalidReceipts += 1
                 return scheduleResend(id, after: 0, now: now.uptime)

@@ -68,13 +68,14 @@ struct ReceiptCommand: AsyncParsableCommand {
         func execute() async throws {
             guard let data = FileManager.default.contents(atPath: file) else { throw ToolError(.failure, "cannot read \(file)") }
             guard let receipt = try? JSONDecoder().decode(ReceiptFile.self, from: data) else { throw ToolError(.invalidReceipt, "\(file) is not a receipt") }
-            Console.out("not checked: request \(receipt.request.number) of principal \(receipt.request.principal)")
+            func say(_ line: String) { Console.out(Text.printable(line)) }
+            say("not checked: request \(receipt.request.number) of principal \(receipt.request.principal)")
             for transaction in receipt.transactions {
-                Console.out("transaction \(transaction.txid): \(transaction.outcome)")
-                for operation in transaction.operations { Console.out("  \(operation)") }
+                say("transaction \(transaction.txid): \(transaction.outcome)")
+                for operation in transaction.operations { say("  \(operation)") }
             }
             for certificate in receipt.certificates {
-                Console.out("  shard \(certificate.shard), batch \(certificate.statement.sequence), replicas \(certificate.signatures.map { "\($0.replica)" }.joined(separator: ", "))")
+                say("  shard \(certificate.shard), batch \(certificate.statement.sequence), replicas \(certificate.signatures.map { "\($0.replica)" }.joined(separator: ", "))")
             }
         }
     }

@@ -28,7 +28,8 @@ struct ReceiptVerification: Sendable {
         }
         let decisions = (0..<receipt.request.request.legCount).map { receipt.decision(ofLeg: $0, in: manifest.shardMap) }
         if let open = decisions.firstIndex(where: { $0 == nil }) {
-            throw ToolError(.invalidReceipt, "the certificates are genuine but do not decide transaction \(open) of the request")
+            let why = receipt.isBeyondProof(leg: open, in: manifest.shardMap) ? ": a shard says only that its number was acknowledged" : ""
+            throw ToolError(.invalidReceipt, "the certificates are genuine but do not decide transaction \(open) of the request\(why)")
         }
         (self.receipt, self.file, self.decisions) = (receipt, file, decisions.compactMap { $0 })
     }
@@ -61,6 +62,6 @@ struct ReceiptVerification: Sendable {
             let statuses = certificate.leaf.entries.prefix(4).map { "\($0.status)" }.joined(separator: "; ")
             lines.append("  shard \(certificate.shard), batch \(certificate.statement.sequence): \(statuses), signed by replicas \(replicas)")
         }
-        return lines.joined(separator: "\n")
+        return lines.map(Text.printable).joined(separator: "\n")
     }
 }

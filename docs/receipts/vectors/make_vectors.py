@@ -204,7 +204,8 @@ def make_genuine():
     genuine("no-alone", Made(cross).certify(1, [no(2)]), "one no is enough")
     genuine("first-reason-counts", Made(cross).certify(1, [no(2)]).certify(0, [no(1)]), "participants count by shard, not by place in the file")
     genuine("no-record-by-the-deadline", Made(cross).certify(0, [YES]).certify(1, [NO_RECORD]), "status 5")
-    genuine("number-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]), "status 6")
+    genuine("no-and-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]).certify(1, [no(2)]), "status 6 takes no vote back")
+    genuine("committed-and-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]).certify(1, [COMMITTED]), "nor a commit")
     genuine("committed-beats-no", Made(cross).certify(0, [no(1)]).certify(1, [COMMITTED]), "what no correct shards certify: the decision is still a function")
     genuine("shard-that-takes-no-part", Made(cross).certify(0, [YES]).certify(1, [YES]).certify(2, [no(1)]), "its word counts for nothing")
     genuine("two-certificates-of-a-shard", Made(home).certify(1, [returned()]).certify(1, [RUNNING], sequence=8), "the first that speaks of the leg counts")
@@ -312,6 +313,8 @@ def make_forged():
     forged("undecided-running", Made(home).certify(1, [RUNNING], report([path((0, 0)) + invocation(a)])), "status 8")
     forged("undecided-closed", Made(home).certify(1, [CLOSED]), "status 11: says nothing of what was")
     forged("undecided-running-first", Made(home).certify(1, [RUNNING], sequence=8).certify(1, [returned()]), "the first certificate of a shard that speaks of the leg counts")
+    forged("undecided-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]), "status 6: says nothing of what was")
+    forged("undecided-yes-and-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]).certify(1, [YES]), "an old yes vote beside it: the transaction may have committed")
     forged("undecided-one-leg", Made(request([issue(b), issue(c)], 1)).certify(1, [COMMITTED]), "the second transaction has no certificate")
     forged("undecided-no-certificates", Made(cross), "no certificates")
     def claimed(name, made, what):
