@@ -116,15 +116,19 @@ public actor QuorateClient {
     /// - Throws: `ClientError`.
     public func submit(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> Outcome {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
+        return try await resolve(try sign(operations, mode))
+    }
+
+    private func sign(_ operations: [Operation], _ mode: Request.Mode) throws -> SignedRequest {
         let lifetime = UInt64(max(0, options.lifetime / .microseconds(1)))
         guard let request = principal.sign(operations, mode: mode, lifetimeMicroseconds: lifetime) else {
             throw ClientError.windowFull(oldest: principal.window.acknowledgedBelow)
         }
-        return try await resolve(request)
+        return request
     }
 
-    /// Calls a procedure on the shard of its target; whatever it does on any shard happens, or none of it (R13). Tried again under
-    /// the same number when an older transaction was in its way, until `options.lifetime` has passed for the first time.
+    /// Calls a procedure on the shard of its target; whatever it does on any shard happens, or none of it (R13). Tried again, as a
+    /// request of its own that is as old as the first, when an older transaction was in its way, until `options.lifetime` has passed.
     /// - Parameters:
     ///   - arguments: as the procedure declares them.
     /// - Returns: what the procedure returned, and the receipt.
@@ -136,8 +140,14 @@ public actor QuorateClient {
         let invocation = Invocation(target: target, procedure: procedure, version: version, arguments: arguments.encoded())
         let start = ContinuousClock.now
         var attempt = 0
+        // The attempt before: not acknowledged until the next one has taken its age over.
+        var died: RequestNumber?
+        defer { if let died { principal.window.close(died) } }
         while true {
-            let outcome = try await submit([.call(invocation)])
+            let request = try sign([.call(invocation, continues: died)], .atomic)
+            let outcome = try await resolve(request, closes: false)
+            if let died { principal.window.close(died) }
+            died = request.request.number
             for certificate in outcome.receipt.certificates {
                 switch certificate.leaf.status(ofLeg: 0) {
                 case .returned(let bytes, _)?: return (try Result(decoding: bytes), outcome)
@@ -153,7 +163,10 @@ public actor QuorateClient {
 
     /// Submits the same signed bytes until an outcome is proven. Safe at any time: a number has one outcome (R11).
     /// - Throws: `ClientError`.
-    public func resolve(_ request: SignedRequest) async throws -> Outcome {
+    public func resolve(_ request: SignedRequest) async throws -> Outcome { try await resolve(request, closes: true) }
+
+    /// - Parameter closes: whether an outcome acknowledges the number.
+    private func resolve(_ request: SignedRequest, closes: Bool) async throws -> Outcome {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         let start = ContinuousClock.now
         let end = request.request.deadline.adding(microseconds: UInt64(max(0, options.grace / .microseconds(1))))
@@ -168,7 +181,7 @@ public actor QuorateClient {
                 switch result {
                 case .receipt(let receipt, let retries, let conflicts):
                     if let decisions = try proven(receipt, for: request) {
-                        principal.window.close(request.request.number)
+                        if closes { principal.window.close(request.request.number) }
                         return Outcome(
                             decisions: decisions, receipt: receipt, latency: .now - start, retries: attempt,
                             gatewayRetries: Int(retries), conflicts: Int(conflicts))

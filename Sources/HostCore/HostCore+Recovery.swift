@@ -167,6 +167,10 @@ extension HostCore {
         let digest = push.request.digest
         nodes[i].recovery.noteAsked(push.request, by: sender)
         if let decide = nodes[i].recovery.collected.add(message.map { _ in push }) {
+            // Certified votes of others back a vote that is refused without them: both in one batch (R12).
+            if nodes[i].executor.isPressed, (try? nodes[i].executor.effect(of: decide)) == .noRecord {
+                _ = nodes[i].requests.insert(.request(push.request), key: digest, bytes: push.request.bytes.count + 72, now: now)
+            }
             admit(decide, from: nil, at: i, now: now, into: &ready)
         }
         // Answer with what this shard certified; if there is nothing at hand, order the request: that records a vote, or

@@ -305,17 +305,20 @@ public struct IssuedCall: Hashable, Sendable, CanonicalCodable {
 public struct CallReport: Hashable, Sendable, CanonicalCodable {
     public static let maxEntries = 64
 
+    /// When the transaction was there first, by home's time: certified, so that nobody is older than he is (R5).
+    public var age = Timestamp.zero
     public var issued: [IssuedCall] = []
     public var responses: [CallResponse] = []
     public var never: [CallPath] = []
 
     public init() {}
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        issued = try reader.array(limit: Self.maxEntries)
+        (age, issued) = (try reader.value(), try reader.array(limit: Self.maxEntries))
         responses = try reader.array(limit: Self.maxEntries)
         never = try reader.array(limit: Self.maxEntries)
     }
     public func encode(into writer: inout ByteWriter) {
+        writer.put(age)
         writer.put(array: issued)
         writer.put(array: responses)
         writer.put(array: never)
@@ -355,8 +358,14 @@ public struct CallEvidence: Hashable, Sendable, CanonicalCodable {
 extension Request {
     /// The root call, if this is one: it is alone in an atomic request.
     public var rootCall: Invocation? {
-        guard mode == .atomic, operations.count == 1, case .call(let invocation)? = operations.first else { return nil }
+        guard mode == .atomic, operations.count == 1, case .call(let invocation, _)? = operations.first else { return nil }
         return invocation
+    }
+
+    /// The number whose age the root call takes over.
+    public var continuedCall: RequestNumber? {
+        guard case .call(_, let continued)? = operations.first else { return nil }
+        return continued
     }
 }
 

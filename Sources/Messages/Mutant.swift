@@ -35,6 +35,13 @@ public enum Mutant: String, CaseIterable, Sendable {
     case escrowIgnoresReserved
     case decidesWithoutAllVotes
     case decidesAgain
+    case refusalNotRecorded
+    case forgetsEarly
+    case anyAttemptsVotes
+    case participantLeftOut
+    case twoAttempts
+    case decidesUnderTheCap
+    case readsWithoutLock
     // Calls.
     case waitDieAgainstHoldersOnly
     case procedureIgnoresEscrow

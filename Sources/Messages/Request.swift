@@ -53,8 +53,9 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     case issue(to: AccountID, asset: AssetID, amount: Amount)
     /// Reads an account, in order; only its owner may. For when a quorum read finds no agreement (R6).
     case read(AccountID)
-    /// Runs a procedure on its target's shard, which may call others (R13). Alone in an atomic request.
-    case call(Invocation)
+    /// Runs a procedure on its target's shard, which may call others (R13). Alone in an atomic request. `continues` is an earlier
+    /// number of the principal whose call died on that shard, or waited past its deadline: this one is as old as that was (R5).
+    case call(Invocation, continues: RequestNumber? = nil)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -62,7 +63,7 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
         case 2: self = .open(try reader.value())
         case 3: self = .issue(to: try reader.value(), asset: try reader.value(), amount: try reader.value())
         case 4: self = .read(try reader.value())
-        case 5: self = .call(try reader.value())
+        case 5: self = .call(try reader.value(), continues: try reader.bool() ? try reader.value() : nil)
         default: throw reader.invalid("operation kind")
         }
     }
@@ -83,9 +84,11 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
         case .read(let account):
             writer.put(UInt8(4))
             writer.put(account)
-        case .call(let invocation):
+        case .call(let invocation, let continued):
             writer.put(UInt8(5))
             writer.put(invocation)
+            writer.put(continued != nil)
+            if let continued { writer.put(continued) }
         }
     }
 }
@@ -254,12 +257,15 @@ extension Request {
             switch operation {
             case .transfer(let transfer):
                 add(map.shard(of: transfer.from))
+                #if MUTANTS
+                if Mutant.is(.participantLeftOut), operations.count == 1 { continue }
+                #endif
                 add(map.shard(of: transfer.to))
             case .open(let account): add(map.shard(of: account.id))
             case .issue(let to, _, _): add(map.shard(of: to))
             case .read(let account): add(map.shard(of: account))
             // The home shard; the others show as the procedure runs.
-            case .call(let invocation): add(map.shard(of: invocation.target))
+            case .call(let invocation, _): add(map.shard(of: invocation.target))
             }
         }
         return shards

@@ -75,6 +75,8 @@ struct AttemptRecord: Hashable, CanonicalCodable {
     var hasBody = false
     /// A root call whose `CallRecord` is kept: another shard may still need the outcome (R13).
     var hasCall = false
+    /// Of a root call: when it was there first (R5). Once it has failed, for the one that continues it.
+    var age: Timestamp?
     /// Ascending by leg; only legs of this shard that have a recorded status.
     private(set) var legs: [LegRecord] = []
 
@@ -87,6 +89,7 @@ struct AttemptRecord: Hashable, CanonicalCodable {
         guard let mode = Request.Mode(rawValue: try reader.uint8()) else { throw reader.invalid("request mode") }
         self.mode = mode
         (hasBody, hasCall) = (try reader.bool(), try reader.bool())
+        age = try reader.bool() ? try reader.value() : nil
         legs = try reader.array(limit: Request.maxOperations)
         for (a, b) in zip(legs, legs.dropFirst()) where a.leg >= b.leg { throw reader.invalid("order of legs") }
     }
@@ -96,6 +99,8 @@ struct AttemptRecord: Hashable, CanonicalCodable {
         writer.put(mode.rawValue)
         writer.put(hasBody)
         writer.put(hasCall)
+        writer.put(age != nil)
+        if let age { writer.put(age) }
         writer.put(array: legs)
     }
 
@@ -161,7 +166,7 @@ struct PrincipalRecord: Hashable, CanonicalCodable {
 
 /// What the checkpoint digest covers beside the entries.
 struct StateMetadata: Hashable, CanonicalCodable {
-    static let currentVersion: UInt16 = 2
+    static let currentVersion: UInt16 = 3
 
     let version: UInt16
     let cluster: ClusterID

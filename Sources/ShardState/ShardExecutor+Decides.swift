@@ -25,6 +25,9 @@ extension ShardExecutor {
 
     /// Decides what the certificates decide. Re-checks nothing of the request: what was reserved is there.
     mutating func execute(_ decide: TransactionDecide, into results: inout BatchResults) throws(ShardStateError) {
+        #if MUTANTS
+        if Mutant.is(.decidesUnderTheCap), indexes.undecided > limits.maxUndecided / 2 { return }
+        #endif
         var record = try requestRecord(decide.principal, decide.number)
         guard let index = record.index(of: decide.request) else { return }
         let attempt = record.attempts[index]

@@ -35,6 +35,12 @@ extension ShardExecutor {
             }
             switch try vote(leg, of: signed, record, undecided: undecided, new: undecided - Int(principal.undecided)) {
             case .record(let status):
+                #if MUTANTS
+                if Mutant.is(.refusalNotRecorded), case .votedNo = status {
+                    entries.append(Leaf.Entry(leg: leg.leg, status: status))
+                    continue
+                }
+                #endif
                 attempt.put(LegRecord(leg: leg.leg, status: status, participants: leg.participants.count, own: leg.own))
                 if leg.isCrossShard { attempt.hasBody = true }
                 if !status.isDecided { undecided += 1 }
@@ -114,15 +120,37 @@ extension ShardExecutor {
             try set(escrow.applied())
             return .record(.committed)
         }
-        guard undecided < limits.maxUndecidedPerPrincipal, indexes.undecided + new < limits.maxUndecided else {
-            return .refuse(.overloaded)
-        }
+        let room = hasDebit(effects) || isBacked(leg, of: signed) ? limits.maxUndecided : limits.maxUndecided / 2
+        guard undecided < limits.maxUndecidedPerPrincipal, indexes.undecided + new < room else { return .refuse(.overloaded) }
         try set(escrow.reserved())
         return .record(.votedYes)
     }
 
+    private func hasDebit(_ effects: [Effect]) -> Bool {
+        effects.contains { if case .debit = $0 { true } else { false } }
+    }
+
+    /// Every shard that is debited has voted yes, by the certificates that came with the batch: the leg has cost somebody something,
+    /// and is about to be decided (R12).
+    private func isBacked(_ leg: VotingRules.OwnLeg, of signed: SignedRequest) -> Bool {
+        guard let certificates = backing[signed.digest] else { return false }
+        return leg.participants.allSatisfy { participant in
+            guard hasDebit(signed.request.effects(ofLeg: Int(leg.leg), on: participant, in: map)) else { return true }
+            return certificates.contains { certificate in
+                let status = certificate.shard == participant ? certificate.leaf.find(leg.leg) : nil
+                return status == .votedYes || status == .committed
+            }
+        }
+    }
+
+    /// Nothing that costs its principal nothing is voted on now, unless it is backed.
+    public var isPressed: Bool { indexes.undecided >= limits.maxUndecided / 2 }
+
     /// A balance read takes a mode that conflicts with undecided escrow (R6): it is refused, and asked again.
     private func read(_ id: AccountID, for principal: PublicKey) throws(ShardStateError) -> LegAnswer {
+        #if MUTANTS
+        if Mutant.is(.readsWithoutLock) { return .record(.read(try account(id))) }
+        #endif
         if isLocked(id) { return .refuse(.conflict) }
         guard let view = try account(id) else { return .record(.read(nil)) }
         guard view.owner == principal else { return .record(.aborted(.notAuthorised)) }

@@ -40,6 +40,8 @@ public struct ShardExecutor {
     /// Of the batch that is being executed: its number, how many waits began in it, and what was let go and not yet given on.
     var executing = SequenceNumber.zero
     var waits: UInt64 = 0
+    /// Of the batch that is executed: certified votes of requests of which nothing is recorded here.
+    var backing: [Digest: [Certificate]] = [:]
     var grants: [[UInt8]] = []
 
     /// Reads the whole state once.
@@ -79,7 +81,9 @@ public struct ShardExecutor {
             try runWaiters(into: &results)
             for item in batch.items {
                 switch item {
-                case .decide(let decide): try execute(decide, into: &results)
+                case .decide(let decide):
+                    if try requestRecord(decide.principal, decide.number).index(of: decide.request) == nil { backing[decide.request] = decide.certificates }
+                    try execute(decide, into: &results)
                 case .evidence(let evidence): try execute(evidence, into: &results)
                 case .request: continue
                 }
@@ -89,6 +93,7 @@ public struct ShardExecutor {
                 try execute(request, into: &results)
                 try runWaiters(into: &results)
             }
+            backing = [:]
         }
         let leaves = results.leaves
         #if MUTANTS

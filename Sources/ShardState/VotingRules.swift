@@ -60,7 +60,10 @@ enum VotingRules {
 
     /// Another attempt holds or committed this leg, so this one must not (R11).
     static func isSuperseded(_ leg: UInt16, of digest: Digest, in record: RequestRecord) -> Bool {
-        record.attempts.contains { attempt in
+        #if MUTANTS
+        if Mutant.is(.twoAttempts) { return false }
+        #endif
+        return record.attempts.contains { attempt in
             guard attempt.digest != digest else { return false }
             switch attempt.record(ofLeg: leg)?.status {
             case .votedYes, .committed, .running, .returned: return true
@@ -78,7 +81,10 @@ enum VotingRules {
 
     /// The body has done its duty: no participant can need to be told, and none here may vote (R10).
     static func mayDropBody(_ attempt: AttemptRecord, time: Timestamp) -> Bool {
-        attempt.hasBody && attempt.isSettled && time > attempt.deadline
+        #if MUTANTS
+        if Mutant.is(.forgetsEarly) { return attempt.hasBody && attempt.undecided == 0 }
+        #endif
+        return attempt.hasBody && attempt.isSettled && time > attempt.deadline
     }
 }
 
@@ -94,7 +100,11 @@ struct AttemptAdvance {
     ///   are as if they were not there (R8: nothing that a coordinator adds is part of a transaction).
     init(_ attempt: AttemptRecord, request: Request, shard: ShardID, map: ShardMap, certificates: [Certificate]) {
         self.attempt = attempt
+        #if MUTANTS
+        let leaves = certificates.filter { ($0.leaf.request == attempt.digest || Mutant.is(.anyAttemptsVotes)) && $0.shard != shard }
+        #else
         let leaves = certificates.filter { $0.leaf.request == attempt.digest && $0.shard != shard }
+        #endif
         guard attempt.hasBody, !leaves.isEmpty else { return }
         for record in attempt.legs where record.isCrossShard && !record.isSettled {
             let participants = request.participants(ofLeg: Int(record.leg), in: map)

@@ -218,7 +218,7 @@ extension ByzantineHosts {
     private mutating func any(_ honest: SequenceNumber, _ m: Int) -> SequenceNumber {
         switch members[m].rng.below(5) {
         case 0: SequenceNumber(.max)
-        case 1: SequenceNumber(honest.number + 1 + members[m].rng.below(UInt64(40)))
+        case 1: SequenceNumber(honest.number &+ 1 &+ members[m].rng.below(UInt64(40)))
         case 2: .zero
         case 3: SequenceNumber(.max - members[m].rng.below(UInt64(1000)))
         default: honest
@@ -226,7 +226,7 @@ extension ByzantineHosts {
     }
 
     mutating func falsify(_ status: Status, _ m: Int) -> Status {
-        let view = members[m].rng.chance(perMille: 300) ? View(status.view.number + members[m].rng.below(UInt64(3))) : status.view
+        let view = members[m].rng.chance(perMille: 300) ? View(status.view.number &+ members[m].rng.below(UInt64(3))) : status.view
         return Status(
             view: members[m].rng.chance(perMille: 50) ? View(.max) : view, isChangingView: members[m].rng.chance(perMille: 300),
             lastExecuted: any(status.lastExecuted, m), stable: any(status.stable, m),
@@ -269,7 +269,7 @@ extension ByzantineHosts {
         switch members[m].rng.below(4) {
         case 0: CommittedClaims(from: claims.from, digests: claims.digests.map { lie(about: $0) })
         case 1: CommittedClaims(from: claims.from, digests: claims.digests.map { _ in anyDigest(shard, m) })
-        case 2: CommittedClaims(from: SequenceNumber(claims.from.number + 1 + members[m].rng.below(UInt64(50))), digests: [])
+        case 2: CommittedClaims(from: SequenceNumber(claims.from.number &+ 1 &+ members[m].rng.below(UInt64(50))), digests: [])
         default: CommittedClaims(from: SequenceNumber(claims.from.number - min(1, claims.from.number)), digests: claims.digests)
         }
     }

@@ -42,6 +42,8 @@ struct ClientModel {
     private let callsPerMille: Int
     private let isCalm: Bool
     private var lastValue: UInt64 = 0
+    /// By principal: a call that died, to be tried again.
+    private var died: [(invocation: Invocation, number: RequestNumber)?] = []
     private(set) var committedCalls = 0
     private(set) var abortedCalls = 0
     private(set) var history = ListHistory()
@@ -57,6 +59,7 @@ struct ClientModel {
             AccountSpecification(owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
         }
         pending = Array(repeating: nil, count: options.clients + 1)
+        died = Array(repeating: nil, count: options.clients)
         reads = ReadBook(clients: options.clients + 1, map: manifest.shardMap)
         remaining = [0] + Array(repeating: options.transfersPerClient, count: options.clients)
         nextAt = Array(repeating: 0, count: options.clients + 1)
@@ -172,6 +175,7 @@ struct ClientModel {
             let amount = rng.chance(perMille: 100) ? 5_000 : 1 + rng.below(300)
             return .transfer(Transfer(from: accounts[from].id, to: accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(amount))))
         }
+        if let again = callAgain(member, now, using: &rng) { return again }
         if callsPerMille > 0, rng.chance(perMille: callsPerMille) { return nextCall(member, own, now, using: &rng) }
         let kind = rng.below(10)
         let operations = (0..<(kind < 6 ? 1 : 2 + rng.below(3))).map { _ in transfer() }
@@ -179,6 +183,29 @@ struct ClientModel {
         principals[member].nextNumber = number.next
         return sign(
             operations, kind < 8 ? .atomic : .independent, by: principals[member].signer, number: number,
+            below: principals[member].acknowledgedBelow, now)
+    }
+
+    /// A call that died, once more, as old as it was.
+    private mutating func callAgain(_ member: Int, _ now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
+        guard let (invocation, continued) = died[member] else { return nil }
+        died[member] = nil
+        // Now and then it is let be.
+        guard rng.chance(perMille: 900) else { return nil }
+        var again = invocation
+        if let operations = SimulatedProcedures.listOperations(of: invocation) {
+            // What a call that failed would have appended must never be seen.
+            let fresh = operations.map { operation in
+                if operation.value != nil { lastValue += 1 }
+                return SimulatedProcedures.ListOperation(key: operation.key, value: operation.value.map { _ in lastValue })
+            }
+            again = Invocation(
+                target: invocation.target, procedure: invocation.procedure, version: invocation.version, arguments: fresh.encoded())
+        }
+        let number = principals[member].nextNumber
+        principals[member].nextNumber = number.next
+        return sign(
+            [.call(again, continues: continued)], .atomic, by: principals[member].signer, number: number,
             below: principals[member].acknowledgedBelow, now)
     }
 
@@ -257,8 +284,22 @@ struct ClientModel {
             }
         }
         pending[client] = nil
-        if client > 0 { principals[client - 1].acknowledgedBelow = request.number.next }
+        guard client > 0 else { return nil }
+        principals[client - 1].acknowledgedBelow = request.number.next
+        if let invocation = request.rootCall, Self.isDeath(receipt) {
+            died[client - 1] = (invocation, request.number)
+            // Acknowledged only by what comes after the one that continues it.
+            principals[client - 1].acknowledgedBelow = request.number
+            remaining[client] += 1
+        }
         return nil
+    }
+
+    private static func isDeath(_ receipt: Receipt) -> Bool {
+        receipt.certificates.contains { certificate in
+            guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0) else { return false }
+            return failure.reason == .died
+        }
     }
 
     private mutating func apply(_ request: Request, _ leg: Int, _ decision: Decision) {
@@ -275,7 +316,7 @@ struct ClientModel {
                 balances[transfer.to, default: 0] += Int128(transfer.amount.number)
             case .open(let account): balances[account.id, default: 0] += 0
             case .read: break
-            case .call(let invocation): apply(invocation)
+            case .call(let invocation, _): apply(invocation)
             case .issue(let to, _, let amount): balances[to, default: 0] += Int128(amount.number)
             }
         }
@@ -283,9 +324,7 @@ struct ClientModel {
 
     /// What lists were read and appended to, for the check at the end.
     private mutating func note(_ invocation: Invocation, _ receipt: Receipt, client: Int, from: UInt64, to: UInt64) {
-        guard invocation.procedure == SimulatedProcedures.Lists.name,
-            let operations = try? [SimulatedProcedures.ListOperation](decoding: invocation.arguments)
-        else { return }
+        guard let operations = SimulatedProcedures.listOperations(of: invocation) else { return }
         var read: [[UInt64]]?
         for certificate in receipt.certificates {
             if case .returned(let bytes, _)? = certificate.leaf.status(ofLeg: 0) { read = try? [[UInt64]](decoding: bytes) }

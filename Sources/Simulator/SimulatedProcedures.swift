@@ -32,6 +32,10 @@ enum SimulatedProcedures {
 
     static let asset = AssetID(1)
 
+    static func listOperations(of invocation: Invocation) -> [ListOperation]? {
+        invocation.procedure == Lists.name ? try? [ListOperation](decoding: invocation.arguments) : nil
+    }
+
     /// What a call does to balances if it commits.
     static func effects(of invocation: Invocation) -> [(account: AccountID, amount: Int128)] {
         guard let movement = try? Movement(decoding: invocation.arguments) else { return [] }

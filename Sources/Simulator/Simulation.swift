@@ -71,6 +71,7 @@ public struct Simulation {
     var byzantine: ByzantineHosts
     let correctHosts: [Int]
     var byzantineClient = ByzantineClient()
+    var byzantineGateway: ByzantineGateway
     var byzantineRng: SplitMix64
     /// Of all that has to do with reads, see `ReadBook`.
     var readRng: SplitMix64
@@ -101,6 +102,7 @@ public struct Simulation {
             issuer: issuer.publicKey)
         verifier = Verifier(manifest: manifest, scheme: StandInScheme())
         gateway = GatewayCore(manifest: manifest, options: .init(), seed: options.seed)
+        byzantineGateway = ByzantineGateway(manifest: manifest, seed: options.seed)
         byzantine = ByzantineHosts(manifest: manifest, options: options)
         byzantineRng = SplitMix64(seed: ~options.seed)
         readRng = ChanceStream.reads.generator(seed: options.seed)
@@ -368,10 +370,12 @@ public struct Simulation {
                 reply = decoded
             }
             guard let verified = try? verifier.verify(reply) else { throw failure("reply from host \(from) is refused: \(reply)") }
+            if case .attestation(let attestation) = reply { byzantineGateway.heard(attestation) }
             try gatewayStep(.host(HostID(UInt16(from)), verified))
         case .fromGateway(let to, let box, let session):
-            // A client that speaks to the hosts itself has a session of its own.
-            guard session == self.session || session == ByzantineClient.session, let verified = try? verifier.verify(box.value) else { return }
+            // Whoever else speaks to the hosts has a session of its own.
+            let others = [ByzantineClient.session, ByzantineGateway.session]
+            guard session == self.session || others.contains(session), let verified = try? verifier.verify(box.value) else { return }
             for core in byzantine.cores(of: to, from: nil) { try step(core, .gateway(session, verified)) }
         case .fault: try injectFault()
         case .restart(let i): if !hosts[i].isUp { try start(i) }
@@ -393,12 +397,14 @@ public struct Simulation {
     private mutating func gatewayTick() throws {
         try gatewayStep(.tick)
         byzantineClientTick()
+        byzantineGatewayTick()
         for client in clients.pending.indices {
             guard let request = clients.next(client: client, now: instant(), using: &clientChance) else { continue }
             guard let verified = try? verifier.verify(ClientMessage.submit(id: UInt64(client), request)) else {
                 throw failure("a client's request is refused")
             }
             if options.keepsLog { note("client \(client) submits \(request.digest.short)") }
+            byzantineGateway.heard(request)
             try gatewayStep(.client(clients.session(of: client), verified))
         }
         try readTick()

@@ -63,7 +63,7 @@ struct Samples {
         case 0: .transfer(transfer())
         case 1: .open(account())
         case 2: .read(number())
-        case 3: .call(invocation())
+        case 3: .call(invocation(), continues: flag() ? number() : nil)
         default: .issue(to: number(), asset: number(), amount: number())
         }
     }
@@ -92,6 +92,7 @@ struct Samples {
             calls.issued = some { IssuedCall(path: $0.callPath(), invocation: $0.invocation()) }
             calls.responses = some { $0.response() }
             calls.never = some { $0.callPath() }
+            if !calls.isEmpty { calls.age = number() }
         }
         return Leaf(request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) }, calls: calls)
     }

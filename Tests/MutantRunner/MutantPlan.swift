@@ -29,6 +29,12 @@ struct MutantPlan {
         options.faultyUntil = 1_500_000_000
     }
 
+    /// Few undecided transactions fill a shard.
+    @Sendable static func narrow(_ options: inout SimulationOptions) {
+        busy(&options)
+        options.host.shard.maxUndecided = 4
+    }
+
     /// Whoever lags needs a state, not batches.
     @Sendable static func forgetful(_ options: inout SimulationOptions) {
         (options.host.replica.retainedBatches, options.host.checkpointsPerFlush) = (1, 1)
@@ -70,6 +76,13 @@ extension Mutant {
         case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 208)
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
         case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
+        case .refusalNotRecorded: MutantPlan("a no is certified and not recorded", ["lossy", "everything"])
+        case .forgetsEarly: MutantPlan("a record is forgotten before the others are known to be decided", ["lossy", "everything"])
+        case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"])
+        case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
+        case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine", "everything"])
+        case .decidesUnderTheCap: MutantPlan("decides wait for room under the cap", ["calm", "lossy"], adjust: MutantPlan.narrow)
+        case .readsWithoutLock: MutantPlan("a read in order does not wait for escrow", ["lossy", "everything"])
         case .waitDieAgainstHoldersOnly: MutantPlan("wait-die looks at holders only", ["calm"], adjust: MutantPlan.calling)
         case .procedureIgnoresEscrow: MutantPlan("a procedure reads balances with escrow in them", ["lossy", "calm"], adjust: MutantPlan.calling)
         case .callbackDropped: MutantPlan("what a callback changed is not replayed", ["calm", "lossy"], adjust: MutantPlan.calling)

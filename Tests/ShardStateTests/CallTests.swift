@@ -17,10 +17,11 @@ struct CallCluster {
 
     func call(
         _ person: Person, _ number: UInt64, _ target: CallTarget, _ procedure: String, _ arguments: some CanonicalEncodable,
-        issuedAt: Timestamp = start, deadline: Timestamp = seconds(30)
+        continues: UInt64? = nil, acknowledging below: UInt64 = 0, deadline: Timestamp = seconds(30)
     ) -> SignedRequest {
         let invocation = Invocation(target: target, procedure: procedure, version: 1, arguments: arguments.encoded())
-        return base.request(person, number, issuedAt: issuedAt, deadline: deadline, [.call(invocation)])
+        let call = Messages.Operation.call(invocation, continues: continues.map { RequestNumber($0) })
+        return base.request(person, number, acknowledging: below, deadline: deadline, [call])
     }
 
     func shard(of target: CallTarget) -> Int { Int(base.manifest.shardMap.shard(of: target).number) }
@@ -209,28 +210,87 @@ struct CallCluster {
     }
 
     @Test func aCalleeHoldsItsLocksUntilHomeHasDecided() throws {
-        var cluster = try CallCluster(shards: 2)
-        let (a, b) = (cluster.key(on: 0), cluster.key(on: 1))
+        var cluster = try CallCluster(shards: 3)
+        let (a, b, c) = (cluster.key(on: 0), cluster.key(on: 1), cluster.key(on: 2))
+        let older = cluster.call(bob, 0, .key(c), Chain.name, Chain.Arguments(keys: [c, b]))
+        try cluster.submit(older, at: start)
         let root = cluster.call(alice, 0, .key(a), Chain.name, Chain.Arguments(keys: [a, b]))
-        try cluster.submit(root)
+        try cluster.submit(root, at: seconds(1))
         #expect(cluster.report(root, on: 0)?.issued.count == 1)
         try cluster.show(root, from: 0, to: 1)
         #expect(cluster.report(root, on: 1)?.responses.count == 1)
         #expect(try cluster.number(b) == nil, "not before home has decided")
-        // Younger, it dies, and nothing is recorded: it may try again as it is.
-        let younger = cluster.call(bob, 0, .key(b), Chain.name, Chain.Arguments(keys: [b]), issuedAt: seconds(1))
-        #expect(try cluster.submit(younger).refusals.map(\.reason) == [.conflict])
+        let younger = cluster.call(bob, 1, .key(b), Chain.name, Chain.Arguments(keys: [b]))
+        try cluster.submit(younger, at: seconds(2))
+        #expect(cluster.status(younger)?.failure?.reason == .died)
         // Older, it waits.
-        let older = cluster.call(bob, 1, .key(b), Chain.name, Chain.Arguments(keys: [b]), issuedAt: Timestamp(start.number - 1))
-        try cluster.submit(older)
-        #expect(cluster.status(older) == .running)
+        try cluster.show(older, from: 2, to: 1)
+        #expect(cluster.report(older, on: 1) == nil)
         try cluster.relay(root)
         // What it waited for came with the decision.
         try cluster.poke(older, 1)
-        #expect(try cluster.result(cluster.status(older)) == [2] as [UInt64])
-        #expect(try cluster.number(b) == 3)
+        try cluster.relay(older)
+        #expect(try cluster.result(cluster.status(older)) == [0, 2] as [UInt64])
+        #expect(try cluster.number(b) == 4)
         try cluster.base.checkInvariants()
         #expect(cluster.undecided() == 0)
+    }
+
+    /// R5: whoever died is as old in his next attempt, once, and what he signs himself makes nobody older.
+    @Test func anAttemptThatContinuesOneThatDiedIsAsOld() throws {
+        var cluster = try CallCluster(shards: 3)
+        let (a, b, c) = (cluster.key(on: 0), cluster.key(on: 1), cluster.key(on: 2))
+        let carol = try Person(3)
+        func chain(_ person: Person, _ number: UInt64, _ keys: [String], continues: UInt64? = nil, acknowledging: UInt64 = 0) -> SignedRequest {
+            cluster.call(
+                person, number, .key(keys[0]), Chain.name, Chain.Arguments(keys: keys), continues: continues, acknowledging: acknowledging,
+                deadline: seconds(29))
+        }
+        // Holds b.
+        func hold(_ person: Person, _ number: UInt64, from home: String, at time: Timestamp) throws -> SignedRequest {
+            let root = chain(person, number, [home, b])
+            try cluster.submit(root, at: time)
+            try cluster.show(root, from: cluster.home(root), to: 1, at: time)
+            #expect(cluster.report(root, on: 1)?.responses.count == 1)
+            return root
+        }
+        func attempt(_ number: UInt64, continues: UInt64?, acknowledging: UInt64 = 0, at time: Timestamp) throws -> LegStatus? {
+            let root = chain(carol, number, [b], continues: continues, acknowledging: acknowledging)
+            try cluster.submit(root, at: time)
+            return cluster.status(root)
+        }
+        func expectDeath(_ status: LegStatus?, _ why: Comment) { #expect(status?.failure?.reason == .died, why) }
+
+        let first = try hold(alice, 0, from: a, at: start)
+        expectDeath(try attempt(1, continues: nil, at: seconds(1)), "younger than the holder")
+        expectDeath(try attempt(2, continues: 1, at: seconds(2)), "still younger than the holder")
+        try cluster.relay(first)
+        let second = try hold(bob, 0, from: c, at: seconds(3))
+        expectDeath(try attempt(3, continues: nil, at: seconds(4)), "new, so younger")
+        expectDeath(try attempt(4, continues: 1, at: seconds(4)), "the age of number 1 is number 2's already")
+        expectDeath(try attempt(6, continues: 6, at: seconds(4)), "itself")
+        expectDeath(try attempt(7, continues: 9, at: seconds(4)), "a later one")
+        // As old as number 1: older than the holder. That it acknowledges what it continues is no hindrance.
+        #expect(try attempt(8, continues: 2, acknowledging: 3, at: seconds(5)) == .running)
+        expectDeath(try attempt(9, continues: 2, at: seconds(6)), "acknowledged, and taken over")
+        try cluster.relay(second)
+        try cluster.poke(chain(carol, 8, [b], continues: 2, acknowledging: 3), 1)
+        #expect(cluster.status(chain(carol, 8, [b], continues: 2, acknowledging: 3))?.isFailure == false)
+        try cluster.base.checkInvariants()
+
+        // An age is not kept for later: only as long past the deadline as a request may live.
+        let third = chain(alice, 1, [a, b])
+        try cluster.submit(third, at: seconds(20))
+        try cluster.show(third, from: 0, to: 1, at: seconds(20))
+        expectDeath(try attempt(10, continues: nil, at: seconds(21)), "younger")
+        try cluster.relay(third)
+        let lifetime = cluster.base.shards[1].executor.limits.maxLifetimeMicroseconds
+        let late = Timestamp(seconds(29).number + lifetime + 1)
+        let kept = cluster.base.request(
+            carol, 11, issuedAt: late, deadline: late.adding(microseconds: 1_000_000),
+            [.call(Invocation(target: .key(b), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [b, a]).encoded()), continues: RequestNumber(10))])
+        try cluster.submit(kept, at: late)
+        #expect(cluster.report(kept, on: 1)?.age == late)
     }
 
     @Test func escrowAndProceduresKeepOutOfEachOthersWay() throws {
@@ -242,11 +302,13 @@ struct CallCluster {
         // Undecided escrow is in the account: a procedure does not wait for it, because it may hold what the escrow waits for elsewhere.
         let credit = Payment(account: to, asset: gold, amount: Amount(1))
         let early = cluster.call(alice, 1, .account(to), Credit.name, credit)
-        #expect(try cluster.submit(early).refusals.map(\.reason) == [.conflict])
+        try cluster.submit(early)
+        #expect(cluster.status(early)?.failure?.text.contains("an undecided transfer uses account") == true)
         try cluster.base.shards[1].decide(transfer, votes)
         try cluster.base.shards[0].decide(transfer, votes)
-        #expect(try cluster.submit(early).refusals.isEmpty)
-        #expect(cluster.status(early)?.description.contains("does not balance") == true, "it ran when the escrow was gone")
+        let again = cluster.call(alice, 4, .account(to), Credit.name, credit, continues: 1)
+        try cluster.submit(again)
+        #expect(cluster.status(again)?.failure?.reason == .unbalanced, "it ran when the escrow was gone")
         // And escrow keeps away from what a procedure has locked.
         let holder = cluster.call(alice, 2, .account(from), Hold.name, [from.hex, cluster.key(on: 1)])
         try cluster.submit(holder)
@@ -372,11 +434,11 @@ struct CallCluster {
             let roots = try (0..<6).map { i -> SignedRequest in
                 let person = try Person(10 + i)
                 let visited = [keys[i % 3], keys[(i + 1) % 3], keys[i % 3], keys[(i + 2) % 3]]
-                return cluster.call(
-                    person, 0, .key(visited[0]), Chain.name, Chain.Arguments(keys: visited), issuedAt: Timestamp(start.number - UInt64(i)))
+                return cluster.call(person, 0, .key(visited[0]), Chain.name, Chain.Arguments(keys: visited))
             }
-            for root in roots {
-                try cluster.submit(root)
+            for (i, root) in roots.enumerated() {
+                // Those that come later at one shard are older at the next.
+                try cluster.submit(root, at: Timestamp(start.number + UInt64(2 - i % 3)))
                 try restart()
             }
             for _ in 0..<6 {
@@ -414,11 +476,11 @@ struct CallCluster {
         }
         let from = try cluster.base.fund(cluster.base.account(alice, on: 1), 100)
         let mine = try cluster.base.fund(cluster.base.account(alice, on: 0), 10)
-        let holder = cluster.call(alice, 0, .account(from), Hold.name, [from.hex, cluster.key(on: 0)])
-        try cluster.submit(holder)
         // Older, both of its frames would wait.
-        let root = cluster.call(alice, 1, .account(mine), DoubleDebit.name, [from.hex, mine.hex], issuedAt: Timestamp(start.number - 1))
-        try cluster.submit(root)
+        let root = cluster.call(alice, 1, .account(mine), DoubleDebit.name, [from.hex, mine.hex])
+        try cluster.submit(root, at: start)
+        let holder = cluster.call(alice, 0, .account(from), Hold.name, [from.hex, cluster.key(on: 0)])
+        try cluster.submit(holder, at: seconds(1))
         try cluster.relay(root)
         try cluster.relay(holder)
         try cluster.poke(root, 1)
@@ -444,17 +506,19 @@ struct CallCluster {
 
     /// R14: what a caller holds, a callback may use, whoever waits for it.
     @Test func aCallbackInheritsItsCallersLocks() throws {
-        var cluster = try CallCluster(shards: 2)
-        let (a, b) = (cluster.key(on: 0), cluster.key(on: 1))
+        var cluster = try CallCluster(shards: 3)
+        let (a, b, c) = (cluster.key(on: 0), cluster.key(on: 1), cluster.key(on: 2))
+        let older = cluster.call(bob, 0, .key(c), Chain.name, Chain.Arguments(keys: [c, a]))
+        try cluster.submit(older, at: start)
         let root = cluster.call(alice, 0, .key(a), Chain.name, Chain.Arguments(keys: [a, b, a]))
-        try cluster.submit(root)
-        let older = cluster.call(bob, 0, .key(a), Chain.name, Chain.Arguments(keys: [a]), issuedAt: Timestamp(start.number - 1))
-        try cluster.submit(older)
-        #expect(cluster.status(older) == .running)
+        try cluster.submit(root, at: seconds(1))
+        try cluster.show(older, from: 2, to: 0)
+        #expect(cluster.report(older, on: 0) == nil, "it waits")
         try cluster.relay(root)
         #expect(try cluster.result(cluster.status(root)) == [0, 0, 1] as [UInt64])
         try cluster.poke(older, 0)
-        #expect(try cluster.result(cluster.status(older)) == [4] as [UInt64])
+        try cluster.relay(older)
+        #expect(try cluster.result(cluster.status(older)) == [0, 4] as [UInt64])
     }
 
     // MARK: Bounds
@@ -497,6 +561,10 @@ struct CallCluster {
 }
 
 extension LegStatus {
+    var failure: CallFailure? {
+        guard case .failed(let failure) = self else { return nil }
+        return failure
+    }
     var isFailure: Bool {
         switch self {
         case .failed, .aborted, .noRecordAbort, .votedNo: true

@@ -182,9 +182,42 @@ import Testing
         let other = cluster.request(carol, 0, mode: .independent, [step(c), step(c)])
         #expect(try cluster.shards[0].submit(other).refusals.map(\.legs) == [[1]])
         #expect(cluster.shards[0].executor.undecidedCount == 3)
-        try cluster.shards[0].decide(request, [try cluster.shards[1].certify(request)])
-        #expect(cluster.shards[0].executor.undecidedCount == 1)
-        #expect(try cluster.shards[0].submit(request).leaves.first?.entries.map(\.status) == [.committed, .committed, .votedYes])
+        let vote = try cluster.shards[1].certify(request)
+        #expect(vote.leaf.entries.map(\.leg) == [0], "half of the cap is not for those that only credit")
+        try cluster.shards[0].decide(request, [vote])
+        #expect(cluster.shards[0].executor.undecidedCount == 2)
+        #expect(try cluster.shards[0].submit(request).leaves.first?.entries.map(\.status) == [.committed, .votedYes, .votedYes])
+        try cluster.checkInvariants()
+    }
+
+    /// R12: credits, which anybody can sign with a fresh key, leave room for debits, and for credits whose debits have voted.
+    @Test mutating func `fresh keys do not fill a shard`() throws {
+        var limits = ShardLimits()
+        limits.maxUndecided = 4
+        cluster = try TestCluster(shards: 2, limits: limits)
+        let a = try cluster.fund(cluster.account(alice, on: 0), 100)
+        let b = try cluster.fund(cluster.account(bob, on: 1), 100)
+        for key in 10..<13 {
+            // Of an account that is not there: the other shard would say no, and is not asked.
+            let fresh = try Person(key)
+            let unfunded = cluster.account(fresh, on: 0).id
+            let executed = try cluster.shards[1].submit(cluster.transfer(fresh, 0, from: unfunded, to: b, 1))
+            #expect(executed.refusals.map(\.reason) == (key < 12 ? [] : [.overloaded]))
+        }
+        let honest = cluster.transfer(alice, 0, from: a, to: b, 1)
+        #expect(try cluster.shards[1].submit(honest).refusals.map(\.reason) == [.overloaded])
+        let debit = try cluster.shards[0].certify(honest)
+        let other = cluster.transfer(alice, 1, from: a, to: b, 200)
+        let refusal = try cluster.shards[0].certify(other)
+        #expect(refusal.leaf.status(ofLeg: 0) == .votedNo(.insufficientFunds))
+        let unbacked = try cluster.shards[1].run(.decide(.of(other, [refusal])), .request(other))
+        #expect(unbacked.refusals.map(\.reason) == [.overloaded])
+        let backed = try cluster.shards[1].run(.decide(.of(honest, [debit])), .request(honest))
+        #expect(backed.certificate(of: honest)?.leaf.status(ofLeg: 0) == .votedYes)
+        #expect(try cluster.shards[1].submit(other).refusals.map(\.reason) == [.overloaded], "backing is of one batch")
+        // A debit costs its principal something.
+        let out = cluster.transfer(bob, 0, from: b, to: a, 5)
+        #expect(try cluster.shards[1].certify(out).leaf.status(ofLeg: 0) == .votedYes)
         try cluster.checkInvariants()
     }
 }

@@ -48,6 +48,19 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         _ = try simulation.run()
     }
 
+    /// R12: with room for four undecided legs, everything still ends: what is decided makes room, and certified votes of debits bring
+    /// credits in.
+    @Test(arguments: [SimulationOptions.Profile.calm, .lossy, .everything])
+    func aNarrowShardEndsEverything(profile: SimulationOptions.Profile) throws {
+        for seed in UInt64(1)...10 {
+            var options = SimulationOptions(seed: seed, profile: profile)
+            options.host.shard.maxUndecided = 4
+            (options.clients, options.accounts) = (8, 8)
+            var simulation = Simulation(options)
+            _ = try simulation.run()
+        }
+    }
+
     @Test(arguments: SimulationOptions.Profile.allCases)
     func everySeedOfAProfileHolds(profile: SimulationOptions.Profile) throws {
         let env = ProcessInfo.processInfo.environment

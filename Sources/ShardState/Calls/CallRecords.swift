@@ -150,6 +150,8 @@ struct CallRecord: Hashable, CanonicalCodable {
     }
 
     let root: SignedRequest
+    /// When the transaction was there first, by home's time (R5).
+    let age: Timestamp
     /// Ascending by path.
     private(set) var frames: [Frame] = []
     /// Nil while the home shard has not decided, as far as is known here.
@@ -157,9 +159,9 @@ struct CallRecord: Hashable, CanonicalCodable {
     /// At home: the shards that were called, by this shard or by others, ascending (R13).
     private(set) var involved: [Involved] = []
 
-    init(root: SignedRequest) { self.root = root }
+    init(root: SignedRequest, age: Timestamp) { (self.root, self.age) = (root, age) }
     init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (root, frames) = (try reader.value(), try reader.array(limit: 256))
+        (root, age, frames) = (try reader.value(), try reader.value(), try reader.array(limit: 256))
         let code = try reader.uint8()
         guard code == 0 || Ending(rawValue: code) != nil else { throw reader.invalid("ending") }
         ending = Ending(rawValue: code)
@@ -168,6 +170,7 @@ struct CallRecord: Hashable, CanonicalCodable {
     }
     func encode(into writer: inout ByteWriter) {
         writer.put(root)
+        writer.put(age)
         writer.put(array: frames)
         writer.put(ending?.rawValue ?? 0)
         writer.put(array: involved)

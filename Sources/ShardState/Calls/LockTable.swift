@@ -1,12 +1,13 @@
 import Messages
 
-/// Who was there first: the signed time, and among equals the transaction's identifier (wait-die, R5).
+/// Who was there first: home's time when it recorded the transaction, or the one that it continues; among equals the
+/// transaction's identifier (wait-die, R5).
 struct CallAge: Hashable, Comparable {
-    let issuedAt: Timestamp
+    let since: Timestamp
     let transaction: Digest
 
-    init(_ root: SignedRequest) { (issuedAt, transaction) = (root.request.issuedAt, root.digest) }
-    static func < (a: Self, b: Self) -> Bool { (a.issuedAt, a.transaction) < (b.issuedAt, b.transaction) }
+    init(_ record: CallRecord) { (since, transaction) = (record.age, record.root.digest) }
+    static func < (a: Self, b: Self) -> Bool { (a.since, a.transaction) < (b.since, b.transaction) }
 }
 
 /// Who holds and who waits for which key of the state. A function of the call records alone.
@@ -36,7 +37,7 @@ struct LockTable: Hashable {
     func waiters(for resource: [UInt8]) -> [Waiter] { waiters[resource] ?? [] }
 
     mutating func add(_ record: CallRecord) {
-        let age = CallAge(record.root)
+        let age = CallAge(record)
         for frame in record.frames {
             #if MUTANTS
             if Mutant.is(.locksReleasedAtResponse), frame.response != nil { continue }

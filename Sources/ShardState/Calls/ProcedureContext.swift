@@ -48,7 +48,7 @@ public final class ProcedureContext {
         (self.record, self.frame) = (record, frame)
         principal = record.root.request.principal
         root = record.root.request.rootCall ?? frame.invocation
-        age = CallAge(record.root)
+        age = CallAge(record)
         // From the outside in: what returned before an ancestor was called, that ancestor, and so on (R14).
         var caller: CallPath?
         while true {

@@ -27,22 +27,45 @@ extension ShardExecutor {
             try putAttempt(signed, .aborted(.superseded))
             return try emit(signed, .aborted(.superseded), into: &results)
         }
-        guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal, indexes.undecided < limits.maxUndecided else {
+        guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal, indexes.undecided < limits.maxUndecided / 2 else {
             return refuse(.overloaded)
         }
-        var record = CallRecord(root: signed)
+        var record = CallRecord(root: signed, age: try takeOverAge(of: request))
         record.put(Frame(path: .root, invocation: invocation, caller: shard, now: time))
         let outcome = try advance(&record, [.root])
-        // Nobody knows of it yet: to be tried again as it is, and older by then, is better than an outcome (R5, R9).
-        if case .failed(let failure)? = outcome?.answer, failure.reason == .died { return refuse(.conflict) }
-        try putAttempt(signed, .running)
+        if case .failed(let failure)? = outcome?.answer, failure.reason == .died, !hasCalledOthers(record) {
+            // Nobody else knows of it: its outcome and its age are all that is kept (R5).
+            try putAttempt(signed, .failed(failure), age: record.age)
+            return try emit(signed, nil, into: &results)
+        }
+        try putAttempt(signed, .running, age: record.age)
         try keep(record, insteadOf: nil)
         try settleHome(signed, outcome)
         try emit(signed, nil, into: &results)
     }
 
+    private func hasCalledOthers(_ record: CallRecord) -> Bool {
+        record.frames.contains { $0.calls.contains { map.shard(of: $0.call.invocation.target) != shard } }
+    }
+
+    /// How old a new root call is: as old as the one that it continues, if that failed here for want of a lock and not too long ago;
+    /// otherwise it is new. An age is taken over once, so that nobody can save one up for many (R5).
+    private mutating func takeOverAge(of request: Request) throws(ShardStateError) -> Timestamp {
+        guard let continued = request.continuedCall, continued < request.number else { return time }
+        var requests = try requestRecord(request.principal, continued)
+        let found = requests.attempts.firstIndex { attempt in
+            guard attempt.age != nil, case .failed? = attempt.record(ofLeg: 0)?.status else { return false }
+            return time <= attempt.deadline.adding(microseconds: limits.maxLifetimeMicroseconds)
+        }
+        guard let found, let age = requests.attempts[found].age else { return time }
+        requests.attempts[found].age = nil
+        set(requests, request.principal, continued)
+        return age
+    }
+
     /// Sets the status of the only leg of a root call, and what follows from it.
-    private mutating func putAttempt(_ signed: SignedRequest, _ status: LegStatus) throws(ShardStateError) {
+    /// - Parameter age: of a new one that runs, or has died.
+    private mutating func putAttempt(_ signed: SignedRequest, _ status: LegStatus, age: Timestamp? = nil) throws(ShardStateError) {
         let request = signed.request
         var requests = try requestRecord(request.principal, request.number)
         let principal = try principalRecord(request.principal)
@@ -50,7 +73,12 @@ extension ShardExecutor {
         let previous = known.map { requests.attempts[$0] }
         var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
         attempt.put(LegRecord(leg: 0, status: status, participants: 1, own: 0))
-        if status == .running { attempt.hasCall = true }
+        if let age { attempt.age = age }
+        switch status {
+        case .running: attempt.hasCall = true
+        case .failed(let failure) where failure.reason == .died || failure.reason == .deadline: break
+        default: attempt.age = nil
+        }
         if let previous { indexes.remove(previous, request.principal, request.number) }
         indexes.add(attempt, request.principal, request.number)
         if let known { requests.attempts[known] = attempt } else { requests.attempts.append(attempt) }
@@ -149,6 +177,10 @@ extension ShardExecutor {
         return paths
     }
 
+    private func callsHere(_ certificate: Certificate) -> Bool {
+        certificate.leaf.calls.issued.contains { map.shard(of: $0.invocation.target) == shard }
+    }
+
     /// A record for a root of which nothing is known here: only if a frame is to be started, and in time (R10). The principal's
     /// unfinished calls here are bounded (R12).
     private func newRecord(_ evidence: CallEvidence, isHome: Bool) throws(ShardStateError) -> CallRecord? {
@@ -157,7 +189,8 @@ extension ShardExecutor {
         // What home has decided already needs no frame.
         let home = evidence.root.request.rootCall.map { map.shard(of: $0.target) }
         let isDecided = evidence.certificates.contains { $0.shard == home && $0.leaf.status(ofLeg: 0)?.isDecided == true }
-        return isDecided ? nil : CallRecord(root: evidence.root)
+        guard !isDecided, let age = evidence.certificates.first(where: { $0.shard != shard && callsHere($0) })?.leaf.calls.age else { return nil }
+        return CallRecord(root: evidence.root, age: age)
     }
 
     // MARK: The end
@@ -334,6 +367,7 @@ extension ShardExecutor {
                     report.responses.append(response)
                 }
             }
+            if !report.isEmpty { report.age = record.age }
             if !isHome, let ending = record.ending { status = ending == .committed ? .committed : .aborted(.participantAborted) }
         } else if !isHome, time > root.request.deadline {
             status = .closed

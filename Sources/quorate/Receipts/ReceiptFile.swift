@@ -95,7 +95,7 @@ struct ReceiptFile: Codable, Sendable {
         case .transfer(let transfer): "transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"
         case .open(let specification): "open account \(specification.id) of asset \(specification.asset) for \(specification.owner)"
         case .read(let account): "read \(account)"
-        case .call(let call): "call \(call.procedure) of \(call.target)"
+        case .call(let call, _): "call \(call.procedure) of \(call.target)"
         case .issue(let to, let asset, let amount): "issue \(amount) of asset \(asset) to \(to)"
         }
     }

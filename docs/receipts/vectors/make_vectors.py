@@ -39,12 +39,13 @@ def issue(to, amount=5, asset=1): return u8(3) + to[::-1] + u32(asset) + u128(am
 def read(account): return u8(4) + account[::-1]
 def invocation(target, procedure="pay", arguments=b"", version=1):
     return (u8(1) + blob(target) if type(target) is str or len(target) != 16 else u8(2) + target[::-1]) + blob(procedure) + u16(version) + blob(arguments)
-def call(*arguments, **more): return u8(5) + invocation(*arguments, **more)
+def call(*arguments, continues=None, **more):
+    return u8(5) + invocation(*arguments, **more) + (u8(0) if continues is None else u8(1) + u64(continues))
 def path(*steps): return u8(len(steps)) + b"".join(u8(group) + u8(number) for group, number in steps)
 def consumed(*steps, shard=1): return path(*steps) + u16(shard) + hashlib.sha256(repr(steps).encode()).digest()
 def failure(reason, procedure="pay", text="", shard=1): return u8(reason) + u16(shard) + blob(procedure) + blob(text)
 def response(steps, answer, below=(), flows=()): return path(*steps) + answer + array(below) + array(flows)
-def report(issued=(), responses=(), never=()): return array(issued) + array(responses) + array(never)
+def report(issued=(), responses=(), never=(), age=1_700_000_000_000_000): return u64(age) + array(issued) + array(responses) + array(never)
 def view(posted): return u8(7) + u8(1) + bytes(32) + u32(1) + u128(posted) + u128(1) + u128(2)
 YES, COMMITTED, NO_RECORD, ACKNOWLEDGED, NO_ACCOUNT, RUNNING, CLOSED = u8(1), u8(3), u8(5), u8(6), u8(7) + u8(0), u8(8), u8(11)
 def no(reason): return u8(2) + u8(reason)
@@ -231,6 +232,7 @@ def make_genuine():
         [response([(0, 0)], u8(1) + blob(b"ok"), calls, [u32(1) + u128(2**127) + u128(3)]), response([], u8(2) + failure(4, text="later"))],
         [path(*[(7, 7)] * 8), path()])
     genuine("call-returned-with-report", Made(home).certify(1, [returned(bytes(300), calls * 21)], full).certify(0, [CLOSED], report(never=[path((0, 0))])), "calls that wait, answers, calls that never run; 63 calls committed; status 11")
+    genuine("call-continued", Made(request([call(key_on(1), continues=40)])).certify(1, [returned()]), "as old as an attempt that died")
     genuine("call-failed-with-report", Made(home).certify(1, [failed(1, text="sold out")], report(responses=[response([(0, 0)], u8(1) + blob(b""))])), "status 10")
     data = request([call(b"\xff\xf0\x9f\x98 \xed\xa0\x80 \xc0\xaf \xe2\x82")])
     home_of = sorted({int.from_bytes(hashed[:8], "big") * 3 >> 64 for _, hashes in parse_request(v.Reader(data, ""))[4] for hashed in hashes})[0]
@@ -263,7 +265,8 @@ def make_forged():
     odd("operation-kind-0", home[:head + 4] + u8(0) + home[head + 5:], home, "operation kind 0")
     odd("operation-kind-6", home[:head + 4] + u8(6) + home[head + 5:], home, "operation kind 6")
     odd("call-target-kind-3", home[:head + 5] + u8(3) + home[head + 6:], home, "call target kind 3")
-    odd("call-empty-key", request([u8(5) + u8(1) + blob("") + blob("pay") + u16(1) + blob("")]), home, "an empty key")
+    odd("call-continues-2", home[:-1] + u8(2), home, "a boolean that is 2")
+    odd("call-empty-key", request([u8(5) + u8(1) + blob("") + blob("pay") + u16(1) + blob("") + u8(0)]), home, "an empty key")
     odd("call-long-key", request([call("k" * 241)]), home, "a key of 241 bytes")
     odd("call-long-procedure", request([call(key_on(1), "p" * 65)]), home, "a name of 65 bytes")
     odd("call-procedure-no-utf8", request([call(key_on(1), b"\xc3")]), home, "a name that is not UTF-8")
