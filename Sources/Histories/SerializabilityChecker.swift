@@ -3,7 +3,13 @@
 ///
 /// Lists tell the order of their appends. From that follow dependencies: who appended after whom, who read what somebody
 /// appended, who read before somebody appended; and who returned before somebody else began. A circle of them has no order.
+///
+/// Time and memory grow with the operations and with the elements of all lists that were read: so a workload keeps its lists
+/// short, and begins new ones. Only a list that many read before many appends that nobody has read costs the product of the two.
 public enum SerializabilityChecker {
+    /// Transactions of one history that a bench records at most: what is checked in about a second, with some 250 MB.
+    public static let benchLimit = 200_000
+
     /// - Throws: the first thing found that cannot be, with the transactions that show it.
     public static func check(_ history: ListHistory) throws(HistoryViolation) {
         var graph = DependencyGraph(history)
@@ -20,13 +26,27 @@ public enum SerializabilityChecker {
 struct DependencyGraph {
     private struct Edge {
         let to: Int
-        let reason: String
+        let reason: Reason
+    }
+
+    /// Why one transaction is before another. Words are made only for what is shown: a long history has millions of edges.
+    private enum Reason {
+        /// To a moment and from it: the place of a return in time.
+        case time
+        case returned
+        /// Keys by their place in `names`.
+        case appendedBefore(key: Int32)
+        case wasRead(key: Int32, value: UInt64)
+        case readWithout(key: Int32, value: UInt64)
+        case readWithoutUnread(key: Int32)
     }
 
     private let history: [ListHistory.Transaction]
     /// Transactions by their place, then moments.
     private var edges: [[Edge]]
     private var isMoment: [Bool]
+    /// Keys in the order in which the history names them.
+    private var names: [String] = []
 
     init(_ history: ListHistory) {
         self.history = history.transactions
@@ -39,15 +59,33 @@ struct DependencyGraph {
         let operations = transaction.operations.map { operation in
             switch operation {
             case .append(let key, let value): "append \(value) to \(key)"
-            case .read(let key, let values): "read \(key): \(values.map { "\($0)" } ?? "?")"
+            case .read(let key, let values): "read \(key): \(values.map(Self.short) ?? "?")"
             }
         }
         return "#\(i) of process \(transaction.process), \(transaction.invokedAt)…\(transaction.outcome == .unknown ? "?" : "\(transaction.returnedAt)") ns: "
             + operations.joined(separator: ", ")
     }
 
-    private mutating func add(_ from: Int, _ to: Int, _ reason: String) {
+    /// The ends of a long list: what is wrong with it is said beside it.
+    private static func short(_ values: [UInt64]) -> String {
+        guard values.count > 12 else { return "\(values)" }
+        return "[\(values.prefix(3).map { "\($0)" }.joined(separator: ", ")), …, \(values.suffix(6).map { "\($0)" }.joined(separator: ", "))]"
+            + " (\(values.count))"
+    }
+
+    private mutating func add(_ from: Int, _ to: Int, _ reason: Reason) {
         if from != to { edges[from].append(Edge(to: to, reason: reason)) }
+    }
+
+    private func text(_ reason: Reason) -> String {
+        switch reason {
+        case .time: ""
+        case .returned: "returned before the start of"
+        case .appendedBefore(let key): "appended to \(names[Int(key)]) before"
+        case .wasRead(let key, let value): "appended \(value) to \(names[Int(key)]), which was read by"
+        case .readWithout(let key, let value): "read \(names[Int(key)]) without \(value), appended by"
+        case .readWithoutUnread(let key): "read \(names[Int(key)]) without what was appended by"
+        }
     }
 
     // MARK: What lists say
@@ -62,14 +100,13 @@ struct DependencyGraph {
         var order: [UInt64] = []
         var reader: Int?
         var reads: [(by: Int, values: [UInt64])] = []
-        var appenders: [Int] = []
+        var appends: [(by: Int, value: UInt64)] = []
     }
 
     /// Finds the order of each key's appends, and what follows from it.
     mutating func orderKeys() throws(HistoryViolation) {
         var appender: [Appended: Int] = [:]
         var keys: [String: Key] = [:]
-        var names: [String] = []
         func touch(_ name: String) {
             if keys[name] == nil {
                 keys[name] = Key()
@@ -87,13 +124,13 @@ struct DependencyGraph {
                     if let other = appender.updateValue(i, forKey: Appended(key: name, value: value)) {
                         throw HistoryViolation(description: "\(value) is appended to \(name) twice:\n  \(describe(other))\n  \(describe(i))")
                     }
-                    if transaction.outcome != .failed { keys[name]?.appenders.append(i) }
+                    if transaction.outcome != .failed { keys[name]?.appends.append((i, value)) }
                     if own[name] != nil { own[name]?.append(value) } else { pending[name, default: []].append(value) }
                 case .read(let name, let values?) where transaction.outcome == .ok:
                     touch(name)
                     if let expected = own[name] {
                         guard values == expected else {
-                            throw HistoryViolation(description: "does not see what it did itself, \(expected):\n  \(describe(i))")
+                            throw HistoryViolation(description: "does not see \(Self.short(expected)) in \(name), what it did itself:\n  \(describe(i))")
                         }
                         continue
                     }
@@ -102,22 +139,25 @@ struct DependencyGraph {
                         throw HistoryViolation(description: "does not see what it appended itself, \(before):\n  \(describe(i))")
                     }
                     own[name] = values
-                    keys[name]?.reads.append((i, Array(values.dropLast(before.count))))
+                    keys[name]?.reads.append((i, before.isEmpty ? values : Array(values.dropLast(before.count))))
                 case .read: break
                 }
             }
         }
-        for name in names {
+        for (place, name) in names.enumerated() {
             guard var key = keys[name] else { continue }
             for read in key.reads where read.values.count > key.order.count || key.reader == nil { (key.order, key.reader) = (read.values, read.by) }
-            try add(key, named: name, appender)
+            try add(key, Int32(place), named: name, appender)
         }
     }
 
-    private mutating func add(_ key: Key, named name: String, _ appender: [Appended: Int]) throws(HistoryViolation) {
+    private mutating func add(_ key: Key, _ place: Int32, named name: String, _ appender: [Appended: Int]) throws(HistoryViolation) {
+        var appended: [Int: [UInt64]] = [:]
+        for append in key.appends { appended[append.by, default: []].append(append.value) }
         var inOrder = Set<Int>()
         var writers: [Int] = []
-        for value in key.order {
+        while writers.count < key.order.count {
+            let value = key.order[writers.count]
             guard let writer = appender[Appended(key: name, value: value)] else {
                 throw HistoryViolation(description: "\(value) in \(name) was appended by nobody:\n  \(key.reader.map(describe) ?? "")")
             }
@@ -125,27 +165,31 @@ struct DependencyGraph {
                 throw HistoryViolation(
                     description: "\(value) in \(name) is of a transaction that aborted:\n  \(describe(writer))\n  \(key.reader.map(describe) ?? "")")
             }
-            guard writers.last == writer || inOrder.insert(writer).inserted else {
-                throw HistoryViolation(description: "others appended to \(name) in between:\n  \(describe(writer))")
+            // All that one transaction appended to a list stands there once, together and in its order, or nothing of it does.
+            let own = appended[writer] ?? []
+            guard inOrder.insert(writer).inserted, key.order[writers.count...].starts(with: own) else {
+                throw HistoryViolation(
+                    description: "\(name) does not hold \(own) once and in one piece:\n  \(describe(writer))\n  \(key.reader.map(describe) ?? "")")
             }
-            if let last = writers.last { add(last, writer, "appended to \(name) before") }
-            writers.append(writer)
+            if let last = writers.last { add(last, writer, .appendedBefore(key: place)) }
+            writers += repeatElement(writer, count: own.count)
         }
         // What nobody has read comes after all that was read, if it is there at all.
-        let unread = key.appenders.filter { !inOrder.contains($0) }
-        if let last = writers.last { for writer in unread where history[writer].outcome == .ok { add(last, writer, "appended to \(name) before") } }
+        let unread = appended.keys.filter { !inOrder.contains($0) }.sorted()
+        if let last = writers.last { for writer in unread where history[writer].outcome == .ok { add(last, writer, .appendedBefore(key: place)) } }
         for read in key.reads {
             guard key.order.starts(with: read.values) else {
+                let place = zip(key.order, read.values).prefix { $0 == $1 }.count
                 throw HistoryViolation(
-                    description: "\(name) has two orders:\n  \(describe(read.by))\n  \(key.reader.map(describe) ?? "")")
+                    description: "\(name) has two orders, which part after \(place) values:\n  \(describe(read.by))\n  \(key.reader.map(describe) ?? "")")
             }
             if let last = read.values.last, let writer = appender[Appended(key: name, value: last)] {
-                add(writer, read.by, "appended \(last) to \(name), which was read by")
+                add(writer, read.by, .wasRead(key: place, value: last))
             }
             if read.values.count < writers.count {
-                add(read.by, writers[read.values.count], "read \(name) without \(key.order[read.values.count]), appended by")
+                add(read.by, writers[read.values.count], .readWithout(key: place, value: key.order[read.values.count]))
             } else {
-                for writer in unread where history[writer].outcome == .ok { add(read.by, writer, "read \(name) without what was appended by") }
+                for writer in unread where history[writer].outcome == .ok { add(read.by, writer, .readWithoutUnread(key: place)) }
             }
         }
     }
@@ -172,31 +216,43 @@ struct DependencyGraph {
                 let next = edges.count
                 edges.append([])
                 isMoment.append(true)
-                if let moment { edges[moment].append(Edge(to: next, reason: "")) }
-                edges[event.transaction].append(Edge(to: next, reason: "returned before the start of"))
+                if let moment { edges[moment].append(Edge(to: next, reason: .time)) }
+                edges[event.transaction].append(Edge(to: next, reason: .returned))
                 moment = next
             } else if let moment {
-                edges[moment].append(Edge(to: event.transaction, reason: ""))
+                edges[moment].append(Edge(to: event.transaction, reason: .time))
             }
         }
     }
 
     // MARK: Circles
 
-    /// The shortest circle through some transaction of the first strongly connected component; nil if there is none.
+    /// A circle of two if there is one in the first strongly connected component, or else the shortest through some of its
+    /// transactions; nil if there is none.
     func shortestCycle() -> [(Int, String, Int)]? {
         guard let component = component() else { return nil }
         let members = Set(component)
-        var best: [(Int, String, Int)]?
-        for start in component.filter({ !isMoment[$0] }).sorted().prefix(64) {
+        let transactions = component.filter { !isMoment[$0] }.sorted()
+        var best = transactions.lazy.compactMap { pair(from: $0) }.first
+        for start in best == nil ? transactions.prefix(64) : [] {
             if let cycle = cycle(from: start, within: members), cycle.count < best?.count ?? .max { best = cycle }
         }
-        return best
+        return best.map { cycle in cycle.map { ($0.0, text($0.1), $0.2) } }
+    }
+
+    /// What is seen most easily: each of two comes before the other.
+    private func pair(from start: Int) -> [(Int, Reason, Int)]? {
+        for edge in edges[start] where !isMoment[edge.to] {
+            let (first, other) = (history[start], history[edge.to])
+            if other.outcome == .ok, other.returnedAt < first.invokedAt { return [(start, edge.reason, edge.to), (edge.to, .returned, start)] }
+            if let back = edges[edge.to].first(where: { $0.to == start }) { return [(start, edge.reason, edge.to), (edge.to, back.reason, start)] }
+        }
+        return nil
     }
 
     /// Breadth first, back to where it began.
-    private func cycle(from start: Int, within members: Set<Int>) -> [(Int, String, Int)]? {
-        var came: [Int: (from: Int, reason: String)] = [:]
+    private func cycle(from start: Int, within members: Set<Int>) -> [(Int, Reason, Int)]? {
+        var came: [Int: (from: Int, reason: Reason)] = [:]
         var queue = [start]
         var head = 0
         while head < queue.count {
@@ -221,8 +277,8 @@ struct DependencyGraph {
         return nil
     }
 
-    private func withoutMoments(_ path: [(Int, String, Int)]) -> [(Int, String, Int)] {
-        var result: [(Int, String, Int)] = []
+    private func withoutMoments(_ path: [(Int, Reason, Int)]) -> [(Int, Reason, Int)] {
+        var result: [(Int, Reason, Int)] = []
         for (from, reason, to) in path {
             if isMoment[from], let last = result.popLast() { result.append((last.0, last.1, to)) } else { result.append((from, reason, to)) }
         }

@@ -34,9 +34,38 @@ import Testing
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
         let run = try #require((report["runs"] as? [[String: Any]])?.first)
         let invariants = try #require(run["invariants"] as? [String: Any])
-        for name in ["conservation", "replicas_agree", "no_locks"] { #expect(invariants[name] as? Bool == true, "\(name)") }
+        for name in ["conservation", "replicas_agree", "no_locks", "strictly_serializable"] {
+            #expect(invariants[name] as? Bool == true, "\(name)")
+        }
         #expect((run["committed"] as? Int ?? 0) > 0)
         #expect(run["aborted"] as? Int == 0)
+    }
+
+    @Test func listsAreStrictlySerializableWhileAHostDiesAndTheHistoryIsWritten() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let output = try Tool.succeed(
+            "bench", "--workload", "list-append", "--shards", "2", "--clients", "8", "--duration", "6", "--kill-host", "0@2",
+            "--restart-host", "0@4", "--history", folder.path("history.jsonl"), "--json")
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        let run = try #require((report["runs"] as? [[String: Any]])?.first)
+        let invariants = try #require(run["invariants"] as? [String: Any])
+        #expect(invariants["strictly_serializable"] as? Bool == true)
+        let history = try #require(run["history"] as? [String: Any])
+        let transactions = try #require(history["transactions"] as? Int)
+        #expect(transactions > 0 && history["is_full"] as? Bool == false && history["unread_lists"] as? Int == 0)
+        let lines = try String(contentsOfFile: folder.path("history.jsonl"), encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 2 * transactions)
+        #expect(lines.contains { $0.contains(#""type":"ok""#) && $0.contains(#"["append","#) })
+    }
+
+    @Test func latenciesAreMeasuredWithTheirFormulas() throws {
+        let output = try Tool.succeed("bench", "--latencies", "--shards", "3", "--samples", "3", "--json")
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        let rows = try #require(report["rows"] as? [[String: Any]])
+        // Of 8 shards and 4, and a call over 5, there is nothing on a cluster of 3.
+        #expect(rows.compactMap { $0["delays"] as? Int } == [7, 7, 17, 27])
+        for row in rows { #expect(row["count"] as? Int == 3 && row["p50_us"] as? Int ?? 0 > 0) }
     }
 
     @Test func aBackupIsDeclaredWhileItsHostStandsAndTheHostRejoins() throws {

@@ -56,6 +56,25 @@ struct ReportTests {
         #expect(try JSONDecoder().decode(BenchReport.self, from: Data(text.utf8)).runs.count == 3)
     }
 
+    @Test func `the history's verdict is an invariant of its own, and null where none was recorded`() throws {
+        var report = sampleReport(shards: [2])
+        #expect(report.runs[0].invariants.allHold)
+        #expect(!(try report.json()).contains("strictly_serializable"))
+        report.runs[0].invariants.strictly_serializable = true
+        report.runs[0].history = .init(
+            transactions: 40, committed: 37, failed: 2, died: 2, unknown: 1, lists: 3, unreadLists: 0, isFull: false, checkSeconds: 0.001, file: nil)
+        #expect(report.runs[0].invariants.allHold)
+        #expect(try report.json().contains(#""strictly_serializable":true"#))
+        #expect(try JSONDecoder().decode(BenchReport.self, from: Data(try report.json().utf8)) == report)
+        report.runs[0].invariants.strictly_serializable = false
+        #expect(!report.runs[0].invariants.allHold)
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-report-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try report.write(to: folder, title: "t", machine: "m")
+        let page = try String(contentsOfFile: folder + "/report.html", encoding: .utf8)
+        #expect(page.contains("FAILED: strict serializability") && page.contains("40 transactions on 3 lists"))
+    }
+
     @Test func `the CSV has one line a run, all of one width`() {
         let lines = sampleReport(mixes: [0, 50, 100]).csv().split(separator: "\n")
         #expect(lines.count == 1 + 7)

@@ -35,6 +35,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("in_flight_mean", { decimal($0.in_flight_mean, 2) }), ("max_gap_ms", { decimal($0.timeline.max_gap_ms, 1) }),
             ("conservation", { "\($0.invariants.conservation)" }), ("replicas_agree", { "\($0.invariants.replicas_agree)" }),
             ("no_locks", { "\($0.invariants.no_locks)" }),
+            ("strictly_serializable", { $0.invariants.strictly_serializable.map { "\($0)" } ?? "" }),
+            ("history_transactions", { $0.history.map { "\($0.transactions)" } ?? "" }),
         ]
         var lines = [columns.map(\.0).joined(separator: ",")]
         for run in runs { lines.append(columns.map { quoted($0.1(run)) }.joined(separator: ",")) }

@@ -174,7 +174,10 @@ struct HTMLReport {
         var out = "<section class=\"card wide\"><h2>Runs</h2><table>\n<tr><th>shards</th><th>cross-shard</th><th>committed</th><th>aborted</th><th>no answer</th><th>tps</th><th>seconds</th><th>in flight</th><th>resent</th><th>retries</th><th>conflicts</th><th>longest gap</th><th class=\"text\">invariants</th></tr>\n"
         func check(_ invariants: RunResult.Invariants) -> String {
             if invariants.allHold { return "<td class=\"text good\">all hold</td>" }
-            let failed = [(invariants.conservation, "conservation"), (invariants.replicas_agree, "replicas agree"), (invariants.no_locks, "no locks")]
+            let failed = [
+                (invariants.conservation, "conservation"), (invariants.replicas_agree, "replicas agree"), (invariants.no_locks, "no locks"),
+                (invariants.strictly_serializable != false, "strict serializability"),
+            ]
             return "<td class=\"text bad\">FAILED: \(failed.filter { !$0.0 }.map(\.1).joined(separator: ", "))</td>"
         }
         for run in runs {
@@ -182,6 +185,9 @@ struct HTMLReport {
             out += "<td>\(HTML.grouped(Int(run.throughput_tps.rounded())))</td><td>\(decimal(run.elapsed_s, 1))</td><td>\(decimal(run.in_flight_mean, 1))</td>"
             out += "<td>\(run.retries.resent)</td><td>\(run.retries.gateway)</td><td>\(run.retries.gateway_conflicts)</td><td>\(HTML.number(run.timeline.max_gap_ms)) ms</td>"
             out += check(run.invariants) + "</tr>\n"
+            if let history = run.history {
+                out += "<tr><td colspan=\"12\" class=\"text muted\">history: \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) lists, \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")</td></tr>\n"
+            }
             for problem in run.invariants.problems { out += "<tr><td colspan=\"12\" class=\"text bad\">\(HTML.escape(problem))</td></tr>\n" }
             for (reason, count) in run.aborts.sorted(by: { $0.key < $1.key }) {
                 out += "<tr><td colspan=\"12\" class=\"text muted\">aborted, \(HTML.escape(reason)): \(HTML.grouped(count))</td></tr>\n"
@@ -198,7 +204,9 @@ struct HTMLReport {
         workload, and wait for money that they need, so “in flight” can stay below the number of clients.
         “Resent” counts requests that the client sent again, “retries” those that a gateway sent again, for conflicts or for silence. Under bundles, every transfer has the latency of
         its bundle. After each run every replica was asked for its final state: money is conserved per asset, the replicas of a shard
-        have the same digest at the same sequence number, and no reservation is left.</p></section>
+        have the same digest at the same sequence number, and no reservation is left. A history of transactions that append to lists
+        and read them was recorded during the run, beside the transfers or as its load, and some order of them, which respects real
+        time, explains all that was read (strict serializability).</p></section>
 
         """
     }

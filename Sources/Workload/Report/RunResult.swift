@@ -46,12 +46,42 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var conservation: Bool
         public var replicas_agree: Bool
         public var no_locks: Bool
+        /// Of the recorded history of transactions on lists; null where none was recorded.
+        public var strictly_serializable: Bool?
         /// What was found wrong; empty if all hold.
         public var problems: [String]
-        public var allHold: Bool { conservation && replicas_agree && no_locks }
+        public var allHold: Bool { conservation && replicas_agree && no_locks && strictly_serializable != false }
 
         public init(conservation: Bool, replicasAgree: Bool, noLocks: Bool, problems: [String]) {
             (self.conservation, replicas_agree, no_locks, self.problems) = (conservation, replicasAgree, noLocks, problems)
+        }
+    }
+
+    /// Transactions on lists, of which every call and every answer was noted, and what the checker made of them.
+    public struct History: Codable, Sendable, Equatable {
+        public var transactions: Int
+        public var committed: Int
+        /// Certified to have no effect.
+        public var failed: Int
+        /// Of these: an older transaction was in the way.
+        public var died: Int
+        /// They may have happened or not.
+        public var unknown: Int
+        public var lists: Int
+        /// Lists that could not be read once more at the end.
+        public var unread_lists: Int
+        /// It ended before the load did, at the limit of what is recorded.
+        public var is_full: Bool
+        public var check_s: Double
+        public var file: String?
+
+        public init(
+            transactions: Int, committed: Int, failed: Int, died: Int, unknown: Int, lists: Int, unreadLists: Int, isFull: Bool,
+            checkSeconds: Double, file: String?
+        ) {
+            (self.transactions, self.committed, self.failed, self.died) = (transactions, committed, failed, died)
+            (self.unknown, self.lists, unread_lists) = (unknown, lists, unreadLists)
+            (is_full, check_s, self.file) = (isFull, checkSeconds, file)
         }
     }
 
@@ -144,23 +174,25 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var elapsed_s: Double
     public var funding_s: Double
     public var aborts: [String: Int]
-    /// Transfers without a certified outcome.
+    /// Transfers, or transactions on lists, without a certified outcome.
     public var unknown: Int
     public var retries: Retries
     /// Works (signed requests) in flight on average; below `clients` where rows had to wait for each other.
     public var in_flight_mean: Double
     public var timeline: Timeline
     public var events: [Event]
+    /// Null where none was recorded.
+    public var history: History?
 
     public init(
         setup: Setup, measurements: Measurements, retries: Retries, meanInFlight: Double, fundingSeconds: Double,
-        invariants: Invariants, events: [Event]
+        invariants: Invariants, events: [Event], history: History? = nil
     ) {
         (shards, replicas, clients, durability) = (setup.shards, setup.replicas, setup.clients, setup.durability)
         (committed, aborted, unknown) = (measurements.committed, measurements.aborted, measurements.unknown)
         throughput_tps = measurements.throughput
         (intra, cross) = (Latency(measurements.intra), Latency(measurements.cross))
-        (self.setup, self.invariants, self.events) = (setup, invariants, events)
+        (self.setup, self.invariants, self.events, self.history) = (setup, invariants, events, history)
         (elapsed_s, funding_s) = (measurements.elapsedSeconds, fundingSeconds)
         aborts = [:]
         for reason in AbortReason.allCases where measurements.aborts[Int(reason.rawValue) - 1] > 0 {

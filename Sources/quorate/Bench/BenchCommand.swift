@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Histories
 import HostRuntime
 import Messages
 import NIOCore
@@ -8,18 +9,21 @@ import Workload
 struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure transfers on fresh clusters of real processes, for each shard count.",
+        abstract: "Measure transfers or transactions on lists, on fresh clusters of real processes, for each shard count.",
         discussion: """
             For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so \
             that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the \
             state of every replica that money is conserved, that the replicas of a shard are identical and that no lock \
-            is left. Nothing is left behind, even if the command is killed.
+            is left, and on what clients saw that it is strictly serializable. Nothing is left behind, even if the command \
+            is killed.
 
               quorate bench --shards 1,2,4 --duration 10 --report out
               quorate bench --shards 2 --trace transfers.csv.gz --clients 256
               quorate bench --shards 2,4 --cross-shard 0,50,100 --duration 5 --json > result.json
               quorate bench --shards 4 --principals 16 --bundle 256 --duration 10
               quorate bench --shards 2 --duration 20 --kill-host 1@5 --restart-host 1@12 --report out
+              quorate bench --workload list-append --shards 4 --duration 10 --history history.jsonl
+              quorate bench --latencies
 
             CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
@@ -35,21 +39,42 @@ struct BenchCommand: ToolCommand {
             about 1 - 1/S. --cross-shard P rewrites the receiving account of rows, to the account with the same \
             popularity rank in a shard that fits, so that exactly P % of the rows cross shards; senders, amounts and \
             order stay. One shard is measured once, whatever the shares.
+
+            LISTS    --workload list-append: each client appends unique values to lists under keys and reads lists, 1 to 4 \
+            operations in one transaction over several shards, some lists hot. A transaction that an older one stands in the \
+            way of counts neither as committed nor as aborted: it is tried again as a new one, and latency is from the first try.
+
+            HISTORY  Every call and every answer is noted, and at the end a checker looks for an order of all transactions that \
+            explains what each read and never puts one before another that had returned when it began. If there is none the \
+            command fails, and shows why. Beside transfers, \(HistoryProbe.clients) clients make \(HistoryProbe.perSecond) small \
+            transactions a second in all, on \(HistoryProbe.shape.lists) lists of up to as many shards, whatever the load. The \
+            figures do not count them; of a load that is itself a few transactions a second they are a part of the work. At the end \
+            every list is read once more. --history FILE writes JSON lines for other checkers, one file for each run (type is \
+            invoke, ok, fail or info; after info a process is not used again). At most \(SerializabilityChecker.benchLimit) \
+            transactions are recorded: a load of lists ends there, and transfers go on without; the result says so (is_full).
+
+            LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
+            2, 4 and 8 shards, and calls 1, 2 and 4 deep (a procedure that calls one that calls one …, each on another shard), \
+            beside the message delays and syncs that each must wait for, with the formula.
             """)
 
-    @Option(help: "Numbers of shards, one run each: 1,2,4") var shards = "1,2,4"
+    @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
+    @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
     @Option(help: "Replicas of each shard, and so host processes.") var replicas = 4
     @Option(help: "Gateway processes.") var gateways = 1
-    @Option(help: "Requests in flight.") var clients = 64
-    @Option(help: "Seconds; the workload starts over as often as needed. Default: every row once.") var duration: Double?
+    @Option(help: "Requests in flight. Default: 64; 16 with list-append.") var clients: Int?
+    @Option(help: "Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append.") var duration: Double?
     @Option(help: "Seconds at the start that are left out of the figures. Default: 1 with --duration, else 0.") var warmup: Double?
     @Option(help: "A trace to replay.") var trace: String?
     @Option(help: "At most so many rows; without --trace, so many are made (default 20000).") var rows: Int?
-    @Option(help: "Accounts of the built-in workload.") var accounts = 10_000
+    @Option(help: "Accounts of the built-in workload. Default: 10000.") var accounts: Int?
     @Option(help: "Percentages of cross-shard transfers, one run each: 0,50,100. Default: as the workload has it.") var crossShard: String?
     @Option(help: "So many members own all accounts. Default: every account has a key of its own.") var principals: Int?
     @Option(help: "Transfers under one signature at most, each with its own outcome.") var bundle = 1
     @Option(help: "Repeats a workload: keys, rows, mixes.") var seed: UInt64 = 1
+    @Option(help: "Write the history of transactions on lists into this file, as JSON lines.") var history: String?
+    @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
+    @Option(help: "Requests of each kind with --latencies.") var samples: Int = 200
     @Option(help: "Write report.html, report.csv and report.json into this folder.") var report: String?
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
@@ -57,16 +82,32 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Start a killed host again: HOST@SECONDS. May be repeated.") var restartHost: [HostMoment] = []
 
     func validate() throws {
-        _ = try Self.list(shards, "--shards", 1...4096)
+        _ = try shardCounts()
         if let crossShard { _ = try Self.list(crossShard, "--cross-shard", 0...100) }
         guard replicas >= 4, replicas <= 64, replicas % 3 == 1 else { throw ValidationError("--replicas must be 3f + 1: 4, 7, 10, …") }
-        guard gateways >= 1, clients >= 1, accounts >= 2 else { throw ValidationError("--gateways, --clients and --accounts must be positive.") }
+        guard gateways >= 1, clients ?? 1 >= 1, accounts ?? 2 >= 2 else { throw ValidationError("--gateways, --clients and --accounts must be positive.") }
         guard (1...Request.maxOperations).contains(bundle) else { throw ValidationError("--bundle must be from 1 to \(Request.maxOperations).") }
         guard bundle == 1 || principals != nil else { throw ValidationError("--bundle needs --principals: a bundle is signed by one member who owns all its paying accounts.") }
         guard (principals ?? 1) >= 1, (rows ?? 1) >= 1 else { throw ValidationError("--principals and --rows must be positive.") }
-        guard (duration ?? 1) > 0, (warmup ?? 0) >= 0, (warmup ?? 0) < (duration ?? .infinity) else { throw ValidationError("--warmup must be shorter than --duration, and both positive.") }
+        guard (duration ?? 1) > 0, (warmup ?? 0) >= 0, (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else { throw ValidationError("--warmup must be shorter than --duration, and both positive.") }
+        try validateKind()
         for moment in killHost + restartHost where !(0..<replicas).contains(moment.host) { throw ValidationError("there is no host \(moment.host); hosts are 0 to \(replicas - 1).") }
     }
+
+    private func validateKind() throws {
+        let ofTransfers = trace != nil || rows != nil || accounts != nil || crossShard != nil || principals != nil || bundle != 1
+        if workload == .listAppend, ofTransfers {
+            throw ValidationError("--trace, --rows, --accounts, --cross-shard, --principals and --bundle are for transfers.")
+        }
+        guard latencies else { return }
+        guard samples >= 1, samples <= 100_000 else { throw ValidationError("--samples must be from 1 to 100000.") }
+        guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil, report == nil,
+            killHost.isEmpty, restartHost.isEmpty
+        else { throw ValidationError("--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.") }
+        guard try shardCounts().count == 1 else { throw ValidationError("--latencies takes one number of shards.") }
+    }
+
+    private func shardCounts() throws -> [Int] { try Self.list(shards ?? (latencies ? "8" : "1,2,4"), "--shards", 1...4096) }
 
     private static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {
         let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0.trimmingCharacters(in: .whitespaces)) }
@@ -80,31 +121,51 @@ struct BenchCommand: ToolCommand {
     func execute() async throws {
         // One loop for all connections: what an answer releases is sent from the thread on which it arrived.
         NIOSingletons.groupLoopCountSuggestion = 1
+        let root = try BenchFolder(keep: keep)
+        defer { root.remove() }
+        if latencies {
+            let run = LatencyRun(
+                shards: try shardCounts()[0], replicas: replicas, gateways: gateways, samples: samples, seed: seed, keep: keep != nil,
+                folder: root.path)
+            return try finish(try await run.measure())
+        }
+        switch workload {
+        case .transfers: try finish(BenchReport(runs: try await measureTransfers(in: root)))
+        case .listAppend:
+            let common = try options(runs: try shardCounts().count)
+            var runs: [RunResult] = []
+            for count in try shardCounts() {
+                runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
+            }
+            try finish(BenchReport(runs: runs))
+        }
+    }
+
+    private func measureTransfers(in root: BenchFolder) async throws -> [RunResult] {
         let workload = try loadWorkload()
         let mixes: [Int?] = try crossShard.map { try Self.list($0, "--cross-shard", 0...100) } ?? [nil]
         let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
-        let root = try BenchFolder(keep: keep)
-        defer { root.remove() }
+        let plan = try shardCounts().flatMap { count in (count == 1 ? [nil] : mixes).map { (count, $0) } }
         var runs: [RunResult] = []
-        for count in try Self.list(shards, "--shards", 1...4096) {
-            for mix in count == 1 ? [nil] : mixes {
-                let run = BenchRun(
-                    shards: count, crossShard: mix, options: options(), workload: workload, keys: keys, folder: root.path)
-                runs.append(try await run.measure())
-            }
+        for (count, mix) in plan {
+            let run = BenchRun(
+                shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys, folder: root.path)
+            runs.append(try await run.measure())
         }
-        try finish(BenchReport(runs: runs))
+        return runs
     }
 
-    private func options() -> BenchOptions {
-        BenchOptions(
-            replicas: replicas, gateways: gateways, clients: clients, duration: duration, warmup: warmup ?? (duration == nil ? 0 : min(1, (duration ?? 1) / 4)),
-            principals: principals, bundle: bundle, seed: seed, keep: keep != nil, kills: killHost, restarts: restartHost)
+    private func options(runs: Int) throws -> BenchOptions {
+        let seconds = workload == .listAppend ? duration ?? 10 : duration
+        return BenchOptions(
+            replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64), duration: seconds,
+            warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed, keep: keep != nil,
+            kills: killHost, restarts: restartHost, history: history, isOnlyRun: runs == 1)
     }
 
     private func loadWorkload() throws -> BenchWorkload {
         guard let trace else {
-            let made = SkewedWorkload(accounts: accounts, transfers: rows ?? 20_000, seed: seed).trace()
+            let made = SkewedWorkload(accounts: accounts ?? 10_000, transfers: rows ?? 20_000, seed: seed).trace()
             return BenchWorkload(name: "built in, Zipf 0.9", trace: made)
         }
         let read = try TraceReader.read(trace, limit: rows ?? .max)
@@ -113,6 +174,14 @@ struct BenchCommand: ToolCommand {
         if read.skippedZeroAmounts > 0 { line += ", left out \(read.skippedZeroAmounts) of zero" }
         Console.error(line)
         return BenchWorkload(name: URL(fileURLWithPath: trace).lastPathComponent, trace: read)
+    }
+
+    private func finish(_ result: LatencyReport) throws {
+        if json { Console.out(try result.json()) } else { Console.out(result.table()) }
+        guard result.invariants.allHold else {
+            for problem in result.invariants.problems { Console.error("INVARIANT FAILED: \(problem)") }
+            throw ExitCode(ExitReason.invariantFailed.rawValue)
+        }
     }
 
     private func finish(_ result: BenchReport) throws {
@@ -127,14 +196,20 @@ struct BenchCommand: ToolCommand {
             for problem in run.invariants.problems { Console.error("INVARIANT FAILED, \(run.shards) shards: \(problem)") }
         }
         if failed { throw ExitCode(ExitReason.invariantFailed.rawValue) }
-        if !json { Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left") }
+        if !json {
+            Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left")
+            let checked = result.runs.reduce(0) { $0 + ($1.history?.committed ?? 0) }
+            Console.out("histories are strictly serializable: \(checked) committed transactions on lists, checked")
+        }
         let open = result.runs.reduce(0) { $0 + $1.unknown }
         let forged = result.runs.reduce(0) { $0 + $1.retries.invalid_receipts }
         guard open == 0, forged == 0 else {
-            throw ToolError(.benchIncomplete, "\(open) transfers have no certified outcome, \(forged) receipts were not valid")
+            throw ToolError(.benchIncomplete, "\(open) transactions have no certified outcome, \(forged) receipts were not valid")
         }
     }
 }
+
+extension BenchKind: ExpressibleByArgument {}
 
 /// `HOST@SECONDS`.
 struct HostMoment: ExpressibleByArgument, Sendable {

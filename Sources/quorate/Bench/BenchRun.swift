@@ -5,6 +5,11 @@ import Messages
 import Synchronization
 import Workload
 
+enum BenchKind: String, CaseIterable, Sendable {
+    case transfers
+    case listAppend = "list-append"
+}
+
 struct BenchOptions: Sendable {
     var replicas: Int
     var gateways: Int
@@ -17,6 +22,9 @@ struct BenchOptions: Sendable {
     var keep: Bool
     var kills: [HostMoment]
     var restarts: [HostMoment]
+    /// Where the history goes, line by line; each run has a file of its own.
+    var history: String?
+    var isOnlyRun: Bool
 }
 
 struct BenchWorkload: Sendable {
@@ -58,12 +66,14 @@ struct BenchRun: Sendable {
 
         let channels = try await processes.openChannels()
         let fundingSeconds = try await processes.fund(keys, balances: balances, through: channels, seed: options.seed, label: label)
+        let probe = try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed)
         let (measured, events, down) = try await run(
-            trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes)
+            trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
-        let invariants = try await FinalState(processes: processes, down: down).check(issued: [(AccountKeys.asset, issued)], label: label)
+        var invariants = try await FinalState(processes: processes, down: down).check(issued: [(AccountKeys.asset, issued)], label: label)
+        let history = try probe.judge(&invariants, label: label)
         guard let measurements = measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
         if let why = measurements.firstUnknown { Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)") }
         let setup = RunResult.Setup(
@@ -73,12 +83,18 @@ struct BenchRun: Sendable {
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup)
         return RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters), meanInFlight: measured.meanInFlight,
-            fundingSeconds: fundingSeconds, invariants: invariants, events: events)
+            fundingSeconds: fundingSeconds, invariants: invariants, events: events, history: history)
+    }
+
+    /// As many files as there are runs.
+    private func historyPath(_ path: String) -> String {
+        HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
     /// - Returns: what was measured, what happened meanwhile, and the hosts that are down at the end.
     private func run(
-        _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses
+        _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses,
+        _ probe: HistoryProbe
     ) async throws -> (LoadGenerator<TransferSource>.Result, [RunResult.Event], Set<Int>) {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
@@ -91,56 +107,18 @@ struct BenchRun: Sendable {
         let faults = FaultSchedule(options, processes)
         let result = try await processes.whileAllRun {
             async let injected: Void = faults.run()
+            async let probed: Void = probe.run()
             let result = try await generator.run { bar.update($0) }
             // What would have come after the end of the run does not come; what is under way ends.
+            probe.stop()
             await faults.stop()
             try await injected
+            await probed
+            await probe.readAll()
             return result
         }
         let measurements = result.source.measurements
         bar.finish("\(measurements?.committed ?? 0) committed, \(Int(measurements?.throughput ?? 0)) a second")
         return (result, await faults.events, await faults.down)
-    }
-}
-
-/// Kills and restarts hosts at their moments.
-private actor FaultSchedule {
-    private let moments: [(seconds: Double, host: Int, kills: Bool)]
-    private let processes: ClusterProcesses
-    private(set) var events: [RunResult.Event] = []
-    private(set) var down: Set<Int> = []
-    private var sleeper: Task<Void, Never>?
-    private var isStopped = false
-
-    init(_ options: BenchOptions, _ processes: ClusterProcesses) {
-        self.processes = processes
-        moments = (options.kills.map { ($0.seconds, $0.host, true) } + options.restarts.map { ($0.seconds, $0.host, false) })
-            .sorted { $0.0 < $1.0 }
-    }
-
-    func run() async throws {
-        let start = ContinuousClock.now
-        for moment in moments {
-            let sleeper = Task { _ = try? await Task.sleep(until: start + .milliseconds(Int64(moment.seconds * 1000))) }
-            self.sleeper = sleeper
-            await withTaskCancellationHandler { await sleeper.value } onCancel: { sleeper.cancel() }
-            guard !isStopped, !Task.isCancelled else { return }
-            let at = (ContinuousClock.now - start) / .seconds(1)
-            events.append(RunResult.Event(atSeconds: at, what: moment.kills ? "kill -9 host \(moment.host)" : "restart host \(moment.host)"))
-            Console.error("\(Console.isTerminal ? "\r\u{1b}[2K" : "")\(Int(at)) s: \(events[events.count - 1].what)")
-            if moment.kills {
-                try await processes.kill(host: moment.host)
-                down.insert(moment.host)
-            } else {
-                _ = try await processes.up(hosts: [moment.host], gateways: 0, gatewayPort: 0)
-                down.remove(moment.host)
-            }
-        }
-    }
-
-    /// Nothing more is started.
-    func stop() {
-        isStopped = true
-        sleeper?.cancel()
     }
 }

@@ -1,0 +1,83 @@
+import Synchronization
+
+/// Notes transactions of concurrent clients, each before it is asked for and after its answer has been checked, in memory and
+/// line by line wherever its owner wants them. Times are taken under the lock, so that they ascend from line to line.
+public final class HistoryRecorder: Sendable {
+    private struct State {
+        var open: [Int: HistoryEvent] = [:]
+        var finished = ListHistory()
+        var begun = 0
+        var refused = false
+    }
+
+    private let limit: Int
+    private let clock: @Sendable () -> UInt64
+    private let sink: (@Sendable (String) -> Void)?
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - limit: transactions at most, so that memory and the check have a bound.
+    ///   - clock: monotonic nanoseconds.
+    ///   - sink: gets every line with its line feed, in order and one at a time.
+    public init(
+        limit: Int = SerializabilityChecker.benchLimit, clock: @escaping @Sendable () -> UInt64, sink: (@Sendable (String) -> Void)? = nil
+    ) {
+        (self.limit, self.clock, self.sink) = (limit, clock, sink)
+    }
+
+    /// A transaction is about to be asked for.
+    /// - Parameters:
+    ///   - operations: reads without what they read.
+    ///   - isExtra: noted even if the history is full: for the few reads with which a run ends.
+    /// - Returns: its time; nil if the history is full, and then it must not be asked for: nobody would know of its appends.
+    public func invoke(_ process: Int, _ operations: [ListHistory.Operation], isExtra: Bool = false) -> UInt64? {
+        state.withLock { state in
+            guard isExtra || state.begun < limit else {
+                state.refused = true
+                return nil
+            }
+            precondition(state.open[process] == nil, "a process does one transaction at a time")
+            state.begun += 1
+            let event = HistoryEvent(process: process, kind: .invoke, time: clock(), operations: operations)
+            state.open[process] = event
+            sink?(event.line + "\n")
+            return event.time
+        }
+    }
+
+    /// It is over.
+    /// - Parameter operations: with what was read, if it is `ok`.
+    /// - Returns: when.
+    @discardableResult
+    public func end(_ process: Int, _ outcome: ListHistory.Outcome, _ operations: [ListHistory.Operation]) -> UInt64 {
+        state.withLock { state in
+            let kind: HistoryEvent.Kind =
+                switch outcome {
+                case .ok: .ok
+                case .failed: .fail
+                case .unknown: .info
+                }
+            let event = HistoryEvent(process: process, kind: kind, time: clock(), operations: operations)
+            guard let begin = state.open.removeValue(forKey: process) else { preconditionFailure("a process ends what it has begun") }
+            state.finished.add(
+                .init(process: process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome, operations: operations))
+            sink?(event.line + "\n")
+            return event.time
+        }
+    }
+
+    /// A transaction was refused because the history is full.
+    public var isFull: Bool { state.withLock { $0.refused } }
+
+    /// In the order in which the transactions ended; those that have not are unknown, and last.
+    public var history: ListHistory {
+        state.withLock { state in
+            var history = state.finished
+            for event in state.open.values.sorted(by: { $0.time < $1.time }) {
+                history.add(
+                    .init(process: event.process, invokedAt: event.time, returnedAt: event.time, outcome: .unknown, operations: event.operations))
+            }
+            return history
+        }
+    }
+}

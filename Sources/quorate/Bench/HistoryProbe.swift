@@ -1,0 +1,143 @@
+import Foundation
+import Histories
+import Messages
+import Synchronization
+import Workload
+
+/// Records a history of transactions on lists and judges it at the end. Beside transfers it makes them itself, few and slowly, so
+/// that the figures of the transfers stay what they are; the workload of lists gives it all that it does.
+final class HistoryProbe: Sendable {
+    /// Two clients whose transactions meet on three lists, each twice a second: some twenty batches a second in all, beside
+    /// hundreds for the transfers. On up to three shards, whatever their number: transactions that never meet show nothing.
+    static let clients = 2
+    static let pace = Duration.milliseconds(500)
+    static var perSecond: Int { Int(Double(clients) / (pace / .seconds(1))) }
+    static let shape = ListTraffic.Shape(lists: 3, maxOperations: 3)
+
+    let recorder: HistoryRecorder
+    let load: ListLoad
+    private let file: HistoryFile?
+    private let stopSwitch = StopSwitch()
+    private let unreadLists = Mutex(0)
+
+    /// - Parameter file: where the lines go too; nil to keep the history in memory.
+    convenience init(_ processes: ClusterProcesses, file: String?, seed: UInt64) throws {
+        try self.init(
+            processes, Self.shape, clients: Self.clients, pace: Self.pace, figures: ListFigures(start: Instant.current().uptime), file: file,
+            seed: seed)
+    }
+
+    init(
+        _ processes: ClusterProcesses, _ shape: ListTraffic.Shape, clients: Int, pace: Duration?, figures: ListFigures, file: String?,
+        seed: UInt64
+    ) throws {
+        let written: HistoryFile? = if let file { try HistoryFile(file) } else { nil }
+        self.file = written
+        var sink: (@Sendable (String) -> Void)?
+        if let written { sink = { line in written.append(line) } }
+        recorder = HistoryRecorder(clock: { Instant.current().uptime }, sink: sink)
+        load = ListLoad(
+            shape, manifest: processes.folder.manifest, gateways: processes.gateways, recorder: recorder, figures: figures, clients: clients,
+            pace: pace, seed: seed)
+    }
+
+    /// Returns when it is stopped, or full, and all transactions are over.
+    func run() async { await load.run(until: stopSwitch) }
+
+    func stop() { stopSwitch.turnOn() }
+    var isStopped: Bool { stopSwitch.isOn }
+
+    func readAll() async {
+        let missing = await load.readAll()
+        unreadLists.withLock { $0 = missing }
+    }
+
+    /// Checks the history, and closes its file.
+    /// - Throws: if the file could not be written.
+    func judge(_ invariants: inout RunResult.Invariants, label: String) throws -> RunResult.History {
+        try file?.close()
+        let bar = ProgressBar("\(label): checking the history")
+        let history = recorder.history
+        let start = ContinuousClock.now
+        invariants.strictly_serializable = true
+        do { try SerializabilityChecker.check(history) } catch {
+            invariants.strictly_serializable = false
+            invariants.problems.append(error.description)
+        }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        func count(_ outcome: ListHistory.Outcome) -> Int { history.transactions.count { $0.outcome == outcome } }
+        let result = RunResult.History(
+            transactions: history.transactions.count, committed: count(.ok), failed: count(.failed), died: load.figures.values.died,
+            unknown: count(.unknown), lists: load.listCount, unreadLists: unreadLists.withLock { $0 }, isFull: recorder.isFull,
+            checkSeconds: (seconds * 1000).rounded() / 1000, file: file?.path)
+        let verdict = invariants.strictly_serializable == true ? "is strictly serializable" : "is NOT strictly serializable"
+        var notes = ""
+        if result.unread_lists > 0 { notes += "; \(result.unread_lists) lists could not be read at the end" }
+        if result.is_full { notes += "; it was full after \(SerializabilityChecker.benchLimit) transactions, and the rest was not begun" }
+        bar.finish("\(result.transactions) transactions on \(result.lists) lists: \(verdict)\(notes)")
+        return result
+    }
+}
+
+/// A file of JSON lines, written while the run goes on: what is known of a run that is interrupted is not lost.
+final class HistoryFile: Sendable {
+    private struct State {
+        var descriptor: Int32
+        var buffer: [UInt8] = []
+        var failure: String?
+    }
+
+    let path: String
+    private let state: Mutex<State>
+    private static let bufferSize = 1 << 16
+
+    /// - Throws: `ToolError` if it cannot be created.
+    init(_ path: String) throws {
+        self.path = URL(fileURLWithPath: path).standardizedFileURL.path
+        let descriptor = open(self.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw ToolError(.storage, "cannot write \(path): \(String(cString: strerror(errno)))") }
+        state = Mutex(State(descriptor: descriptor))
+    }
+
+    deinit {
+        state.withLock { state in
+            Self.flush(&state)
+            if state.descriptor >= 0 { Foundation.close(state.descriptor) }
+        }
+    }
+
+    func append(_ text: String) {
+        state.withLock { state in
+            state.buffer += Array(text.utf8)
+            if state.buffer.count >= Self.bufferSize { Self.flush(&state) }
+        }
+    }
+
+    func close() throws {
+        let failure = state.withLock { state -> String? in
+            Self.flush(&state)
+            if state.descriptor >= 0, Foundation.close(state.descriptor) != 0 { state.failure = state.failure ?? String(cString: strerror(errno)) }
+            state.descriptor = -1
+            return state.failure
+        }
+        if let failure { throw ToolError(.storage, "cannot write \(path): \(failure)") }
+    }
+
+    private static func flush(_ state: inout State) {
+        var offset = 0
+        while state.failure == nil, state.descriptor >= 0, offset < state.buffer.count {
+            let count = state.buffer.withUnsafeBytes { write(state.descriptor, $0.baseAddress.map { $0 + offset }, $0.count - offset) }
+            if count > 0 { offset += count } else if errno != EINTR { state.failure = String(cString: strerror(errno)) }
+        }
+        state.buffer.removeAll(keepingCapacity: true)
+    }
+
+    /// Of one run of several: `out.jsonl` becomes `out-shards-2-cross-50.jsonl`.
+    static func path(_ path: String, shards: Int, crossShard: Int?, isOnly: Bool) -> String {
+        guard !isOnly else { return path }
+        let url = URL(fileURLWithPath: path)
+        let name = url.deletingPathExtension().lastPathComponent + "-shards-\(shards)" + (crossShard.map { "-cross-\($0)" } ?? "")
+        let ending = url.pathExtension.isEmpty ? "" : "." + url.pathExtension
+        return url.deletingLastPathComponent().appendingPathComponent(name + ending).path
+    }
+}

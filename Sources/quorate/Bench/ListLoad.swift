@@ -1,0 +1,286 @@
+import Client
+import ExampleProcedures
+import Foundation
+import Histories
+import Messages
+import Synchronization
+import Workload
+
+/// Ends a load from outside.
+final class StopSwitch: Sendable {
+    private let flag = Atomic<Bool>(false)
+    var isOn: Bool { flag.load(ordering: .acquiring) }
+    func turnOn() { flag.store(true, ordering: .releasing) }
+}
+
+/// Clients, each with a key of its own, that append to lists and read them through the gateways, in calls over several shards, and
+/// note all that they ask for and hear.
+struct ListLoad: Sendable {
+    let manifest: Manifest
+    let gateways: [GatewayAddress]
+    let recorder: HistoryRecorder
+    let figures: ListFigures
+    let clients: Int
+    /// From one start to the next of a client; nil: as soon as the last one is over.
+    let pace: Duration?
+    private let shared: Shared
+
+    /// What the clients draw from.
+    private final class Shared: Sendable {
+        struct State {
+            var traffic: ListTraffic
+            var random: SplitMix64
+            var processes: Int
+        }
+        let state: Mutex<State>
+        init(_ state: State) { self.state = Mutex(state) }
+    }
+
+    private enum Ending {
+        case committed
+        /// An older transaction was in the way.
+        case died
+        case failed
+        case unknown
+    }
+
+    init(
+        _ shape: ListTraffic.Shape, manifest: Manifest, gateways: [GatewayAddress], recorder: HistoryRecorder, figures: ListFigures,
+        clients: Int, pace: Duration? = nil, seed: UInt64
+    ) {
+        (self.manifest, self.gateways, self.recorder, self.figures) = (manifest, gateways, recorder, figures)
+        (self.clients, self.pace) = (clients, pace)
+        let (map, count) = (manifest.shardMap, manifest.shardCount)
+        let traffic = ListTraffic(shape) { Self.key($0, $1, map, shards: count) }
+        shared = Shared(.init(traffic: traffic, random: SplitMix64(seed: seed, stream: "lists"), processes: clients))
+    }
+
+    /// Neighbouring lists are on neighbouring shards, so that few lists are on several shards too.
+    private static func key(_ place: Int, _ generation: Int, _ map: ShardMap, shards: Int) -> String {
+        let wanted = ShardID(UInt16(place % shards))
+        var salt = 0
+        while true {
+            let key = "list-\(place)-\(generation)" + (salt == 0 ? "" : "-\(salt)")
+            if map.shard(ofKey: Array(key.utf8)) == wanted { return key }
+            salt += 1
+        }
+    }
+
+    /// So far.
+    var listCount: Int { shared.state.withLock { $0.traffic.keys.count } }
+
+    /// A process whose transaction may still happen is not used again.
+    private func newProcess() -> Int {
+        shared.state.withLock { state in
+            state.processes += 1
+            return state.processes - 1
+        }
+    }
+
+    private func newClient() -> QuorateClient? {
+        guard let signer = Ed25519Signer(seed: (0..<32).map { _ in UInt8.random(in: .min ... .max) }) else { return nil }
+        var options = ClientOptions()
+        (options.lifetime, options.grace) = (.seconds(15), .seconds(15))
+        return QuorateClient(signer: signer, manifest: manifest, gateways: gateways, options: options)
+    }
+
+    // MARK: The load
+
+    /// Returns when every client's last transaction is over: after the switch is turned on, or when the history is full.
+    func run(until stop: StopSwitch) async {
+        await withTaskGroup(of: Void.self) { group in
+            for index in 0..<clients { group.addTask { await drive(index, until: stop) } }
+        }
+    }
+
+    private func drive(_ index: Int, until stop: StopSwitch) async {
+        guard let client = newClient() else { return }
+        let start = ContinuousClock.now
+        var process = index
+        var rounds = 0
+        var died: (steps: [ListTraffic.Step], since: UInt64, attempts: Int)?
+        while !stop.isOn, !Task.isCancelled {
+            // All at the same moments, so that even a slow load has transactions that meet.
+            if let pace {
+                try? await Task.sleep(until: max(.now, start + pace * rounds))
+                rounds = max(rounds, Int((ContinuousClock.now - start) / pace)) + 1
+                guard !stop.isOn else { break }
+            }
+            let steps = shared.state.withLock { state in
+                died.map { state.traffic.again($0.steps) } ?? state.traffic.next(using: &state.random)
+            }
+            guard let (ending, began) = await perform(steps, as: process, client, since: died?.since) else {
+                stop.turnOn()
+                break
+            }
+            switch ending {
+            case .committed: died = nil
+            case .died:
+                died = (steps, died?.since ?? began, (died?.attempts ?? 0) + 1)
+                await pause(died?.attempts ?? 1)
+            case .failed:
+                died = nil
+                await pause(4)
+            case .unknown:
+                died = nil
+                process = newProcess()
+            }
+        }
+        await client.close()
+    }
+
+    private func pause(_ attempts: Int) async {
+        guard pace == nil else { return }
+        var random = SystemRandomNumberGenerator()
+        try? await Task.sleep(for: Backoff(base: .milliseconds(4), cap: .milliseconds(250)).delay(attempt: attempts, using: &random))
+    }
+
+    /// One transaction, noted before and after.
+    /// - Parameter since: when its first attempt began, if this is not the first.
+    /// - Returns: nil if the history is full.
+    private func perform(
+        _ steps: [ListTraffic.Step], as process: Int, _ client: QuorateClient, since: UInt64? = nil, isExtra: Bool = false
+    ) async -> (Ending, began: UInt64)? {
+        let unread = ListTraffic.operations(steps)
+        guard let first = steps.first, let began = recorder.invoke(process, unread, isExtra: isExtra) else { return nil }
+        let invocation = Invocation(
+            target: .key(first.key), procedure: ListTransaction.name, version: ListTransaction.version,
+            arguments: steps.map { ListOperation(key: $0.key, value: $0.value) }.encoded())
+        var (ending, read, why) = (Ending.unknown, [[UInt64]]?.none, "")
+        do {
+            let outcome = try await client.submit([.call(invocation)])
+            (ending, read, why) = Self.judge(outcome, count: steps.count)
+            figures.note(outcome)
+        } catch {
+            why = "\(error)"
+            // It may have happened; its number is given up, so that the next ones can be used.
+            if case ClientError.outcomeUnknown(let request, _) = error { await client.abandon(request.request.number) }
+        }
+        let outcome: ListHistory.Outcome =
+            switch ending {
+            case .committed: .ok
+            case .died, .failed: .failed
+            case .unknown: .unknown
+            }
+        let ended = recorder.end(process, outcome, read.map { ListTraffic.operations(steps, read: $0) } ?? unread)
+        if ending == .died { figures.died(busy: isExtra ? 0 : ended - began) }
+        if !isExtra {
+            let map = manifest.shardMap
+            let isCross = Set(steps.map { map.shard(ofKey: Array($0.key.utf8)) }).count > 1
+            switch ending {
+            case .died: break
+            case .committed: figures.record(.committed, isCross: isCross, since: since ?? began, busy: ended - began, now: ended)
+            case .failed: figures.record(.aborted(.callFailed), isCross: isCross, since: since ?? began, busy: ended - began, now: ended, why: why)
+            case .unknown: figures.record(.unknown(why), isCross: isCross, since: since ?? began, busy: ended - began, now: ended)
+            }
+        }
+        return (ending, began)
+    }
+
+    /// What a proven outcome says.
+    private static func judge(_ outcome: Outcome, count: Int) -> (Ending, read: [[UInt64]]?, why: String) {
+        for certificate in outcome.receipt.certificates {
+            switch certificate.leaf.status(ofLeg: 0) {
+            case .returned(let bytes, _)?:
+                guard let read = try? [[UInt64]](decoding: bytes), read.count == count else { return (.unknown, nil, "a result that cannot be read") }
+                return (.committed, read, "")
+            case .failed(let failure)?: return (failure.reason == .died ? .died : .failed, nil, "\(failure)")
+            default: continue
+            }
+        }
+        guard case .abort(let reason)? = outcome.decisions.first else { return (.unknown, nil, "a receipt without a result") }
+        return (.failed, nil, "\(reason)")
+    }
+
+    // MARK: The end
+
+    /// Reads every list once more: what was acknowledged and is lost would otherwise only show if somebody had looked.
+    /// - Returns: how many lists could not be read in time.
+    func readAll(limit: Duration = .seconds(30)) async -> Int {
+        let keys = shared.state.withLock { $0.traffic.keys }
+        let end = ContinuousClock.now + limit
+        let unread = UnreadQueue(keys)
+        return await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<min(8, clients) { group.addTask { await read(unread, until: end) } }
+            return await group.reduce(0, +)
+        }
+    }
+
+    private final class UnreadQueue: Sendable {
+        private let keys: Mutex<ArraySlice<String>>
+        init(_ keys: [String]) { self.keys = Mutex(keys[...]) }
+        func take() -> [String] {
+            keys.withLock { keys in
+                defer { keys = keys.dropFirst(4) }
+                return Array(keys.prefix(4))
+            }
+        }
+    }
+
+    private func read(_ queue: UnreadQueue, until end: ContinuousClock.Instant) async -> Int {
+        guard let client = newClient() else { return 0 }
+        var process = newProcess()
+        var missing = 0
+        while true {
+            let keys = queue.take()
+            if keys.isEmpty { break }
+            var isRead = false
+            while !isRead, !Task.isCancelled, ContinuousClock.now < end {
+                guard let (ending, _) = await perform(keys.map { .init(key: $0, value: nil) }, as: process, client, isExtra: true) else { break }
+                switch ending {
+                case .committed: isRead = true
+                case .died, .failed: try? await Task.sleep(for: .milliseconds(20))
+                case .unknown: process = newProcess()
+                }
+            }
+            if !isRead { missing += keys.count }
+        }
+        await client.close()
+        return missing
+    }
+}
+
+/// What the clients of a `ListLoad` measured.
+final class ListFigures: Sendable {
+    struct Values: Sendable {
+        var measurements: Measurements
+        var died = 0
+        var busyNanoseconds: UInt64 = 0
+        var resent = 0
+        var gatewayRetries = 0
+        var gatewayConflicts = 0
+        var firstFailure: String?
+    }
+
+    private let state: Mutex<Values>
+
+    init(start: UInt64, warmup: UInt64 = 0) { state = Mutex(Values(measurements: Measurements(start: start, warmup: warmup))) }
+
+    var values: Values { state.withLock { $0 } }
+
+    /// - Parameters:
+    ///   - since: the first attempt's start.
+    ///   - busy: nanoseconds of this attempt.
+    func record(_ outcome: LegOutcome, isCross: Bool, since: UInt64, busy: UInt64, now: UInt64, why: String? = nil) {
+        state.withLock { values in
+            values.measurements.record(outcome, isCross: isCross, microseconds: (now - min(now, since)) / 1000, now: now)
+            values.busyNanoseconds += busy
+            values.firstFailure = values.firstFailure ?? why
+        }
+    }
+
+    func died(busy: UInt64) {
+        state.withLock { values in
+            values.died += 1
+            values.busyNanoseconds += busy
+        }
+    }
+
+    func note(_ outcome: Outcome) {
+        state.withLock { values in
+            values.resent += outcome.retries
+            values.gatewayRetries += outcome.gatewayRetries
+            values.gatewayConflicts += outcome.conflicts
+        }
+    }
+}

@@ -1,0 +1,166 @@
+import Histories
+import Synchronization
+import Testing
+
+@Suite struct HistoryFormatTests {
+    private typealias Operation = ListHistory.Operation
+
+    @Test func aLineIsWhatOtherCheckersRead() {
+        let event = HistoryEvent(
+            process: 3, kind: .ok, time: 17, operations: [.append(key: "k", value: 1), .read(key: "k", [1]), .read(key: "l", [])])
+        #expect(event.line == #"{"process":3,"type":"ok","time_ns":17,"ops":[["append","k",1],["r","k",[1]],["r","l",[]]]}"#)
+        let begin = HistoryEvent(process: 0, kind: .invoke, time: 9, operations: [.read(key: "k", nil)])
+        #expect(begin.line == #"{"process":0,"type":"invoke","time_ns":9,"ops":[["r","k",null]]}"#)
+    }
+
+    @Test(arguments: HistoryEvent.Kind.allCases) func whatIsWrittenIsReadBack(_ kind: HistoryEvent.Kind) throws {
+        let operations: [Operation] = [
+            .append(key: "a \"quoted\" key", value: .max), .read(key: "back\\slash\nand\u{1}tab\t", [1, 2, .max]), .read(key: "ключ", nil),
+            .read(key: "", []),
+        ]
+        let event = HistoryEvent(process: 12, kind: kind, time: .max, operations: operations)
+        #expect(!event.line.contains("\n"))
+        #expect(try HistoryEvent(line: event.line) == event)
+    }
+
+    @Test func keysThatAreNotOursAreIgnoredAndSpacesToo() throws {
+        let read = try HistoryEvent(
+            line: #" { "type": "fail", "error": ["x"], "ops": [ ["append", "k", 4] ], "process": 1, "time_ns": 5, "index": 0 } "#)
+        #expect(read == HistoryEvent(process: 1, kind: .fail, time: 5, operations: [.append(key: "k", value: 4)]))
+    }
+
+    @Test(arguments: [
+        "", "{}", "[]", #"{"process":1,"type":"maybe","time_ns":1,"ops":[]}"#, #"{"process":1,"type":"ok","time_ns":-1,"ops":[]}"#,
+        #"{"process":1,"type":"ok","time_ns":1,"ops":[["w","k",1]]}"#, #"{"process":1,"type":"ok","time_ns":1,"ops":[["append","k"]]}"#,
+        #"{"process":1,"type":"ok","time_ns":1,"ops":[["append","k",1,2]]}"#, #"{"process":1,"type":"ok","time_ns":1,"ops":[["r","k",[-1]]]}"#,
+    ])
+    func aBadLineIsRefusedWithItsNumber(_ line: String) {
+        let error = #expect(throws: HistoryFormatError.self) { try HistoryEvent(line: line, number: 7) }
+        #expect(error?.line == 7)
+    }
+
+    @Test func aHistoryIsPutTogetherFromItsLines() throws {
+        let history = try ListHistory(lines: """
+            {"process":0,"type":"invoke","time_ns":1,"ops":[["append","k",1]]}
+            {"process":1,"type":"invoke","time_ns":2,"ops":[["r","k",null]]}
+            {"process":1,"type":"ok","time_ns":3,"ops":[["r","k",[]]]}
+
+            {"process":0,"type":"info","time_ns":4,"ops":[["append","k",1]]}
+            {"process":2,"type":"invoke","time_ns":5,"ops":[["append","k",2]]}
+
+            """)
+        #expect(history.transactions.map(\.process) == [1, 0, 2])
+        #expect(history.transactions.map(\.outcome) == [.ok, .unknown, .unknown])
+        #expect(history.transactions.map(\.invokedAt) == [2, 1, 5])
+        #expect(history.transactions[0].returnedAt == 3)
+        #expect(history.transactions[0].operations == [.read(key: "k", [])])
+    }
+
+    @Test func endsAndBeginningsMustFit() {
+        let begin = #"{"process":0,"type":"invoke","time_ns":1,"ops":[]}"#
+        let end = #"{"process":0,"type":"ok","time_ns":2,"ops":[]}"#
+        #expect(throws: HistoryFormatError.self) { try ListHistory(lines: end) }
+        #expect(throws: HistoryFormatError.self) { try ListHistory(lines: "\(begin)\n\(begin)") }
+        #expect(throws: HistoryFormatError.self) { try ListHistory(lines: "\(begin)\n\(end)\n\(end)") }
+        #expect(throws: Never.self) { try ListHistory(lines: "\(begin)\n\(end)\n\(begin)\n\(end)") }
+    }
+}
+
+@Suite struct HistoryRecorderTests {
+    private final class Lines: Sendable {
+        private let state = Mutex("")
+        func add(_ line: String) { state.withLock { $0 += line } }
+        var text: String { state.withLock { $0 } }
+    }
+
+    private final class Clock: Sendable {
+        private let state = Mutex<UInt64>(0)
+        func tick() -> UInt64 {
+            state.withLock { now in
+                now += 1
+                return now
+            }
+        }
+    }
+
+    @Test func theLinesAreTheHistory() throws {
+        let (lines, clock) = (Lines(), Clock())
+        let recorder = HistoryRecorder(clock: { clock.tick() }, sink: { lines.add($0) })
+        #expect(recorder.invoke(0, [.append(key: "k", value: 1)]) == 1)
+        #expect(recorder.invoke(1, [.read(key: "k", nil)]) == 2)
+        #expect(recorder.end(1, .ok, [.read(key: "k", [])]) == 3)
+        recorder.end(0, .failed, [.append(key: "k", value: 1)])
+        #expect(recorder.invoke(2, [.append(key: "k", value: 2)]) == 5)
+        #expect(recorder.invoke(3, [.append(key: "k", value: 3)]) == 6)
+        recorder.end(3, .unknown, [.append(key: "k", value: 3)])
+        let (kept, written) = (recorder.history, try ListHistory(lines: lines.text))
+        #expect(kept.transactions.map(\.process) == [1, 0, 3, 2])
+        #expect(kept.transactions.map(\.outcome) == [.ok, .failed, .unknown, .unknown])
+        #expect(written.transactions.map(\.process) == kept.transactions.map(\.process))
+        #expect(written.transactions.map(\.outcome) == kept.transactions.map(\.outcome))
+        #expect(written.transactions.map(\.invokedAt) == kept.transactions.map(\.invokedAt))
+        #expect(written.transactions.map(\.operations) == kept.transactions.map(\.operations))
+    }
+
+    @Test func aFullHistoryTakesNothingButWhatIsExtra() {
+        let recorder = HistoryRecorder(limit: 1, clock: { 1 })
+        #expect(recorder.invoke(0, []) != nil)
+        recorder.end(0, .ok, [])
+        #expect(!recorder.isFull)
+        #expect(recorder.invoke(0, []) == nil)
+        #expect(recorder.isFull)
+        #expect(recorder.invoke(0, [], isExtra: true) != nil)
+    }
+}
+
+@Suite struct ListTrafficTests {
+    /// Repeats itself: the generator of the standard library cannot be seeded.
+    private struct Numbers: RandomNumberGenerator {
+        var state: UInt64 = 7
+        mutating func next() -> UInt64 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return state ^ (state >> 29)
+        }
+    }
+
+    @Test func valuesAreUniqueAndListsStayShort() {
+        var numbers = Numbers()
+        var traffic = ListTraffic(.init(lists: 5, hotLists: 1, hotPercent: 50, appendsPerList: 10)) { "\($0)/\($1)" }
+        var appended: [String: Int] = [:]
+        var values = Set<UInt64>()
+        var hot = 0
+        var count = 0
+        for _ in 0..<1000 {
+            let steps = traffic.next(using: &numbers)
+            #expect((1...4).contains(steps.count))
+            for step in steps {
+                count += 1
+                if step.key.hasPrefix("0/") { hot += 1 }
+                guard let value = step.value else { continue }
+                #expect(values.insert(value).inserted)
+                appended[step.key, default: 0] += 1
+            }
+        }
+        #expect(appended.values.allSatisfy { $0 <= 10 })
+        #expect(Set(traffic.keys).count == traffic.keys.count)
+        #expect(Set(appended.keys).isSubset(of: traffic.keys))
+        #expect(hot > count / 2 && hot < count)
+    }
+
+    @Test func aSecondAttemptHasValuesOfItsOwn() throws {
+        var traffic = ListTraffic(.init(lists: 1)) { "\($0)/\($1)" }
+        let first = traffic.again([.init(key: "a", value: 1), .init(key: "b", value: nil)])
+        let second = traffic.again(first)
+        #expect(second.map(\.key) == ["a", "b"])
+        #expect(second[0].value != nil && second[0].value != first[0].value)
+        #expect(second[1].value == nil)
+    }
+
+    @Test func anAppendTellsWhatItFound() {
+        let steps = [ListTraffic.Step(key: "a", value: 3), ListTraffic.Step(key: "b", value: nil)]
+        #expect(ListTraffic.operations(steps) == [.read(key: "a", nil), .append(key: "a", value: 3), .read(key: "b", nil)])
+        #expect(
+            ListTraffic.operations(steps, read: [[1, 2], []])
+                == [.read(key: "a", [1, 2]), .append(key: "a", value: 3), .read(key: "b", [])])
+    }
+}
