@@ -27,4 +27,7 @@ public struct GatewayOptions: Sendable {
     public var queryTimeout: UInt64 = 300_000_000
 
     public init() {}
+
+    /// Requests that wait or are in flight at most.
+    public func maxHeld(shards: Int) -> Int { shards * (limits.window + limits.queue) }
 }

@@ -16,11 +16,13 @@ struct DrillCommand: AsyncParsableCommand {
               quorate drill pause --seconds 60
               quorate drill pause --seconds 60 --primary
               quorate drill wipe --accounts 1000000
+              quorate drill overload --factor 10
+              quorate drill hot-account
 
             docs/DRILLS.md says what the figures mean. The exit code is \(ExitReason.drillFailed.rawValue) if the cluster did not \
             do what it must, and \(ExitReason.invariantFailed.rawValue) if an invariant failed.
             """,
-        subcommands: [KillPrimary.self, KillGateway.self, Pause.self, Wipe.self])
+        subcommands: [KillPrimary.self, KillGateway.self, Pause.self, Wipe.self, Overload.self, HotAccount.self])
 }
 
 /// What all drills take.
