@@ -58,7 +58,8 @@ import Testing
 
     /// How much of the peak is left is for a machine that does nothing else: here only that it is measured.
     @Test func overloadIsMeasuredAgainstThePeak() throws {
-        let (status, output) = try Tool.run("drill", "overload", "--clients", "16", "--factor", "4", "--seconds", "1", "--accounts", "200", "--json")
+        let (status, output) = try Tool.run(
+            "drill", "overload", "--clients", "16", "--factor", "4", "--seconds", "1", "--accounts", "200", "--json")
         #expect(status == 0 || status == 33, "\(output)")
         let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") })
         let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -81,7 +82,8 @@ import Testing
         ["kill-primary", "--kills", "0"], ["kill-primary", "--clients", "0"], ["kill-primary", "--replicas", "5"], ["kill-primary", "--settle", "-1"],
         ["pause", "--seconds", "0"], ["pause", "--shards", "4"], ["pause", "--accounts", "1"],
         ["wipe", "--accounts", "many"], ["wipe", "--patience", "0"], ["wipe", "--shards", "0"], ["flood"],
-        ["kill-gateway", "--kills", "0"], ["kill-gateway", "--gateways", "2"], ["kill-gateway", "--shards", "1"], ["kill-gateway", "--settle", "-1"],
+        ["kill-gateway", "--kills", "0"], ["kill-gateway", "--gateways", "2"], ["kill-gateway", "--shards", "1"],
+        ["kill-gateway", "--settle", "-1"],
         ["overload", "--factor", "1"], ["overload", "--clients", "60000"], ["overload", "--seconds", "0"],
         ["hot-account", "--clients", "2000"], ["hot-account", "--accounts", "1"], ["hot-account", "--replicas", "5"],
     ])

@@ -43,8 +43,8 @@ struct DrillOptions: ParsableArguments {
     /// - Parameter accounts: one key each, unless there are so many that their keys would take longer than the drill.
     func setup(clients: Int, accounts: Int, shards: Int? = nil, gateways: Int = 1) -> DrillSetup {
         DrillSetup(
-            shards: shards ?? self.shards, replicas: replicas, gateways: gateways, clients: clients, accounts: accounts, principals: accounts > 50_000 ? 1024 : nil, seed: seed,
-            machine: Machine.description)
+            shards: shards ?? self.shards, replicas: replicas, gateways: gateways, clients: clients, accounts: accounts,
+            principals: accounts > 50_000 ? 1024 : nil, seed: seed, machine: Machine.description)
     }
 
     /// Before the first connection.

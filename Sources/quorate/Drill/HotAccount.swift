@@ -24,7 +24,9 @@ extension DrillCommand {
             try DrillLimits.check(clients: clients, accounts: accounts)
             guard accounts <= 50_000 else { throw ValidationError("--accounts must be at most 50000.") }
             // One principal has 1,024 numbers open at most (R11).
-            guard clients <= 1024 else { throw ValidationError("--clients must be at most 1024: one account's owner has no more requests open.") }
+            guard clients <= 1024 else {
+                throw ValidationError("--clients must be at most 1024: one account's owner has no more requests open.")
+            }
             guard seconds >= 1, seconds <= 3600 else { throw ValidationError("--seconds must be from 1 to 3600.") }
         }
 
@@ -79,7 +81,8 @@ struct HotAccountDrill: Sendable {
 
     private func measure(_ stage: LoadStage, _ shape: RandomTransfers.Shape, _ name: String) async throws -> LoadResult {
         let result = try await stage.run(shape, clients: clients, seconds: seconds, warmup: seconds / 4)
-        say("\(name): \(Figures.text(result.tps, digits: 0)) transfers/s, p99 \(Figures.text(result.p99_ms)) ms, \(result.conflicts) conflicts")
+        say("\(name): \(Figures.text(result.tps, digits: 0)) transfers/s, p99 \(Figures.text(result.p99_ms)) ms, "
+            + "\(result.conflicts) conflicts")
         return result
     }
 }

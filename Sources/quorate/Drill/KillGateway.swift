@@ -113,19 +113,23 @@ struct KillGatewayFindings: DrillFindings {
 
     func text() -> String {
         let rows: [(String, Spread?)] = [
-            ("longest gap without a commit, ms", summary.longest_gap_ms), ("longest transfer in flight at the kill, ms", summary.client_gap_ms),
-            ("kill to the last escrow of then released, ms", summary.released_ms), ("longest escrow held, ms", summary.longest_held_ms),
+            ("longest gap without a commit, ms", summary.longest_gap_ms),
+            ("longest transfer in flight at the kill, ms", summary.client_gap_ms),
+            ("kill to the last escrow of then released, ms", summary.released_ms),
+            ("longest escrow held, ms", summary.longest_held_ms),
             ("start to first answer through it, s", summary.back_s),
         ]
         let table = Figures.table(
             [["over \(kills.count) \(kills.count == 1 ? "kill" : "kills")", "p50", "max"]]
                 + rows.map { [$0.0, Figures.text($0.1?.p50), Figures.text($0.1?.max)] })
         let asked = summary.asked
+        let held = (summary.longest_held_ms?.max).map { $0 / 1000 }
         return table + """
 
-            published bound on an escrow: \(Figures.text(bound_s)) s; the longest was held \(Figures.text((summary.longest_held_ms?.max).map { $0 / 1000 }, digits: 2)) s
+            published bound on an escrow: \(Figures.text(bound_s)) s; the longest was held \(Figures.text(held, digits: 2)) s
             in flight through a gateway that died: \(asked.in_flight); answered by it in the 250 ms before: \(asked.answered_before)
-            asked again through another gateway: \(asked.same) the same, \(asked.different) DIFFERENT, \(asked.acknowledged) acknowledged meanwhile, \(asked.no_answer) without answer
+            asked again through another gateway: \(asked.same) the same, \(asked.different) DIFFERENT, \
+            \(asked.acknowledged) acknowledged meanwhile, \(asked.no_answer) without answer
             """
     }
 }
@@ -209,6 +213,7 @@ struct KillGatewayDrill: Sendable {
 
         let releasedAt = try await released(since: killedAt, watch)
         let held = watch.longest(from: killedAt, to: DrillScene.now)
+        if !watch.hasSeen(from: killedAt, to: end) { problem("no host has said for how long its records are undecided") }
         if max(held, releasedAt - killedAt) > bound {
             problem("an escrow was held \(Figures.seconds(max(held, releasedAt - killedAt))) s, and the bound is \(Figures.seconds(bound)) s")
         }
@@ -246,7 +251,8 @@ struct KillGatewayDrill: Sendable {
                 case .same: asked.same += 1
                 case .acknowledged: asked.acknowledged += 1
                 case .none(let reason): (asked.no_answer, why) = (asked.no_answer + 1, why ?? reason)
-                case .different(let told, let now): (asked.different, contradiction) = (asked.different + 1, contradiction ?? "\(told), then \(now)")
+                case .different(let told, let now):
+                    (asked.different, contradiction) = (asked.different + 1, contradiction ?? "\(told), then \(now)")
                 }
             }
         }

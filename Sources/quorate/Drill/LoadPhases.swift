@@ -11,7 +11,9 @@ struct LoadPhases: Sendable {
     /// Of each account: more than it can pay.
     private static let balance = UInt128(1) << 48
 
-    func run<Findings: DrillFindings>(_ script: @escaping @Sendable (LoadStage) async throws -> Findings) async throws -> DrillReport<Findings> {
+    func run<Findings: DrillFindings>(
+        _ script: @escaping @Sendable (LoadStage) async throws -> Findings
+    ) async throws -> DrillReport<Findings> {
         let root = try BenchFolder(keep: keep, kind: "drill")
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
@@ -69,7 +71,8 @@ actor LoadStage {
     private let meter = ChannelMeter()
     private let seed: UInt64
     private var phases: UInt64 = 0
-    private(set) var total = DrillLoad(committed: 0, aborted: 0, unknown: 0, in_flight_mean: 0, retries: .init(RequestEngine<RandomTransfers>.Counters()))
+    private(set) var total = DrillLoad(
+        committed: 0, aborted: 0, unknown: 0, in_flight_mean: 0, retries: .init(RequestEngine<RandomTransfers>.Counters()))
     private var counters = RequestEngine<RandomTransfers>.Counters()
 
     init(processes: ClusterProcesses, keys: AccountKeys, channels: [GatewayChannel], seed: UInt64) {

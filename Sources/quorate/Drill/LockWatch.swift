@@ -57,6 +57,11 @@ final class LockWatch: Sendable {
         }
     }
 
+    /// Whether any host has answered: silence is not to look like an absence of locks.
+    func hasSeen(from start: UInt64, to end: UInt64) -> Bool {
+        samples.withLock { $0.contains { $0.answeredAt >= start && $0.askedAt <= end } }
+    }
+
     /// The longest that any record was seen undecided.
     func longest(from start: UInt64, to end: UInt64) -> UInt64 {
         samples.withLock { $0.filter { $0.answeredAt >= start && $0.askedAt <= end }.map(\.oldest).max() ?? 0 }
@@ -64,6 +69,9 @@ final class LockWatch: Sendable {
 
     /// The last time at which a record was undecided that may have been so at `moment` already; nil if there was none.
     func lastHeld(since moment: UInt64) -> UInt64? {
-        samples.withLock { $0.filter { $0.askedAt >= moment && $0.oldest > 0 && $0.askedAt - min($0.askedAt, $0.oldest) <= moment }.map(\.answeredAt).max() }
+        samples.withLock { samples in
+            samples.filter { $0.askedAt >= moment && $0.oldest > 0 && $0.askedAt - min($0.askedAt, $0.oldest) <= moment }
+                .map(\.answeredAt).max()
+        }
     }
 }

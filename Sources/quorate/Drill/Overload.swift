@@ -31,7 +31,9 @@ extension DrillCommand {
         func validate() throws {
             try DrillLimits.check(clients: clients, accounts: accounts)
             guard accounts <= 50_000 else { throw ValidationError("--accounts must be at most 50000.") }
-            guard factor >= 2, clients <= 60_000 / factor else { throw ValidationError("--factor must be at least 2, and --factor times --clients at most 60000.") }
+            guard factor >= 2, clients <= 60_000 / factor else {
+                throw ValidationError("--factor must be at least 2, and --factor times --clients at most 60000.")
+            }
             guard seconds >= 1, seconds <= 3600 else { throw ValidationError("--seconds must be from 1 to 3600.") }
         }
 
@@ -59,13 +61,15 @@ struct OverloadFindings: DrillFindings {
     var problems: [String] = []
     var down: Set<Int> = []
 
+    private static func percent(_ ratio: Double?) -> String { Figures.text(ratio.map { $0 * 100 }, digits: 0) + " %" }
+
     func text() -> String {
         var rows = [LoadResult.header] + ladder.map { $0.row("ladder") }
         if let overload { rows.append(overload.row("overload")) }
         if let after { rows.append(after.row("after")) }
         return Figures.table(rows) + """
 
-            goodput under overload: \(Figures.text(goodput_ratio.map { $0 * 100 }, digits: 0)) % of the peak; afterwards \(Figures.text(after_ratio.map { $0 * 100 }, digits: 0)) %
+            goodput under overload: \(Self.percent(goodput_ratio)) of the peak; afterwards \(Self.percent(after_ratio))
             p99 of what was admitted: \(Figures.text(overload?.admitted_p99_ms)) ms; the bound is \(Figures.text(admitted_bound_ms)) ms
             """
     }
@@ -94,8 +98,9 @@ struct OverloadDrill: Sendable {
         }
         findings.goodput_ratio = overload.tps / findings.peak_tps
         findings.after_ratio = after.tps / findings.peak_tps
-        if overload.tps < Self.leastGoodput * findings.peak_tps { findings.problems.append(shortfall("under overload", overload.tps, findings.peak_tps)) }
-        if after.tps < Self.leastGoodput * findings.peak_tps { findings.problems.append(shortfall("after overload", after.tps, findings.peak_tps)) }
+        for (when, load) in [("under overload", overload), ("after overload", after)] where load.tps < Self.leastGoodput * findings.peak_tps {
+            findings.problems.append(shortfall(when, load.tps, findings.peak_tps))
+        }
         judge(overload, &findings)
         return findings
     }
@@ -107,11 +112,13 @@ struct OverloadDrill: Sendable {
         let bound = 2 * Double(held) / overload.tps * 1000
         findings.admitted_bound_ms = (bound * 10).rounded() / 10
         guard let p99 = overload.admitted_p99_ms else { return findings.problems.append("nothing was admitted under overload") }
-        if p99 > bound { findings.problems.append("p99 of what was admitted is \(Figures.text(p99)) ms, and the bound is \(Figures.text(bound)) ms") }
+        guard p99 > bound else { return }
+        findings.problems.append("p99 of what was admitted is \(Figures.text(p99)) ms, and the bound is \(Figures.text(bound)) ms")
     }
 
     private func shortfall(_ when: String, _ tps: Double, _ peak: Double) -> String {
-        "\(when) \(Figures.text(tps, digits: 0)) transfers/s committed, \(Figures.text(tps / peak * 100, digits: 0)) % of the peak of \(Figures.text(peak, digits: 0))"
+        "\(when) \(Figures.text(tps, digits: 0)) transfers/s committed, \(Figures.text(tps / peak * 100, digits: 0)) % of the peak of "
+            + Figures.text(peak, digits: 0)
     }
 
     private func measure(_ stage: LoadStage, _ clients: Int, _ seconds: Double, _ name: String) async throws -> LoadResult {

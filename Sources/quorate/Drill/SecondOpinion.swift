@@ -32,7 +32,9 @@ struct SecondOpinion: Sendable {
 
     func ask(_ told: Traffic.Told) async -> Answer {
         guard let first = decision(of: told.receipt) else { return .none("the first receipt proves nothing") }
-        guard let connection = connections.first(where: { $0.gateway != told.gateway })?.connection else { return .none("there is no other gateway") }
+        guard let connection = connections.first(where: { $0.gateway != told.gateway })?.connection else {
+            return .none("there is no other gateway")
+        }
         let end = ContinuousClock.now + Self.patience
         var why = "no answer in time"
         while ContinuousClock.now < end, !Task.isCancelled {
