@@ -17,10 +17,14 @@ extension GatewayCore {
             counters.rejected += 1
             return reject(waiter, problem, into: &ready)
         }
+        let coordinator = Coordinator(request, map: map)
+        let closedFor = delay(to: coordinator.participants, now: now)
+        guard closedFor == 0 else {
+            counters.rejected += 1
+            return reject(waiter, .shardUnavailable, retryAfter: closedFor / 1000, into: &ready)
+        }
         // Answered so long ago that its answer is forgotten: ask the shards again.
         if entries[digest] != nil { drop(digest) }
-
-        let coordinator = Coordinator(request, map: map)
         let isLate = request.request.deadline < now.wall
         let lastUse = isLate ? now.wall.adding(microseconds: options.grace / 1000) : request.request.deadline
         switch admission.submit(
@@ -31,6 +35,7 @@ extension GatewayCore {
             return reject(waiter, .queueFull, retryAfter: retryAfter / 1000, into: &ready)
         case .admitted: counters.admitted += 1
         }
+        pass(coordinator.participants, now: now)
         let deadlineAt = Self.saturating(now.uptime, plusMicroseconds: request.request.deadline.microseconds(since: now.wall))
         entries[digest] = GatewayEntry(
             shards: coordinator.participants, coordinator: coordinator, waiters: [waiter],
@@ -89,6 +94,7 @@ extension GatewayCore {
                 entries[digest]?.stage = .inFlight
                 evidence.want(digest)
                 budget.noteFresh()
+                noteSent(to: entry.shards, now: now)
                 send(entry.request, to: entry.shards, into: &ready)
                 listen(digest, now: now)
             case .expired(let digest): fail(digest, .deadlinePassed, now: now, into: &ready)
@@ -100,6 +106,7 @@ extension GatewayCore {
 
     mutating func note(_ certificate: Certificate, now: Instant, into ready: inout GatewayReady) {
         let digest = certificate.leaf.request
+        noteHeard(from: certificate.shard)
         // Taken out, so that the coordinator is changed in place.
         guard var entry = entries.removeValue(forKey: digest) else { return }
         let wasAnswered = entry.coordinator.isAnswered

@@ -19,6 +19,8 @@ extension GatewayCore {
             entries[digest] = entry
             return
         }
+        // Both follow from having ordered it; a replica of a shard without quorum may say the others.
+        if cause == .conflict || cause == .clientFault { noteHeard(from: refusal.shard) }
         switch options.retries.policy(for: cause) {
         case .reject: return fail(digest, .refused, retryAfter: retryAfter, now: now, into: &ready)
         // The silence timer runs already.
@@ -94,8 +96,8 @@ extension GatewayCore {
     /// for them. False if the budget or the connections do not allow it.
     private mutating func sendAgain(_ entry: GatewayEntry, cost: UInt64, now: Instant, into ready: inout GatewayReady) -> Bool {
         let digest = entry.request.digest
-        let shards = entry.coordinator.missing.filter { routing.isReachable($0) }
-        // Connection lost: nothing that is sent now could be answered with a certificate. Look again soon.
+        let shards = entry.coordinator.missing.filter { routing.isReachable($0) && delay(to: [$0], now: now) == 0 }
+        // Connection lost, or nothing certified for long: nothing that is sent now would be answered. Look again soon.
         guard !shards.isEmpty else {
             entries[digest]?.silence = 0
             return false
@@ -107,6 +109,8 @@ extension GatewayCore {
         }
         entries[digest]?.wasDenied = false
         entries[digest]?.retries &+= 1
+        pass(shards, now: now)
+        noteSent(to: shards, now: now)
         send(entry.request, to: shards, into: &ready)
         sendOutstanding(entry, into: &ready)
         return true

@@ -15,6 +15,8 @@ public struct GatewayCore: Sendable {
     let map: ShardMap
     var routing: GatewayRouting
     var admission: AdmissionQueue
+    /// By shard.
+    var breakers: [CircuitBreaker]
     var evidence: EvidenceSet
     var entries: [Digest: GatewayEntry] = [:]
     var finished: FinishedRequests
@@ -35,6 +37,7 @@ public struct GatewayCore: Sendable {
         self.options = options
         map = manifest.shardMap
         routing = GatewayRouting(manifest: manifest)
+        breakers = Array(repeating: CircuitBreaker(limits: options.breaker), count: manifest.shardCount)
         admission = AdmissionQueue(shardCount: manifest.shardCount, limits: options.limits)
         evidence = EvidenceSet(manifest: manifest)
         finished = FinishedRequests(capacity: options.maxFinished)
@@ -74,9 +77,13 @@ public struct GatewayCore: Sendable {
             // Never asked for here.
             case .status, .audit: break
             }
-        case .hostConnected(let host): routing.note(host, isConnected: true)
+        case .hostConnected(let host):
+            routing.note(host, isConnected: true)
+            probeShards(of: host, now: now)
         case .hostDisconnected(let host): routing.note(host, isConnected: false)
-        case .tick: runTimers(now: now, into: &ready)
+        case .tick:
+            openBreakers(now: now, into: &ready)
+            runTimers(now: now, into: &ready)
         }
         startAdmitted(now: now, into: &ready)
     }

@@ -3,6 +3,7 @@ import Gateway
 public struct GatewayOptions: Sendable {
     public var limits = AdmissionLimits()
     public var retries = RetryPolicies()
+    public var breaker = CircuitBreaker.Limits()
     /// Answered requests that are remembered, so that a repetition is answered at once.
     public var maxFinished = 4096
     /// Answered requests whose participants have not all certified that they are decided.
@@ -26,4 +27,7 @@ public struct GatewayOptions: Sendable {
     public var queryTimeout: UInt64 = 300_000_000
 
     public init() {}
+
+    /// Requests that wait or are in flight at most.
+    public func maxHeld(shards: Int) -> Int { shards * (limits.window + limits.queue) }
 }

@@ -39,6 +39,7 @@ extension HostCore {
             return halt(i, "execution of batch \(sequence): \(error)", into: &ready)
         }
         nodes[i].recent.append(executed.statement, executed.leaves)
+        for leaf in executed.leaves { nodes[i].recovery.note(leaf, now: now) }
         if !batch.items.isEmpty { nodes[i].emptyBatches = max(0, nodes[i].emptyBatches - batch.items.count) }
         for item in batch.items {
             switch item {

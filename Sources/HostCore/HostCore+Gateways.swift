@@ -28,7 +28,7 @@ extension HostCore {
             ready.toGateways.append(.init(to: [session], reply: .account(id: id, view)))
         case .read(let id, let account, let nonce): read(account, nonce, for: session, id: id, into: &ready)
         case .status(let id):
-            ready.toGateways.append(.init(to: [session], reply: .status(id: id, nodes.map(\.status))))
+            ready.toGateways.append(.init(to: [session], reply: .status(id: id, status(now: now))))
         case .audit(let id):
             var audits: [ShardAudit] = []
             for i in nodes.indices {

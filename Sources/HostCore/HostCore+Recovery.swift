@@ -21,6 +21,7 @@ struct ShardRecovery: Sendable {
     /// Requests that other shards asked about by pushing: their hosts get the leaf when there is one.
     var asked: [Digest: Asked] = [:]
     var askedOrder = Fifo()
+    var held = HeldRecords()
 
     struct Push: Sendable {
         var dueAt: UInt64
@@ -42,6 +43,11 @@ struct ShardRecovery: Sendable {
         collected = Recovery(shard: shard, manifest: manifest)
     }
 
+    /// What this replica executed, or found recorded, of a request.
+    mutating func note(_ leaf: Leaf, now: Instant) {
+        held.note(leaf.request, isUndecided: leaf.entries.contains { !$0.status.isDecided }, now: now.uptime, scan: scan)
+    }
+
     mutating func noteAsked(_ request: SignedRequest, by shard: ShardID) {
         if asked[request.digest] == nil {
             askedOrder.append(request.digest)
@@ -54,6 +60,23 @@ struct ShardRecovery: Sendable {
         if !entry.shards.contains(shard) { entry.shards.append(shard) }
         asked[request.digest] = entry
     }
+}
+
+/// Since when this replica has seen records undecided, which hold escrow or locks until they are decided. Only shown to
+/// whoever asks: nothing depends on it.
+struct HeldRecords: Sendable {
+    private var since: [Digest: (uptime: UInt64, scan: UInt64)] = [:]
+
+    /// - Parameter scan: of the open records, the present one.
+    mutating func note(_ request: Digest, isUndecided: Bool, now: UInt64, scan: UInt64) {
+        since[request] = isUndecided ? (since[request]?.uptime ?? now, scan) : nil
+    }
+
+    /// Drops what no scan has met since: it went by state transfer, without a leaf.
+    mutating func forget(before scan: UInt64) { since = since.filter { $0.value.scan >= scan } }
+
+    /// Nanoseconds; 0 if nothing is undecided.
+    func oldest(now: UInt64) -> UInt64 { since.values.map { now - min(now, $0.uptime) }.max() ?? 0 }
 }
 
 extension HostCore {
@@ -72,6 +95,7 @@ extension HostCore {
         let scan = nodes[i].recovery.scan
         for record in open + calls {
             let digest = record.request.digest
+            nodes[i].recovery.note(record.leaf, now: now)
             guard var push = nodes[i].recovery.pushes[digest] else {
                 nodes[i].recovery.pushes[digest] = .init(dueAt: now.uptime + options.pushAfter, interval: options.pushAfter, scan: scan)
                 continue
@@ -90,7 +114,10 @@ extension HostCore {
             nodes[i].recovery.haveWrapped = (false, false)
             // A scan is complete: forget the pushes of records that are no longer open.
             nodes[i].recovery.scan += 1
-            if scan > 0 { nodes[i].recovery.pushes = nodes[i].recovery.pushes.filter { $0.value.scan + 1 >= scan } }
+            if scan > 0 {
+                nodes[i].recovery.pushes = nodes[i].recovery.pushes.filter { $0.value.scan + 1 >= scan }
+                nodes[i].recovery.held.forget(before: scan - 1)
+            }
         }
     }
 

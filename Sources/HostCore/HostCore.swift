@@ -119,7 +119,8 @@ public struct HostCore {
     }
 
     public var shards: [ShardID] { nodes.map(\.shard) }
-    public func status() -> [ReplicaStatus] { nodes.map(\.status) }
+    /// - Parameter now: nil leaves out for how long records have been undecided.
+    public func status(now: Instant? = nil) -> [ReplicaStatus] { nodes.map { $0.status(now: now) } }
 
     func node(_ shard: ShardID) -> Int? {
         guard Int(shard.number) < nodeIndex.count, nodeIndex[Int(shard.number)] >= 0 else { return nil }

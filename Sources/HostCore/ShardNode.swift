@@ -54,12 +54,14 @@ struct ShardNode {
 
     mutating func step(_ input: ReplicaInput, now: Instant) { replica.step(input, now: now, into: &ready) }
 
-    var status: ReplicaStatus {
+    /// - Parameter now: nil leaves out what needs a clock.
+    func status(now: Instant?) -> ReplicaStatus {
         ReplicaStatus(
             shard: shard, replica: me, view: replica.view, isChangingView: replica.isChangingView, isPrimary: replica.isPrimary,
             lastExecuted: replica.lastExecuted, stable: replica.stable.sequence, flushed: replica.flushed,
             pendingRequests: UInt32(clamping: requests.count + decides.count),
-            undecided: UInt32(clamping: executor.undecidedCount), halted: halted ?? "",
+            undecided: UInt32(clamping: executor.undecidedCount),
+            oldestUndecided: now.map { recovery.held.oldest(now: $0.uptime) / 1000 } ?? 0, halted: halted ?? "",
             standing: replica.standing == .full ? "" : replica.standing.description)
     }
 }

@@ -41,6 +41,8 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
     public let flushed: SequenceNumber
     public let pendingRequests: UInt32
     public let undecided: UInt32
+    /// For how long this replica has seen the oldest of them undecided, in microseconds; 0 if there is none.
+    public let oldestUndecided: UInt64
     /// Empty while the replica votes; otherwise why it stopped.
     public let halted: String
     /// Empty while the replica takes part in ordering; otherwise what it waits for (R4).
@@ -48,18 +50,19 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
 
     public init(
         shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool, lastExecuted: SequenceNumber,
-        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, halted: String, standing: String = ""
+        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, oldestUndecided: UInt64 = 0, halted: String,
+        standing: String = ""
     ) {
         (self.shard, self.replica, self.view, self.isChangingView) = (shard, replica, view, isChangingView)
         (self.isPrimary, self.lastExecuted, self.stable, self.flushed) = (isPrimary, lastExecuted, stable, flushed)
         (self.pendingRequests, self.undecided, self.halted) = (pendingRequests, undecided, halted)
-        self.standing = standing
+        (self.oldestUndecided, self.standing) = (oldestUndecided, standing)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (shard, replica, view) = (try reader.value(), try reader.value(), try reader.value())
         (isChangingView, isPrimary) = (try reader.bool(), try reader.bool())
         (lastExecuted, stable, flushed) = (try reader.value(), try reader.value(), try reader.value())
-        (pendingRequests, undecided) = (try reader.uint32(), try reader.uint32())
+        (pendingRequests, undecided, oldestUndecided) = (try reader.uint32(), try reader.uint32(), try reader.uint64())
         guard let halted = String(validating: try reader.blob(limit: 4096), as: UTF8.self),
             let standing = String(validating: try reader.blob(limit: 4096), as: UTF8.self)
         else { throw reader.invalid("text") }
@@ -76,6 +79,7 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
         writer.put(flushed)
         writer.put(pendingRequests)
         writer.put(undecided)
+        writer.put(oldestUndecided)
         for var text in [halted, standing] {
             while text.utf8.count > 4096 { text.removeLast() }
             writer.put(blob: Array(text.utf8))

@@ -286,6 +286,8 @@ public enum GatewayRejection: UInt8, Sendable, CaseIterable, CustomStringConvert
     /// Refused by the shard for a reason that only the client can mend (`numberTooHigh`, `fromTheFuture`).
     case refused = 5
     case shuttingDown = 6
+    /// A shard that the request concerns has certified nothing for long. It was not sent to any shard.
+    case shardUnavailable = 7
 
     public var description: String {
         switch self {
@@ -295,6 +297,7 @@ public enum GatewayRejection: UInt8, Sendable, CaseIterable, CustomStringConvert
         case .deadlinePassed: "the deadline passed before the outcome was known"
         case .refused: "the shard refused the request"
         case .shuttingDown: "the gateway is shutting down"
+        case .shardUnavailable: "a shard has certified nothing for long"
         }
     }
 }

@@ -43,10 +43,49 @@ import Testing
         #expect(findings["commits_on_its_votes"] as? Int ?? 0 > 0)
     }
 
+    @Test func aKilledGatewayLeavesNoEscrowAndAnotherOneGivesTheSameOutcomes() throws {
+        let report = try drill("kill-gateway", "--kills", "1", "--clients", "8", "--accounts", "400", "--settle", "1")
+        let findings = try #require(report["findings"] as? [String: Any])
+        let kill = try #require((findings["kills"] as? [[String: Any]])?.first)
+        let bound = try #require(findings["bound_s"] as? Double)
+        #expect(kill["longest_held_ms"] as? Double ?? .infinity <= bound * 1000)
+        #expect(kill["released_ms"] as? Double ?? .infinity <= bound * 1000)
+        #expect(kill["back_s"] as? Double ?? 0 > 0)
+        let asked = try #require(kill["asked"] as? [String: Any])
+        #expect(asked["same"] as? Int ?? 0 > 0)
+        #expect(asked["different"] as? Int == 0 && asked["no_answer"] as? Int == 0)
+    }
+
+    /// How much of the peak is left is for a machine that does nothing else: here only that it is measured.
+    @Test func overloadIsMeasuredAgainstThePeak() throws {
+        let (status, output) = try Tool.run(
+            "drill", "overload", "--clients", "16", "--factor", "4", "--seconds", "1", "--accounts", "200", "--json")
+        #expect(status == 0 || status == 33, "\(output)")
+        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") })
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        try expectInvariants(report)
+        let findings = try #require(report["findings"] as? [String: Any])
+        #expect((findings["ladder"] as? [[String: Any]])?.compactMap { $0["clients"] as? Int } == [2, 4, 8, 16])
+        #expect(findings["goodput_ratio"] as? Double ?? 0 > 0)
+        let overload = try #require(findings["overload"] as? [String: Any])
+        #expect(overload["clients"] as? Int == 64)
+        #expect(overload["admitted_p99_ms"] as? Double ?? 0 > 0)
+    }
+
+    @Test func oneAccountIsMeasuredAgainstMany() throws {
+        let report = try drill("hot-account", "--clients", "8", "--seconds", "1", "--accounts", "200", "--shards", "2")
+        let findings = try #require(report["findings"] as? [String: Any])
+        for name in ["paid_by_all_ratio", "pays_all_ratio"] { #expect(findings[name] as? Double ?? 0 > 0, "\(name)") }
+    }
+
     @Test(arguments: [
         ["kill-primary", "--kills", "0"], ["kill-primary", "--clients", "0"], ["kill-primary", "--replicas", "5"], ["kill-primary", "--settle", "-1"],
         ["pause", "--seconds", "0"], ["pause", "--shards", "4"], ["pause", "--accounts", "1"],
         ["wipe", "--accounts", "many"], ["wipe", "--patience", "0"], ["wipe", "--shards", "0"], ["flood"],
+        ["kill-gateway", "--kills", "0"], ["kill-gateway", "--gateways", "2"], ["kill-gateway", "--shards", "1"],
+        ["kill-gateway", "--settle", "-1"],
+        ["overload", "--factor", "1"], ["overload", "--clients", "60000"], ["overload", "--seconds", "0"],
+        ["hot-account", "--clients", "2000"], ["hot-account", "--accounts", "1"], ["hot-account", "--replicas", "5"],
     ])
     func wrongArgumentsAreRefusedBeforeAnythingStarts(_ arguments: [String]) throws {
         #expect(try Tool.run(["drill"] + arguments).status == 64)

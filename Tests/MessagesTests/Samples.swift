@@ -231,7 +231,7 @@ struct Samples {
     mutating func replicaStatus() -> ReplicaStatus {
         ReplicaStatus(
             shard: number(), replica: number(), view: number(), isChangingView: flag(), isPrimary: flag(), lastExecuted: number(),
-            stable: number(), flushed: number(), pendingRequests: 3, undecided: 4, halted: "")
+            stable: number(), flushed: number(), pendingRequests: 3, undecided: 4, oldestUndecided: word(), halted: "")
     }
     mutating func audit() -> ShardAudit {
         ShardAudit(

@@ -8,16 +8,18 @@ struct FreshCluster: Sendable {
     let processes: ClusterProcesses
     private let lifeLine: LifeLine
 
-    /// Creates it at `path` and starts it, on ports that are free.
+    /// Creates it at `path` and starts it, on ports that are free. Gateways' ports are outside the range that the system gives to
+    /// outgoing connections, so that one which is killed finds its port free again.
     static func start(at path: String, shards: Int, replicas: Int, gateways: Int) async throws -> FreshCluster {
         let lifeLine = try LifeLine()
         var attempts = 0
         while true {
             attempts += 1
-            let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: try FreePorts.base(count: replicas))
+            let base = try FreePorts.base(count: replicas + gateways)
+            let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: base)
             let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd))
             do {
-                _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: 0)
+                _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: base + replicas)
                 return FreshCluster(processes: processes, lifeLine: lifeLine)
             } catch let error as ToolError where error.reason == .portInUse && attempts < 5 {
                 // Somebody took a port between the look and the start.

@@ -34,6 +34,8 @@ struct ClusterStatus: Codable, Sendable {
         var flushed: UInt64
         var waiting: Int
         var undecided: Int
+        /// For how long the replica has seen the oldest of them undecided.
+        var oldest_undecided_ms: Int
         var halted: String
         /// Empty while it takes part in ordering.
         var standing: String
@@ -74,7 +76,8 @@ struct ClusterStatus: Codable, Sendable {
                     Replica(
                         shard: Int($0.shard.number), replica: $0.replica.index, view: $0.view.number, changing_view: $0.isChangingView,
                         primary: $0.isPrimary, executed: $0.lastExecuted.number, stable: $0.stable.number, flushed: $0.flushed.number,
-                        waiting: Int($0.pendingRequests), undecided: Int($0.undecided), halted: $0.halted,
+                        waiting: Int($0.pendingRequests), undecided: Int($0.undecided),
+                        oldest_undecided_ms: Int($0.oldestUndecided / 1000), halted: $0.halted,
                         standing: $0.standing)
                 }))
         }
@@ -105,7 +108,7 @@ struct ClusterStatus: Codable, Sendable {
                 var line = "  shard \(replica.shard)  view \(replica.view)\(replica.primary ? " (primary)" : "")  executed \(replica.executed)  stable \(replica.stable)  on disk \(replica.flushed)"
                 if replica.changing_view { line += "  changing its view" }
                 if replica.waiting > 0 { line += "  \(replica.waiting) waiting" }
-                if replica.undecided > 0 { line += "  \(replica.undecided) undecided" }
+                if replica.undecided > 0 { line += "  \(replica.undecided) undecided (oldest \(replica.oldest_undecided_ms) ms)" }
                 if !replica.standing.isEmpty { line += "  \(replica.standing)" }
                 if !replica.halted.isEmpty { line += "  HALTED: \(replica.halted)" }
                 lines.append(line)

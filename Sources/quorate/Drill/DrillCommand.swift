@@ -12,23 +12,28 @@ struct DrillCommand: AsyncParsableCommand {
             and checks the same invariants as the bench. No process is left behind, even if the command is killed.
 
               quorate drill kill-primary --kills 20 --clients 256
+              quorate drill kill-gateway --kills 20 --clients 256
               quorate drill pause --seconds 60
               quorate drill pause --seconds 60 --primary
               quorate drill wipe --accounts 1000000
+              quorate drill overload --factor 10
+              quorate drill hot-account
 
             docs/DRILLS.md says what the figures mean. The exit code is \(ExitReason.drillFailed.rawValue) if the cluster did not \
             do what it must, and \(ExitReason.invariantFailed.rawValue) if an invariant failed.
             """,
-        subcommands: [KillPrimary.self, Pause.self, Wipe.self])
+        subcommands: [KillPrimary.self, KillGateway.self, Pause.self, Wipe.self, Overload.self, HotAccount.self])
 }
 
 /// What all drills take.
 struct DrillOptions: ParsableArguments {
-    @Option(help: "Shards of the cluster.") var shards = 1
+    @Option(name: .customLong("shards"), help: "Shards of the cluster. Default: 1, and 2 for kill-gateway.") var givenShards: Int?
     @Option(help: "Replicas of each shard, and so host processes.") var replicas = 4
     @Option(help: "Repeats a workload: keys and rows.") var seed: UInt64 = 1
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the cluster's folder and logs in this folder.") var keep: String?
+
+    var shards: Int { givenShards ?? 1 }
 
     func validate() throws {
         guard (1...64).contains(shards) else { throw ValidationError("--shards must be from 1 to 64.") }
@@ -36,10 +41,10 @@ struct DrillOptions: ParsableArguments {
     }
 
     /// - Parameter accounts: one key each, unless there are so many that their keys would take longer than the drill.
-    func setup(clients: Int, accounts: Int) -> DrillSetup {
+    func setup(clients: Int, accounts: Int, shards: Int? = nil, gateways: Int = 1) -> DrillSetup {
         DrillSetup(
-            shards: shards, replicas: replicas, clients: clients, accounts: accounts, principals: accounts > 50_000 ? 1024 : nil, seed: seed,
-            machine: Machine.description)
+            shards: shards ?? self.shards, replicas: replicas, gateways: gateways, clients: clients, accounts: accounts,
+            principals: accounts > 50_000 ? 1024 : nil, seed: seed, machine: Machine.description)
     }
 
     /// Before the first connection.

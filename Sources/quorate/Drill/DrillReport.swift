@@ -6,6 +6,7 @@ import Workload
 struct DrillSetup: Codable, Sendable {
     var shards: Int
     var replicas: Int
+    var gateways: Int
     var clients: Int
     var accounts: Int
     /// Null: every account has a key of its own.

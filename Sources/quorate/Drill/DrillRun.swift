@@ -8,6 +8,8 @@ struct DrillRun: Sendable {
     let kind: String
     let setup: DrillSetup
     let keep: String?
+    /// Every so many of a hundred rows cross shards; nil: as it falls out.
+    var crossShard: Int?
     /// Rows of a workload in which all accounts are equally popular: an account's payments run one after the other, and popular
     /// accounts would soon hold up all others, so that fewer transfers were in flight than there are clients.
     private static let popularity = 0.0
@@ -15,6 +17,8 @@ struct DrillRun: Sendable {
     private static let rows = 20_000
     /// Far more passes than any drill lasts: accounts are funded for all of them.
     private static let passes = 100_000
+    /// Of a request, from its signature to its deadline: microseconds.
+    static let lifetime: UInt64 = 20_000_000
 
     /// Runs `script` while transfers run, and checks the final state.
     func run<Findings: DrillFindings>(
@@ -23,7 +27,7 @@ struct DrillRun: Sendable {
         let root = try BenchFolder(keep: keep, kind: "drill")
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
-            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: 1)
+            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways)
         return try await cluster.use { try await run(script, on: $0) }
     }
 
@@ -32,21 +36,28 @@ struct DrillRun: Sendable {
     ) async throws -> DrillReport<Findings> {
         let manifest = processes.folder.manifest
         let keys = AccountKeys(accounts: setup.accounts, members: setup.principals, seed: setup.seed)
-        let trace = SkewedWorkload(accounts: setup.accounts, transfers: Self.rows, exponent: Self.popularity, seed: setup.seed).trace()
+        let shardOf = keys.shards(in: manifest.shardMap)
+        let made = SkewedWorkload(accounts: setup.accounts, transfers: Self.rows, exponent: Self.popularity, seed: setup.seed).trace()
+        let trace = crossShard.map {
+            CrossShardMix.rewrite(made, percent: $0, shardOf: shardOf, shardCount: setup.shards, seed: setup.seed)
+        } ?? made
         let balances = Funding.openingBalances(of: trace, passes: Self.passes)
         let channels = try await processes.openChannels()
         _ = try await processes.fund(keys, balances: balances, through: channels, seed: setup.seed, label: kind)
 
-        let log = CommitLog()
+        let (log, traffic) = (CommitLog(), Traffic())
+        let recorded = channels.enumerated().map { RecordedChannel(base: $1, gateway: $0, traffic: traffic) }
         let transfers = TransferSource(
-            trace: trace, keys: keys, shardOf: keys.shards(in: manifest.shardMap), openingBalances: balances, bundle: 1,
+            trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: 1,
             extent: .nanoseconds(.max / 2), passes: Self.passes, lookAhead: max(16_384, 4 * setup.clients))
         let generator = LoadGenerator(
-            source: LoggedSource(transfers, log: log), signers: keys.signers, manifest: manifest, channels: channels,
-            configuration: .init(clients: setup.clients, channels: channels.count, seed: setup.seed))
+            source: LoggedSource(transfers, log: log), signers: keys.signers, manifest: manifest,
+            // What only several gateways need is not to cost the others anything.
+            channels: setup.gateways > 1 ? recorded : channels,
+            configuration: .init(clients: setup.clients, channels: channels.count, lifetime: Self.lifetime, seed: setup.seed))
         let (findings, result) = try await processes.whileAllRun {
             async let load = generator.run()
-            let findings = try await script(DrillScene(processes: processes, log: log))
+            let findings = try await script(DrillScene(processes: processes, log: log, traffic: traffic))
             log.stop()
             return (findings, try await load)
         }

@@ -7,6 +7,8 @@ import Workload
 struct DrillScene: Sendable {
     let processes: ClusterProcesses
     let log: CommitLog
+    /// Filled where there are several gateways.
+    let traffic: Traffic
 
     var manifest: Manifest { processes.folder.manifest }
     var hosts: Range<Int> { manifest.hosts.indices }

@@ -180,12 +180,16 @@ struct ClusterProcesses: Sendable {
     /// Ends a host at once, as a crash would.
     /// - Returns: just before the signal, monotonic nanoseconds.
     @discardableResult
-    func kill(host: Int) async throws -> UInt64 {
-        guard let identity = run.running(.host(host)) else { throw ToolError(.notRunning, "host \(host) does not run") }
+    func kill(host: Int) async throws -> UInt64 { try await kill(.host(host)) }
+
+    /// The same of any process of the cluster.
+    @discardableResult
+    func kill(_ role: RunFolder.Role) async throws -> UInt64 {
+        guard let identity = run.running(role) else { throw ToolError(.notRunning, "\(role) does not run") }
         let moment = Instant.current().uptime
         identity.signal(SIGKILL)
-        guard await identity.waitForEnd(.seconds(10)) else { throw ToolError(.failure, "host \(host) (process \(identity.pid)) did not end") }
-        run.forget(.host(host))
+        guard await identity.waitForEnd(.seconds(10)) else { throw ToolError(.failure, "\(role) (process \(identity.pid)) did not end") }
+        run.forget(role)
         return moment
     }
 

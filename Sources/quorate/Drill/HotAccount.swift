@@ -1,0 +1,88 @@
+import ArgumentParser
+import Foundation
+import Messages
+import Workload
+
+extension DrillCommand {
+    struct HotAccount: ToolCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let all clients use one account, and measure that against accounts drawn at random.",
+            discussion: """
+                Three loads with the same number of clients, one after the other: between accounts drawn at random; everybody pays \
+                one account; one account pays everybody. Escrow lets transfers of one account run at the same time, so the ratios \
+                say what contention costs that is left. Nothing but the invariants and progress is required of them.
+
+                  quorate drill hot-account
+                  quorate drill hot-account --shards 2 --clients 256 --seconds 10 --json
+                """)
+        @Option(help: "Transfers in flight.") var clients = 64
+        @Option(help: "Seconds of each load.") var seconds = 8.0
+        @Option(help: "Accounts, a key each.") var accounts = 10_000
+        @OptionGroup var options: DrillOptions
+
+        func validate() throws {
+            try DrillLimits.check(clients: clients, accounts: accounts)
+            guard accounts <= 50_000 else { throw ValidationError("--accounts must be at most 50000.") }
+            // One principal has 1,024 numbers open at most (R11).
+            guard clients <= 1024 else {
+                throw ValidationError("--clients must be at most 1024: one account's owner has no more requests open.")
+            }
+            guard seconds >= 1, seconds <= 3600 else { throw ValidationError("--seconds must be from 1 to 3600.") }
+        }
+
+        func execute() async throws {
+            options.prepare()
+            let drill = HotAccountDrill(clients: clients, seconds: seconds, say: options.say)
+            let run = LoadPhases(kind: "hot-account", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep)
+            try (try await run.run { try await drill.run($0) }).finish(options)
+        }
+    }
+}
+
+struct HotAccountFindings: DrillFindings {
+    var uniform: LoadResult
+    /// Everybody pays one account.
+    var paid_by_all: LoadResult
+    /// One account pays everybody.
+    var pays_all: LoadResult
+    var paid_by_all_ratio: Double?
+    var pays_all_ratio: Double?
+    var problems: [String] = []
+    var down: Set<Int> = []
+
+    init(uniform: LoadResult, paidByAll: LoadResult, paysAll: LoadResult) {
+        (self.uniform, paid_by_all, pays_all) = (uniform, paidByAll, paysAll)
+        for (name, load) in [("uniform", uniform), ("paid by all", paidByAll), ("pays all", paysAll)] where load.tps == 0 {
+            problems.append("\(name): nothing committed")
+        }
+        guard uniform.tps > 0 else { return }
+        (paid_by_all_ratio, pays_all_ratio) = (paidByAll.tps / uniform.tps, paysAll.tps / uniform.tps)
+    }
+
+    func text() -> String {
+        let loads = [("uniform", uniform, 1), ("paid by all", paid_by_all, paid_by_all_ratio), ("pays all", pays_all, pays_all_ratio)]
+        return Figures.table(
+            [LoadResult.header + ["conflicts", "of uniform"]]
+                + loads.map { $0.1.row($0.0) + ["\($0.1.conflicts)", Figures.text($0.2.map { $0 * 100 }, digits: 0) + " %"] })
+    }
+}
+
+struct HotAccountDrill: Sendable {
+    let clients: Int
+    let seconds: Double
+    let say: @Sendable (String) -> Void
+
+    func run(_ stage: LoadStage) async throws -> HotAccountFindings {
+        let uniform = try await measure(stage, .uniform, "uniform")
+        let paid = try await measure(stage, .into(0), "paid by all")
+        let pays = try await measure(stage, .outOf(0), "pays all")
+        return HotAccountFindings(uniform: uniform, paidByAll: paid, paysAll: pays)
+    }
+
+    private func measure(_ stage: LoadStage, _ shape: RandomTransfers.Shape, _ name: String) async throws -> LoadResult {
+        let result = try await stage.run(shape, clients: clients, seconds: seconds, warmup: seconds / 4)
+        say("\(name): \(Figures.text(result.tps, digits: 0)) transfers/s, p99 \(Figures.text(result.p99_ms)) ms, "
+            + "\(result.conflicts) conflicts")
+        return result
+    }
+}

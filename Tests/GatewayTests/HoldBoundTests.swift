@@ -1,0 +1,19 @@
+import HostCore
+import Testing
+
+/// The figures of docs/ARCHITECTURE.md, "How long a lock can stay". Who changes a constant changes them there too.
+@Suite struct HoldBoundTests {
+    @Test func theDefaultsGiveThePublishedBounds() {
+        let bound = HoldBound()
+        #expect(bound.scan(openRecords: 0) == 105_000_000)
+        #expect(bound.scan(openRecords: 256) == 105_000_000)
+        #expect(bound.scan(openRecords: 257) == 210_000_000)
+        #expect(bound.pushed(openRecords: 256) == 11_960_000_000)
+        #expect(bound.voted(openRecords: 256) == 12_960_000_000)
+        #expect(bound.oneShot(untilDeadline: 0, openRecords: 256) == 23_960_000_000)
+        #expect(bound.call(untilDeadline: 0, openRecords: 256) == 34_065_000_000)
+        let lifetime = (bound.options.shard.maxLifetimeMicroseconds + bound.options.shard.futureToleranceMicroseconds) * 1000
+        #expect(bound.oneShot(untilDeadline: lifetime, openRecords: 256) == 148_960_000_000)
+        #expect(bound.call(untilDeadline: lifetime, openRecords: 256) == 159_065_000_000)
+    }
+}
