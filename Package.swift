@@ -91,7 +91,9 @@ let package = Package(
         ]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["Messages", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal"]),
+        .testTarget(name: "IntegrationTests", dependencies: [
+            "Messages", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal", "ExampleProcedures",
+        ]),
     ]
 )
 

@@ -36,7 +36,7 @@ enum ExitReason: Int32, CaseIterable {
         case .wrongManifest: "no cluster folder, or its cluster.json is not valid"
         case .missingKeys: "a key is missing, unreadable or does not belong to the manifest"
         case .portInUse: "a port is in use"
-        case .versionMismatch: "the folder was written by another version"
+        case .versionMismatch: "the folder was written by another version, or by a host with other procedures"
         case .storage: "a host's disk was lost or cannot be used"
         case .alreadyRunning: "it is running already"
         case .notRunning: "it is not running"
@@ -89,7 +89,7 @@ struct ToolError: Error, CustomStringConvertible {
         switch error {
         case .exists: .folderExists
         case .noSuchFolder, .belongsElsewhere, .noSuchHost: .wrongManifest
-        case .manifest(.version): .versionMismatch
+        case .manifest(.version), .otherProcedures: .versionMismatch
         case .manifest: .wrongManifest
         case .manifestFile(let file): file.location.contains("version") ? .versionMismatch : .wrongManifest
         case .ports: .failure
