@@ -1,5 +1,6 @@
 import Crypto
 import Glibc
+import ManifestFile
 import Messages
 
 /// Why a cluster folder cannot be made or used, and what to do about it.

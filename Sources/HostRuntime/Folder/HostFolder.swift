@@ -1,3 +1,4 @@
+import ManifestFile
 import Messages
 
 /// `hosts/N/`: one host's key, journal and state.

@@ -55,6 +55,7 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
     @Option(help: "Kill a host as a crash would: HOST@SECONDS. May be repeated.") var killHost: [HostMoment] = []
     @Option(help: "Start a killed host again: HOST@SECONDS. May be repeated.") var restartHost: [HostMoment] = []
+    @OptionGroup var hostProgram: HostProgramOption
 
     func validate() throws {
         _ = try Self.list(shards, "--shards", 1...4096)
@@ -80,6 +81,7 @@ struct BenchCommand: ToolCommand {
     func execute() async throws {
         // One loop for all connections: what an answer releases is sent from the thread on which it arrived.
         NIOSingletons.groupLoopCountSuggestion = 1
+        let options = try options()
         let workload = try loadWorkload()
         let mixes: [Int?] = try crossShard.map { try Self.list($0, "--cross-shard", 0...100) } ?? [nil]
         let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
@@ -89,17 +91,18 @@ struct BenchCommand: ToolCommand {
         for count in try Self.list(shards, "--shards", 1...4096) {
             for mix in count == 1 ? [nil] : mixes {
                 let run = BenchRun(
-                    shards: count, crossShard: mix, options: options(), workload: workload, keys: keys, folder: root.path)
+                    shards: count, crossShard: mix, options: options, workload: workload, keys: keys, folder: root.path)
                 runs.append(try await run.measure())
             }
         }
         try finish(BenchReport(runs: runs))
     }
 
-    private func options() -> BenchOptions {
+    private func options() throws -> BenchOptions {
         BenchOptions(
             replicas: replicas, gateways: gateways, clients: clients, duration: duration, warmup: warmup ?? (duration == nil ? 0 : min(1, (duration ?? 1) / 4)),
-            principals: principals, bundle: bundle, seed: seed, keep: keep != nil, kills: killHost, restarts: restartHost)
+            principals: principals, bundle: bundle, seed: seed, keep: keep != nil, kills: killHost, restarts: restartHost,
+            hostProgram: try hostProgram.path())
     }
 
     private func loadWorkload() throws -> BenchWorkload {

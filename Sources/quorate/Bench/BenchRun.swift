@@ -17,6 +17,7 @@ struct BenchOptions: Sendable {
     var keep: Bool
     var kills: [HostMoment]
     var restarts: [HostMoment]
+    var hostProgram: String?
 }
 
 struct BenchWorkload: Sendable {
@@ -41,7 +42,8 @@ struct BenchRun: Sendable {
     private var path: String { "\(folder)/shards-\(shards)\(crossShard.map { "-cross-\($0)" } ?? "")" }
 
     func measure() async throws -> RunResult {
-        let cluster = try await FreshCluster.start(at: path, shards: shards, replicas: options.replicas, gateways: options.gateways)
+        let cluster = try await FreshCluster.start(
+            at: path, shards: shards, replicas: options.replicas, gateways: options.gateways, hostProgram: options.hostProgram)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result

@@ -9,13 +9,15 @@ struct FreshCluster: Sendable {
     private let lifeLine: LifeLine
 
     /// Creates it at `path` and starts it, on ports that are free.
-    static func start(at path: String, shards: Int, replicas: Int, gateways: Int) async throws -> FreshCluster {
+    static func start(
+        at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil
+    ) async throws -> FreshCluster {
         let lifeLine = try LifeLine()
         var attempts = 0
         while true {
             attempts += 1
             let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: try FreePorts.base(count: replicas))
-            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd))
+            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram)
             do {
                 _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: 0)
                 return FreshCluster(processes: processes, lifeLine: lifeLine)

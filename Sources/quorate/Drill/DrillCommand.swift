@@ -29,6 +29,7 @@ struct DrillOptions: ParsableArguments {
     @Option(help: "Repeats a workload: keys and rows.") var seed: UInt64 = 1
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the cluster's folder and logs in this folder.") var keep: String?
+    @OptionGroup var hostProgram: HostProgramOption
 
     func validate() throws {
         guard (1...64).contains(shards) else { throw ValidationError("--shards must be from 1 to 64.") }

@@ -8,6 +8,7 @@ struct DrillRun: Sendable {
     let kind: String
     let setup: DrillSetup
     let keep: String?
+    let hostProgram: String?
     /// Rows of a workload in which all accounts are equally popular: an account's payments run one after the other, and popular
     /// accounts would soon hold up all others, so that fewer transfers were in flight than there are clients.
     private static let popularity = 0.0
@@ -23,7 +24,7 @@ struct DrillRun: Sendable {
         let root = try BenchFolder(keep: keep, kind: "drill")
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
-            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: 1)
+            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: 1, hostProgram: hostProgram)
         return try await cluster.use { try await run(script, on: $0) }
     }
 

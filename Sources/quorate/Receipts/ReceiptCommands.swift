@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import HostRuntime
+import ManifestFile
 import Messages
 
 struct ReceiptCommand: AsyncParsableCommand {
@@ -23,9 +23,7 @@ struct ReceiptCommand: AsyncParsableCommand {
         }
 
         func load() throws -> Manifest {
-            let path = manifest ?? (directory ?? ".") + "/cluster.json"
-            guard let data = FileManager.default.contents(atPath: path) else { throw ToolError(.wrongManifest, "cannot read \(path)") }
-            return try ManifestJSON.decode(Array(data), file: path)
+            try Manifest(contentsOf: manifest ?? (directory ?? ".") + "/cluster.json")
         }
     }
 
