@@ -71,9 +71,13 @@ struct ReceiptCommand: AsyncParsableCommand {
             for transaction in receipt.transactions {
                 say("transaction \(transaction.txid): \(transaction.outcome)")
                 for operation in transaction.operations { say("  \(operation)") }
+                CallText.arguments(of: Hex.decode(receipt.request.bytes).flatMap { try? Request(decoding: $0) }).forEach(say)
             }
             for certificate in receipt.certificates {
-                say("  shard \(certificate.shard), batch \(certificate.statement.sequence), replicas \(certificate.signatures.map { "\($0.replica)" }.joined(separator: ", "))")
+                let statuses = certificate.leaf.legs.prefix(4).map(\.status).joined(separator: "; ")
+                let replicas = certificate.signatures.map { "\($0.replica)" }.joined(separator: ", ")
+                say("  shard \(certificate.shard), batch \(certificate.statement.sequence): \(statuses), replicas \(replicas)")
+                CallText.results(in: Hex.decode(certificate.leaf.bytes).flatMap { try? Leaf(decoding: $0) }).forEach(say)
             }
         }
     }
