@@ -11,6 +11,7 @@ let package = Package(
     name: "quorate",
     products: [
         .library(name: "QuorateClient", targets: ["Client"]),
+        .library(name: "QuorateHost", targets: ["QuorateHost"]),
         .executable(name: "quorate", targets: ["quorate"]),
     ],
     dependencies: [
@@ -36,6 +37,8 @@ let package = Package(
         .target(name: "HostCore", dependencies: ["Messages", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway"]),
         // Procedures as users write them.
         .target(name: "ExampleProcedures", dependencies: ["Messages", "ShardState"]),
+        // cluster.json, for hosts and for clients.
+        .target(name: "ManifestFile", dependencies: ["Messages"]),
         // Storage.
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -47,12 +50,12 @@ let package = Package(
         .target(name: "Simulator", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "Journal", "Histories"]),
         // Runtime.
         .target(name: "Client", dependencies: [
-            "Messages",
+            "Messages", "ManifestFile",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ]),
         .target(name: "HostRuntime", dependencies: [
-            "Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "LMDBStore", "Journal",
+            "Messages", "ManifestFile", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "LMDBStore", "Journal",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
             .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -61,15 +64,20 @@ let package = Package(
             .product(name: "Crypto", package: "swift-crypto"),
             .product(name: "Logging", package: "swift-log"),
         ]),
+        // Host programs with procedures of their users.
+        .target(name: "QuorateHost", dependencies: [
+            "Messages", "ManifestFile", "ShardState", "HostCore", "HostRuntime",
+            .product(name: "NIOCore", package: "swift-nio"),
+            .product(name: "Logging", package: "swift-log"),
+        ]),
         .target(name: "Workload", dependencies: [
             "Messages", "Client", "CZlib",
             .product(name: "Histogram", package: "hdrhistogram-swift"),
         ]),
         .executableTarget(name: "quorate", dependencies: [
-            "Messages", "Client", "Workload", "HostRuntime", "HostCore", "ShardState", "PBFT", "LMDBStore", "Journal", "Simulator",
-            "ExampleProcedures", "Histories",
+            "Messages", "ManifestFile", "Client", "Workload", "HostRuntime", "QuorateHost", "HostCore", "ShardState", "PBFT",
+            "LMDBStore", "Journal", "Simulator", "ExampleProcedures", "Histories",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            .product(name: "Logging", package: "swift-log"),
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ]),
@@ -91,7 +99,9 @@ let package = Package(
         ]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["Messages", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal"]),
+        .testTarget(name: "IntegrationTests", dependencies: [
+            "Messages", "ManifestFile", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal", "ExampleProcedures",
+        ]),
     ]
 )
 

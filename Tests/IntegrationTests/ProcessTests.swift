@@ -94,6 +94,22 @@ import Testing
         try Tool.succeed("account", "create", "bob", "--cluster", cluster, "--issue", "10")
     }
 
+    @Test func aHostProgramThatIsNoneIsNamed() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let cluster = folder.path("cluster")
+        try Tool.succeed("cluster", "init", cluster, "--base-port", "\(Tool.freePorts())")
+        defer { _ = try? Tool.run("cluster", "down", cluster) }
+        let wrong = [("/no/such", "no /no/such"), (cluster, "not an executable"), (cluster + "/cluster.json", "not an executable")]
+        for (program, complaint) in wrong {
+            let (status, output) = try Tool.run("cluster", "up", cluster, "--host-program", program)
+            #expect(status == 1 && output.contains(complaint), "\(output)")
+        }
+        // One that does not serve is a host that does not start.
+        #expect(try Tool.run("cluster", "up", cluster, "--host-program", "/bin/true", "--timeout", "10").status != 0)
+        #expect(try Tool.succeed("cluster", "down", cluster).contains("nothing was running"))
+    }
+
     @Test func aReceiptVerifiesOfflineAndATamperedOneDoesNot() throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }

@@ -1,4 +1,5 @@
 import Client
+import ExampleProcedures
 import FoundationEssentials
 import HostCore
 import HostRuntime
@@ -144,6 +145,22 @@ struct RuntimeTests {
         await #expect(throws: ClusterFolderError.self) {
             try await Host.start(HostID(0), of: cluster.folder, logger: LineLogHandler.logger("test", level: .critical))
         }
+        await cluster.stop()
+    }
+
+    @Test func aHostWithOtherProceduresDoesNotStartOnAFolderThatHasNoStateYet() async throws {
+        let cluster = try await Cluster(shards: 1)
+        await cluster.hosts[3]?.stop()
+        cluster.hosts[3] = nil
+        let refusal = ClusterFolderError.otherProcedures(
+            path: cluster.folder.path + "/hosts/3", known: [], ours: ExampleProcedures.registry.names)
+        await #expect(throws: refusal) {
+            var options = HostRuntimeOptions()
+            options.core.procedures = ExampleProcedures.registry
+            _ = try await Host.start(
+                HostID(3), of: cluster.folder, options: options, logger: LineLogHandler.logger("test", level: .critical))
+        }
+        try await cluster.restart(3)
         await cluster.stop()
     }
 

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import HostCore
 import HostRuntime
+import ManifestFile
 import Messages
 import Testing
 

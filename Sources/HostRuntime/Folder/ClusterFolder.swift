@@ -1,5 +1,6 @@
 import Crypto
 import Glibc
+import ManifestFile
 import Messages
 
 /// Why a cluster folder cannot be made or used, and what to do about it.
@@ -13,6 +14,8 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     case noSuchHost(HostID, count: Int)
     case belongsElsewhere(path: String, what: String)
     case inUse(String)
+    /// The host's records were made by a program with other procedures.
+    case otherProcedures(path: String, known: [String], ours: [String])
 
     public var description: String {
         switch self {
@@ -27,8 +30,13 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
         case .belongsElsewhere(let path, let what):
             "\(path) belongs to \(what), not to this cluster.json. Folders must not be mixed or copied between hosts"
         case .inUse(let path): "another process runs the host in \(path). Stop it first"
+        case .otherProcedures(let path, let known, let ours):
+            "\(path) was made with other procedures than this program has. It needs \(Self.list(known)); here they are \(Self.list(ours)). "
+                + "Run the program that ran it before"
         }
     }
+
+    private static func list(_ procedures: [String]) -> String { procedures.isEmpty ? "none" : procedures.joined(separator: ", ") }
 }
 
 /// A cluster on disk: `cluster.json`, `issuer.key`, and `hosts/N/` for each host.

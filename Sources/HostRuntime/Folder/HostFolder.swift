@@ -1,3 +1,4 @@
+import ManifestFile
 import Messages
 
 /// `hosts/N/`: one host's key, journal and state.
@@ -32,6 +33,7 @@ public struct HostFolder: Sendable {
     public func statePath(of shard: ShardID) -> String { "\(path)/state/shard-\(shard)" }
     private var markerPath: String { path + "/initialised" }
     private var lostPath: String { path + "/lost-records" }
+    private var proceduresPath: String { path + "/procedures" }
 
     public func signer() throws(KeyFileError) -> Ed25519Signer {
         let file = path + "/host.key"
@@ -51,6 +53,37 @@ public struct HostFolder: Sendable {
             throw error
         } catch {
             throw .inUse(path)
+        }
+    }
+
+    /// Keeps a program with other procedures out: what the journal holds above the state is executed again at a start, and would
+    /// become something else than what this host has certified. Bound from the first start on, before the host speaks; a host that
+    /// has lost its journal is bound anew.
+    /// - Parameter procedures: their names, ascending.
+    func bind(to procedures: [String]) throws(ClusterFolderError) {
+        let bytes = Array(procedures.map { $0 + "\n" }.joined().utf8)
+        do {
+            if DurableFile.exists(proceduresPath) {
+                let known = try DurableFile.read(proceduresPath)
+                guard known != bytes else { return }
+                guard !isInitialised || !DurableFile.exists(journalPath) else {
+                    let names = String(decoding: known, as: UTF8.self).split(separator: "\n").map(String.init)
+                    throw ClusterFolderError.otherProcedures(path: path, known: names, ours: procedures)
+                }
+                try DurableFile.remove(proceduresPath)
+            }
+            // Whole or not there: a half-written list would keep everybody out.
+            let temporary = proceduresPath + ".new"
+            try DurableFile.remove(temporary)
+            try DurableFile.create(temporary, bytes, mode: 0o644)
+            try DurableFile.rename(temporary, proceduresPath)
+            try DurableFile.syncFolder(path)
+        } catch let failure as FileFailure {
+            throw .file(failure)
+        } catch let error as ClusterFolderError {
+            throw error
+        } catch {
+            throw .noSuchFolder(path)
         }
     }
 

@@ -31,6 +31,7 @@ public final class Host: Sendable {
         let folder = try cluster.host(host)
         let lock = try folder.lock()
         let signer = try folder.signer()
+        try folder.bind(to: options.core.procedures.names)
         try folder.prepareStorage()
         // A state that cannot be read is put aside and fetched anew; each shard's at most once.
         for _ in 0...folder.manifest.shards(of: host).count {

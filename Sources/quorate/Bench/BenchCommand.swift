@@ -80,6 +80,7 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
     @Option(help: "Kill a host as a crash would: HOST@SECONDS. May be repeated.") var killHost: [HostMoment] = []
     @Option(help: "Start a killed host again: HOST@SECONDS. May be repeated.") var restartHost: [HostMoment] = []
+    @OptionGroup var hostProgram: HostProgramOption
 
     func validate() throws {
         _ = try shardCounts()
@@ -98,6 +99,9 @@ struct BenchCommand: ToolCommand {
         let ofTransfers = trace != nil || rows != nil || accounts != nil || crossShard != nil || principals != nil || bundle != 1
         if workload == .listAppend, ofTransfers {
             throw ValidationError("--trace, --rows, --accounts, --cross-shard, --principals and --bundle are for transfers.")
+        }
+        if hostProgram.hostProgram != nil, workload == .listAppend || latencies || history != nil {
+            throw ValidationError("--workload list-append, --history and --latencies call procedures of the tool's own hosts; leave --host-program out.")
         }
         guard latencies else { return }
         guard samples >= 1, samples <= 100_000 else { throw ValidationError("--samples must be from 1 to 100000.") }
@@ -160,7 +164,8 @@ struct BenchCommand: ToolCommand {
         return BenchOptions(
             replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64), duration: seconds,
             warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed, keep: keep != nil,
-            kills: killHost, restarts: restartHost, history: history, isOnlyRun: runs == 1)
+            kills: killHost, restarts: restartHost, history: history, isOnlyRun: runs == 1,
+            hostProgram: try hostProgram.path())
     }
 
     private func loadWorkload() throws -> BenchWorkload {

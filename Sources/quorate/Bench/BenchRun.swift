@@ -25,6 +25,7 @@ struct BenchOptions: Sendable {
     /// Where the history goes, line by line; each run has a file of its own.
     var history: String?
     var isOnlyRun: Bool
+    var hostProgram: String?
 }
 
 struct BenchWorkload: Sendable {
@@ -49,7 +50,8 @@ struct BenchRun: Sendable {
     private var path: String { "\(folder)/shards-\(shards)\(crossShard.map { "-cross-\($0)" } ?? "")" }
 
     func measure() async throws -> RunResult {
-        let cluster = try await FreshCluster.start(at: path, shards: shards, replicas: options.replicas, gateways: options.gateways)
+        let cluster = try await FreshCluster.start(
+            at: path, shards: shards, replicas: options.replicas, gateways: options.gateways, hostProgram: options.hostProgram)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -66,14 +68,15 @@ struct BenchRun: Sendable {
 
         let channels = try await processes.openChannels()
         let fundingSeconds = try await processes.fund(keys, balances: balances, through: channels, seed: options.seed, label: label)
-        let probe = try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed)
+        // Hosts of another program need not have procedures for lists.
+        let probe = options.hostProgram == nil ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
         let (measured, events, down) = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
         var invariants = try await FinalState(processes: processes, down: down).check(issued: [(AccountKeys.asset, issued)], label: label)
-        let history = try probe.judge(&invariants, label: label)
+        let history = try probe?.judge(&invariants, label: label)
         guard let measurements = measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
         if let why = measurements.firstUnknown { Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)") }
         let setup = RunResult.Setup(
@@ -94,7 +97,7 @@ struct BenchRun: Sendable {
     /// - Returns: what was measured, what happened meanwhile, and the hosts that are down at the end.
     private func run(
         _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses,
-        _ probe: HistoryProbe
+        _ probe: HistoryProbe?
     ) async throws -> (LoadGenerator<TransferSource>.Result, [RunResult.Event], Set<Int>) {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
@@ -107,14 +110,14 @@ struct BenchRun: Sendable {
         let faults = FaultSchedule(options, processes)
         let result = try await processes.whileAllRun {
             async let injected: Void = faults.run()
-            async let probed: Void = probe.run()
+            async let probed: Void? = probe?.run()
             let result = try await generator.run { bar.update($0) }
             // What would have come after the end of the run does not come; what is under way ends.
-            probe.stop()
+            probe?.stop()
             await faults.stop()
             try await injected
-            await probed
-            await probe.readAll()
+            _ = await probed
+            await probe?.readAll()
             return result
         }
         let measurements = result.source.measurements

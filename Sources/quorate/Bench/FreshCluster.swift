@@ -10,14 +10,16 @@ struct FreshCluster: Sendable {
 
     /// Creates it at `path` and starts it, on ports that are free. Gateways' ports are outside the range that the system gives to
     /// outgoing connections, so that one which is killed finds its port free again.
-    static func start(at path: String, shards: Int, replicas: Int, gateways: Int) async throws -> FreshCluster {
+    static func start(
+        at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil
+    ) async throws -> FreshCluster {
         let lifeLine = try LifeLine()
         var attempts = 0
         while true {
             attempts += 1
             let base = try FreePorts.base(count: replicas + gateways)
             let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: base)
-            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd))
+            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram)
             do {
                 _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: base + replicas)
                 return FreshCluster(processes: processes, lifeLine: lifeLine)

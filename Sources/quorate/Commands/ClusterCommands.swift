@@ -20,6 +20,9 @@ struct ClusterCommand: AsyncParsableCommand {
 
             A host whose disk was lost, or whose journal is damaged, rejoins by itself when it is started. One whose files were
             restored from a backup must be declared first: quorate cluster restore-host demo 2.
+
+            Hosts with procedures of your own (deploy/template) are started, and started again, with their program:
+            quorate cluster up demo --host-program .build/release/poll-host
             """,
         subcommands: [Init.self, Up.self, Status.self, Down.self, KillHost.self, RestartHost.self, RestoreHost.self])
 
@@ -58,10 +61,11 @@ struct ClusterCommand: AsyncParsableCommand {
         @Option(help: "Default: the port of host 0, plus 100.") var gatewayPort: Int?
         @Option(help: "Seconds to wait for an answer.") var timeout = 60
         @Option(help: "Do not start this host. May be repeated.") var without: [Int] = []
+        @OptionGroup var hostProgram: HostProgramOption
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
-            let processes = ClusterProcesses(folder)
+            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path())
             let manifest = folder.manifest
             for host in without { _ = try folder.host(HostID(UInt16(clamping: host))) }
             let hosts = manifest.hosts.indices.filter { !without.contains($0) }
@@ -121,11 +125,12 @@ struct ClusterCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Stop a host if it runs, and start it.")
         @Argument(help: "The cluster's folder.") var directory: String
         @Argument(help: "The host's number.") var host: Int
+        @OptionGroup var hostProgram: HostProgramOption
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
             _ = try folder.host(HostID(UInt16(clamping: host)))
-            let processes = ClusterProcesses(folder)
+            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path())
             if let identity = processes.run.running(.host(host)) {
                 identity.signal(SIGTERM)
                 if await !identity.waitForEnd(.seconds(10)) { try await processes.kill(host: host) }

@@ -32,6 +32,7 @@ struct DrillOptions: ParsableArguments {
     @Option(help: "Repeats a workload: keys and rows.") var seed: UInt64 = 1
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the cluster's folder and logs in this folder.") var keep: String?
+    @OptionGroup var hostProgram: HostProgramOption
 
     var shards: Int { givenShards ?? 1 }
 

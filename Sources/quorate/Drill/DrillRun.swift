@@ -8,6 +8,7 @@ struct DrillRun: Sendable {
     let kind: String
     let setup: DrillSetup
     let keep: String?
+    let hostProgram: String?
     /// Every so many of a hundred rows cross shards; nil: as it falls out.
     var crossShard: Int?
     /// Rows of a workload in which all accounts are equally popular: an account's payments run one after the other, and popular
@@ -27,7 +28,7 @@ struct DrillRun: Sendable {
         let root = try BenchFolder(keep: keep, kind: "drill")
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
-            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways)
+            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways, hostProgram: hostProgram)
         return try await cluster.use { try await run(script, on: $0) }
     }
 

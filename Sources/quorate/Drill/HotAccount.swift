@@ -33,7 +33,8 @@ extension DrillCommand {
         func execute() async throws {
             options.prepare()
             let drill = HotAccountDrill(clients: clients, seconds: seconds, say: options.say)
-            let run = LoadPhases(kind: "hot-account", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep)
+            let run = LoadPhases(kind: "hot-account", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
+                hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }

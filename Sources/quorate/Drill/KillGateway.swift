@@ -47,7 +47,7 @@ extension DrillCommand {
             options.prepare()
             let drill = KillGatewayDrill(kills: kills, gateways: gateways, clients: clients, settle: settle, say: options.say)
             let setup = options.setup(clients: clients, accounts: accounts, shards: shards, gateways: gateways)
-            let run = DrillRun(kind: "kill-gateway", setup: setup, keep: options.keep, crossShard: 100)
+            let run = DrillRun(kind: "kill-gateway", setup: setup, keep: options.keep, hostProgram: try options.hostProgram.path(), crossShard: 100)
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }

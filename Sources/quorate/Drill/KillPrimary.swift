@@ -26,7 +26,9 @@ extension DrillCommand {
         func execute() async throws {
             options.prepare()
             let drill = KillPrimaryDrill(kills: kills, settle: settle, say: options.say)
-            let run = DrillRun(kind: "kill-primary", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep)
+            let run = DrillRun(
+                kind: "kill-primary", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
+                hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }

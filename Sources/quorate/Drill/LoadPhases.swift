@@ -8,6 +8,7 @@ struct LoadPhases: Sendable {
     let kind: String
     let setup: DrillSetup
     let keep: String?
+    let hostProgram: String?
     /// Of each account: more than it can pay.
     private static let balance = UInt128(1) << 48
 
@@ -17,7 +18,8 @@ struct LoadPhases: Sendable {
         let root = try BenchFolder(keep: keep, kind: "drill")
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
-            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways)
+            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways,
+            hostProgram: hostProgram)
         return try await cluster.use { processes in
             let keys = AccountKeys(accounts: setup.accounts, members: setup.principals, seed: setup.seed)
             let balances = [UInt128](repeating: Self.balance, count: setup.accounts)

@@ -40,7 +40,8 @@ extension DrillCommand {
         func execute() async throws {
             options.prepare()
             let drill = OverloadDrill(clients: clients, factor: factor, seconds: seconds, shards: options.shards, say: options.say)
-            let run = LoadPhases(kind: "overload", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep)
+            let run = LoadPhases(kind: "overload", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
+                hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }

@@ -28,7 +28,9 @@ extension DrillCommand {
         func execute() async throws {
             options.prepare()
             let drill = PauseDrill(seconds: seconds, stopsPrimary: primary, say: options.say)
-            let run = DrillRun(kind: "pause", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep)
+            let run = DrillRun(
+                kind: "pause", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
+                hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }

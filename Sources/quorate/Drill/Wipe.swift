@@ -25,7 +25,9 @@ extension DrillCommand {
         func execute() async throws {
             options.prepare()
             let drill = WipeDrill(patience: .seconds(patience), say: options.say)
-            let run = DrillRun(kind: "wipe", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep)
+            let run = DrillRun(
+                kind: "wipe", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
+                hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A process of this executable, in a session of its own, so that a signal from the terminal does not reach it.
+/// A process of this executable or of a host program, in a session of its own: a signal from the terminal does not reach it.
 struct ChildProcess: Sendable {
     let pid: pid_t
     let identity: ProcessIdentity
@@ -12,11 +12,18 @@ struct ChildProcess: Sendable {
         case pipe(Int32)
     }
 
-    /// - Parameter log: output is appended there.
-    static func spawn(_ arguments: [String], input: Input, log: String) throws -> ChildProcess {
-        guard let executable = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
+    private static func thisExecutable() throws -> String {
+        guard let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
             throw ToolError(.failure, "cannot find this executable through /proc/self/exe")
         }
+        return path
+    }
+
+    /// - Parameters:
+    ///   - program: an absolute path; nil for this executable.
+    ///   - log: output is appended there.
+    static func spawn(_ arguments: [String], program: String? = nil, input: Input, log: String) throws -> ChildProcess {
+        let executable = try program ?? thisExecutable()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }

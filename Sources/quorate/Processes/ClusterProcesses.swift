@@ -9,22 +9,27 @@ struct ClusterProcesses: Sendable {
     let folder: ClusterFolder
     let run: RunFolder
     let input: ChildProcess.Input
+    /// What hosts are started with; nil for this executable.
+    let hostProgram: String?
 
-    /// - Parameter path: made absolute, so that a process's command line names the cluster wherever it was started.
-    init(_ folder: ClusterFolder, input: ChildProcess.Input = .none) {
-        (self.folder, self.input) = (folder, input)
+    /// - Parameter folder: with an absolute path, so that a process's command line names the cluster wherever it was started.
+    init(_ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil) {
+        (self.folder, self.input, self.hostProgram) = (folder, input, hostProgram)
         run = RunFolder(folder.path)
     }
 
     private func spawn(_ role: RunFolder.Role, port: Int = 0) throws -> ChildProcess {
         var arguments: [String]
+        var program: String?
         switch role {
-        case .host(let number): arguments = ["host", "run", folder.path, "\(number)"]
+        case .host(let number):
+            arguments = ["host", "run", folder.path, "\(number)"]
+            program = hostProgram
         case .gateway(let number): arguments = ["gateway", "run", folder.path, "\(number)", "--port", "\(port)"]
         }
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
         run.forget(role)
-        let child = try ChildProcess.spawn(arguments, input: input, log: run.logPath(role))
+        let child = try ChildProcess.spawn(arguments, program: program, input: input, log: run.logPath(role))
         try run.record(child.identity, role)
         return child
     }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import HostRuntime
+import ManifestFile
 import Messages
 
 struct ReceiptCommand: AsyncParsableCommand {
@@ -23,9 +23,7 @@ struct ReceiptCommand: AsyncParsableCommand {
         }
 
         func load() throws -> Manifest {
-            let path = manifest ?? (directory ?? ".") + "/cluster.json"
-            guard let data = FileManager.default.contents(atPath: path) else { throw ToolError(.wrongManifest, "cannot read \(path)") }
-            return try ManifestJSON.decode(Array(data), file: path)
+            try Manifest(contentsOf: manifest ?? (directory ?? ".") + "/cluster.json")
         }
     }
 
@@ -73,9 +71,13 @@ struct ReceiptCommand: AsyncParsableCommand {
             for transaction in receipt.transactions {
                 say("transaction \(transaction.txid): \(transaction.outcome)")
                 for operation in transaction.operations { say("  \(operation)") }
+                CallText.arguments(of: Hex.decode(receipt.request.bytes).flatMap { try? Request(decoding: $0) }).forEach(say)
             }
             for certificate in receipt.certificates {
-                say("  shard \(certificate.shard), batch \(certificate.statement.sequence), replicas \(certificate.signatures.map { "\($0.replica)" }.joined(separator: ", "))")
+                let statuses = certificate.leaf.legs.prefix(4).map(\.status).joined(separator: "; ")
+                let replicas = certificate.signatures.map { "\($0.replica)" }.joined(separator: ", ")
+                say("  shard \(certificate.shard), batch \(certificate.statement.sequence): \(statuses), replicas \(replicas)")
+                CallText.results(in: Hex.decode(certificate.leaf.bytes).flatMap { try? Leaf(decoding: $0) }).forEach(say)
             }
         }
     }

@@ -56,11 +56,13 @@ struct ReceiptVerification: Sendable {
         for transaction in file.transactions {
             lines.append("transaction \(transaction.txid): \(transaction.outcome)")
             for operation in transaction.operations { lines.append("  \(operation)") }
+            lines += CallText.arguments(of: receipt.request.request)
         }
         for certificate in receipt.certificates {
             let replicas = certificate.signatures.map { "\($0.replica)" }.joined(separator: ", ")
             let statuses = certificate.leaf.entries.prefix(4).map { "\($0.status)" }.joined(separator: "; ")
             lines.append("  shard \(certificate.shard), batch \(certificate.statement.sequence): \(statuses), signed by replicas \(replicas)")
+            lines += CallText.results(in: certificate.leaf)
         }
         return lines.map(Text.printable).joined(separator: "\n")
     }

@@ -69,8 +69,19 @@ public enum ManifestJSON {
     }
 }
 
+extension Manifest {
+    /// Reads a `cluster.json`.
+    public init(contentsOf path: String) throws(ManifestFileError) {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw ManifestFileError(
+                file: path, location: "", problem: "the file cannot be read", advice: "Give the cluster.json of a cluster's folder.")
+        }
+        self = try ManifestJSON.decode(Array(data), file: path)
+    }
+}
+
 /// A place in a JSON document that remembers its path, so that every error can name it.
-struct JSONReader {
+package struct JSONReader {
     private enum Value: Decodable {
         case object([String: Value])
         case array([Value])
@@ -112,7 +123,7 @@ struct JSONReader {
     private let path: String
     private let file: String
 
-    init(_ bytes: [UInt8], file: String) throws(ManifestFileError) {
+    package init(_ bytes: [UInt8], file: String) throws(ManifestFileError) {
         do {
             value = try JSONDecoder().decode(Value.self, from: Data(bytes))
         } catch {
@@ -137,7 +148,7 @@ struct JSONReader {
     }
 
     /// Throws for the alphabetically first unknown or missing key.
-    func expectKeys(_ keys: [String]) throws(ManifestFileError) {
+    package func expectKeys(_ keys: [String]) throws(ManifestFileError) {
         let fields = try fields()
         if let unknown = fields.keys.sorted().first(where: { !keys.contains($0) }) {
             throw error(unknown, "unknown key", "Remove it; the keys here are \(keys.joined(separator: ", ")).")
@@ -165,14 +176,14 @@ struct JSONReader {
         return number
     }
 
-    func integer(_ key: String, in range: ClosedRange<Int>) throws(ManifestFileError) -> Int { try field(key).integer(in: range) }
+    package func integer(_ key: String, in range: ClosedRange<Int>) throws(ManifestFileError) -> Int { try field(key).integer(in: range) }
 
     private func string() throws(ManifestFileError) -> String {
         guard case .string(let string) = value else { throw error("", "\(value.kind) where a string is expected", "Correct the value.") }
         return string
     }
 
-    func bytes32<T: Bytes32>(_ key: String) throws(ManifestFileError) -> T {
+    package func bytes32<T: Bytes32>(_ key: String) throws(ManifestFileError) -> T {
         let field = try field(key)
         guard let value = T(hex: try field.string()) else {
             throw field.error("", "not 32 bytes in hexadecimal", "Give exactly 64 digits from 0-9 and a-f.")

@@ -1,0 +1,71 @@
+import Foundation
+import HostRuntime
+import Messages
+import ShardState
+
+/// A program that runs hosts with procedures of its own:
+///
+///     @main struct MyHost {
+///         static func main() async { await HostProgram.main(procedures: [Greet.self]) }
+///     }
+///
+/// `quorate cluster up FOLDER --host-program PATH` starts it. All hosts of a cluster need the same procedures: one with others
+/// refuses to start, and is refused by its peers.
+public enum HostProgram {
+    /// Runs the host that the command line names (`host run FOLDER NUMBER`), until SIGTERM or SIGINT. Logs to standard error.
+    /// - Precondition: no two procedures have one name and version, and each name has 1 to 32 bytes.
+    public static func main(procedures: [any Procedure.Type]) async -> Never {
+        var registry = ProcedureRegistry()
+        for procedure in procedures { registry.register(procedure) }
+        let arguments = CommandLine.arguments
+        let words = arguments.dropFirst()
+        exit(await run(
+            words.starts(with: ["host", "run"]) ? Array(words.dropFirst(2)) : words.filter(HostArguments.isQuestion),
+            program: arguments.first ?? "host", procedures: registry))
+    }
+
+    /// - Parameter arguments: what follows `host run`, which all host programs have in common with `quorate`.
+    /// - Returns: the exit code: 0, an `ExitReason`, or 64 for wrong usage.
+    package static func run(_ arguments: [String], program: String, procedures: ProcedureRegistry) async -> Int32 {
+        guard let host = HostArguments(arguments) else {
+            let isQuestion = arguments.contains(where: HostArguments.isQuestion)
+            let usage = HostArguments.usage(program: program, procedures)
+            FileHandle(fileDescriptor: isQuestion ? STDOUT_FILENO : STDERR_FILENO).write(Data(usage.utf8))
+            return isQuestion ? 0 : 64
+        }
+        return await Service.run("host-\(host.number)", exitOnEOF: host.exitOnEOF) { logger in
+            let cluster = try ClusterFolder(opening: host.folder)
+            var options = HostRuntimeOptions()
+            options.core.procedures = procedures
+            let host = try await Host.start(HostID(host.number), of: cluster, options: options, logger: logger)
+            return { await host.stop() }
+        }
+    }
+}
+
+/// `FOLDER NUMBER [--exit-on-stdin-eof]`
+private struct HostArguments {
+    let folder: String
+    let number: UInt16
+    let exitOnEOF: Bool
+
+    init?(_ arguments: [String]) {
+        let words = arguments.filter { $0 != "--exit-on-stdin-eof" }
+        guard words.count == 2, !words[0].hasPrefix("-"), let number = UInt16(words[1]) else { return nil }
+        (folder, self.number, exitOnEOF) = (words[0], number, words.count < arguments.count)
+    }
+
+    static func isQuestion(_ word: String) -> Bool { ["-h", "--help"].contains(word) }
+
+    static func usage(program: String, _ procedures: ProcedureRegistry) -> String {
+        """
+        USAGE: \(program) host run FOLDER NUMBER [--exit-on-stdin-eof]
+
+        Runs one host of the cluster in FOLDER until SIGTERM, SIGINT or, with the flag, the end of standard input.
+        All hosts of a cluster are started by: quorate cluster up FOLDER --host-program \(program)
+
+        Its procedures: \(procedures.names.joined(separator: ", "))
+
+        """
+    }
+}

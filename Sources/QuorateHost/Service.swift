@@ -1,0 +1,50 @@
+import Foundation
+import HostRuntime
+import Logging
+
+/// A process that runs until it is told to stop: hosts and gateways.
+package enum Service {
+    /// Starts something, waits, stops it. A failure goes to the log and into the exit code.
+    /// - Parameters:
+    ///   - label: who speaks in the log.
+    ///   - exitOnEOF: the end of standard input, which is a pipe of the parent, is a reason to stop.
+    ///   - start: gives what stops it again.
+    /// - Returns: 0, or an `ExitReason`.
+    package static func run(
+        _ label: String, exitOnEOF: Bool, start: (Logger) async throws -> @Sendable () async -> Void
+    ) async -> Int32 {
+        let logger = LineLogHandler.logger(label)
+        do {
+            let stop = try await start(logger)
+            if exitOnEOF { stopAtEnd(of: STDIN_FILENO) }
+            let reason = await StopSignal.wait()
+            logger.info("stopping: \(reason)")
+            await stop()
+            return 0
+        } catch {
+            let failure = ProgramError(starting: error)
+            logger.critical("cannot start: \(failure.description)")
+            return failure.reason.rawValue
+        }
+    }
+
+    /// A thread of its own waits: a blocking read needs no event source, and ends with the process.
+    private static func stopAtEnd(of descriptor: Int32) {
+        let thread = Thread {
+            waitForEnd(of: descriptor)
+            kill(getpid(), SIGTERM)
+        }
+        thread.stackSize = 1 << 16
+        thread.start()
+    }
+
+    /// Reads to the end, whatever comes.
+    package static func waitForEnd(of descriptor: Int32) {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = read(descriptor, &bytes, bytes.count)
+            if count > 0 || (count < 0 && errno == EINTR) { continue }
+            return
+        }
+    }
+}

@@ -1,0 +1,4 @@
+import Poll
+import QuorateHost
+
+await HostProgram.main(procedures: [Vote.self, Count.self])
