@@ -128,7 +128,12 @@ struct AttemptRecord: Hashable, CanonicalCodable {
     }
 
     /// Nothing that another shard could still need (R10), apart from the deadline.
-    var isSettled: Bool { legs.allSatisfy(\.isSettled) }
+    var isSettled: Bool {
+        #if MUTANTS
+        if Mutant.is(.forgetsEarly) { return undecided == 0 }
+        #endif
+        return legs.allSatisfy(\.isSettled)
+    }
     var undecided: Int { legs.reduce(0) { $0 + ($1.status.isDecided ? 0 : 1) } }
     var leaf: Leaf { Leaf(request: digest, entries: legs.map { Leaf.Entry(leg: $0.leg, status: $0.status) }) }
 }

@@ -81,10 +81,7 @@ enum VotingRules {
 
     /// The body has done its duty: no participant can need to be told, and none here may vote (R10).
     static func mayDropBody(_ attempt: AttemptRecord, time: Timestamp) -> Bool {
-        #if MUTANTS
-        if Mutant.is(.forgetsEarly) { return attempt.hasBody && attempt.undecided == 0 }
-        #endif
-        return attempt.hasBody && attempt.isSettled && time > attempt.deadline
+        attempt.hasBody && attempt.isSettled && time > attempt.deadline
     }
 }
 

@@ -244,7 +244,11 @@ extension Simulation {
             guard var core = hosts[i].core else { throw failure("host \(i) is down at the end") }
             let audits: [ShardAudit]
             do { audits = try core.audits() } catch { throw failure("audit: \(error)") }
-            if i == correctHosts.first { first = audits }
+            if i == correctHosts.first {
+                first = audits
+                // The others' states are the same to the last byte.
+                do { try core.checkStateInvariants() } catch { throw failure("host \(i): \(error)") }
+            }
             for audit in audits {
                 fingerprint.update(audit.stateDigest)
                 if let reference = first.first(where: { $0.shard == audit.shard }), reference.stateDigest != audit.stateDigest {
