@@ -25,8 +25,8 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case outcomeUnknown(SignedRequest, lastCause: String)
     /// The signed bytes can never be accepted here.
     case invalid(SignedRequest)
-    /// The principal has acknowledged the number, so the shards do not say any more what became of the request, if anything:
-    /// only a receipt from before can. It will not take effect from now on (R11).
+    /// The principal has acknowledged the number, and a shard that the outcome hangs on may have forgotten it: what became of the
+    /// request, if anything, is known from an earlier receipt. It will not take effect from now on (R11).
     case acknowledged(SignedRequest)
     /// The account belongs to somebody else, and no quorum of replicas agreed on what it holds.
     case readRefused(AccountID)
@@ -148,10 +148,12 @@ public actor QuorateClient {
             let outcome = try await resolve(request, closes: false)
             if let died { principal.window.close(died) }
             died = request.request.number
-            for certificate in outcome.receipt.certificates {
+            // Only home's word: a gateway may add what others have certified of the same call, which says nothing of its outcome.
+            let home = manifest.shardMap.shard(of: target)
+            for certificate in outcome.receipt.certificates where certificate.shard == home {
                 switch certificate.leaf.status(ofLeg: 0) {
                 case .returned(let bytes, _)?: return (try Result(decoding: bytes), outcome)
-                case .failed(let failure)? where failure.reason == .died && start.duration(to: .now) < options.lifetime:
+                case .failed(let failure)? where (failure.reason == .died || failure.reason == .waited) && start.duration(to: .now) < options.lifetime:
                     try await Task.sleep(for: options.backoff.delay(attempt: attempt, using: &random))
                 case .failed(let failure)?: throw CallFailed(failure: failure, outcome: outcome)
                 default: throw CallFailed(failure: nil, outcome: outcome)
@@ -246,7 +248,7 @@ public actor QuorateClient {
             abandon(request.request.number)
             throw ClientError.outcomeUnknown(request, lastCause: cause)
         }
-        for certificate in outcome.receipt.certificates {
+        for certificate in outcome.receipt.certificates where certificate.shard == manifest.shardMap.shard(of: account) {
             if case .read(let view)? = certificate.leaf.status(ofLeg: 0) { return view }
         }
         throw ClientError.readRefused(account)

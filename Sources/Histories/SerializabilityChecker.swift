@@ -42,6 +42,8 @@ struct DependencyGraph {
     }
 
     private let history: [ListHistory.Transaction]
+    /// By transaction: it returned, or somebody has seen what it did.
+    private var happened: [Bool]
     /// Transactions by their place, then moments.
     private var edges: [[Edge]]
     private var isMoment: [Bool]
@@ -50,6 +52,7 @@ struct DependencyGraph {
 
     init(_ history: ListHistory) {
         self.history = history.transactions
+        happened = self.history.map { $0.outcome == .ok }
         edges = Array(repeating: [], count: self.history.count)
         isMoment = Array(repeating: false, count: self.history.count)
     }
@@ -144,10 +147,17 @@ struct DependencyGraph {
                 }
             }
         }
-        for (place, name) in names.enumerated() {
+        for name in names {
             guard var key = keys[name] else { continue }
             for read in key.reads where read.values.count > key.order.count || key.reader == nil { (key.order, key.reader) = (read.values, read.by) }
-            try add(key, Int32(place), named: name, appender)
+            // Of a transaction whose outcome nobody knows, what somebody has seen has happened, and then all of it.
+            for value in key.order {
+                if let writer = appender[Appended(key: name, value: value)] { happened[writer] = true }
+            }
+            keys[name] = key
+        }
+        for (place, name) in names.enumerated() {
+            if let key = keys[name] { try add(key, Int32(place), named: name, appender) }
         }
     }
 
@@ -176,7 +186,7 @@ struct DependencyGraph {
         }
         // What nobody has read comes after all that was read, if it is there at all.
         let unread = appended.keys.filter { !inOrder.contains($0) }.sorted()
-        if let last = writers.last { for writer in unread where history[writer].outcome == .ok { add(last, writer, .appendedBefore(key: place)) } }
+        if let last = writers.last { for writer in unread where happened[writer] { add(last, writer, .appendedBefore(key: place)) } }
         for read in key.reads {
             guard key.order.starts(with: read.values) else {
                 let place = zip(key.order, read.values).prefix { $0 == $1 }.count
@@ -189,7 +199,7 @@ struct DependencyGraph {
             if read.values.count < writers.count {
                 add(read.by, writers[read.values.count], .readWithout(key: place, value: key.order[read.values.count]))
             } else {
-                for writer in unread where history[writer].outcome == .ok { add(read.by, writer, .readWithoutUnread(key: place)) }
+                for writer in unread where happened[writer] { add(read.by, writer, .readWithoutUnread(key: place)) }
             }
         }
     }

@@ -29,8 +29,8 @@ extension GatewayCore {
     }
 
     /// Requests over several shards hold places in the lanes of healthy ones. Those that were not sent are refused; those that
-    /// were keep waiting for their outcome, without their places: no more come while the breaker is open, so that they are as
-    /// many as a window at most.
+    /// were keep waiting for their outcome, without their places. Each time that the breaker opens they are a window at most, and
+    /// none waits longer than `patience`.
     private mutating func shed(_ shard: ShardID, now: Instant, into ready: inout GatewayReady) {
         // In an order that does not depend on the dictionary's.
         for digest in entries.filter({ $0.value.shards.contains(shard) }).keys.sorted() {

@@ -18,14 +18,15 @@ extension GatewayCore {
             return reject(waiter, problem, into: &ready)
         }
         let coordinator = Coordinator(request, map: map)
+        let isLate = request.request.deadline < now.wall
         let closedFor = delay(to: coordinator.participants, now: now)
-        guard closedFor == 0 else {
+        // What is past its deadline asks only for what became of it, and one shard's word may do.
+        guard closedFor == 0 || isLate else {
             counters.rejected += 1
             return reject(waiter, .shardUnavailable, retryAfter: closedFor / 1000, into: &ready)
         }
         // Answered so long ago that its answer is forgotten: ask the shards again.
         if entries[digest] != nil { drop(digest) }
-        let isLate = request.request.deadline < now.wall
         let lastUse = isLate ? now.wall.adding(microseconds: options.grace / 1000) : request.request.deadline
         switch admission.submit(
             digest, principal: request.request.principal, shards: coordinator.participants, deadline: lastUse, now: now)
@@ -35,7 +36,7 @@ extension GatewayCore {
             return reject(waiter, .queueFull, retryAfter: retryAfter / 1000, into: &ready)
         case .admitted: counters.admitted += 1
         }
-        pass(coordinator.participants, now: now)
+        if closedFor == 0 { pass(coordinator.participants, now: now) }
         let deadlineAt = Self.saturating(now.uptime, plusMicroseconds: request.request.deadline.microseconds(since: now.wall))
         entries[digest] = GatewayEntry(
             shards: coordinator.participants, coordinator: coordinator, waiters: [waiter],

@@ -19,8 +19,7 @@ extension GatewayCore {
             entries[digest] = entry
             return
         }
-        // Both follow from having ordered it; a replica of a shard without quorum may say the others.
-        if cause == .conflict || cause == .clientFault { noteHeard(from: refusal.shard) }
+        if entry.refusals[place].wasOrdered(weakQuorum: manifest.group(of: refusal.shard).weakQuorum) { noteHeard(from: refusal.shard) }
         switch options.retries.policy(for: cause) {
         case .reject: return fail(digest, .refused, retryAfter: retryAfter, now: now, into: &ready)
         // The silence timer runs already.

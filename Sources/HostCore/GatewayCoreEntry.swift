@@ -46,6 +46,8 @@ struct GatewayEntry: Sendable {
 struct RefusalTally: Sendable {
     let shard: ShardID
     private var replicas: UInt64 = 0
+    /// How many name legs: what execution says of a request, and not a replica by itself before the order.
+    private var ordered = 0
     private var reasons: [(reason: RefusalReason, count: Int, retryAfter: UInt64)] = []
 
     init(shard: ShardID) { self.shard = shard }
@@ -53,6 +55,7 @@ struct RefusalTally: Sendable {
     mutating func add(_ refusal: Refusal, by replica: ReplicaIndex) {
         guard replicas & 1 << UInt64(replica.number) == 0 else { return }
         replicas |= 1 << UInt64(replica.number)
+        if !refusal.legs.isEmpty { ordered += 1 }
         if let i = reasons.firstIndex(where: { $0.reason == refusal.reason }) {
             reasons[i].count += 1
             // One of them is correct, and a liar may only make us come earlier, within the backoff.
@@ -61,6 +64,9 @@ struct RefusalTally: Sendable {
             reasons.append((refusal.reason, 1, refusal.retryAfterMicroseconds))
         }
     }
+
+    /// At least one correct replica has executed a batch with the request.
+    func wasOrdered(weakQuorum: Int) -> Bool { ordered >= weakQuorum }
 
     /// Nil until f + 1 distinct replicas have refused: a single liar causes no work. A reason that ends the request
     /// needs f + 1 replicas of its own; otherwise what most say is acted upon.

@@ -14,8 +14,17 @@ extension HostCore {
         // Decides release what others wait for; requests keep a share (R12).
         nodes[i].decides.take(atMost: options.maxDecidesPerBatch, bytes: &bytes, into: &items)
         bytes = max(bytes, options.maxBatchBytes / 4)
+        takeBacked(i, bytes: &bytes, into: &items)
         nodes[i].requests.take(atMost: options.maxBatchItems - items.count, bytes: &bytes, into: &items)
         return items.isEmpty ? nil : Batch(time: max(now.wall, nodes[i].executor.time), items: items)
+    }
+
+    /// Under pressure certified votes back a request of the same batch only (R12), so it does not wait for its turn.
+    private mutating func takeBacked(_ i: Int, bytes: inout Int, into items: inout [BatchItem]) {
+        guard nodes[i].executor.isPressed else { return }
+        for case .decide(let decide) in items where (try? nodes[i].executor.effect(of: decide)) == .noRecord {
+            if let request = nodes[i].requests.take(decide.request, bytes: &bytes) { items.append(request) }
+        }
     }
 
     /// A replica that rejoins waits for the shard to move on (R4); an idle primary moves it, a batch a tick, and after

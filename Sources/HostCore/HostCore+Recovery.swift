@@ -45,7 +45,9 @@ struct ShardRecovery: Sendable {
 
     /// What this replica executed, or found recorded, of a request.
     mutating func note(_ leaf: Leaf, now: Instant) {
-        held.note(leaf.request, isUndecided: leaf.entries.contains { !$0.status.isDecided }, now: now.uptime, scan: scan)
+        // A shard that was called says nothing of the outcome before home has.
+        let isUndecided = leaf.entries.isEmpty || leaf.entries.contains { !$0.status.isDecided }
+        held.note(leaf.request, isUndecided: isUndecided, now: now.uptime, scan: scan)
     }
 
     mutating func noteAsked(_ request: SignedRequest, by shard: ShardID) {
@@ -194,7 +196,7 @@ extension HostCore {
         let digest = push.request.digest
         nodes[i].recovery.noteAsked(push.request, by: sender)
         if let decide = nodes[i].recovery.collected.add(message.map { _ in push }) {
-            // Certified votes of others back a vote that is refused without them: both in one batch (R12).
+            // Certified votes of others back a vote that is refused without them (R12): the primary proposes both in one batch.
             if nodes[i].executor.isPressed, (try? nodes[i].executor.effect(of: decide)) == .noRecord {
                 _ = nodes[i].requests.insert(.request(push.request), key: digest, bytes: push.request.bytes.count + 72, now: now)
             }

@@ -7,6 +7,8 @@ struct PendingPool: Sendable {
         let bytes: Int
         let arrived: Instant
         var forwardedAt: UInt64
+        /// Proposed in this view, before its turn.
+        var isTaken = false
     }
 
     private var entries: [Digest: Entry] = [:]
@@ -43,7 +45,7 @@ struct PendingPool: Sendable {
 
     var hasUnproposed: Bool {
         mutating get {
-            while let first = unproposed.first, entries[first] == nil { unproposed.removeFirst() }
+            while let first = unproposed.first, entries[first]?.isTaken ?? true { unproposed.removeFirst() }
             return !unproposed.isEmpty
         }
     }
@@ -52,22 +54,34 @@ struct PendingPool: Sendable {
     mutating func take(atMost count: Int, bytes limit: inout Int, into items: inout [BatchItem]) {
         var left = count
         while left > 0, let key = unproposed.first {
-            guard let entry = entries[key] else {
+            guard let entry = entries[key], !entry.isTaken else {
                 unproposed.removeFirst()
                 continue
             }
             guard entry.bytes <= limit || items.isEmpty else { return }
             unproposed.removeFirst()
+            entries[key]?.isTaken = true
             limit -= entry.bytes
             items.append(entry.item)
             left -= 1
         }
     }
 
+    /// Takes one item for a proposal, whoever waits before it; nil if it is not there, proposed already, or too large.
+    mutating func take(_ key: Digest, bytes limit: inout Int) -> BatchItem? {
+        guard let entry = entries[key], !entry.isTaken, entry.bytes <= limit else { return nil }
+        entries[key]?.isTaken = true
+        limit -= entry.bytes
+        return entry.item
+    }
+
     /// A new view: what the old primary proposed may be lost.
     mutating func enterView() {
         unproposed = Fifo()
-        for key in arrival.elements where entries[key] != nil { unproposed.append(key) }
+        for key in arrival.elements where entries[key] != nil {
+            entries[key]?.isTaken = false
+            unproposed.append(key)
+        }
     }
 
     /// The oldest items that have waited since `before`, each at most once in so long.

@@ -156,6 +156,8 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
         case account = 10
         /// The principal has too many unfinished calls on that shard.
         case quota = 11
+        /// The deadline passed while it waited for a lock. To be tried again as another attempt.
+        case waited = 12
 
         var text: String {
             switch self {
@@ -170,6 +172,7 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
             case .unbalanced: "the transaction does not balance"
             case .account: "the account does not allow it"
             case .quota: "too many unfinished calls"
+            case .waited: "the deadline passed while it waited for a lock"
             }
         }
     }

@@ -158,7 +158,7 @@ public struct Receipt: Hashable, Sendable, CanonicalCodable {
         Decision(statuses(ofLeg: leg, in: map).map { $0 == .acknowledged ? nil : $0 })
     }
 
-    /// The leg is not decided by these certificates, and one of its shards will never say more about it.
+    /// The leg is not decided by these certificates, and one of its shards will never say more about it: another one still might.
     public func isBeyondProof(leg: Int, in map: ShardMap) -> Bool {
         decision(ofLeg: leg, in: map) == nil && statuses(ofLeg: leg, in: map).contains(.acknowledged)
     }

@@ -120,7 +120,7 @@ extension ShardExecutor {
             try set(escrow.applied())
             return .record(.committed)
         }
-        let room = hasDebit(effects) || isBacked(leg, of: signed) ? limits.maxUndecided : limits.maxUndecided / 2
+        let room = isBacked(leg, of: signed) ? limits.maxUndecided : hasDebit(effects) ? limits.maxUndecided * 3 / 4 : limits.maxUndecided / 2
         guard undecided < limits.maxUndecidedPerPrincipal, indexes.undecided + new < room else { return .refuse(.overloaded) }
         try set(escrow.reserved())
         return .record(.votedYes)

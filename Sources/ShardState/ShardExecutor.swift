@@ -82,7 +82,7 @@ public struct ShardExecutor {
             for item in batch.items {
                 switch item {
                 case .decide(let decide):
-                    if try requestRecord(decide.principal, decide.number).index(of: decide.request) == nil { backing[decide.request] = decide.certificates }
+                    if try requestRecord(decide.principal, decide.number).index(of: decide.request) == nil { backing[decide.request, default: []] += decide.certificates }
                     try execute(decide, into: &results)
                 case .evidence(let evidence): try execute(evidence, into: &results)
                 case .request: continue

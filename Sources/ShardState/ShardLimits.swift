@@ -12,8 +12,9 @@ public struct ShardLimits: Hashable, Sendable {
     public var maxAttempts = 8
     /// Undecided legs of one principal (R12).
     public var maxUndecidedPerPrincipal = 4096
-    /// Undecided legs of all principals. Half of them are for legs that reserve money here, and for those whose debits have voted
-    /// yes: what anybody with a fresh key can begin, credits and calls, does not fill a shard (R12).
+    /// Undecided legs of all principals. Three quarters are for legs that reserve money here, half also for what anybody with a fresh
+    /// key can begin, credits and calls. The last quarter is only for credits whose debits have voted yes, so that two shards full of
+    /// each other's debits can decide them (R12).
     public var maxUndecided = 65536
     /// Records that may be forgotten at the start of one batch (R2).
     public var maxExpiriesPerBatch = 256

@@ -279,7 +279,7 @@ struct ClientModel {
         if let invocation = request.rootCall {
             note(invocation, receipt, client: client, from: waiting.askedAt, to: now)
             for certificate in receipt.certificates where isCalm {
-                guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0), failure.reason == .deadline else { continue }
+                guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0), failure.reason == .deadline || failure.reason == .waited else { continue }
                 return "\(receipt.request.digest.short) waited until its deadline although nothing was wrong: \(failure)"
             }
         }
@@ -298,7 +298,7 @@ struct ClientModel {
     private static func isDeath(_ receipt: Receipt) -> Bool {
         receipt.certificates.contains { certificate in
             guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0) else { return false }
-            return failure.reason == .died
+            return failure.reason == .died || failure.reason == .waited
         }
     }
 

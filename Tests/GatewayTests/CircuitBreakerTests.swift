@@ -126,14 +126,16 @@ import Testing
         var h = try stuck()
         let request = h.request(0, 1, number: 1, deadline: 60_000)
         h.advance(by: 9000)
-        try h.refuse(request, .conflict, shard: 1, hosts: [2])
+        try h.refuse(request, .conflict, shard: 1, hosts: [2], legs: [0])
+        // Correct, and without a quorum: the liar's word and this one are two, but not two that say that it was ordered.
+        try h.refuse(request, .overloaded, shard: 1, hosts: [1])
         h.advance(by: 1000)
         try h.submit(h.request(1, 1, number: 3, deadline: 60_000), id: 3)
         #expect(h.answers().map(\.reply.rejection) == [.shardUnavailable])
 
         var other = try stuck()
         other.advance(by: 9000)
-        try other.refuse(request, .conflict, shard: 1, hosts: [2, 3])
+        try other.refuse(request, .overloaded, shard: 1, hosts: [2, 3], legs: [0])
         other.advance(by: 1000)
         try other.submit(other.request(1, 1, number: 3, deadline: 60_000), id: 3)
         #expect(other.answers().isEmpty)

@@ -88,12 +88,13 @@ struct Harness {
         }
     }
 
-    mutating func refuse(_ request: SignedRequest, _ reason: RefusalReason, shard: Int, hosts: [Int]) throws {
+    /// - Parameter legs: execution names them; a replica that refuses before the order names none.
+    mutating func refuse(_ request: SignedRequest, _ reason: RefusalReason, shard: Int, hosts: [Int], legs: [UInt16] = []) throws {
         for host in hosts {
             try reply(
                 .refused(
                     Refusal(
-                        shard: ShardID(UInt16(shard)), request: request.digest, legs: [], reason: reason, retryAfterMicroseconds: 1000)),
+                        shard: ShardID(UInt16(shard)), request: request.digest, legs: legs, reason: reason, retryAfterMicroseconds: 1000)),
                 from: host)
         }
     }

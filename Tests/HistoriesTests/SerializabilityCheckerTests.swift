@@ -56,6 +56,9 @@ import Testing
         )
         #expect(violation([asked, (.ok, 5...6, [.read(key: "x", [1]), .read(key: "y", [2])])]) == nil)
         #expect(violation([asked, (.ok, 5...6, [.read(key: "x", []), .read(key: "y", [])])]) == nil)
+        // Half of it, though the other half is never seen: before a read, after one, and beside another append.
+        #expect(violation([asked, (.ok, 5...6, [.read(key: "x", [1]), .read(key: "y", [])])]) != nil)
+        #expect(violation([asked, (.ok, 5...6, [.read(key: "y", [])]), (.ok, 3...4, [.read(key: "x", [1])])]) != nil)
         #expect(violation([asked, (.ok, 5...6, [.read(key: "x", [1]), .read(key: "y", [])]), (.ok, 7...8, [.read(key: "y", [2])])]) != nil)
     }
 

@@ -14,7 +14,7 @@ ABORTS = dict(enumerate((
 FAILURES = dict(enumerate((
     "the procedure failed", "no such procedure", "the arguments cannot be read", "an older transaction holds what it needs", "the deadline passed",
     "a limit is exceeded", "the procedure is not deterministic", "parallel calls touch the same", "the transaction does not balance",
-    "the account does not allow it", "too many unfinished calls"), 1))
+    "the account does not allow it", "too many unfinished calls", "the deadline passed while it waited for a lock"), 1))
 # What a status is for the decision (None: not enough), why it aborts, and how it reads.
 STATUSES = {
     1: ("yes", None, "voted yes"), 3: ("commit", None, "committed"), 5: ("abort", ABORTS[9], "aborted: no record by the deadline"),

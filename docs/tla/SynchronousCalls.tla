@@ -1,7 +1,7 @@
 --------------------------- MODULE SynchronousCalls ---------------------------
 (***************************************************************************)
 (* Quorate's synchronous calls: rule R13, and as much of R14 as it needs.  *)
-(* They are not built yet, so actions name rules and no functions.         *)
+(* Actions name rules; the code is in Sources/ShardState/Calls.            *)
 (*                                                                         *)
 (* One transaction: a root that its home shard runs, and the calls that it *)
 (* makes. As in CrossShardCommit, a shard is one correct machine that      *)

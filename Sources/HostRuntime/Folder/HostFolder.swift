@@ -66,7 +66,7 @@ public struct HostFolder: Sendable {
             if DurableFile.exists(proceduresPath) {
                 let known = try DurableFile.read(proceduresPath)
                 guard known != bytes else { return }
-                guard !isInitialised || !DurableFile.exists(journalPath) else {
+                guard !isInitialised || !DurableFile.exists(journalPath) || hasLostRecords else {
                     let names = String(decoding: known, as: UTF8.self).split(separator: "\n").map(String.init)
                     throw ClusterFolderError.otherProcedures(path: path, known: names, ours: procedures)
                 }

@@ -120,6 +120,7 @@ struct Frame: Hashable, CanonicalCodable {
         case .waiting, .calling: nil
         }
     }
+    var isWaiting: Bool { if case .waiting = phase { true } else { false } }
     /// Bytes, roughly.
     var weight: Int {
         var sum = invocation.arguments.count + 128 + locks.reduce(0) { $0 + $1.resource.count + 8 }

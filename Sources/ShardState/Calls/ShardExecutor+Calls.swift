@@ -49,7 +49,7 @@ extension ShardExecutor {
     }
 
     /// How old a new root call is: as old as the one that it continues, if that failed here for want of a lock and not too long ago;
-    /// otherwise it is new. An age is taken over once, so that nobody can save one up for many (R5).
+    /// otherwise it is new. An age is taken over once, so that nobody can use one for many, and does not grow without end (R5).
     private mutating func takeOverAge(of request: Request) throws(ShardStateError) -> Timestamp {
         guard let continued = request.continuedCall, continued < request.number else { return time }
         var requests = try requestRecord(request.principal, continued)
@@ -60,8 +60,13 @@ extension ShardExecutor {
         guard let found, let age = requests.attempts[found].age else { return time }
         requests.attempts[found].age = nil
         set(requests, request.principal, continued)
-        return age
+        // Nobody is served before all others for ever.
+        let oldest = time.number - min(time.number, Self.longestAge * limits.maxLifetimeMicroseconds)
+        return max(age, Timestamp(oldest))
     }
+
+    /// In lifetimes of a request: far more than it takes to become the oldest.
+    private static let longestAge: UInt64 = 8
 
     /// Sets the status of the only leg of a root call, and what follows from it.
     /// - Parameter age: of a new one that runs, or has died.
@@ -76,7 +81,7 @@ extension ShardExecutor {
         if let age { attempt.age = age }
         switch status {
         case .running: attempt.hasCall = true
-        case .failed(let failure) where failure.reason == .died || failure.reason == .deadline: break
+        case .failed(let failure) where failure.reason == .died || failure.reason == .waited: break
         default: attempt.age = nil
         }
         if let previous { indexes.remove(previous, request.principal, request.number) }
@@ -292,7 +297,9 @@ extension ShardExecutor {
             }
             let isHome = isHome(stored.root)
             if isHome {
-                let failure = CallFailure(.deadline, shard: shard, procedure: stored.root.request.rootCall?.procedure ?? "")
+                // Who waited keeps his age, as who dies does (R5); who held locks and let time pass does not.
+                let waits = stored.frames.contains { $0.isWaiting }
+                let failure = CallFailure(waits ? .waited : .deadline, shard: shard, procedure: stored.root.request.rootCall?.procedure ?? "")
                 try settleHome(stored.root, CallResponse(path: .root, answer: .failed(failure), consumed: [], flows: []))
             } else {
                 var record = stored
@@ -300,7 +307,7 @@ extension ShardExecutor {
                 for var frame in stored.frames where frame.response == nil {
                     // Who waited behind it may have what it waited for.
                     if case .waiting(let resource, _, _) = frame.phase { grants.append(resource) }
-                    let failure = CallFailure(.deadline, shard: shard, procedure: frame.invocation.procedure)
+                    let failure = CallFailure(frame.isWaiting ? .waited : .deadline, shard: shard, procedure: frame.invocation.procedure)
                     frame.phase = .responded(CallResponse(path: frame.path, answer: .failed(failure), consumed: [], flows: []))
                     frame.writes = []
                     record.put(frame)

@@ -14,8 +14,8 @@ struct BenchCommand: ToolCommand {
             For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so \
             that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the \
             state of every replica that money is conserved, that the replicas of a shard are identical and that no lock \
-            is left, and on what clients saw that it is strictly serializable. Nothing is left behind, even if the command \
-            is killed.
+            is left, and on what clients saw that it is strictly serializable. No process is left behind, even if the \
+            command is killed.
 
               quorate bench --shards 1,2,4 --duration 10 --report out
               quorate bench --shards 2 --trace transfers.csv.gz --clients 256
@@ -74,7 +74,7 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Repeats a workload: keys, rows, mixes.") var seed: UInt64 = 1
     @Option(help: "Write the history of transactions on lists into this file, as JSON lines.") var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
-    @Option(help: "Requests of each kind with --latencies.") var samples: Int = 200
+    @Option(help: "Requests of each kind with --latencies. Default: 200.") var samples: Int?
     @Option(help: "Write report.html, report.csv and report.json into this folder.") var report: String?
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
@@ -103,8 +103,11 @@ struct BenchCommand: ToolCommand {
         if hostProgram.hostProgram != nil, workload == .listAppend || latencies || history != nil {
             throw ValidationError("--workload list-append, --history and --latencies call procedures of the tool's own hosts; leave --host-program out.")
         }
-        guard latencies else { return }
-        guard samples >= 1, samples <= 100_000 else { throw ValidationError("--samples must be from 1 to 100000.") }
+        guard latencies else {
+            guard samples == nil else { throw ValidationError("--samples goes with --latencies.") }
+            return
+        }
+        guard (1...100_000).contains(samples ?? 1) else { throw ValidationError("--samples must be from 1 to 100000.") }
         guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil, report == nil,
             killHost.isEmpty, restartHost.isEmpty
         else { throw ValidationError("--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.") }
@@ -129,7 +132,7 @@ struct BenchCommand: ToolCommand {
         defer { root.remove() }
         if latencies {
             let run = LatencyRun(
-                shards: try shardCounts()[0], replicas: replicas, gateways: gateways, samples: samples, seed: seed, keep: keep != nil,
+                shards: try shardCounts()[0], replicas: replicas, gateways: gateways, samples: samples ?? 200, seed: seed, keep: keep != nil,
                 folder: root.path)
             return try finish(try await run.measure())
         }
@@ -190,11 +193,13 @@ struct BenchCommand: ToolCommand {
     }
 
     private func finish(_ result: BenchReport) throws {
+        if json { Console.out(try result.json()) } else { Console.out(result.table()) }
         if let report {
-            try result.write(to: report, title: "Quorate bench", machine: Machine.description)
+            do { try result.write(to: report, title: "Quorate bench", machine: Machine.description) } catch {
+                throw ToolError(.failure, "--report: cannot write into \(report): \((error as NSError).localizedDescription)")
+            }
             Console.error("report: \(URL(fileURLWithPath: report).standardizedFileURL.path)/report.html")
         }
-        if json { Console.out(try result.json()) } else { Console.out(result.table()) }
         var failed = false
         for run in result.runs where !run.invariants.allHold {
             failed = true
@@ -203,9 +208,15 @@ struct BenchCommand: ToolCommand {
         if failed { throw ExitCode(ExitReason.invariantFailed.rawValue) }
         if !json {
             Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left")
-            let checked = result.runs.reduce(0) { $0 + ($1.history?.committed ?? 0) }
-            Console.out("histories are strictly serializable: \(checked) committed transactions on lists, checked")
+            let histories = result.runs.compactMap(\.history)
+            if !histories.isEmpty {
+                let checked = histories.reduce(0) { $0 + $1.committed }
+                Console.out("histories are strictly serializable: \(checked) committed transactions on lists, checked")
+            }
         }
+        // An append that was lost could hide in what was not read.
+        let unread = result.runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) }
+        if unread > 0 { throw ToolError(.benchIncomplete, "\(unread) lists of the recorded history could not be read at the end") }
         let open = result.runs.reduce(0) { $0 + $1.unknown }
         let forged = result.runs.reduce(0) { $0 + $1.retries.invalid_receipts }
         guard open == 0, forged == 0 else {

@@ -70,7 +70,7 @@ final class HistoryProbe: Sendable {
             transactions: history.transactions.count, committed: count(.ok), failed: count(.failed), died: load.figures.values.died,
             unknown: count(.unknown), lists: load.listCount, unreadLists: unreadLists.withLock { $0 }, isFull: recorder.isFull,
             checkSeconds: (seconds * 1000).rounded() / 1000, file: file?.path)
-        let verdict = invariants.strictly_serializable == true ? "is strictly serializable" : "is NOT strictly serializable"
+        let verdict = invariants.strictly_serializable == true ? "strictly serializable" : "NOT strictly serializable"
         var notes = ""
         if result.unread_lists > 0 { notes += "; \(result.unread_lists) lists could not be read at the end" }
         if result.is_full { notes += "; it was full after \(SerializabilityChecker.benchLimit) transactions, and the rest was not begun" }
@@ -95,7 +95,7 @@ final class HistoryFile: Sendable {
     init(_ path: String) throws {
         self.path = URL(fileURLWithPath: path).standardizedFileURL.path
         let descriptor = open(self.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw ToolError(.storage, "cannot write \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else { throw ToolError(.failure, "--history: cannot write \(path): \(String(cString: strerror(errno)))") }
         state = Mutex(State(descriptor: descriptor))
     }
 
@@ -120,7 +120,7 @@ final class HistoryFile: Sendable {
             state.descriptor = -1
             return state.failure
         }
-        if let failure { throw ToolError(.storage, "cannot write \(path): \(failure)") }
+        if let failure { throw ToolError(.failure, "--history: cannot write \(path): \(failure)") }
     }
 
     private static func flush(_ state: inout State) {

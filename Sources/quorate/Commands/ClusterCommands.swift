@@ -18,7 +18,7 @@ struct ClusterCommand: AsyncParsableCommand {
               quorate cluster up demo                 # starts what is missing; host 2 catches up
               quorate cluster down demo
 
-            A host whose disk was lost, or whose journal is damaged, rejoins by itself when it is started. One whose files were
+            A host whose disk was lost, or whose journal is damaged, rejoins by itself when it is started. One whose files were \
             restored from a backup must be declared first: quorate cluster restore-host demo 2.
 
             Hosts with procedures of your own (deploy/template) are started, and started again, with their program:

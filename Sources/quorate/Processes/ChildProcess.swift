@@ -58,7 +58,10 @@ struct ChildProcess: Sendable {
         let code = posix_spawn(&pid, executable, &actions, &attributes, argv, environment)
         guard code == 0 else { throw ToolError(.failure, "cannot start \(executable): \(String(cString: strerror(code)))") }
         guard let identity = ProcessIdentity(running: pid) else {
-            throw ToolError(.failure, "process \(pid) was gone as soon as it was started; see \(log)")
+            var status: Int32 = 0
+            waitpid(pid, &status, 0)
+            let why = status & 0x7f == 0 ? "with exit code \((status >> 8) & 0xff)" : "by signal \(status & 0x7f)"
+            throw ToolError(.failure, "\(executable) ended as soon as it was started, \(why); see \(log)")
         }
         return ChildProcess(pid: pid, identity: identity)
     }
@@ -98,9 +101,10 @@ struct ProcessIdentity: Codable, Sendable, Equatable {
         return UInt64(fields[19])
     }
 
-    /// Sends a signal, unless the number belongs to another process by now.
+    /// Sends a signal to the process and what it has started, unless the number belongs to another process by now. Every child of
+    /// this executable leads a session, and so a group, of its own.
     @discardableResult
-    func signal(_ number: Int32) -> Bool { isRunning && kill(pid, number) == 0 }
+    func signal(_ number: Int32) -> Bool { pid > 1 && isRunning && (kill(-pid, number) == 0 || kill(pid, number) == 0) }
 
     /// True when it is gone within the time.
     func waitForEnd(_ limit: Duration) async -> Bool {

@@ -29,7 +29,11 @@ struct ClusterProcesses: Sendable {
         }
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
         run.forget(role)
-        let child = try ChildProcess.spawn(arguments, program: program, input: input, log: run.logPath(role))
+        let child: ChildProcess
+        do { child = try ChildProcess.spawn(arguments, program: program, input: input, log: run.logPath(role)) } catch let error as ToolError {
+            let hint = program == nil ? "" : ". Was it built with the library QuorateHost (deploy/template)?"
+            throw ToolError(error.reason, "\(role): \(error.description)\(hint)")
+        }
         try run.record(child.identity, role)
         return child
     }

@@ -51,7 +51,8 @@ struct RunFolder: Sendable {
         case .host: "host"
         case .gateway: "gateway"
         }
-        return arguments.dropFirst().starts(with: [word, "run"]) ? identity : nil
+        // Not only in the first place: a script's own name stands before what it was given.
+        return zip(arguments.dropFirst(), arguments.dropFirst(2)).contains { $0 == (word, "run") } ? identity : nil
     }
 
     func forget(_ role: Role) {

@@ -289,7 +289,7 @@ def make_forged():
     bad("abort-reason-0", [aborted(0)], "abort reason 0")
     bad("abort-reason-11", [no(11)], "abort reason 11")
     bad("call-failure-0", [failed(0)], "call failure 0")
-    bad("call-failure-12", [failed(12)], "call failure 12")
+    bad("call-failure-13", [failed(13)], "call failure 13")
     bad("call-failure-long-text", [failed(1, text="x" * 257)], "a text of 257 bytes")
     bad("call-failure-no-utf8", [failed(1, text=b"\xed\xa0\x80")], "a text that is not UTF-8")
     bad("call-failure-long-procedure", [failed(1, "p" * 65)], "a name of 65 bytes")
