@@ -28,7 +28,7 @@ import Testing
     /// A host that refuses to start without its journal ends the drill early, and says why.
     @Test func aWipedHostVotesAgainOrSaysWhyItDoesNot() throws {
         let (status, output) = try Tool.run("drill", "wipe", "--accounts", "500", "--clients", "4", "--json")
-        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") })
+        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") }, "\(output)")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         try expectInvariants(report)
         let findings = try #require(report["findings"] as? [String: Any])
@@ -61,7 +61,7 @@ import Testing
         let (status, output) = try Tool.run(
             "drill", "overload", "--clients", "16", "--factor", "4", "--seconds", "1", "--accounts", "200", "--json")
         #expect(status == 0 || status == 33, "\(output)")
-        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") })
+        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") }, "\(output)")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         try expectInvariants(report)
         let findings = try #require(report["findings"] as? [String: Any])

@@ -197,8 +197,13 @@ struct ClusterProcesses: Sendable {
         guard let identity = run.running(role) else { throw ToolError(.notRunning, "\(role) does not run") }
         let moment = Instant.current().uptime
         identity.signal(SIGKILL)
-        guard await identity.waitForEnd(.seconds(10)) else { throw ToolError(.failure, "\(role) (process \(identity.pid)) did not end") }
+        // Before it is waited for: whoever watches for processes that end unexpectedly (`whileAllRun`) must not take it for one,
+        // however late this task goes on.
         run.forget(role)
+        guard await identity.waitForEnd(.seconds(10)) else {
+            try? run.record(identity, role)
+            throw ToolError(.failure, "\(role) (process \(identity.pid)) did not end")
+        }
         return moment
     }
 
