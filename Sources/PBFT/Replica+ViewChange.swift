@@ -111,6 +111,10 @@ extension Replica {
         guard phase != .normal, isPrimary, standing == .full else { return }
         // The own VIEW-CHANGE is among them only once it is durable.
         guard let (messages, selection) = newViewSelection(now: now) else { return }
+        // NEW-VIEW is this replica's pre-prepare for every number that it selects: each must go into Q with it, so each must have a
+        // slot. Who lags by more than a window catches up first; otherwise condition A2 lacks its word in every later view.
+        let end = SequenceNumber(selection.start.sequence.number + UInt64(selection.digests.count))
+        guard selection.digests.isEmpty || end <= stable.sequence || log.contains(end) else { return }
         // A3: the bodies must be here. Those below the own stable checkpoint are executed.
         var sequence = selection.start.sequence
         var complete = true
