@@ -29,7 +29,11 @@ extension ShardExecutor {
         if Mutant.is(.decidesUnderTheCap), indexes.undecided > limits.maxUndecided / 2 { return }
         #endif
         var record = try requestRecord(decide.principal, decide.number)
-        guard let index = record.index(of: decide.request) else { return }
+        guard let index = record.index(of: decide.request) else {
+            // For a vote on it in this batch (R12).
+            backing[decide.request, default: []] += decide.certificates
+            return
+        }
         let attempt = record.attempts[index]
         if attempt.hasBody {
             let request = try body(attempt.digest).request

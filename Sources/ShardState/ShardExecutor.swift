@@ -81,9 +81,7 @@ public struct ShardExecutor {
             try runWaiters(into: &results)
             for item in batch.items {
                 switch item {
-                case .decide(let decide):
-                    if try requestRecord(decide.principal, decide.number).index(of: decide.request) == nil { backing[decide.request, default: []] += decide.certificates }
-                    try execute(decide, into: &results)
+                case .decide(let decide): try execute(decide, into: &results)
                 case .evidence(let evidence): try execute(evidence, into: &results)
                 case .request: continue
                 }

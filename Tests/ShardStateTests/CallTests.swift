@@ -293,6 +293,31 @@ struct CallCluster {
         #expect(cluster.report(kept, on: 1)?.age == late)
     }
 
+    /// R5: whoever waited until his deadline keeps his age, whoever held his locks and let it pass does not.
+    @Test func whoWaitedUntilTheDeadlineIsAsOldInTheNextAttempt() throws {
+        var cluster = try CallCluster(shards: 3)
+        let (a, b, c) = (cluster.key(on: 0), cluster.key(on: 1), cluster.key(on: 2))
+        let older = cluster.call(bob, 0, .key(c), Chain.name, Chain.Arguments(keys: [c, b]))
+        try cluster.submit(older, at: start)
+        let holder = cluster.call(alice, 0, .key(a), Chain.name, Chain.Arguments(keys: [a, b]))
+        try cluster.submit(holder, at: seconds(1))
+        try cluster.show(holder, from: 0, to: 1)
+        try cluster.show(older, from: 2, to: 1)
+        try cluster.poke(older, 1, at: seconds(31))
+        try cluster.show(older, from: 1, to: 2)
+        #expect(cluster.status(older)?.failure?.reason == .waited)
+        let again = cluster.call(bob, 1, .key(c), Chain.name, Chain.Arguments(keys: [c, a]), continues: 0)
+        try cluster.submit(again, at: seconds(5))
+        #expect(cluster.report(again, on: 2)?.age == start)
+        try cluster.poke(holder, 0, at: seconds(31))
+        #expect(cluster.status(holder)?.failure?.reason == .deadline)
+        let late = cluster.base.request(
+            alice, 1, issuedAt: seconds(31), deadline: seconds(40),
+            [.call(Invocation(target: .key(a), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [a, b]).encoded()), continues: RequestNumber(0))])
+        try cluster.submit(late, at: seconds(32))
+        #expect(cluster.report(late, on: 0)?.age == seconds(32))
+    }
+
     @Test func escrowAndProceduresKeepOutOfEachOthersWay() throws {
         var cluster = try CallCluster(shards: 2) { $0.register(Hold.self) }
         let from = try cluster.base.fund(cluster.base.account(alice, on: 0), 100)
