@@ -1,3 +1,4 @@
+import DequeModule
 import Messages
 import NIOCore
 import Synchronization
@@ -20,12 +21,11 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
     }
 
     private struct Lane {
-        var entries: [Entry] = []
-        var head = 0
-        var weight = 0
-        var weightBySource: [UInt64: Int] = [:]
+        private var entries: Deque<Entry> = []
+        private var weight = 0
+        private var weightBySource: [UInt64: Int] = [:]
 
-        var isEmpty: Bool { head == entries.count }
+        var isEmpty: Bool { entries.isEmpty }
 
         /// False if there is no room.
         mutating func append(_ entry: Entry, _ limits: Limits) -> Bool {
@@ -41,20 +41,14 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
             return true
         }
 
-        mutating func take(_ count: Int) -> ArraySlice<Entry> {
-            let end = min(entries.count, head + count)
-            let taken = entries[head..<end]
+        /// What is taken shares nothing with the lane: while it is checked, appending must not copy what still waits.
+        mutating func take(_ count: Int) -> [Entry] {
+            let taken = Array(entries.prefix(count))
+            entries.removeFirst(taken.count)
             for entry in taken {
                 weight -= entry.weight
                 let left = (weightBySource[entry.source] ?? 0) - entry.weight
                 weightBySource[entry.source] = left > 0 ? left : nil
-            }
-            head = end
-            if head == entries.count {
-                (entries, head) = ([], 0)
-            } else if head > 4096, head > entries.count / 2 {
-                entries.removeFirst(head)
-                head = 0
             }
             return taken
         }
@@ -130,7 +124,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         var output: [Output] = []
         while true {
             var another: Int?
-            let entries: ArraySlice<Entry> = state.withLock { state in
+            let entries: [Entry] = state.withLock { state in
                 let taken = state.urgent.isEmpty ? state.ordinary.take(16) : state.urgent.take(64)
                 if taken.isEmpty {
                     state.idle.append(thread)
