@@ -300,10 +300,13 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
     case status(Status)
     /// Asks for a batch by digest.
     case fetchBatch(Digest)
-    /// Answers `fetchBatch` and `fetchCommitted(bodies: true)`: a body proves nothing but its own digest.
+    /// Answers `fetchBatch`: a body proves nothing but its own digest.
     case batch(Batch)
     case fetchCommitted(FetchCommitted)
     case committed(CommittedClaims)
+    /// Answers `fetchCommitted(bodies: true)`, after the claims. Nobody checks its signatures: it is of use only where f + 1
+    /// replicas claim to have executed its digest, and then one of them checked all that the digest covers.
+    case committedBody(Batch)
     case resumed(Resumption)
     case recollection(Recollection)
 
@@ -323,6 +326,7 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
         case 12: self = .committed(try reader.value())
         case 13: self = .resumed(try reader.value())
         case 14: self = .recollection(try reader.value())
+        case 15: self = .committedBody(try reader.value())
         default: throw reader.invalid("PBFT message kind")
         }
     }
@@ -370,6 +374,9 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(m)
         case .recollection(let m):
             writer.put(UInt8(14))
+            writer.put(m)
+        case .committedBody(let m):
+            writer.put(UInt8(15))
             writer.put(m)
         }
     }

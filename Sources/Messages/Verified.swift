@@ -181,6 +181,8 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
                 guard declaration.replica == recollection.about else { throw .badProof }
                 try check(declaration, shard: shard)
             }
+        // The largest part of what a laggard has to do, and f + 1 peers vouch for each body that it uses.
+        case .committedBody: break
         case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted, .committed: break
         }
         return Verified(checked: message)

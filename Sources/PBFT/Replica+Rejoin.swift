@@ -93,7 +93,7 @@ extension Replica {
         // Vouches for the state that a replica without one waits for.
         case .checkpoint: if case .rebuilding = standing { return true }
         case .suspect, .viewChange: break
-        case .newView, .batch, .committed, .fetchBatch, .fetchCommitted: if case .rebuilding = standing { return false } else { return true }
+        case .newView, .batch, .committed, .committedBody, .fetchBatch, .fetchCommitted: if case .rebuilding = standing { return false } else { return true }
         case .status, .resumed, .recollection: return true
         }
         if case .rebuilding = standing { return false }
@@ -237,7 +237,7 @@ extension Replica {
             switch outgoing.message {
             case .status, .fetchBatch, .fetchCommitted, .resumed: false
             case .recollection: standing.isQuarantined
-            case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .batch, .committed: true
+            case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .batch, .committed, .committedBody: true
             }
         }
         guard case .quarantined(let until?) = standing, stable.sequence >= until, phase == .normal else { return }

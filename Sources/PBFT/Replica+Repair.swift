@@ -2,13 +2,21 @@ import Messages
 
 /// Status messages that repair loss, and catching up on committed batches.
 struct CatchUp: Sendable {
-    /// The digests of bodies that were asked for, each with when.
+    /// The digests of bodies that were asked for by them, each with when.
     var asked: [Digest: UInt64] = [:]
-    /// Bodies that were asked for and have come, by digest.
+    /// Bodies that were asked for by digest and have come.
     var bodies: [Digest: Batch] = [:]
+    /// Digests that peers claim to have executed, whose bodies are awaited. Apart from `asked`: what comes for these is not
+    /// verified, and must not take the place of what is.
+    var awaited: Set<Digest> = []
+    /// Bodies of claims. Not verified: only what f + 1 claim may be taken from here.
+    var claimedBodies: [Digest: Batch] = [:]
+    /// Of both.
     var bodyBytes = 0
-    /// The range that was asked for last.
+    /// The range that was asked for last, and who sends its bodies.
+    var from = SequenceNumber.zero
     var upTo = SequenceNumber.zero
+    var sender: ReplicaIndex?
     var askedAt: UInt64 = 0
     /// When the last body came: while they come, nothing is asked again.
     var bodyAt: UInt64 = 0
@@ -26,6 +34,21 @@ struct CatchUp: Sendable {
     static let maxBodyBytes = 64 << 20
     /// A range from each of 64 replicas.
     static let maxAsked = 64 * 256
+
+    mutating func makeRoom(for batch: Batch) {
+        bodyBytes += batch.bytes.count
+        if bodyBytes > Self.maxBodyBytes {
+            bodies.removeAll()
+            claimedBodies.removeAll()
+            bodyBytes = batch.bytes.count
+        }
+    }
+
+    /// What was executed is kept elsewhere.
+    mutating func drop(_ executed: Batch) {
+        if bodies.removeValue(forKey: executed.digest) != nil { bodyBytes -= executed.bytes.count }
+        if claimedBodies.removeValue(forKey: executed.digest) != nil { bodyBytes -= executed.bytes.count }
+    }
 }
 
 extension Replica {
@@ -146,12 +169,7 @@ extension Replica {
     mutating func receive(_ batch: Batch, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard fetch.asked[batch.digest] != nil else { return ready.drops.append((from, .notAsked)) }
         fetch.asked[batch.digest] = nil
-        fetch.bodyAt = now.uptime
-        fetch.bodyBytes += batch.bytes.count
-        if fetch.bodyBytes > CatchUp.maxBodyBytes {
-            fetch.bodies.removeAll()
-            fetch.bodyBytes = batch.bytes.count
-        }
+        fetch.makeRoom(for: batch)
         fetch.bodies[batch.digest] = batch
         if phase == .normal, let newView, newView.view == view {
             var sequence = newView.start.sequence
@@ -200,23 +218,24 @@ extension Replica {
         fetch.isActive = true
         fetch.askedAt = now.uptime
         fetch.asked.removeAll()
+        fetch.awaited.removeAll()
         fetch.question += 1
         let count = CatchUp.rangeCount
+        fetch.from = lastExecuted.next
         fetch.upTo = SequenceNumber(lastExecuted.number + UInt64(count))
         // Everybody says what is committed; one sends the bodies, another one each time.
         let sender = ReplicaIndex(UInt8((me.index + 1 + fetch.turn % (group.n - 1)) % group.n))
+        fetch.sender = sender
         for i in 0..<group.n where i != me.index {
             let peer = ReplicaIndex(UInt8(i))
-            let request = FetchCommitted(from: lastExecuted.next, count: count, bodies: peer == sender)
+            let request = FetchCommitted(from: fetch.from, count: count, bodies: peer == sender)
             ready.sends.append(.init(to: .one(peer), message: .fetchCommitted(request)))
         }
     }
 
     /// When all that was asked for is executed, the next range is asked for at once.
     mutating func continueFetching(now: Instant, into ready: inout ReplicaReady) {
-        if let used = retained[lastExecuted], fetch.bodies.removeValue(forKey: used.digest) != nil {
-            fetch.bodyBytes -= used.bytes.count
-        }
+        if let used = retained[lastExecuted] { fetch.drop(used) }
         if fetch.isActive, lastExecuted >= fetch.upTo, certainTarget > lastExecuted {
             fetch.turn += 1
             sendFetch(now: now, into: &ready)
@@ -246,7 +265,7 @@ extension Replica {
             sequence = sequence.next
         }
         ready.sends.append(.init(to: .one(peer), message: .committed(CommittedClaims(from: request.from, digests: digests))))
-        for batch in bodies where !batch.isNull { ready.sends.append(.init(to: .one(peer), message: .batch(batch))) }
+        for batch in bodies where !batch.isNull { ready.sends.append(.init(to: .one(peer), message: .committedBody(batch))) }
     }
 
     mutating func receive(_ claims: CommittedClaims, from: ReplicaIndex, into ready: inout ReplicaReady) {
@@ -255,19 +274,29 @@ extension Replica {
             if claims.from > lastExecuted.next { peers[from.index].retainsFrom = claims.from }
             return
         }
-        // One answer a question: a liar must not fill what is remembered with digests of its own invention.
-        guard peers[from.index].claimedTurn != fetch.question, claims.digests.count <= Int(CatchUp.rangeCount) else {
+        // One answer a question: a liar must not fill what is remembered with digests of its own invention. A late answer to
+        // an earlier question must not take the place of this one's.
+        guard claims.from == fetch.from, peers[from.index].claimedTurn != fetch.question,
+            claims.digests.count <= Int(CatchUp.rangeCount)
+        else {
             return ready.drops.append((from, .notAsked))
         }
         peers[from.index].claimedTurn = fetch.question
-        guard claims.from.number <= lastExecuted.next.number,
-            claims.from.number.addingReportingOverflow(UInt64(claims.digests.count)).overflow == false
-        else { return }
         peers[from.index].retainsFrom = nil
         peers[from.index].claims = claims
-        for digest in claims.digests where fetch.asked.count < CatchUp.maxAsked && fetch.bodies[digest] == nil {
-            if fetch.asked[digest] == nil { fetch.asked[digest] = fetch.askedAt }
+        for digest in claims.digests where fetch.awaited.count < CatchUp.maxAsked && fetch.claimedBodies[digest] == nil {
+            fetch.awaited.insert(digest)
         }
+        // It sends no more bodies than it names: the next question need not wait for what will not come.
+        let last = SequenceNumber(claims.from.number + UInt64(claims.digests.count) - 1)
+        if from == fetch.sender, last > lastExecuted { fetch.upTo = min(fetch.upTo, last) }
+    }
+
+    mutating func receive(committed batch: Batch, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard fetch.awaited.remove(batch.digest) != nil else { return ready.drops.append((from, .notAsked)) }
+        fetch.bodyAt = now.uptime
+        fetch.makeRoom(for: batch)
+        fetch.claimedBodies[batch.digest] = batch
     }
 
     /// The batch at `sequence` that f + 1 peers claim to have committed: a correct one of them did.
@@ -282,9 +311,12 @@ extension Replica {
             if let i = counts.firstIndex(where: { $0.digest == digest }) { counts[i].count += 1 } else { counts.append((digest, 1)) }
         }
         #if MUTANTS
-        if Mutant.is(.laggardTrustsOneClaim), let claimed = counts.first?.digest { return body(claimed, at: sequence) }
+        if Mutant.is(.laggardTrustsOneClaim), let claimed = counts.first?.digest {
+            return body(claimed, at: sequence) ?? fetch.claimedBodies[claimed]
+        }
         #endif
         guard let certain = counts.first(where: { $0.count >= group.weakQuorum })?.digest else { return nil }
-        return body(certain, at: sequence)
+        // The correct one of them, or whoever it had this from, took part in ordering it, and so had checked its signatures.
+        return body(certain, at: sequence) ?? fetch.claimedBodies[certain]
     }
 }

@@ -234,7 +234,7 @@ extension Replica {
         case .prePrepare(let prePrepare): receive(prePrepare, from: from, now: now, into: &ready)
         case .prepare(let vote): receivePrepare(vote, from: from, into: &ready)
         case .commit(let vote): receiveCommit(vote, from: from, into: &ready)
-        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed,
+        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
             .recollection: break
         }
     }

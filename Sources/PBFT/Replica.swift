@@ -227,6 +227,7 @@ public struct Replica: Sendable {
         case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
         case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
         case .committed(let claims): receive(claims, from: from, into: &ready)
+        case .committedBody(let batch): receive(committed: batch, from: from, now: now, into: &ready)
         case .resumed(let resumption): answer(resumption, to: from, now: now, into: &ready)
         case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
         }
@@ -244,7 +245,7 @@ public struct Replica: Sendable {
         case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
         case .newView(let newView): if newView.view == view { isNewViewDurable = true }
-        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: break
+        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: break
         }
     }
 

@@ -116,6 +116,8 @@ struct ByzantineHosts {
     /// Digests of proposals, to lie with.
     var digests: [ShardID: [Digest]] = [:]
     var bodies: [Batch] = []
+    /// By the digest of a true batch, that of a forged one.
+    var forgeries: [Digest: Digest] = [:]
     var requests: [SignedRequest] = []
     var effects = ByzantineEffects()
     /// In which the primary held its PRE-PREPAREs back.

@@ -12,7 +12,7 @@ extension ByzantineHosts {
         guard case .pbft(let shard, let pbft) = message else { return }
         switch pbft {
         case .prePrepare(let prePrepare): note(prePrepare.batch, shard)
-        case .batch(let batch): note(batch, shard)
+        case .batch(let batch), .committedBody(let batch): note(batch, shard)
         case .viewChange(let viewChange): note(viewChange)
         case .prepare, .commit, .checkpoint, .suspect, .newView, .status, .fetchBatch, .fetchCommitted, .committed, .resumed, .recollection: break
         }
@@ -30,6 +30,8 @@ extension ByzantineHosts {
         digests[shard, default: []].append(batch.digest)
         if bodies.count >= 64 { bodies.removeFirst() }
         bodies.append(batch)
+        if forgeries.count >= 256 { forgeries.removeAll() }
+        forgeries[batch.digest] = forgery(of: batch)?.digest
         for case .request(let request) in batch.items where !requests.contains(request) {
             if requests.count >= 64 { requests.removeFirst() }
             requests.append(request)
@@ -61,7 +63,7 @@ extension ByzantineHosts {
             case .newView: 6
             case .status: 7
             case .fetchBatch, .fetchCommitted: 8
-            case .batch, .committed: 9
+            case .batch, .committed, .committedBody: 9
             case .resumed: 13
             case .recollection: 14
             }
@@ -155,6 +157,13 @@ extension ByzantineHosts {
             guard members[m].does(.unaskedBodies), !bodies.isEmpty else { return [(message, nil)] }
             let other = bodies[members[m].rng.below(bodies.count)]
             return [(.batch(other), other == batch ? nil : .unaskedBodies)]
+        case .committedBody(let batch):
+            if members[m].does(.falseClaims), members[m].rng.chance(perMille: 500), let forgery = forgery(of: batch) {
+                return [(.committedBody(forgery), .falseClaims), (message, nil)]
+            }
+            guard members[m].does(.unaskedBodies), !bodies.isEmpty else { return [(message, nil)] }
+            let other = bodies[members[m].rng.below(bodies.count)]
+            return [(.committedBody(other), other == batch ? nil : .unaskedBodies)]
         case .resumed(let resumption):
             guard members[m].does(.falseResumption) else { return [(message, nil)] }
             return [(.resumed(falsify(resumption, m)), .falseResumption)]
@@ -265,9 +274,20 @@ extension ByzantineHosts {
         return Resumption(nonce: nonce, remembers: any(remembers, m), isQuarantined: isQuarantined, declaration: declaration)
     }
 
+    /// With a request in the name of somebody who never signed it. The bodies of claims pass no verifier, so claims must hold it off.
+    private func forgery(of batch: Batch) -> Batch? {
+        var items = batch.items
+        guard let i = items.firstIndex(where: { if case .request = $0 { true } else { false } }), case .request(let request) = items[i] else {
+            return nil
+        }
+        items[i] = .request(SignedRequest(request.request, signedBy: StandInSigner(.max)))
+        return Batch(time: batch.time, items: items)
+    }
+
     mutating func falsify(_ claims: CommittedClaims, _ shard: ShardID, _ m: Int) -> CommittedClaims {
-        switch members[m].rng.below(4) {
+        switch members[m].rng.below(5) {
         case 0: CommittedClaims(from: claims.from, digests: claims.digests.map { lie(about: $0) })
+        case 4: CommittedClaims(from: claims.from, digests: claims.digests.map { forgeries[$0] ?? $0 })
         case 1: CommittedClaims(from: claims.from, digests: claims.digests.map { _ in anyDigest(shard, m) })
         case 2: CommittedClaims(from: SequenceNumber(claims.from.number &+ 1 &+ members[m].rng.below(UInt64(50))), digests: [])
         default: CommittedClaims(from: SequenceNumber(claims.from.number - min(1, claims.from.number)), digests: claims.digests)

@@ -124,7 +124,7 @@ struct Checks {
                 checkpoints += 1
                 rules.claim(host, shard, m.sequence)
                 try say(Said(host: -100, shard: shard, kind: 6, view: View(0), sequence: m.sequence), m.digest)
-            case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: break
+            case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: break
             }
         case .push(_, let push):
             try observe(push.attested.statement)
@@ -209,7 +209,7 @@ extension HostMessage {
         case .pbft(_, let message):
             switch message {
             case .prePrepare, .prepare, .commit, .checkpoint, .status: false
-            case .suspect, .viewChange, .newView, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: true
+            case .suspect, .viewChange, .newView, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: true
             }
         case .push: false
         case .stateTransfer(_, let message): if case .checkpoint = message { false } else { true }
@@ -315,6 +315,7 @@ extension Simulation {
             case .batch(let b): "s\(shard) BATCH \(b.digest.short)"
             case .fetchCommitted(let m): "s\(shard) FETCH-COMMITTED \(m.from)+\(m.count)\(m.bodies ? " bodies" : "")"
             case .committed(let m): "s\(shard) COMMITTED \(m.from)+\(m.digests.count)"
+            case .committedBody(let b): "s\(shard) BODY \(b.digest.short)"
             case .resumed(let m): "s\(shard) RESUMED \(m.isQuarantined ? "quarantined" : "remembers \(m.remembers)")"
             case .recollection(let m): "s\(shard) RECOLLECTION heard \(m.heard) checkpoint \(m.checkpoint)"
             }

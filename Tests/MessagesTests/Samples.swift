@@ -177,7 +177,8 @@ struct Samples {
         case 9: .batch(batch())
         case 10: .fetchCommitted(FetchCommitted(from: number(), count: UInt32(truncatingIfNeeded: word()), bodies: flag()))
         case 11: .committed(CommittedClaims(from: number(), digests: some { $0.bytes32() }))
-        case 12:
+        case 12: .committedBody(batch())
+        case 13:
             .resumed(Resumption(nonce: word(), remembers: number(), isQuarantined: flag(), declaration: flag() ? declaration() : nil))
         default:
             .recollection(
@@ -198,7 +199,7 @@ struct Samples {
     mutating func push() -> RecoveryPush { RecoveryPush(request: signedRequest(), attested: attestedLeaf()) }
     mutating func host(_ kind: Int) -> HostMessage {
         switch kind {
-        case 0: .pbft(number(), pbft(random.below(14)))
+        case 0: .pbft(number(), pbft(random.below(15)))
         case 1: .push(number(), push())
         case 2: .stateTransfer(number(), stateTransfer(random.below(5)))
         default: .forward(number(), item())
@@ -298,7 +299,7 @@ struct Kind: Sendable, CustomStringConvertible {
             Kind("ReplicaStatus") { $0.replicaStatus() }, Kind("ShardAudit") { $0.audit() }, Kind("GatewayStatus") { $0.gatewayStatus() },
             Kind("ReadAnswer") { $0.readAnswer() },
         ]
-        + (0..<14).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
+        + (0..<15).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
         + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
         + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
         + (0..<6).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }

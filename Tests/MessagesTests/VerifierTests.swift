@@ -182,7 +182,10 @@ import Testing
         let other = TransactionDecide(
             principal: TestSigner(1).publicKey, number: RequestNumber(1), request: .null, certificates: [good])
         #expect(throws: Refused.badProof) { try verifier.verify(other) }
-        #expect(throws: Refused.badProof) { try verifier.verify(PBFTMessage.batch(Batch(time: .zero, items: [.decide(other)])), shard: ShardID(0)) }
+        let batch = Batch(time: .zero, items: [.decide(other)])
+        #expect(throws: Refused.badProof) { try verifier.verify(PBFTMessage.batch(batch), shard: ShardID(0)) }
+        // f + 1 claims vouch for it, or it is not used.
+        _ = try verifier.verify(PBFTMessage.committedBody(batch), shard: ShardID(0))
     }
 }
 

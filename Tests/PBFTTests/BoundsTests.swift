@@ -117,9 +117,9 @@ import Testing
         let batches = [group.freshBatch()] + large
         for from in [2, 3] { try group.receive(1, from: from, claims(batches.map(\.digest))) }
         // The two large ones are more than 64 MiB: the second takes the place of the first.
-        try group.receive(1, from: 2, .batch(batches[2]))
-        try group.receive(1, from: 2, .batch(batches[1]))
-        try group.receive(1, from: 2, .batch(batches[0]))
+        try group.receive(1, from: 2, .committedBody(batches[2]))
+        try group.receive(1, from: 2, .committedBody(batches[1]))
+        try group.receive(1, from: 2, .committedBody(batches[0]))
         #expect(group.lastExecuted(1) == 2)
         // It is not lost for ever: it is asked for again.
         group.uptime += 2_000_000_000
@@ -127,7 +127,7 @@ import Testing
         for from in [2, 3] { try group.receive(1, from: from, .status(status)) }
         try group.step(1, .tick(oldestPending: nil, primaryReachable: true))
         for from in [2, 3] { try group.receive(1, from: from, claims([batches[2].digest], from: 3)) }
-        try group.receive(1, from: 3, .batch(batches[2]))
+        try group.receive(1, from: 3, .committedBody(batches[2]))
         #expect(group.lastExecuted(1) == 3)
     }
 }

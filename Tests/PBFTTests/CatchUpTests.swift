@@ -27,6 +27,11 @@ import Testing
 
     /// Replica 1 alone, that knows from two statuses that it is behind and has asked.
     private func fetchingReplica() throws -> (TestGroup, [Batch]) {
+        let (group, batches, _) = try fetchingReplicaAndSender()
+        return (group, batches)
+    }
+
+    private func fetchingReplicaAndSender() throws -> (TestGroup, [Batch], sender: Int) {
         var group = TestGroup()
         group.uptime = 1_000_000_000
         let batches = (0..<5).map { _ in group.freshBatch() }
@@ -38,7 +43,8 @@ import Testing
         #expect(asked.count == 3, "everybody says what is committed")
         let bodies = asked.filter { if case .fetchCommitted(let fetch) = $0.message { fetch.bodies } else { false } }
         #expect(bodies.count == 1, "one sends the bodies")
-        return (group, batches)
+        guard case .one(let sender)? = bodies.first?.to else { throw TestGroup.Failure(description: "nobody sends bodies") }
+        return (group, batches, sender.index)
     }
 
     /// A state for which only f + 1 vouch is right, but perhaps not stable: what was voted for below it may still be needed.
@@ -77,9 +83,9 @@ import Testing
         var (group, batches) = try fetchingReplica()
         let lies = batches.map { _ in group.freshBatch() }
         try group.receive(1, from: 2, claims(lies))
-        for batch in lies { try group.receive(1, from: 2, .batch(batch)) }
+        for batch in lies { try group.receive(1, from: 2, .committedBody(batch)) }
         try group.receive(1, from: 3, claims(batches))
-        for batch in batches { try group.receive(1, from: 3, .batch(batch)) }
+        for batch in batches { try group.receive(1, from: 3, .committedBody(batch)) }
         #expect(group.lastExecuted(1) == 0)
         // Saying it twice does not make the liar two.
         try group.receive(1, from: 2, claims(lies))
@@ -88,6 +94,33 @@ import Testing
         #expect(ready.executes.map(\.batch) == batches)
         // The journal can rebuild them.
         #expect(ready.records.count { if case .committedBody = $0 { true } else { false } } == 5)
+    }
+
+    /// Nobody checked its signatures: it must not stand for a body that was asked for by digest and is voted on.
+    @Test func aBodyOfClaimsServesClaimsAlone() throws {
+        var (group, batches) = try fetchingReplica()
+        try group.receive(1, from: 2, claims(batches))
+        for batch in batches {
+            #expect(try group.receive(1, from: 2, .batch(batch)).drops.map(\.1) == [.notAsked])
+            #expect(try group.receive(1, from: 2, .committedBody(batch)).drops.isEmpty)
+        }
+        #expect(try group.receive(1, from: 3, claims(batches)).executes.map(\.batch) == batches)
+    }
+
+    /// A range that the sender's bound on bytes cut short: the rest is asked for as soon as what came is executed.
+    @Test func afterAShorterAnswerTheNextQuestionDoesNotWait() throws {
+        var (group, batches, sender) = try fetchingReplicaAndSender()
+        // The others name more than the one who sends the bodies.
+        for from in [0, 2, 3] where from != sender { try group.receive(1, from: from, claims(batches)) }
+        try group.receive(1, from: sender, claims(Array(batches.prefix(2))))
+        try group.receive(1, from: sender, .committedBody(batches[0]))
+        let ready = try group.receive(1, from: sender, .committedBody(batches[1]))
+        #expect(group.lastExecuted(1) == 2)
+        let next = ready.sends.compactMap { if case .fetchCommitted(let fetch) = $0.message { fetch } else { nil } }
+        #expect(next.count == 3 && next.allSatisfy { $0.from == SequenceNumber(3) })
+        #expect(next.count(where: \.bodies) == 1)
+        // A late answer to the first question is not one to this.
+        #expect(try group.receive(1, from: sender, claims(batches)).drops.map(\.1) == [.notAsked])
     }
 
     @Test func aLoneReplicaThatSaysItIsAheadIsNotFollowed() throws {
@@ -103,6 +136,7 @@ import Testing
         var group = TestGroup()
         let batch = group.freshBatch()
         #expect(try group.receive(1, from: 2, .batch(batch)).drops.map(\.1) == [.notAsked])
+        #expect(try group.receive(1, from: 2, .committedBody(batch)).drops.map(\.1) == [.notAsked])
         #expect(try group.receive(1, from: 2, claims([batch])).drops.map(\.1) == [.notAsked])
     }
 
@@ -121,7 +155,7 @@ import Testing
             try group.receive(1, from: 2, .fetchCommitted(fetch))
         }
         for from in [0, 3] { try group.receive(1, from: from, claims(batches)) }
-        for batch in batches { try group.receive(1, from: 0, .batch(batch)) }
+        for batch in batches { try group.receive(1, from: 0, .committedBody(batch)) }
         #expect(group.lastExecuted(1) == 5)
     }
 
@@ -180,7 +214,7 @@ import Testing
             case .prepare: kind == "PREPARE"
             case .commit: kind == "COMMIT"
             case .checkpoint: kind == "CHECKPOINT"
-            case .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: false
+            case .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: false
             }
         }
         for _ in 0..<4 { try group.propose(0) }

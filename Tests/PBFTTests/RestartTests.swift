@@ -80,7 +80,7 @@ import Testing
             !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
         case .viewChange(let m): replica.isChangingView && m.view == replica.view
         case .newView(let m): !replica.isChangingView && m.view == replica.view
-        case .checkpoint, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: false
+        case .checkpoint, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: false
         }
     }
 

@@ -238,7 +238,7 @@ struct TestGroup {
         case .viewChange(let m): (4, m.view, .zero, Hasher256.hash(.viewChange, m.encoded()))
         case .newView(let m): (5, m.view, .zero, Hasher256.hash(.newView, m.encoded()))
         case .checkpoint(let m): (6, View(0), m.sequence, m.digest)
-        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: nil
+        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: nil
         }
     }
 

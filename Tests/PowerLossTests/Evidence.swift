@@ -95,7 +95,7 @@ struct Said: Hashable, CanonicalCodable, CustomStringConvertible {
         case .viewChange(let m): (Said(.viewChange, shard, m.view, .zero), Hasher256.hash(.viewChange, m.encoded()))
         case .newView(let m) where m.replica == own: (Said(.newView, shard, m.view, .zero), Hasher256.hash(.newView, m.encoded()))
         case .checkpoint(let m): (Said(.checkpoint, shard, View(0), m.sequence), m.digest)
-        case .newView, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .resumed, .recollection: nil
+        case .newView, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: nil
         }
     }
 }

@@ -76,7 +76,7 @@ extension HostMessage {
         switch self {
         case .pbft(_, let message):
             switch message {
-            case .prePrepare, .batch, .viewChange, .newView, .committed: true
+            case .prePrepare, .batch, .viewChange, .newView, .committed, .committedBody: true
             case .resumed(let resumption): resumption.declaration != nil
             case .recollection(let recollection): recollection.declaration != nil
             case .prepare, .commit, .checkpoint, .suspect, .status, .fetchBatch, .fetchCommitted: false
@@ -97,7 +97,7 @@ extension HostMessage {
     var weight: Int {
         switch self {
         case .pbft(_, .prePrepare(let prePrepare)): prePrepare.batch.bytes.count + 256
-        case .pbft(_, .batch(let batch)): batch.bytes.count + 256
+        case .pbft(_, .batch(let batch)), .pbft(_, .committedBody(let batch)): batch.bytes.count + 256
         case .pbft(_, .viewChange): 64 << 10
         case .pbft(_, .newView): 512 << 10
         case .pbft(_, .committed(let claims)): claims.digests.count * 32 + 512
