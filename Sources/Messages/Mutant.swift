@@ -17,6 +17,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case suspicionNotSent
     case timerNeverReset
     case newViewNotAwaited
+    case proposalsNotAwaited
     case truncatesAtWeakQuorum
     case laggardTrustsOneClaim
     case quarantineTooShort

@@ -288,6 +288,18 @@ extension Replica {
 
     // MARK: Timers
 
+    /// Something is proposed or selected here and not executed. Its requests need not wait at this host: they may have come in the
+    /// proposal alone, and their clients may have f + 1 answers from others. A correct primary has few proposals in flight.
+    private var awaitsProposal: Bool {
+        #if MUTANTS
+        if Mutant.is(.proposalsNotAwaited) { return false }
+        #endif
+        return (1...2 * limits.pipelineDepth).contains { ahead in
+            let sequence = SequenceNumber(lastExecuted.number + ahead)
+            return log.contains(sequence) && log[sequence].digest != nil
+        }
+    }
+
     mutating func tickView(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
         // What came while this replica was silent counts now.
         joinViewsAhead(now: now, into: &ready)
@@ -299,7 +311,7 @@ extension Replica {
             {
                 return suspect(now: now, into: &ready)
             }
-            guard let oldestPending else {
+            guard oldestPending != nil || awaitsProposal else {
                 wasPending = false
                 suspicions[me.index] = nil
                 return
@@ -311,9 +323,12 @@ extension Replica {
             // Reset on progress; but one request that waits for ever is censored.
             let wait = primaryReachable || isPrimary ? timeout : min(timeout, limits.unreachableTimeout << UInt64(min(fruitlessViews, 16)))
             let isStalled = now.uptime > progressAt + wait
-            let since = max(oldestPending.uptime, viewInstalledAt)
-            let isCensored = now.uptime > since + max(limits.censorshipTimeout, timeout)
-            if isStalled || isCensored || (floor.isViolated && !isPrimary) { suspect(now: now, into: &ready) } else { suspicions[me.index] = nil }
+            var isDelayed = false
+            if let oldestPending {
+                let isCensored = now.uptime > max(oldestPending.uptime, viewInstalledAt) + max(limits.censorshipTimeout, timeout)
+                isDelayed = isCensored || (floor.isViolated && !isPrimary)
+            }
+            if isStalled || isDelayed { suspect(now: now, into: &ready) } else { suspicions[me.index] = nil }
         case .changing(let since, let quorumSince):
             #if MUTANTS
             if Mutant.is(.newViewNotAwaited) { return tryNewView(now: now, into: &ready) }

@@ -83,6 +83,17 @@ import Testing
         #expect(try firstSuspect(within: 7000, progressEach: 500) { _ in } == nil)
     }
 
+    /// Its requests came in the proposal alone; nothing else waits at this host.
+    @Test func aProposalThatIsNotExecutedIsWaitedForToo() throws {
+        let suspectedAt = try firstSuspect(within: 3000) { group in
+            group.nodes[1].waitingSince = nil
+            let proposal = PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: group.freshBatch())
+            _ = try? group.receive(1, from: 0, .prePrepare(proposal))
+        }
+        #expect(suspectedAt == 1010)
+        #expect(try firstSuspect(within: 20_000, progressEach: 500) { $0.nodes[1].waitingSince = nil } == nil)
+    }
+
     @Test func aRequestThatWaitsForEverIsCensoredWhateverElseMakesProgress() throws {
         #expect(try firstSuspect(within: 20_000, progressEach: 500) { _ in } == 8010)
     }

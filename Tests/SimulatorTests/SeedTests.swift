@@ -24,6 +24,7 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         RegressionSeed(profile: .everything, seed: 3703, replicas: 7, why: "three vouched for a state, and four were asked for"),
         RegressionSeed(profile: .everything, seed: 70173, why: "who had written down nothing late enough did not vouch for what another had"),
         RegressionSeed(profile: .everything, seed: 78851, why: "who had written down nothing late enough did not vouch for what another had"),
+        RegressionSeed(profile: .everything, seed: 237, why: "two waited for a batch, but none of its requests waited at one of them"),
         RegressionSeed(profile: .everything, seed: 47674, why: "a primary that lagged selected numbers beyond its window, and did not remember"),
         RegressionSeed(profile: .everything, seed: 4430, replicas: 7, why: "the last record rotted, and only one peer had heard of it"),
     ] + withOneGoneAhead.map {
