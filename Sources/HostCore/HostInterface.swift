@@ -8,7 +8,7 @@ public struct SessionID: NumberNewtype {
 
 /// Everything that can happen to a host. The runtime and the simulator say it one at a time.
 public enum HostInput: Sendable {
-    /// From another host, over a session that authenticated it; every signature inside was checked.
+    /// From another host, over a session that authenticated it; what `Verified` promises of signatures holds.
     case peer(HostID, Verified<HostMessage>)
     case gateway(SessionID, Verified<GatewayMessage>)
     case gatewayClosed(SessionID)

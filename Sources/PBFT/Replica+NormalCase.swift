@@ -142,6 +142,7 @@ extension Replica {
 
     /// Executes what is committed, in order.
     mutating func advanceExecution(now: Instant, into ready: inout ReplicaReady) {
+        defer { continueFetching(now: now, into: &ready) }
         while !isHalted && !isExecutionPaused {
             let next = lastExecuted.next
             if let batch = committedBatch(at: next) {
@@ -151,7 +152,6 @@ extension Replica {
                 // The journal must be able to rebuild what a checkpoint claims, so the body goes into it.
                 ready.records.append(.committedBody(sequence: next, batch))
                 execute(batch, at: next, now: now, into: &ready)
-                continueFetching(now: now, into: &ready)
             } else {
                 return
             }
@@ -162,6 +162,7 @@ extension Replica {
         lastExecuted = sequence
         floor.ordered(batch.items.count)
         retained.append(batch)
+        fetch.bodies.remove(batch.digest)
         trimRetained()
         #if MUTANTS
         let progressBefore = progressAt

@@ -2,24 +2,15 @@ import Messages
 
 /// Status messages that repair loss, and catching up on committed batches.
 struct CatchUp: Sendable {
-    /// The digests of bodies that were asked for by them, each with when.
-    var asked: [Digest: UInt64] = [:]
-    /// Bodies that were asked for by digest and have come.
-    var bodies: [Digest: Batch] = [:]
-    /// Digests that peers claim to have executed, whose bodies are awaited. Apart from `asked`: what comes for these is not
-    /// verified, and must not take the place of what is.
+    /// Digests that peers claim to have executed, whose bodies are awaited.
     var awaited: Set<Digest> = []
-    /// Bodies of claims. Not verified: only what f + 1 claim may be taken from here.
-    var claimedBodies: [Digest: Batch] = [:]
-    /// Of both.
-    var bodyBytes = 0
+    /// Nobody checked their signatures: only what f + 1 claim may be taken from here.
+    var bodies = Bodies()
     /// The range that was asked for last, and who sends its bodies.
     var from = SequenceNumber.zero
     var upTo = SequenceNumber.zero
     var sender: ReplicaIndex?
     var askedAt: UInt64 = 0
-    /// When the last body came: while they come, nothing is asked again.
-    var bodyAt: UInt64 = 0
     var isActive = false
     /// Whose turn it is to send bodies.
     var turn = 0
@@ -31,23 +22,37 @@ struct CatchUp: Sendable {
     var question: UInt64 = 0
 
     static let rangeCount: UInt32 = 256
-    static let maxBodyBytes = 64 << 20
     /// A range from each of 64 replicas.
-    static let maxAsked = 64 * 256
+    static let maxAwaited = 64 * 256
+}
 
-    mutating func makeRoom(for batch: Batch) {
-        bodyBytes += batch.bytes.count
-        if bodyBytes > Self.maxBodyBytes {
-            bodies.removeAll()
-            claimedBodies.removeAll()
-            bodyBytes = batch.bytes.count
-        }
+/// Bodies that are asked for by digest, because a NEW-VIEW selects them. What comes is verified. Apart from `CatchUp`: what
+/// comes there is not, and must neither stand for one of these, nor use up the question for it, nor take its place.
+struct SelectedBodies: Sendable {
+    /// When each was asked for.
+    var asked: [Digest: UInt64] = [:]
+    var bodies = Bodies()
+
+    static let maxAsked = 16_384
+}
+
+/// Batches by digest, bounded in bytes: what does not fit takes the place of all others, which are asked for again.
+struct Bodies: Sendable {
+    private var byDigest: [Digest: Batch] = [:]
+    private var bytes = 0
+    static let maxBytes = 64 << 20
+
+    subscript(digest: Digest) -> Batch? { byDigest[digest] }
+
+    mutating func insert(_ batch: Batch) {
+        guard byDigest[batch.digest] == nil else { return }
+        if bytes + batch.bytes.count > Self.maxBytes { self = Bodies() }
+        byDigest[batch.digest] = batch
+        bytes += batch.bytes.count
     }
 
-    /// What was executed is kept elsewhere.
-    mutating func drop(_ executed: Batch) {
-        if bodies.removeValue(forKey: executed.digest) != nil { bodyBytes -= executed.bytes.count }
-        if claimedBodies.removeValue(forKey: executed.digest) != nil { bodyBytes -= executed.bytes.count }
+    mutating func remove(_ digest: Digest) {
+        if let batch = byDigest.removeValue(forKey: digest) { bytes -= batch.bytes.count }
     }
 }
 
@@ -122,9 +127,12 @@ extension Replica {
     // MARK: Bodies by digest
 
     mutating func ask(for digest: Digest, now: Instant, into ready: inout ReplicaReady) {
-        if let at = fetch.asked[digest], now.uptime < at + limits.fetchTimeout { return }
-        guard fetch.asked.count < CatchUp.maxAsked else { return }
-        fetch.asked[digest] = now.uptime
+        if let at = selected.asked[digest], now.uptime < at + limits.fetchTimeout { return }
+        if selected.asked.count >= SelectedBodies.maxAsked {
+            selected.asked = selected.asked.filter { now.uptime < $0.value + limits.fetchTimeout }
+            guard selected.asked.count < SelectedBodies.maxAsked else { return }
+        }
+        selected.asked[digest] = now.uptime
         ready.sends.append(.init(to: .others, message: .fetchBatch(digest)))
     }
 
@@ -134,7 +142,12 @@ extension Replica {
         for _ in newView.selection {
             sequence = sequence.next
             guard log.contains(sequence), !log[sequence].isPrePrepared, let digest = log[sequence].digest else { continue }
-            ask(for: digest, now: now, into: &ready)
+            // Perhaps it was executed meanwhile, on claims.
+            if let body = body(digest, at: sequence) {
+                prePrepareSelected(sequence, body: body, into: &ready)
+            } else {
+                ask(for: digest, now: now, into: &ready)
+            }
         }
     }
 
@@ -167,10 +180,8 @@ extension Replica {
     }
 
     mutating func receive(_ batch: Batch, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        guard fetch.asked[batch.digest] != nil else { return ready.drops.append((from, .notAsked)) }
-        fetch.asked[batch.digest] = nil
-        fetch.makeRoom(for: batch)
-        fetch.bodies[batch.digest] = batch
+        guard selected.asked.removeValue(forKey: batch.digest) != nil else { return ready.drops.append((from, .notAsked)) }
+        selected.bodies.insert(batch)
         if phase == .normal, let newView, newView.view == view {
             var sequence = newView.start.sequence
             for digest in newView.selection {
@@ -201,7 +212,8 @@ extension Replica {
         }
         let isFar = target.number > lastExecuted.number + limits.window / 2
         let isIdle = now.uptime > progressAt + limits.fetchTimeout
-        let heardAt = max(fetch.askedAt, min(fetch.bodyAt, fetch.askedAt + 4 * limits.fetchTimeout))
+        // While what was asked for is executed, nothing is asked again; a sender whose bodies are of no use has no more time.
+        let heardAt = max(fetch.askedAt, min(progressAt, fetch.askedAt + 4 * limits.fetchTimeout))
         guard isIdle || isFar, now.uptime > heardAt + limits.fetchTimeout else { return }
         let gone = peers.count { $0.retainsFrom.map { $0 > lastExecuted.next } ?? false }
         fetch.fruitless = fetch.askedFrom == lastExecuted.next ? fetch.fruitless + 1 : 0
@@ -215,9 +227,12 @@ extension Replica {
     }
 
     private mutating func sendFetch(now: Instant, into ready: inout ReplicaReady) {
+        if !fetch.isActive {
+            // What a peer claimed the last time it may have claimed as a liar that is mended since.
+            for i in peers.indices { peers[i].claims = nil }
+        }
         fetch.isActive = true
         fetch.askedAt = now.uptime
-        fetch.asked.removeAll()
         fetch.awaited.removeAll()
         fetch.question += 1
         let count = CatchUp.rangeCount
@@ -235,7 +250,6 @@ extension Replica {
 
     /// When all that was asked for is executed, the next range is asked for at once.
     mutating func continueFetching(now: Instant, into ready: inout ReplicaReady) {
-        if let used = retained[lastExecuted] { fetch.drop(used) }
         if fetch.isActive, lastExecuted >= fetch.upTo, certainTarget > lastExecuted {
             fetch.turn += 1
             sendFetch(now: now, into: &ready)
@@ -254,14 +268,23 @@ extension Replica {
         var digests: [Digest] = []
         var bodies: [Batch] = []
         var bytes = 0
+        var sendsBodies = request.bodies
         var sequence = request.from
         let count = min(Int(request.count), CommittedClaims.maxCount)
         while digests.count < count, let batch = retained[sequence], bytes < 2 << 20 {
-            digests.append(batch.digest)
-            if request.bodies, allows(batch.bytes.count, to: peer, now: now) {
-                bodies.append(batch)
-                bytes += batch.bytes.count
+            if sendsBodies {
+                if allows(batch.bytes.count, to: peer, now: now) {
+                    bodies.append(batch)
+                    bytes += batch.bytes.count
+                } else if bodies.isEmpty {
+                    // Its word alone; another peer sends the bodies.
+                    sendsBodies = false
+                } else {
+                    // The peer waits for what is named here.
+                    break
+                }
             }
+            digests.append(batch.digest)
             sequence = sequence.next
         }
         ready.sends.append(.init(to: .one(peer), message: .committed(CommittedClaims(from: request.from, digests: digests))))
@@ -284,19 +307,19 @@ extension Replica {
         peers[from.index].claimedTurn = fetch.question
         peers[from.index].retainsFrom = nil
         peers[from.index].claims = claims
-        for digest in claims.digests where fetch.awaited.count < CatchUp.maxAsked && fetch.claimedBodies[digest] == nil {
+        let executed = lastExecuted.number >= claims.from.number ? Int(min(lastExecuted.number - claims.from.number + 1, 1 << 32)) : 0
+        for digest in claims.digests.dropFirst(executed) where fetch.awaited.count < CatchUp.maxAwaited && fetch.bodies[digest] == nil {
             fetch.awaited.insert(digest)
         }
         // It sends no more bodies than it names: the next question need not wait for what will not come.
-        let last = SequenceNumber(claims.from.number + UInt64(claims.digests.count) - 1)
-        if from == fetch.sender, last > lastExecuted { fetch.upTo = min(fetch.upTo, last) }
+        if from == fetch.sender {
+            fetch.upTo = min(fetch.upTo, SequenceNumber(claims.from.number + UInt64(claims.digests.count) - 1))
+        }
     }
 
-    mutating func receive(committed batch: Batch, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    mutating func receive(committed batch: Batch, from: ReplicaIndex, into ready: inout ReplicaReady) {
         guard fetch.awaited.remove(batch.digest) != nil else { return ready.drops.append((from, .notAsked)) }
-        fetch.bodyAt = now.uptime
-        fetch.makeRoom(for: batch)
-        fetch.claimedBodies[batch.digest] = batch
+        fetch.bodies.insert(batch)
     }
 
     /// The batch at `sequence` that f + 1 peers claim to have committed: a correct one of them did.
@@ -312,11 +335,11 @@ extension Replica {
         }
         #if MUTANTS
         if Mutant.is(.laggardTrustsOneClaim), let claimed = counts.first?.digest {
-            return body(claimed, at: sequence) ?? fetch.claimedBodies[claimed]
+            return body(claimed, at: sequence) ?? fetch.bodies[claimed]
         }
         #endif
         guard let certain = counts.first(where: { $0.count >= group.weakQuorum })?.digest else { return nil }
         // The correct one of them, or whoever it had this from, took part in ordering it, and so had checked its signatures.
-        return body(certain, at: sequence) ?? fetch.claimedBodies[certain]
+        return body(certain, at: sequence) ?? fetch.bodies[certain]
     }
 }

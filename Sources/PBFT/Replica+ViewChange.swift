@@ -159,7 +159,7 @@ extension Replica {
         if digest.isNull { return .null }
         if log.contains(sequence), let body = log[sequence].body(digest) { return body }
         if let executed = retained[sequence], executed.digest == digest { return executed }
-        return fetch.bodies[digest]
+        return selected.bodies[digest]
     }
 
     mutating func receive(_ newView: NewView, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -208,6 +208,8 @@ extension Replica {
         ready.records.append(.newView(newView))
         enter(newView, now: now)
         applySelection(into: &ready)
+        // What was of use is in its slot now.
+        selected = SelectedBodies()
         askForMissingBodies(now: now, into: &ready)
         let waiting = future
         future = Array(repeating: [], count: group.n)

@@ -126,6 +126,7 @@ public struct Replica: Sendable {
     var executedAtLastStatus = SequenceNumber.zero
     var peers: [PeerProgress]
     var fetch = CatchUp()
+    var selected = SelectedBodies()
 
     struct Suspicion: Sendable {
         var view: View
@@ -227,7 +228,7 @@ public struct Replica: Sendable {
         case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
         case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
         case .committed(let claims): receive(claims, from: from, into: &ready)
-        case .committedBody(let batch): receive(committed: batch, from: from, now: now, into: &ready)
+        case .committedBody(let batch): receive(committed: batch, from: from, into: &ready)
         case .resumed(let resumption): answer(resumption, to: from, now: now, into: &ready)
         case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
         }

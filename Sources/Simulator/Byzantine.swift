@@ -27,6 +27,8 @@ public enum ByzantineAct: Int, Sendable, CaseIterable {
     case falseStatus
     /// Invented COMMITTED.
     case falseClaims
+    /// COMMITTED of batches with forged requests, and their bodies.
+    case forgedBodies
     case suspicion
     case unaskedBodies
     /// A primary whose PRE-PREPAREs come just before the progress timeout.
@@ -192,6 +194,7 @@ struct ByzantineHosts {
         [.equivocation, .conflictingVotes, .suspicion, .selectiveSilence],
         // Misleads whoever catches up.
         [.falseStatus, .falseClaims, .unaskedBodies, .wrongTransfer, .wrongCheckpoint],
+        [.falseStatus, .forgedBodies],
         [.falseRecollection, .falseResumption, .falseStatus],
         // Breaks what shards tell each other.
         [.wrongAttestation, .falseRefusal, .replay, .rubbish],

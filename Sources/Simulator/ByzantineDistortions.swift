@@ -151,6 +151,7 @@ extension ByzantineHosts {
             guard members[m].does(.falseStatus) else { return [(message, nil)] }
             return [(.status(falsify(status, m)), .falseStatus)]
         case .committed(let claims):
+            if members[m].does(.forgedBodies) { return [(.committed(forge(claims)), .forgedBodies)] }
             guard members[m].does(.falseClaims) else { return [(message, nil)] }
             return [(.committed(falsify(claims, shard, m)), .falseClaims)]
         case .batch(let batch):
@@ -158,9 +159,7 @@ extension ByzantineHosts {
             let other = bodies[members[m].rng.below(bodies.count)]
             return [(.batch(other), other == batch ? nil : .unaskedBodies)]
         case .committedBody(let batch):
-            if members[m].does(.falseClaims), members[m].rng.chance(perMille: 500), let forgery = forgery(of: batch) {
-                return [(.committedBody(forgery), .falseClaims), (message, nil)]
-            }
+            if members[m].does(.forgedBodies), let forgery = forgery(of: batch) { return [(.committedBody(forgery), .forgedBodies)] }
             guard members[m].does(.unaskedBodies), !bodies.isEmpty else { return [(message, nil)] }
             let other = bodies[members[m].rng.below(bodies.count)]
             return [(.committedBody(other), other == batch ? nil : .unaskedBodies)]
@@ -284,13 +283,16 @@ extension ByzantineHosts {
         return Batch(time: batch.time, items: items)
     }
 
+    private func forge(_ claims: CommittedClaims) -> CommittedClaims {
+        CommittedClaims(from: claims.from, digests: claims.digests.map { forgeries[$0] ?? $0 })
+    }
+
     mutating func falsify(_ claims: CommittedClaims, _ shard: ShardID, _ m: Int) -> CommittedClaims {
-        switch members[m].rng.below(5) {
+        switch members[m].rng.below(4) {
         case 0: CommittedClaims(from: claims.from, digests: claims.digests.map { lie(about: $0) })
-        case 4: CommittedClaims(from: claims.from, digests: claims.digests.map { forgeries[$0] ?? $0 })
         case 1: CommittedClaims(from: claims.from, digests: claims.digests.map { _ in anyDigest(shard, m) })
         case 2: CommittedClaims(from: SequenceNumber(claims.from.number &+ 1 &+ members[m].rng.below(UInt64(50))), digests: [])
-        default: CommittedClaims(from: SequenceNumber(claims.from.number - min(1, claims.from.number)), digests: claims.digests)
+        default: CommittedClaims(from: claims.from, digests: Array(claims.digests.dropFirst()))
         }
     }
 }

@@ -107,6 +107,24 @@ import Testing
         #expect(try group.receive(1, from: 3, claims(batches)).executes.map(\.batch) == batches)
     }
 
+    /// A sender that says something useless now and then does not keep its turn.
+    @Test func whoSendsBodiesThatAreOfNoUseLosesItsTurn() throws {
+        var (group, batches, sender) = try fetchingReplicaAndSender()
+        let lies = batches.map { _ in group.freshBatch() }
+        try group.receive(1, from: sender, claims(lies))
+        for from in [0, 2, 3] where from != sender { try group.receive(1, from: from, claims(batches)) }
+        group.uptime += group.limits.fetchTimeout / 2
+        try group.receive(1, from: sender, .committedBody(lies[0]))
+        group.uptime += group.limits.fetchTimeout / 2 + 1
+        let next = try group.step(1, .tick(oldestPending: nil, primaryReachable: true)).sends.compactMap { outgoing -> Int? in
+            guard case .fetchCommitted(let fetch) = outgoing.message, fetch.bodies, case .one(let peer) = outgoing.to else { return nil }
+            return peer.index
+        }
+        #expect(next.count == 1 && next != [sender])
+        // Of no use either: executed by nobody, claimed by one.
+        #expect(group.lastExecuted(1) == 0)
+    }
+
     /// A range that the sender's bound on bytes cut short: the rest is asked for as soon as what came is executed.
     @Test func afterAShorterAnswerTheNextQuestionDoesNotWait() throws {
         var (group, batches, sender) = try fetchingReplicaAndSender()

@@ -57,6 +57,7 @@ struct TestGroup {
     var network: [Packet] = []
     /// from × to
     var isCut: [[Bool]]
+    var loses: @Sendable (Packet) -> Bool = { _ in false }
     var uptime: UInt64 = 1
     /// Every record is durable as soon as it is written, and every stable checkpoint is in the store.
     var syncsAtOnce = true
@@ -257,7 +258,7 @@ struct TestGroup {
         var steps = 0
         while !network.isEmpty {
             let packet = network.removeFirst()
-            if isDelivered(packet) { try receive(packet.to, from: packet.from, packet.message) }
+            if isDelivered(packet), !loses(packet) { try receive(packet.to, from: packet.from, packet.message) }
             steps += 1
             guard steps < 1_000_000 else { throw Failure(description: "the group never falls silent") }
         }

@@ -108,6 +108,19 @@ import Testing
         #expect(group.nodes[3].replica?.executedDigest(at: SequenceNumber(1)) == batch.digest)
     }
 
+    /// The bodies of claims pass no verifier, and those that NEW-VIEW selects are asked for by digest; but what was executed is here.
+    @Test func whatWasExecutedOnClaimsIsPreparedWithoutItsBodyByDigest() throws {
+        var group = TestGroup()
+        let batch = try group.propose(0)
+        try group.deliver { $0.to != 3 && $0.from != 3 }
+        group.loses = { if case .batch = $0.message { true } else { false } }
+        group.crash(0)
+        try group.changeView(to: 1)
+        #expect(group.nodes[3].replica?.executedDigest(at: SequenceNumber(1)) == batch.digest)
+        let vote = Vote(view: View(1), sequence: SequenceNumber(1), digest: batch.digest)
+        #expect(group.nodes[3].said.contains { $0.message == .prepare(vote) })
+    }
+
     @Test func fPlusOneViewChangesAheadPullALaggardIntoTheLowestOfTheirViews() throws {
         // PBFT, OSDI '99 §4.5.2
         var group = TestGroup(n: 7)

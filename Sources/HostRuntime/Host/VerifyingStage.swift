@@ -24,6 +24,8 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         private var entries: Deque<Entry> = []
         private var weight = 0
         private var weightBySource: [UInt64: Int] = [:]
+        /// How many waited at once since the memory was let go.
+        private var peak = 0
 
         var isEmpty: Bool { entries.isEmpty }
 
@@ -38,6 +40,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
             weightBySource[entry.source] = held + entry.weight
             weight += entry.weight
             entries.append(entry)
+            peak = max(peak, entries.count)
             return true
         }
 
@@ -45,6 +48,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         mutating func take(_ count: Int) -> [Entry] {
             let taken = Array(entries.prefix(count))
             entries.removeFirst(taken.count)
+            if entries.isEmpty, peak > 4096 { (entries, peak) = ([], 0) }
             for entry in taken {
                 weight -= entry.weight
                 let left = (weightBySource[entry.source] ?? 0) - entry.weight
