@@ -17,7 +17,6 @@ public enum Mutant: String, CaseIterable, Sendable {
     case suspicionNotSent
     case timerNeverReset
     case newViewNotAwaited
-    case proposalsNotAwaited
     case truncatesAtWeakQuorum
     case laggardTrustsOneClaim
     case quarantineTooShort

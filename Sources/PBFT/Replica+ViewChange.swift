@@ -293,10 +293,7 @@ extension Replica {
     /// Something is proposed or selected here and not executed. Its requests need not wait at this host: they may have come in the
     /// proposal alone, and their clients may have f + 1 answers from others. A correct primary has few proposals in flight.
     private var awaitsProposal: Bool {
-        #if MUTANTS
-        if Mutant.is(.proposalsNotAwaited) { return false }
-        #endif
-        return (1...2 * limits.pipelineDepth).contains { ahead in
+        (1...2 * limits.pipelineDepth).contains { ahead in
             let sequence = SequenceNumber(lastExecuted.number + ahead)
             return log.contains(sequence) && log[sequence].digest != nil
         }

@@ -74,6 +74,8 @@ struct ByzantineHost {
     var silencedPeers: UInt64 = 0
     var silencedKinds: UInt64 = 0
     var lateness: UInt64 = 0
+    /// The last state that it offered lacks something.
+    var hasRobbed = false
     /// Of the last messages that it said or heard.
     var heard: [HostMessage] = []
     var heardCursor = 0

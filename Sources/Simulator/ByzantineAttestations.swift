@@ -82,6 +82,7 @@ extension ByzantineHosts {
         guard members[m].does(.wrongTransfer) else { return [(message, nil)] }
         switch message {
         case .checkpoint(let sequence, let metadata, let buckets):
+            members[m].hasRobbed = false
             // Often honest: who is not believed is not asked for buckets.
             switch members[m].rng.below(10) {
             case 0: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: buckets.map { lie(about: $0) }), .wrongTransfer)]
@@ -91,6 +92,7 @@ extension ByzantineHosts {
                 guard let robbed = buckets.indices.filter({ buckets[$0] != empty }).randomElement(using: &members[m].rng) else { return [(message, nil)] }
                 var fewer = buckets
                 fewer[robbed] = empty
+                members[m].hasRobbed = true
                 return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: fewer), .wrongTransfer)]
             case 4:
                 // A state from the far future, or of another history, if the metadata can still be read.
@@ -104,6 +106,8 @@ extension ByzantineHosts {
             default: return [(message, nil)]
             }
         case .bucket(let sequence, let bucket, let part, let isLast, let entries):
+            // The rest is as it was offered, or the robbed state would never be taken.
+            if members[m].hasRobbed { return [(message, nil)] }
             switch members[m].rng.below(5) {
             case 0: return [(.gone(sequence: sequence), .wrongTransfer)]
             case 1:

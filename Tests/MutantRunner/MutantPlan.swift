@@ -20,9 +20,6 @@ struct MutantPlan {
         (options.clients, options.accounts, options.transfersPerClient, options.faultyUntil) = (12, 12, 12, 600_000_000)
     }
 
-    /// Two may be faulty, and lie together.
-    @Sendable static func withSeven(_ options: inout SimulationOptions) { options.replicas = 7 }
-
     /// Nearly all that clients ask for are calls, on few keys and accounts.
     @Sendable static func calling(_ options: inout SimulationOptions) {
         (options.callsPerMille, options.clients, options.accounts, options.transfersPerClient) = (800, 10, 10, 12)
@@ -58,17 +55,16 @@ extension Mutant {
         case .oldTimeRefused: MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
         case .suspicionNotSent: MutantPlan("no replica says SUSPECT", ["crashes", "everything"])
         case .timerNeverReset: MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
-        case .proposalsNotAwaited: MutantPlan("a proposal that waits is nothing to suspect the primary for", ["everything"], from: 237)
         case .newViewNotAwaited: MutantPlan("the wait for NEW-VIEW never ends", ["crashes", "everything", "byzantine"])
         case .truncatesAtWeakQuorum: MutantPlan("f + 1 CHECKPOINTs make a checkpoint stable", ["lossy", "everything"])
-        case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 173)
+        case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 232)
         case .quarantineTooShort: MutantPlan("quarantine ends at once", ["crashes", "everything"])
         case .sendsBeforeSync: MutantPlan("messages do not wait for their records", ["crashes"], from: 11)
         case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 101)
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])
         case .bucketDigestUnchecked:
-            MutantPlan("fetched buckets are not held against their digests", ["byzantine", "everything"], from: 60, adjust: MutantPlan.forgetful)
-        case .stateOfOnePeer: MutantPlan("one peer's offer is the state", ["everything"], from: 233, adjust: MutantPlan.withSeven)
+            MutantPlan("fetched buckets are not held against their digests", ["byzantine", "everything"], from: 121, adjust: MutantPlan.forgetful)
+        case .stateOfOnePeer: MutantPlan("one peer's offer is the state", ["everything", "byzantine"], from: 177, adjust: MutantPlan.forgetful)
         case .flushesUnstable: MutantPlan("a state is written down before its checkpoint is stable", ["lossy"])
         case .readsWithoutWaiting: MutantPlan("a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 18)
         case .attestationWithoutHistory: MutantPlan("attestations do not chain", ["calm"])
@@ -78,8 +74,8 @@ extension Mutant {
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
         case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
         case .refusalNotRecorded: MutantPlan("a no is certified and not recorded", ["lossy", "everything"], from: 16)
-        case .forgetsEarly: MutantPlan("a record is forgotten before the others are known to be decided", ["lossy", "everything"], from: 581)
-        case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 80)
+        case .forgetsEarly: MutantPlan("a record is forgotten before the others are known to be decided", ["lossy", "everything"], from: 907)
+        case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 408)
         case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
         case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine"])
         case .decidesUnderTheCap: MutantPlan("decides wait for room under the cap", ["calm", "lossy"], adjust: MutantPlan.narrow)
