@@ -109,9 +109,9 @@ private struct HostAssembly {
         })
         declared.withLock { $0 = hasLostRecords }
         let (states, environments) = try await openStates(report: { inbox.post([$0]) })
-        let limit = options.maxWaitingInputs
+        let (limit, byteLimit) = (options.maxWaitingInputs, options.maxWaitingBytes)
         let inbound = HostInbound(manifest: manifest, threads: threads, counters: counters) { inputs in
-            guard inbox.count < limit else {
+            if inbox.isFull(inputs: limit, bytes: byteLimit) {
                 // Who is connected must be known whatever the load; there are few such events.
                 let kept = inputs.filter(\.isAboutConnections)
                 counters.add(inputs.count - kept.count, to: \.inboundDropped)

@@ -9,6 +9,8 @@ public struct HostRuntimeOptions: Sendable {
     public var tickMilliseconds = 5
     /// Messages from outside that wait for the protocol's thread; more are dropped and counted.
     public var maxWaitingInputs = 131_072
+    /// As many bytes, roughly: a verifier's lanes are bounded, but what costs it nothing passes through them at once.
+    public var maxWaitingBytes = 256 << 20
 
     public init() {}
 }
