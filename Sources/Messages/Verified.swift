@@ -1,5 +1,5 @@
-/// A value whose every signature was checked against the manifest, but for `PBFTMessage.committedBody`. Only `Verifier` makes one, so a function that
-/// takes `Verified<M>` cannot be called with bytes off the wire.
+/// A value whose every signature was checked against the manifest, but for `PBFTMessage.committedBody`. Only `Verifier`
+/// makes one, so a function that takes `Verified<M>` cannot be called with bytes off the wire.
 public struct Verified<M: Sendable>: Sendable {
     public let value: M
     init(checked value: M) { self.value = value }
