@@ -45,5 +45,11 @@ public struct HoldBound: Sendable {
         return untilDeadline + clock + noticed + pushed(openRecords: openRecords) + ordering
     }
 
+    /// From the end of the load until the cluster is at rest: no batch is ordered and no push is due. The last lock goes; then home
+    /// asks the shards that were called and know nothing of it any more, each orders the answer once, and home notes it.
+    public func rest(untilDeadline: UInt64, openRecords: Int) -> UInt64 {
+        call(untilDeadline: untilDeadline, openRecords: openRecords) + pushed(openRecords: openRecords) + 2 * ordering
+    }
+
     private var clock: UInt64 { options.replica.timeBehind * 1000 }
 }

@@ -48,15 +48,19 @@ extension HostCore {
             return halt(i, "execution of batch \(sequence): \(error)", into: &ready)
         }
         nodes[i].recent.append(executed.statement, executed.leaves)
-        for leaf in executed.leaves { nodes[i].recovery.note(leaf, now: now) }
-        if !batch.items.isEmpty { nodes[i].emptyBatches = max(0, nodes[i].emptyBatches - batch.items.count) }
-        for item in batch.items {
-            switch item {
-            case .request(let request): nodes[i].requests.remove(request.digest)
-            case .decide(let decide): nodes[i].decides.remove(decide.digest)
-            case .evidence(let evidence): nodes[i].decides.remove(evidence.contentDigest)
-            }
+        for leaf in executed.leaves {
+            nodes[i].recovery.note(leaf, now: now)
+            nodes[i].recovery.kept.forget(leaf.request)
         }
+        if !batch.items.isEmpty { nodes[i].emptyBatches = max(0, nodes[i].emptyBatches - batch.items.count) }
+        let vain = Set(executed.vain)
+        for item in batch.items {
+            let key = item.key
+            settleAccounts(isVain: vain.contains(key), nodes[i].requests.source(of: key) ?? nodes[i].decides.source(of: key), now: now)
+            nodes[i].requests.remove(key)
+            nodes[i].decides.remove(key)
+        }
+        admitEarly(executed.leaves, i, now: now, into: &ready)
         answer(executed, i, now: now, into: &ready)
         answerReads(i, into: &ready)
         if nodes[i].replica.isCheckpoint(sequence) { checkpoint(i, sequence, now: now, into: &ready) }

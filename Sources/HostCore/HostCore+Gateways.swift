@@ -10,17 +10,17 @@ extension HostCore {
         case .submit(let shards, let request):
             for shard in shards {
                 guard let i = node(shard) else { continue }
-                admit(request, from: session, at: i, now: now, into: &ready)
+                admit(request, from: .gateway(session), at: i, now: now, into: &ready)
             }
         case .decide(let shards, let decide):
             for shard in shards {
                 guard let i = node(shard) else { continue }
-                admit(decide, from: session, at: i, now: now, into: &ready)
+                admit(decide, from: .gateway(session), at: i, now: now, into: &ready)
             }
         case .evidence(let shards, let evidence):
             for shard in shards {
                 guard let i = node(shard) else { continue }
-                admit(evidence, from: session, at: i, now: now, into: &ready)
+                admit(evidence, from: .gateway(session), at: i, now: now, into: &ready)
             }
         case .account(let id, let account):
             var view: AccountView?
@@ -50,23 +50,23 @@ extension HostCore {
     /// A request, from a gateway or handed on by a backup. Its signature is checked.
     /// - Parameter isForwarded: a backup has no certified answer to it, so it is ordered even if this replica has one.
     mutating func admit(
-        _ request: SignedRequest, from session: SessionID?, isForwarded: Bool = false, at i: Int, now: Instant, into ready: inout HostReady
+        _ request: SignedRequest, from source: Source, isForwarded: Bool = false, at i: Int, now: Instant, into ready: inout HostReady
     ) {
         func refuse(_ reason: RefusalReason, retryAfter: UInt64) {
-            guard let session else { return }
+            guard case .gateway(let session) = source else { return }
             let refusal = Refusal(
                 shard: nodes[i].shard, request: request.digest, legs: [], reason: reason, retryAfterMicroseconds: retryAfter)
             ready.toGateways.append(.init(to: [session], reply: .refused(refusal)))
         }
         guard nodes[i].halted == nil else { return refuse(.halted, retryAfter: 1_000_000) }
         guard request.request.participants(in: manifest.shardMap).contains(nodes[i].shard) else { return }
-        if let session { nodes[i].interests.add(session, for: request.digest) }
+        if case .gateway(let session) = source { nodes[i].interests.add(session, for: request.digest) }
         // Executed a moment ago: the answer is at hand. Legs that were refused go through the order again.
         if !isForwarded, let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) {
-            if let session { attest(request.digest, to: [session], i, into: &ready) }
-            return
+            return answerKnown(request.digest, source, i, now: now, into: &ready)
         }
-        guard nodes[i].requests.insert(.request(request), key: request.digest, bytes: request.bytes.count + 72, now: now) else {
+        let bytes = request.bytes.count + 72
+        guard nodes[i].requests.insert(.request(request), key: request.digest, bytes: bytes, from: source, now: now) else {
             return refuse(.overloaded, retryAfter: 50_000)
         }
         settle(i, now: now, into: &ready)
@@ -87,49 +87,116 @@ extension HostCore {
         ready.toGateways.append(.init(to: sessions, reply: .attestation(attestation)))
     }
 
+    /// What a source brought changes nothing here. A gateway gets what this shard certified of it a moment ago, as long as it does not
+    /// bring too much in vain; then its session is read no further for a while.
+    private mutating func answerKnown(_ request: Digest, _ source: Source, _ i: Int, now: Instant, into ready: inout HostReady) {
+        let isSolvent = ledger.charge(source, now: now.uptime)
+        guard case .gateway(let session) = source else { return }
+        if isSolvent { return attest(request, to: [session], i, into: &ready) }
+        if !ready.pauses.contains(session) { ready.pauses.append(session) }
+    }
+
     /// Certificates that may decide. Bypasses every cap on requests (R12); what would change nothing is not ordered.
-    mutating func admit(_ decide: TransactionDecide, from session: SessionID?, at i: Int, now: Instant, into ready: inout HostReady) {
+    mutating func admit(_ decide: TransactionDecide, from source: Source, at i: Int, now: Instant, into ready: inout HostReady) {
         guard nodes[i].halted == nil else { return }
+        if case .gateway(let session) = source { nodes[i].interests.add(session, for: decide.request) }
+        guard insert(decide, from: source, i, now: now, into: &ready) else { return }
+        settle(i, now: now, into: &ready)
+        release(now: now, into: &ready)
+    }
+
+    /// - Returns: whether it waits to be ordered.
+    private mutating func insert(
+        _ decide: TransactionDecide, from source: Source, _ i: Int, now: Instant, into ready: inout HostReady
+    ) -> Bool {
         let effect: DecideEffect
         do { effect = try nodes[i].executor.effect(of: decide) } catch {
-            return halt(i, "reading the record of a request: \(error)", into: &ready)
+            halt(i, "reading the record of a request: \(error)", into: &ready)
+            return false
         }
-        if let session { nodes[i].interests.add(session, for: decide.request) }
         switch effect {
         case .nothing:
-            if let session { attest(decide.request, to: [session], i, into: &ready) }
+            answerKnown(decide.request, source, i, now: now, into: &ready)
+            return false
         case .noRecord where !nodes[i].requests.contains(decide.request):
             // Nothing here waits for it; if a vote is on its way, pushes repeat what decides it.
-            return
+            _ = ledger.charge(source, now: now.uptime)
+            return false
+        case .noRecord where !nodes[i].executor.isPressed:
+            // The vote comes first: until it is executed this decides nothing, and would only take room from what does.
+            nodes[i].early.keep(decide, from: source)
+            return false
         case .noRecord, .notes, .decides:
-            // Without a record here the batch with the vote is only late; ordered in vain it does nothing.
-            let bytes = decide.encoded().count + 1
-            _ = nodes[i].decides.insert(.decide(decide), key: decide.digest, bytes: bytes, now: now)
-            settle(i, now: now, into: &ready)
-            release(now: now, into: &ready)
+            return nodes[i].decides.insert(.decide(decide), key: decide.digest, bytes: decide.encoded().count + 1, from: source, now: now)
         }
+    }
+
+    /// After the request that they decide was executed.
+    mutating func admitEarly(_ leaves: [Leaf], _ i: Int, now: Instant, into ready: inout HostReady) {
+        guard !nodes[i].early.isEmpty else { return }
+        for leaf in leaves {
+            guard let (decide, source) = nodes[i].early.take(leaf.request) else { continue }
+            _ = insert(decide, from: source, i, now: now, into: &ready)
+        }
+    }
+
+    /// Who made the shard order what it knew already pays for it; who brought something new gets something back.
+    mutating func settleAccounts(isVain: Bool, _ source: Source?, now: Instant) {
+        guard let source else { return }
+        if isVain { _ = ledger.charge(source, now: now.uptime) } else { ledger.reward(source) }
     }
 }
 
 /// Root calls.
 extension HostCore {
-    /// What other shards have certified of a root call. Passes what is new, as decides do (R12).
-    mutating func admit(_ evidence: CallEvidence, from session: SessionID?, at i: Int, now: Instant, into ready: inout HostReady) {
+    /// What other shards have certified of a root call. Passes what is new, as decides do (R12). What is over is answered from what is
+    /// certified already; certifying it once more is for who asks as `answer` demands, or for a backup that was asked so.
+    mutating func admit(_ evidence: CallEvidence, from source: Source, at i: Int, now: Instant, into ready: inout HostReady) {
         guard nodes[i].halted == nil else { return }
-        let isUseful: Bool
-        do { isUseful = try (session == nil || !evidence.certificates.isEmpty) && nodes[i].executor.isUseful(evidence, wall: now.wall) } catch {
+        if case .gateway(let session) = source { nodes[i].interests.add(session, for: evidence.root.digest) }
+        let effect: EvidenceEffect
+        do { effect = try nodes[i].executor.effect(of: evidence, wall: now.wall) } catch {
             return halt(i, "reading the record of a call: \(error)", into: &ready)
         }
-        if let session { nodes[i].interests.add(session, for: evidence.root.digest) }
-        guard isUseful else {
-            if let session { attest(evidence.root.digest, to: [session], i, into: &ready) }
-            return
-        }
-        // The leaf that follows may be much larger than what brings it about.
-        let bytes = max(evidence.encoded().count + 1, options.evidenceBytes)
-        guard bytes <= options.maxBatchBytes / 2 else { return droppedMessages += 1 }
-        _ = nodes[i].decides.insert(.evidence(evidence), key: evidence.contentDigest, bytes: bytes, now: now)
+        #if MUTANTS
+        let isWanted = effect == .changes || (effect == .question && Mutant.is(.ordersQuestions))
+        #else
+        let isWanted = effect == .changes
+        #endif
+        guard isWanted else { return answerKnown(evidence.root.digest, source, i, now: now, into: &ready) }
+        guard let bytes = batchBytes(of: evidence) else { return droppedMessages += 1 }
+        _ = nodes[i].decides.insert(.evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
         settle(i, now: now, into: &ready)
         release(now: now, into: &ready)
+    }
+
+    /// Into the ordinary share of batches: nothing here is decided by it.
+    mutating func insert(question evidence: CallEvidence, from source: Source, _ i: Int, now: Instant) {
+        guard let bytes = batchBytes(of: evidence) else { return droppedMessages += 1 }
+        _ = nodes[i].requests.insert(.evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
+    }
+
+    /// The leaf that follows may be much larger than what brings it about. Nil if it can never be ordered.
+    private func batchBytes(of evidence: CallEvidence) -> Int? {
+        let bytes = max(evidence.encoded().count + 1, options.evidenceBytes)
+        return bytes <= options.maxBatchBytes / 2 ? bytes : nil
+    }
+
+    /// What a backup hands on. It has the primary order questions too, but no more in vain than any other source.
+    mutating func receive(forwarded item: BatchItem, from peer: HostID, at i: Int, now: Instant, into ready: inout HostReady) {
+        switch item {
+        case .request(let request): admit(request, from: .peer(peer), isForwarded: true, at: i, now: now, into: &ready)
+        case .decide(let decide): admit(decide, from: .peer(peer), at: i, now: now, into: &ready)
+        case .evidence(let evidence):
+            // Without a certificate it is for a host's own clock, and every host has one.
+            if evidence.certificates.isEmpty { return droppedMessages += 1 }
+            let isQuestion = (try? nodes[i].executor.effect(of: evidence, wall: now.wall)) == .question
+            guard isQuestion, ledger.charge(.peer(peer), now: now.uptime) else {
+                return admit(evidence, from: .peer(peer), at: i, now: now, into: &ready)
+            }
+            insert(question: evidence, from: .peer(peer), i, now: now)
+            settle(i, now: now, into: &ready)
+            release(now: now, into: &ready)
+        }
     }
 }

@@ -12,6 +12,20 @@ extension HostCore {
         public let undecided: Int
     }
 
+    /// What a replica has still to do without anybody asking.
+    public struct Activity: Sendable {
+        public let shard: ShardID
+        /// Waits to be ordered.
+        public let pending: Int
+        /// Records that are pushed to other shards.
+        public let open: Int
+        public var isNothing: Bool { pending == 0 && open == 0 }
+    }
+
+    public func activity() -> [Activity] {
+        nodes.map { Activity(shard: $0.shard, pending: $0.requests.count + $0.decides.count, open: $0.executor.openCount) }
+    }
+
     public func progress() -> [Progress] { nodes.indices.map { progress(of: $0) } }
 
     /// - Parameter index: of one of `shards`.

@@ -18,9 +18,10 @@ struct ShardRecovery: Sendable {
     var scannedAt: UInt64 = 0
     /// Counts the scans over all open records; a push that two of them did not touch is over.
     var scan: UInt64 = 0
-    /// Requests that other shards asked about by pushing: their hosts get the leaf when there is one.
-    var asked: [Digest: Asked] = [:]
-    var askedOrder = Fifo()
+    /// Requests that other shards asked about: they get the leaf when there is one.
+    var asked = AskedRequests()
+    /// Attested leaves that were pushed or answered with, for when their batch is no longer among the recent ones.
+    var kept = KeptLeaves()
     var held = HeldRecords()
 
     struct Push: Sendable {
@@ -28,15 +29,6 @@ struct ShardRecovery: Sendable {
         var interval: UInt64
         var scan: UInt64
     }
-
-    struct Asked: Sendable {
-        let request: SignedRequest
-        /// Who asked since the last answer.
-        var shards: [ShardID]
-        var answeredAt: UInt64
-    }
-
-    static let maxAsked = 4096
 
     init(shard: ShardID, manifest: Manifest) {
         self.shard = shard
@@ -48,19 +40,6 @@ struct ShardRecovery: Sendable {
         // A shard that was called says nothing of the outcome before home has.
         let isUndecided = leaf.entries.isEmpty || leaf.entries.contains { !$0.status.isDecided }
         held.note(leaf.request, isUndecided: isUndecided, now: now.uptime, scan: scan)
-    }
-
-    mutating func noteAsked(_ request: SignedRequest, by shard: ShardID) {
-        if asked[request.digest] == nil {
-            askedOrder.append(request.digest)
-            while asked.count >= Self.maxAsked, let oldest = askedOrder.first {
-                askedOrder.removeFirst()
-                asked[oldest] = nil
-            }
-        }
-        var entry = asked[request.digest] ?? Asked(request: request, shards: [], answeredAt: 0)
-        if !entry.shards.contains(shard) { entry.shards.append(shard) }
-        asked[request.digest] = entry
     }
 }
 
@@ -126,55 +105,44 @@ extension HostCore {
     /// False when this replica has no attested leaf at hand: the request is ordered again, which certifies what is
     /// recorded in a new batch.
     private mutating func push(_ record: UnforgottenRecord, _ i: Int, now: Instant, into ready: inout HostReady) -> Bool {
-        let digest = record.request.digest
-        if record.request.request.rootCall != nil { return push(call: record, i, now: now, into: &ready) }
-        // The leaf may hold more: legs that were answered without a record.
-        guard let leaf = nodes[i].recent.leaf(for: digest),
-            record.leaf.entries.allSatisfy({ leaf.status(ofLeg: $0.leg) == $0.status }),
-            let attested = nodes[i].recent.attestedLeaf(for: digest, replica: nodes[i].me, signer: signer)
-        else {
-            _ = nodes[i].requests.insert(.request(record.request), key: digest, bytes: record.request.bytes.count + 72, now: now)
-            settle(i, now: now, into: &ready)
-            release(now: now, into: &ready)
-            return false
-        }
-        send(RecoveryPush(request: record.request, attested: attested), to: record.waitingFor, into: &ready)
-        return true
-    }
-
-    /// As `push`. Past the deadline something has to be ordered for the shard's time to pass it.
-    private mutating func push(call record: UnforgottenRecord, _ i: Int, now: Instant, into ready: inout HostReady) -> Bool {
         let root = record.request
-        let isLate = now.wall > root.request.deadline && nodes[i].executor.time <= root.request.deadline
-        guard !isLate, let leaf = nodes[i].recent.leaf(for: root.digest), leaf.calls == record.leaf.calls,
-            record.leaf.entries.allSatisfy({ leaf.status(ofLeg: $0.leg) == $0.status }),
-            let attested = nodes[i].recent.attestedLeaf(for: root.digest, replica: nodes[i].me, signer: signer)
-        else {
-            admit(CallEvidence(root: root, certificates: []), from: nil, at: i, now: now, into: &ready)
+        // Past a call's deadline something has to be ordered for the shard's time to pass it.
+        let isCall = root.request.rootCall != nil
+        let isLate = isCall && now.wall > root.request.deadline && nodes[i].executor.time <= root.request.deadline
+        guard !isLate, let attested = attestedLeaf(root.digest, i), Self.says(attested.leaf, record, isCall: isCall) else {
+            order(root, CallEvidence(root: root, certificates: []), from: .own, i, now: now, into: &ready)
             return false
         }
-        send(RecoveryPush(request: root, attested: attested), to: record.waitingFor, into: &ready)
+        send(RecoveryPush(request: root, attested: attested, asks: true), to: record.waitingFor, into: &ready)
         return true
     }
 
-    /// What another shard says of a root call. Answered with what this shard says of it.
-    private mutating func receive(
-        call push: RecoveryPush, _ message: Verified<HostMessage>, at i: Int, now: Instant, into ready: inout HostReady
-    ) {
-        let sender = push.attested.statement.shard
-        guard sender != nodes[i].shard else { return droppedMessages += 1 }
-        let root = push.request
-        guard let certificate = nodes[i].recovery.collected.certificate(of: message.map { _ in push }) else { return }
-        nodes[i].recovery.noteAsked(root, by: sender)
-        admit(CallEvidence(root: root, certificates: [certificate]), from: nil, at: i, now: now, into: &ready)
-        if let leaf = nodes[i].recent.leaf(for: root.digest) {
-            let answeredAt = nodes[i].recovery.asked[root.digest]?.answeredAt ?? 0
-            guard answeredAt == 0 || now.uptime >= answeredAt + options.pushAfter / 2 else { return }
-            pushBack(leaf, i, now: now, into: &ready)
-        } else {
-            // What is recorded here is certified again.
-            admit(CallEvidence(root: root, certificates: []), from: nil, at: i, now: now, into: &ready)
+    /// The leaf says what is recorded now. It may hold more: legs that were answered without a record.
+    private static func says(_ leaf: Leaf, _ record: UnforgottenRecord, isCall: Bool) -> Bool {
+        record.leaf.entries.allSatisfy { leaf.status(ofLeg: $0.leg) == $0.status } && (!isCall || leaf.calls == record.leaf.calls)
+    }
+
+    /// The newest leaf of a request that this replica executed, attested by it; nil if there is none at hand.
+    private mutating func attestedLeaf(_ request: Digest, _ i: Int) -> AttestedLeaf? {
+        if let attested = nodes[i].recent.attestedLeaf(for: request, replica: nodes[i].me, signer: signer) {
+            nodes[i].recovery.kept.keep(attested)
+            return attested
         }
+        return nodes[i].recovery.kept[request]
+    }
+
+    /// What this shard has to say of a request is certified in a new batch. Not in the share of what decides something (R12).
+    private mutating func order(
+        _ request: SignedRequest, _ evidence: CallEvidence, from source: Source, _ i: Int, now: Instant, into ready: inout HostReady
+    ) {
+        if request.request.rootCall != nil {
+            insert(question: evidence, from: source, i, now: now)
+        } else {
+            _ = nodes[i].requests.insert(
+                .request(request), key: request.digest, bytes: request.bytes.count + 72, from: source, now: now)
+        }
+        settle(i, now: now, into: &ready)
+        release(now: now, into: &ready)
     }
 
     private func send(_ push: RecoveryPush, to shards: [ShardID], into ready: inout HostReady) {
@@ -185,43 +153,78 @@ extension HostCore {
         }
     }
 
-    mutating func receive(push: RecoveryPush, _ message: Verified<HostMessage>, at i: Int, now: Instant, into ready: inout HostReady) {
+    mutating func receive(
+        push: RecoveryPush, _ message: Verified<HostMessage>, from peer: HostID, at i: Int, now: Instant, into ready: inout HostReady
+    ) {
         guard nodes[i].halted == nil else { return }
-        if push.request.request.rootCall != nil { return receive(call: push, message, at: i, now: now, into: &ready) }
-        let participants = push.request.request.participants(in: manifest.shardMap)
         let sender = push.attested.statement.shard
-        guard sender != nodes[i].shard, participants.contains(sender), participants.contains(nodes[i].shard) else {
-            return droppedMessages += 1
-        }
-        let digest = push.request.digest
-        nodes[i].recovery.noteAsked(push.request, by: sender)
-        if let decide = nodes[i].recovery.collected.add(message.map { _ in push }) {
+        // Everybody pushes what he has attested himself: so who asks can be counted.
+        guard sender != nodes[i].shard, manifest.replica(of: sender, on: peer) == push.attested.signature.replica,
+            concerns(push.request.request, sender, nodes[i].shard)
+        else { return droppedMessages += 1 }
+        var evidence = CallEvidence(root: push.request, certificates: [])
+        if push.request.request.rootCall != nil {
+            if let certificate = nodes[i].recovery.collected.certificate(of: message.map { _ in push }) {
+                evidence = CallEvidence(root: push.request, certificates: [certificate])
+                admit(evidence, from: .peer(peer), at: i, now: now, into: &ready)
+            }
+        } else if let decide = nodes[i].recovery.collected.add(message.map { _ in push }) {
             // Certified votes of others back a vote that is refused without them (R12): the primary proposes both in one batch.
             if nodes[i].executor.isPressed, (try? nodes[i].executor.effect(of: decide)) == .noRecord {
-                _ = nodes[i].requests.insert(.request(push.request), key: digest, bytes: push.request.bytes.count + 72, now: now)
+                let bytes = push.request.bytes.count + 72
+                _ = nodes[i].requests.insert(.request(push.request), key: push.request.digest, bytes: bytes, from: .peer(peer), now: now)
             }
-            admit(decide, from: nil, at: i, now: now, into: &ready)
+            admit(decide, from: .peer(peer), at: i, now: now, into: &ready)
         }
-        // Answer with what this shard certified; if there is nothing at hand, order the request: that records a vote, or
-        // certifies what is recorded, or that there never will be a record (R10).
-        if let leaf = nodes[i].recent.leaf(for: digest) {
-            // An answer is a push too and is answered in turn: seldom, or two shards would keep each other busy.
-            let answeredAt = nodes[i].recovery.asked[digest]?.answeredAt ?? 0
-            guard answeredAt == 0 || now.uptime >= answeredAt + options.pushAfter / 2 else { return }
-            pushBack(leaf, i, now: now, into: &ready)
+        #if MUTANTS
+        if Mutant.is(.answersAreQuestions) { return answer(push, evidence, from: peer, i, now: now, into: &ready) }
+        #endif
+        if push.asks { answer(push, evidence, from: peer, i, now: now, into: &ready) }
+    }
+
+    /// Both shards take part. Who calls whom is for certificates to say.
+    private func concerns(_ request: Request, _ sender: ShardID, _ own: ShardID) -> Bool {
+        if request.rootCall != nil { return true }
+        let participants = request.participants(in: manifest.shardMap)
+        return participants.contains(sender) && participants.contains(own)
+    }
+
+    /// Answers who waits: with what this shard has certified already, seldom; and only if there is nothing, or not all, by certifying
+    /// it. That costs a batch, so f + 1 of the shard's hosts have to ask: one of them is correct, and has an open record.
+    private mutating func answer(
+        _ push: RecoveryPush, _ evidence: CallEvidence, from peer: HostID, _ i: Int, now: Instant, into ready: inout HostReady
+    ) {
+        let (digest, sender) = (push.request.digest, push.attested.statement.shard)
+        nodes[i].recovery.asked.note(push.request, by: sender, push.attested.signature.replica, from: peer)
+        if let attested = attestedLeaf(digest, i) {
+            if nodes[i].recovery.asked.isAnswerDue(digest, now: now.uptime, interval: options.pushAfter / 2) {
+                pushBack(attested, i, now: now, into: &ready)
+            }
             // Of several legs, some were refused here: nothing is recorded of them and nobody else may bring them again.
-            if !isComplete(leaf, push.request, i) { admit(push.request, from: nil, at: i, now: now, into: &ready) }
-        } else if !nodes[i].requests.contains(digest) {
-            admit(push.request, from: nil, at: i, now: now, into: &ready)
+            if push.request.request.rootCall != nil || isComplete(attested.leaf, push.request, i) { return }
         }
+        let isAsked = nodes[i].recovery.asked.count(digest, of: sender) >= manifest.group(of: sender).weakQuorum
+        guard isAsked, nodes[i].recovery.asked.mayOrder(digest, now: now.uptime, interval: options.pushAfter / 2) else { return }
+        var question = evidence
+        if push.request.request.rootCall != nil {
+            do {
+                guard let found = try nodes[i].executor.question(by: evidence, wall: now.wall) else { return }
+                question = found
+            } catch { return halt(i, "reading the record of a call: \(error)", into: &ready) }
+        }
+        order(push.request, question, from: .peer(peer), i, now: now, into: &ready)
     }
 
     /// Pushes a fresh leaf to the shards that asked about its request.
     mutating func pushBack(_ leaf: Leaf, _ i: Int, now: Instant, into ready: inout HostReady) {
-        guard nodes[i].replica.mayAttest, let asked = nodes[i].recovery.asked[leaf.request], !asked.shards.isEmpty,
-            let attested = nodes[i].recent.attestedLeaf(for: leaf.request, replica: nodes[i].me, signer: signer)
+        guard nodes[i].replica.mayAttest, nodes[i].recovery.asked.isWanted(leaf), let attested = attestedLeaf(leaf.request, i) else { return }
+        pushBack(attested, i, now: now, into: &ready)
+    }
+
+    private mutating func pushBack(_ attested: AttestedLeaf, _ i: Int, now: Instant, into ready: inout HostReady) {
+        guard nodes[i].replica.mayAttest,
+            let (request, shards) = nodes[i].recovery.asked.answer(attested.leaf, now: now.uptime)
         else { return }
-        nodes[i].recovery.asked[leaf.request] = .init(request: asked.request, shards: [], answeredAt: now.uptime)
-        send(RecoveryPush(request: asked.request, attested: attested), to: asked.shards, into: &ready)
+        send(RecoveryPush(request: request, attested: attested, asks: false), to: shards, into: &ready)
     }
 }

@@ -340,6 +340,8 @@ extension HostCore {
         nodes[i].transfer.installing = nil
         nodes[i].transfer.taken.removeAll { $0.sequence <= checkpoint.sequence }
         nodes[i].recent.removeAll()
+        nodes[i].recovery.kept.removeAll()
+        nodes[i].early.removeAll()
         // What this replica proposed below the state will not be executed here.
         nodes[i].requests.enterView()
         nodes[i].decides.enterView()

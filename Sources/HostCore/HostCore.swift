@@ -30,6 +30,7 @@ public struct HostCore {
     private let nodeIndex: [Int]
     var gate = DurabilityGate()
     var sessions: Set<SessionID> = []
+    var ledger: SourceLedger
     var connected: [Bool]
     var bytesSinceCompaction = 0
     var compactionThreshold: Int
@@ -48,6 +49,9 @@ public struct HostCore {
         (self.manifest, self.host, self.signer, self.options) = (manifest, host, signer, options)
         connected = Array(repeating: false, count: manifest.hosts.count)
         compactionThreshold = options.compactionBytes
+        var vain = SourceLedger.Limits()
+        (vain.burst, vain.perSecond) = (options.vainBurst, options.vainPerSecond)
+        ledger = SourceLedger(limits: vain)
         let shards = manifest.shards(of: host)
         var index = Array(repeating: -1, count: manifest.shardCount)
         for (i, shard) in shards.enumerated() { index[Int(shard.number)] = i }
@@ -137,6 +141,7 @@ public struct HostCore {
         case .gateway(let session, let message): receive(message, from: session, now: now, into: &ready)
         case .gatewayClosed(let session):
             sessions.remove(session)
+            ledger.forget(.gateway(session))
             forgetReads(of: session)
         case .peerConnected(let peer): setConnected(peer, true)
         case .peerDisconnected(let peer): setConnected(peer, false)
@@ -177,22 +182,16 @@ public struct HostCore {
             feed(i, .message(from: sender, message.map { _ in pbft }), now: now, into: &ready)
         case .push(let shard, let push):
             guard let i = node(shard) else { return droppedMessages += 1 }
-            receive(push: push, message, at: i, now: now, into: &ready)
+            receive(push: push, message, from: from, at: i, now: now, into: &ready)
         case .stateTransfer(let shard, let transfer):
             guard let i = node(shard), let sender = replica(i, on: from), sender != nodes[i].me else {
                 return droppedMessages += 1
             }
             receive(transfer, from: sender, at: i, now: now, into: &ready)
         case .forward(let shard, let item):
-            guard let i = node(shard), replica(i, on: from) != nil else { return droppedMessages += 1 }
-            switch item {
-            case .request(let request): admit(request, from: nil, isForwarded: true, at: i, now: now, into: &ready)
-            case .decide(let decide): admit(decide, from: nil, at: i, now: now, into: &ready)
-            case .evidence(let evidence):
-                // Without a certificate it is for a host's own clock, and every host has one.
-                if evidence.certificates.isEmpty { return droppedMessages += 1 }
-                admit(evidence, from: nil, at: i, now: now, into: &ready)
-            }
+            // For the primary only: a sender that is in another view would have this replica wait for what it cannot propose.
+            guard let i = node(shard), replica(i, on: from) != nil, nodes[i].replica.isPrimary else { return droppedMessages += 1 }
+            receive(forwarded: item, from: from, at: i, now: now, into: &ready)
         }
     }
 
@@ -288,8 +287,9 @@ public struct HostCore {
         compactIfDue(into: &ready)
     }
 
+    /// Hands the primary what has waited for long, and drops what will never be ordered.
     private mutating func forwardToPrimary(_ i: Int, now: Instant, into ready: inout HostReady) {
-        guard !nodes[i].replica.isPrimary, !nodes[i].replica.isChangingView, now.uptime > options.forwardAfter else { return }
+        guard !nodes[i].replica.isPrimary || nodes[i].replica.isChangingView, now.uptime > options.forwardAfter else { return }
         // Without the state it cannot be known what was executed: ordered again, it would be one more batch to run after.
         guard nodes[i].transfer.minimum == nil, nodes[i].transfer.installing == nil, now.uptime >= nodes[i].forwardsFrom else {
             return
@@ -300,34 +300,47 @@ public struct HostCore {
             nodes[i].decides.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
             + nodes[i].requests.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
         let primary = nodes[i].hosts[nodes[i].replica.primary.index]
-        for item in items where isStillWanted(item, i, into: &ready) {
+        for (item, times) in items where isStillWanted(item, forwarded: times, i, now: now, into: &ready) && !nodes[i].replica.isChangingView {
             ready.toHosts.append(.init(to: [primary], message: .forward(nodes[i].shard, item)))
         }
     }
 
     /// What came after its own execution, or was overtaken by other certificates, will never be ordered: it must not make
     /// this replica suspect the primary.
-    private mutating func isStillWanted(_ item: BatchItem, _ i: Int, into ready: inout HostReady) -> Bool {
+    private mutating func isStillWanted(
+        _ item: BatchItem, forwarded times: Int, _ i: Int, now: Instant, into ready: inout HostReady
+    ) -> Bool {
+        do { if try wants(item, forwarded: times, i, now: now) { return true } } catch {
+            halt(i, "reading what is recorded of what waits: \(error)", into: &ready)
+        }
+        nodes[i].decides.remove(item.key)
+        nodes[i].requests.remove(item.key)
+        return false
+    }
+
+    /// How often what would change nothing is handed on: whoever needs it to be certified again asks again.
+    private static let maxVainForwards = 4
+
+    private func wants(_ item: BatchItem, forwarded times: Int, _ i: Int, now: Instant) throws(ShardStateError) -> Bool {
         switch item {
         case .request(let request):
-            guard let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) else { return true }
-            nodes[i].requests.remove(request.digest)
+            if let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) { return false }
+            return times <= Self.maxVainForwards ? true : try !nodes[i].executor.isAnswered(request)
         case .decide(let decide):
-            do {
-                switch try nodes[i].executor.effect(of: decide) {
-                case .notes, .decides: return true
-                // The vote that it waited for was refused; whoever votes again is pushed again.
-                case .noRecord where !nodes[i].requests.contains(decide.request): break
-                case .noRecord: return true
-                case .nothing: break
-                }
-            } catch { halt(i, "reading the record of a request: \(error)", into: &ready) }
-            nodes[i].decides.remove(decide.digest)
+            return switch try nodes[i].executor.effect(of: decide) {
+            case .notes, .decides: true
+            // The vote that it waited for was refused; whoever votes again is pushed again.
+            case .noRecord: nodes[i].requests.contains(decide.request)
+            case .nothing: false
+            }
         case .evidence(let evidence):
-            do { if try !evidence.certificates.isEmpty && nodes[i].executor.isUseful(evidence) { return true } } catch { halt(i, "reading the record of a call: \(error)", into: &ready) }
-            nodes[i].decides.remove(evidence.contentDigest)
+            if evidence.certificates.isEmpty { return false }
+            return switch try nodes[i].executor.effect(of: evidence, wall: now.wall) {
+            case .changes: true
+            case .question: times <= Self.maxVainForwards
+            case .nothing: false
+            }
         }
-        return false
     }
 
     /// Writes everything that a restart needs forward, so that the journal's older segments can go.

@@ -81,7 +81,9 @@ public struct HostReady: Sendable {
     public var toGateways: [Reply] = []
     /// 5. Apply in order, off this thread; then say `flushed`.
     public var flushes: [StateFlush] = []
-    /// 6. Log. A replica that halts stays silent until an operator acts.
+    /// 6. Read nothing from these sessions for a while: what they brought was in vain.
+    public var pauses: [SessionID] = []
+    /// 7. Log. A replica that halts stays silent until an operator acts.
     public var halts: [(ShardID, String)] = []
 
     public init() {}
@@ -92,6 +94,7 @@ public struct HostReady: Sendable {
         toHosts.removeAll(keepingCapacity: true)
         toGateways.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
+        pauses.removeAll(keepingCapacity: true)
         halts.removeAll(keepingCapacity: true)
     }
 }

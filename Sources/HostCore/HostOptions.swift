@@ -15,6 +15,9 @@ public struct HostOptions: Sendable {
     public var maxBatchBytes = 1 << 20
     /// Evidence of calls counts at least so much of a batch's bytes.
     public var evidenceBytes = 8 << 10
+    /// What sources may bring in vain.
+    public var vainBurst = 2048
+    public var vainPerSecond: UInt64 = 64
     /// Of a batch's items, how many may be decides, so that neither starves the other (R12).
     public var maxDecidesPerBatch = 768
     /// A state is flushed each so many checkpoints, or when the overlay holds so many keys.

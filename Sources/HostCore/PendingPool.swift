@@ -1,69 +1,121 @@
 import Messages
 
-/// What waits to be ordered at one replica: first come, first proposed, within a bound; nothing twice.
+/// Who brought what waits: what he may keep waiting is bounded, and he is answerable for what was ordered in vain.
+enum Source: Hashable, Sendable {
+    /// This replica, for a record of its own.
+    case own
+    case gateway(SessionID)
+    case peer(HostID)
+}
+
+extension BatchItem {
+    /// Its name among what waits.
+    var key: Digest {
+        switch self {
+        case .request(let request): request.digest
+        case .decide(let decide): decide.digest
+        case .evidence(let evidence): evidence.contentDigest
+        }
+    }
+}
+
+/// What waits to be ordered at one replica, within a bound, nothing twice. Of one source first come, first proposed; sources take
+/// turns, so that nobody waits behind all that another has piled up.
 struct PendingPool: Sendable {
     private struct Entry: Sendable {
         let item: BatchItem
         let bytes: Int
+        let source: Source
         let arrived: Instant
         var forwardedAt: UInt64
-        /// Proposed in this view, before its turn.
+        var forwards = 0
+        /// Proposed in this view.
         var isTaken = false
+    }
+
+    /// What this replica has not proposed in this view, of one source in order of arrival, and some that are gone.
+    private struct Lane: Sendable {
+        let source: Source
+        var unproposed = Fifo()
     }
 
     private var entries: [Digest: Entry] = [:]
     /// Every entry in order of arrival, and some that are gone.
     private var arrival = Fifo()
-    /// What this replica has not proposed in this view, in order of arrival, and some that are gone.
-    private var unproposed = Fifo()
+    /// Of the sources of which something waits, in the order in which they were first here.
+    private var lanes: [Lane] = []
+    /// Whose turn it is: an index of `lanes`.
+    private var turn = 0
+    private var waiting: [Source: Int] = [:]
     private let capacity: Int
 
     init(capacity: Int) { self.capacity = capacity }
 
     var count: Int { entries.count }
     func contains(_ key: Digest) -> Bool { entries[key] != nil }
-    var isFull: Bool { entries.count >= capacity }
+    /// Of one source half of the room at most, so that there is always some for the others.
+    func isFull(for source: Source) -> Bool { entries.count >= capacity || waiting[source, default: 0] >= max(1, capacity / 2) }
+    func source(of key: Digest) -> Source? { entries[key]?.source }
 
     /// False when full. True, and nothing happens, if it is there already.
-    mutating func insert(_ item: BatchItem, key: Digest, bytes: Int, now: Instant) -> Bool {
+    mutating func insert(_ item: BatchItem, key: Digest, bytes: Int, from source: Source, now: Instant) -> Bool {
         if entries[key] != nil { return true }
-        guard !isFull else { return false }
-        entries[key] = Entry(item: item, bytes: bytes, arrived: now, forwardedAt: now.uptime)
+        guard !isFull(for: source) else { return false }
+        entries[key] = Entry(item: item, bytes: bytes, source: source, arrived: now, forwardedAt: now.uptime)
+        waiting[source, default: 0] += 1
         arrival.append(key)
-        unproposed.append(key)
+        queue(key, of: source)
         return true
     }
 
+    private mutating func queue(_ key: Digest, of source: Source) {
+        if let lane = lanes.firstIndex(where: { $0.source == source }) { return lanes[lane].unproposed.append(key) }
+        var lane = Lane(source: source)
+        lane.unproposed.append(key)
+        lanes.append(lane)
+    }
+
     mutating func remove(_ key: Digest) {
-        guard entries.removeValue(forKey: key) != nil else { return }
+        guard let entry = entries.removeValue(forKey: key) else { return }
+        let left = waiting[entry.source, default: 1] - 1
+        waiting[entry.source] = left > 0 ? left : nil
         // What is executed was mostly the oldest.
         while let first = arrival.first, entries[first] == nil { arrival.removeFirst() }
-        while let first = unproposed.first, entries[first] == nil { unproposed.removeFirst() }
+        if let lane = lanes.firstIndex(where: { $0.source == entry.source }) { tidy(lane) }
     }
 
     var oldest: Instant? { arrival.first.flatMap { entries[$0]?.arrived } }
 
+    /// Drops what is gone from the front of a lane, and the lane if nothing is left of it.
+    /// - Returns: whether the lane is still there.
+    @discardableResult
+    private mutating func tidy(_ lane: Int) -> Bool {
+        while let first = lanes[lane].unproposed.first, entries[first]?.isTaken ?? true { lanes[lane].unproposed.removeFirst() }
+        guard lanes[lane].unproposed.isEmpty else { return true }
+        lanes.remove(at: lane)
+        if turn > lane { turn -= 1 }
+        if turn >= lanes.count { turn = 0 }
+        return false
+    }
+
     var hasUnproposed: Bool {
         mutating get {
-            while let first = unproposed.first, entries[first]?.isTaken ?? true { unproposed.removeFirst() }
-            return !unproposed.isEmpty
+            while !lanes.isEmpty { if tidy(turn) { return true } }
+            return false
         }
     }
 
-    /// Takes the next items for a proposal.
+    /// Takes the next items for a proposal, one of each source in turn.
     mutating func take(atMost count: Int, bytes limit: inout Int, into items: inout [BatchItem]) {
         var left = count
-        while left > 0, let key = unproposed.first {
-            guard let entry = entries[key], !entry.isTaken else {
-                unproposed.removeFirst()
-                continue
-            }
+        while left > 0, hasUnproposed, let key = lanes[turn].unproposed.first, let entry = entries[key] {
             guard entry.bytes <= limit || items.isEmpty else { return }
-            unproposed.removeFirst()
+            lanes[turn].unproposed.removeFirst()
             entries[key]?.isTaken = true
             limit -= entry.bytes
             items.append(entry.item)
             left -= 1
+            if tidy(turn) { turn = (turn + 1) % lanes.count }
         }
     }
 
@@ -77,21 +129,24 @@ struct PendingPool: Sendable {
 
     /// A new view: what the old primary proposed may be lost.
     mutating func enterView() {
-        unproposed = Fifo()
-        for key in arrival.elements where entries[key] != nil {
+        (lanes, turn) = ([], 0)
+        for key in arrival.elements {
+            guard let source = entries[key]?.source else { continue }
             entries[key]?.isTaken = false
-            unproposed.append(key)
+            queue(key, of: source)
         }
     }
 
-    /// The oldest items that have waited since `before`, each at most once in so long.
-    mutating func takeForForwarding(waitingSince before: UInt64, now: UInt64, atMost count: Int) -> [BatchItem] {
-        var items: [BatchItem] = []
+    /// The oldest items that have waited since `before`, each at most once in so long, with how often it was taken.
+    mutating func takeForForwarding(waitingSince before: UInt64, now: UInt64, atMost count: Int) -> [(item: BatchItem, times: Int)] {
+        var items: [(BatchItem, Int)] = []
         for key in arrival.prefix(4 * count) {
-            guard items.count < count, let entry = entries[key] else { continue }
+            guard items.count < count, var entry = entries[key] else { continue }
             guard entry.arrived.uptime <= before, entry.forwardedAt <= before else { continue }
-            entries[key]?.forwardedAt = now
-            items.append(entry.item)
+            entry.forwardedAt = now
+            entry.forwards += 1
+            entries[key] = entry
+            items.append((entry.item, entry.forwards))
         }
         return items
     }

@@ -18,6 +18,8 @@ struct ShardNode {
     var interests: Interests
     var recent: RecentBatches
     var recovery: ShardRecovery
+    /// Certificates that came before the request that they decide, by request.
+    var early = EarlyDecides()
     /// Quorum reads that wait, in order of arrival.
     var reads: [WaitingRead] = []
     /// Proposed for replicas that rejoin, less what was ordered since.
@@ -60,7 +62,7 @@ struct ShardNode {
             shard: shard, replica: me, view: replica.view, isChangingView: replica.isChangingView, isPrimary: replica.isPrimary,
             lastExecuted: replica.lastExecuted, stable: replica.stable.sequence, flushed: replica.flushed,
             pendingRequests: UInt32(clamping: requests.count + decides.count),
-            undecided: UInt32(clamping: executor.undecidedCount),
+            undecided: UInt32(clamping: executor.undecidedCount), open: UInt32(clamping: executor.openCount),
             oldestUndecided: now.map { recovery.held.oldest(now: $0.uptime) / 1000 } ?? 0, halted: halted ?? "",
             standing: replica.standing == .full ? "" : replica.standing.description)
     }

@@ -28,6 +28,11 @@ public enum Mutant: String, CaseIterable, Sendable {
     case stateOfOnePeer
     case flushesUnstable
     case readsWithoutWaiting
+    // Recovery: the cluster does not come to rest.
+    case answersAreQuestions
+    case answersWithoutLimit
+    case ordersQuestions
+    case usefulWithoutRecord
     // ShardState, Messages.
     case attestationWithoutHistory
     case executesAgain

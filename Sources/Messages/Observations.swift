@@ -41,6 +41,8 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
     public let flushed: SequenceNumber
     public let pendingRequests: UInt32
     public let undecided: UInt32
+    /// Records that another shard may have to be told of: they are pushed until it says that it is done.
+    public let open: UInt32
     /// For how long this replica has seen the oldest of them undecided, in microseconds; 0 if there is none.
     public let oldestUndecided: UInt64
     /// Empty while the replica votes; otherwise why it stopped.
@@ -50,19 +52,21 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
 
     public init(
         shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool, lastExecuted: SequenceNumber,
-        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, oldestUndecided: UInt64 = 0, halted: String,
+        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, open: UInt32 = 0, oldestUndecided: UInt64 = 0,
+        halted: String,
         standing: String = ""
     ) {
         (self.shard, self.replica, self.view, self.isChangingView) = (shard, replica, view, isChangingView)
         (self.isPrimary, self.lastExecuted, self.stable, self.flushed) = (isPrimary, lastExecuted, stable, flushed)
         (self.pendingRequests, self.undecided, self.halted) = (pendingRequests, undecided, halted)
-        (self.oldestUndecided, self.standing) = (oldestUndecided, standing)
+        (self.open, self.oldestUndecided, self.standing) = (open, oldestUndecided, standing)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (shard, replica, view) = (try reader.value(), try reader.value(), try reader.value())
         (isChangingView, isPrimary) = (try reader.bool(), try reader.bool())
         (lastExecuted, stable, flushed) = (try reader.value(), try reader.value(), try reader.value())
-        (pendingRequests, undecided, oldestUndecided) = (try reader.uint32(), try reader.uint32(), try reader.uint64())
+        (pendingRequests, undecided, open) = (try reader.uint32(), try reader.uint32(), try reader.uint32())
+        oldestUndecided = try reader.uint64()
         guard let halted = String(validating: try reader.blob(limit: 4096), as: UTF8.self),
             let standing = String(validating: try reader.blob(limit: 4096), as: UTF8.self)
         else { throw reader.invalid("text") }
@@ -79,6 +83,7 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
         writer.put(flushed)
         writer.put(pendingRequests)
         writer.put(undecided)
+        writer.put(open)
         writer.put(oldestUndecided)
         for var text in [halted, standing] {
             while text.utf8.count > 4096 { text.removeLast() }

@@ -233,14 +233,24 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     public let stable: SequenceNumber
     /// The sender takes no part before the shard gets there (R4); zero while it takes part.
     public let awaits: SequenceNumber
+    /// By replica, the view of the VIEW-CHANGE that the sender holds of it, zero for none: nobody repeats what is there.
+    public let viewChanges: [View]
+    /// The latest view whose NEW-VIEW the sender does not take; zero for none.
+    public let refuses: View
+    /// In one group.
+    static let maxReplicas = 64
 
-    public init(view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber, awaits: SequenceNumber = .zero) {
+    public init(
+        view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber, awaits: SequenceNumber = .zero,
+        viewChanges: [View] = [], refuses: View = View(0)
+    ) {
         (self.view, self.isChangingView, self.lastExecuted, self.stable) = (view, isChangingView, lastExecuted, stable)
-        self.awaits = awaits
+        (self.awaits, self.viewChanges, self.refuses) = (awaits, viewChanges, refuses)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (view, isChangingView) = (try reader.value(), try reader.bool())
         (lastExecuted, stable, awaits) = (try reader.value(), try reader.value(), try reader.value())
+        (viewChanges, refuses) = (try reader.array(limit: Self.maxReplicas), try reader.value())
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(view)
@@ -248,6 +258,13 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
         writer.put(lastExecuted)
         writer.put(stable)
         writer.put(awaits)
+        writer.put(array: viewChanges)
+        writer.put(refuses)
+    }
+
+    /// Whether the sender holds the VIEW-CHANGE of this replica for this view.
+    public func holds(viewChangeOf replica: ReplicaIndex, for view: View) -> Bool {
+        replica.index < viewChanges.count && viewChanges[replica.index] == view
     }
 }
 

@@ -66,14 +66,20 @@ public struct RecoveryPush: Hashable, Sendable, CanonicalCodable {
     /// The signed transaction, so that a shard that never saw it can record or refuse it (R10).
     public let request: SignedRequest
     public let attested: AttestedLeaf
+    /// The sender has an open record and waits for the receiver's word. An answer does not ask: two shards would answer each other
+    /// for ever.
+    public let asks: Bool
 
-    public init(request: SignedRequest, attested: AttestedLeaf) { (self.request, self.attested) = (request, attested) }
+    public init(request: SignedRequest, attested: AttestedLeaf, asks: Bool) {
+        (self.request, self.attested, self.asks) = (request, attested, asks)
+    }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (request, attested) = (try reader.value(), try reader.value())
+        (request, attested, asks) = (try reader.value(), try reader.value(), try reader.bool())
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(request)
         writer.put(attested)
+        writer.put(asks)
     }
 }
 

@@ -15,6 +15,9 @@ extension Replica {
         if checkpoint.sequence < certified { return advance(to: checkpoint, into: &ready) }
         // Others truncate on the strength of this: it may leave when the journal can rebuild it.
         ready.held.append(.checkpoint(checkpoint))
+        // A silent replica's own claim never counts, and the others' may all be here already: nothing else would bring it on when the
+        // shard is idle.
+        if standing != .full { stabilise(into: &ready) }
     }
 
     mutating func receive(_ checkpoint: Checkpoint, from: ReplicaIndex, into ready: inout ReplicaReady) {

@@ -30,6 +30,7 @@ struct Resuming: Sendable {
     /// Zero before the start.
     var nonce: UInt64 = 0
     var sentAt: UInt64 = 0
+    var rounds = 0
     /// What each peer was told last.
     var said: [SequenceNumber] = []
     var answers: [Recollection?] = []
@@ -115,6 +116,9 @@ extension Replica {
         sayResumed(now: now, into: &ready)
     }
 
+    /// So often all are asked, before they have said anything.
+    private static let blindRounds = 16
+
     /// The highest sequence number that this replica voted for and remembers.
     var remembersUpTo: SequenceNumber {
         if case .rebuilding = standing { return highestVote(in: remembered) }
@@ -136,15 +140,17 @@ extension Replica {
         return highest
     }
 
-    /// Asks again whoever has not answered.
+    /// Asks again whoever has not answered and is heard of: who is silent hears nothing either.
     mutating func sayResumed(now: Instant, into ready: inout ReplicaReady) {
         guard resuming.nonce != 0, now.uptime >= resuming.sentAt + (standing == .full ? 5 * limits.statusInterval : limits.statusInterval / 8)
         else { return }
         let others = (0..<group.n).filter { $0 != me.index }
         guard others.contains(where: { resuming.answers[$0] == nil }) || standing.isQuarantined else { return }
         resuming.sentAt = now.uptime
+        resuming.rounds += 1
         let remembers = standing.isQuarantined ? .zero : remembersUpTo
         for i in others where resuming.answers[i] == nil || standing == .quarantined(until: nil) {
+            guard resuming.rounds <= Self.blindRounds || now.uptime < peers[i].statusAt + 4 * limits.statusInterval else { continue }
             resuming.said[i] = remembers
             let message = Resumption(
                 nonce: resuming.nonce, remembers: remembers, isQuarantined: standing.isQuarantined, declaration: declarations[me.index])

@@ -93,12 +93,13 @@ extension Replica {
         }
         switch phase {
         case .changing:
-            if status.view <= view, let ownViewChange, viewChanges[me.index] == ownViewChange {
+            let isMissing = status.view <= view && !status.holds(viewChangeOf: me, for: view)
+            if isMissing, let ownViewChange, viewChanges[me.index] == ownViewChange {
                 ready.sends.append(.init(to: .one(from), message: .viewChange(ownViewChange)))
             }
         case .normal:
             if status.view < view || (status.view == view && status.isChangingView) {
-                if let newView, isNewViewDurable { ready.sends.append(.init(to: .one(from), message: .newView(newView))) }
+                if let newView, isNewViewDurable, status.refuses != newView.view { ready.sends.append(.init(to: .one(from), message: .newView(newView))) }
             } else if status.view == view, peers[from.index].isStuck {
                 repeatVotes(to: from, after: status.lastExecuted, into: &ready)
             }

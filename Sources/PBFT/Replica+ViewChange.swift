@@ -183,6 +183,7 @@ extension Replica {
             // It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on, and
             // they hear of the life, so that the next primary knows.
             ready.drops.append((from, .malformedNewView(newView.view)))
+            refusedView = max(refusedView, newView.view)
             if toldOfLivesIn.map({ $0 < newView.view }) ?? true {
                 toldOfLivesIn = newView.view
                 for viewChange in newView.viewChanges where viewChange.life < life(of: viewChange.replica) {

@@ -90,6 +90,8 @@ public struct Replica: Sendable {
     var forgettings: [Int]
     /// In this view others were told why a NEW-VIEW was refused.
     var toldOfLivesIn: View?
+    /// The latest NEW-VIEW that rests on what a replica said before it forgot: whoever is in that view need not repeat it.
+    var refusedView = View(0)
     /// What the journal remembers while the state is missing.
     var remembered: [JournalRecord] = []
 
@@ -254,7 +256,9 @@ public struct Replica: Sendable {
     var isNewViewDurable = true
 
     public func status() -> Status {
-        Status(view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits)
+        Status(
+            view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits,
+            viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedView)
     }
 
     /// The last sequence number for which this replica may have sent COMMIT (R6). What a stable checkpoint covers is no longer

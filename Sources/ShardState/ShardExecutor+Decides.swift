@@ -32,9 +32,11 @@ extension ShardExecutor {
         guard let index = record.index(of: decide.request) else {
             // For a vote on it in this batch (R12).
             backing[decide.request, default: []] += decide.certificates
+            if !isPressed { results.noteVain(decide.digest) }
             return
         }
         let attempt = record.attempts[index]
+        var isVain = true
         if attempt.hasBody {
             let request = try body(attempt.digest).request
             let advance = AttemptAdvance(attempt, request: request, shard: shard, map: map, certificates: decide.certificates)
@@ -47,12 +49,14 @@ extension ShardExecutor {
                 set(key, principal.encoded())
             }
             if advance.attempt != attempt {
+                isVain = false
                 indexes.remove(attempt, decide.principal, decide.number)
                 indexes.add(advance.attempt, decide.principal, decide.number)
                 record.attempts[index] = advance.attempt
                 set(record, decide.principal, decide.number)
             }
         }
+        if isVain { results.noteVain(decide.digest) }
         results.emit(decide.request, record.attempts[index].leaf.entries)
     }
 

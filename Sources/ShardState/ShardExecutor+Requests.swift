@@ -55,9 +55,21 @@ extension ShardExecutor {
             indexes.add(attempt, request.principal, request.number)
             set(record, request.principal, request.number)
             try note(request, undecided: undecided, in: principal)
+        } else if refused.isEmpty {
+            results.noteVain(signed.digest)
         }
         results.emit(signed.digest, entries)
         report(refused, of: signed, into: &results)
+    }
+
+    /// Whether ordering it now would change nothing: all that it asks of this shard is recorded, or refused for ever.
+    public func isAnswered(_ signed: SignedRequest) throws(ShardStateError) -> Bool {
+        let request = signed.request
+        var legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
+        if request.rootCall != nil { legs = isHome(signed) ? [VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)] : [] }
+        let record = try requestRecord(request.principal, request.number)
+        let attempt = record.index(of: signed.digest).map { record.attempts[$0] }
+        return finalAnswers(legs, of: request, attempt: attempt, try principalRecord(request.principal)).allSatisfy { $0 != nil }
     }
 
     /// What is certified of each leg already or can be without a record; nil where it has to be voted on.

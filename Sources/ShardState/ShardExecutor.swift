@@ -12,6 +12,9 @@ public struct ExecutedBatch: Hashable, Sendable {
     public let refusals: [Refusal]
     /// The shard's time after this batch.
     public let time: Timestamp
+    /// Items that changed nothing and were refused nothing: whoever brought them made the shard order what it knew. Requests by their
+    /// digest, decides and evidence as `PendingPool` names them.
+    public let vain: [Digest]
 
     public var sequence: SequenceNumber { statement.sequence }
     public var previousHistory: Digest { statement.previousHistory }
@@ -62,6 +65,8 @@ public struct ShardExecutor {
 
     /// Legs with a yes vote and no decision.
     public var undecidedCount: Int { indexes.undecided + indexes.undecidedCalls }
+    /// Records of which another shard may have to be told: they are pushed.
+    public var openCount: Int { indexes.open.count + indexes.openCalls.count }
     /// Keys written since the last freeze.
     public var overlayCount: Int { overlay.count }
     public var isFlushing: Bool { overlay.isFlushing }
@@ -104,7 +109,7 @@ public struct ShardExecutor {
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence
-        return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time)
+        return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time, vain: results.vain)
     }
 
     var metadata: StateMetadata {
@@ -133,6 +138,7 @@ struct BatchResults {
     private var order: [Leaf] = []
     private var position: [Digest: Int] = [:]
     private(set) var refusals: [Refusal] = []
+    private(set) var vain: [Digest] = []
 
     var leaves: [Leaf] { order }
 
@@ -163,4 +169,5 @@ struct BatchResults {
     }
 
     mutating func refuse(_ refusal: Refusal) { refusals.append(refusal) }
+    mutating func noteVain(_ item: Digest) { vain.append(item) }
 }

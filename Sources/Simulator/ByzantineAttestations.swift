@@ -42,7 +42,7 @@ extension ByzantineHosts {
         let tree = MerkleTree(leaves: [leaf])
         let (statement, signature) = sign(push.attested.statement, leavesRoot: tree.root, by: push.attested.signature.replica, m)
         let attested = AttestedLeaf(statement: statement, signature: signature, leaf: leaf, path: tree.path(at: 0))
-        return Distorted(message: .push(shard, RecoveryPush(request: push.request, attested: attested)), act: .wrongAttestation)
+        return Distorted(message: .push(shard, RecoveryPush(request: push.request, attested: attested, asks: push.asks)), act: .wrongAttestation)
     }
 
     mutating func distort(_ reply: HostReply, by m: Int) -> [DistortedReply] {

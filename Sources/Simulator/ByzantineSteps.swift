@@ -19,7 +19,8 @@ extension Simulation {
     func hostID(_ index: Int) -> HostID { HostID(UInt16(byzantine.identity(index))) }
 
     mutating func stepByzantine(_ i: Int, _ m: Int, _ input: HostInput) throws {
-        guard hosts[i].isUp else { return }
+        // At rest liars are mute: the others must come to rest without them, and answer nobody who goes on lying.
+        guard hosts[i].isUp, !rest.isWatching else { return }
         if case .peer(_, let message) = input { byzantine.overhear(message.value, by: m) }
         if !byzantine.members[m].does(.mute), let lie = falseRead(input, core: i, by: m) {
             if let time = arrival(from: byzantine.identity(i), to: gatewayEndpoint, isRead: true) {

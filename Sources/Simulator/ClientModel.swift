@@ -51,9 +51,12 @@ struct ClientModel {
     private var awayUntil: [UInt64]
     private var visits: [UInt64]
     static let opening = 1000
+    /// The longest that a request lives.
+    static let lifetimeMicroseconds: UInt64 = 8_000_000
+    private let seed: UInt64
 
     init(manifest: Manifest, issuer: StandInSigner, options: SimulationOptions, others: [AccountSpecification] = []) {
-        (self.manifest, self.issuer, self.others) = (manifest, issuer, others)
+        (self.manifest, self.issuer, self.others, seed) = (manifest, issuer, others, options.seed)
         principals = (0..<options.clients).map { Principal(signer: StandInSigner(1_000 + UInt64($0))) }
         accounts = (0..<options.accounts).map { [principals] in
             AccountSpecification(owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
@@ -246,6 +249,13 @@ struct ClientModel {
         committedCalls += 1
     }
 
+    /// In a third of the runs with faults some requests live so short that their deadlines pass while things go wrong.
+    private func lifetime(of number: RequestNumber, client: StandInSigner) -> UInt64 {
+        guard !isCalm, seed.isMultiple(of: 3), isSetUp else { return Self.lifetimeMicroseconds }
+        var chance = ChanceStream.lifetimes.generator(seed: seed, number: Int(truncatingIfNeeded: number.number) << 8 | Int(client.publicKey.bytes[0]))
+        return chance.chance(perMille: 500) ? 1_000_000 + chance.below(UInt64(3_000_000)) : Self.lifetimeMicroseconds
+    }
+
     private func sign(
         _ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber, below: RequestNumber,
         _ now: Instant
@@ -253,7 +263,7 @@ struct ClientModel {
         SignedRequest(
             Request(
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: number,
-                acknowledgedBelow: below, issuedAt: now.wall, deadline: now.wall.adding(microseconds: 8_000_000), mode: mode,
+                acknowledgedBelow: below, issuedAt: now.wall, deadline: now.wall.adding(microseconds: lifetime(of: number, client: signer)), mode: mode,
                 operations: operations),
             signedBy: signer)
     }

@@ -76,6 +76,7 @@ public struct Simulation {
     /// Of all that has to do with reads, see `ReadBook`.
     var readRng: SplitMix64
     var isHealed = false
+    var rest = RestWatch()
     var network: Network
     /// Hosts with a bad disk, in order of time.
     var damaged: [Int] = []
@@ -145,7 +146,7 @@ public struct Simulation {
             steps += 1
             try handle(event)
             if !isHealed, clients.isDone { try heal() }
-            if isHealed, clients.isDone, try isQuiet() { return try finish() }
+            if isHealed, clients.isDone, try isAtRest() { return try finish() }
             if let limit = options.steps, steps >= limit { return summary(fingerprint: .null) }
             if events.count > Self.maxWaiting { throw failure("\(events.count) events wait: messages multiply") }
             if now > options.deadline {
@@ -179,6 +180,8 @@ public struct Simulation {
         public let byzantineEffects: ByzantineEffects
         /// Views of a slow primary that correct replicas left.
         public let replacedSlowPrimaries: Int
+        /// From the moment that all was answered and healed to the last that anybody did.
+        public let nanosecondsToRest: UInt64
         /// Of the states at the end; null if the run was stopped by `steps`.
         public let fingerprint: Digest
     }
@@ -191,7 +194,8 @@ public struct Simulation {
             checkpoints: checks.checkpoints, flushes: checks.flushes, compactions: checks.compactions,
             storageFailures: checks.storageFailures, quorumReads: clients.reads.answered, orderedReads: clients.reads.ordered,
             byzantineHosts: byzantine.members.count, byzantineEffects: byzantine.effects,
-            replacedSlowPrimaries: byzantine.slowViews.count { checks.hasLeft($0.view, of: $0.shard) }, fingerprint: fingerprint)
+            replacedSlowPrimaries: byzantine.slowViews.count { checks.hasLeft($0.view, of: $0.shard) },
+            nanosecondsToRest: rest.began.map { rest.lastActivity - $0 } ?? 0, fingerprint: fingerprint)
     }
 
     func failure(_ what: String) -> SimulationFailure {
@@ -253,6 +257,7 @@ public struct Simulation {
             events.insert(.replaced(host: i, life: hosts[i].life), at: now + 100_000_000)
         }
         checks.observe(ready)
+        watch(ready, from: i)
         hosts[i].disk.append(ready.records, compacts: ready.compacts)
         startSync(i)
         for outgoing in ready.toHosts {
@@ -413,6 +418,7 @@ public struct Simulation {
     mutating func gatewayStep(_ input: GatewayInput) throws {
         var ready = GatewayReady()
         gateway.step(input, now: instant(), into: &ready)
+        if !ready.toHosts.isEmpty { rest.note("gateway", now: now) }
         for outgoing in ready.toHosts {
             let box = Box(outgoing.message)
             for to in outgoing.to {

@@ -68,7 +68,7 @@ struct CallCluster {
                 for to in base.shards.indices where from != to {
                     guard let certificate = newest[root.digest]?[ShardID(UInt16(from))] else { continue }
                     let evidence = CallEvidence(root: root, certificates: [certificate])
-                    guard try base.shards[to].executor.isUseful(evidence) else { continue }
+                    guard try base.shards[to].executor.effect(of: evidence) != .nothing else { continue }
                     note(try base.shards[to].run(.evidence(evidence), at: time))
                 }
             }

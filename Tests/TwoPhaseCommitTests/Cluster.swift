@@ -77,7 +77,7 @@ struct Cluster {
         let statement = statement(shard, sequence, [leaf])
         let attested = AttestedLeaf(
             statement: statement, signature: sign(statement, by: replica), leaf: leaf, path: MerkleTree(leaves: [leaf]).path(at: 0))
-        let push = RecoveryPush(request: request, attested: attested)
+        let push = RecoveryPush(request: request, attested: attested, asks: true)
         return try verifier.verify(HostMessage.push(ShardID(0), push)).map { _ in push }
     }
 

@@ -46,7 +46,16 @@ Rules == {
     "believesForged",       \* Leaves count without a certificate.
     "silentWithoutRecord",  \* R10: no `NoRecordAbort`.
     "pushesUndecidedOnly",  \* Decision 0012: only undecided records are pushed.
-    "doneIsOnlyAVote"}      \* What a host gathers from pushes takes `acknowledged` after a yes vote for the vote alone.
+    "doneIsOnlyAVote",      \* What a host gathers from pushes takes `acknowledged` after a yes vote for the vote alone.
+    "abortsAlone",          \* Unilateral abort: who voted yes gives up past the deadline.
+    "decideChecksDeadline", \* Past the deadline a decide that commits aborts.
+    "saysUnordered",        \* R2, R10: `NoRecordAbort` is said by a host's clock, and not by the shard's ordered time.
+    (* In CommitQuiescence: *)
+    "answersForEver",       \* Every fresh leaf is answered, by ordering the question again.
+    "answersAnswers",       \* An answer is answered, as a question is, unless its shard says that it has no record.
+    "silentAtRest",         \* What is not open here is not answered.
+    "ordersOnce",           \* What is certified already is not ordered again, although no host has that leaf at hand.
+    "answersWithOldLeaf"}   \* Whatever leaf is at hand is the answer, also if this shard has got further.
 
 ASSUME
     /\ Participants \in [Attempts -> SUBSET Shards] /\ \A a \in Attempts : Cardinality(Participants[a]) >= 2
@@ -180,6 +189,25 @@ RefuseUnrecorded(s, a) ==
     /\ leaves' = With(s, Id(a), "votedNo")
     /\ UNCHANGED <<time, record, locks, acknowledged, votes, outcomes>>
 
+(* Only if broken: by a host's clock every shard is past the deadline. *)
+SayUnordered(s, a) ==
+    /\ Broken = "saysUnordered"
+    /\ s \in Participants[a]
+    /\ FinalAnswer(s, a) = Nothing
+    /\ ~IsCertified(s, Id(a), "noRecordAbort")
+    /\ leaves' = With(s, Id(a), "noRecordAbort")
+    /\ UNCHANGED <<time, record, locks, acknowledged, votes, outcomes>>
+
+(* Only if broken. *)
+AbortAlone(s, i) ==
+    /\ Broken = "abortsAlone"
+    /\ record[s][i].status = Undecided /\ IsPast(s, record[s][i].attempt)
+    /\ record' = [record EXCEPT ![s][i].status = "aborted", ![s][i].known = @ \cup {s}]
+    /\ locks' = [locks EXCEPT ![s] = @ \ {i}]
+    /\ leaves' = With(s, i, "aborted")
+    /\ outcomes' = [outcomes EXCEPT ![s][record[s][i].attempt] = Append(@, "aborted")]
+    /\ UNCHANGED <<time, acknowledged, votes>>
+
 (* One status for each other participant: whoever brings a decide chooses which certificates it has, `best` takes the *)
 (* furthest that is there of each shard, and what is not certified counts as not there. *)
 Others(s, i) == Participants[record[s][i].attempt] \ {s}
@@ -188,17 +216,34 @@ Claims(s, i) ==
     IN [Others(s, i) -> certified \cup {Nothing}]
 IsShown(claim, i) == \A t \in DOMAIN claim : claim[t] # Nothing => IsCertified(t, i, claim[t])
 
+(* What the certificates make of an undecided record. Time plays no part: votes decide, however late they come. *)
+Decided(s, i, claim) ==
+    LET r == record[s][i]
+        decision == Decision([t \in Participants[r.attempt] |-> IF t = s THEN r.status ELSE claim[t]])
+    IN
+    IF Broken = "decideChecksDeadline" /\ IsPast(s, r.attempt) /\ decision = "committed" THEN "aborted" ELSE decision
+Decides(s, i, claim) == record[s][i].status = Undecided /\ Decided(s, i, claim) # Nothing
+
+(* Who is known decided with them. *)
+Known(s, i, claim) ==
+    LET r == record[s][i]
+        shown == r.known \cup {t \in DOMAIN claim : claim[t] \in Final} \cup IF Decides(s, i, claim) THEN {s} ELSE {}
+    IN
+    IF NotesEach \/ shown = Participants[r.attempt] THEN shown ELSE shown \cap {s}
+
+(* `ShardExecutor.effect(of:)`: what would change nothing is not ordered. *)
+HasEffect(s, i, claim) == Decides(s, i, claim) \/ Known(s, i, claim) # record[s][i].known
+
 (* Decides what the certificates decide, and notes who has decided. Nothing changes an outcome. *)
 (* `ShardExecutor.execute(_: TransactionDecide, into:)`, `AttemptAdvance.init`. *)
 Decide(s, i, claim) ==
     LET r == record[s][i]
-        decision == Decision([t \in Participants[r.attempt] |-> IF t = s THEN r.status ELSE claim[t]])
-        decides == r.status = Undecided /\ decision # Nothing
-        shown == r.known \cup {t \in DOMAIN claim : claim[t] \in Final} \cup IF decides THEN {s} ELSE {}
-        known == IF NotesEach \/ shown = Participants[r.attempt] THEN shown ELSE shown \cap {s}
+        decision == Decided(s, i, claim)
+        decides == Decides(s, i, claim)
+        known == Known(s, i, claim)
     IN
     /\ IsShown(claim, i) \/ Broken = "believesForged"
-    /\ decides \/ known # r.known
+    /\ HasEffect(s, i, claim)
     /\ record' = [record EXCEPT ![s][i].status = IF decides THEN decision ELSE @, ![s][i].known = known]
     /\ IF decides
        THEN /\ locks' = [locks EXCEPT ![s] = @ \ {i}]
@@ -277,6 +322,8 @@ Next ==
     \/ \E s \in Shards, a \in Attempts, status \in {"votedYes", "votedNo"} : Vote(s, a, status)
     \/ \E s \in Shards, a \in Attempts : Answer(s, a)
     \/ \E s \in Shards, a \in Attempts : RefuseUnrecorded(s, a)
+    \/ \E s \in Shards, a \in Attempts : SayUnordered(s, a)
+    \/ \E s \in Shards, i \in Ids : AbortAlone(s, i)
     \/ \E s \in Shards, i \in Ids : BroughtDecide(s, i)
     \/ \E s \in Shards, i \in Ids : Close(s, i)
     \/ \E s \in Shards, i \in Ids : Forge(s, i)
@@ -312,21 +359,36 @@ DecisionIsAndOfFirstVotes ==
             IF HasVoted(t, a) THEN Head(votes[t][a]) = "votedNo"
             ELSE IsCertified(t, Id(a), "noRecordAbort") \/ IsCertified(t, Id(a), "acknowledged")
 
-(* What an auditor sees: an outcome, or a full set of yes votes, and nothing that says otherwise. `noRecordAbort` and *)
-(* `acknowledged` prove nothing of the past (R10, R11): they may stand beside a commit. *)
-CertificatesAgree ==
-    \A a \in Attempts :
-        LET commits ==
-                \/ \E s \in Shards : IsCertified(s, Id(a), "committed")
-                \/ \A s \in Participants[a] : IsCertified(s, Id(a), "votedYes")
-            aborts == \E s \in Shards : IsCertified(s, Id(a), "aborted") \/ IsCertified(s, Id(a), "votedNo")
-        IN ~(commits /\ aborts)
+(* What an auditor sees. *)
+AllYesIsCertified(a) == \A s \in Participants[a] : IsCertified(s, Id(a), "votedYes")
+CommitIsCertified(a) == AllYesIsCertified(a) \/ \E s \in Shards : IsCertified(s, Id(a), "committed")
+AbortIsCertified(a) == \E s \in Shards : IsCertified(s, Id(a), "aborted") \/ IsCertified(s, Id(a), "votedNo")
+NoRecordIsCertified(a) == \E s \in Shards : IsCertified(s, Id(a), "noRecordAbort")
+
+(* One outcome of an attempt: an outcome, or a full set of yes votes, and nothing that says otherwise. `acknowledged` *)
+(* proves nothing of the past (R11): it may stand beside a commit. *)
+CertificatesAgree == \A a \in Attempts : ~(CommitIsCertified(a) /\ AbortIsCertified(a))
+
+(* `noRecordAbort` never stands beside a complete set of yes votes (R10), nor beside a commit. That takes R11: commits *)
+(* outlive their body until they are acknowledged, and then the answer is `acknowledged` (`Keeps` is not "none"). *)
+NoRecordAbortExcludesYesVotes == \A a \in Attempts : ~(NoRecordIsCertified(a) /\ AllYesIsCertified(a))
+NoRecordAbortExcludesCommit ==
+    \A a \in Attempts, s \in Shards : ~(NoRecordIsCertified(a) /\ IsCertified(s, Id(a), "committed"))
+
+(* What R10 gives without R11: it may stand there, and then everybody has committed already. *)
+NoRecordAbortUndoesNothing ==
+    \A a \in Attempts : NoRecordIsCertified(a) /\ CommitIsCertified(a) => \A s \in Participants[a] : HasCommitted(s, a)
 
 (* R11, for attempts that share a participant. *)
 OneAttemptCommits ==
     \A a, b \in Attempts :
         a # b /\ Participants[a] \cap Participants[b] # {} =>
             ~\E s, t \in Shards : HasCommitted(s, a) /\ HasCommitted(t, b)
+
+(* The same, as an auditor sees it. *)
+OneAttemptIsCertified ==
+    \A a, b \in Attempts :
+        a # b /\ Participants[a] \cap Participants[b] # {} => ~(CommitIsCertified(a) /\ CommitIsCertified(b))
 
 (* A lock is held by an undecided record, and by nothing else. *)
 NoOrphanLock == \A s \in Shards, i \in Ids : i \in locks[s] <=> record[s][i].status = Undecided

@@ -37,7 +37,13 @@ Rules == {
     "homeForgetsEarly",         \* Home forgets when all callees know, whatever the time.
     "homeAwaitsOwnCallsOnly",   \* Home does not wait for listed calls that it did not emit itself.
     "homeSilentAfterForgetting",\* Home says nothing of what it has forgotten.
-    "homeNeverExpires"}         \* Home waits for responses past the deadline.
+    "homeNeverExpires",         \* Home waits for responses past the deadline.
+    "calleeChecksDeadline",     \* A callee past its deadline drops what home's outcome lists.
+    (* In CallsQuiescence: *)
+    "answersForEver",           \* Every fresh leaf is answered, by ordering the question again.
+    "answersAnswers",           \* An answer is answered, as a question is, unless its leaf is an end.
+    "silentAtRest",             \* What holds nothing here, and waits for nobody, is not answered.
+    "ordersOnce"}               \* What is certified already is not ordered again, although no host has that leaf at hand.
 
 ASSUME
     /\ \A c \in Calls : Caller[c] \in {Root} \cup Calls
@@ -215,6 +221,7 @@ Learn(c, leaf) ==
     /\ HoldsLocks(c)
     /\ \/ /\ leaf.kind = "outcome"
           /\ IF leaf.state = "committed" /\ callee[c].state = "responded" /\ IsListed(c, leaf.list)
+                /\ ~(Broken = "calleeChecksDeadline" /\ IsPast(Callee[c]))
              THEN Apply(c)
              ELSE Drop(c)
        \/ leaf.kind = "noRecordAbort" /\ Drop(c)
@@ -298,6 +305,13 @@ AppliedOnce == \A c \in Calls : Len(applied[c]) <= 1
 (* Home says that it has no record only when that can undo nothing. *)
 NoRecordAbortUndoesNothing == HomeNoRecord \in leaves => \A pair \in Listed : pair[2] \in AppliedValues(pair[1])
 
+(* The same, as an auditor sees it. It may stand beside an outcome, also beside one that commits, once everything *)
+(* that is listed is acknowledged. A callee's may stand beside its response then. *)
+NoRecordIsSaidLast ==
+    /\ HomeNoRecord \in leaves => \A pair \in Listed : Acknowledged(pair[1]) \in leaves
+    /\ \A r \in OfKind("response") :
+        CalleeNoRecord(r.call) \in leaves => r.value = Failed \/ Acknowledged(r.call) \in leaves
+
 (* Only certified responses are listed, one of each call, and a nested one only with the response that consumed it. *)
 ListIsConsistent ==
     \A o \in OfKind("outcome") :
@@ -336,6 +350,7 @@ NeverDropsForWantOfARecord ==
 -----------------------------------------------------------------------------
 (* What the configurations choose from. *)
 
+OneCall == [c \in {"b"} |-> "B"]
 TwoCallsOfOneShard == [c \in {"b1", "b2"} |-> "B"]
 CallsOfTwoShards == [c \in {"b", "c"} |-> IF c = "b" THEN "B" ELSE "C"]
 CallAndCallback == [c \in {"b", "c"} |-> IF c = "b" THEN "B" ELSE Home]

@@ -19,6 +19,7 @@ extension ShardExecutor {
         let requests = try requestRecord(request.principal, request.number)
         let known = requests.index(of: signed.digest).map { requests.attempts[$0] }
         if let answer = finalAnswers([leg], of: request, attempt: known, principal)[0] {
+            results.noteVain(signed.digest)
             return try emit(signed, answer, into: &results)
         }
         func refuse(_ reason: RefusalReason) { report([(0, reason)], of: signed, into: &results) }
@@ -115,6 +116,7 @@ extension ShardExecutor {
             if isHome { return try executeCall(root, invocation, into: &results) }
             // Past the deadline there never will be one, and that can be said for ever (R10).
             let never = time > root.request.deadline ? callsHere(evidence) : []
+            results.noteVain(evidence.contentDigest)
             return try emit(root, nil, never: never, into: &results)
         }
         if let stored { indexes.remove(stored, isHome: isHome) }
@@ -165,16 +167,17 @@ extension ShardExecutor {
             set(StateKey.call(root.digest), record.encoded())
             if isHome { try settleHome(root, outcome) }
         }
+        if let stored, record == stored { results.noteVain(evidence.contentDigest) }
         try emit(root, nil, never: never, into: &results)
     }
 
     /// The response is for a call of a frame here to that shard.
-    private func isFor(_ record: CallRecord, _ path: CallPath, _ from: ShardID) -> Bool {
+    func isFor(_ record: CallRecord, _ path: CallPath, _ from: ShardID) -> Bool {
         guard let last = record.index(of: CallPath(Array(path.steps.dropLast()))), path.depth > 0 else { return false }
         return record.frames[last].calls.contains { $0.call.path == path && map.shard(of: $0.call.invocation.target) == from }
     }
 
-    private func callsHere(_ evidence: CallEvidence) -> [CallPath] {
+    func callsHere(_ evidence: CallEvidence) -> [CallPath] {
         var paths: [CallPath] = []
         for certificate in evidence.certificates where certificate.shard != shard {
             for call in certificate.leaf.calls.issued where map.shard(of: call.invocation.target) == shard { paths.append(call.path) }
@@ -381,39 +384,6 @@ extension ShardExecutor {
         }
         guard status != nil || !report.isEmpty else { return nil }
         return Leaf(request: root.digest, entries: status.map { [Leaf.Entry(leg: 0, status: $0)] } ?? [], calls: report)
-    }
-
-    // MARK: Questions
-
-    /// Whether ordering this would change anything here, or certify what nobody has certified yet.
-    /// - Parameter wall: what the time would be if it were ordered now.
-    public func isUseful(_ evidence: CallEvidence, wall: Timestamp = .zero) throws(ShardStateError) -> Bool {
-        let root = evidence.root
-        guard let invocation = root.request.rootCall else { return false }
-        let home = map.shard(of: invocation.target)
-        guard let record = try callRecord(root.digest) else {
-            // A root alone says nothing that another shard has not certified: at home it is submitted like any request.
-            guard evidence.certificates.contains(where: { $0.shard != shard }) else { return false }
-            return home == shard || !callsHere(evidence).isEmpty || max(time, wall) > root.request.deadline
-        }
-        if evidence.certificates.isEmpty { return true }
-        for certificate in evidence.certificates where certificate.shard != shard {
-            let status = certificate.leaf.status(ofLeg: 0)
-            if home == shard, status?.isDecided == true, record.involved.contains(where: { $0.shard == certificate.shard && !$0.isDone }) {
-                return true
-            }
-            guard record.ending == nil else { continue }
-            if certificate.shard == home, status?.isDecided == true { return true }
-            if certificate.leaf.calls.issued.contains(where: { map.shard(of: $0.invocation.target) == shard && record.index(of: $0.path) == nil }) {
-                return true
-            }
-            for path in certificate.leaf.calls.responses.map(\.path) + certificate.leaf.calls.never where isFor(record, path, certificate.shard) {
-                let caller = record.index(of: CallPath(Array(path.steps.dropLast())))
-                let isOpen = caller.map { record.frames[$0].calls.contains { $0.call.path == path && $0.response == nil } } ?? false
-                if isOpen { return true }
-            }
-        }
-        return false
     }
 
     /// Root calls of which another shard may have to be told, by (deadline, principal, number, digest).
