@@ -3,15 +3,32 @@ import Messages
 /// Requests that other shards' hosts ask about because they have not finished them. Bounded for each host that asks: one that lies
 /// pushes out its own questions only.
 struct AskedRequests: Sendable {
+    /// Who asked of one shard, as bits by replica. An open record is pushed again and again, so a question that is not repeated is over.
+    private struct Askers: Sendable {
+        let shard: ShardID
+        var young: UInt64 = 0
+        var old: UInt64 = 0
+        var turnedAt: UInt64
+        /// Not told yet.
+        var waiting: UInt64 = 0
+        /// Told something that was not the end: they hear what follows.
+        var told: UInt64 = 0
+
+        mutating func add(_ bit: UInt64, now: UInt64, lifetime: UInt64) {
+            if now >= turnedAt + lifetime {
+                (old, young, turnedAt) = (now >= turnedAt + 2 * lifetime ? 0 : young, 0, now)
+            }
+            young |= bit
+            waiting |= bit
+        }
+    }
+
     private struct Asked: Sendable {
         let request: SignedRequest
         let firstBy: HostID
-        /// The replicas that asked, as bits, by shard; ascending.
-        var shards: [(shard: ShardID, replicas: UInt64)]
-        var answeredAt: UInt64 = 0
+        /// Ascending.
+        var askers: [Askers]
         var orderedAt: UInt64 = 0
-        /// The last answer.
-        var told: Digest?
     }
 
     static let maxPerHost = 1024
@@ -22,10 +39,13 @@ struct AskedRequests: Sendable {
     private var order: [HostID: Fifo] = [:]
     private var bytes: [HostID: Int] = [:]
 
-    mutating func note(_ request: SignedRequest, by shard: ShardID, _ replica: ReplicaIndex, from host: HostID) {
+    /// - Parameter lifetime: within which whoever goes on asking asks again.
+    mutating func note(
+        _ request: SignedRequest, by shard: ShardID, _ replica: ReplicaIndex, from host: HostID, now: UInt64, lifetime: UInt64
+    ) {
         let digest = request.digest
         if entries[digest] == nil {
-            entries[digest] = Asked(request: request, firstBy: host, shards: [])
+            entries[digest] = Asked(request: request, firstBy: host, askers: [])
             order[host, default: Fifo()].append(digest)
             bytes[host, default: 0] += request.bytes.count
             while order[host, default: Fifo()].count > Self.maxPerHost || bytes[host, default: 0] > Self.maxBytesPerHost,
@@ -35,27 +55,18 @@ struct AskedRequests: Sendable {
                 bytes[host, default: 0] -= entries.removeValue(forKey: oldest)?.request.bytes.count ?? 0
             }
         }
-        let bit = UInt64(1) << UInt64(replica.index)
-        guard let shards = entries[digest]?.shards else { return }
-        let place = shards.firstIndex { $0.shard >= shard } ?? shards.count
-        if place < shards.count, shards[place].shard == shard {
-            entries[digest]?.shards[place].replicas |= bit
-        } else {
-            entries[digest]?.shards.insert((shard, bit), at: place)
+        guard let askers = entries[digest]?.askers else { return }
+        let place = askers.firstIndex { $0.shard >= shard } ?? askers.count
+        if place == askers.count || askers[place].shard != shard {
+            entries[digest]?.askers.insert(Askers(shard: shard, turnedAt: now), at: place)
         }
+        entries[digest]?.askers[place].add(UInt64(1) << UInt64(replica.index), now: now, lifetime: lifetime)
     }
 
-    /// How many replicas of a shard have asked and were not answered for good.
+    /// How many replicas of a shard ask.
     func count(_ request: Digest, of shard: ShardID) -> Int {
-        entries[request]?.shards.first { $0.shard == shard }?.replicas.nonzeroBitCount ?? 0
-    }
-
-    func isAnswerDue(_ request: Digest, now: UInt64, interval: UInt64) -> Bool {
-        #if MUTANTS
-        if Mutant.is(.answersWithoutLimit) { return true }
-        #endif
-        guard let entry = entries[request] else { return false }
-        return entry.answeredAt == 0 || now >= entry.answeredAt + interval
+        guard let askers = entries[request]?.askers.first(where: { $0.shard == shard }) else { return 0 }
+        return (askers.young | askers.old).nonzeroBitCount
     }
 
     /// Whether what is known of it may be certified again; notes that it is.
@@ -65,20 +76,26 @@ struct AskedRequests: Sendable {
         return true
     }
 
-    /// Somebody waits for it and was not told this.
-    func isWanted(_ leaf: Leaf) -> Bool {
-        guard let entry = entries[leaf.request], !entry.shards.isEmpty else { return false }
-        return entry.told != leaf.hash
+    /// Somebody waits for what this fresh leaf says.
+    func isWanted(_ request: Digest) -> Bool {
+        guard let entry = entries[request] else { return false }
+        return entry.askers.contains { (askers: Askers) -> Bool in askers.waiting != 0 || askers.told != 0 }
     }
 
-    /// Whom to tell, and of what. Who hears an end asks no more; others hear of what follows without asking again.
-    mutating func answer(_ leaf: Leaf, now: UInt64) -> (request: SignedRequest, shards: [ShardID])? {
-        guard let entry = entries[leaf.request], !entry.shards.isEmpty else { return nil }
-        entries[leaf.request]?.answeredAt = now
-        entries[leaf.request]?.told = leaf.hash
+    /// Whom to tell, and of what: those that asked and were not told since, and with a fresh leaf those that were told of something
+    /// earlier. Who hears an end hears no more.
+    mutating func answer(_ leaf: Leaf, isFresh: Bool) -> (request: SignedRequest, replicas: [(shard: ShardID, bits: UInt64)])? {
+        guard let entry = entries[leaf.request] else { return nil }
         let isEnd = !leaf.entries.isEmpty && leaf.entries.allSatisfy { $0.status.isDecided }
-        if isEnd { entries[leaf.request]?.shards = [] }
-        return (entry.request, entry.shards.map(\.shard))
+        var replicas: [(shard: ShardID, bits: UInt64)] = []
+        for (place, askers) in entry.askers.enumerated() {
+            let bits = isFresh ? askers.waiting | askers.told : askers.waiting
+            if bits != 0 { replicas.append((askers.shard, bits)) }
+            entries[leaf.request]?.askers[place].waiting = 0
+            entries[leaf.request]?.askers[place].told = isEnd ? 0 : askers.told | bits
+        }
+        if replicas.isEmpty { return nil }
+        return (request: entry.request, replicas: replicas)
     }
 }
 

@@ -75,7 +75,7 @@ extension HostCore {
                 wanting.append(session)
             }
             if !leaf.entries.isEmpty, leaf.entries.allSatisfy({ $0.status.isDecided }) { nodes[i].interests.remove(leaf.request) }
-            pushBack(leaf, i, now: now, into: &ready)
+            pushBack(leaf, i, into: &ready)
         }
         if !wanting.isEmpty,
             let attestation = nodes[i].recent.attestation(executed.sequence, replica: nodes[i].me, signer: signer)

@@ -31,6 +31,8 @@ public struct HostCore {
     var gate = DurabilityGate()
     var sessions: Set<SessionID> = []
     var ledger: SourceLedger
+    /// What peers may ask.
+    var questions: SourceLedger
     var connected: [Bool]
     var bytesSinceCompaction = 0
     var compactionThreshold: Int
@@ -52,6 +54,8 @@ public struct HostCore {
         var vain = SourceLedger.Limits()
         (vain.burst, vain.perSecond) = (options.vainBurst, options.vainPerSecond)
         ledger = SourceLedger(limits: vain)
+        (vain.burst, vain.perSecond) = (options.questionBurst, options.questionsPerSecond)
+        questions = SourceLedger(limits: vain)
         let shards = manifest.shards(of: host)
         var index = Array(repeating: -1, count: manifest.shardCount)
         for (i, shard) in shards.enumerated() { index[Int(shard.number)] = i }

@@ -18,6 +18,9 @@ public struct HostOptions: Sendable {
     /// What sources may bring in vain.
     public var vainBurst = 2048
     public var vainPerSecond: UInt64 = 64
+    /// What one peer may ask about records of its shards that are open.
+    public var questionBurst = 8192
+    public var questionsPerSecond: UInt64 = 2048
     /// Of a batch's items, how many may be decides, so that neither starves the other (R12).
     public var maxDecidesPerBatch = 768
     /// A state is flushed each so many checkpoints, or when the overlay holds so many keys.

@@ -30,9 +30,10 @@ public enum Mutant: String, CaseIterable, Sendable {
     case readsWithoutWaiting
     // Recovery: the cluster does not come to rest.
     case answersAreQuestions
-    case answersWithoutLimit
     case ordersQuestions
     case usefulWithoutRecord
+    case oneQuestionSuffices
+    case nothingIsCharged
     // ShardState, Messages.
     case attestationWithoutHistory
     case executesAgain

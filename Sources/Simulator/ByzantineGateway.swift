@@ -9,12 +9,12 @@ struct ByzantineGateway {
     private static let kept = 64
 
     /// What it could put together of attestations, the newest last, and those that lack signatures.
-    private var certificates: [Certificate] = []
+    private(set) var certificates: [Certificate] = []
     private var open: [(statement: AttestationStatement, signatures: [ReplicaSignature], leaves: [Leaf])] = []
-    private var requests: [SignedRequest] = []
+    private(set) var requests: [SignedRequest] = []
     private var nextAt: UInt64 = 500_000_000
     private var rng: SplitMix64
-    private let manifest: Manifest
+    let manifest: Manifest
     private(set) var messages = 0
 
     init(manifest: Manifest, seed: UInt64) {

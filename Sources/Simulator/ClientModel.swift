@@ -72,7 +72,7 @@ struct ClientModel {
         pause = 2 * options.faultyUntil / UInt64(max(1, options.transfersPerClient))
     }
 
-    var isDone: Bool { isSetUp && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 } && reads.isIdle }
+    var isDone: Bool { isSetUp && closing.isEmpty && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 } && reads.isIdle }
 
     /// What a client sends now: its next request, or again the one that is not answered.
     mutating func next(client: Int, now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
@@ -148,6 +148,8 @@ struct ClientModel {
     // MARK: Requests
 
     private var setUpStep = 0
+    /// Opened by the issuer when it is asked to.
+    private var closing: [AccountSpecification] = []
 
     private mutating func nextSetUp(_ now: Instant) -> SignedRequest? {
         let operations: [Operation]
@@ -156,10 +158,26 @@ struct ClientModel {
         case 1: operations = (accounts + others).map { .issue(to: $0.id, asset: $0.asset, amount: Amount(UInt128(Self.opening))) }
         default:
             isSetUp = true
-            return nil
+            guard !closing.isEmpty else { return nil }
+            operations = closing.map { .open($0) }
+            closing = []
         }
         setUpStep += 1
         return sign(operations, .independent, by: issuer, number: RequestNumber(UInt64(setUpStep)), below: RequestNumber(1), now)
+    }
+
+    /// Has something ordered on each of these shards that moves no money: an account is opened there.
+    mutating func closeAll(_ shards: [ShardID]) {
+        var index: UInt64 = 1 << 32
+        for shard in shards {
+            var account = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: index)
+            while manifest.shardMap.shard(of: account.id) != shard {
+                index += 1
+                account = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: index)
+            }
+            closing.append(account)
+            index += 1
+        }
     }
 
     private mutating func nextTransfer(_ client: Int, _ now: Instant, using rng: inout SplitMix64) -> SignedRequest? {

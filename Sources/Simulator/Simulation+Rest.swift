@@ -23,6 +23,9 @@ struct RestWatch {
         if began == nil { (began, lastActivity) = (now, now) }
     }
 
+    /// After something was done on purpose.
+    mutating func begin(again now: UInt64) { (began, lastActivity, counts) = (now, now, []) }
+
     mutating func note(_ kind: String, now: UInt64) {
         guard began != nil else { return }
         (lastActivity, what) = (now, kind)

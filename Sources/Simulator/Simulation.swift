@@ -77,6 +77,7 @@ public struct Simulation {
     var readRng: SplitMix64
     var isHealed = false
     var rest = RestWatch()
+    var epilogue = Epilogue()
     var network: Network
     /// Hosts with a bad disk, in order of time.
     var damaged: [Int] = []
@@ -146,7 +147,7 @@ public struct Simulation {
             steps += 1
             try handle(event)
             if !isHealed, clients.isDone { try heal() }
-            if isHealed, clients.isDone, try isAtRest() { return try finish() }
+            if isHealed, clients.isDone, try isAtRest(), try isEpilogueOver() { return try finish() }
             if let limit = options.steps, steps >= limit { return summary(fingerprint: .null) }
             if events.count > Self.maxWaiting { throw failure("\(events.count) events wait: messages multiply") }
             if now > options.deadline {
@@ -258,6 +259,8 @@ public struct Simulation {
         }
         checks.observe(ready)
         watch(ready, from: i)
+        try checkReplay(ready, from: i)
+        countAnswers(ready, from: i)
         hosts[i].disk.append(ready.records, compacts: ready.compacts)
         startSync(i)
         for outgoing in ready.toHosts {
@@ -379,7 +382,7 @@ public struct Simulation {
             try gatewayStep(.host(HostID(UInt16(from)), verified))
         case .fromGateway(let to, let box, let session):
             // Whoever else speaks to the hosts has a session of its own.
-            let others = [ByzantineClient.session, ByzantineGateway.session]
+            let others = [ByzantineClient.session, ByzantineGateway.session, Epilogue.session]
             guard session == self.session || others.contains(session), let verified = try? verifier.verify(box.value) else { return }
             for core in byzantine.cores(of: to, from: nil) { try step(core, .gateway(session, verified)) }
         case .fault: try injectFault()

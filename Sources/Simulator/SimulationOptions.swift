@@ -75,6 +75,7 @@ public struct SimulationOptions: Sendable {
         host.procedures = SimulatedProcedures.registry
         host.compactionBytes = 8 << 10
         host.recentBatches = 64
+        (host.vainBurst, host.vainPerSecond) = (128, 16)
         // Impatient: late messages and one liar's suspicion then change the view often, which is where lies matter most.
         if profile == .byzantine, !seed.isMultiple(of: 2) { host.replica.progressTimeout = 200_000_000 }
     }

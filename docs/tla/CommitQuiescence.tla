@@ -193,4 +193,10 @@ OneBatchForALoss == again <= faults
 EveryQuestionIsAnswered == <>[](owed = {})
 CertifyingEnds == <>[][FALSE]_again
 Quiescent == <>[][FALSE]_allVars
+
+-----------------------------------------------------------------------------
+(* Reachability: false, and TLC shows a history in which it is. *)
+
+NeverAnswersByOrderingAgain ==
+    ~(again > 0 /\ owed = {} /\ \A s \in Shards, a \in Attempts : HasCommitted(s, a) /\ ~record[s][Id(a)].hasBody)
 =============================================================================

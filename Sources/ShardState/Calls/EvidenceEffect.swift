@@ -20,7 +20,7 @@ extension ShardExecutor {
         let home = map.shard(of: invocation.target)
         guard let record = try callRecord(evidence.root.digest) else {
             #if MUTANTS
-            if Mutant.is(.usefulWithoutRecord) { return home == shard || max(time, wall) > evidence.root.request.deadline ? .question : .changes }
+            if Mutant.is(.usefulWithoutRecord) { return .changes }
             #endif
             return home == shard ? effectAtHomeWithoutRecord(evidence) : effectWithoutRecord(evidence, home: home, wall: wall)
         }
