@@ -188,8 +188,8 @@ extension HostCore {
         case .request(let request): admit(request, from: .peer(peer), isForwarded: true, at: i, now: now, into: &ready)
         case .decide(let decide): admit(decide, from: .peer(peer), at: i, now: now, into: &ready)
         case .evidence(let evidence):
-            // Without a certificate it is for a host's own clock, and every host has one.
-            if evidence.certificates.isEmpty { return droppedMessages += 1 }
+            // The primary may have the answer at hand; it is ordered all the same, because the backup has not: only leaves of one batch
+            // at f + 1 hosts make a certificate.
             let isQuestion = (try? nodes[i].executor.effect(of: evidence, wall: now.wall)) == .question
             guard isQuestion, ledger.charge(.peer(peer), now: now.uptime) else {
                 return admit(evidence, from: .peer(peer), at: i, now: now, into: &ready)

@@ -338,7 +338,6 @@ public struct HostCore {
             case .nothing: false
             }
         case .evidence(let evidence):
-            if evidence.certificates.isEmpty { return false }
             return switch try nodes[i].executor.effect(of: evidence, wall: now.wall) {
             case .changes: true
             case .question: times <= Self.maxVainForwards

@@ -14,6 +14,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case singlePrePrepareSelects
     case selectionNotRecomputed
     case oldTimeRefused
+    case slowClockKept
     case suspicionNotSent
     case timerNeverReset
     case newViewNotAwaited

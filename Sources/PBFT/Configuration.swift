@@ -25,9 +25,11 @@ public struct ReplicaConfiguration: Sendable {
         public var window: UInt64 = 512
         /// Batches that the primary has proposed and not executed.
         public var pipelineDepth: UInt64 = 2
-        /// How far a fresh proposal's time may be ahead of or behind a backup's clock (R2), in microseconds.
+        /// How far a fresh proposal's time may be ahead of or behind a backup's clock (R2), in microseconds. Behind, less than what a
+        /// request may be ahead of the shard's time, by as much as clocks may differ: otherwise a primary with a slow clock would have
+        /// requests refused as from the future, and be kept.
         public var timeAhead: UInt64 = 5_000_000
-        public var timeBehind: UInt64 = 10_000_000
+        public var timeBehind: UInt64 = 2_500_000
         /// Without progress for so long, with something pending, the primary is suspected.
         public var progressTimeout: UInt64 = 1_000_000_000
         /// The same when the session to the primary's host is down.

@@ -120,6 +120,11 @@ public struct Simulation {
                     clockSkew: Int64(rng.below(2 * skew + 1)) - Int64(skew), drift: Int64(rng.below(2 * drift + 1)) - Int64(drift)))
         }
         correctHosts = byzantine.correctHosts
+        // A third of the liars have a slow clock: as primaries they would hold the shard's time back.
+        var clocks = ChanceStream.clocks.generator(seed: options.seed)
+        for i in byzantine.identities + byzantine.twins where clocks.chance(perMille: 333) {
+            hosts[i].clockSkew = -3_000_000 - Int64(clocks.below(UInt64(6_000_000)))
+        }
     }
 
     var f: Int { (options.replicas - 1) / 3 }
@@ -127,9 +132,14 @@ public struct Simulation {
     func instant(_ host: Int? = nil) -> Instant {
         guard let host else { return Instant(uptime: now + 1, wall: Timestamp(1_700_000_000_000_000 + now / 1000)) }
         let passed = Int64(now) + Int64(now) / 1_000_000 * hosts[host].drift
+        // Wall clocks are put right now and then: however fast they run, they are not off by more and more.
+        let late = min(max((passed - Int64(now)) / 1000, -Self.mostDrifted), Self.mostDrifted)
         return Instant(
-            uptime: UInt64(passed) + 1, wall: Timestamp(UInt64(1_700_000_000_000_000 + passed / 1000 + hosts[host].clockSkew)))
+            uptime: UInt64(passed) + 1, wall: Timestamp(UInt64(1_700_000_000_000_000 + Int64(now) / 1000 + late + hosts[host].clockSkew)))
     }
+
+    /// Microseconds.
+    private static let mostDrifted: Int64 = 600_000
 
     /// Some thousand are usual: hosts that answer each other without end reach any limit.
     private static let maxWaiting = 100_000
@@ -271,6 +281,10 @@ public struct Simulation {
         for reply in ready.toGateways where reply.to.contains(session) {
             if case .attestation(let attestation) = reply.reply {
                 do { try checks.observe(attestation, from: i) } catch { throw failure("host \(i): \(error)") }
+            }
+            // The clients' clock is right, and correct hosts' nearly.
+            if case .refused(let refusal) = reply.reply, refusal.reason == .fromTheFuture {
+                throw failure("host \(i) refuses \(refusal.request.short) as from the future: shard \(refusal.shard)'s time is held back")
             }
             guard let time = arrival(from: i, to: gatewayEndpoint, isRead: reply.reply.isRead) else { continue }
             events.insert(.toGateway(from: i, Box(reply.reply), session: session), at: time)

@@ -23,7 +23,7 @@ CONSTANTS
 ASSUME Shards = TwoShards /\ MaxFaults \in Nat
 
 VARIABLES
-    hand,       \* [Shards -> [Ids -> leaf]]: what hosts have at hand of their shard: the newest, an older one, or nothing.
+    hand,       \* [Shards -> [Ids -> leaf]]: the newest of their shard that hosts have, or an older one, or nothing.
     fresh,      \* SUBSET (Shards \X Ids): that leaf has been certified since it was last pushed.
     owed,       \* SUBSET (Shards \X Ids): who owes the other one an answer. `ShardRecovery.asked`.
     faults,     \* How many there were.
