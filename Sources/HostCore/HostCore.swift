@@ -303,8 +303,8 @@ public struct HostCore {
         let items =
             nodes[i].decides.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
             + nodes[i].requests.takeForForwarding(waitingSince: before, now: now.uptime, atMost: 32)
-        let primary = nodes[i].hosts[nodes[i].replica.primary.index]
-        for (item, times) in items where isStillWanted(item, forwarded: times, i, now: now, into: &ready) && !nodes[i].replica.isChangingView {
+        let primary = nodes[i].hosts[nodes[i].replica.orderingPrimary.index]
+        for (item, times) in items where isStillWanted(item, forwarded: times, i, now: now, into: &ready) && primary != host {
             ready.toHosts.append(.init(to: [primary], message: .forward(nodes[i].shard, item)))
         }
     }

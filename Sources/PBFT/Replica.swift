@@ -168,6 +168,14 @@ public struct Replica: Sendable {
     public var isPrimary: Bool { primary == me }
     public var isChangingView: Bool { phase != .normal }
 
+    /// Who orders, as far as can be told: while this replica wants another view than the others, the primary of the view in which f + 1
+    /// of them are.
+    public var orderingPrimary: ReplicaIndex {
+        guard isChangingView else { return primary }
+        let views = peers.compactMap { $0.status.flatMap { $0.isChangingView ? nil : $0.view } }.sorted(by: >)
+        return views.count >= group.weakQuorum ? group.primary(of: views[group.f], in: configuration.shard) : primary
+    }
+
     /// Whether `propose` may be said now: the pipeline has room.
     public var canPropose: Bool {
         !isHalted && standing == .full && phase == .normal && isPrimary && log.contains(nextSequence)

@@ -10,10 +10,11 @@ import Testing
         #expect(bound.scan(openRecords: 257) == 210_000_000)
         #expect(bound.pushed(openRecords: 256) == 11_960_000_000)
         #expect(bound.voted(openRecords: 256) == 12_960_000_000)
-        #expect(bound.oneShot(untilDeadline: 0, openRecords: 256) == 23_960_000_000)
-        #expect(bound.call(untilDeadline: 0, openRecords: 256) == 34_065_000_000)
+        #expect(bound.oneShot(untilDeadline: 0, openRecords: 256) == 16_460_000_000)
+        #expect(bound.call(untilDeadline: 0, openRecords: 256) == 26_565_000_000)
+        #expect(bound.rest(untilDeadline: 0, openRecords: 256) == 40_525_000_000)
         let lifetime = (bound.options.shard.maxLifetimeMicroseconds + bound.options.shard.futureToleranceMicroseconds) * 1000
-        #expect(bound.oneShot(untilDeadline: lifetime, openRecords: 256) == 148_960_000_000)
-        #expect(bound.call(untilDeadline: lifetime, openRecords: 256) == 159_065_000_000)
+        #expect(bound.oneShot(untilDeadline: lifetime, openRecords: 256) == 141_460_000_000)
+        #expect(bound.call(untilDeadline: lifetime, openRecords: 256) == 151_565_000_000)
     }
 }

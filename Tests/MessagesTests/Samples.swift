@@ -196,7 +196,7 @@ struct Samples {
         default: .gone(sequence: number())
         }
     }
-    mutating func push() -> RecoveryPush { RecoveryPush(request: signedRequest(), attested: attestedLeaf(), asks: bool()) }
+    mutating func push() -> RecoveryPush { RecoveryPush(request: signedRequest(), attested: attestedLeaf(), asks: flag()) }
     mutating func host(_ kind: Int) -> HostMessage {
         switch kind {
         case 0: .pbft(number(), pbft(random.below(15)))

@@ -48,9 +48,13 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var no_locks: Bool
         /// Of the recorded history of transactions on lists; null where none was recorded.
         public var strictly_serializable: Bool?
+        /// Nothing was ordered and pushed any more.
+        public var at_rest = true
+        /// From the end of the load to the last batch that was ordered or record that was pushed; null if that went on.
+        public var came_to_rest_s: Double?
         /// What was found wrong; empty if all hold.
         public var problems: [String]
-        public var allHold: Bool { conservation && replicas_agree && no_locks && strictly_serializable != false }
+        public var allHold: Bool { conservation && replicas_agree && no_locks && at_rest && strictly_serializable != false }
 
         public init(conservation: Bool, replicasAgree: Bool, noLocks: Bool, problems: [String]) {
             (self.conservation, replicas_agree, no_locks, self.problems) = (conservation, replicasAgree, noLocks, problems)

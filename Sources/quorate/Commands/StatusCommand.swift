@@ -34,6 +34,8 @@ struct ClusterStatus: Codable, Sendable {
         var flushed: UInt64
         var waiting: Int
         var undecided: Int
+        /// Records that are pushed to other shards until they say that they are done.
+        var open: Int
         /// For how long the replica has seen the oldest of them undecided.
         var oldest_undecided_ms: Int
         var halted: String
@@ -76,7 +78,7 @@ struct ClusterStatus: Codable, Sendable {
                     Replica(
                         shard: Int($0.shard.number), replica: $0.replica.index, view: $0.view.number, changing_view: $0.isChangingView,
                         primary: $0.isPrimary, executed: $0.lastExecuted.number, stable: $0.stable.number, flushed: $0.flushed.number,
-                        waiting: Int($0.pendingRequests), undecided: Int($0.undecided),
+                        waiting: Int($0.pendingRequests), undecided: Int($0.undecided), open: Int($0.open),
                         oldest_undecided_ms: Int($0.oldestUndecided / 1000), halted: $0.halted,
                         standing: $0.standing)
                 }))
