@@ -22,20 +22,9 @@ struct QuorumRead: Sendable {
 
 /// Account queries: nothing is certified, but f + 1 equal answers hold one by a correct replica.
 extension GatewayCore {
-    mutating func query(_ account: AccountID, for waiter: GatewayEntry.Waiter, now: Instant, into ready: inout GatewayReady) {
-        guard queries.count < options.maxQueries else {
-            counters.rejected += 1
-            return reject(waiter, .queueFull, retryAfter: options.queryTimeout / 1000, into: &ready)
-        }
-        lastQuery += 1
-        let shard = map.shard(of: account)
-        queries[lastQuery] = AccountQuery(waiter: waiter, shard: shard)
-        expectAnswer(waiter)
-        ready.toHosts.append(.init(to: manifest.hosts(of: shard).sorted(), message: .account(id: lastQuery, account)))
-        _ = timers.set(.query(lastQuery), due: now.uptime + options.queryTimeout)
-    }
-
-    mutating func note(_ view: AccountView?, ofQuery id: UInt64, from host: HostID, into ready: inout GatewayReady) {
+    mutating func note(
+        _ view: AccountView?, ofQuery id: UInt64, from host: HostID, now: Instant, into ready: inout GatewayReady
+    ) {
         guard var query = queries[id], let replica = manifest.replica(of: query.shard, on: host),
             query.answered & 1 << UInt64(replica.number) == 0
         else { return }
@@ -46,38 +35,26 @@ extension GatewayCore {
         queries[id] = query
         let group = manifest.group(of: query.shard)
         if query.views[place].count >= group.weakQuorum || query.answered.nonzeroBitCount == group.n {
-            answer(query, id, into: &ready)
+            answer(query, id, now: now, into: &ready)
         }
     }
 
     /// The most frequent answer, the earliest of equals; `agreeing` 0 if there is none.
-    mutating func answer(_ query: AccountQuery, _ id: UInt64, into ready: inout GatewayReady) {
+    mutating func answer(_ query: AccountQuery, _ id: UInt64, now: Instant, into ready: inout GatewayReady) {
         queries[id] = nil
         var best: (view: AccountView?, count: Int) = (nil, 0)
         for candidate in query.views where candidate.count > best.count { best = candidate }
         deliver(
             .account(id: query.waiter.id, best.view, agreeing: UInt32(best.count)), to: query.waiter.session, into: &ready)
+        finish(query.waiter, on: query.shard, now: now, into: &ready)
     }
 
     // MARK: Quorum reads
 
-    mutating func read(
-        _ account: AccountID, _ nonce: Digest, for waiter: GatewayEntry.Waiter, now: Instant, into ready: inout GatewayReady
-    ) {
-        guard reads.count < options.maxQueries else {
-            counters.rejected += 1
-            return reject(waiter, .queueFull, retryAfter: options.queryTimeout / 1000, into: &ready)
-        }
-        lastQuery += 1
-        let shard = map.shard(of: account)
-        reads[lastQuery] = QuorumRead(waiter: waiter, shard: shard)
-        expectAnswer(waiter)
-        ready.toHosts.append(.init(to: manifest.hosts(of: shard).sorted(), message: .read(id: lastQuery, account, nonce: nonce)))
-        _ = timers.set(.read(lastQuery), due: now.uptime + options.queryTimeout)
-    }
-
     /// Its signature is checked; the client checks it again, for it trusts no gateway.
-    mutating func note(_ answer: ReadAnswer?, ofRead id: UInt64, from host: HostID, into ready: inout GatewayReady) {
+    mutating func note(
+        _ answer: ReadAnswer?, ofRead id: UInt64, from host: HostID, now: Instant, into ready: inout GatewayReady
+    ) {
         guard var read = reads[id], let replica = manifest.replica(of: read.shard, on: host),
             read.answered & 1 << UInt64(replica.number) == 0
         else { return }
@@ -91,13 +68,16 @@ extension GatewayCore {
         let group = manifest.group(of: read.shard)
         let most = read.answers.map(\.count).max() ?? 0
         // Proven, or never any more: the client may ask again at once.
-        if most >= group.quorum || most + group.n - read.answered.nonzeroBitCount < group.quorum { self.answer(read, id, into: &ready) }
+        if most >= group.quorum || most + group.n - read.answered.nonzeroBitCount < group.quorum {
+            self.answer(read, id, now: now, into: &ready)
+        }
     }
 
-    mutating func answer(_ read: QuorumRead, _ id: UInt64, into ready: inout GatewayReady) {
+    mutating func answer(_ read: QuorumRead, _ id: UInt64, now: Instant, into ready: inout GatewayReady) {
         reads[id] = nil
         var best: [ReadAnswer] = []
         for answers in read.answers where answers.count > best.count { best = answers }
         deliver(.read(id: read.waiter.id, best), to: read.waiter.session, into: &ready)
+        finish(read.waiter, on: read.shard, now: now, into: &ready)
     }
 }

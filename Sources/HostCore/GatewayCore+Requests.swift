@@ -27,11 +27,16 @@ extension GatewayCore {
         }
         // Answered so long ago that its answer is forgotten: ask the shards again.
         if entries[digest] != nil { drop(digest) }
+        guard held.take(request.bytes.count, for: waiter.session) else {
+            counters.rejected += 1
+            return reject(waiter, .queueFull, retryAfter: options.heldRetryAfter / 1000, into: &ready)
+        }
         let lastUse = isLate ? now.wall.adding(microseconds: options.grace / 1000) : request.request.deadline
         switch admission.submit(
             digest, principal: request.request.principal, shards: coordinator.participants, deadline: lastUse, now: now)
         {
         case .rejected(let retryAfter):
+            held.giveBack(request.bytes.count, from: waiter.session)
             counters.rejected += 1
             return reject(waiter, .queueFull, retryAfter: retryAfter / 1000, into: &ready)
         case .admitted: counters.admitted += 1
@@ -39,7 +44,7 @@ extension GatewayCore {
         if closedFor == 0 { pass(coordinator.participants, now: now) }
         let deadlineAt = Self.saturating(now.uptime, plusMicroseconds: request.request.deadline.microseconds(since: now.wall))
         entries[digest] = GatewayEntry(
-            shards: coordinator.participants, coordinator: coordinator, waiters: [waiter],
+            shards: coordinator.participants, coordinator: coordinator, waiters: [waiter], holder: waiter.session,
             startBy: isLate ? now.uptime + options.grace : deadlineAt, deadlineAt: deadlineAt,
             giveUpAt: min(deadlineAt + options.grace, now.uptime + options.patience))
         expectAnswer(waiter)
@@ -120,7 +125,10 @@ extension GatewayCore {
             case .finished: isFinished = true
             }
         }
-        if isFinished { return evidence.forget(digest) }
+        if isFinished {
+            release(entry)
+            return evidence.forget(digest)
+        }
         entries[digest] = entry
         if !wasAnswered, entry.coordinator.isAnswered { settle(digest, now: now) }
     }
@@ -138,12 +146,14 @@ extension GatewayCore {
     /// An answered request stays until its participants are certified decided. Whoever stays longest goes first; the
     /// hosts' own recovery ends what is dropped.
     private mutating func settle(_ digest: Digest, now: Instant) {
-        guard case .retransmit(let first, _, _) = options.retries.silence else { return drop(digest) }
+        guard case .retransmit(let first, _, _) = options.retries.silence, let entry = entries[digest] else { return drop(digest) }
+        release(entry)
+        settlingBytes += entry.request.bytes.count
         entries[digest]?.stage = .settling(resends: 0)
         entries[digest]?.silence = first
         arm(digest, due: now.uptime + first)
         settling.append(digest)
-        while settling.count - settlingHead > options.maxSettling {
+        while settling.count - settlingHead > options.maxSettling || settlingBytes > options.maxSettlingBytes, settlingHead < settling.count {
             if case .settling = entries[settling[settlingHead]]?.stage { drop(settling[settlingHead]) }
             settlingHead += 1
         }
@@ -155,8 +165,14 @@ extension GatewayCore {
 
     /// Forgets an entry that holds no place in the queue.
     mutating func drop(_ digest: Digest) {
-        entries[digest] = nil
+        if let entry = entries.removeValue(forKey: digest) { release(entry) }
         evidence.forget(digest)
+    }
+
+    /// The entry is gone, or settles from now on: what it held of the bounds in bytes is free.
+    private mutating func release(_ entry: GatewayEntry) {
+        let bytes = entry.request.bytes.count
+        if case .settling = entry.stage { settlingBytes -= bytes } else { held.giveBack(bytes, from: entry.holder) }
     }
 
     /// Ends a request without an outcome.

@@ -19,13 +19,20 @@ public struct GatewayCore: Sendable {
     var breakers: [CircuitBreaker]
     var evidence: EvidenceSet
     var entries: [Digest: GatewayEntry] = [:]
+    /// Bytes of the requests that wait or are in flight, by the session that brought them.
+    var held: FairShare<SessionID>
     var finished: FinishedRequests
     /// Entries that were answered, oldest first from `settlingHead`; some are gone already.
     var settling: [Digest] = []
     var settlingHead = 0
+    var settlingBytes = 0
     var queries: [UInt64: AccountQuery] = [:]
     var reads: [UInt64: QuorumRead] = [:]
     var lastQuery: UInt64 = 0
+    /// By shard: what is asked of it without order.
+    var lanes: [QuestionLane]
+    /// How many questions each session has in the lanes and with the hosts.
+    var questions: FairShare<SessionID>
     /// Answers that a session waits for. A session that closed is not in it, so that its answers are dropped.
     var expecting: [SessionID: Int] = [:]
     var timers = TimerHeap<TimerKey>()
@@ -39,8 +46,11 @@ public struct GatewayCore: Sendable {
         routing = GatewayRouting(manifest: manifest)
         breakers = Array(repeating: CircuitBreaker(limits: options.breaker), count: manifest.shardCount)
         admission = AdmissionQueue(shardCount: manifest.shardCount, limits: options.limits)
+        lanes = Array(repeating: QuestionLane(), count: manifest.shardCount)
+        questions = FairShare(limit: options.maxQueries, holders: options.maxSessions)
         evidence = EvidenceSet(manifest: manifest)
-        finished = FinishedRequests(capacity: options.maxFinished)
+        held = FairShare(limit: options.maxHeldBytes, holders: options.maxSessions)
+        finished = FinishedRequests(capacity: options.maxFinished, bytes: options.maxFinishedBytes)
         jitter = JitterGenerator(seed: seed)
     }
 
@@ -55,25 +65,29 @@ public struct GatewayCore: Sendable {
 
     /// Requests that are held for any reason.
     public var heldRequests: Int { entries.count }
+    /// Bytes of those that have no answer yet.
+    public var heldBytes: Int { held.total }
 
     public mutating func step(_ input: GatewayInput, now: Instant, into ready: inout GatewayReady) {
         switch input {
         case .client(let session, let message):
             switch message.value {
             case .submit(let id, let request): submit(request, for: .init(session: session, id: id), now: now, into: &ready)
-            case .account(let id, let account): query(account, for: .init(session: session, id: id), now: now, into: &ready)
+            case .account(let id, let account): ask(.account(account), for: .init(session: session, id: id), now: now, into: &ready)
             case .read(let id, let account, let nonce):
-                read(account, nonce, for: .init(session: session, id: id), now: now, into: &ready)
+                ask(.read(account, nonce: nonce), for: .init(session: session, id: id), now: now, into: &ready)
             case .status(let id): ready.toClients.append((session, .status(id: id, status)))
             }
-        case .clientClosed(let session): expecting[session] = nil
+        case .clientClosed(let session):
+            expecting[session] = nil
+            forgetQuestions(of: session)
         case .host(let host, let reply):
             switch reply.value {
             case .attestation(let attestation):
                 for certificate in evidence.add(reply.map { _ in attestation }) { note(certificate, now: now, into: &ready) }
             case .refused(let refusal): note(refusal, from: host, now: now, into: &ready)
-            case .account(let id, let view): note(view, ofQuery: id, from: host, into: &ready)
-            case .read(let id, let answer): note(answer, ofRead: id, from: host, into: &ready)
+            case .account(let id, let view): note(view, ofQuery: id, from: host, now: now, into: &ready)
+            case .read(let id, let answer): note(answer, ofRead: id, from: host, now: now, into: &ready)
             // Never asked for here.
             case .status, .audit: break
             }
@@ -95,8 +109,8 @@ public struct GatewayCore: Sendable {
             switch timer.key {
             case .request(let digest):
                 if entries[digest]?.timer == timer.serial { wake(digest, now: now, into: &ready) }
-            case .query(let id): if let query = queries[id] { answer(query, id, into: &ready) }
-            case .read(let id): if let read = reads[id] { answer(read, id, into: &ready) }
+            case .query(let id): if let query = queries[id] { answer(query, id, now: now, into: &ready) }
+            case .read(let id): if let read = reads[id] { answer(read, id, now: now, into: &ready) }
             }
         }
         // Timers that were outlived go when they are due; this bounds them when deadlines are far.

@@ -23,6 +23,8 @@ struct GatewayEntry: Sendable {
     var coordinator: Coordinator
     var stage = Stage.queued
     var waiters: [Waiter]
+    /// Whose share of the bytes it takes.
+    let holder: SessionID
     /// Serial number of the timer that counts.
     var timer: UInt64 = 0
     /// The present interval after which silence is noticed, in nanoseconds.
@@ -81,32 +83,47 @@ struct RefusalTally: Sendable {
     }
 }
 
-/// The last answers, by request: a ring once it is full.
+/// The last answers, by request, bounded in number and in bytes.
 struct FinishedRequests: Sendable {
     struct Answer: Sendable {
         let receipt: Receipt
         let retries: UInt32
         let conflicts: UInt32
+
+        /// Bytes, roughly.
+        var weight: Int { receipt.request.bytes.count + 4096 * receipt.certificates.count }
     }
 
     private let capacity: Int
+    private let byteLimit: Int
+    private var bytes = 0
     private var answers: [Digest: Answer] = [:]
+    /// Oldest first from `head`.
     private var order: [Digest] = []
     private var head = 0
 
-    init(capacity: Int) {
+    init(capacity: Int, bytes: Int) {
         precondition(capacity > 0)
-        self.capacity = capacity
+        (self.capacity, byteLimit) = (capacity, bytes)
     }
 
     subscript(_ request: Digest) -> Answer? { answers[request] }
 
     mutating func add(_ answer: Answer) {
         let digest = answer.receipt.request.digest
-        guard answers.updateValue(answer, forKey: digest) == nil else { return }
-        guard order.count == capacity else { return order.append(digest) }
-        answers[order[head]] = nil
-        order[head] = digest
-        head = (head + 1) % capacity
+        if let old = answers.updateValue(answer, forKey: digest) {
+            bytes += answer.weight - old.weight
+            return
+        }
+        bytes += answer.weight
+        order.append(digest)
+        while answers.count > capacity || (bytes > byteLimit && answers.count > 1) {
+            if let oldest = answers.removeValue(forKey: order[head]) { bytes -= oldest.weight }
+            head += 1
+        }
+        if head > capacity {
+            order.removeFirst(head)
+            head = 0
+        }
     }
 }

@@ -4,15 +4,28 @@ public struct GatewayOptions: Sendable {
     public var limits = AdmissionLimits()
     public var retries = RetryPolicies()
     public var breaker = CircuitBreaker.Limits()
-    /// Answered requests that are remembered, so that a repetition is answered at once.
+    /// Sessions of clients that share what follows.
+    public var maxSessions = 1024
+    /// Bytes of the requests that wait or are in flight, over all sessions; none takes all of it from the others.
+    public var maxHeldBytes = 128 << 20
+    /// When one that does not fit should come back, in nanoseconds.
+    public var heldRetryAfter: UInt64 = 100_000_000
+    /// Answered requests that are remembered, so that a repetition is answered at once; and their bytes, roughly.
     public var maxFinished = 4096
-    /// Answered requests whose participants have not all certified that they are decided.
+    public var maxFinishedBytes = 64 << 20
+    /// Answered requests whose participants have not all certified that they are decided; and the requests' bytes.
     public var maxSettling = 8192
+    public var maxSettlingBytes = 64 << 20
     /// Decides are sent again this often; afterwards the hosts' own recovery finishes.
     public var decideResends = 4
     /// Sessions that may wait for one request.
     public var maxWaiters = 64
-    public var maxQueries = 4096
+    /// Reads, weak ones too, that wait or are with the hosts; no session takes all of them from the others.
+    public var maxQueries = 8192
+    /// Of these, how many of one shard are with the hosts. The others wait here, where sessions take turns.
+    public var maxAsked = 64
+    /// A read that has waited so long is refused, in nanoseconds.
+    public var questionPatience: UInt64 = 2_000_000_000
     /// A request is given up this long after its deadline, in nanoseconds: by then the shards could have certified an abort.
     public var grace: UInt64 = 10_000_000_000
     /// A request is given up after this long whatever its deadline, in nanoseconds.

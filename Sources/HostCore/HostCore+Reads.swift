@@ -2,15 +2,6 @@ import Messages
 import PBFT
 import ShardState
 
-/// A quorum read that may be answered once everything up to `after` is executed.
-struct WaitingRead: Sendable {
-    let session: SessionID
-    let id: UInt64
-    let account: AccountID
-    let nonce: Digest
-    let after: SequenceNumber
-}
-
 /// Quorum reads (R6). Whatever was acknowledged anywhere was committed, so 2f + 1 replicas had sent COMMIT for it; one of them
 /// is correct and among any 2f + 1 that answer a read. If each answers only after executing all that it had sent COMMIT for
 /// when the read arrived, no 2f + 1 agree on a value from before.
@@ -18,26 +9,22 @@ extension HostCore {
     mutating func read(_ account: AccountID, _ nonce: Digest, for session: SessionID, id: UInt64, into ready: inout HostReady) {
         // Who may have forgotten a COMMIT is silent (R4).
         guard let i = node(manifest.shardMap.shard(of: account)), nodes[i].halted == nil, nodes[i].replica.mayRead else { return }
-        guard nodes[i].reads.count < options.maxWaitingReads else {
-            return ready.toGateways.append(.init(to: [session], reply: .read(id: id, nil)))
-        }
         var after = nodes[i].replica.committedUpTo
         #if MUTANTS
         if Mutant.is(.readsWithoutWaiting) { after = .zero }
         #endif
-        nodes[i].reads.append(.init(session: session, id: id, account: account, nonce: nonce, after: after))
+        guard nodes[i].reads.append(.init(session: session, id: id, account: account, nonce: nonce, after: after)) else {
+            return ready.toGateways.append(.init(to: [session], reply: .read(id: id, nil)))
+        }
         answerReads(i, into: &ready)
     }
 
-    /// Answers those whose time has come, in the order of arrival.
+    /// Answers those whose time has come, as many as may be answered now; the others have their turn at a later step.
     mutating func answerReads(_ i: Int, into ready: inout HostReady) {
         // While a fetched state is written down the store holds a part of it.
         guard !nodes[i].reads.isEmpty, nodes[i].halted == nil, nodes[i].replica.mayRead, !nodes[i].replica.isExecutionPaused else { return }
         let executed = nodes[i].executor.lastExecuted
-        let due = nodes[i].reads.filter { $0.after <= executed }
-        guard !due.isEmpty else { return }
-        nodes[i].reads.removeAll { $0.after <= executed }
-        for read in due {
+        while let read = nodes[i].reads.popDue(executed: executed) {
             let view: AccountView?
             do { view = try nodes[i].executor.account(read.account) } catch {
                 return halt(i, "reading an account: \(error)", into: &ready)
@@ -57,6 +44,11 @@ extension HostCore {
     }
 
     mutating func forgetReads(of session: SessionID) {
-        for i in nodes.indices where !nodes[i].reads.isEmpty { nodes[i].reads.removeAll { $0.session == session } }
+        for i in nodes.indices where !nodes[i].reads.isEmpty { nodes[i].reads.forget(session) }
+    }
+
+    /// Time has passed: more may be answered.
+    mutating func fillReads(now: Instant, into ready: inout HostReady) {
+        for i in nodes.indices where nodes[i].reads.fill(now: now.uptime) { answerReads(i, into: &ready) }
     }
 }

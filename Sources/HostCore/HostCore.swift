@@ -288,6 +288,7 @@ public struct HostCore {
             tickStateTransfer(i, now: now, into: &ready)
             proposeEmptyIfAwaited(i, now: now, into: &ready)
         }
+        fillReads(now: now, into: &ready)
         compactIfDue(into: &ready)
     }
 

@@ -22,13 +22,6 @@ public enum HostInput: Sendable {
     case storageFailed(String)
     /// Every few milliseconds, so that timers run.
     case tick
-
-    public var isAboutConnections: Bool {
-        switch self {
-        case .gatewayClosed, .peerConnected, .peerDisconnected: true
-        case .peer, .gateway, .persisted, .flushed, .storageFailed, .tick: false
-        }
-    }
 }
 
 /// Counts the journal records that a host has appended since it started: the first has 1.

@@ -30,8 +30,14 @@ public struct HostOptions: Sendable {
     public var recentBatches = 1024
     /// Requests whose gateways are remembered, a shard.
     public var maxInterests = 65_536
-    /// Quorum reads that wait for batches to be executed, a shard.
+    /// Sessions of gateways and tools that share a shard's room for reads.
+    public var maxSessions = 80
+    /// Quorum reads that wait, a shard; no session takes all of them from the others.
     public var maxWaitingReads = 4096
+    /// Quorum reads that a shard's replica answers: so many at once, and so many a second. Each costs a signature, on the thread
+    /// that orders.
+    public var readBurst: UInt64 = 256
+    public var readsPerSecond: UInt64 = 10_000
     /// A backup hands the primary what has waited so long.
     public var forwardAfter: UInt64 = 250_000_000
     /// A record that is undecided, or that others may not know the end of, is pushed after so long, and then ever

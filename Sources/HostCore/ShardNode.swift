@@ -20,8 +20,7 @@ struct ShardNode {
     var recovery: ShardRecovery
     /// Certificates that came before the request that they decide, by request.
     var early = EarlyDecides()
-    /// Quorum reads that wait, in order of arrival.
-    var reads: [WaitingRead] = []
+    var reads: WaitingReads
     /// Proposed for replicas that rejoin, less what was ordered since.
     var emptyBatches = 0
     var emptyBatchAt: UInt64 = 0
@@ -47,6 +46,7 @@ struct ShardNode {
         requests = PendingPool(capacity: options.maxPendingRequests)
         decides = PendingPool(capacity: options.maxPendingDecides)
         interests = Interests(capacity: options.maxInterests)
+        reads = WaitingReads(options: options)
         recent = RecentBatches(capacity: options.recentBatches)
         recovery = ShardRecovery(shard: shard, manifest: manifest)
         proposedIn = replica.view

@@ -78,8 +78,13 @@ private struct ReadCluster {
         try deliver()
     }
 
-    mutating func read(_ host: Int, id: UInt64) throws {
-        step(host, .gateway(Self.session, try verifier.verify(GatewayMessage.read(id: id, account.id, nonce: .null))))
+    mutating func read(_ host: Int, id: UInt64, session: SessionID = Self.session) throws {
+        step(host, .gateway(session, try verifier.verify(GatewayMessage.read(id: id, account.id, nonce: .null))))
+    }
+
+    mutating func tick(_ host: Int, after milliseconds: UInt64) {
+        now = Instant(uptime: now.uptime + milliseconds * 1_000_000, wall: now.wall.adding(microseconds: milliseconds * 1000))
+        step(host, .tick)
     }
 
     mutating func issue(_ amount: UInt128) throws { try submit(.issue(to: account.id, asset: AssetID(1), amount: Amount(amount))) }
@@ -137,7 +142,8 @@ private struct ReadCluster {
 
     @Test func waitingReadsAreBoundedAndAFullQueueIsAnAnswer() throws {
         var options = HostOptions()
-        options.maxWaitingReads = 2
+        // A part of it for one session.
+        options.maxWaitingReads = 4
         var cluster = try ReadCluster(options: options)
         try cluster.submit(.open(cluster.account))
         cluster.keepCommits(from: [2])
@@ -152,6 +158,24 @@ private struct ReadCluster {
         #expect(cluster.answers.map(\.id) == [3])
         try cluster.release()
         #expect(cluster.answers.map(\.id) == [3, 4])
+    }
+
+    @Test func aReadIsAnsweredAfterAHandfulOfThoseOfASessionThatAskedForThousands() throws {
+        var options = HostOptions()
+        (options.readBurst, options.readsPerSecond) = (8, 1000)
+        var cluster = try ReadCluster(options: options)
+        try cluster.submit(.open(cluster.account))
+        cluster.tick(2, after: 100)
+        cluster.answers = []
+        for id in 0..<3000 as Range<UInt64> { try cluster.read(2, id: id) }
+        // The burst, and the refusals of what there is no room for.
+        #expect(cluster.answers.filter { $0.answer != nil }.map(\.id) == Array(0..<8))
+        #expect(cluster.answers.count < 2000)
+        cluster.answers = []
+        try cluster.read(2, id: 5000, session: SessionID(2))
+        #expect(cluster.answers.isEmpty)
+        cluster.tick(2, after: 4)
+        #expect(cluster.answers.map(\.id) == [8, 5000, 9, 10])
     }
 
     @Test func whoMayHaveForgottenACommitIsSilent() throws {

@@ -10,6 +10,11 @@ public struct GatewayRuntimeOptions: Sendable {
     public var transport = TransportOptions()
     public var clients = GatewayClientOptions()
     public var verifierThreads = 1
+    public var verifying = {
+        var limits = VerifyingLimits()
+        (limits.bytesPerSource, limits.ordinaryBytes) = (32 << 20, 64 << 20)
+        return limits
+    }()
     public var tickMilliseconds = 5
     /// When a client that was turned away before the gateway saw its request should come back.
     public var retryAfterMicroseconds: UInt64 = 50_000
@@ -91,10 +96,14 @@ final class GatewayEngine {
         loop = threads.io
         log = LimitedLog(logger)
         clients = ClientAcceptor(options: options.clients, loop: threads.io, counters: counters, log: log)
-        core = GatewayCore(manifest: manifest, options: options.core, seed: seed)
+        var coreOptions = options.core
+        coreOptions.maxSessions = max(1, options.clients.maxClients)
+        core = GatewayCore(manifest: manifest, options: coreOptions, seed: seed)
         let bound = NIOLoopBound(self, eventLoop: loop)
         let inbox = Worker<GatewayEvent>(on: loop) { bound.value.run($0) }
-        let inbound = GatewayInbound(manifest: manifest, threads: threads, counters: counters) { inbox.post(contentsOf: $0) }
+        let inbound = GatewayInbound(
+            manifest: manifest, threads: threads, limits: options.verifying, clients: max(1, options.clients.maxClients), counters: counters
+        ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { inbound.receive($1, from: $0) }
         clients.onClosed = { inbound.clientClosed($0) }

@@ -23,12 +23,13 @@ final class GatewayInbound: Sendable {
     private let deliver: @Sendable ([GatewayEvent]) -> Void
 
     init(
-        manifest: Manifest, threads: RuntimeThreads, counters: RuntimeCounters,
+        manifest: Manifest, threads: RuntimeThreads, limits: VerifyingLimits, clients: Int, counters: RuntimeCounters,
         deliver: @escaping @Sendable ([GatewayEvent]) -> Void
     ) {
         (self.manifest, self.deliver) = (manifest, deliver)
         stage = Stage(
-            manifest: manifest, on: threads.verifiers, counters: counters,
+            manifest: manifest, on: threads.verifiers, limits: limits, sources: .init(urgent: manifest.hosts.count, ordinary: clients),
+            counters: counters,
             check: { verifier, filter, item in
                 switch item {
                 case .client(let session, let message):

@@ -97,7 +97,11 @@ private struct HostAssembly {
         let counters = RuntimeCounters()
 
         // The engine comes last, because it holds all the others; until then what they say waits in a mailbox.
-        let inbox = HostInbox(threads.protocolLoop)
+        let inbox = HostInbox(
+            threads.protocolLoop,
+            limits: .init(
+                inputs: options.maxWaitingInputs, bytes: options.maxWaitingBytes, gatewayBytes: options.maxWaitingGatewayBytes,
+                gateways: options.transport.maxSessions))
         let (folder, logger) = (folder, logger)
         let declared = Mutex(false)
         let (journal, records, hasLostRecords) = try await openJournal(report: { input in
@@ -109,16 +113,10 @@ private struct HostAssembly {
         })
         declared.withLock { $0 = hasLostRecords }
         let (states, environments) = try await openStates(report: { inbox.post([$0]) })
-        let (limit, byteLimit) = (options.maxWaitingInputs, options.maxWaitingBytes)
-        let inbound = HostInbound(manifest: manifest, threads: threads, counters: counters) { inputs in
-            if inbox.isFull(inputs: limit, bytes: byteLimit) {
-                // Who is connected must be known whatever the load; there are few such events.
-                let kept = inputs.filter(\.isAboutConnections)
-                counters.add(inputs.count - kept.count, to: \.inboundDropped)
-                if !kept.isEmpty { inbox.post(kept) }
-                return
-            }
-            inbox.post(inputs)
+        let inbound = HostInbound(
+            manifest: manifest, threads: threads, sessions: options.transport.maxSessions, counters: counters
+        ) { inputs in
+            counters.add(inbox.post(inputs), to: \.inboundDropped)
         }
         var transportOptions = options.transport
         transportOptions.procedures = options.core.procedures.names

@@ -13,12 +13,13 @@ final class HostInbound: Sendable {
 
     /// - Parameter deliver: from several threads.
     init(
-        manifest: Manifest, threads: RuntimeThreads, counters: RuntimeCounters,
+        manifest: Manifest, threads: RuntimeThreads, sessions: Int, counters: RuntimeCounters,
         deliver: @escaping @Sendable ([HostInput]) -> Void
     ) {
         (self.manifest, self.counters, self.deliver) = (manifest, counters, deliver)
         stage = Stage(
-            manifest: manifest, on: threads.verifiers, counters: counters,
+            manifest: manifest, on: threads.verifiers,
+            sources: .init(urgent: manifest.hosts.count, ordinary: manifest.hosts.count + sessions), counters: counters,
             check: { verifier, _, event in
                 guard let input = Self.check(event, &verifier) else {
                     counters.add(to: \.unverified)

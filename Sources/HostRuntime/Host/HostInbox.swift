@@ -1,38 +1,75 @@
+import Gateway
 import HostCore
 import NIOCore
 import Synchronization
 
-/// The protocol's mailbox, made before the engine that reads it: what arrives earlier is kept.
+/// The protocol's mailbox, made before the engine that reads it: what arrives earlier is kept. Bounded in messages and bytes;
+/// what gateways say has a part of it, which their sessions share, so that a flood of questions leaves the peers their room.
 final class HostInbox: Sendable {
+    struct Limits: Sendable {
+        /// Of everything.
+        var inputs: Int
+        var bytes: Int
+        /// Of what gateways and tools say, and how many of them there may be.
+        var gatewayBytes: Int
+        var gateways: Int
+    }
+
     private final class Reader {
         var run: (([HostInput]) -> Void)?
         var held: [HostInput] = []
     }
 
+    /// What waits of the messages from outside.
+    private struct Waiting {
+        var inputs = 0
+        var bytes = 0
+        var gateways: FairShare<SessionID>
+
+        mutating func admit(_ input: HostInput, _ limits: Limits) -> Bool {
+            // Who is connected must be known whatever the load, and what the disk has done; there are few such events.
+            guard input.isMessage else { return true }
+            guard inputs < limits.inputs, bytes < limits.bytes else { return false }
+            if case .gateway(let session, _) = input, !gateways.take(input.shareWeight, for: session) { return false }
+            inputs += 1
+            bytes += input.weight
+            return true
+        }
+
+        mutating func note(taken input: HostInput) {
+            guard input.isMessage else { return }
+            inputs -= 1
+            bytes -= input.weight
+            if case .gateway(let session, _) = input { gateways.giveBack(input.shareWeight, from: session) }
+        }
+    }
+
     private let worker: Worker<HostInput>
     private let reader: NIOLoopBoundBox<Reader>
-    /// Bytes of the messages that wait, roughly.
-    private let bytes: SharedBytes
+    private let waiting: SharedWaiting
+    private let limits: Limits
 
-    init(_ loop: any EventLoop) {
+    private final class SharedWaiting: Sendable {
+        let state: Mutex<Waiting>
+        init(_ limits: Limits) { state = Mutex(Waiting(gateways: FairShare(limit: limits.gatewayBytes, holders: limits.gateways))) }
+    }
+
+    init(_ loop: any EventLoop, limits: Limits) {
         let reader = NIOLoopBoundBox.makeBoxSendingValue(Reader(), eventLoop: loop)
-        self.reader = reader
-        let bytes = SharedBytes()
-        self.bytes = bytes
+        let waiting = SharedWaiting(limits)
+        (self.reader, self.waiting, self.limits) = (reader, waiting, limits)
         worker = Worker(on: loop) { inputs in
-            bytes.count.subtract(inputs.reduce(0) { $0 + $1.weight }, ordering: .relaxed)
+            waiting.state.withLock { waiting in for input in inputs { waiting.note(taken: input) } }
             if let run = reader.value.run { run(inputs) } else { reader.value.held.append(contentsOf: inputs) }
         }
     }
 
-    /// Whether so many inputs, or so many bytes, wait already. A hint: it changes at once.
-    func isFull(inputs: Int, bytes limit: Int) -> Bool {
-        worker.count >= inputs || bytes.count.load(ordering: .relaxed) >= limit
-    }
-
-    func post(_ inputs: [HostInput]) {
-        bytes.count.add(inputs.reduce(0) { $0 + $1.weight }, ordering: .relaxed)
-        worker.post(contentsOf: inputs)
+    /// - Returns: how many there was no room for.
+    @discardableResult
+    func post(_ inputs: [HostInput]) -> Int {
+        let admitted = waiting.state.withLock { waiting in inputs.filter { waiting.admit($0, limits) } }
+        worker.post(contentsOf: admitted)
+        return inputs.count - admitted.count
     }
 
     /// On the loop.
@@ -43,11 +80,14 @@ final class HostInbox: Sendable {
     }
 }
 
-private final class SharedBytes: Sendable {
-    let count = Atomic<Int>(0)
-}
-
 extension HostInput {
+    fileprivate var isMessage: Bool {
+        switch self {
+        case .peer, .gateway: true
+        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .storageFailed, .tick: false
+        }
+    }
+
     /// Bytes, roughly.
     var weight: Int {
         switch self {
@@ -56,4 +96,7 @@ extension HostInput {
         case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .storageFailed, .tick: 0
         }
     }
+
+    /// What a message takes of its session's share: answering the smallest costs more than its bytes.
+    fileprivate var shareWeight: Int { max(weight, 2048) }
 }

@@ -1,11 +1,21 @@
-import DequeModule
+import Gateway
 import Messages
 import NIOCore
 import Synchronization
 
+/// What may wait for the verifiers, in bytes.
+public struct VerifyingLimits: Sendable {
+    public var bytesPerSource = 32 << 20
+    /// Of what is urgent, and of what is not.
+    public var urgentBytes = 128 << 20
+    public var ordinaryBytes = 128 << 20
+
+    public init() {}
+}
+
 /// Checks signatures off the protocol's thread. Two lanes: what hosts say passes what gateways say, so that a flood of
-/// requests does not hold back ordering. Bounded in bytes, for each source and together; what does not fit is dropped
-/// and counted, and its sender repeats it.
+/// requests does not hold back ordering. In a lane the sources take turns, so that one who says much does not hold back another.
+/// Bounded in bytes, for each source and together; what does not fit is dropped and counted, and its sender repeats it.
 final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
     struct Entry: Sendable {
         let item: Item
@@ -15,55 +25,50 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         let weight: Int
     }
 
-    struct Limits: Sendable {
-        var bytesPerSource = 32 << 20
-        var bytesPerLane = 128 << 20
+    /// How many there may be at once, of each lane.
+    struct Sources: Sendable {
+        let urgent: Int
+        let ordinary: Int
     }
 
     private struct Lane {
-        private var entries: Deque<Entry> = []
-        private var weight = 0
-        private var weightBySource: [UInt64: Int] = [:]
-        /// How many waited at once since the memory was let go.
-        private var peak = 0
+        private var entries = FairQueue<UInt64, Entry>()
+        /// In bytes, so that a source that is heard seldom has room whatever the others say.
+        private var room: FairShare<UInt64>
+
+        init(bytes: Int, sources: Int, perSource: Int) { room = FairShare(limit: bytes, holders: sources, perHolder: perSource) }
 
         var isEmpty: Bool { entries.isEmpty }
 
-        /// False if there is no room.
-        mutating func append(_ entry: Entry, _ limits: Limits) -> Bool {
-            let held = weightBySource[entry.source] ?? 0
-            // One entry fits always, whatever its size, or it could never pass.
-            // What weighs nothing is bounded by the number of sources, and must not be lost.
-            guard held == 0 || entry.weight == 0 || (held + entry.weight <= limits.bytesPerSource && weight + entry.weight <= limits.bytesPerLane) else {
-                return false
-            }
-            weightBySource[entry.source] = held + entry.weight
-            weight += entry.weight
-            entries.append(entry)
-            peak = max(peak, entries.count)
+        /// False if there is no room. What weighs nothing is bounded by the number of sources, and must not be lost.
+        mutating func append(_ entry: Entry) -> Bool {
+            guard room.take(entry.weight, for: entry.source) else { return false }
+            entries.append(entry, from: entry.source)
             return true
         }
 
-        /// What is taken shares nothing with the lane: while it is checked, appending must not copy what still waits.
         mutating func take(_ count: Int) -> [Entry] {
-            let taken = Array(entries.prefix(count))
-            entries.removeFirst(taken.count)
-            if entries.isEmpty, peak > 4096 { (entries, peak) = ([], 0) }
-            for entry in taken {
-                weight -= entry.weight
-                let left = (weightBySource[entry.source] ?? 0) - entry.weight
-                weightBySource[entry.source] = left > 0 ? left : nil
+            var taken: [Entry] = []
+            while taken.count < count, let (_, entry) = entries.popFirst() {
+                room.giveBack(entry.weight, from: entry.source)
+                taken.append(entry)
             }
             return taken
         }
     }
 
     private struct State {
-        var urgent = Lane()
-        var ordinary = Lane()
+        var urgent: Lane
+        var ordinary: Lane
         /// Threads that sleep.
         var idle: [Int]
         var isStopped = false
+
+        init(_ limits: VerifyingLimits, _ sources: Sources, idle: [Int]) {
+            urgent = Lane(bytes: limits.urgentBytes, sources: sources.urgent, perSource: limits.bytesPerSource)
+            ordinary = Lane(bytes: limits.ordinaryBytes, sources: sources.ordinary, perSource: limits.bytesPerSource)
+            self.idle = idle
+        }
     }
 
     /// What one thread keeps.
@@ -82,19 +87,20 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
     private let state: Mutex<State>
     private let loops: [any EventLoop]
     private let checkers: [NIOLoopBoundBox<Checker>]
-    private let limits: Limits
+    private let limits: VerifyingLimits
+    private let sources: Sources
     private let counters: RuntimeCounters
     private let check: Check
     private let deliver: @Sendable ([Output]) -> Void
 
     /// - Parameter deliver: called on a verifier's thread with what was checked together.
     init(
-        manifest: Manifest, on loops: [any EventLoop], limits: Limits = .init(), counters: RuntimeCounters, check: @escaping Check,
+        manifest: Manifest, on loops: [any EventLoop], limits: VerifyingLimits = .init(), sources: Sources, counters: RuntimeCounters, check: @escaping Check,
         deliver: @escaping @Sendable ([Output]) -> Void
     ) {
-        state = Mutex(State(idle: Array(loops.indices)))
+        state = Mutex(State(limits, sources, idle: Array(loops.indices)))
         checkers = loops.map { NIOLoopBoundBox.makeBoxSendingValue(Checker(manifest), eventLoop: $0) }
-        (self.loops, self.limits, self.counters) = (loops, limits, counters)
+        (self.loops, self.limits, self.sources, self.counters) = (loops, limits, sources, counters)
         (self.check, self.deliver) = (check, deliver)
     }
 
@@ -105,8 +111,8 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         var dropped: [Item] = []
         let woken: Int? = state.withLock { state in
             if state.isStopped { return nil }
-            for entry in urgent where !state.urgent.append(entry, limits) { dropped.append(entry.item) }
-            for entry in ordinary where !state.ordinary.append(entry, limits) { dropped.append(entry.item) }
+            for entry in urgent where !state.urgent.append(entry) { dropped.append(entry.item) }
+            for entry in ordinary where !state.ordinary.append(entry) { dropped.append(entry.item) }
             return state.urgent.isEmpty && state.ordinary.isEmpty ? nil : state.idle.popLast()
         }
         counters.add(dropped.count, to: \.inboundDropped)
@@ -117,8 +123,8 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
     /// Takes and delivers nothing more.
     func stop() {
         state.withLock { state in
+            state = State(limits, sources, idle: [])
             state.isStopped = true
-            (state.urgent, state.ordinary) = (Lane(), Lane())
         }
     }
 

@@ -10,8 +10,20 @@ public struct TransportOptions: Sendable {
     /// What waits for one peer host at most; more is dropped and counted.
     public var maxOutboundPerHost = 64 << 20
     public var maxOutboundPerGateway = 16 << 20
+    /// What waits for all gateways and tools together.
+    public var maxOutboundToGateways = 256 << 20
+    /// Memory of frames from gateways and tools that have not wholly arrived, over all of them.
+    public var maxUnfinished = 64 << 20
+    /// Sessions of gateways and tools. One more takes the place of one that has been quiet for so long, or is a visitor.
     public var maxGateways = 64
-    /// Accepted connections that have not said hello.
+    public var gatewayQuiet = TimeAmount.seconds(10)
+    /// Sessions beyond `maxGateways`, each for a short time, so that a host can always be asked how it is.
+    public var maxVisitors = 16
+    public var visit = TimeAmount.seconds(15)
+    /// Of gateways and tools in all.
+    var maxSessions: Int { max(1, maxGateways + maxVisitors) }
+    /// Accepted connections that have not said hello; one more takes the oldest one's place. Hosts of the manifest do not count
+    /// once they have proven their key.
     public var maxUnidentified = 128
     public var connectTimeout = TimeAmount.seconds(3)
     /// For TLS and hello together.
@@ -40,8 +52,15 @@ public final class RuntimeCounters: Sendable {
         public var unverified = 0
         /// Attestations that were not needed any more, dropped before verification.
         public var filtered = 0
-        /// Connections refused in TLS or hello.
+        /// Connections refused in TLS or hello, or ended before.
         public var refusedSessions = 0
+        /// Connections ended because others needed their places or descriptors.
+        public var displacedSessions = 0
+        /// Connections ended because there was no room for an unfinished frame.
+        public var unfinishedDropped = 0
+        /// The most bytes of memory that unfinished frames held at once, and that waited for gateways or clients.
+        public var mostUnfinished = 0
+        public var mostOutbound = 0
     }
 
     private let values = Mutex(Values())
@@ -52,5 +71,9 @@ public final class RuntimeCounters: Sendable {
     func add(_ count: Int = 1, to field: WritableKeyPath<Values, Int> & Sendable) {
         guard count != 0 else { return }
         values.withLock { $0[keyPath: field] += count }
+    }
+
+    func raise(_ field: WritableKeyPath<Values, Int> & Sendable, to value: Int) {
+        values.withLock { if value > $0[keyPath: field] { $0[keyPath: field] = value } }
     }
 }

@@ -1,0 +1,47 @@
+/// A queue in which sources take turns: what one of them asks for waits for one thing of every other source at most, and not for
+/// all that another has piled up. In the order of arrival within a source. Its owner keeps the bound (`FairShare`).
+public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendable {
+    private var queues: [Source: FIFO<Element>] = [:]
+    /// Every source with something in `queues`, once.
+    private var turns = FIFO<Source>()
+    public private(set) var count = 0
+
+    public init() {}
+
+    public var isEmpty: Bool { count == 0 }
+
+    public mutating func append(_ element: Element, from source: Source) {
+        if queues[source] == nil { turns.append(source) }
+        queues[source, default: FIFO()].append(element)
+        count += 1
+    }
+
+    public mutating func popFirst() -> (source: Source, element: Element)? { popFirst { _ in true } }
+
+    /// The first that may go of the next source that has one; it does not overtake others of its own source.
+    public mutating func popFirst(where mayGo: (Element) -> Bool) -> (source: Source, element: Element)? {
+        for _ in 0..<turns.count {
+            guard let source = turns.popFirst(), let first = queues[source]?.first else { return nil }
+            guard mayGo(first) else {
+                turns.append(source)
+                continue
+            }
+            _ = queues[source]?.popFirst()
+            count -= 1
+            if queues[source]?.isEmpty == true { queues[source] = nil } else { turns.append(source) }
+            return (source, first)
+        }
+        return nil
+    }
+
+    /// - Returns: what is dropped, in order.
+    @discardableResult
+    public mutating func removeAll(from source: Source) -> [Element] {
+        guard var queue = queues.removeValue(forKey: source) else { return [] }
+        turns.keep { $0 != source }
+        var removed: [Element] = []
+        while let element = queue.popFirst() { removed.append(element) }
+        count -= removed.count
+        return removed
+    }
+}
