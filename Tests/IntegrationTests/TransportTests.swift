@@ -217,7 +217,7 @@ struct TransportTests {
     @Test func gatewaysBeyondTheLimitAreToldSo() async throws {
         let manifest = try manifest()
         var options = TransportOptions()
-        options.maxGateways = 1
+        (options.maxGateways, options.maxVisitors) = (1, 0)
         let host = try await Node(0, manifest: manifest, options: options)
         let first = try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address)
         do {

@@ -5,11 +5,21 @@ import NIOPosix
 
 /// Bounds of a gateway's clients.
 public struct GatewayClientOptions: Sendable {
+    /// Connections. One more takes the place of one that has been quiet for `quiet`; while an answer is due to a client, and for
+    /// `patience` at most, it is not quiet.
     public var maxClients = 1024
-    /// The longest frame from a client.
-    public var maxFrame = 1 << 20
+    public var quiet = TimeAmount.seconds(1)
+    public var patience = TimeAmount.seconds(30)
+    /// The longest frame from a client: a request and what goes with it.
+    public var maxFrame = SignedRequest.maxBytes + 4096
+    /// A frame has so long to arrive wholly.
+    public var frameTimeout = TimeAmount.seconds(20)
+    /// Memory of frames that have not wholly arrived, over all clients.
+    public var maxUnfinished = 64 << 20
     /// A client that lets so many bytes of answers lie is disconnected.
     public var maxOutbound = 16 << 20
+    /// The same over all clients: then those are that let the most lie.
+    public var maxOutboundOfAll = 256 << 20
     /// Addresses other than loopback let anyone in: clients are not authenticated, only their requests are.
     public var address = "127.0.0.1"
 
@@ -28,12 +38,20 @@ final class ClientAcceptor {
 
     private var server: (any Channel)?
     private var clients: [SessionID: ClientSession] = [:]
+    private var places: Places<SessionID>
+    private let unfinished: ByteRoom
+    private let outbound: ByteRoom
+    private var sweep: RepeatedTask?
     private var unflushed: Set<SessionID> = []
     private var lastSession: UInt64 = 0
     private var isStopped = false
 
     init(options: GatewayClientOptions, loop: any EventLoop, counters: RuntimeCounters, log: LimitedLog) {
         (self.options, self.loop, self.counters, self.log) = (options, loop, counters, log)
+        places = Places(limit: options.maxClients, minimumQuiet: UInt64(options.quiet.nanoseconds))
+        let connections = max(1, options.maxClients)
+        unfinished = ByteRoom(limit: options.maxUnfinished, connections: connections) { counters.raise(\.mostUnfinished, to: $0) }
+        outbound = ByteRoom(limit: options.maxOutboundOfAll, connections: connections) { counters.raise(\.mostOutbound, to: $0) }
     }
 
     /// - Returns: the port.
@@ -43,6 +61,11 @@ final class ClientAcceptor {
         return ServerBootstrap(group: loop)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(.backlog, value: 256)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false })
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
             .childChannelInitializer { channel in
@@ -50,33 +73,71 @@ final class ClientAcceptor {
             }
             .bind(host: address, port: port)
             .map { channel in
-                bound.value.server = channel
+                bound.value.listens(on: channel)
                 return channel.localAddress?.port ?? port
             }
             .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: "\($0)") }
     }
 
+    private func listens(on channel: any Channel) {
+        server = channel
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        sweep = loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in bound.value.endSlowFrames() }
+    }
+
     private func accept(_ channel: any Channel) throws {
-        guard !isStopped, clients.count < options.maxClients else {
-            counters.add(to: \.refusedSessions)
-            log.warning("a client was turned away", "\(options.maxClients) are connected, which is the limit")
-            throw Session.Ended.refused("too many clients")
-        }
+        guard !isStopped else { throw Session.Ended.stopped }
         lastSession += 1
         let id = SessionID(lastSession)
-        let session = ClientSession(channel, frameLimit: options.maxFrame, outboundLimit: options.maxOutbound)
-        session.onMessages = { [unowned self] in onMessages(id, $0) }
+        switch places.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
+        case .admitted: break
+        case .instead(let quiet): displace(quiet)
+        case .full:
+            counters.add(to: \.refusedSessions)
+            log.warning("a client was turned away", "\(options.maxClients) are connected and busy, which is the limit")
+            throw Session.Ended.refused("too many clients")
+        }
+        let session = ClientSession(
+            channel, frameLimit: options.maxFrame, outboundLimit: options.maxOutbound, unfinished: ByteRoom.Part(of: unfinished),
+            outbound: ByteRoom.Part(of: outbound))
+        session.onMessages = { [unowned self] messages in
+            places.heard(id, at: Clock.uptime() + UInt64(options.patience.nanoseconds))
+            onMessages(id, messages)
+        }
         session.onEnd = { [weak self] garbage in
             guard let self else { return }
             clients[id] = nil
-            if let garbage {
-                counters.add(to: \.undecodable)
-                log.warning("closed a client's connection", garbage)
-            }
+            places.remove(id)
+            if let garbage { log.warning("closed a client's connection", garbage) }
             onClosed(id)
         }
+        session.onAnswered = { [unowned self] in places.heard(id, at: Clock.uptime()) }
+        session.onFault = { [counters] in counters.add(to: $0) }
         clients[id] = session
         try channel.pipeline.syncOperations.addHandler(session)
+    }
+
+    private func displace(_ id: SessionID) {
+        counters.add(to: \.displacedSessions)
+        clients[id]?.end("it was quiet, and another client needed its place")
+    }
+
+    /// There are no descriptors left.
+    private func makeRoom() -> Bool {
+        log.warning("no descriptors are left", every: 60, "clients that are quiet are disconnected for new ones; raise the limit (ulimit -n)")
+        guard let quietest = places.removeQuietest(now: Clock.uptime()) else { return false }
+        displace(quietest)
+        return true
+    }
+
+    private func endSlowFrames() {
+        let now = Clock.uptime()
+        for session in Array(clients.values) {
+            if let since = session.unfinishedSince, now - since > UInt64(options.frameTimeout.nanoseconds) {
+                counters.add(to: \.unfinishedDropped)
+                session.end("a frame did not arrive in time")
+            }
+        }
     }
 
     func send(_ frame: [UInt8], to client: SessionID) {
@@ -96,6 +157,7 @@ final class ClientAcceptor {
 
     func stop() {
         isStopped = true
+        sweep?.cancel()
         server?.close(promise: nil)
         for session in Array(clients.values) { session.end(nil) }
     }
@@ -108,40 +170,74 @@ final class ClientSession: ChannelInboundHandler {
     private let channel: any Channel
     private var parser: FrameParser
     private var outbound: OutboundFrames
+    private let unfinished: ByteRoom.Part
     private var messages: [ClientMessage] = []
+    /// Messages without an answer, roughly: who repeats one may get one answer.
+    private var unanswered = 0
     private var hasEnded = false
+    /// Uptime when the frame began that has not wholly arrived.
+    private(set) var unfinishedSince: UInt64?
 
     var onMessages: ([ClientMessage]) -> Void = { _ in }
-    /// Once; with what was wrong, if the client was.
+    /// Every message has its answer.
+    var onAnswered: () -> Void = {}
+    /// The client is at fault.
+    var onFault: (WritableKeyPath<RuntimeCounters.Values, Int> & Sendable) -> Void = { _ in }
+    /// Once; with what was wrong, if something was.
     var onEnd: (String?) -> Void = { _ in }
 
-    init(_ channel: any Channel, frameLimit: Int, outboundLimit: Int) {
-        self.channel = channel
+    init(_ channel: any Channel, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part, outbound: ByteRoom.Part) {
+        (self.channel, self.unfinished) = (channel, unfinished)
         parser = FrameParser(limit: frameLimit)
-        outbound = OutboundFrames(limit: outboundLimit)
+        self.outbound = OutboundFrames(limit: outboundLimit)
+        self.outbound.part = outbound
     }
 
-    func send(_ frame: [UInt8]) -> Bool { outbound.append(frame) }
-    func flush() { if let bytes = outbound.take(for: channel) { channel.writeAndFlush(bytes, promise: nil) } }
+    func send(_ frame: [UInt8]) -> Bool {
+        unanswered = max(0, unanswered - 1)
+        if unanswered == 0 { onAnswered() }
+        return outbound.append(frame)
+    }
 
-    func end(_ garbage: String?) {
+    func flush() {
+        guard let bytes = outbound.take(for: channel) else { return }
+        let count = bytes.readableBytes
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        channel.writeAndFlush(bytes).whenComplete { _ in bound.value.outbound.written(count) }
+    }
+
+    func end(_ reason: String?) {
         guard !hasEnded else { return }
         hasEnded = true
         channel.close(promise: nil)
-        onEnd(garbage)
-        (onMessages, onEnd) = ({ _ in }, { _ in })
+        unfinished.giveBackAll()
+        outbound.part?.giveBackAll()
+        onEnd(reason)
+        (onMessages, onAnswered, onFault, onEnd) = ({ _ in }, {}, { _ in }, { _ in })
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasEnded else { return }
         var bytes = unwrapInboundIn(data)
+        var isWhole = false
         parser.append(&bytes)
         do {
-            while let frame = try parser.next() { messages.append(try ClientMessage(decoding: frame)) }
+            while let frame = try parser.next() {
+                messages.append(try ClientMessage(decoding: frame))
+                isWhole = true
+            }
         } catch {
             deliver()
-            end("\(error)")
+            onFault(\.undecodable)
+            return end("\(error)")
         }
+        parser.settle()
+        guard unfinished.set(parser.storage) else {
+            deliver()
+            onFault(\.unfinishedDropped)
+            return end("no room for an unfinished frame")
+        }
+        if parser.storage == 0 { unfinishedSince = nil } else if isWhole || unfinishedSince == nil { unfinishedSince = Clock.uptime() }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { deliver() }
@@ -150,6 +246,7 @@ final class ClientSession: ChannelInboundHandler {
         guard !messages.isEmpty, !hasEnded else { return }
         let batch = messages
         messages.removeAll(keepingCapacity: true)
+        unanswered += batch.count
         onMessages(batch)
     }
 

@@ -5,6 +5,11 @@ import NIOPosix
 import ShardState
 
 /// The listening side of a host: sessions of peers and of gateways. Lives on one event loop.
+///
+/// Nobody can keep another out by holding connections. A connection is first one of those that have not said hello, of which the
+/// oldest goes for a new one. The hosts of the manifest leave these as soon as they have proven their key, and have a place each.
+/// A gateway or tool has a place until it is quiet and another one needs it; while none is, further ones are let in as visitors
+/// for a short time, which is enough to ask how the host is.
 final class Acceptor {
     private let manifest: Manifest
     private let host: HostID
@@ -19,9 +24,17 @@ final class Acceptor {
     var onGatewayClosed: (SessionID) -> Void = { _ in }
 
     private var server: (any Channel)?
-    private var unidentified: [ObjectIdentifier: Session] = [:]
+    private var unidentified: [SessionID: Session] = [:]
+    private var unidentifiedPlaces: Places<SessionID>
+    /// Have proven the key of a host of the manifest, and not said hello.
+    private var proven: [HostID: Session] = [:]
     private var peers: [HostID: Session] = [:]
+    /// Visitors too.
     private var gateways: [SessionID: Session] = [:]
+    private var gatewayPlaces: Places<SessionID>
+    private var visitorPlaces: Places<SessionID>
+    private let outbound: ByteRoom
+    private let unfinished: ByteRoom
     private var lastSession: UInt64 = 0
     private var isStopped = false
 
@@ -31,6 +44,11 @@ final class Acceptor {
     ) {
         (self.manifest, self.host, self.tls, self.options) = (manifest, host, tls, options)
         (self.loop, self.counters, self.log) = (loop, counters, log)
+        unidentifiedPlaces = Places(limit: options.maxUnidentified, minimumQuiet: 0)
+        gatewayPlaces = Places(limit: options.maxGateways, minimumQuiet: UInt64(options.gatewayQuiet.nanoseconds))
+        visitorPlaces = Places(limit: options.maxVisitors, minimumQuiet: 0)
+        outbound = ByteRoom(limit: options.maxOutboundToGateways, connections: options.maxSessions) { counters.raise(\.mostOutbound, to: $0) }
+        unfinished = ByteRoom(limit: options.maxUnfinished, connections: options.maxSessions) { counters.raise(\.mostUnfinished, to: $0) }
     }
 
     /// - Returns: the port, which differs from the one asked for only if that was 0.
@@ -39,6 +57,11 @@ final class Acceptor {
         return ServerBootstrap(group: loop)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(.backlog, value: 256)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false })
+                }
+            }
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try bound.value.accept(channel) }
             }
@@ -51,27 +74,79 @@ final class Acceptor {
     }
 
     private func accept(_ channel: any Channel) throws {
-        guard !isStopped, unidentified.count < options.maxUnidentified else {
-            counters.add(to: \.refusedSessions)
-            throw Session.Ended.refused("too many connections without a greeting")
-        }
+        guard !isStopped else { throw Session.Ended.stopped }
         try Session.configure(channel, options)
+        lastSession += 1
+        let id = SessionID(lastSession)
+        let door = Door()
         let session = Session(
-            .accepting(admit: { [unowned self] in admit($0, $1, $2) }), frameLimit: 0,
-            outboundLimit: options.maxOutboundPerGateway, options: options)
-        let id = ObjectIdentifier(session)
-        unidentified[id] = session
-        session.onEnd = { [weak self] _, why in
-            guard let self else { return }
-            unidentified[id] = nil
-            counters.add(to: \.refusedSessions)
-            if case .closed = why { return }
-            log.warning("a connection was not accepted", "\(why)")
+            .accepting(admit: { [unowned self] in admit($0, id, $1, $2) }), frameLimit: 0,
+            outboundLimit: options.maxOutboundPerGateway, options: options, door: door)
+        switch unidentifiedPlaces.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
+        case .admitted: break
+        case .instead(let oldest): unidentified[oldest]?.end(.displaced)
+        case .full: throw Session.Ended.displaced
         }
-        try channel.pipeline.syncOperations.addHandlers(tls.serverHandler(), session)
+        unidentified[id] = session
+        session.onProven = { [unowned self] session, key in proved(session, id, key) }
+        session.onEnd = { [weak self] _, why in
+            self?.leaveUnidentified(id)
+            self?.refused(why)
+        }
+        try channel.pipeline.syncOperations.addHandlers(door, tls.serverHandler(), session)
     }
 
-    private func admit(_ session: Session, _ hello: Hello, _ key: PublicKey) -> Result<Int, HelloRefusal> {
+    private func leaveUnidentified(_ id: SessionID) {
+        unidentified[id] = nil
+        unidentifiedPlaces.remove(id)
+    }
+
+    private func refused(_ why: Session.Ended) {
+        counters.add(to: \.refusedSessions)
+        switch why {
+        case .closed: return
+        case .displaced: counters.add(to: \.displacedSessions)
+        case .refused, .timeout, .resumed, .garbage, .failed, .stopped, .noRoom: break
+        }
+        log.warning("a connection was not accepted", "\(why)")
+    }
+
+    /// There are no descriptors left.
+    private func makeRoom() -> Bool {
+        log.warning("no descriptors are left", every: 60, "connections that have not said hello, and visitors, are closed for new ones")
+        if let oldest = unidentifiedPlaces.removeQuietest(now: Clock.uptime()) {
+            unidentified[oldest]?.end(.displaced)
+        } else if let visitor = visitorPlaces.removeQuietest(now: Clock.uptime()) {
+            gateways[visitor]?.end(.displaced)
+        } else {
+            return false
+        }
+        return true
+    }
+
+    /// A host of the manifest does not have to compete with strangers any more, even before it has said hello. A new connection
+    /// of the same host takes the place of the one before.
+    private func proved(_ session: Session, _ id: SessionID, _ key: PublicKey) {
+        guard let index = manifest.hosts.firstIndex(where: { $0.publicKey == key }), index != Int(host.number) else { return }
+        leaveUnidentified(id)
+        let peer = HostID(UInt16(index))
+        let old = proven.updateValue(session, forKey: peer)
+        session.onEnd = { [weak self] ended, why in
+            guard let self else { return }
+            if proven[peer] === ended { proven[peer] = nil }
+            refused(why)
+        }
+        old?.end(.displaced)
+    }
+
+    /// Whichever of the two it was.
+    private func leaveGreeting(_ session: Session, _ id: SessionID) {
+        leaveUnidentified(id)
+        // At most one of a few.
+        for (peer, waiting) in proven where waiting === session { proven[peer] = nil }
+    }
+
+    private func admit(_ session: Session, _ id: SessionID, _ hello: Hello, _ key: PublicKey) -> Result<Int, HelloRefusal> {
         guard hello.version == Hello.currentVersion else {
             return .failure(.version(theirs: hello.version, ours: Hello.currentVersion))
         }
@@ -85,17 +160,17 @@ final class Acceptor {
             guard procedures == ProcedureRegistry.fingerprint(of: options.procedures) else {
                 return .failure(.procedures(peer, ours: options.procedures))
             }
-            admitted(session, peer)
+            admitted(session, id, peer)
             return .success(options.maxHostFrame)
         case .gateway:
-            guard gateways.count < options.maxGateways else { return .failure(.tooManyGateways(limit: options.maxGateways)) }
-            admittedGateway(session)
+            guard place(id, from: session.channel?.peerAddress ?? "") else { return .failure(.tooManyGateways(limit: options.maxGateways)) }
+            admittedGateway(session, id)
             return .success(options.maxGatewayFrame)
         }
     }
 
-    private func admitted(_ session: Session, _ peer: HostID) {
-        unidentified[ObjectIdentifier(session)] = nil
+    private func admitted(_ session: Session, _ id: SessionID, _ peer: HostID) {
+        leaveGreeting(session, id)
         // A peer that restarted connects again before this side notices that the old session is dead.
         let old = peers.updateValue(session, forKey: peer)
         session.onFrames = { [unowned self] _, frames in receivedFrames(onPeerFrames(peer, frames), "host \(peer)") }
@@ -107,16 +182,61 @@ final class Acceptor {
         old?.end(.stopped)
     }
 
-    private func admittedGateway(_ session: Session) {
-        unidentified[ObjectIdentifier(session)] = nil
-        lastSession += 1
-        let id = SessionID(lastSession)
+    /// - Returns: false if there is no place even for a visitor.
+    private func place(_ id: SessionID, from address: String) -> Bool {
+        let now = Clock.uptime()
+        switch gatewayPlaces.admit(id, from: address, now: now) {
+        case .admitted: return true
+        case .instead(let quiet):
+            gateways[quiet]?.end(.displaced)
+            return true
+        case .full: break
+        }
+        switch visitorPlaces.admit(id, from: address, now: now) {
+        case .admitted: break
+        case .instead(let oldest): gateways[oldest]?.end(.displaced)
+        case .full: return false
+        }
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(in: options.visit) { bound.value.endVisit(id, from: address) }
+        return true
+    }
+
+    /// A visitor who is still here may stay if there is a place by now.
+    private func endVisit(_ id: SessionID, from address: String) {
+        guard let session = gateways[id], visitorPlaces.contains(id) else { return }
+        visitorPlaces.remove(id)
+        switch gatewayPlaces.admit(id, from: address, now: Clock.uptime()) {
+        case .admitted: return
+        case .instead(let quiet): gateways[quiet]?.end(.displaced)
+        case .full: session.end(.displaced)
+        }
+    }
+
+    private func admittedGateway(_ session: Session, _ id: SessionID) {
+        leaveGreeting(session, id)
         gateways[id] = session
-        session.onFrames = { [unowned self] _, frames in receivedFrames(onGatewayFrames(id, frames), "gateway session") }
+        session.share(outbound: outbound)
+        session.unfinished = ByteRoom.Part(of: unfinished)
+        session.onFrames = { [unowned self] _, frames in
+            gatewayPlaces.heard(id, at: Clock.uptime())
+            return receivedFrames(onGatewayFrames(id, frames), "gateway session")
+        }
         session.onEnd = { [weak self] _, why in
             guard let self else { return }
             gateways[id] = nil
-            if case .garbage = why { log.warning("closed a gateway's session", "\(why)") }
+            gatewayPlaces.remove(id)
+            visitorPlaces.remove(id)
+            switch why {
+            case .garbage: log.warning("closed a gateway's session", "\(why)")
+            case .noRoom:
+                counters.add(to: \.unfinishedDropped)
+                log.warning("closed a gateway's session", "\(why)")
+            case .displaced:
+                counters.add(to: \.displacedSessions)
+                log.warning("closed a quiet gateway's session", "\(why)")
+            case .closed, .refused, .timeout, .resumed, .failed, .stopped: break
+            }
             onGatewayClosed(id)
         }
     }
@@ -133,6 +253,7 @@ final class Acceptor {
     func stop() {
         isStopped = true
         server?.close(promise: nil)
-        for session in Array(unidentified.values) + Array(peers.values) + Array(gateways.values) { session.end(.stopped) }
+        let sessions = [Array(unidentified.values), Array(proven.values), Array(peers.values), Array(gateways.values)]
+        for session in sessions.joined() { session.end(.stopped) }
     }
 }

@@ -69,10 +69,12 @@ final class LimitedLog {
 
     init(_ logger: Logger) { self.logger = logger }
 
-    /// - Parameter kind: one of a few fixed texts.
-    func warning(_ kind: String, _ detail: @autoclosure () -> String, now: UInt64 = Clock.uptime()) {
+    /// - Parameters:
+    ///   - kind: one of a few fixed texts.
+    ///   - seconds: at most one record in so long.
+    func warning(_ kind: String, every seconds: UInt64 = 1, _ detail: @autoclosure () -> String, now: UInt64 = Clock.uptime()) {
         let (last, held) = kinds[kind] ?? (0, 0)
-        guard last == 0 || now - last >= 1_000_000_000 else {
+        guard last == 0 || now - last >= seconds * 1_000_000_000 else {
             kinds[kind] = (last, held + 1)
             return
         }

@@ -2,6 +2,7 @@ import Glibc
 import Messages
 import NIOCore
 import NIOSSL
+import NIOTLS
 
 /// One connection behind its TLS handler, on either side: greeting, then frames. Lives on its channel's loop.
 final class Session: ChannelInboundHandler {
@@ -22,6 +23,9 @@ final class Session: ChannelInboundHandler {
         case garbage(String)
         case failed(String)
         case stopped
+        /// Another connection needed its place.
+        case displaced
+        case noRoom
 
         var description: String {
             switch self {
@@ -32,6 +36,16 @@ final class Session: ChannelInboundHandler {
             case .garbage(let what): what
             case .failed(let error): error
             case .stopped: "stopped"
+            case .displaced: "another connection needed its place"
+            case .noRoom: "no room for an unfinished frame"
+            }
+        }
+
+        /// Whether the other side is told that this is the end, which it has to answer.
+        fileprivate var isSaid: Bool {
+            switch self {
+            case .closed, .refused, .failed, .stopped: true
+            case .timeout, .resumed, .garbage, .displaced, .noRoom: false
             }
         }
     }
@@ -46,25 +60,37 @@ final class Session: ChannelInboundHandler {
     private var frames: [[UInt8]] = []
     private var timer: Scheduled<Void>?
     private(set) var channel: (any Channel)?
+    private let door: Door?
+    /// What unfinished frames take of a bound over many sessions; nil where the frame limit is all.
+    var unfinished: ByteRoom.Part?
 
     /// The frame limit after the answer, on the connecting side.
     var frameLimit: Int
+    /// The other side has proven that it has this key, and has said nothing yet. On the accepting side.
+    var onProven: (Session, PublicKey) -> Void = { _, _ in }
     var onOpen: (Session) -> Void = { _ in }
     /// False if a frame is no message: the session then ends.
     var onFrames: (Session, [[UInt8]]) -> Bool = { _, _ in false }
     /// Once, whatever happened before.
     var onEnd: (Session, Ended) -> Void = { _, _ in }
 
-    init(_ side: Side, frameLimit: Int, outboundLimit: Int, options: TransportOptions) {
-        (self.side, self.frameLimit, self.options) = (side, frameLimit, options)
+    /// - Parameter door: of the same channel.
+    init(_ side: Side, frameLimit: Int, outboundLimit: Int, options: TransportOptions, door: Door? = nil) {
+        (self.side, self.frameLimit, self.options, self.door) = (side, frameLimit, options, door)
         outbound = OutboundFrames(limit: outboundLimit)
     }
+
+    /// From now on what waits for the other side counts there too.
+    func share(outbound room: ByteRoom) { outbound.part = ByteRoom.Part(of: room) }
 
     /// False if the frame was dropped. `flush` sends.
     func send(_ frame: [UInt8]) -> Bool { state == .open && outbound.append(frame) }
 
     func flush() {
-        if let channel, let bytes = outbound.take(for: channel) { channel.writeAndFlush(bytes, promise: nil) }
+        guard let channel, let bytes = outbound.take(for: channel) else { return }
+        let count = bytes.readableBytes
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        channel.writeAndFlush(bytes).whenComplete { _ in bound.value.outbound.written(count) }
     }
 
     /// Ends the session.
@@ -73,10 +99,12 @@ final class Session: ChannelInboundHandler {
         state = .ended
         timer?.cancel()
         timer = nil
-        channel?.close(promise: nil)
+        if let door, !why.isSaid { door.shut() } else { channel?.close(promise: nil) }
         channel = nil
+        unfinished?.giveBackAll()
+        outbound.part?.giveBackAll()
         onEnd(self, why)
-        (onOpen, onFrames, onEnd) = ({ _ in }, { _, _ in false }, { _, _ in })
+        (onProven, onOpen, onFrames, onEnd) = ({ _, _ in }, { _ in }, { _, _ in false }, { _, _ in })
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -102,6 +130,11 @@ final class Session: ChannelInboundHandler {
         context.fireChannelActive()
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent, state == .greeting, let key = provenKey(context) { onProven(self, key) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     private func write(_ frame: [UInt8]) {
         _ = outbound.append(frame)
         flush()
@@ -117,7 +150,12 @@ final class Session: ChannelInboundHandler {
             }
         } catch {
             deliver()
-            end(.garbage("\(error)"))
+            return end(.garbage("\(error)"))
+        }
+        parser.settle()
+        if unfinished?.set(parser.storage) == false {
+            deliver()
+            end(.noRoom)
         }
     }
 
@@ -133,11 +171,17 @@ final class Session: ChannelInboundHandler {
         if !onFrames(self, batch) { end(.garbage("a frame that is no message")) }
     }
 
-    private func greet(_ frame: [UInt8], _ context: ChannelHandlerContext) {
-        // Application data arrives only after the handshake. A resumed session has skipped the verification callback.
+    /// Nil if the session was resumed, which skips the verification callback.
+    private func provenKey(_ context: ChannelHandlerContext) -> PublicKey? {
         guard let tls = try? context.pipeline.syncOperations.handler(type: NIOSSLHandler.self),
-            let certificate = tls.peerValidatedCertificateChain?.first, let key = SessionTLS.key(of: certificate)
-        else { return end(.resumed) }
+            let certificate = tls.peerValidatedCertificateChain?.first
+        else { return nil }
+        return SessionTLS.key(of: certificate)
+    }
+
+    private func greet(_ frame: [UInt8], _ context: ChannelHandlerContext) {
+        // Application data arrives only after the handshake.
+        guard let key = provenKey(context) else { return end(.resumed) }
         do {
             switch side {
             case .connecting:
