@@ -23,7 +23,7 @@ public struct GatewayOptions: Sendable {
     /// Reads, weak ones too, that wait or are with the hosts; no session takes all of them from the others.
     public var maxQueries = 8192
     /// Of these, how many of one shard are with the hosts. The others wait here, where sessions take turns.
-    public var maxAsked = 64
+    public var maxAsked = 32
     /// A read that has waited so long is refused, in nanoseconds.
     public var questionPatience: UInt64 = 2_000_000_000
     /// A request is given up this long after its deadline, in nanoseconds: by then the shards could have certified an abort.

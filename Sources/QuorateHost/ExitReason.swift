@@ -26,6 +26,7 @@ package enum ExitReason: Int32, CaseIterable {
     case invalidTrace = 32
     case drillFailed = 33
     case simulationFailed = 34
+    case gatewaysLost = 35
     case interrupted = 130
 
     package var meaning: String {
@@ -49,6 +50,7 @@ package enum ExitReason: Int32, CaseIterable {
         case .invalidTrace: "the trace file cannot be read"
         case .drillFailed: "the cluster did not do in a drill what it must"
         case .simulationFailed: "a simulated seed broke an invariant, or a scenario did not go as it says"
+        case .gatewaysLost: "no gateway of a bench is left"
         case .interrupted: "interrupted by a signal"
         }
     }

@@ -14,7 +14,8 @@ public struct VerifyingLimits: Sendable {
 }
 
 /// Checks signatures off the protocol's thread. Two lanes: what hosts say passes what gateways say, so that a flood of
-/// requests does not hold back ordering. In a lane the sources take turns, so that one who says much does not hold back another.
+/// requests does not hold back ordering; but not without end, or whoever makes hosts speak holds back all clients. In a lane the
+/// sources take turns, so that one who says much does not hold back another.
 /// Bounded in bytes, for each source and together; what does not fit is dropped and counted, and its sender repeats it.
 final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
     struct Entry: Sendable {
@@ -128,14 +129,16 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         }
     }
 
-    /// Takes a few at a time, so that what is urgent waits for a few others at most.
+    /// Takes a few at a time, so that what is urgent waits for a few others at most, and the others for some more.
     private func run(_ thread: Int) {
         let checker = checkers[thread].value
         var output: [Output] = []
+        var wasUrgent = false
         while true {
             var another: Int?
             let entries: [Entry] = state.withLock { state in
-                let taken = state.urgent.isEmpty ? state.ordinary.take(16) : state.urgent.take(64)
+                wasUrgent = !state.urgent.isEmpty && (!wasUrgent || state.ordinary.isEmpty)
+                let taken = wasUrgent ? state.urgent.take(64) : state.ordinary.take(16)
                 if taken.isEmpty {
                     state.idle.append(thread)
                 } else if !state.urgent.isEmpty || !state.ordinary.isEmpty {

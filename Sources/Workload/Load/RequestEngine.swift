@@ -76,6 +76,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
 
     /// R11 accepts numbers below `acknowledgedBelow` + 1,024.
     private static var numberWindow: UInt64 { 1024 }
+    /// A channel whose connection failed is tried again after so long, nanoseconds.
+    private static var avoidance: UInt64 { 250_000_000 }
 
     public private(set) var source: Source
     public private(set) var counters = Counters()
@@ -88,6 +90,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     private var flights: [UInt64: Flight] = [:]
     private var nextID: UInt64 = 1
     private var nextChannel = 0
+    /// By channel: until when it is passed over, because its connection failed.
+    private var avoidedUntil: [UInt64]
     private var outbox: [Outgoing] = []
     /// Work that waits for its principal's numbers.
     private var held: Work?
@@ -100,6 +104,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         source: Source, signers: [Ed25519Signer], manifest: Manifest, configuration: Configuration, firstNumber: UInt64 = 1
     ) {
         (self.source, self.signers, self.configuration) = (source, signers, configuration)
+        avoidedUntil = Array(repeating: 0, count: configuration.channels)
         numbers = Array(repeating: Numbers(next: firstNumber), count: signers.count)
         verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
         map = manifest.shardMap
@@ -139,8 +144,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
                 held = work
                 return
             }
-            let channel = nextChannel
-            nextChannel = (nextChannel + 1) % configuration.channels
+            let channel = avoidedUntil[nextChannel] <= now.uptime ? nextChannel : self.channel(after: nextChannel, now: now.uptime)
+            nextChannel = (channel + 1) % configuration.channels
             start(work, legs: Array(work.operations.indices), since: now.uptime, channel: channel, now: now)
         }
     }
@@ -173,6 +178,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     public mutating func receive(id: UInt64, _ reply: GatewayReply?, now: Instant) {
         account(now: now.uptime)
         guard let flight = flights[id] else { return }
+        if reply != nil { avoidedUntil[flight.channel] = 0 }
         switch reply {
         case .receipt(_, let receipt, let retries, let conflicts):
             counters.gatewayRetries += Int(retries)
@@ -184,7 +190,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
             scheduleResend(id, after: min(retryAfter, 5_000_000) * 1000, now: now.uptime)
         case nil:
             counters.connectionFailures += 1
-            moveOn(id, from: flight.channel)
+            avoidedUntil[flight.channel] = now.uptime + Self.avoidance
+            moveOn(id, from: flight.channel, now: now.uptime)
             scheduleResend(id, after: 0, now: now.uptime)
         case .account, .status, .read:
             // Not an answer to what was asked: a gateway that lies is treated as one that is silent.
@@ -193,9 +200,15 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         pump(now: now)
     }
 
-    private mutating func moveOn(_ id: UInt64, from channel: Int) {
-        let next = (channel + 1) % configuration.channels
+    private mutating func moveOn(_ id: UInt64, from channel: Int, now: UInt64) {
+        let next = self.channel(after: channel, now: now)
         flights[id]?.channel = next
+    }
+
+    /// The next one whose connection has not just failed; the next of all if there is none.
+    private func channel(after channel: Int, now: UInt64) -> Int {
+        let others = (1...configuration.channels).map { (channel + $0) % configuration.channels }
+        return others.first { avoidedUntil[$0] <= now } ?? others[0]
     }
 
     /// Exponential backoff with full jitter, on top of what the gateway asked for.
@@ -216,7 +229,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
             } else if let resendAt = flight.resendAt {
                 if now.uptime >= resendAt { resend(id, flight, channel: flight.channel, now: now.uptime) }
             } else if now.uptime >= flight.sentAt + configuration.silence {
-                resend(id, flight, channel: (flight.channel + 1) % configuration.channels, now: now.uptime)
+                resend(id, flight, channel: channel(after: flight.channel, now: now.uptime), now: now.uptime)
             }
         }
         pump(now: now)
@@ -252,7 +265,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     private mutating func settle(_ id: UInt64, _ flight: Flight, _ receipt: Receipt, now: Instant) {
         guard receipt.request.digest == flight.request.digest, isValid(receipt) else {
             counters.invalidReceipts += 1
-            moveOn(id, from: flight.channel)
+            moveOn(id, from: flight.channel, now: now.uptime)
             return scheduleResend(id, after: 0, now: now.uptime)
         }
         var outcomes: [LegOutcome?] = []

@@ -20,12 +20,21 @@ struct BenchOptions: Sendable {
     var bundle: Int
     var seed: UInt64
     var keep: Bool
-    var kills: [HostMoment]
-    var restarts: [HostMoment]
+    var faults: BenchFaults
     /// Where the history goes, line by line; each run has a file of its own.
     var history: String?
     var isOnlyRun: Bool
     var hostProgram: String?
+}
+
+/// What is done to the processes of a run, and when.
+struct BenchFaults: Sendable {
+    var killHosts: [ProcessMoment] = []
+    var restartHosts: [ProcessMoment] = []
+    var killGateways: [ProcessMoment] = []
+    var restartGateways: [ProcessMoment] = []
+
+    var isEmpty: Bool { killHosts.isEmpty && restartHosts.isEmpty && killGateways.isEmpty && restartGateways.isEmpty }
 }
 
 struct BenchWorkload: Sendable {
@@ -107,8 +116,8 @@ struct BenchRun: Sendable {
             source: source, signers: keys.signers, manifest: processes.folder.manifest, channels: channels,
             configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed))
         let bar = ProgressBar("\(label): transfers")
-        let faults = FaultSchedule(options, processes)
-        let result = try await processes.whileAllRun {
+        let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
+        let result = try await processes.whileHostsRun(lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }) {
             async let injected: Void = faults.run()
             async let probed: Void? = probe?.run()
             let result = try await generator.run { bar.update($0) }

@@ -64,7 +64,7 @@ extension ClusterProcesses {
             source: FundingSource(specifications: keys.specifications, balances: balances), signers: [try folder.issuer()],
             manifest: folder.manifest, channels: channels,
             configuration: .init(clients: 16, channels: channels.count, lifetime: 60_000_000, seed: seed))
-        let result = try await whileAllRun { try await generator.run { bar.update($0) } }
+        let result = try await whileHostsRun { try await generator.run { bar.update($0) } }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         guard result.source.failures == 0 else {
             throw ToolError(

@@ -38,7 +38,7 @@ struct LatencyRun: Sendable {
         let channels = try await processes.openChannels()
         _ = try await processes.fund(keys, balances: balances, through: channels, seed: seed, label: "latencies")
         for channel in channels { await channel.close() }
-        let rows = try await processes.whileAllRun { try await measureAll(accounts, keys.signers[0], processes) }
+        let rows = try await processes.whileHostsRun { try await measureAll(accounts, keys.signers[0], processes) }
         let issued = balances.reduce(UInt128(0), +)
         let invariants = try await FinalState(processes: processes, down: [])
             .check(issued: [(AccountKeys.asset, issued)], label: "latencies")

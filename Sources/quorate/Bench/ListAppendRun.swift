@@ -32,10 +32,12 @@ struct ListAppendRun: Sendable {
         let file = options.history.map { HistoryFile.path($0, shards: shards, crossShard: nil, isOnly: options.isOnlyRun) }
         let probe = try HistoryProbe(
             processes, Self.shape(clients: options.clients), clients: options.clients, pace: nil, figures: figures, file: file, seed: options.seed)
-        let faults = FaultSchedule(options, processes)
+        let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let seconds = options.duration ?? 10
         let bar = ProgressBar("\(label): transactions on lists")
-        let loadEnded = try await processes.whileAllRun {
+        let loadEnded = try await processes.whileHostsRun(
+            lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
+        ) {
             async let injected: Void = faults.run()
             async let load: Void = probe.run()
             let end = ContinuousClock.now + .seconds(seconds)

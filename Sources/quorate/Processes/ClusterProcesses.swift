@@ -208,7 +208,10 @@ struct ClusterProcesses: Sendable {
     }
 
     /// Runs `body`; throws, with the end of its log, if a process that has a pid file ends meanwhile.
-    func whileAllRun<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
+    /// - Parameter tolerating: false for a process whose end ends the run.
+    func whileAllRun<T: Sendable>(
+        _ body: @escaping @Sendable () async throws -> T, tolerating: @escaping @Sendable (RunFolder.Role) async -> Bool = { _ in false }
+    ) async throws -> T {
         try await withThrowingTaskGroup(of: T?.self) { group in
             group.addTask { try await body() }
             group.addTask {
@@ -216,7 +219,7 @@ struct ClusterProcesses: Sendable {
                 while !Task.isCancelled {
                     // Twice in a row: between a wanted kill and its note in the folder there is a moment.
                     let gone = run.recorded().first { run.running($0) == nil }
-                    if let gone, gone == suspect {
+                    if let gone, gone == suspect, await !tolerating(gone) {
                         throw ToolError(.failure, "\(gone) ended unexpectedly. The end of \(run.logPath(gone)):\n\(run.logTail(gone))")
                     }
                     suspect = gone
@@ -229,6 +232,68 @@ struct ClusterProcesses: Sendable {
                 if let result { return result }
             }
             throw CancellationError()
+        }
+    }
+
+    /// Starts one gateway that does not run, and returns when it answers.
+    func start(gateway number: Int, port: Int, timeout: Duration = .seconds(60)) async throws {
+        let role = RunFolder.Role.gateway(number)
+        guard run.running(role) == nil else { throw ToolError(.alreadyRunning, "\(role) runs") }
+        let started: Started = (role, try spawn(role, port: port))
+        do { try await waitUntilAnswering(started, timeout: timeout) } catch {
+            await end([(role, started.child.identity)], grace: .seconds(2))
+            throw error
+        }
+    }
+
+    /// How long no gateway may run before it is said that none is left.
+    private static let patienceWithoutGateway = Duration.seconds(3)
+
+    /// Runs `body` as `whileAllRun` does, but goes on without a gateway as long as there is another one: clients do.
+    /// - Parameters:
+    ///   - lost: is told of a gateway that has ended unexpectedly, once.
+    ///   - isOneExpected: whether a gateway will be started again, so that a time without any is waited for.
+    /// - Throws: `gatewaysLost` when no gateway is left.
+    func whileHostsRun<T: Sendable>(
+        lost: @escaping @Sendable (Int) async -> Void = { _ in }, isOneExpected: @escaping @Sendable () async -> Bool = { false },
+        _ body: @escaping @Sendable () async throws -> T
+    ) async throws -> T {
+        try await whileAllRun {
+            try await withThrowingTaskGroup(of: T?.self) { group in
+                group.addTask { try await body() }
+                group.addTask {
+                    try await watchGateways(isOneExpected)
+                    return nil
+                }
+                defer { group.cancelAll() }
+                while let result = try await group.next() {
+                    if let result { return result }
+                }
+                throw CancellationError()
+            }
+        } tolerating: { role in
+            guard case .gateway(let number) = role else { return false }
+            run.forget(role)
+            await lost(number)
+            return true
+        }
+    }
+
+    /// - Throws: when no gateway has run for a while, and none is expected.
+    private func watchGateways(_ isOneExpected: @Sendable () async -> Bool) async throws {
+        var missingSince: ContinuousClock.Instant?
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(200))
+            let isMissed = gateways.isEmpty ? await !isOneExpected() : false
+            guard isMissed else {
+                missingSince = nil
+                continue
+            }
+            let since = missingSince ?? .now
+            missingSince = since
+            guard .now - since < Self.patienceWithoutGateway else {
+                throw ToolError(.gatewaysLost, "no gateway is left, and none will be started again; see \(run.logPath(.gateway(0)))")
+            }
         }
     }
 
