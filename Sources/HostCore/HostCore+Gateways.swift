@@ -143,7 +143,7 @@ extension HostCore {
     /// Who made the shard order what it knew already pays for it; who brought something new gets something back.
     mutating func settleAccounts(isVain: Bool, _ source: Source?, now: Instant) {
         guard let source else { return }
-        if isVain { _ = ledger.charge(source, now: now.uptime) } else { ledger.reward(source) }
+        if isVain { _ = ledger.charge(source, now: now.uptime) } else { ledger.reward(source, now: now.uptime) }
     }
 }
 

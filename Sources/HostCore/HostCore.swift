@@ -53,9 +53,9 @@ public struct HostCore {
         compactionThreshold = options.compactionBytes
         var vain = SourceLedger.Limits()
         (vain.burst, vain.perSecond) = (options.vainBurst, options.vainPerSecond)
-        ledger = SourceLedger(limits: vain)
+        ledger = SourceLedger(limits: vain, now: now.uptime)
         (vain.burst, vain.perSecond) = (options.questionBurst, options.questionsPerSecond)
-        questions = SourceLedger(limits: vain)
+        questions = SourceLedger(limits: vain, now: now.uptime)
         let shards = manifest.shards(of: host)
         var index = Array(repeating: -1, count: manifest.shardCount)
         for (i, shard) in shards.enumerated() { index[Int(shard.number)] = i }

@@ -45,6 +45,7 @@ final class HostEngine {
         transport.send(ready.toHosts)
         transport.send(ready.toGateways)
         for flush in ready.flushes { states.post(.flush(flush)) }
+        transport.pause(ready.pauses)
         for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }
         ready.removeAll()
     }

@@ -248,6 +248,10 @@ final class Acceptor {
 
     /// False if the frame was dropped or the session is gone. `flush` sends.
     func send(_ frame: [UInt8], to gateway: SessionID) -> Bool { gateways[gateway]?.send(frame) ?? false }
+    func pause(_ gateway: SessionID) {
+        counters.add(to: \.pausedSessions)
+        gateways[gateway]?.pause(for: options.vainPause)
+    }
     func flush(_ gateway: SessionID) { gateways[gateway]?.flush() }
 
     func stop() {

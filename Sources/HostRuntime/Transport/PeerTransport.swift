@@ -20,6 +20,7 @@ package final class PeerTransport: Sendable {
     private enum Outbound: Sendable {
         case toHosts([HostReady.Outgoing])
         case toGateways([HostReady.Reply])
+        case pause([SessionID])
         case raw(HostID, [UInt8])
     }
 
@@ -58,6 +59,7 @@ package final class PeerTransport: Sendable {
                 switch element {
                 case .toHosts(let messages): core.value.send(messages)
                 case .toGateways(let replies): core.value.send(replies)
+                case .pause(let sessions): for session in sessions { core.value.acceptor.pause(session) }
                 case .raw(let host, let frame): core.value.send(raw: frame, to: host)
                 }
             }
@@ -78,6 +80,10 @@ package final class PeerTransport: Sendable {
     }
     package func send(_ replies: [HostReady.Reply]) {
         if !replies.isEmpty { outbound.post(.toGateways(replies)) }
+    }
+    /// Nothing is read from these sessions for a while.
+    package func pause(_ sessions: [SessionID]) {
+        if !sessions.isEmpty { outbound.post(.pause(sessions)) }
     }
     /// Any bytes as one frame: for tests of the other side.
     package func send(raw frame: [UInt8], to host: HostID) { outbound.post(.raw(host, frame)) }

@@ -59,6 +59,7 @@ final class Session: ChannelInboundHandler {
     private var outbound: OutboundFrames
     private var frames: [[UInt8]] = []
     private var timer: Scheduled<Void>?
+    private var resumption: Scheduled<Void>?
     private(set) var channel: (any Channel)?
     private let door: Door?
     /// What unfinished frames take of a bound over many sessions; nil where the frame limit is all.
@@ -93,12 +94,24 @@ final class Session: ChannelInboundHandler {
         channel.writeAndFlush(bytes).whenComplete { _ in bound.value.outbound.written(count) }
     }
 
+    /// Reads nothing for a while: the other side's socket fills, and it has to wait.
+    func pause(for duration: TimeAmount) {
+        guard state == .open, let channel, resumption == nil else { return }
+        try? channel.syncOptions?.setOption(.autoRead, value: false)
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        resumption = channel.eventLoop.scheduleTask(in: duration) {
+            bound.value.resumption = nil
+            try? bound.value.channel?.syncOptions?.setOption(.autoRead, value: true)
+        }
+    }
+
     /// Ends the session.
     func end(_ why: Ended) {
         guard state != .ended else { return }
         state = .ended
         timer?.cancel()
         timer = nil
+        resumption?.cancel()
         if let door, !why.isSaid { door.shut() } else { channel?.close(promise: nil) }
         channel = nil
         unfinished?.giveBackAll()

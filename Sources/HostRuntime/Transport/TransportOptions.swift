@@ -25,6 +25,8 @@ public struct TransportOptions: Sendable {
     /// Accepted connections that have not said hello; one more takes the oldest one's place. Hosts of the manifest do not count
     /// once they have proven their key.
     public var maxUnidentified = 128
+    /// So long nothing is read from a session that has brought too much in vain.
+    public var vainPause = TimeAmount.milliseconds(100)
     public var connectTimeout = TimeAmount.seconds(3)
     /// For TLS and hello together.
     public var handshakeTimeout = TimeAmount.seconds(5)
@@ -58,6 +60,8 @@ public final class RuntimeCounters: Sendable {
         public var displacedSessions = 0
         /// Connections ended because there was no room for an unfinished frame.
         public var unfinishedDropped = 0
+        /// Sessions that were read no further for a while, because they brought too much in vain.
+        public var pausedSessions = 0
         /// The most bytes of memory that unfinished frames held at once, and that waited for gateways or clients.
         public var mostUnfinished = 0
         public var mostOutbound = 0
