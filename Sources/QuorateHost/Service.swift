@@ -14,6 +14,7 @@ package enum Service {
         _ label: String, exitOnEOF: Bool, start: (Logger) async throws -> @Sendable () async -> Void
     ) async -> Int32 {
         let logger = LineLogHandler.logger(label)
+        raiseDescriptorLimit()
         do {
             let stop = try await start(logger)
             if exitOnEOF { stopAtEnd(of: STDIN_FILENO) }
@@ -26,6 +27,15 @@ package enum Service {
             logger.critical("cannot start: \(failure.description)")
             return failure.reason.rawValue
         }
+    }
+
+    /// As far as it may: the usual limit, 1,024, is as many as a gateway has clients.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        let descriptors = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(descriptors, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = min(limit.rlim_max, 65_536)
+        _ = setrlimit(descriptors, &limit)
     }
 
     /// A thread of its own waits: a blocking read needs no event source, and ends with the process.

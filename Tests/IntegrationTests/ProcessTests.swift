@@ -59,6 +59,33 @@ import Testing
         #expect(lines.contains { $0.contains(#""type":"ok""#) && $0.contains(#"["append","#) })
     }
 
+    @Test func listsAreStrictlySerializableWhileOneGatewayAfterTheOtherDies() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let output = try Tool.succeed(
+            "bench", "--workload", "list-append", "--shards", "2", "--gateways", "2", "--clients", "8", "--duration", "9", "--kill-gateway", "0@2",
+            "--restart-gateway", "0@4", "--kill-gateway", "1@5", "--restart-gateway", "1@7", "--history", folder.path("history.jsonl"), "--json")
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        let run = try #require((report["runs"] as? [[String: Any]])?.first)
+        let invariants = try #require(run["invariants"] as? [String: Any])
+        #expect(invariants["strictly_serializable"] as? Bool == true)
+        #expect((run["events"] as? [[String: Any]])?.count == 4)
+        let history = try #require(run["history"] as? [String: Any])
+        let transactions = try #require(history["transactions"] as? Int)
+        #expect(transactions > 0 && history["unread_lists"] as? Int == 0)
+        let lines = try String(contentsOfFile: folder.path("history.jsonl"), encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 2 * transactions)
+    }
+
+    @Test func aBenchWithoutAGatewayEndsAndSaysSo() throws {
+        let start = Date.now
+        let (status, output) = try Tool.run(
+            "bench", "--shards", "1", "--clients", "4", "--accounts", "50", "--duration", "60", "--kill-gateway", "0@1")
+        #expect(status == 35 && output.contains("no gateway is left"))
+        #expect(Date.now.timeIntervalSince(start) < 40)
+        #expect(try Tool.run("bench", "--gateways", "2", "--kill-gateway", "2@1").status == 64)
+    }
+
     @Test func latenciesAreMeasuredWithTheirFormulas() throws {
         let output = try Tool.succeed("bench", "--latencies", "--shards", "3", "--samples", "3", "--json")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])

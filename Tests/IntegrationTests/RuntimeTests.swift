@@ -5,6 +5,7 @@ import HostCore
 import HostRuntime
 import Journal
 import Messages
+import Synchronization
 import Testing
 
 /// Four hosts and a gateway in this process, over real sockets and disks.
@@ -53,6 +54,12 @@ private final class Cluster {
         hosts = []
         try? FileManager.default.removeItem(atPath: folder.path)
     }
+}
+
+private final class Count: Sendable {
+    private let count = Atomic<Int>(0)
+    var value: Int { count.load(ordering: .relaxed) }
+    func add() { count.add(1, ordering: .relaxed) }
 }
 
 @Suite(.timeLimit(.minutes(2)), .serialized)
@@ -137,6 +144,33 @@ struct RuntimeTests {
         await #expect(throws: ClientError.self) { try await stranger.read(from) }
         await stranger.close()
         await wallet.close()
+        await cluster.stop()
+    }
+
+    @Test func aReadPassesThousandsOfAnotherConnection() async throws {
+        let cluster = try await Cluster(shards: 1)
+        let address = GatewayAddress(host: "127.0.0.1", port: cluster.gateway.port)
+        let (greedy, other) = (try await GatewayConnection.connect(address), try await GatewayConnection.connect(address))
+        let owner = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
+        let account = AccountSpecification(owner: owner.publicKey, asset: AssetID(1), index: 0).id
+        let answered = Count()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<2500 {
+                group.addTask {
+                    if try await !greedy.read(account, nonce: .null, timeout: nil).isEmpty { answered.add() }
+                }
+            }
+            // The flood has begun, and most of it waits: it is as many as one session may have.
+            while answered.value < 10 { await Task.yield() }
+            let before = answered.value
+            #expect(try await other.read(account, nonce: .null).count >= 3)
+            let passed = answered.value - before
+            try await group.waitForAll()
+            let all = answered.value
+            #expect(all > 1000 && passed < all / 3, "\(passed) of \(all) reads came first")
+        }
+        await greedy.close()
+        await other.close()
         await cluster.stop()
     }
 

@@ -165,6 +165,33 @@ struct RequestEngineTests {
         #expect(loop.pending.first?.channel != first.channel)
     }
 
+    @Test func `new work and what failed go over another channel while a connection is broken, and then over both again`() throws {
+        let scenario = try Scenario(seed: 5, rows: 200)
+        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 5, channels: 2)
+        loop.advance(milliseconds: 1)
+        #expect(Set(loop.pending.map(\.channel)) == [0, 1])
+        // What was under way over channel 0 fails at once, and is sent again with the same bytes.
+        let lost = loop.pending.filter { $0.channel == 0 }
+        loop.pending.removeAll { $0.channel == 0 }
+        for outgoing in lost { loop.engine.receive(id: outgoing.id, nil, now: loop.now) }
+        loop.advance(milliseconds: 50)
+        #expect(loop.pending.allSatisfy { $0.channel == 1 })
+        #expect(Set(loop.pending.suffix(lost.count).map(\.request)) == Set(lost.map(\.request)))
+        for _ in 0..<20 {
+            let outgoing = loop.takeRandom()
+            loop.engine.receive(id: outgoing.id, loop.ledger.answer(outgoing.request), now: loop.now)
+            loop.collect()
+        }
+        #expect(loop.pending.allSatisfy { $0.channel == 1 })
+        loop.advance(milliseconds: 300)
+        for _ in 0..<20 {
+            let outgoing = loop.takeRandom()
+            loop.engine.receive(id: outgoing.id, loop.ledger.answer(outgoing.request), now: loop.now)
+            loop.collect()
+        }
+        #expect(Set(loop.pending.map(\.channel)) == [0, 1])
+    }
+
     @Test func `only a certified abort without a record leads to a new attempt, with a new number (R10, R11)`() throws {
         let scenario = try Scenario(seed: 6, rows: 10)
         var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 6)
