@@ -41,6 +41,19 @@ import Testing
         #expect(run["aborted"] as? Int == 0)
     }
 
+    /// Calls that are open for longer than they live: when the hosts go on, their ends are certified once, and not again and again.
+    @Test func theClusterComesToRestAfterMostOfItsHostsStoodStill() throws {
+        let output = try Tool.succeed(
+            "bench", "--workload", "list-append", "--shards", "2", "--clients", "8", "--duration", "21", "--stop-host", "1@2",
+            "--stop-host", "2@2", "--stop-host", "3@2", "--continue-host", "1@18.5", "--continue-host", "2@18.5", "--continue-host", "3@18.5",
+            "--json")
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        let run = try #require((report["runs"] as? [[String: Any]])?.first)
+        let invariants = try #require(run["invariants"] as? [String: Any])
+        #expect(invariants["at_rest"] as? Bool == true && invariants["came_to_rest_s"] is Double)
+        #expect(invariants["strictly_serializable"] as? Bool == true)
+    }
+
     @Test func listsAreStrictlySerializableWhileAHostDiesAndTheHistoryIsWritten() throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }

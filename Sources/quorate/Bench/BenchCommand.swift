@@ -87,6 +87,8 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
     @Option(help: "Kill a host as a crash would: HOST@SECONDS. May be repeated.") var killHost: [ProcessMoment] = []
     @Option(help: "Start a killed host again: HOST@SECONDS. May be repeated.") var restartHost: [ProcessMoment] = []
+    @Option(help: "Stop a host as a paused machine would (SIGSTOP): HOST@SECONDS. May be repeated.") var stopHost: [ProcessMoment] = []
+    @Option(help: "Continue a stopped host: HOST@SECONDS, or else when the load ends. May be repeated.") var continueHost: [ProcessMoment] = []
     @Option(help: "Kill a gateway: GATEWAY@SECONDS. Clients go on through another one. May be repeated.") var killGateway: [ProcessMoment] = []
     @Option(help: "Start a killed gateway again: GATEWAY@SECONDS. May be repeated.") var restartGateway: [ProcessMoment] = []
     @OptionGroup var hostProgram: HostProgramOption
@@ -101,7 +103,7 @@ struct BenchCommand: ToolCommand {
         guard (principals ?? 1) >= 1, (rows ?? 1) >= 1 else { throw ValidationError("--principals and --rows must be positive.") }
         guard (duration ?? 1) > 0, (warmup ?? 0) >= 0, (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else { throw ValidationError("--warmup must be shorter than --duration, and both positive.") }
         try validateKind()
-        for moment in killHost + restartHost where !(0..<replicas).contains(moment.number) {
+        for moment in killHost + restartHost + stopHost + continueHost where !(0..<replicas).contains(moment.number) {
             throw ValidationError("there is no host \(moment.number); hosts are 0 to \(replicas - 1).")
         }
         for moment in killGateway + restartGateway where !(0..<gateways).contains(moment.number) {
@@ -177,7 +179,9 @@ struct BenchCommand: ToolCommand {
     }
 
     private var faults: BenchFaults {
-        BenchFaults(killHosts: killHost, restartHosts: restartHost, killGateways: killGateway, restartGateways: restartGateway)
+        BenchFaults(
+            killHosts: killHost, restartHosts: restartHost, stopHosts: stopHost, continueHosts: continueHost,
+            killGateways: killGateway, restartGateways: restartGateway)
     }
 
     private func options(runs: Int) throws -> BenchOptions {

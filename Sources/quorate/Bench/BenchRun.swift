@@ -31,10 +31,14 @@ struct BenchOptions: Sendable {
 struct BenchFaults: Sendable {
     var killHosts: [ProcessMoment] = []
     var restartHosts: [ProcessMoment] = []
+    var stopHosts: [ProcessMoment] = []
+    var continueHosts: [ProcessMoment] = []
     var killGateways: [ProcessMoment] = []
     var restartGateways: [ProcessMoment] = []
 
-    var isEmpty: Bool { killHosts.isEmpty && restartHosts.isEmpty && killGateways.isEmpty && restartGateways.isEmpty }
+    var isEmpty: Bool {
+        [killHosts, restartHosts, stopHosts, continueHosts, killGateways, restartGateways].allSatisfy(\.isEmpty)
+    }
 }
 
 struct BenchWorkload: Sendable {

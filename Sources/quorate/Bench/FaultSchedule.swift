@@ -1,14 +1,21 @@
 import Foundation
 import Workload
 
-/// Kills and restarts hosts and gateways at their moments.
+/// Kills, restarts, stops and continues hosts and gateways at their moments.
 actor FaultSchedule {
+    private enum Act: String {
+        case kill = "kill -9"
+        case restart
+        case stop
+        case `continue`
+    }
+
     private struct Moment {
         let seconds: Double
         let role: RunFolder.Role
-        let kills: Bool
+        let act: Act
 
-        var what: String { kills ? "kill -9 \(role)" : "restart \(role)" }
+        var what: String { "\(act.rawValue) \(role)" }
     }
 
     /// Those that have not begun.
@@ -23,22 +30,26 @@ actor FaultSchedule {
     private var sleeper: Task<Void, Never>?
     private var restarting = false
     private var isStopped = false
+    /// Under SIGSTOP.
+    private var stopped: [Int: StoppedHost] = [:]
 
     init(_ faults: BenchFaults, _ processes: ClusterProcesses, gateways: Int) {
         self.processes = processes
         ports = Dictionary(uniqueKeysWithValues: (0..<gateways).compactMap { number in processes.run.port(ofGateway: number).map { (number, $0) } })
+        func of(_ moments: [ProcessMoment], _ act: Act, _ role: (Int) -> RunFolder.Role) -> [Moment] {
+            moments.map { Moment(seconds: $0.seconds, role: role($0.number), act: act) }
+        }
         let all = [
-            faults.killHosts.map { Moment(seconds: $0.seconds, role: .host($0.number), kills: true) },
-            faults.restartHosts.map { Moment(seconds: $0.seconds, role: .host($0.number), kills: false) },
-            faults.killGateways.map { Moment(seconds: $0.seconds, role: .gateway($0.number), kills: true) },
-            faults.restartGateways.map { Moment(seconds: $0.seconds, role: .gateway($0.number), kills: false) },
+            of(faults.killHosts, .kill) { .host($0) }, of(faults.restartHosts, .restart) { .host($0) },
+            of(faults.stopHosts, .stop) { .host($0) }, of(faults.continueHosts, .continue) { .host($0) },
+            of(faults.killGateways, .kill) { .gateway($0) }, of(faults.restartGateways, .restart) { .gateway($0) },
         ]
         moments = all.joined().sorted { $0.seconds < $1.seconds }
     }
 
     /// Whether a gateway is to be started again, or is being started.
     var bringsGateway: Bool {
-        restarting || !isStopped && moments.contains { if case .gateway = $0.role { !$0.kills } else { false } }
+        restarting || !isStopped && moments.contains { if case .gateway = $0.role { $0.act == .restart } else { false } }
     }
 
     func run() async throws {
@@ -49,7 +60,13 @@ actor FaultSchedule {
             guard !isStopped, !Task.isCancelled else { return }
             moments.removeFirst()
             note(moment.what)
-            if moment.kills { try await kill(moment.role) } else { try await restart(moment.role) }
+            switch (moment.act, moment.role) {
+            case (.kill, let role): try await kill(role)
+            case (.restart, let role): try await restart(role)
+            case (.stop, .host(let host)): stopped[host] = try await StoppedHost(host, processes)
+            case (.continue, .host(let host)): await stopped.removeValue(forKey: host)?.resume()
+            case (.stop, .gateway), (.continue, .gateway): break
+            }
         }
     }
 
@@ -79,9 +96,10 @@ actor FaultSchedule {
         }
     }
 
-    /// Nothing more is started.
-    func stop() {
+    /// Nothing more is started, and what was stopped goes on.
+    func stop() async {
         isStopped = true
         sleeper?.cancel()
+        for host in stopped.keys.sorted() { await stopped.removeValue(forKey: host)?.resume() }
     }
 }
