@@ -146,14 +146,18 @@ extension GatewayCore {
     /// An answered request stays until its participants are certified decided. Whoever stays longest goes first; the
     /// hosts' own recovery ends what is dropped.
     private mutating func settle(_ digest: Digest, now: Instant) {
-        guard case .retransmit(let first, _, _) = options.retries.silence, let entry = entries[digest] else { return drop(digest) }
+        guard case .retransmit(let first, _, _) = options.retries.silence, let entry = entries[digest] else {
+            return drop(digest)
+        }
         release(entry)
         settlingBytes += entry.request.bytes.count
         entries[digest]?.stage = .settling(resends: 0)
         entries[digest]?.silence = first
         arm(digest, due: now.uptime + first)
         settling.append(digest)
-        while settling.count - settlingHead > options.maxSettling || settlingBytes > options.maxSettlingBytes, settlingHead < settling.count {
+        while settlingHead < settling.count,
+            settling.count - settlingHead > options.maxSettling || settlingBytes > options.maxSettlingBytes
+        {
             if case .settling = entries[settling[settlingHead]]?.stage { drop(settling[settlingHead]) }
             settlingHead += 1
         }

@@ -40,8 +40,8 @@ extension GatewayCore {
         }
         expectAnswer(waiter)
         let shard = Int(map.shard(of: question.account).number)
-        lanes[shard].waiting.append(
-            WaitingQuestion(id: waiter.id, question: question, startBy: now.uptime + options.questionPatience), from: waiter.session)
+        let waiting = WaitingQuestion(id: waiter.id, question: question, startBy: now.uptime + options.questionPatience)
+        lanes[shard].waiting.append(waiting, from: waiter.session)
         passOn(shard, now: now, into: &ready)
     }
 
@@ -52,8 +52,8 @@ extension GatewayCore {
             guard now.uptime <= next.startBy else {
                 questions.giveBack(1, from: session)
                 counters.rejected += 1
-                deliver(
-                    .rejected(id: next.id, .queueFull, retryAfterMicroseconds: options.queryTimeout / 1000), to: session, into: &ready)
+                let retryAfter = options.queryTimeout / 1000
+                deliver(.rejected(id: next.id, .queueFull, retryAfterMicroseconds: retryAfter), to: session, into: &ready)
                 continue
             }
             lanes[shard].asked += 1
@@ -63,7 +63,8 @@ extension GatewayCore {
     }
 
     private mutating func start(
-        _ question: Question, _ id: UInt64, for waiter: GatewayEntry.Waiter, on shard: ShardID, now: Instant, into ready: inout GatewayReady
+        _ question: Question, _ id: UInt64, for waiter: GatewayEntry.Waiter, on shard: ShardID, now: Instant,
+        into ready: inout GatewayReady
     ) {
         let hosts = manifest.hosts(of: shard).sorted()
         switch question {

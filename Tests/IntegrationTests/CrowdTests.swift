@@ -14,8 +14,8 @@ private func manifest() throws -> Manifest {
     let keys = try (0...4).map { try #require(Ed25519Signer(seed: seed($0))).publicKey }
     return Manifest(
         cluster: try #require(ClusterID(bytes: seed(1))), epoch: Epoch(1),
-        hosts: (0..<4).map { .init(address: "127.0.0.1", port: 0, publicKey: keys[$0]) }, shards: [(0..<4).map { HostID(UInt16($0)) }],
-        issuer: keys[4])
+        hosts: (0..<4).map { .init(address: "127.0.0.1", port: 0, publicKey: keys[$0]) },
+        shards: [(0..<4).map { HostID(UInt16($0)) }], issuer: keys[4])
 }
 
 /// A socket of somebody who does not behave. Blocks, because the other side never stops reading.
@@ -29,7 +29,9 @@ private final class RawSocket {
         address.sin_port = in_port_t(UInt16(port)).bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         let connected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
         try #require(connected == 0)
     }
@@ -41,7 +43,9 @@ private final class RawSocket {
     func write(_ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL)) }
+            let count = bytes.withUnsafeBytes {
+                send(descriptor, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { return false }
             sent += count
         }
@@ -56,6 +60,11 @@ private final class RawSocket {
 }
 
 private func frame(_ bytes: [UInt8]) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) } + bytes }
+
+/// A gateway whose hosts do not answer.
+private func startGateway(_ options: GatewayRuntimeOptions) async throws -> GatewayHost {
+    try await GatewayHost.start(manifest: try manifest(), port: 0, addresses: nowhere, options: options, logger: quiet)
+}
 
 /// A host's transport that answers what tools ask, with an empty status.
 private struct Node {
@@ -156,7 +165,7 @@ struct CrowdTests {
         var options = GatewayRuntimeOptions()
         options.clients.maxFrame = 1 << 20
         options.clients.maxUnfinished = 16 << 20
-        let gateway = try await GatewayHost.start(manifest: try manifest(), port: 0, addresses: nowhere, options: options, logger: quiet)
+        let gateway = try await startGateway(options)
         let start = frame([UInt8](repeating: 1, count: options.clients.maxFrame)).dropLast()
         let client = try await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: gateway.port))
         var open: [RawSocket] = []
@@ -177,7 +186,7 @@ struct CrowdTests {
     @Test func aFrameThatNeverEndsIsNotWaitedForForEver() async throws {
         var options = GatewayRuntimeOptions()
         options.clients.frameTimeout = .milliseconds(1)
-        let gateway = try await GatewayHost.start(manifest: try manifest(), port: 0, addresses: nowhere, options: options, logger: quiet)
+        let gateway = try await startGateway(options)
         let stranger = try RawSocket(port: gateway.port)
         stranger.write([9, 0, 0, 0, 1])
         stranger.waitForEnd()
@@ -188,7 +197,7 @@ struct CrowdTests {
     @Test func whoDoesNotReadItsAnswersIsDisconnectedBeforeTheyPileUp() async throws {
         var options = GatewayRuntimeOptions()
         options.clients.maxOutboundOfAll = 1 << 20
-        let gateway = try await GatewayHost.start(manifest: try manifest(), port: 0, addresses: nowhere, options: options, logger: quiet)
+        let gateway = try await startGateway(options)
         let question = Array(repeating: frame(ClientMessage.status(id: 1).encoded()), count: 1000).flatMap { $0 }
         let deaf = try RawSocket(port: gateway.port)
         while deaf.write(question) {}
@@ -203,7 +212,7 @@ struct CrowdTests {
     @Test func idleClientsGoForNewOnesOldestFirst() async throws {
         var options = GatewayRuntimeOptions()
         (options.clients.maxClients, options.clients.quiet) = (32, .nanoseconds(0))
-        let gateway = try await GatewayHost.start(manifest: try manifest(), port: 0, addresses: nowhere, options: options, logger: quiet)
+        let gateway = try await startGateway(options)
         let address = GatewayAddress(host: "127.0.0.1", port: gateway.port)
         let idle = try (0..<40).map { _ in try RawSocket(port: gateway.port) }
         let client = try await GatewayConnection.connect(address)

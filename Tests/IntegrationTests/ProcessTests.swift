@@ -76,8 +76,9 @@ import Testing
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let output = try Tool.succeed(
-            "bench", "--workload", "list-append", "--shards", "2", "--gateways", "2", "--clients", "8", "--duration", "9", "--kill-gateway", "0@2",
-            "--restart-gateway", "0@4", "--kill-gateway", "1@5", "--restart-gateway", "1@7", "--history", folder.path("history.jsonl"), "--json")
+            "bench", "--workload", "list-append", "--shards", "2", "--gateways", "2", "--clients", "8", "--duration", "9",
+            "--kill-gateway", "0@2", "--restart-gateway", "0@4", "--kill-gateway", "1@5", "--restart-gateway", "1@7",
+            "--history", folder.path("history.jsonl"), "--json")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
         let run = try #require((report["runs"] as? [[String: Any]])?.first)
         let invariants = try #require(run["invariants"] as? [String: Any])

@@ -165,9 +165,10 @@ struct RequestEngineTests {
         #expect(loop.pending.first?.channel != first.channel)
     }
 
-    @Test func `new work and what failed go over another channel while a connection is broken, and then over both again`() throws {
+    @Test func `work goes over another channel while a connection is broken, and then over both again`() throws {
         let scenario = try Scenario(seed: 5, rows: 200)
-        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 5, channels: 2)
+        var loop = Loop(
+            scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 5, channels: 2)
         loop.advance(milliseconds: 1)
         #expect(Set(loop.pending.map(\.channel)) == [0, 1])
         // What was under way over channel 0 fails at once, and is sent again with the same bytes.

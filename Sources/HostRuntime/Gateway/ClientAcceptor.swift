@@ -63,7 +63,8 @@ final class ClientAcceptor {
             .serverChannelOption(.backlog, value: 256)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false })
+                    let watch = DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false }
+                    try channel.pipeline.syncOperations.addHandler(watch)
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -124,7 +125,9 @@ final class ClientAcceptor {
 
     /// There are no descriptors left.
     private func makeRoom() -> Bool {
-        log.warning("no descriptors are left", every: 60, "clients that are quiet are disconnected for new ones; raise the limit (ulimit -n)")
+        log.warning(
+            "no descriptors are left", every: 60,
+            "clients that are quiet are disconnected for new ones; raise the limit (ulimit -n)")
         guard let quietest = places.removeQuietest(now: Clock.uptime()) else { return false }
         displace(quietest)
         return true
@@ -237,7 +240,8 @@ final class ClientSession: ChannelInboundHandler {
             onFault(\.unfinishedDropped)
             return end("no room for an unfinished frame")
         }
-        if parser.storage == 0 { unfinishedSince = nil } else if isWhole || unfinishedSince == nil { unfinishedSince = Clock.uptime() }
+        if isWhole || parser.storage == 0 { unfinishedSince = nil }
+        if parser.storage > 0, unfinishedSince == nil { unfinishedSince = Clock.uptime() }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { deliver() }

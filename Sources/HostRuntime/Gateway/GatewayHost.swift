@@ -102,7 +102,7 @@ final class GatewayEngine {
         let bound = NIOLoopBound(self, eventLoop: loop)
         let inbox = Worker<GatewayEvent>(on: loop) { bound.value.run($0) }
         let inbound = GatewayInbound(
-            manifest: manifest, threads: threads, limits: options.verifying, clients: max(1, options.clients.maxClients), counters: counters
+            manifest: manifest, threads: threads, limits: options.verifying, clients: coreOptions.maxSessions, counters: counters
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { inbound.receive($1, from: $0) }

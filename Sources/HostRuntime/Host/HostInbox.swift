@@ -51,7 +51,9 @@ final class HostInbox: Sendable {
 
     private final class SharedWaiting: Sendable {
         let state: Mutex<Waiting>
-        init(_ limits: Limits) { state = Mutex(Waiting(gateways: FairShare(limit: limits.gatewayBytes, holders: limits.gateways))) }
+        init(_ limits: Limits) {
+            state = Mutex(Waiting(gateways: FairShare(limit: limits.gatewayBytes, holders: limits.gateways)))
+        }
     }
 
     init(_ loop: any EventLoop, limits: Limits) {

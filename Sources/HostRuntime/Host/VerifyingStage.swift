@@ -96,8 +96,8 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
 
     /// - Parameter deliver: called on a verifier's thread with what was checked together.
     init(
-        manifest: Manifest, on loops: [any EventLoop], limits: VerifyingLimits = .init(), sources: Sources, counters: RuntimeCounters, check: @escaping Check,
-        deliver: @escaping @Sendable ([Output]) -> Void
+        manifest: Manifest, on loops: [any EventLoop], limits: VerifyingLimits = .init(), sources: Sources,
+        counters: RuntimeCounters, check: @escaping Check, deliver: @escaping @Sendable ([Output]) -> Void
     ) {
         state = Mutex(State(limits, sources, idle: Array(loops.indices)))
         checkers = loops.map { NIOLoopBoundBox.makeBoxSendingValue(Checker(manifest), eventLoop: $0) }

@@ -47,8 +47,9 @@ final class Acceptor {
         unidentifiedPlaces = Places(limit: options.maxUnidentified, minimumQuiet: 0)
         gatewayPlaces = Places(limit: options.maxGateways, minimumQuiet: UInt64(options.gatewayQuiet.nanoseconds))
         visitorPlaces = Places(limit: options.maxVisitors, minimumQuiet: 0)
-        outbound = ByteRoom(limit: options.maxOutboundToGateways, connections: options.maxSessions) { counters.raise(\.mostOutbound, to: $0) }
-        unfinished = ByteRoom(limit: options.maxUnfinished, connections: options.maxSessions) { counters.raise(\.mostUnfinished, to: $0) }
+        let sessions = options.maxSessions
+        outbound = ByteRoom(limit: options.maxOutboundToGateways, connections: sessions) { counters.raise(\.mostOutbound, to: $0) }
+        unfinished = ByteRoom(limit: options.maxUnfinished, connections: sessions) { counters.raise(\.mostUnfinished, to: $0) }
     }
 
     /// - Returns: the port, which differs from the one asked for only if that was 0.
@@ -59,7 +60,8 @@ final class Acceptor {
             .serverChannelOption(.backlog, value: 256)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false })
+                    let watch = DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false }
+                    try channel.pipeline.syncOperations.addHandler(watch)
                 }
             }
             .childChannelInitializer { channel in
@@ -113,7 +115,8 @@ final class Acceptor {
 
     /// There are no descriptors left.
     private func makeRoom() -> Bool {
-        log.warning("no descriptors are left", every: 60, "connections that have not said hello, and visitors, are closed for new ones")
+        log.warning(
+            "no descriptors are left", every: 60, "connections that have not said hello, and visitors, are closed for new ones")
         if let oldest = unidentifiedPlaces.removeQuietest(now: Clock.uptime()) {
             unidentified[oldest]?.end(.displaced)
         } else if let visitor = visitorPlaces.removeQuietest(now: Clock.uptime()) {
@@ -163,7 +166,9 @@ final class Acceptor {
             admitted(session, id, peer)
             return .success(options.maxHostFrame)
         case .gateway:
-            guard place(id, from: session.channel?.peerAddress ?? "") else { return .failure(.tooManyGateways(limit: options.maxGateways)) }
+            guard place(id, from: session.channel?.peerAddress ?? "") else {
+                return .failure(.tooManyGateways(limit: options.maxGateways))
+            }
             admittedGateway(session, id)
             return .success(options.maxGatewayFrame)
         }

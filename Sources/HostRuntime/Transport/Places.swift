@@ -63,7 +63,9 @@ struct Places<ID: Hashable & Sendable>: Sendable {
     /// The one that has been quiet for longest, and long enough, to be ended because there is no room elsewhere.
     mutating func removeQuietest(now: UInt64) -> ID? {
         let most = perAddress.values.max() ?? 0
-        guard let quietest = quietest(where: { perAddress[$0.address] == most }), isQuiet(quietest.heardAt, now) else { return nil }
+        guard let quietest = quietest(where: { perAddress[$0.address] == most }), isQuiet(quietest.heardAt, now) else {
+            return nil
+        }
         remove(quietest.id)
         return quietest.id
     }

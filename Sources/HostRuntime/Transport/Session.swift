@@ -144,7 +144,9 @@ final class Session: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .handshakeCompleted? = event as? TLSUserEvent, state == .greeting, let key = provenKey(context) { onProven(self, key) }
+        if case .handshakeCompleted? = event as? TLSUserEvent, state == .greeting, let key = provenKey(context) {
+            onProven(self, key)
+        }
         context.fireUserInboundEventTriggered(event)
     }
 

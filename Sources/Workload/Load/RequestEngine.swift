@@ -144,7 +144,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
                 held = work
                 return
             }
-            let channel = avoidedUntil[nextChannel] <= now.uptime ? nextChannel : self.channel(after: nextChannel, now: now.uptime)
+            let isAvoided = avoidedUntil[nextChannel] > now.uptime
+            let channel = isAvoided ? self.channel(after: nextChannel, now: now.uptime) : nextChannel
             nextChannel = (channel + 1) % configuration.channels
             start(work, legs: Array(work.operations.indices), since: now.uptime, channel: channel, now: now)
         }

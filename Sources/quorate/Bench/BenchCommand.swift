@@ -57,8 +57,8 @@ struct BenchCommand: ToolCommand {
 
             GATEWAYS When a client's gateway is gone it sends the same signed bytes through another one, which cannot make them \
             happen twice. When no gateway is left, and none is to be started again, the command ends with code \
-            \(ExitReason.gatewaysLost.rawValue). Of transactions on lists whose outcome nobody could tell in time, the history says \
-            info, and it is judged with them; after a fault that was asked for they are no failure.
+            \(ExitReason.gatewaysLost.rawValue). Of transactions on lists whose outcome nobody could tell in time, the history \
+            says info, and it is judged with them; after a fault that was asked for they are no failure.
 
             LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
             2, 4 and 8 shards, and calls 1, 2 and 4 deep (a procedure that calls one that calls one …, each on another shard), \
@@ -87,9 +87,12 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
     @Option(help: "Kill a host as a crash would: HOST@SECONDS. May be repeated.") var killHost: [ProcessMoment] = []
     @Option(help: "Start a killed host again: HOST@SECONDS. May be repeated.") var restartHost: [ProcessMoment] = []
-    @Option(help: "Stop a host as a paused machine would (SIGSTOP): HOST@SECONDS. May be repeated.") var stopHost: [ProcessMoment] = []
-    @Option(help: "Continue a stopped host: HOST@SECONDS, or else when the load ends. May be repeated.") var continueHost: [ProcessMoment] = []
-    @Option(help: "Kill a gateway: GATEWAY@SECONDS. Clients go on through another one. May be repeated.") var killGateway: [ProcessMoment] = []
+    @Option(help: "Stop a host as a paused machine would (SIGSTOP): HOST@SECONDS. May be repeated.")
+    var stopHost: [ProcessMoment] = []
+    @Option(help: "Continue a stopped host: HOST@SECONDS, or else when the load ends. May be repeated.")
+    var continueHost: [ProcessMoment] = []
+    @Option(help: "Kill a gateway: GATEWAY@SECONDS. Clients go on through another one. May be repeated.")
+    var killGateway: [ProcessMoment] = []
     @Option(help: "Start a killed gateway again: GATEWAY@SECONDS. May be repeated.") var restartGateway: [ProcessMoment] = []
     @OptionGroup var hostProgram: HostProgramOption
 
@@ -260,7 +263,9 @@ struct ProcessMoment: ExpressibleByArgument, Sendable {
 
     init?(argument: String) {
         let parts = argument.split(separator: "@", omittingEmptySubsequences: false)
-        guard parts.count == 2, let number = Int(parts[0]), let seconds = Double(parts[1]), seconds >= 0, seconds < 1e6 else { return nil }
+        guard parts.count == 2, let number = Int(parts[0]), let seconds = Double(parts[1]), seconds >= 0, seconds < 1e6 else {
+            return nil
+        }
         (self.number, self.seconds) = (number, seconds)
     }
 }

@@ -121,7 +121,9 @@ struct BenchRun: Sendable {
             configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed))
         let bar = ProgressBar("\(label): transfers")
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
-        let result = try await processes.whileHostsRun(lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }) {
+        let result = try await processes.whileHostsRun(
+            lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
+        ) {
             async let injected: Void = faults.run()
             async let probed: Void? = probe?.run()
             let result = try await generator.run { bar.update($0) }

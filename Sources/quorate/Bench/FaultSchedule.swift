@@ -35,7 +35,7 @@ actor FaultSchedule {
 
     init(_ faults: BenchFaults, _ processes: ClusterProcesses, gateways: Int) {
         self.processes = processes
-        ports = Dictionary(uniqueKeysWithValues: (0..<gateways).compactMap { number in processes.run.port(ofGateway: number).map { (number, $0) } })
+        ports = (0..<gateways).reduce(into: [:]) { $0[$1] = processes.run.port(ofGateway: $1) }
         func of(_ moments: [ProcessMoment], _ act: Act, _ role: (Int) -> RunFolder.Role) -> [Moment] {
             moments.map { Moment(seconds: $0.seconds, role: role($0.number), act: act) }
         }
@@ -54,7 +54,8 @@ actor FaultSchedule {
 
     func run() async throws {
         while let moment = moments.first {
-            let sleeper = Task { [start] in _ = try? await Task.sleep(until: start + .milliseconds(Int64(moment.seconds * 1000))) }
+            let due = start + .milliseconds(Int64(moment.seconds * 1000))
+            let sleeper = Task { _ = try? await Task.sleep(until: due) }
             self.sleeper = sleeper
             await withTaskCancellationHandler { await sleeper.value } onCancel: { sleeper.cancel() }
             guard !isStopped, !Task.isCancelled else { return }

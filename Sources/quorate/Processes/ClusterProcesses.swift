@@ -210,7 +210,8 @@ struct ClusterProcesses: Sendable {
     /// Runs `body`; throws, with the end of its log, if a process that has a pid file ends meanwhile.
     /// - Parameter tolerating: false for a process whose end ends the run.
     func whileAllRun<T: Sendable>(
-        _ body: @escaping @Sendable () async throws -> T, tolerating: @escaping @Sendable (RunFolder.Role) async -> Bool = { _ in false }
+        _ body: @escaping @Sendable () async throws -> T,
+        tolerating: @escaping @Sendable (RunFolder.Role) async -> Bool = { _ in false }
     ) async throws -> T {
         try await withThrowingTaskGroup(of: T?.self) { group in
             group.addTask { try await body() }
@@ -292,7 +293,8 @@ struct ClusterProcesses: Sendable {
             let since = missingSince ?? .now
             missingSince = since
             guard .now - since < Self.patienceWithoutGateway else {
-                throw ToolError(.gatewaysLost, "no gateway is left, and none will be started again; see \(run.logPath(.gateway(0)))")
+                let log = run.logPath(.gateway(0))
+                throw ToolError(.gatewaysLost, "no gateway is left, and none will be started again; see \(log)")
             }
         }
     }
