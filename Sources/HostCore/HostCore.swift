@@ -330,7 +330,10 @@ public struct HostCore {
         switch item {
         case .request(let request):
             if let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) { return false }
-            return times <= Self.maxVainForwards ? true : try !nodes[i].executor.isAnswered(request)
+            if times <= Self.maxVainForwards { return true }
+            // Past its deadline it has no effect any more. Who alone holds it under a mute primary would suspect that one for ever.
+            guard now.wall <= request.request.deadline else { return false }
+            return try !nodes[i].executor.isAnswered(request)
         case .decide(let decide):
             return switch try nodes[i].executor.effect(of: decide) {
             case .notes, .decides: true

@@ -237,20 +237,26 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     public let viewChanges: [View]
     /// The latest view whose NEW-VIEW the sender does not take; zero for none.
     public let refuses: View
+    /// Up to here the sender knows what is proposed in its view: votes on what it does not know are of no use to it.
+    public let proposedUpTo: SequenceNumber
+    /// It suspects the primary of its view.
+    public let suspects: Bool
     /// In one group.
     static let maxReplicas = 64
 
     public init(
         view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber, awaits: SequenceNumber = .zero,
-        viewChanges: [View] = [], refuses: View = View(0)
+        viewChanges: [View] = [], refuses: View = View(0), proposedUpTo: SequenceNumber = .zero, suspects: Bool = false
     ) {
         (self.view, self.isChangingView, self.lastExecuted, self.stable) = (view, isChangingView, lastExecuted, stable)
         (self.awaits, self.viewChanges, self.refuses) = (awaits, viewChanges, refuses)
+        (self.proposedUpTo, self.suspects) = (proposedUpTo, suspects)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (view, isChangingView) = (try reader.value(), try reader.bool())
         (lastExecuted, stable, awaits) = (try reader.value(), try reader.value(), try reader.value())
         (viewChanges, refuses) = (try reader.array(limit: Self.maxReplicas), try reader.value())
+        (proposedUpTo, suspects) = (try reader.value(), try reader.bool())
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(view)
@@ -260,6 +266,8 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
         writer.put(awaits)
         writer.put(array: viewChanges)
         writer.put(refuses)
+        writer.put(proposedUpTo)
+        writer.put(suspects)
     }
 
     /// Whether the sender holds the VIEW-CHANGE of this replica for this view.

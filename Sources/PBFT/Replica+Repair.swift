@@ -84,6 +84,7 @@ extension Replica {
         let previous = peers[from.index].status
         peers[from.index].isStuck = previous?.lastExecuted == status.lastExecuted
         peers[from.index].status = status
+        if status.suspects, isHeard(.suspect(status.view), from: from) { receiveSuspect(status.view, from: from, now: now, into: &ready) }
         if status.stable < stable.sequence {
             // Those who lack claims for the stable checkpoint cannot move their watermarks.
             ready.sends.append(.init(to: .one(from), message: .checkpoint(stable)))
@@ -101,13 +102,16 @@ extension Replica {
             if status.view < view || (status.view == view && status.isChangingView) {
                 if let newView, isNewViewDurable, status.refuses != newView.view { ready.sends.append(.init(to: .one(from), message: .newView(newView))) }
             } else if status.view == view, peers[from.index].isStuck {
-                repeatVotes(to: from, after: status.lastExecuted, into: &ready)
+                repeatVotes(to: from, after: status.lastExecuted, upTo: status.proposedUpTo, into: &ready)
             }
         }
     }
 
     /// Sends again what this replica said in this view about the numbers on which a peer is stuck.
-    private func repeatVotes(to peer: ReplicaIndex, after sequence: SequenceNumber, into ready: inout ReplicaReady) {
+    /// - Parameter known: up to here the peer has the proposals, and votes are of use to it.
+    private func repeatVotes(
+        to peer: ReplicaIndex, after sequence: SequenceNumber, upTo known: SequenceNumber, into ready: inout ReplicaReady
+    ) {
         guard sequence < log.high else { return }
         var next = max(sequence, stable.sequence).next
         for _ in 0..<16 {
@@ -118,10 +122,11 @@ extension Replica {
                 ready.sends.append(.init(to: .one(peer), message: .prePrepare(prePrepare)))
             }
             let vote = Vote(view: view, sequence: next, digest: digest)
+            defer { next = next.next }
+            guard next <= known || isPrimary else { continue }
             // An own vote is in the set only when it is durable.
             if slot.prepares.contains(me) { ready.sends.append(.init(to: .one(peer), message: .prepare(vote))) }
             if slot.commits.contains(me) { ready.sends.append(.init(to: .one(peer), message: .commit(vote))) }
-            next = next.next
         }
     }
 

@@ -14,8 +14,10 @@ extension Replica {
         #if MUTANTS
         if Mutant.is(.suspicionNotSent) { return }
         #endif
+        let isNew = suspicions[me.index]?.view != view
         suspicions[me.index] = Suspicion(view: view, at: now.uptime)
-        if now.uptime >= lastSuspectAt + limits.statusInterval || lastSuspectAt == 0 {
+        // Once: STATUS goes on saying it.
+        if isNew, now.uptime >= lastSuspectAt + limits.statusInterval || lastSuspectAt == 0 {
             lastSuspectAt = now.uptime
             ready.sends.append(.init(to: .others, message: .suspect(view)))
         }

@@ -266,7 +266,15 @@ public struct Replica: Sendable {
     public func status() -> Status {
         Status(
             view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits,
-            viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedView)
+            viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedView,
+            proposedUpTo: proposedUpTo, suspects: standing == .full && suspicions[me.index]?.view == view)
+    }
+
+    /// Up to here what is proposed in this view is known.
+    private var proposedUpTo: SequenceNumber {
+        var sequence = lastExecuted
+        while log.contains(sequence.next), log[sequence.next].digest != nil { sequence = sequence.next }
+        return sequence
     }
 
     /// The last sequence number for which this replica may have sent COMMIT (R6). What a stable checkpoint covers is no longer
