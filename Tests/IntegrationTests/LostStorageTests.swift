@@ -11,6 +11,7 @@ struct LostStorageTests {
     @Test func aHostWithARottenJournalPutsItAsideAndRejoinsInQuarantine() async throws {
         let cluster = try await SmallCluster()
         try await cluster.order(20)
+        try await cluster.untilLevel()
         await cluster.stop(0)
         await cluster.stop(3)
         // The first of many records.
@@ -32,6 +33,7 @@ struct LostStorageTests {
     func aHostWithADamagedStatePutsItAsideAndHasAWholeOneAgain(compactionBytes: Int) async throws {
         let cluster = try await SmallCluster { $0.core.compactionBytes = compactionBytes }
         try await cluster.order(60)
+        try await cluster.untilLevel()
         await cluster.stop(3)
         // Both of LMDB's meta pages.
         try cluster.damage("state/shard-0/data.mdb", of: 3, at: 0, count: 8192)
@@ -46,6 +48,7 @@ struct LostStorageTests {
     @Test func anOlderBackupIsRefusedUntilItIsDeclared() async throws {
         let cluster = try await SmallCluster()
         try await cluster.order(5)
+        try await cluster.untilLevel()
         await cluster.stop(3)
         try cluster.backUp(3)
         try await cluster.start(3)
@@ -127,6 +130,16 @@ private final class SmallCluster {
         let status = try await tool.status()
         await tool.close()
         return try #require(status.first)
+    }
+
+    /// Three hosts are enough to order: until all have executed the same.
+    func untilLevel() async throws {
+        while true {
+            var executed: Set<SequenceNumber> = []
+            for host in 0..<4 where hosts[host] != nil { executed.insert(try await status(host).lastExecuted) }
+            if executed.count == 1 { return }
+            try await Task.sleep(for: .milliseconds(20))
+        }
     }
 
     func untilTakesPart(_ host: Int) async throws {
