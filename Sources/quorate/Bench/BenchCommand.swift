@@ -79,6 +79,7 @@ struct BenchCommand: ToolCommand {
     @Option(help: "So many members own all accounts. Default: every account has a key of its own.") var principals: Int?
     @Option(help: "Transfers under one signature at most, each with its own outcome.") var bundle = 1
     @Option(help: "Repeats a workload: keys, rows, mixes.") var seed: UInt64 = 1
+    @Option(help: "Lists in use at a time, with list-append. Default: four for each client, at least 16.") var lists: Int?
     @Option(help: "Write the history of transactions on lists into this file, as JSON lines.") var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
     @Option(help: "Requests of each kind with --latencies. Default: 200.") var samples: Int?
@@ -104,6 +105,7 @@ struct BenchCommand: ToolCommand {
         guard (1...Request.maxOperations).contains(bundle) else { throw ValidationError("--bundle must be from 1 to \(Request.maxOperations).") }
         guard bundle == 1 || principals != nil else { throw ValidationError("--bundle needs --principals: a bundle is signed by one member who owns all its paying accounts.") }
         guard (principals ?? 1) >= 1, (rows ?? 1) >= 1 else { throw ValidationError("--principals and --rows must be positive.") }
+        guard lists == nil || workload == .listAppend, (lists ?? 4) >= 4 else { throw ValidationError("--lists must be 4 or more, and goes with list-append.") }
         guard (duration ?? 1) > 0, (warmup ?? 0) >= 0, (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else { throw ValidationError("--warmup must be shorter than --duration, and both positive.") }
         try validateKind()
         for moment in killHost + restartHost + stopHost + continueHost where !(0..<replicas).contains(moment.number) {
@@ -190,7 +192,7 @@ struct BenchCommand: ToolCommand {
     private func options(runs: Int) throws -> BenchOptions {
         let seconds = workload == .listAppend ? duration ?? 10 : duration
         return BenchOptions(
-            replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64), duration: seconds,
+            replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64), lists: lists, duration: seconds,
             warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed, keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path())

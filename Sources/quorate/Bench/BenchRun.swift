@@ -14,6 +14,7 @@ struct BenchOptions: Sendable {
     var replicas: Int
     var gateways: Int
     var clients: Int
+    var lists: Int?
     var duration: Double?
     var warmup: Double
     var principals: Int?

@@ -14,8 +14,8 @@ struct ListAppendRun: Sendable {
     private var label: String { shards == 1 ? "1 shard" : "\(shards) shards" }
 
     /// Four lists for each client, one operation in ten on one of the hot ones: some transactions meet, and most do not.
-    static func shape(clients: Int) -> ListTraffic.Shape {
-        ListTraffic.Shape(lists: max(16, 4 * clients), hotLists: 4, hotPercent: 10)
+    static func shape(clients: Int, lists: Int? = nil) -> ListTraffic.Shape {
+        ListTraffic.Shape(lists: lists ?? max(16, 4 * clients), hotLists: 4, hotPercent: 10)
     }
 
     func measure() async throws -> RunResult {
@@ -31,7 +31,8 @@ struct ListAppendRun: Sendable {
         let figures = ListFigures(start: start, warmup: UInt64(options.warmup * 1e9))
         let file = options.history.map { HistoryFile.path($0, shards: shards, crossShard: nil, isOnly: options.isOnlyRun) }
         let probe = try HistoryProbe(
-            processes, Self.shape(clients: options.clients), clients: options.clients, pace: nil, figures: figures, file: file, seed: options.seed)
+            processes, Self.shape(clients: options.clients, lists: options.lists), clients: options.clients, pace: nil, figures: figures,
+            file: file, seed: options.seed)
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let seconds = options.duration ?? 10
         let bar = ProgressBar("\(label): transactions on lists")
@@ -55,6 +56,7 @@ struct ListAppendRun: Sendable {
         }
         let values = figures.values
         let measurements = values.measurements
+        Console.error("\(label): \(values.deaths)")
         bar.finish("\(measurements.committed) committed, \(Int(measurements.throughput)) a second")
         var invariants = try await FinalState(processes: processes, down: await faults.down).check(issued: [], label: label)
         let history = try probe.judge(&invariants, label: label)

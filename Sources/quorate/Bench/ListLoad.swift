@@ -132,7 +132,9 @@ struct ListLoad: Sendable {
     private func pause(_ attempts: Int) async {
         guard pace == nil else { return }
         var random = SystemRandomNumberGenerator()
-        try? await Task.sleep(for: Backoff(base: .milliseconds(4), cap: .milliseconds(250)).delay(attempt: attempts, using: &random))
+        let delay = Backoff(base: .milliseconds(4), cap: .milliseconds(250)).delay(attempt: attempts, using: &random)
+        figures.paused(delay)
+        try? await Task.sleep(for: delay)
     }
 
     /// One transaction, noted before and after.
@@ -146,10 +148,10 @@ struct ListLoad: Sendable {
         let invocation = Invocation(
             target: .key(first.key), procedure: ListTransaction.name, version: ListTransaction.version,
             arguments: steps.map { ListOperation(key: $0.key, value: $0.value) }.encoded())
-        var (ending, read, why) = (Ending.unknown, [[UInt64]]?.none, "")
+        var (ending, read, why, isElsewhere) = (Ending.unknown, [[UInt64]]?.none, "", false)
         do {
             let outcome = try await client.submit([.call(invocation)])
-            (ending, read, why) = Self.judge(outcome, count: steps.count)
+            (ending, read, why, isElsewhere) = Self.judge(outcome, count: steps.count)
             figures.note(outcome)
         } catch {
             why = "\(error)"
@@ -163,7 +165,7 @@ struct ListLoad: Sendable {
             case .unknown: .unknown
             }
         let ended = recorder.end(process, outcome, read.map { ListTraffic.operations(steps, read: $0) } ?? unread)
-        if ending == .died { figures.died(busy: isExtra ? 0 : ended - began) }
+        if ending == .died { figures.died(busy: isExtra ? 0 : ended - began, isElsewhere: isElsewhere) }
         if !isExtra {
             let map = manifest.shardMap
             let isCross = Set(steps.map { map.shard(ofKey: Array($0.key.utf8)) }).count > 1
@@ -178,18 +180,18 @@ struct ListLoad: Sendable {
     }
 
     /// What a proven outcome says.
-    private static func judge(_ outcome: Outcome, count: Int) -> (Ending, read: [[UInt64]]?, why: String) {
+    private static func judge(_ outcome: Outcome, count: Int) -> (Ending, read: [[UInt64]]?, why: String, isElsewhere: Bool) {
         for certificate in outcome.receipt.certificates {
             switch certificate.leaf.status(ofLeg: 0) {
             case .returned(let bytes, _)?:
-                guard let read = try? [[UInt64]](decoding: bytes), read.count == count else { return (.unknown, nil, "a result that cannot be read") }
-                return (.committed, read, "")
-            case .failed(let failure)?: return (failure.reason == .died ? .died : .failed, nil, "\(failure)")
+                guard let read = try? [[UInt64]](decoding: bytes), read.count == count else { return (.unknown, nil, "a result that cannot be read", false) }
+                return (.committed, read, "", false)
+            case .failed(let failure)?: return (failure.reason == .died ? .died : .failed, nil, "\(failure)", failure.shard != certificate.shard)
             default: continue
             }
         }
-        guard case .abort(let reason)? = outcome.decisions.first else { return (.unknown, nil, "a receipt without a result") }
-        return (.failed, nil, "\(reason)")
+        guard case .abort(let reason)? = outcome.decisions.first else { return (.unknown, nil, "a receipt without a result", false) }
+        return (.failed, nil, "\(reason)", false)
     }
 
     // MARK: The end
@@ -253,11 +255,22 @@ final class ListFigures: Sendable {
     struct Values: Sendable {
         var measurements: Measurements
         var died = 0
+        var diedElsewhere = 0
+        var pausedNanoseconds: UInt64 = 0
         var busyNanoseconds: UInt64 = 0
         var resent = 0
         var gatewayRetries = 0
         var gatewayConflicts = 0
         var firstFailure: String?
+
+        /// What contention cost, for people.
+        var deaths: String {
+            let attempts = died + measurements.committed
+            return """
+                \(died) of \(attempts) attempts died (\(attempts == 0 ? 0 : died * 100 / attempts) %), \(diedElsewhere) of them on a shard \
+                that was called; clients paused \(pausedNanoseconds / 1_000_000_000) s after deaths
+                """
+        }
     }
 
     private let state: Mutex<Values>
@@ -277,11 +290,17 @@ final class ListFigures: Sendable {
         }
     }
 
-    func died(busy: UInt64) {
+    /// - Parameter isElsewhere: not at the home shard.
+    func died(busy: UInt64, isElsewhere: Bool) {
         state.withLock { values in
             values.died += 1
+            values.diedElsewhere += isElsewhere ? 1 : 0
             values.busyNanoseconds += busy
         }
+    }
+
+    func paused(_ time: Duration) {
+        state.withLock { $0.pausedNanoseconds += UInt64(max(0, time / .nanoseconds(1))) }
     }
 
     func note(_ outcome: Outcome) {
