@@ -139,8 +139,8 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
         case procedure = 1
         case unknownProcedure = 2
         case badArguments = 3
-        /// Younger than who holds what it needs, or than who waits for it (wait-die, R5), or an undecided transfer holds something
-        /// of it. To be tried again as another attempt.
+        /// Others hold what it needs, or wait for it, for whom it may not wait (R5), or an undecided transfer holds something of it.
+        /// To be tried again as another attempt.
         case died = 4
         /// The deadline passed before it could answer.
         case deadline = 5
@@ -164,7 +164,7 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
             case .procedure: "the procedure failed"
             case .unknownProcedure: "no such procedure"
             case .badArguments: "the arguments cannot be read"
-            case .died: "an older transaction holds what it needs"
+            case .died: "a transaction for which it may not wait holds what it needs"
             case .deadline: "the deadline passed"
             case .limit: "a limit is exceeded"
             case .notDeterministic: "the procedure is not deterministic"
@@ -176,6 +176,9 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
             }
         }
     }
+    /// The transaction had no effect, for want of a lock: another attempt may well succeed, and may name this one's number.
+    public var isToBeTriedAgain: Bool { reason == .died || reason == .waited }
+
     public static let maxTextBytes = 256
 
     public let reason: Reason
@@ -290,16 +293,34 @@ public struct CallResponse: Hashable, Sendable, CanonicalCodable {
     public var digest: Digest { Hasher256.hash(.response, encoded()) }
 }
 
+/// What the caller's shard certifies of the transaction's locks while a call runs: who knows them may wait where others die (R5).
+public enum CallReach: UInt8, Sendable, CaseIterable {
+    /// Nothing.
+    case any = 0
+    /// Beside this call nothing of the transaction runs, and its locks on other shards than the callee are on lower ones.
+    case ascending = 1
+    /// Beside this call nothing of the transaction runs, and it has no locks on other shards than the callee.
+    case bare = 2
+}
+
 /// A call that waits for its answer.
 public struct IssuedCall: Hashable, Sendable, CanonicalCodable {
     public let path: CallPath
     public let invocation: Invocation
+    public let reach: CallReach
 
-    public init(path: CallPath, invocation: Invocation) { (self.path, self.invocation) = (path, invocation) }
-    public init(from reader: inout ByteReader) throws(DecodingFailure) { (path, invocation) = (try reader.value(), try reader.value()) }
+    public init(path: CallPath, invocation: Invocation, reach: CallReach = .any) {
+        (self.path, self.invocation, self.reach) = (path, invocation, reach)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (path, invocation) = (try reader.value(), try reader.value())
+        guard let reach = CallReach(rawValue: try reader.uint8()) else { throw reader.invalid("reach of a call") }
+        self.reach = reach
+    }
     public func encode(into writer: inout ByteWriter) {
         writer.put(path)
         writer.put(invocation)
+        writer.put(reach.rawValue)
     }
 }
 
@@ -310,18 +331,22 @@ public struct CallReport: Hashable, Sendable, CanonicalCodable {
 
     /// When the transaction was there first, by home's time: certified, so that nobody is older than he is (R5).
     public var age = Timestamp.zero
+    /// In which of the two classes it waits for locks (R5).
+    public var waitsInOrder = false
     public var issued: [IssuedCall] = []
     public var responses: [CallResponse] = []
     public var never: [CallPath] = []
 
     public init() {}
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (age, issued) = (try reader.value(), try reader.array(limit: Self.maxEntries))
+        (age, waitsInOrder) = (try reader.value(), try reader.bool())
+        issued = try reader.array(limit: Self.maxEntries)
         responses = try reader.array(limit: Self.maxEntries)
         never = try reader.array(limit: Self.maxEntries)
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(age)
+        writer.put(waitsInOrder)
         writer.put(array: issued)
         writer.put(array: responses)
         writer.put(array: never)

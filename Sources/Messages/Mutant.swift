@@ -51,6 +51,10 @@ public enum Mutant: String, CaseIterable, Sendable {
     case readsWithoutLock
     // Calls.
     case waitDieAgainstHoldersOnly
+    case waitsOutOfOrder
+    case classesWaitForEachOther
+    case waitsForOlder
+    case readersLetInOneByOne
     case procedureIgnoresEscrow
     case callbackDropped
     case locksReleasedAtResponse

@@ -23,6 +23,8 @@ public struct ShardLimits: Hashable, Sendable {
     /// shards one principal may have here (R12).
     public var maxStepsPerFrame = 10_000
     public var maxLocksPerFrame = 128
+    /// Of a root call that has called no other shard: how often it runs from its start instead of dying (R5).
+    public var maxStartOvers = 16
     public var maxWritesPerFrame = 128
     public var maxCallsPerGroup = 16
     public var maxCallsPerPrincipal = 256

@@ -46,6 +46,9 @@ enum StateKey {
     /// First bytes of every key of a bucket; the first key of no bucket is `lowerBound(bucketCount)`.
     static func lowerBound(_ bucket: Int) -> [UInt8] { [UInt8(bucket >> 8), UInt8(bucket & 0xff)] }
 
+    /// The order of locks on a shard that procedures see (R5): accounts before keys, each by their bytes; buckets do not count.
+    static func isLockedBefore(_ a: [UInt8], _ b: [UInt8]) -> Bool { a.dropFirst(2).lexicographicallyPrecedes(b.dropFirst(2)) }
+
     static func decodeAccount(_ key: [UInt8]) -> AccountID? {
         guard key.count == prefixLength + 16 else { return nil }
         return AccountID(key[prefixLength...].reduce(UInt128(0)) { $0 << 8 | UInt128($1) })

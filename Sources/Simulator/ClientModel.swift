@@ -239,8 +239,8 @@ struct ClientModel {
                 lastValue += 1
                 return SimulatedProcedures.ListOperation(key: "list \(rng.below(6))", value: rng.chance(perMille: 600) ? lastValue : nil)
             }
-            invocation = Invocation(
-                target: .key(operations[0].key), procedure: SimulatedProcedures.Lists.name, version: 1, arguments: operations.encoded())
+            let name = lastValue % 2 == 0 ? SimulatedProcedures.Lists.name : SimulatedProcedures.ListsInOrder.name
+            invocation = Invocation(target: .key(operations[0].key), procedure: name, version: 1, arguments: operations.encoded())
         } else if rng.chance(perMille: 50) {
             // Money from nowhere: must abort.
             let account = accounts[own[rng.below(own.count)]].id

@@ -11,6 +11,7 @@ enum SimulatedProcedures {
         registry.register(BounceBack.self)
         registry.register(Fee.self)
         registry.register(Lists.self)
+        registry.register(ListsInOrder.self)
         registry.register(ListStep.self)
         return registry
     }
@@ -33,7 +34,7 @@ enum SimulatedProcedures {
     static let asset = AssetID(1)
 
     static func listOperations(of invocation: Invocation) -> [ListOperation]? {
-        invocation.procedure == Lists.name ? try? [ListOperation](decoding: invocation.arguments) : nil
+        [Lists.name, ListsInOrder.name].contains(invocation.procedure) ? try? [ListOperation](decoding: invocation.arguments) : nil
     }
 
     /// What a call does to balances if it commits.
@@ -121,6 +122,15 @@ enum SimulatedProcedures {
         static let name = "lists"
         static func run(_ operations: [ListOperation], _ context: ProcedureContext) throws -> [[UInt64]] {
             try operations.map { try context.call(.key($0.key), ListStep.name, $0) }
+        }
+    }
+
+    /// The same, and says that it takes its locks in order, which is not always so.
+    struct ListsInOrder: Procedure {
+        static let name = "lists-in-order"
+        static let locksInOrder = true
+        static func run(_ operations: [ListOperation], _ context: ProcedureContext) throws -> [[UInt64]] {
+            try Lists.run(operations, context)
         }
     }
 

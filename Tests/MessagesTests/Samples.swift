@@ -89,10 +89,10 @@ struct Samples {
     mutating func leaf() -> Leaf {
         var calls = CallReport()
         if flag() {
-            calls.issued = some { IssuedCall(path: $0.callPath(), invocation: $0.invocation()) }
+            calls.issued = some { IssuedCall(path: $0.callPath(), invocation: $0.invocation(), reach: CallReach.allCases[$0.random.below(3)]) }
             calls.responses = some { $0.response() }
             calls.never = some { $0.callPath() }
-            if !calls.isEmpty { calls.age = number() }
+            if !calls.isEmpty { (calls.age, calls.waitsInOrder) = (number(), flag()) }
         }
         return Leaf(request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) }, calls: calls)
     }

@@ -220,8 +220,10 @@ struct CallCluster {
         try cluster.show(root, from: 0, to: 1)
         #expect(cluster.report(root, on: 1)?.responses.count == 1)
         #expect(try cluster.number(b) == nil, "not before home has decided")
-        let younger = cluster.call(bob, 1, .key(b), Chain.name, Chain.Arguments(keys: [b]))
+        let d = cluster.key(on: 0, not: [a])
+        let younger = cluster.call(bob, 1, .key(d), Chain.name, Chain.Arguments(keys: [d, b]))
         try cluster.submit(younger, at: seconds(2))
+        try cluster.relay(younger)
         #expect(cluster.status(younger)?.failure?.reason == .died)
         // Older, it waits.
         try cluster.show(older, from: 2, to: 1)
@@ -254,9 +256,14 @@ struct CallCluster {
             #expect(cluster.report(root, on: 1)?.responses.count == 1)
             return root
         }
-        func attempt(_ number: UInt64, continues: UInt64?, acknowledging: UInt64 = 0, at time: Timestamp) throws -> LegStatus? {
-            let root = chain(carol, number, [b], continues: continues, acknowledging: acknowledging)
+        // Holds its own key, and wants b.
+        let own = cluster.key(on: 2, not: [c])
+        func attempt(
+            _ number: UInt64, from home: String? = nil, continues: UInt64?, acknowledging: UInt64 = 0, at time: Timestamp
+        ) throws -> LegStatus? {
+            let root = chain(carol, number, [home ?? own, b], continues: continues, acknowledging: acknowledging)
             try cluster.submit(root, at: time)
+            try cluster.relay(root)
             return cluster.status(root)
         }
         func expectDeath(_ status: LegStatus?, _ why: Comment) { #expect(status?.failure?.reason == .died, why) }
@@ -272,10 +279,12 @@ struct CallCluster {
         expectDeath(try attempt(7, continues: 9, at: seconds(4)), "a later one")
         // As old as number 1: older than the holder. That it acknowledges what it continues is no hindrance.
         #expect(try attempt(8, continues: 2, acknowledging: 3, at: seconds(5)) == .running)
-        expectDeath(try attempt(9, continues: 2, at: seconds(6)), "acknowledged, and taken over")
+        expectDeath(try attempt(9, from: cluster.key(on: 2, not: [c, own]), continues: 2, at: seconds(6)), "acknowledged, and taken over")
         try cluster.relay(second)
-        try cluster.poke(chain(carol, 8, [b], continues: 2, acknowledging: 3), 1)
-        #expect(cluster.status(chain(carol, 8, [b], continues: 2, acknowledging: 3))?.isFailure == false)
+        let eighth = chain(carol, 8, [own, b], continues: 2, acknowledging: 3)
+        try cluster.poke(eighth, 1)
+        try cluster.relay(eighth)
+        #expect(try cluster.result(cluster.status(eighth), as: [UInt64].self) != nil)
         try cluster.base.checkInvariants()
 
         // An age is not kept for later: only as long past the deadline as a request may live.
@@ -288,9 +297,9 @@ struct CallCluster {
         let late = Timestamp(seconds(29).number + lifetime + 1)
         let kept = cluster.base.request(
             carol, 11, issuedAt: late, deadline: late.adding(microseconds: 1_000_000),
-            [.call(Invocation(target: .key(b), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [b, a]).encoded()), continues: RequestNumber(10))])
+            [.call(Invocation(target: .key(own), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [own, a]).encoded()), continues: RequestNumber(10))])
         try cluster.submit(kept, at: late)
-        #expect(cluster.report(kept, on: 1)?.age == late)
+        #expect(cluster.report(kept, on: 2)?.age == late)
     }
 
     /// R5: whoever waited until his deadline keeps his age, whoever held his locks and let it pass does not.

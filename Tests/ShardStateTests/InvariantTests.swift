@@ -157,7 +157,7 @@ import Testing
         metadata[0] = 9
         let disk = TestDisk()
         disk.apply([], metadata: metadata, clearing: true)
-        #expect(throws: ShardStateError.stateVersion(got: 9, supported: 3)) {
+        #expect(throws: ShardStateError.stateVersion(got: 9, supported: 4)) {
             try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))
         }
         disk.apply([], metadata: Array(metadata.dropLast()), clearing: true)

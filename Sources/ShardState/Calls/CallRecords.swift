@@ -73,6 +73,8 @@ struct Frame: Hashable, CanonicalCodable {
     let caller: ShardID
     /// The shard's time at the first run.
     let now: Timestamp
+    /// What the caller's shard has certified, if that is another one; of the root that it comes with nothing (R5).
+    let reach: CallReach
     var phase = Phase.calling
     /// Ascending by path.
     var calls: [FrameCall] = []
@@ -80,11 +82,13 @@ struct Frame: Hashable, CanonicalCodable {
     /// What this frame changes, with what the calls that returned to it changed here; ascending by key.
     var writes: [FrameWrite] = []
 
-    init(path: CallPath, invocation: Invocation, caller: ShardID, now: Timestamp) {
-        (self.path, self.invocation, self.caller, self.now) = (path, invocation, caller, now)
+    init(path: CallPath, invocation: Invocation, caller: ShardID, now: Timestamp, reach: CallReach) {
+        (self.path, self.invocation, self.caller, self.now, self.reach) = (path, invocation, caller, now, reach)
     }
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         (path, invocation, caller, now) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
+        guard let reach = CallReach(rawValue: try reader.uint8()) else { throw reader.invalid("reach of a frame") }
+        self.reach = reach
         switch try reader.uint8() {
         case 1: phase = .waiting(resource: try reader.blob(limit: 511), isExclusive: try reader.bool(), ordinal: try reader.uint64())
         case 2: phase = .calling
@@ -98,6 +102,7 @@ struct Frame: Hashable, CanonicalCodable {
         writer.put(invocation)
         writer.put(caller)
         writer.put(now)
+        writer.put(reach.rawValue)
         switch phase {
         case .waiting(let resource, let isExclusive, let ordinal):
             writer.put(UInt8(1))
@@ -153,6 +158,10 @@ struct CallRecord: Hashable, CanonicalCodable {
     let root: SignedRequest
     /// When the transaction was there first, by home's time (R5).
     let age: Timestamp
+    /// In which of the two classes it waits for locks (R5).
+    let waitsInOrder: Bool
+    /// At home: how often it has started over.
+    private(set) var startOvers: UInt8 = 0
     /// Ascending by path.
     private(set) var frames: [Frame] = []
     /// Nil while the home shard has not decided, as far as is known here.
@@ -160,9 +169,13 @@ struct CallRecord: Hashable, CanonicalCodable {
     /// At home: the shards that were called, by this shard or by others, ascending (R13).
     private(set) var involved: [Involved] = []
 
-    init(root: SignedRequest, age: Timestamp) { (self.root, self.age) = (root, age) }
+    init(root: SignedRequest, age: Timestamp, waitsInOrder: Bool) {
+        (self.root, self.age, self.waitsInOrder) = (root, age, waitsInOrder)
+    }
     init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (root, age, frames) = (try reader.value(), try reader.value(), try reader.array(limit: 256))
+        (root, age) = (try reader.value(), try reader.value())
+        (waitsInOrder, startOvers) = (try reader.bool(), try reader.uint8())
+        frames = try reader.array(limit: 256)
         let code = try reader.uint8()
         guard code == 0 || Ending(rawValue: code) != nil else { throw reader.invalid("ending") }
         ending = Ending(rawValue: code)
@@ -172,6 +185,8 @@ struct CallRecord: Hashable, CanonicalCodable {
     func encode(into writer: inout ByteWriter) {
         writer.put(root)
         writer.put(age)
+        writer.put(waitsInOrder)
+        writer.put(startOvers)
         writer.put(array: frames)
         writer.put(ending?.rawValue ?? 0)
         writer.put(array: involved)
@@ -190,6 +205,12 @@ struct CallRecord: Hashable, CanonicalCodable {
     mutating func put(_ frame: Frame) {
         let place = frames.firstIndex { $0.path >= frame.path } ?? frames.count
         if place < frames.count, frames[place].path == frame.path { frames[place] = frame } else { frames.insert(frame, at: place) }
+    }
+
+    /// All that it did here is as if it had not been.
+    mutating func startOver(_ frame: Frame) {
+        precondition(ending == nil, "a decided call starts over")
+        (startOvers, frames) = (startOvers + 1, [frame])
     }
 
     /// What is decided needs no frames.

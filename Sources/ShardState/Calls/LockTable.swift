@@ -1,12 +1,13 @@
 import Messages
 
 /// Who was there first: home's time when it recorded the transaction, or the one that it continues; among equals the
-/// transaction's identifier (wait-die, R5).
+/// transaction's identifier (R5). And in which of the two classes it is.
 struct CallAge: Hashable, Comparable {
     let since: Timestamp
     let transaction: Digest
+    let waitsInOrder: Bool
 
-    init(_ record: CallRecord) { (since, transaction) = (record.age, record.root.digest) }
+    init(_ record: CallRecord) { (since, transaction, waitsInOrder) = (record.age, record.root.digest, record.waitsInOrder) }
     static func < (a: Self, b: Self) -> Bool { (a.since, a.transaction) < (b.since, b.transaction) }
 }
 
@@ -21,12 +22,14 @@ struct LockTable: Hashable {
         let age: CallAge
         let path: CallPath
         let isExclusive: Bool
+        /// It holds the same for reading: those who wait for that wait for it anyway, so it stands before them.
+        let isUpgrade: Bool
         let ordinal: UInt64
     }
 
     /// Looked up by key only, never iterated.
     private var holders: [[UInt8]: [Holder]] = [:]
-    /// In order of arrival.
+    /// Upgrades first, then in order of arrival.
     private var waiters: [[UInt8]: [Waiter]] = [:]
     var isEmpty: Bool { holders.isEmpty && waiters.isEmpty }
 
@@ -44,7 +47,8 @@ struct LockTable: Hashable {
             #endif
             for lock in frame.locks { hold(lock, age, frame.path) }
             if case .waiting(let resource, let isExclusive, let ordinal) = frame.phase {
-                wait(resource, Waiter(age: age, path: frame.path, isExclusive: isExclusive, ordinal: ordinal))
+                let isUpgrade = record.frames.contains { $0.locks.contains { $0.resource == resource } }
+                wait(resource, Waiter(age: age, path: frame.path, isExclusive: isExclusive, isUpgrade: isUpgrade, ordinal: ordinal))
             }
         }
     }
@@ -73,32 +77,26 @@ struct LockTable: Hashable {
 
     private mutating func wait(_ resource: [UInt8], _ waiter: Waiter) {
         var list = waiters[resource] ?? []
-        let place = list.firstIndex { $0.ordinal > waiter.ordinal } ?? list.count
+        let place = list.firstIndex { ($0.isUpgrade ? 0 : 1, $0.ordinal) > (waiter.isUpgrade ? 0 : 1, waiter.ordinal) } ?? list.count
         list.insert(waiter, at: place)
         waiters[resource] = list
     }
 
-    enum Verdict {
-        case free
-        case wait
-        case die
-    }
-
-    /// Wait-die against every conflicting holder and waiter (R5): whoever waits is older than all of them, so no circle of
-    /// waiting can close, whatever the order in which locks are granted.
-    func verdict(_ resource: [UInt8], isExclusive: Bool, age: CallAge) -> Verdict {
-        var ages: [CallAge] = []
-        for holder in holders(of: resource) where holder.age != age && (isExclusive || holder.isExclusive) { ages.append(holder.age) }
+    /// For whom the transaction would wait, if it asked for the lock now; none if it may have it. Who waits for somebody in the line
+    /// waits for all whom that one waits for, so then it is everybody that is there.
+    /// - Parameter isUpgrade: it holds the same for reading.
+    func rivals(for resource: [UInt8], isExclusive: Bool, isUpgrade: Bool, age: CallAge) -> [CallAge] {
+        let holders = holders(of: resource).filter { $0.age.transaction != age.transaction }
+        let inTheWay = holders.filter { isExclusive || $0.isExclusive }
         #if MUTANTS
-        let considersWaiters = !Mutant.is(.waitDieAgainstHoldersOnly)
+        let considersWaiters = !isUpgrade && !Mutant.is(.waitDieAgainstHoldersOnly)
         #else
-        let considersWaiters = true
+        let considersWaiters = !isUpgrade
         #endif
-        for waiter in waiters(for: resource) where waiter.age != age && (isExclusive || waiter.isExclusive) {
-            if considersWaiters { ages.append(waiter.age) }
-        }
-        if ages.isEmpty { return .free }
-        return ages.allSatisfy { age < $0 } ? .wait : .die
+        guard considersWaiters else { return inTheWay.map(\.age) }
+        let waiters = waiters(for: resource).filter { $0.age.transaction != age.transaction }
+        guard waiters.contains(where: { isExclusive || $0.isExclusive }) else { return inTheWay.map(\.age) }
+        return holders.map(\.age) + waiters.map(\.age)
     }
 
     /// The first waiter, if nobody else holds what it needs.

@@ -10,12 +10,17 @@ public protocol Procedure: Sendable {
     static var name: String { get }
     /// Part of the name: a changed procedure is another one.
     static var version: UInt16 { get }
+    /// Called as a root, it takes its locks, and has those that it calls take theirs, in ascending order: by shard, on a shard
+    /// accounts before keys, and by their bytes; one call after the other, not beside each other. Then it waits where others die
+    /// (R5). If it does not after all, it dies more often, and nothing worse. To change it is to change the procedure.
+    static var locksInOrder: Bool { get }
     /// - Throws: whatever ends the transaction; its description reaches the client.
     static func run(_ arguments: Arguments, _ context: ProcedureContext) throws -> Result
 }
 
 extension Procedure {
     public static var version: UInt16 { 1 }
+    public static var locksInOrder: Bool { false }
 }
 
 /// The procedures of a host. All replicas of a cluster must have the same ones: the state names them, and a host with others
@@ -24,6 +29,7 @@ public struct ProcedureRegistry: Sendable {
     struct Entry: Sendable {
         let name: String
         let version: UInt16
+        let locksInOrder: Bool
         let run: @Sendable ([UInt8], ProcedureContext) throws -> [UInt8]
     }
 
@@ -42,7 +48,7 @@ public struct ProcedureRegistry: Sendable {
         precondition(1...Invocation.maxNameBytes / 2 ~= P.name.utf8.count, "the name of a procedure has 1 to 32 bytes: \(P.name)")
         let place = entries.firstIndex { ($0.name, $0.version) >= (P.name, P.version) } ?? entries.count
         precondition(place == entries.count || (entries[place].name, entries[place].version) != (P.name, P.version), "\(P.name) twice")
-        let entry = Entry(name: P.name, version: P.version) { bytes, context in
+        let entry = Entry(name: P.name, version: P.version, locksInOrder: P.locksInOrder) { bytes, context in
             let arguments: P.Arguments
             do { arguments = try P.Arguments(decoding: bytes) } catch {
                 throw context.failure(.badArguments, String(describing: error))

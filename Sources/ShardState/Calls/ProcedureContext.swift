@@ -10,6 +10,8 @@ public final class ProcedureContext {
         /// Waits for answers of `issued`, or of what was issued before.
         case calling
         case blocked(resource: [UInt8], isExclusive: Bool)
+        /// It may not wait for this one (R5).
+        case died(resource: [UInt8], isExclusive: Bool)
         case failed(CallFailure)
     }
 
@@ -100,19 +102,24 @@ public final class ProcedureContext {
 
     // MARK: Keys
 
+    /// The shard of a key or an account. Who takes his locks in ascending order, by shard, accounts before keys, and by their bytes,
+    /// waits where others die (R5).
+    public func shard(of target: CallTarget) -> ShardID { map.shard(of: target) }
+
     /// The value of a key; nil if there is none.
-    /// - Throws: when the key is another shard's, or an older transaction holds it; ends the transaction.
-    public func value<T: CanonicalDecodable>(of key: String, as _: T.Type = T.self) throws -> T? {
-        guard let bytes = try bytes(of: Array(key.utf8)) else { return nil }
+    /// - Parameter toChange: it will be set. Who says so at once is not killed by another reader that wants the same.
+    /// - Throws: when the key is another shard's, or the transaction may not wait for who holds it; ends the transaction.
+    public func value<T: CanonicalDecodable>(of key: String, toChange: Bool = false, as _: T.Type = T.self) throws -> T? {
+        guard let bytes = try bytes(of: Array(key.utf8), toChange: toChange) else { return nil }
         do { return try T(decoding: bytes) } catch { throw fail(.badArguments, "\(key) holds something else: \(error)") }
     }
 
     public func set(_ key: String, to value: some CanonicalEncodable) throws { try set(Array(key.utf8), to: value.encoded()) }
     public func remove(_ key: String) throws { try set(Array(key.utf8), to: nil) }
 
-    public func bytes(of key: [UInt8]) throws -> [UInt8]? {
+    public func bytes(of key: [UInt8], toChange: Bool = false) throws -> [UInt8]? {
         let resource = try resource(of: key)
-        try lock(resource, isExclusive: false)
+        try lock(resource, isExclusive: toChange)
         return try read(resource)
     }
 
@@ -206,11 +213,16 @@ public final class ProcedureContext {
             acquired.removeAll { $0.resource == resource }
             return acquired.append(HeldLock(resource: resource, isExclusive: isExclusive))
         }
-        switch table.verdict(resource, isExclusive: isExclusive, age: age) {
-        case .free: break
-        case .die: throw fail(.died)
-        case .wait:
-            stop = .blocked(resource: resource, isExclusive: isExclusive)
+        // What was only read since this run began is given up for the exclusive lock: who waits for it runs from the start again.
+        acquired.removeAll { $0.resource == resource }
+        let isUpgrade = record.frames.contains { $0.locks.contains { $0.resource == resource } }
+        let rivals = table.rivals(for: resource, isExclusive: isExclusive, isUpgrade: isUpgrade, age: age)
+        if !rivals.isEmpty {
+            let claim = record.claim(on: resource, by: frame, acquired: acquired, shard: shard, map: map)
+            switch LockRule.verdict(claim, against: rivals) {
+            case .wait: stop = .blocked(resource: resource, isExclusive: isExclusive)
+            case .die: stop = .died(resource: resource, isExclusive: isExclusive)
+            }
             throw Suspension()
         }
         // Escrow may itself hang on an account of another shard that this transaction has locked, and is refused there until then.
@@ -230,7 +242,6 @@ public final class ProcedureContext {
                 throw fail(.died, "an undecided transfer uses account \(StateKey.decodeAccount(resource)?.hex ?? "")")
             }
         }
-        acquired.removeAll { $0.resource == resource }
         acquired.append(HeldLock(resource: resource, isExclusive: isExclusive))
     }
 
@@ -285,7 +296,9 @@ public final class ProcedureContext {
             if case .key(let key) = invocation.target, !(1...CallTarget.maxKeyBytes ~= key.count) { throw fail(.limit, "a key of \(key.count) bytes") }
             let path = frame.path.appending(.init(group: group, index: UInt8(i)))
             guard let known = frame.calls.first(where: { $0.call.path == path }) else {
-                issued.append(IssuedCall(path: path, invocation: invocation))
+                let callee = map.shard(of: invocation.target)
+                let reach = invocations.count > 1 ? .any : record.reach(ofCallTo: callee, by: frame, acquired: acquired, shard: shard, map: map)
+                issued.append(IssuedCall(path: path, invocation: invocation, reach: reach))
                 isWaiting = true
                 continue
             }

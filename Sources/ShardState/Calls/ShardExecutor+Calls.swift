@@ -31,8 +31,11 @@ extension ShardExecutor {
         guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal, indexes.undecided < limits.maxUndecided / 2 else {
             return refuse(.overloaded)
         }
-        var record = CallRecord(root: signed, age: try takeOverAge(of: request))
-        record.put(Frame(path: .root, invocation: invocation, caller: shard, now: time))
+        let (age, isRetry) = try takeOverAge(of: request)
+        // Who has died once waits by age, which says when it is its turn.
+        let waitsInOrder = !isRetry && procedures.find(invocation)?.locksInOrder == true
+        var record = CallRecord(root: signed, age: age, waitsInOrder: waitsInOrder)
+        record.put(Frame(path: .root, invocation: invocation, caller: shard, now: time, reach: .bare))
         let outcome = try advance(&record, [.root])
         if case .failed(let failure)? = outcome?.answer, failure.reason == .died, !hasCalledOthers(record) {
             // Nobody else knows of it: its outcome and its age are all that is kept (R5).
@@ -45,25 +48,25 @@ extension ShardExecutor {
         try emit(signed, nil, into: &results)
     }
 
-    private func hasCalledOthers(_ record: CallRecord) -> Bool {
+    func hasCalledOthers(_ record: CallRecord) -> Bool {
         record.frames.contains { $0.calls.contains { map.shard(of: $0.call.invocation.target) != shard } }
     }
 
     /// How old a new root call is: as old as the one that it continues, if that failed here for want of a lock and not too long ago;
     /// otherwise it is new. An age is taken over once, so that nobody can use one for many, and does not grow without end (R5).
-    private mutating func takeOverAge(of request: Request) throws(ShardStateError) -> Timestamp {
-        guard let continued = request.continuedCall, continued < request.number else { return time }
+    private mutating func takeOverAge(of request: Request) throws(ShardStateError) -> (Timestamp, isRetry: Bool) {
+        guard let continued = request.continuedCall, continued < request.number else { return (time, false) }
         var requests = try requestRecord(request.principal, continued)
         let found = requests.attempts.firstIndex { attempt in
             guard attempt.age != nil, case .failed? = attempt.record(ofLeg: 0)?.status else { return false }
             return time <= attempt.deadline.adding(microseconds: limits.maxLifetimeMicroseconds)
         }
-        guard let found, let age = requests.attempts[found].age else { return time }
+        guard let found, let age = requests.attempts[found].age else { return (time, false) }
         requests.attempts[found].age = nil
         set(requests, request.principal, continued)
         // Nobody is served before all others for ever.
         let oldest = time.number - min(time.number, Self.longestAge * limits.maxLifetimeMicroseconds)
-        return max(age, Timestamp(oldest))
+        return (max(age, Timestamp(oldest)), true)
     }
 
     /// In lifetimes of a request: far more than it takes to become the oldest.
@@ -142,11 +145,11 @@ extension ShardExecutor {
                 } else if record.frames.count >= 2 * limits.maxFramesPerRecord {
                     continue
                 } else if record.frames.count >= limits.maxFramesPerRecord {
-                    var frame = Frame(path: call.path, invocation: call.invocation, caller: from, now: time)
+                    var frame = Frame(path: call.path, invocation: call.invocation, caller: from, now: time, reach: call.reach)
                     frame.phase = .responded(tooMany(call))
                     record.put(frame)
                 } else {
-                    record.put(Frame(path: call.path, invocation: call.invocation, caller: from, now: time))
+                    record.put(Frame(path: call.path, invocation: call.invocation, caller: from, now: time, reach: call.reach))
                     runnable.append(call.path)
                 }
             }
@@ -197,14 +200,14 @@ extension ShardExecutor {
         // What home has decided already needs no frame.
         let home = evidence.root.request.rootCall.map { map.shard(of: $0.target) }
         let isDecided = evidence.certificates.contains { $0.shard == home && $0.leaf.status(ofLeg: 0)?.isDecided == true }
-        guard !isDecided, let age = evidence.certificates.first(where: { $0.shard != shard && callsHere($0) })?.leaf.calls.age else { return nil }
-        return CallRecord(root: evidence.root, age: age)
+        guard !isDecided, let calls = evidence.certificates.first(where: { $0.shard != shard && callsHere($0) })?.leaf.calls else { return nil }
+        return CallRecord(root: evidence.root, age: calls.age, waitsInOrder: calls.waitsInOrder)
     }
 
     // MARK: The end
 
     /// At home: what the root frame has answered is the outcome, and the first one decides (R13).
-    private mutating func settleHome(_ root: SignedRequest, _ outcome: CallResponse?) throws(ShardStateError) {
+    mutating func settleHome(_ root: SignedRequest, _ outcome: CallResponse?) throws(ShardStateError) {
         guard let outcome, var record = try callRecord(root.digest), record.ending == nil else { return }
         var status: LegStatus
         switch outcome.answer {
@@ -257,36 +260,6 @@ extension ShardExecutor {
         guard let response = frame.response else { return false }
         if frame.path == .root { return true }
         return listed.contains { $0.path == frame.path && $0.shard == shard && $0.response == response.digest }
-    }
-
-    // MARK: Who waited
-
-    /// Gives what was let go to who waited for it, first come, first served, and runs them on.
-    mutating func runWaiters(into results: inout BatchResults) throws(ShardStateError) {
-        while !grants.isEmpty {
-            let resource = grants.removeFirst()
-            while let waiter = indexes.locks.grantable(resource) {
-                guard let stored = try callRecord(waiter.age.transaction), let index = stored.index(of: waiter.path) else {
-                    throw .corruptEntry(key: StateKey.call(waiter.age.transaction), what: "waits and is not there")
-                }
-                let isHome = isHome(stored.root)
-                indexes.remove(stored, isHome: isHome)
-                var record = stored
-                var frame = record.frames[index]
-                frame.phase = .calling
-                if let place = frame.locks.firstIndex(where: { $0.resource == resource }) {
-                    frame.locks[place].isExclusive = frame.locks[place].isExclusive || waiter.isExclusive
-                } else {
-                    frame.locks.append(HeldLock(resource: resource, isExclusive: waiter.isExclusive))
-                }
-                record.put(frame)
-                let outcome = try advance(&record, [waiter.path])
-                indexes.add(record, isHome: isHome)
-                set(StateKey.call(record.root.digest), record.encoded())
-                if isHome { try settleHome(record.root, outcome) }
-                try emit(record.root, nil, into: &results)
-            }
-        }
     }
 
     // MARK: Time
@@ -352,7 +325,7 @@ extension ShardExecutor {
 
     /// Everything that this shard says of a root call now, in one leaf.
     /// - Parameter status: at home, if it is not in the request's record.
-    private func emit(
+    func emit(
         _ root: SignedRequest, _ status: LegStatus?, never: [CallPath] = [], into results: inout BatchResults
     ) throws(ShardStateError) {
         if let leaf = try callLeaf(root, status, never: never) { results.emit(leaf) }
@@ -377,7 +350,7 @@ extension ShardExecutor {
                     report.responses.append(response)
                 }
             }
-            if !report.isEmpty { report.age = record.age }
+            if !report.isEmpty { (report.age, report.waitsInOrder) = (record.age, record.waitsInOrder) }
             if !isHome, let ending = record.ending { status = ending == .committed ? .committed : .aborted(.participantAborted) }
         } else if !isHome, time > root.request.deadline {
             status = .closed

@@ -5,6 +5,7 @@ extension ShardExecutor {
     private enum Run {
         case suspended
         case blocked(resource: [UInt8], isExclusive: Bool)
+        case died(resource: [UInt8], isExclusive: Bool)
         case answered(CallAnswer, consumed: [ConsumedCall], flows: [AssetFlow])
 
         static func failed(_ failure: CallFailure) -> Run { .answered(.failed(failure), consumed: [], flows: []) }
@@ -19,7 +20,14 @@ extension ShardExecutor {
         while let path = runnable.popLast() {
             guard let index = record.index(of: path), record.frames[index].response == nil else { continue }
             var frame = record.frames[index]
-            switch try run(&frame, of: record) {
+            var run = try run(&frame, of: record)
+            if case .died(let resource, let isExclusive) = run {
+                // All frames of it are gone with this one.
+                if startOver(&record, waitingFor: resource, isExclusive: isExclusive) { return nil }
+                run = .failed(CallFailure(.died, shard: shard, procedure: frame.invocation.procedure))
+            }
+            switch run {
+            case .died: break
             case .blocked(let resource, let isExclusive):
                 frame.phase = .waiting(resource: resource, isExclusive: isExclusive, ordinal: nextOrdinal())
                 record.put(frame)
@@ -33,7 +41,7 @@ extension ShardExecutor {
                         runnable += note(tooMany(call.call), in: &record)
                         continue
                     }
-                    record.put(Frame(path: call.call.path, invocation: call.call.invocation, caller: shard, now: time))
+                    record.put(Frame(path: call.call.path, invocation: call.call.invocation, caller: shard, now: time, reach: .any))
                     runnable.append(call.call.path)
                 }
             case .answered(let answer, let consumed, let flows):
@@ -91,6 +99,9 @@ extension ShardExecutor {
         frame.locks = Self.merge(frame.locks, context.acquired)
         switch context.stop {
         case .blocked(let resource, let isExclusive)?: return .blocked(resource: resource, isExclusive: isExclusive)
+        case .died(let resource, let isExclusive)?:
+            frame.writes = []
+            return .died(resource: resource, isExclusive: isExclusive)
         case .calling?:
             // What was changed so far is what the calls see if they come back here (R14).
             frame.writes = context.sortedWrites
@@ -137,7 +148,7 @@ extension ShardExecutor {
     }
 
     /// In order of arrival, and the same on a replica that was restarted in between.
-    private mutating func nextOrdinal() -> UInt64 {
+    mutating func nextOrdinal() -> UInt64 {
         waits += 1
         return executing.number << 20 | waits
     }

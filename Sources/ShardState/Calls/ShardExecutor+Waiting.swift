@@ -1,0 +1,74 @@
+import Messages
+
+/// Who waits for locks: how they are given on, and how a transaction comes to wait for one instead of dying.
+extension ShardExecutor {
+    /// Gives what was let go to who waited for it, first come, first served, and runs them on.
+    mutating func runWaiters(into results: inout BatchResults) throws(ShardStateError) {
+        while !grants.isEmpty {
+            let resource = grants.removeFirst()
+            // All who may have it at once get it before the first of them runs: if he goes on to change what he has read, he waits for
+            // the others as they would for him (R5).
+            var granted: [LockTable.Waiter] = []
+            while let waiter = indexes.locks.grantable(resource) {
+                try grant(resource, to: waiter)
+                granted.append(waiter)
+                #if MUTANTS
+                if Mutant.is(.readersLetInOneByOne) { try run(granted.removeLast(), into: &results) }
+                #endif
+            }
+            for waiter in granted { try run(waiter, into: &results) }
+        }
+    }
+
+    private func record(of waiter: LockTable.Waiter) throws(ShardStateError) -> CallRecord {
+        guard let record = try callRecord(waiter.age.transaction), record.index(of: waiter.path) != nil else {
+            throw .corruptEntry(key: StateKey.call(waiter.age.transaction), what: "waits and is not there")
+        }
+        return record
+    }
+
+    private mutating func grant(_ resource: [UInt8], to waiter: LockTable.Waiter) throws(ShardStateError) {
+        let stored = try record(of: waiter)
+        guard let index = stored.index(of: waiter.path) else { return }
+        let isHome = isHome(stored.root)
+        var (record, frame) = (stored, stored.frames[index])
+        frame.phase = .calling
+        if let place = frame.locks.firstIndex(where: { $0.resource == resource }) {
+            frame.locks[place].isExclusive = frame.locks[place].isExclusive || waiter.isExclusive
+        } else {
+            frame.locks.append(HeldLock(resource: resource, isExclusive: waiter.isExclusive))
+        }
+        record.put(frame)
+        indexes.remove(stored, isHome: isHome)
+        indexes.add(record, isHome: isHome)
+        set(StateKey.call(record.root.digest), record.encoded())
+    }
+
+    private mutating func run(_ waiter: LockTable.Waiter, into results: inout BatchResults) throws(ShardStateError) {
+        var record = try record(of: waiter)
+        let isHome = isHome(record.root)
+        indexes.remove(record, isHome: isHome)
+        let outcome = try advance(&record, [waiter.path])
+        indexes.add(record, isHome: isHome)
+        set(StateKey.call(record.root.digest), record.encoded())
+        if isHome { try settleHome(record.root, outcome) }
+        try emit(record.root, nil, into: &results)
+    }
+
+    /// A transaction that would die before anybody else has heard of it need not (R5): its home lets go all that it holds, and it waits,
+    /// with nothing in its hands, for the lock that would have killed it. Then it runs from its start.
+    /// - Returns: false if it has to die: another shard was called, or it has started over too often.
+    mutating func startOver(_ record: inout CallRecord, waitingFor resource: [UInt8], isExclusive: Bool) -> Bool {
+        guard isHome(record.root), record.startOvers < limits.maxStartOvers, !hasCalledOthers(record), let index = record.index(of: .root) else { return false }
+        for frame in record.frames {
+            grants += frame.locks.map(\.resource)
+            if case .waiting(let resource, _, _) = frame.phase { grants.append(resource) }
+        }
+        // What it takes along is the moment at which it ran first.
+        let root = record.frames[index]
+        var frame = Frame(path: .root, invocation: root.invocation, caller: root.caller, now: root.now, reach: .bare)
+        frame.phase = .waiting(resource: resource, isExclusive: isExclusive, ordinal: nextOrdinal())
+        record.startOver(frame)
+        return true
+    }
+}
