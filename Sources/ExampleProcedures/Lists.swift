@@ -45,19 +45,54 @@ public struct ListOperation: Hashable, Sendable, CanonicalCodable {
 }
 
 /// Operations on lists of any shards, in one transaction: the workload of `quorate bench --workload list-append`.
+///
+/// Their order matters only where they concern the same list. So they are grouped by shard, and every shard is called once, in
+/// ascending order, and takes its locks in ascending order: then the transaction waits where others stand in its way, and does
+/// not die (R5). It is best called on the highest of its shards, `home(of:)`: what that one locks is let go in the same batch, if
+/// nobody is in the way.
 public struct ListTransaction: Procedure {
     public static let name = "lists"
+    public static let version: UInt16 = 2
+    public static let locksInOrder = true
+
+    /// Where it is best called.
+    public static func home(of operations: [ListOperation], in map: ShardMap) -> CallTarget? {
+        operations.max { (map.shard(ofKey: Array($0.key.utf8)), $0.key) < (map.shard(ofKey: Array($1.key.utf8)), $1.key) }.map { .key($0.key) }
+    }
+
     /// What each operation read, before its append.
     public static func run(_ operations: [ListOperation], _ context: ProcedureContext) throws -> [[UInt64]] {
-        try operations.map { try context.call(.key($0.key), ListStep.name, $0) }
+        let shards = operations.map { context.shard(of: .key($0.key)) }
+        let places = operations.indices.sorted { (shards[$0], $0) < (shards[$1], $1) }
+        var read = [[UInt64]](repeating: [], count: operations.count)
+        var rest = places[...]
+        while let first = rest.first {
+            let here = rest.prefix { shards[$0] == shards[first] }
+            rest = rest.dropFirst(here.count)
+            let group = here.map { operations[$0] }
+            let lists: [[UInt64]] =
+                if shards[first] == context.shard { try ListsOfShard.run(group, context) } else {
+                    try context.call(.key(group[0].key), ListsOfShard.name, group)
+                }
+            for (place, list) in zip(here, lists) { read[place] = list }
+        }
+        return read
     }
 }
 
-public struct ListStep: Procedure {
-    public static let name = "lists.step"
-    public static func run(_ operation: ListOperation, _ context: ProcedureContext) throws -> [UInt64] {
-        let list: [UInt64] = try context.value(of: operation.key) ?? []
-        if let value = operation.value { try context.set(operation.key, to: list + [value]) }
-        return list
+/// Those of one shard.
+public struct ListsOfShard: Procedure {
+    public static let name = "lists.shard"
+    public static func run(_ operations: [ListOperation], _ context: ProcedureContext) throws -> [[UInt64]] {
+        let changed = Set(operations.filter { $0.value != nil }.map(\.key))
+        // Locked in ascending order first, then in the order in which they were asked for.
+        for key in Set(operations.map(\.key)).sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
+            _ = try context.bytes(of: Array(key.utf8), toChange: changed.contains(key))
+        }
+        return try operations.map { operation in
+            let list: [UInt64] = try context.value(of: operation.key) ?? []
+            if let value = operation.value { try context.set(operation.key, to: list + [value]) }
+            return list
+        }
     }
 }

@@ -20,6 +20,6 @@ public enum ExampleProcedures {
         registry.register(Settle.self)
         registry.register(Chain.self)
         registry.register(ListTransaction.self)
-        registry.register(ListStep.self)
+        registry.register(ListsOfShard.self)
     }
 }
