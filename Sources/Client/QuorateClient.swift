@@ -11,6 +11,9 @@ public struct ClientOptions: Hashable, Sendable {
     public var grace = Duration.seconds(10)
     public var connectTimeout = Duration.seconds(3)
     public var backoff = Backoff()
+    /// Before a call is tried again for which others stood in the way. Short: they are gone soon, and then the next attempt, which
+    /// is as old as the first, waits its turn at its home shard instead of asking again and again.
+    public var callBackoff = Backoff(base: .milliseconds(4), cap: .milliseconds(64))
 
     public init() {}
 }
@@ -73,6 +76,15 @@ public struct Outcome: Sendable {
     public let conflicts: Int
 
     public var isCommitted: Bool { decisions.allSatisfy { $0 == .commit } }
+
+    /// Of a root call: only home's word counts. A gateway may add what others have certified of the same call, which says nothing of
+    /// its outcome.
+    public func status(at home: ShardID) -> LegStatus? {
+        for certificate in receipt.certificates where certificate.shard == home {
+            if let status = certificate.leaf.status(ofLeg: 0) { return status }
+        }
+        return nil
+    }
 }
 
 /// One principal's client: numbers and signs requests, submits them through any of several gateways, none of which it
@@ -139,28 +151,39 @@ public actor QuorateClient {
     ) async throws -> (result: Result, outcome: Outcome) {
         let invocation = Invocation(target: target, procedure: procedure, version: version, arguments: arguments.encoded())
         let start = ContinuousClock.now
-        var attempt = 0
+        var attempts = 0
         // The attempt before: not acknowledged until the next one has taken its age over.
         var died: RequestNumber?
         defer { if let died { principal.window.close(died) } }
         while true {
-            let request = try sign([.call(invocation, continues: died)], .atomic)
-            let outcome = try await resolve(request, closes: false)
-            if let died { principal.window.close(died) }
-            died = request.request.number
-            // Only home's word: a gateway may add what others have certified of the same call, which says nothing of its outcome.
-            let home = manifest.shardMap.shard(of: target)
-            for certificate in outcome.receipt.certificates where certificate.shard == home {
-                switch certificate.leaf.status(ofLeg: 0) {
-                case .returned(let bytes, _)?: return (try Result(decoding: bytes), outcome)
-                case .failed(let failure)? where (failure.reason == .died || failure.reason == .waited) && start.duration(to: .now) < options.lifetime:
-                    try await Task.sleep(for: options.backoff.delay(attempt: attempt, using: &random))
-                case .failed(let failure)?: throw CallFailed(failure: failure, outcome: outcome)
-                default: throw CallFailed(failure: nil, outcome: outcome)
-                }
+            let outcome = try await attempt(invocation, continues: died)
+            died = nil
+            switch outcome.status(at: manifest.shardMap.shard(of: target)) {
+            case .returned(let bytes, _)?: return (try Result(decoding: bytes), outcome)
+            case .failed(let failure)? where failure.isToBeTriedAgain:
+                died = outcome.receipt.request.request.number
+                guard start.duration(to: .now) < options.lifetime else { throw CallFailed(failure: failure, outcome: outcome) }
+                try await Task.sleep(for: options.callBackoff.delay(attempt: attempts, using: &random))
+            case .failed(let failure)?: throw CallFailed(failure: failure, outcome: outcome)
+            default: throw CallFailed(failure: nil, outcome: outcome)
             }
-            attempt += 1
+            attempts += 1
         }
+    }
+
+    /// One attempt of a call, for who tries again by himself. While its outcome is one to be tried again
+    /// (`CallFailure.isToBeTriedAgain`), its number stays open for the attempt that continues it, or until it is given up (`abandon`).
+    /// - Parameter died: the attempt before: this one is as old.
+    /// - Throws: `ClientError`.
+    public func attempt(_ invocation: Invocation, continues died: RequestNumber? = nil) async throws -> Outcome {
+        defer { if let died { principal.window.close(died) } }
+        let request = try sign([.call(invocation, continues: died)], .atomic)
+        let outcome = try await resolve(request, closes: false)
+        if case .failed(let failure)? = outcome.status(at: manifest.shardMap.shard(of: invocation.target)), failure.isToBeTriedAgain {
+            return outcome
+        }
+        principal.window.close(request.request.number)
+        return outcome
     }
 
     /// Submits the same signed bytes until an outcome is proven. Safe at any time: a number has one outcome (R11).

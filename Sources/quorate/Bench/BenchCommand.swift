@@ -43,8 +43,9 @@ struct BenchCommand: ToolCommand {
             order stay. One shard is measured once, whatever the shares.
 
             LISTS    --workload list-append: each client appends unique values to lists under keys and reads lists, 1 to 4 \
-            operations in one transaction over several shards, some lists hot. A transaction that an older one stands in the \
-            way of counts neither as committed nor as aborted: it is tried again as a new one, and latency is from the first try.
+            operations in one transaction over several shards, some lists hot. A transaction that dies because others stand \
+            in its way counts neither as committed nor as aborted: it is tried again, as old as it was, and latency is from the first \
+            try.
 
             HISTORY  Every call and every answer is noted, and at the end a checker looks for an order of all transactions that \
             explains what each read and never puts one before another that had returned when it began. If there is none the \

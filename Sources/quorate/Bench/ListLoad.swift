@@ -98,7 +98,7 @@ struct ListLoad: Sendable {
         let start = ContinuousClock.now
         var process = index
         var rounds = 0
-        var died: (steps: [ListTraffic.Step], since: UInt64, attempts: Int)?
+        var died: (steps: [ListTraffic.Step], since: UInt64, attempts: Int, number: RequestNumber?)?
         while !stop.isOn, !Task.isCancelled {
             // All at the same moments, so that even a slow load has transactions that meet.
             if let pace {
@@ -109,14 +109,14 @@ struct ListLoad: Sendable {
             let steps = shared.state.withLock { state in
                 died.map { state.traffic.again($0.steps) } ?? state.traffic.next(using: &state.random)
             }
-            guard let (ending, began) = await perform(steps, as: process, client, since: died?.since) else {
+            guard let (ending, began, number) = await perform(steps, as: process, client, since: died?.since, continues: died?.number) else {
                 stop.turnOn()
                 break
             }
             switch ending {
             case .committed: died = nil
             case .died:
-                died = (steps, died?.since ?? began, (died?.attempts ?? 0) + 1)
+                died = (steps, died?.since ?? began, (died?.attempts ?? 0) + 1, number)
                 await pause(died?.attempts ?? 1)
             case .failed:
                 died = nil
@@ -132,25 +132,30 @@ struct ListLoad: Sendable {
     private func pause(_ attempts: Int) async {
         guard pace == nil else { return }
         var random = SystemRandomNumberGenerator()
-        let delay = Backoff(base: .milliseconds(4), cap: .milliseconds(250)).delay(attempt: attempts, using: &random)
+        let delay = ClientOptions().callBackoff.delay(attempt: attempts, using: &random)
         figures.paused(delay)
         try? await Task.sleep(for: delay)
     }
 
     /// One transaction, noted before and after.
-    /// - Parameter since: when its first attempt began, if this is not the first.
+    /// - Parameters:
+    ///   - since: when its first attempt began, if this is not the first.
+    ///   - continues: the attempt before, whose age it takes over.
     /// - Returns: nil if the history is full.
     private func perform(
-        _ steps: [ListTraffic.Step], as process: Int, _ client: QuorateClient, since: UInt64? = nil, isExtra: Bool = false
-    ) async -> (Ending, began: UInt64)? {
+        _ steps: [ListTraffic.Step], as process: Int, _ client: QuorateClient, since: UInt64? = nil, continues: RequestNumber? = nil,
+        isExtra: Bool = false
+    ) async -> (Ending, began: UInt64, number: RequestNumber?)? {
         let unread = ListTraffic.operations(steps)
-        guard let first = steps.first, let began = recorder.invoke(process, unread, isExtra: isExtra) else { return nil }
+        let operations = steps.map { ListOperation(key: $0.key, value: $0.value) }
+        guard let home = ListTransaction.home(of: operations, in: manifest.shardMap), let began = recorder.invoke(process, unread, isExtra: isExtra) else { return nil }
         let invocation = Invocation(
-            target: .key(first.key), procedure: ListTransaction.name, version: ListTransaction.version,
-            arguments: steps.map { ListOperation(key: $0.key, value: $0.value) }.encoded())
+            target: home, procedure: ListTransaction.name, version: ListTransaction.version, arguments: operations.encoded())
         var (ending, read, why, isElsewhere) = (Ending.unknown, [[UInt64]]?.none, "", false)
+        var number: RequestNumber?
         do {
-            let outcome = try await client.submit([.call(invocation)])
+            let outcome = try await client.attempt(invocation, continues: continues)
+            number = outcome.receipt.request.request.number
             (ending, read, why, isElsewhere) = Self.judge(outcome, count: steps.count)
             figures.note(outcome)
         } catch {
@@ -176,7 +181,7 @@ struct ListLoad: Sendable {
             case .unknown: figures.record(.unknown(why), isCross: isCross, since: since ?? began, busy: ended - began, now: ended)
             }
         }
-        return (ending, began)
+        return (ending, began, number)
     }
 
     /// What a proven outcome says.
@@ -186,7 +191,7 @@ struct ListLoad: Sendable {
             case .returned(let bytes, _)?:
                 guard let read = try? [[UInt64]](decoding: bytes), read.count == count else { return (.unknown, nil, "a result that cannot be read", false) }
                 return (.committed, read, "", false)
-            case .failed(let failure)?: return (failure.reason == .died ? .died : .failed, nil, "\(failure)", failure.shard != certificate.shard)
+            case .failed(let failure)?: return (failure.isToBeTriedAgain ? .died : .failed, nil, "\(failure)", failure.shard != certificate.shard)
             default: continue
             }
         }
@@ -235,8 +240,11 @@ struct ListLoad: Sendable {
             let keys = queue.take()
             if keys.isEmpty { break }
             var isRead = false
+            var died: RequestNumber?
             while !isRead, !Task.isCancelled, ContinuousClock.now < end {
-                guard let (ending, _) = await perform(keys.map { .init(key: $0, value: nil) }, as: process, client, isExtra: true) else { break }
+                guard let (ending, _, number) = await perform(keys.map { .init(key: $0, value: nil) }, as: process, client, continues: died, isExtra: true)
+                else { break }
+                died = ending == .died ? number : nil
                 switch ending {
                 case .committed: isRead = true
                 case .died, .failed: try? await Task.sleep(for: .milliseconds(20))
