@@ -73,6 +73,7 @@ def operation(r):  # how it reads, and the hashes that say on which shards it is
         case 4: return f"read {(of := account(r)).hex()}", [of]
         case 5: return (invocation(r)[:2], r.bool() and r.uint(8))[0]  # with the number of the attempt that it continues
 def call_path(r): return r.raw(2 * r.choice(range(9), "depth of calls"))
+def issued_call(r): return call_path(r), invocation(r), r.choice(range(3), "reach of a call")
 def consumed_call(r): return call_path(r), r.uint(2), r.raw(32)
 def call_failure(r):
     reason, shard, procedure, text = r.choice(FAILURES, "call failure"), r.uint(2), r.string(64), r.string(256)
@@ -90,7 +91,7 @@ def status(r):
 def leaf(r):
     request, legs = r.raw(32), r.array(lambda r: (r.uint(2), status(r)), 1024)
     r.check(all(a[0] < b[0] for a, b in zip(legs, legs[1:])), "wrong order of legs")
-    calls = r.bool() and (r.uint(8), [r.array(lambda r: (call_path(r), invocation(r)), 64), r.array(call_response, 64), r.array(call_path, 64)])[1]
+    calls = r.bool() and (r.uint(8), r.bool(), [r.array(issued_call, 64), r.array(call_response, 64), r.array(call_path, 64)])[2]
     r.check(calls is False or any(calls), "empty report of calls")
     r.finish()
     return request, dict(legs)

@@ -45,7 +45,8 @@ def path(*steps): return u8(len(steps)) + b"".join(u8(group) + u8(number) for gr
 def consumed(*steps, shard=1): return path(*steps) + u16(shard) + hashlib.sha256(repr(steps).encode()).digest()
 def failure(reason, procedure="pay", text="", shard=1): return u8(reason) + u16(shard) + blob(procedure) + blob(text)
 def response(steps, answer, below=(), flows=()): return path(*steps) + answer + array(below) + array(flows)
-def report(issued=(), responses=(), never=(), age=1_700_000_000_000_000): return u64(age) + array(issued) + array(responses) + array(never)
+def report(issued=(), responses=(), never=(), age=1_700_000_000_000_000, order=0): return u64(age) + u8(order) + array(issued) + array(responses) + array(never)
+def issued(path, called, reach=0): return path + called + u8(reach)
 def view(posted): return u8(7) + u8(1) + bytes(32) + u32(1) + u128(posted) + u128(1) + u128(2)
 YES, COMMITTED, NO_RECORD, ACKNOWLEDGED, NO_ACCOUNT, RUNNING, CLOSED = u8(1), u8(3), u8(5), u8(6), u8(7) + u8(0), u8(8), u8(11)
 def no(reason): return u8(2) + u8(reason)
@@ -228,9 +229,9 @@ def make_genuine():
     calls = [consumed((0, 0)), consumed((0, 1), shard=2), consumed((0, 1), (3, 2), shard=0)]
     genuine("call-returned", Made(home).certify(1, [returned(b"result", calls)]), "status 9")
     full = report(
-        [path((0, 0)) + invocation(a, "debit", bytes(9)), path((1, 255), (2, 0)) + invocation("k" * 240, "\u00e4", b"", 65535)],
+        [issued(path((0, 0)), invocation(a, "debit", bytes(9)), 2), issued(path((1, 255), (2, 0)), invocation("k" * 240, "\u00e4", b"", 65535), 1)],
         [response([(0, 0)], u8(1) + blob(b"ok"), calls, [u32(1) + u128(2**127) + u128(3)]), response([], u8(2) + failure(4, text="later"))],
-        [path(*[(7, 7)] * 8), path()])
+        [path(*[(7, 7)] * 8), path()], order=1)
     genuine("call-returned-with-report", Made(home).certify(1, [returned(bytes(300), calls * 21)], full).certify(0, [CLOSED], report(never=[path((0, 0))])), "calls that wait, answers, calls that never run; 63 calls committed; status 11")
     genuine("call-continued", Made(request([call(key_on(1), continues=40)])).certify(1, [returned()]), "as old as an attempt that died")
     genuine("call-failed-with-report", Made(home).certify(1, [failed(1, text="sold out")], report(responses=[response([(0, 0)], u8(1) + blob(b""))])), "status 10")
@@ -303,7 +304,9 @@ def make_forged():
     bad("returned-65-calls", [returned(b"", [consumed((0, 0))] * 65)], "65 calls")
     bad("deep-call", [returned()], "a call nine deep", report(never=[u8(9) + bytes(18)]))
     bad("call-answer-3", [returned()], "call answer 3", report(responses=[response([], u8(3) + blob(b""))]))
-    bad("issued-65", [returned()], "65 calls that wait", report([path() + invocation("k")] * 65))
+    bad("report-order-2", [returned()], "a class of waiting that is 2", report(never=[path()], order=2))
+    bad("issued-reach-3", [returned()], "a call whose reach is 3", report([issued(path(), invocation("k"), 3)]))
+    bad("issued-65", [returned()], "65 calls that wait", report([issued(path(), invocation("k"))] * 65))
     bad("responses-65", [returned()], "65 answers", report(responses=[response([], u8(1) + blob(b""))] * 65))
     bad("never-65", [returned()], "65 calls that never run", report(never=[path()] * 65))
     bad("flows-65", [returned()], "65 flows", report(responses=[response([], u8(1) + blob(b""), [], [bytes(36)] * 65)]))
@@ -313,7 +316,7 @@ def make_forged():
     forged("leaf-entries-1025", made.certify(1, [], data=leaf(made.digest, [COMMITTED] * 1025), reads=leaf(made.digest, [returned()])), "1,025 legs")
     # Genuine, and decides nothing.
     forged("undecided-one-vote", Made(cross).certify(0, [YES]), "one vote of two")
-    forged("undecided-running", Made(home).certify(1, [RUNNING], report([path((0, 0)) + invocation(a)])), "status 8")
+    forged("undecided-running", Made(home).certify(1, [RUNNING], report([issued(path((0, 0)), invocation(a))])), "status 8")
     forged("undecided-closed", Made(home).certify(1, [CLOSED]), "status 11: says nothing of what was")
     forged("undecided-running-first", Made(home).certify(1, [RUNNING], sequence=8).certify(1, [returned()]), "the first certificate of a shard that speaks of the leg counts")
     forged("undecided-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]), "status 6: says nothing of what was")
