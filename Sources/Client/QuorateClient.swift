@@ -11,9 +11,9 @@ public struct ClientOptions: Hashable, Sendable {
     public var grace = Duration.seconds(10)
     public var connectTimeout = Duration.seconds(3)
     public var backoff = Backoff()
-    /// Before a call is tried again for which others stood in the way. Short: they are gone soon, and then the next attempt, which
-    /// is as old as the first, waits its turn at its home shard instead of asking again and again.
-    public var callBackoff = Backoff(base: .milliseconds(4), cap: .milliseconds(64))
+    /// Before a call is tried again for which others stood in the way: about as long as it takes them to be gone. The next attempt is
+    /// as old as the first, so it need not hurry; who comes back at once locks what he needs at home, and dies again where he died.
+    public var callBackoff = Backoff(base: .milliseconds(32), cap: .milliseconds(500))
 
     public init() {}
 }

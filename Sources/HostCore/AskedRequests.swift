@@ -21,18 +21,23 @@ struct AskedRequests: Sendable {
             young |= bit
             waiting |= bit
         }
+
+        mutating func remove(_ bit: UInt64) {
+            (young, old, waiting, told) = (young & ~bit, old & ~bit, waiting & ~bit, told & ~bit)
+        }
     }
 
     private struct Asked: Sendable {
         let request: SignedRequest
-        let firstBy: HostID
+        /// Those that asked, the first of whom has it in his queue.
+        var hosts: [(host: HostID, shard: ShardID, bit: UInt64)] = []
         /// Ascending.
-        var askers: [Askers]
+        var askers: [Askers] = []
         var orderedAt: UInt64 = 0
     }
 
-    static let maxPerHost = 1024
-    static let maxBytesPerHost = 8 << 20
+    static let maxPerHost = 4096
+    static let maxBytesPerHost = 16 << 20
 
     private var entries: [Digest: Asked] = [:]
     /// By host, in order of arrival.
@@ -44,23 +49,44 @@ struct AskedRequests: Sendable {
         _ request: SignedRequest, by shard: ShardID, _ replica: ReplicaIndex, from host: HostID, now: UInt64, lifetime: UInt64
     ) {
         let digest = request.digest
+        let bit = UInt64(1) << UInt64(replica.index)
         if entries[digest] == nil {
-            entries[digest] = Asked(request: request, firstBy: host, askers: [])
-            order[host, default: Fifo()].append(digest)
-            bytes[host, default: 0] += request.bytes.count
-            while order[host, default: Fifo()].count > Self.maxPerHost || bytes[host, default: 0] > Self.maxBytesPerHost,
-                let oldest = order[host]?.first, oldest != digest
-            {
-                order[host]?.removeFirst()
-                bytes[host, default: 0] -= entries.removeValue(forKey: oldest)?.request.bytes.count ?? 0
-            }
+            entries[digest] = Asked(request: request)
+            queue(digest, request.bytes.count, of: host)
+        }
+        if entries[digest]?.hosts.contains(where: { $0.host == host && $0.shard == shard }) == false {
+            entries[digest]?.hosts.append((host, shard, bit))
         }
         guard let askers = entries[digest]?.askers else { return }
         let place = askers.firstIndex { $0.shard >= shard } ?? askers.count
         if place == askers.count || askers[place].shard != shard {
             entries[digest]?.askers.insert(Askers(shard: shard, turnedAt: now), at: place)
         }
-        entries[digest]?.askers[place].add(UInt64(1) << UInt64(replica.index), now: now, lifetime: lifetime)
+        entries[digest]?.askers[place].add(bit, now: now, lifetime: lifetime)
+    }
+
+    private mutating func queue(_ digest: Digest, _ size: Int, of host: HostID) {
+        order[host, default: Fifo()].append(digest)
+        bytes[host, default: 0] += size
+        while order[host, default: Fifo()].count > Self.maxPerHost || bytes[host, default: 0] > Self.maxBytesPerHost,
+            let oldest = order[host]?.first, oldest != digest
+        {
+            order[host]?.removeFirst()
+            bytes[host, default: 0] -= entries[oldest]?.request.bytes.count ?? 0
+            forget(oldest, of: host)
+        }
+    }
+
+    /// What a host asked is forgotten; what others asked of the same request is not.
+    private mutating func forget(_ digest: Digest, of host: HostID) {
+        guard var entry = entries[digest] else { return }
+        for asked in entry.hosts where asked.host == host {
+            guard let place = entry.askers.firstIndex(where: { $0.shard == asked.shard }) else { continue }
+            entry.askers[place].remove(asked.bit)
+        }
+        entry.hosts.removeAll { $0.host == host }
+        entries[digest] = entry.hosts.isEmpty ? nil : entry
+        if let next = entry.hosts.first { queue(digest, entry.request.bytes.count, of: next.host) }
     }
 
     /// How many replicas of a shard ask.
@@ -69,12 +95,18 @@ struct AskedRequests: Sendable {
         return (askers.young | askers.old).nonzeroBitCount
     }
 
-    /// Whether what is known of it may be certified again; notes that it is.
-    mutating func mayOrder(_ request: Digest, now: UInt64, interval: UInt64) -> Bool {
-        guard let entry = entries[request], entry.orderedAt == 0 || now >= entry.orderedAt + interval else { return false }
-        entries[request]?.orderedAt = now
-        return true
+    /// The most replicas of one shard that ask.
+    func most(_ request: Digest) -> [(shard: ShardID, count: Int)] {
+        entries[request]?.askers.map { ($0.shard, ($0.young | $0.old).nonzeroBitCount) } ?? []
     }
+
+    /// Whether what is known of it may be certified again now.
+    func mayOrder(_ request: Digest, now: UInt64, interval: UInt64) -> Bool {
+        guard let entry = entries[request] else { return false }
+        return entry.orderedAt == 0 || now >= entry.orderedAt + interval
+    }
+
+    mutating func noteOrdered(_ request: Digest, now: UInt64) { entries[request]?.orderedAt = now }
 
     /// Somebody waits for what this fresh leaf says.
     func isWanted(_ request: Digest) -> Bool {
@@ -128,12 +160,17 @@ struct KeptLeaves: Sendable {
         guard !leaves.isEmpty, let gone = leaves.removeValue(forKey: request) else { return }
         bytes -= gone.bytes
         while let oldest = order.first, leaves[oldest] == nil { order.removeFirst() }
+        guard order.count > 2 * leaves.count + 1024 else { return }
+        // What is gone behind one that stays.
+        let kept = order.elements.filter { leaves[$0] != nil }
+        order = Fifo()
+        for request in kept { order.append(request) }
     }
 
     mutating func removeAll() { self = KeptLeaves() }
 }
 
-/// Certificates that came before the vote that they decide: looked at again when that is executed. One of a request, the newest.
+/// Certificates that came before the vote that they decide: looked at again when that is executed. One of a request, with the most.
 struct EarlyDecides: Sendable {
     static let capacity = 4096
     private var decides: [Digest: (decide: TransactionDecide, source: Source)] = [:]
@@ -142,6 +179,7 @@ struct EarlyDecides: Sendable {
     var isEmpty: Bool { decides.isEmpty }
 
     mutating func keep(_ decide: TransactionDecide, from source: Source) {
+        if let known = decides[decide.request], known.decide.certificates.count > decide.certificates.count { return }
         if decides.updateValue((decide, source), forKey: decide.request) == nil { order.append(decide.request) }
         while decides.count > Self.capacity || order.count > 2 * Self.capacity, let oldest = order.first {
             order.removeFirst()

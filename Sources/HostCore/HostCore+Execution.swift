@@ -54,9 +54,13 @@ extension HostCore {
         }
         if !batch.items.isEmpty { nodes[i].emptyBatches = max(0, nodes[i].emptyBatches - batch.items.count) }
         let vain = Set(executed.vain)
+        let refused = Set(executed.refusals.map(\.request))
         for item in batch.items {
             let key = item.key
-            settleAccounts(isVain: vain.contains(key), nodes[i].requests.source(of: key) ?? nodes[i].decides.source(of: key), now: now)
+            if !refused.contains(key) {
+                let source = nodes[i].requests.source(of: key) ?? nodes[i].decides.source(of: key)
+                settleAccounts(isVain: vain.contains(key), source, now: now, into: &ready)
+            }
             nodes[i].requests.remove(key)
             nodes[i].decides.remove(key)
         }

@@ -65,6 +65,10 @@ extension HostCore {
         if !isForwarded, let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) {
             return answerKnown(request.digest, source, i, now: now, into: &ready)
         }
+        // Who has brought much in vain brings no more of it.
+        if ledger.isBroke(source, now: now.uptime), (try? nodes[i].executor.isAnswered(request)) ?? false {
+            return answerKnown(request.digest, source, i, now: now, into: &ready)
+        }
         let bytes = request.bytes.count + 72
         guard nodes[i].requests.insert(.request(request), key: request.digest, bytes: bytes, from: source, now: now) else {
             return refuse(.overloaded, retryAfter: 50_000)
@@ -90,10 +94,16 @@ extension HostCore {
     /// What a source brought changes nothing here. A gateway gets what this shard certified of it a moment ago, as long as it does not
     /// bring too much in vain; then its session is read no further for a while.
     private mutating func answerKnown(_ request: Digest, _ source: Source, _ i: Int, now: Instant, into ready: inout HostReady) {
-        let isSolvent = ledger.charge(source, now: now.uptime)
+        // Peers push what others have brought already, and that is as it should be.
         guard case .gateway(let session) = source else { return }
-        if isSolvent { return attest(request, to: [session], i, into: &ready) }
-        if !ready.pauses.contains(session) { ready.pauses.append(session) }
+        if charge(source, now: now, into: &ready) { attest(request, to: [session], i, into: &ready) }
+    }
+
+    /// False, and a gateway is read no further for a while, if it has brought too much in vain.
+    private mutating func charge(_ source: Source, now: Instant, into ready: inout HostReady) -> Bool {
+        if ledger.charge(source, now: now.uptime) { return true }
+        if case .gateway(let session) = source, !ready.pauses.contains(session) { ready.pauses.append(session) }
+        return false
     }
 
     /// Certificates that may decide. Bypasses every cap on requests (R12); what would change nothing is not ordered.
@@ -120,14 +130,16 @@ extension HostCore {
             return false
         case .noRecord where !nodes[i].requests.contains(decide.request):
             // Nothing here waits for it; if a vote is on its way, pushes repeat what decides it.
-            _ = ledger.charge(source, now: now.uptime)
+            if case .gateway = source { _ = charge(source, now: now, into: &ready) }
             return false
         case .noRecord where !nodes[i].executor.isPressed:
             // The vote comes first: until it is executed this decides nothing, and would only take room from what does.
             nodes[i].early.keep(decide, from: source)
             return false
         case .noRecord, .notes, .decides:
-            return nodes[i].decides.insert(.decide(decide), key: decide.digest, bytes: decide.encoded().count + 1, from: source, now: now)
+            let bytes = decide.encoded().count + 1
+            return nodes[i].decides.insert(
+                .decide(decide), key: decide.digest, bytes: bytes, from: source, group: decide.request, now: now)
         }
     }
 
@@ -140,10 +152,11 @@ extension HostCore {
         }
     }
 
-    /// Who made the shard order what it knew already pays for it; who brought something new gets something back.
-    mutating func settleAccounts(isVain: Bool, _ source: Source?, now: Instant) {
+    /// Who made the shard order what it knew already pays for it; who brought something that changed something gets something back.
+    mutating func settleAccounts(isVain: Bool, _ source: Source?, now: Instant, into ready: inout HostReady) {
         guard let source else { return }
-        if isVain { _ = ledger.charge(source, now: now.uptime) } else { ledger.reward(source, now: now.uptime) }
+        if case .gateway(let session) = source, !sessions.contains(session) { return }
+        if isVain { _ = charge(source, now: now, into: &ready) } else { ledger.reward(source, now: now.uptime) }
     }
 }
 
@@ -171,9 +184,12 @@ extension HostCore {
     }
 
     /// Into the ordinary share of batches: nothing here is decided by it.
-    mutating func insert(question evidence: CallEvidence, from source: Source, _ i: Int, now: Instant) {
-        guard let bytes = batchBytes(of: evidence) else { return droppedMessages += 1 }
-        _ = nodes[i].requests.insert(.evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
+    mutating func insert(question evidence: CallEvidence, from source: Source, _ i: Int, now: Instant) -> Bool {
+        guard let bytes = batchBytes(of: evidence) else {
+            droppedMessages += 1
+            return false
+        }
+        return nodes[i].requests.insert(.evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
     }
 
     /// The leaf that follows may be much larger than what brings it about. Nil if it can never be ordered.
@@ -185,16 +201,19 @@ extension HostCore {
     /// What a backup hands on. It has the primary order questions too, but no more in vain than any other source.
     mutating func receive(forwarded item: BatchItem, from peer: HostID, at i: Int, now: Instant, into ready: inout HostReady) {
         switch item {
-        case .request(let request): admit(request, from: .peer(peer), isForwarded: true, at: i, now: now, into: &ready)
+        case .request(let request):
+            let isKnown = (try? nodes[i].executor.isAnswered(request)) ?? false
+            guard !isKnown || questions.charge(.peer(peer), now: now.uptime) else { return droppedMessages += 1 }
+            admit(request, from: .peer(peer), isForwarded: true, at: i, now: now, into: &ready)
         case .decide(let decide): admit(decide, from: .peer(peer), at: i, now: now, into: &ready)
         case .evidence(let evidence):
             // The primary may have the answer at hand; it is ordered all the same, because the backup has not: only leaves of one batch
             // at f + 1 hosts make a certificate.
             let isQuestion = (try? nodes[i].executor.effect(of: evidence, wall: now.wall)) == .question
-            guard isQuestion, ledger.charge(.peer(peer), now: now.uptime) else {
-                return admit(evidence, from: .peer(peer), at: i, now: now, into: &ready)
+            guard isQuestion else { return admit(evidence, from: .peer(peer), at: i, now: now, into: &ready) }
+            guard questions.charge(.peer(peer), now: now.uptime), insert(question: evidence, from: .peer(peer), i, now: now) else {
+                return droppedMessages += 1
             }
-            insert(question: evidence, from: .peer(peer), i, now: now)
             settle(i, now: now, into: &ready)
             release(now: now, into: &ready)
         }

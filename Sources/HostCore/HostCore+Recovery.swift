@@ -117,32 +117,49 @@ extension HostCore {
         return true
     }
 
-    /// The leaf says what is recorded now. It may hold more: legs that were answered without a record.
+    /// The leaf says what is recorded now. It may hold more: legs that were answered without a record, calls that never will run.
     private static func says(_ leaf: Leaf, _ record: UnforgottenRecord, isCall: Bool) -> Bool {
-        record.leaf.entries.allSatisfy { leaf.status(ofLeg: $0.leg) == $0.status } && (!isCall || leaf.calls == record.leaf.calls)
+        let (said, known) = (leaf.calls, record.leaf.calls)
+        return record.leaf.entries.allSatisfy { leaf.status(ofLeg: $0.leg) == $0.status }
+            && (!isCall || (said.issued == known.issued && said.responses == known.responses))
     }
 
     /// The newest leaf of a request that this replica executed, attested by it; nil if there is none at hand.
     private mutating func attestedLeaf(_ request: Digest, _ i: Int) -> AttestedLeaf? {
+        // A path in a tree over a large batch costs more than to remember it.
+        if let kept = nodes[i].recovery.kept[request], nodes[i].recent.sequence(of: request) ?? kept.statement.sequence == kept.statement.sequence {
+            return kept
+        }
         if let attested = nodes[i].recent.attestedLeaf(for: request, replica: nodes[i].me, signer: signer) {
             nodes[i].recovery.kept.keep(attested)
             return attested
         }
-        return nodes[i].recovery.kept[request]
+        return nil
     }
 
     /// What this shard has to say of a request is certified in a new batch. Not in the share of what decides something (R12).
     private mutating func order(
         _ request: SignedRequest, _ evidence: CallEvidence, from source: Source, _ i: Int, now: Instant, into ready: inout HostReady
     ) {
+        let isInserted: Bool
         if request.request.rootCall != nil {
-            insert(question: evidence, from: source, i, now: now)
+            isInserted = insert(question: evidence, from: source, i, now: now)
         } else {
-            _ = nodes[i].requests.insert(
+            isInserted = nodes[i].requests.insert(
                 .request(request), key: request.digest, bytes: request.bytes.count + 72, from: source, now: now)
         }
+        guard isInserted else { return }
+        nodes[i].recovery.asked.noteOrdered(request.digest, now: now.uptime)
         settle(i, now: now, into: &ready)
         release(now: now, into: &ready)
+    }
+
+    /// Whether what is certified of a request has to be certified again, as long as it is not at hand: for an open record of this
+    /// replica, or for f + 1 that ask. It waits until it is ordered, or the primary that does not order it is suspected.
+    func isNeeded(_ request: Digest, _ i: Int) -> Bool {
+        if nodes[i].recent.leaf(for: request) != nil || nodes[i].recovery.kept[request] != nil { return false }
+        if nodes[i].recovery.pushes[request] != nil { return true }
+        return nodes[i].recovery.asked.most(request).contains { $0.count >= manifest.group(of: $0.shard).weakQuorum }
     }
 
     private func send(_ push: RecoveryPush, to shards: [ShardID], into ready: inout HostReady) {

@@ -26,6 +26,8 @@ struct PendingPool: Sendable {
         let item: BatchItem
         let bytes: Int
         let source: Source
+        /// What it is about, where many forms of the same may wait.
+        let group: Digest?
         let arrived: Instant
         var forwardedAt: UInt64
         var forwards = 0
@@ -47,22 +49,37 @@ struct PendingPool: Sendable {
     /// Whose turn it is: an index of `lanes`.
     private var turn = 0
     private var waiting: [Source: Int] = [:]
+    private var ofGateways = 0
+    private var groups: [Digest: Int] = [:]
+    /// Certificates of a record may be put together in many ways; the first that is ordered decides.
+    private static let maxOfGroup = 4
     private let capacity: Int
 
     init(capacity: Int) { self.capacity = capacity }
 
     var count: Int { entries.count }
     func contains(_ key: Digest) -> Bool { entries[key] != nil }
-    /// Of one source half of the room at most, so that there is always some for the others.
-    func isFull(for source: Source) -> Bool { entries.count >= capacity || waiting[source, default: 0] >= max(1, capacity / 2) }
+    /// Of one source half of the room at most, and of gateways together three quarters, so that there is always some for the others.
+    func isFull(for source: Source) -> Bool {
+        if entries.count >= capacity || waiting[source, default: 0] >= max(1, capacity / 2) { return true }
+        if case .gateway = source { return ofGateways >= max(1, capacity * 3 / 4) }
+        return false
+    }
     func source(of key: Digest) -> Source? { entries[key]?.source }
 
     /// False when full. True, and nothing happens, if it is there already.
-    mutating func insert(_ item: BatchItem, key: Digest, bytes: Int, from source: Source, now: Instant) -> Bool {
+    mutating func insert(
+        _ item: BatchItem, key: Digest, bytes: Int, from source: Source, group: Digest? = nil, now: Instant
+    ) -> Bool {
         if entries[key] != nil { return true }
         guard !isFull(for: source) else { return false }
-        entries[key] = Entry(item: item, bytes: bytes, source: source, arrived: now, forwardedAt: now.uptime)
+        if let group {
+            guard groups[group, default: 0] < Self.maxOfGroup else { return false }
+            groups[group, default: 0] += 1
+        }
+        entries[key] = Entry(item: item, bytes: bytes, source: source, group: group, arrived: now, forwardedAt: now.uptime)
         waiting[source, default: 0] += 1
+        if case .gateway = source { ofGateways += 1 }
         arrival.append(key)
         queue(key, of: source)
         return true
@@ -79,6 +96,11 @@ struct PendingPool: Sendable {
         guard let entry = entries.removeValue(forKey: key) else { return }
         let left = waiting[entry.source, default: 1] - 1
         waiting[entry.source] = left > 0 ? left : nil
+        if case .gateway = entry.source { ofGateways -= 1 }
+        if let group = entry.group {
+            let others = groups[group, default: 1] - 1
+            groups[group] = others > 0 ? others : nil
+        }
         // What is executed was mostly the oldest.
         while let first = arrival.first, entries[first] == nil { arrival.removeFirst() }
         if let lane = lanes.firstIndex(where: { $0.source == entry.source }) { tidy(lane) }
@@ -109,7 +131,8 @@ struct PendingPool: Sendable {
     mutating func take(atMost count: Int, bytes limit: inout Int, into items: inout [BatchItem]) {
         var left = count
         while left > 0, hasUnproposed, let key = lanes[turn].unproposed.first, let entry = entries[key] {
-            guard entry.bytes <= limit || items.isEmpty else { return }
+            // One of this pool always goes, or what is large would wait for as long as others fill the batch.
+            guard entry.bytes <= limit || left == count else { return }
             lanes[turn].unproposed.removeFirst()
             entries[key]?.isTaken = true
             limit -= entry.bytes
@@ -139,7 +162,7 @@ struct PendingPool: Sendable {
 
     /// The oldest items that have waited since `before`, each at most once in so long, with how often it was taken.
     mutating func takeForForwarding(waitingSince before: UInt64, now: UInt64, atMost count: Int) -> [(item: BatchItem, times: Int)] {
-        var items: [(BatchItem, Int)] = []
+        var items: [(item: BatchItem, times: Int)] = []
         for key in arrival.prefix(4 * count) {
             guard items.count < count, var entry = entries[key] else { continue }
             guard entry.arrived.uptime <= before, entry.forwardedAt <= before else { continue }

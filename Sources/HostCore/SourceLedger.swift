@@ -5,8 +5,8 @@ import Messages
 /// gateway's session is read no further for a while: checking its signatures is what costs most.
 ///
 /// An honest gateway brings something in vain now and then, when another has been quicker; a source that repeats old certificates
-/// does nothing else. Tokens of one's own are earned: until then all sessions draw on the same few, or a new connection would be a new
-/// purse.
+/// does nothing else. A new session has a few tokens; more are earned, or drawn on what all new sessions share, or a new connection would
+/// be a new purse.
 struct SourceLedger: Sendable {
     struct Limits: Sendable {
         /// Tokens that a source may have, and that those share who have earned none.
@@ -15,6 +15,8 @@ struct SourceLedger: Sendable {
         var perSecond: UInt64 = 64
         /// For each item that changed something.
         var reward = 4
+        /// Of a session that is new.
+        var allowance: Int { min(64, burst) }
 
         init() {}
     }
@@ -25,14 +27,20 @@ struct SourceLedger: Sendable {
         var at: UInt64
 
         mutating func take(_ limits: Limits, now: UInt64) -> Bool {
-            let back = (now - min(now, at)) * limits.perSecond / 1_000_000_000
-            if back > 0 {
-                tokens = Int(min(UInt64(limits.burst), UInt64(tokens) + back))
-                at = now
-            }
+            fill(limits, now: now)
             guard tokens > 0 else { return false }
             tokens -= 1
             return true
+        }
+
+        mutating func fill(_ limits: Limits, now: UInt64) {
+            // Quiet for a hundred days is quiet for long enough to be full.
+            let passed = (now - min(now, at)) / 1000
+            guard passed < 1_000_000 * (1 + UInt64(limits.burst) / limits.perSecond) else { return (tokens, at) = (limits.burst, now) }
+            let back = passed * limits.perSecond / 1_000_000
+            guard back > 0 else { return }
+            tokens = min(limits.burst, tokens + Int(back))
+            at += back * 1_000_000_000 / limits.perSecond
         }
     }
 
@@ -43,6 +51,7 @@ struct SourceLedger: Sendable {
     private(set) var charged: UInt64 = 0
 
     init(limits: Limits, now: UInt64) {
+        precondition(limits.perSecond > 0)
         self.limits = limits
         strangers = Purse(tokens: limits.burst, at: now)
     }
@@ -59,15 +68,25 @@ struct SourceLedger: Sendable {
         #if MUTANTS
         if Mutant.is(.nothingIsCharged) { return true }
         #endif
-        guard var purse = purses[source] else { return strangers.take(limits, now: now) }
-        let isSolvent = purse.take(limits, now: now)
+        var purse = purses[source] ?? Purse(tokens: limits.allowance, at: now)
+        defer { purses[source] = purse }
+        if purse.take(limits, now: now) { return true }
+        if case .gateway = source { return strangers.take(limits, now: now) }
+        return false
+    }
+
+    /// Whether the next thing in vain is one too many.
+    mutating func isBroke(_ source: Source, now: UInt64) -> Bool {
+        guard var purse = purses[source] else { return false }
+        purse.fill(limits, now: now)
         purses[source] = purse
-        return isSolvent
+        if case .gateway = source { strangers.fill(limits, now: now) }
+        return purse.tokens == 0 && strangers.tokens == 0
     }
 
     mutating func reward(_ source: Source, now: UInt64) {
         guard source != .own else { return }
-        var purse = purses[source] ?? Purse(tokens: 0, at: now)
+        var purse = purses[source] ?? Purse(tokens: limits.allowance, at: now)
         purse.tokens = min(limits.burst, purse.tokens + limits.reward)
         purses[source] = purse
     }

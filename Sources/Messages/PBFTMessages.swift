@@ -219,6 +219,9 @@ public struct NewView: Hashable, Sendable, CanonicalCodable {
         return Hasher256.hash(.newView, writer.bytes)
     }
 
+    /// Of all of it but the signature.
+    public var hash: Digest { Self.digest(cluster, epoch, shard, view, replica, viewChanges, start, selection) }
+
     public var signingBytes: [UInt8] {
         signingInput(.newView, Self.digest(cluster, epoch, shard, view, replica, viewChanges, start, selection))
     }
@@ -235,8 +238,8 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     public let awaits: SequenceNumber
     /// By replica, the view of the VIEW-CHANGE that the sender holds of it, zero for none: nobody repeats what is there.
     public let viewChanges: [View]
-    /// The latest view whose NEW-VIEW the sender does not take; zero for none.
-    public let refuses: View
+    /// The last NEW-VIEW that the sender does not take, by its hash; null for none.
+    public let refuses: Digest
     /// Up to here the sender knows what is proposed in its view: votes on what it does not know are of no use to it.
     public let proposedUpTo: SequenceNumber
     /// It suspects the primary of its view.
@@ -246,7 +249,7 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
 
     public init(
         view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber, awaits: SequenceNumber = .zero,
-        viewChanges: [View] = [], refuses: View = View(0), proposedUpTo: SequenceNumber = .zero, suspects: Bool = false
+        viewChanges: [View] = [], refuses: Digest = .null, proposedUpTo: SequenceNumber = .zero, suspects: Bool = false
     ) {
         (self.view, self.isChangingView, self.lastExecuted, self.stable) = (view, isChangingView, lastExecuted, stable)
         (self.awaits, self.viewChanges, self.refuses) = (awaits, viewChanges, refuses)

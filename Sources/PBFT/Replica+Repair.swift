@@ -100,7 +100,7 @@ extension Replica {
             }
         case .normal:
             if status.view < view || (status.view == view && status.isChangingView) {
-                if let newView, isNewViewDurable, status.refuses != newView.view { ready.sends.append(.init(to: .one(from), message: .newView(newView))) }
+                if let newView, isNewViewDurable, status.refuses != newView.hash { ready.sends.append(.init(to: .one(from), message: .newView(newView))) }
             } else if status.view == view, peers[from.index].isStuck {
                 repeatVotes(to: from, after: status.lastExecuted, upTo: status.proposedUpTo, into: &ready)
             }

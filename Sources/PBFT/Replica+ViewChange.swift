@@ -185,7 +185,7 @@ extension Replica {
             // It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on, and
             // they hear of the life, so that the next primary knows.
             ready.drops.append((from, .malformedNewView(newView.view)))
-            refusedView = max(refusedView, newView.view)
+            refusedNewView = newView.hash
             if toldOfLivesIn.map({ $0 < newView.view }) ?? true {
                 toldOfLivesIn = newView.view
                 for viewChange in newView.viewChanges where viewChange.life < life(of: viewChange.replica) {
@@ -259,7 +259,7 @@ extension Replica {
         }
         let end = SequenceNumber(newView.start.sequence.number + UInt64(newView.selection.count))
         nextSequence = max(end, lastExecuted, stable.sequence).next
-        (progressAt, viewInstalledAt, lastSuspectAt) = (now.uptime, now.uptime, 0)
+        (progressAt, viewInstalledAt, lastSuspectAt, timeRefusedAt) = (now.uptime, now.uptime, 0, nil)
     }
 
     /// Pre-prepares what NEW-VIEW selected, now that its body is here: byte for byte what it was, whatever its time (R2).
@@ -302,6 +302,10 @@ extension Replica {
         }
     }
 
+    /// The primary goes on proposing what is too far from this replica's clock. It may be a proposal from before an outage, of which
+    /// nobody else has heard, and which the primary does not make anew: another one has to.
+    private func refusesTime(_ now: Instant) -> Bool { timeRefusedAt.map { now.uptime < $0 + 8 * limits.statusInterval } ?? false }
+
     mutating func tickView(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
         // What came while this replica was silent counts now.
         joinViewsAhead(now: now, into: &ready)
@@ -313,7 +317,7 @@ extension Replica {
             {
                 return suspect(now: now, into: &ready)
             }
-            guard oldestPending != nil || awaitsProposal else {
+            guard oldestPending != nil || awaitsProposal || refusesTime(now) else {
                 wasPending = false
                 suspicions[me.index] = nil
                 return

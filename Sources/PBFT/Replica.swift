@@ -90,8 +90,10 @@ public struct Replica: Sendable {
     var forgettings: [Int]
     /// In this view others were told why a NEW-VIEW was refused.
     var toldOfLivesIn: View?
-    /// The latest NEW-VIEW that rests on what a replica said before it forgot: whoever is in that view need not repeat it.
-    var refusedView = View(0)
+    /// The last NEW-VIEW that rests on what a replica said before it forgot: nobody need repeat it.
+    var refusedNewView = Digest.null
+    /// When a proposal of the primary was not taken because of its time.
+    var timeRefusedAt: UInt64?
     /// What the journal remembers while the state is missing.
     var remembered: [JournalRecord] = []
 
@@ -266,7 +268,7 @@ public struct Replica: Sendable {
     public func status() -> Status {
         Status(
             view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits,
-            viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedView,
+            viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedNewView,
             proposedUpTo: proposedUpTo, suspects: standing == .full && suspicions[me.index]?.view == view)
     }
 

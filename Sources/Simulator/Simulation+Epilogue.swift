@@ -46,8 +46,8 @@ extension Simulation {
             try replay()
         case .replaying(let until):
             guard now >= until else { break }
-            // What one session is answered in vain: its tokens, those that came back meanwhile, and a few for questions of a host.
-            let bound = options.host.vainBurst + Int(options.host.vainPerSecond) * 4 + 16
+            // What one session is answered in vain: its tokens and the shared ones, and those that came back meanwhile.
+            let bound = options.host.vainBurst + 64 + Int(options.host.vainPerSecond) * 8 + 16
             for i in correctHosts where epilogue.answers[i] > bound {
                 throw failure("host \(i) answered \(epilogue.answers[i]) of \(Epilogue.messagesPerHost) repeated certificates, \(bound) is the bound")
             }

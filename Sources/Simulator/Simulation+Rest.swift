@@ -15,7 +15,7 @@ struct RestWatch {
 
     /// So long without any activity is rest: longer than every wait after which something would be repeated, other than pushes,
     /// which are known.
-    static let silence: UInt64 = 2_000_000_000
+    static let silence: UInt64 = 3_500_000_000
 
     var isWatching: Bool { began != nil }
 
