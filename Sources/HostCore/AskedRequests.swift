@@ -22,6 +22,10 @@ struct AskedRequests: Sendable {
             waiting |= bit
         }
 
+        func bits(now: UInt64, lifetime: UInt64) -> UInt64 {
+            now < turnedAt + lifetime ? young | old : now < turnedAt + 2 * lifetime ? young : 0
+        }
+
         mutating func remove(_ bit: UInt64) {
             (young, old, waiting, told) = (young & ~bit, old & ~bit, waiting & ~bit, told & ~bit)
         }
@@ -95,9 +99,9 @@ struct AskedRequests: Sendable {
         return (askers.young | askers.old).nonzeroBitCount
     }
 
-    /// The most replicas of one shard that ask.
-    func most(_ request: Digest) -> [(shard: ShardID, count: Int)] {
-        entries[request]?.askers.map { ($0.shard, ($0.young | $0.old).nonzeroBitCount) } ?? []
+    /// How many replicas of each shard ask still.
+    func counts(_ request: Digest, now: UInt64, lifetime: UInt64) -> [(shard: ShardID, count: Int)] {
+        entries[request]?.askers.map { ($0.shard, $0.bits(now: now, lifetime: lifetime).nonzeroBitCount) } ?? []
     }
 
     /// Whether what is known of it may be certified again now.

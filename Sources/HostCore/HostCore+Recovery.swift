@@ -154,12 +154,16 @@ extension HostCore {
         release(now: now, into: &ready)
     }
 
+    /// Whoever goes on asking asks again within this.
+    private var questionLifetime: UInt64 { options.maxPushInterval + options.pushAfter }
+
     /// Whether what is certified of a request has to be certified again, as long as it is not at hand: for an open record of this
     /// replica, or for f + 1 that ask. It waits until it is ordered, or the primary that does not order it is suspected.
-    func isNeeded(_ request: Digest, _ i: Int) -> Bool {
+    func isNeeded(_ request: Digest, _ i: Int, now: Instant) -> Bool {
         if nodes[i].recent.leaf(for: request) != nil || nodes[i].recovery.kept[request] != nil { return false }
         if nodes[i].recovery.pushes[request] != nil { return true }
-        return nodes[i].recovery.asked.most(request).contains { $0.count >= manifest.group(of: $0.shard).weakQuorum }
+        let asking = nodes[i].recovery.asked.counts(request, now: now.uptime, lifetime: questionLifetime)
+        return asking.contains { $0.count >= manifest.group(of: $0.shard).weakQuorum }
     }
 
     private func send(_ push: RecoveryPush, to shards: [ShardID], into ready: inout HostReady) {
@@ -215,7 +219,7 @@ extension HostCore {
         guard questions.charge(.peer(peer), now: now.uptime) else { return droppedMessages += 1 }
         nodes[i].recovery.asked.note(
             push.request, by: sender, push.attested.signature.replica, from: peer, now: now.uptime,
-            lifetime: options.maxPushInterval + options.pushAfter)
+            lifetime: questionLifetime)
         if let attested = attestedLeaf(digest, i) {
             tell(attested, isFresh: false, i, into: &ready)
             // Of several legs, some were refused here: nothing is recorded of them and nobody else may bring them again.
