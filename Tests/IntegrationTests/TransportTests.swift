@@ -205,6 +205,31 @@ struct TransportTests {
         await host.stop()
     }
 
+    /// It only waits: all that it sends arrives, in order, also what it sends after it has been let go.
+    @Test func aSessionThatBringsTooMuchInVainIsReadALittleAtATimeAndThenFreelyAgain() async throws {
+        let manifest = try manifest()
+        var options = TransportOptions()
+        (options.vainPause, options.vainTurn, options.vainReads, options.vainReadBytes) = (.milliseconds(10), .milliseconds(1), 3, 4096)
+        let host = try await Node(0, manifest: manifest, options: options)
+        let connection = try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address)
+        let transport = host.transport
+        let messages = (0..<4000).map { GatewayMessage.account(id: $0, AccountID(1)) }
+        async let posted: Void = {
+            for place in stride(from: 0, to: messages.count, by: 500) { try await connection.post(HostFrames(Array(messages[place..<place + 500]))) }
+        }()
+        for expected in 0..<UInt64(messages.count) {
+            let (session, id) = try await host.events.next { event -> (SessionID, UInt64)? in
+                if case .gateway(let session, .account(let id, _)) = event { (session, id) } else { nil }
+            }
+            #expect(id == expected)
+            if id < 2000, id % 500 == 0 { transport.pause([session]) }
+        }
+        try await posted
+        #expect(transport.counters.now.pausedSessions == 4)
+        await connection.close()
+        await host.stop()
+    }
+
     @Test func aToolRefusesAHostWithAnotherKey() async throws {
         let manifest = try manifest()
         let impostor = try await Node(0, manifest: manifest, seed: 99)

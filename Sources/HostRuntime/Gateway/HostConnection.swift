@@ -21,16 +21,35 @@ public enum HostConnectionError: Error, Hashable, Sendable, CustomStringConverti
     }
 }
 
+/// Messages as they leave, so that the same ones can be sent again and again at no cost.
+public struct HostFrames: Sendable {
+    fileprivate let bytes: ByteBuffer
+    /// How many messages.
+    public let count: Int
+
+    public init(_ messages: [GatewayMessage]) {
+        var bytes = ByteBuffer()
+        for message in messages {
+            let frame = message.encoded()
+            bytes.writeInteger(UInt32(frame.count), endianness: .little)
+            bytes.writeBytes(frame)
+        }
+        (self.bytes, count) = (bytes, messages.count)
+    }
+}
+
 /// A tool's session with one host. Every function throws `HostConnectionError`. Mutual TLS with a fresh key on this side and the manifest's key on the other.
 public final class HostConnection: Sendable {
     public let host: HostID
     private let core: NIOLoopBound<HostConnectionCore>
     private let loop: any EventLoop
 
-    /// - Parameter address: nil for the manifest's.
+    /// - Parameters:
+    ///   - address: nil for the manifest's.
+    ///   - hear: what the host says of requests, on the connection's loop.
     public static func connect(
         to host: HostID, of manifest: Manifest, at address: HostAddress? = nil, options: TransportOptions = .init(),
-        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, hear: @escaping @Sendable (HostReply) -> Void = { _ in }
     ) async throws -> HostConnection {
         guard Int(host.number) < manifest.hosts.count else { throw HostConnectionError.noSuchHost(host) }
         let entry = manifest.hosts[Int(host.number)]
@@ -48,7 +67,7 @@ public final class HostConnection: Sendable {
                         let session = Session(
                             .connecting(hello), frameLimit: options.maxHostFrame, outboundLimit: options.maxOutboundPerGateway,
                             options: options)
-                        let core = HostConnectionCore(session, host: host, loop: channel.eventLoop, opened: opened)
+                        let core = HostConnectionCore(session, host: host, loop: channel.eventLoop, opened: opened, hear: hear)
                         try channel.pipeline.syncOperations.addHandlers(tls.clientHandler(expecting: entry.publicKey), session)
                         return NIOLoopBound(core, eventLoop: channel.eventLoop)
                     }
@@ -83,6 +102,18 @@ public final class HostConnection: Sendable {
         return view
     }
 
+    /// Sends messages, in addition to calls. Returns when the socket has taken them: a host that reads nothing holds the sender up.
+    public func post(_ frames: HostFrames) async throws {
+        let core = core
+        do {
+            try await loop.flatSubmit { core.value.post(frames) }.get()
+        } catch let error as HostConnectionError {
+            throw error
+        } catch {
+            throw HostConnectionError.lost(host, "\(error)")
+        }
+    }
+
     public func close() async {
         let core = core
         try? await loop.submit { core.value.close() }.get()
@@ -112,9 +143,12 @@ private final class HostConnectionCore {
     private var waiting: [UInt64: EventLoopPromise<HostReply>] = [:]
     private var lastID: UInt64 = 0
     private var ended: HostConnectionError?
+    private let hear: @Sendable (HostReply) -> Void
 
-    init(_ session: Session, host: HostID, loop: any EventLoop, opened: EventLoopPromise<Void>) {
-        (self.session, self.host, self.loop) = (session, host, loop)
+    init(
+        _ session: Session, host: HostID, loop: any EventLoop, opened: EventLoopPromise<Void>, hear: @escaping @Sendable (HostReply) -> Void
+    ) {
+        (self.session, self.host, self.loop, self.hear) = (session, host, loop, hear)
         session.onOpen = { _ in opened.succeed(()) }
         session.onFrames = { [weak self] _, frames in self?.receive(frames) ?? false }
         session.onEnd = { [weak self] _, why in
@@ -141,13 +175,19 @@ private final class HostConnectionCore {
         return promise.futureResult
     }
 
+    /// Whole frames, so that calls may come between them.
+    func post(_ frames: HostFrames) -> EventLoopFuture<Void> {
+        guard let channel = session.channel else { return loop.makeFailedFuture(ended ?? .lost(host, "closed")) }
+        return channel.writeAndFlush(frames.bytes)
+    }
+
     private func receive(_ frames: [[UInt8]]) -> Bool {
         for frame in frames {
             guard let reply = try? HostReply(decoding: frame) else { return false }
             switch reply {
             case .account(let id, _), .status(let id, _), .audit(let id, _): waiting.removeValue(forKey: id)?.succeed(reply)
-            // A tool submits nothing.
-            case .attestation, .refused, .read: continue
+            case .attestation, .refused: hear(reply)
+            case .read: continue
             }
         }
         return true

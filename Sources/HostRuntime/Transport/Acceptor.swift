@@ -33,6 +33,9 @@ final class Acceptor {
     private var gateways: [SessionID: Session] = [:]
     private var gatewayPlaces: Places<SessionID>
     private var visitorPlaces: Places<SessionID>
+    /// Of `gateways`, those that are read in turn.
+    private var debtors: Debtors<SessionID>
+    private var isTurnDue = false
     private let outbound: ByteRoom
     private let unfinished: ByteRoom
     private var lastSession: UInt64 = 0
@@ -47,6 +50,7 @@ final class Acceptor {
         unidentifiedPlaces = Places(limit: options.maxUnidentified, minimumQuiet: 0)
         gatewayPlaces = Places(limit: options.maxGateways, minimumQuiet: UInt64(options.gatewayQuiet.nanoseconds))
         visitorPlaces = Places(limit: options.maxVisitors, minimumQuiet: 0)
+        debtors = Debtors(pause: UInt64(options.vainPause.nanoseconds), reads: options.vainReads)
         let sessions = options.maxSessions
         outbound = ByteRoom(limit: options.maxOutboundToGateways, connections: sessions) { counters.raise(\.mostOutbound, to: $0) }
         unfinished = ByteRoom(limit: options.maxUnfinished, connections: sessions) { counters.raise(\.mostUnfinished, to: $0) }
@@ -221,6 +225,7 @@ final class Acceptor {
     private func admittedGateway(_ session: Session, _ id: SessionID) {
         leaveGreeting(session, id)
         gateways[id] = session
+        session.limitReceiveBuffer(options.gatewayReceiveBuffer)
         session.share(outbound: outbound)
         session.unfinished = ByteRoom.Part(of: unfinished)
         session.onFrames = { [unowned self] _, frames in
@@ -230,6 +235,7 @@ final class Acceptor {
         session.onEnd = { [weak self] _, why in
             guard let self else { return }
             gateways[id] = nil
+            debtors.remove(id)
             gatewayPlaces.remove(id)
             visitorPlaces.remove(id)
             switch why {
@@ -253,10 +259,32 @@ final class Acceptor {
 
     /// False if the frame was dropped or the session is gone. `flush` sends.
     func send(_ frame: [UInt8], to gateway: SessionID) -> Bool { gateways[gateway]?.send(frame) ?? false }
+
+    /// It has brought too much in vain.
     func pause(_ gateway: SessionID) {
+        guard let session = gateways[gateway] else { return }
         counters.add(to: \.pausedSessions)
-        gateways[gateway]?.pause(for: options.vainPause)
+        if debtors.add(gateway, now: Clock.uptime()) { session.restrain(bytes: options.vainReadBytes) }
+        takeTurnLater()
     }
+
+    private func takeTurnLater() {
+        guard !isTurnDue, !debtors.isEmpty, !isStopped else { return }
+        isTurnDue = true
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(in: options.vainTurn) { bound.value.takeTurn() }
+    }
+
+    private func takeTurn() {
+        isTurnDue = false
+        switch debtors.next(now: Clock.uptime()) {
+        case .read(let gateway)?: gateways[gateway]?.readOnce()
+        case .release(let gateway)?: gateways[gateway]?.release()
+        case nil: break
+        }
+        takeTurnLater()
+    }
+
     func flush(_ gateway: SessionID) { gateways[gateway]?.flush() }
 
     func stop() {

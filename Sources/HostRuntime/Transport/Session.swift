@@ -59,7 +59,6 @@ final class Session: ChannelInboundHandler {
     private var outbound: OutboundFrames
     private var frames: [[UInt8]] = []
     private var timer: Scheduled<Void>?
-    private var resumption: Scheduled<Void>?
     private(set) var channel: (any Channel)?
     private let door: Door?
     /// What unfinished frames take of a bound over many sessions; nil where the frame limit is all.
@@ -94,16 +93,26 @@ final class Session: ChannelInboundHandler {
         channel.writeAndFlush(bytes).whenComplete { _ in bound.value.outbound.written(count) }
     }
 
-    /// Reads nothing for a while: the other side's socket fills, and it has to wait.
-    func pause(for duration: TimeAmount) {
-        guard state == .open, let channel, resumption == nil else { return }
-        try? channel.syncOptions?.setOption(.autoRead, value: false)
-        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
-        resumption = channel.eventLoop.scheduleTask(in: duration) {
-            bound.value.resumption = nil
-            try? bound.value.channel?.syncOptions?.setOption(.autoRead, value: true)
-        }
+    /// Reads nothing but what `readOnce` asks for: the other side's socket fills, and it has to wait.
+    func restrain(bytes: Int) {
+        guard state == .open, let options = channel?.syncOptions else { return }
+        try? options.setOption(.autoRead, value: false)
+        try? options.setOption(.maxMessagesPerRead, value: 1)
+        try? options.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: bytes))
     }
+
+    /// So many bytes at most as `restrain` said.
+    func readOnce() { channel?.read() }
+
+    func release() {
+        guard state == .open, let options = channel?.syncOptions else { return }
+        try? options.setOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
+        try? options.setOption(.maxMessagesPerRead, value: 4)
+        try? options.setOption(.autoRead, value: true)
+    }
+
+    /// What the system keeps for this side, unread, at most: what a session that was held up has ready when it is read again.
+    func limitReceiveBuffer(_ bytes: Int) { try? channel?.syncOptions?.setOption(.socketOption(.so_rcvbuf), value: .init(bytes)) }
 
     /// Ends the session.
     func end(_ why: Ended) {
@@ -111,7 +120,6 @@ final class Session: ChannelInboundHandler {
         state = .ended
         timer?.cancel()
         timer = nil
-        resumption?.cancel()
         if let door, !why.isSaid { door.shut() } else { channel?.close(promise: nil) }
         channel = nil
         unfinished?.giveBackAll()

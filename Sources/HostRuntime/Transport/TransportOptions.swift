@@ -25,8 +25,15 @@ public struct TransportOptions: Sendable {
     /// Accepted connections that have not said hello; one more takes the oldest one's place. Hosts of the manifest do not count
     /// once they have proven their key.
     public var maxUnidentified = 128
-    /// So long nothing is read from a session that has brought too much in vain.
+    /// A session that has brought too much in vain is read once in so long, so many bytes at most, until so many reads have brought
+    /// nothing in vain.
     public var vainPause = TimeAmount.milliseconds(100)
+    public var vainReadBytes = 16 << 10
+    public var vainReads = 8
+    /// From a read of one such session to that of the next: what all of them together cost is bounded.
+    public var vainTurn = TimeAmount.microseconds(12_500)
+    /// What the system keeps unread of a gateway or tool, which is what it has ready however seldom it is read.
+    public var gatewayReceiveBuffer = 256 << 10
     public var connectTimeout = TimeAmount.seconds(3)
     /// For TLS and hello together.
     public var handshakeTimeout = TimeAmount.seconds(5)
