@@ -60,7 +60,14 @@ extension HostCore {
         }
         guard nodes[i].halted == nil else { return refuse(.halted, retryAfter: 1_000_000) }
         guard request.request.participants(in: manifest.shardMap).contains(nodes[i].shard) else { return }
-        if case .gateway(let session) = source { nodes[i].interests.add(session, for: request.digest) }
+        if case .gateway(let session) = source {
+            // Waits already, and this session has brought it before: once more changes nothing, and it hears what comes of it anyway.
+            if nodes[i].requests.contains(request.digest), nodes[i].interests.of(request.digest).contains(session) {
+                _ = charge(source, now: now, into: &ready)
+                return
+            }
+            nodes[i].interests.add(session, for: request.digest)
+        }
         // Executed a moment ago: the answer is at hand. Legs that were refused go through the order again.
         if !isForwarded, let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) {
             return answerKnown(request.digest, source, i, now: now, into: &ready)

@@ -78,6 +78,28 @@ import Testing
         for name in ["paid_by_all_ratio", "pays_all_ratio"] { #expect(findings[name] as? Double ?? 0 > 0, "\(name)") }
     }
 
+    /// How much of the rate is left is for a machine that does nothing else: here that nothing is left waiting, and no view changes.
+    @Test func oldCertificatesAndRequestsThatAreRepeatedLeaveNothingWaiting() throws {
+        let (status, output) = try Tool.run(
+            "drill", "replay", "--certificates", "50", "--duration", "3", "--clients", "8", "--accounts", "200", "--json")
+        #expect(status == 0 || status == 33, "\(output)")
+        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") }, "\(output)")
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        try expectInvariants(report)
+        let findings = try #require(report["findings"] as? [String: Any])
+        #expect(findings["requests"] as? Int == 100)
+        // At least home's word of each call, and both votes of each transfer.
+        #expect(findings["certificates"] as? Int ?? 0 >= 150)
+        for name in ["before", "under_certificates", "between", "under_requests", "after"] {
+            let phase = try #require(findings[name] as? [String: Any], "\(name)")
+            #expect(phase["rest_s"] as? Double != nil, "\(name): \(output)")
+            #expect((phase["load"] as? [String: Any])?["tps"] as? Double ?? 0 > 0, "\(name)")
+            #expect(phase["batches_per_s"] as? Double ?? 0 > 0, "\(name)")
+            #expect((phase["sent"] as? Int ?? 0 > 0) == name.hasPrefix("under"), "\(name)")
+        }
+        #expect((report["invariants"] as? [String: Any])?["came_to_rest_s"] as? Double != nil)
+    }
+
     @Test(arguments: [
         ["kill-primary", "--kills", "0"], ["kill-primary", "--clients", "0"], ["kill-primary", "--replicas", "5"], ["kill-primary", "--settle", "-1"],
         ["pause", "--seconds", "0"], ["pause", "--shards", "4"], ["pause", "--accounts", "1"],
@@ -85,6 +107,7 @@ import Testing
         ["kill-gateway", "--kills", "0"], ["kill-gateway", "--gateways", "2"], ["kill-gateway", "--shards", "1"],
         ["kill-gateway", "--settle", "-1"],
         ["overload", "--factor", "1"], ["overload", "--clients", "60000"], ["overload", "--seconds", "0"],
+        ["replay", "--certificates", "0"], ["replay", "--shards", "1"], ["replay", "--sessions", "17"], ["replay", "--duration", "0"],
         ["hot-account", "--clients", "2000"], ["hot-account", "--accounts", "1"], ["hot-account", "--replicas", "5"],
     ])
     func wrongArgumentsAreRefusedBeforeAnythingStarts(_ arguments: [String]) throws {

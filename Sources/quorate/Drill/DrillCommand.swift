@@ -18,16 +18,17 @@ struct DrillCommand: AsyncParsableCommand {
               quorate drill wipe --accounts 1000000
               quorate drill overload --factor 10
               quorate drill hot-account
+              quorate drill replay
 
             docs/DRILLS.md says what the figures mean. The exit code is \(ExitReason.drillFailed.rawValue) if the cluster did not \
             do what it must, and \(ExitReason.invariantFailed.rawValue) if an invariant failed.
             """,
-        subcommands: [KillPrimary.self, KillGateway.self, Pause.self, Wipe.self, Overload.self, HotAccount.self])
+        subcommands: [KillPrimary.self, KillGateway.self, Pause.self, Wipe.self, Overload.self, HotAccount.self, Replay.self])
 }
 
 /// What all drills take.
 struct DrillOptions: ParsableArguments {
-    @Option(name: .customLong("shards"), help: "Shards of the cluster. Default: 1, and 2 for kill-gateway.") var givenShards: Int?
+    @Option(name: .customLong("shards"), help: "Shards of the cluster. Default: 1, and 2 for kill-gateway and replay.") var givenShards: Int?
     @Option(help: "Replicas of each shard, and so host processes.") var replicas = 4
     @Option(help: "Repeats a workload: keys and rows.") var seed: UInt64 = 1
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false

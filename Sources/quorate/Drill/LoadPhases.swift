@@ -67,12 +67,13 @@ struct LoadResult: Codable, Sendable {
 
 /// Runs loads on a cluster, and adds up what they did.
 actor LoadStage {
-    private let processes: ClusterProcesses
-    private let keys: AccountKeys
+    nonisolated let processes: ClusterProcesses
+    nonisolated let keys: AccountKeys
     private let channels: [GatewayChannel]
     private let meter = ChannelMeter()
     private let seed: UInt64
     private var phases: UInt64 = 0
+    private var numberRanges: UInt64 = 0
     private(set) var total = DrillLoad(
         committed: 0, aborted: 0, unknown: 0, in_flight_mean: 0, retries: .init(RequestEngine<RandomTransfers>.Counters()))
     private var counters = RequestEngine<RandomTransfers>.Counters()
@@ -81,9 +82,14 @@ actor LoadStage {
         (self.processes, self.keys, self.channels, self.seed) = (processes, keys, channels, seed)
     }
 
+    /// The first of a billion request numbers of each principal, behind all that were used before.
+    func takeNumbers() -> UInt64 {
+        defer { numberRanges += 1 }
+        return numberRanges * 1_000_000_000 + 1
+    }
+
     func run(_ shape: RandomTransfers.Shape, clients: Int, seconds: Double, warmup: Double) async throws -> LoadResult {
-        // Principals' numbers go on behind those of the phase before.
-        let firstNumber = phases * 1_000_000_000 + 1
+        let firstNumber = takeNumbers()
         phases += 1
         let source = RandomTransfers(
             keys: keys, shape: shape, duration: UInt64(seconds * 1e9), warmup: UInt64(warmup * 1e9), seed: seed &+ phases)
