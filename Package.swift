@@ -36,15 +36,17 @@ let package = Package(
         .target(name: "HostCore", dependencies: ["Messages", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway"]),
         // Procedures as users write them.
         .target(name: "ExampleProcedures", dependencies: ["Messages", "ShardState"]),
+        // What is read from outside, and how it is shown.
+        .target(name: "StrictInput"),
         // cluster.json, for hosts and for clients.
-        .target(name: "ManifestFile", dependencies: ["Messages"]),
+        .target(name: "ManifestFile", dependencies: ["Messages", "StrictInput"]),
         // Storage.
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB"]),
         .target(name: "Journal", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
         // Whether what clients saw is strictly serializable.
-        .target(name: "Histories"),
+        .target(name: "Histories", dependencies: ["StrictInput"]),
         // The same protocol code under a virtual clock, network and disk.
         .target(name: "Simulator", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "Journal", "Histories"]),
         // Runtime.
@@ -54,7 +56,7 @@ let package = Package(
             .product(name: "NIOPosix", package: "swift-nio"),
         ]),
         .target(name: "HostRuntime", dependencies: [
-            "Messages", "ManifestFile", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "LMDBStore", "Journal",
+            "Messages", "StrictInput", "ManifestFile", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "LMDBStore", "Journal",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
             .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -66,16 +68,16 @@ let package = Package(
         ]),
         // Host programs with procedures of their users.
         .target(name: "QuorateHost", dependencies: [
-            "Messages", "ManifestFile", "ShardState", "HostCore", "HostRuntime",
+            "Messages", "StrictInput", "ManifestFile", "ShardState", "HostCore", "HostRuntime",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "Logging", package: "swift-log"),
         ]),
         .target(name: "Workload", dependencies: [
-            "Messages", "Client", "CZlib",
+            "Messages", "StrictInput", "Client", "CZlib",
             .product(name: "Histogram", package: "hdrhistogram-swift"),
         ]),
         .executableTarget(name: "quorate", dependencies: [
-            "Messages", "ManifestFile", "Client", "Workload", "HostRuntime", "QuorateHost", "HostCore", "ShardState", "PBFT",
+            "Messages", "StrictInput", "ManifestFile", "Client", "Workload", "HostRuntime", "QuorateHost", "HostCore", "ShardState", "PBFT",
             "LMDBStore", "Journal", "Simulator", "ExampleProcedures", "Histories",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "NIOCore", package: "swift-nio"),
@@ -97,6 +99,7 @@ let package = Package(
         .testTarget(name: "PowerLossTests", dependencies: [
             "PowerLossRecorder", "Messages", "Simulator", "HostCore", "HostRuntime", "PBFT", "LMDBStore", "Journal",
         ]),
+        .testTarget(name: "StrictInputTests", dependencies: ["StrictInput"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
         .testTarget(name: "IntegrationTests", dependencies: [

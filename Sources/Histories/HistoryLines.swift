@@ -1,4 +1,4 @@
-import Foundation
+import StrictInput
 
 // JSON lines, as checkers of other people read them:
 // {"process":3,"type":"ok","time_ns":17,"ops":[["append","k",1],["r","k",[1]]]}
@@ -34,37 +34,37 @@ extension HistoryEvent {
         return out + "\""
     }
 
-    /// - Parameter line: one JSON object; keys that are not ours are ignored.
+    /// - Parameter line: one JSON object. Besides our keys it may have those that other checkers' histories have: `error` and `index`.
     /// - Parameter number: of the line, for the error.
     public init(line: String, number: Int = 1) throws(HistoryFormatError) {
-        let read: Line
-        do { read = try JSONDecoder().decode(Line.self, from: Data(line.utf8)) } catch {
+        do {
+            let fields = try JSONReader(Array(line.utf8), file: "the history")
+                .object(["process", "type", "time_ns", "ops"], optional: ["error", "index"])
+            guard let kind = Kind(rawValue: try fields["type"].string()) else {
+                throw fields["type"].problem("an unknown type", expected: Kind.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            let operations = try fields["ops"].elements().map(Self.operation)
+            self.init(process: try fields["process"].integer(), kind: kind, time: try fields["time_ns"].integer(), operations: operations)
+        } catch let problem as InputProblem {
+            let place = problem.path.isEmpty ? "" : "\(problem.path): "
+            throw HistoryFormatError(line: number, what: place + problem.problem + (problem.expected.map { "; expected \($0)" } ?? ""))
+        } catch {
             throw HistoryFormatError(line: number, what: "\(error)")
         }
-        guard let kind = Kind(rawValue: read.type) else { throw HistoryFormatError(line: number, what: "type \"\(read.type)\"") }
-        self.init(process: read.process, kind: kind, time: read.time_ns, operations: read.ops.map(\.operation))
     }
 
-    private struct Line: Decodable {
-        let process: Int
-        let type: String
-        let time_ns: UInt64
-        let ops: [Element]
-    }
-
-    private struct Element: Decodable {
-        let operation: ListHistory.Operation
-
-        init(from decoder: any Decoder) throws {
-            var values = try decoder.unkeyedContainer()
-            let kind = try values.decode(String.self)
-            let key = try values.decode(String.self)
-            switch kind {
-            case "append": operation = .append(key: key, value: try values.decode(UInt64.self))
-            case "r": operation = .read(key: key, try values.decodeNil() ? nil : try values.decode([UInt64].self))
-            default: throw DecodingError.dataCorruptedError(in: values, debugDescription: "operation \"\(kind)\"")
-            }
-            guard values.isAtEnd else { throw DecodingError.dataCorruptedError(in: values, debugDescription: "more than an operation") }
+    private static func operation(_ value: JSONReader) throws(InputProblem) -> ListHistory.Operation {
+        let values = try value.elements()
+        guard values.count == 3 else { throw value.problem("\(values.count) elements", expected: "an operation: its kind, a key, and a value") }
+        let (kind, key, last) = (try values[0].string(), try values[1].string(), values[2])
+        switch kind {
+        case "append": return .append(key: key, value: try last.integer())
+        case "r":
+            guard !last.isNull else { return .read(key: key, nil) }
+            var list: [UInt64] = []
+            for element in try last.elements() { list.append(try element.integer()) }
+            return .read(key: key, list)
+        default: throw values[0].problem("an unknown operation", expected: "append or r")
         }
     }
 }

@@ -4,6 +4,7 @@ import HostRuntime
 import ManifestFile
 import NIOCore
 import ShardState
+import StrictInput
 
 /// Every exit code of the tool and of host programs. Scripts may rely on them, and `quorate cluster up` on those of hosts.
 package enum ExitReason: Int32, CaseIterable {
@@ -79,6 +80,7 @@ package struct ProgramError: Error, CustomStringConvertible {
         case let error as IOError where error.errnoCode == EADDRINUSE: self.init(.portInUse, "the port is in use: \(error)")
         case let error as ListenFailure: self.init(error.reason.contains("already in use") ? .portInUse : .failure, error.description)
         case HostStartError.state(_, .otherProcedures), HostStartError.state(_, .stateVersion): self.init(.versionMismatch, "\(error)")
+        case let error as InputProblem: self.init(.failure, error.description)
         default: self.init(.failure, "\(error)")
         }
     }
@@ -96,5 +98,5 @@ package struct ProgramError: Error, CustomStringConvertible {
         }
     }
 
-    private static func reason(_ error: ManifestFileError) -> ExitReason { error.location.contains("version") ? .versionMismatch : .wrongManifest }
+    private static func reason(_ error: ManifestFileError) -> ExitReason { error.location == "version" ? .versionMismatch : .wrongManifest }
 }

@@ -318,11 +318,16 @@ struct TransportTests {
 
     @Test(arguments: [
         ("", "", "the file is empty"),
-        ("{", "", "the file is not valid JSON"),
+        ("{", "", "the file ends here"),
+        ("{}{}", "", "\"{\""),
+        ("\u{feff}{}", "", "a byte order mark"),
+        (#"{"version": 1, "version": 1}"#, "version", "the key stands here a second time"),
+        (#"{"version": 1.0}"#, "version", "the number 1.0"),
+        (#"{"version": 1, "Version": 1}"#, "Version", "unknown key"),
         (#"{"version": 2}"#, "version", "version 2, and this build reads version 1"),
         (#"{"version": 1, "extra": 0}"#, "extra", "unknown key"),
         (#"{"version": 1}"#, "cluster", "the key is missing"),
-        (#"{"version": "1"}"#, "version", "a string where an integer is expected"),
+        (#"{"version": "1"}"#, "version", "a string"),
     ])
     func aBadManifestIsRefusedWithThePlace(text: String, place: String, problem: String) {
         do throws(ManifestFileError) {
@@ -339,6 +344,10 @@ struct TransportTests {
         ("[0, 1, 2, 3]", "[0, 1, 2]", ""),
         ("[0, 1, 2, 3]", "[0, 1, 2, \"3\"]", "shards[0][3]"),
         ("127.0.0.1", "bad name", "hosts[0].address"),
+        ("\"port\": 7102", "\"port\": 7102, \"port\": 7102", "hosts[2].port"),
+        ("\"port\": 7102", "\"port\": 7102.0", "hosts[2].port"),
+        ("\"port\": 7102", "\"port\": 7102, \"note\": 0", "hosts[2].note"),
+        ("\"epoch\": 1", "\"epoch\": 4294967296", "epoch"),
     ])
     func aChangedManifestIsRefusedWithThePlace(old: String, new: String, place: String) throws {
         try withCluster { folder in

@@ -1,5 +1,6 @@
 import ManifestFile
 import Messages
+import StrictInput
 
 /// `hosts/N/`: one host's key, journal and state.
 public struct HostFolder: Sendable {
@@ -14,14 +15,13 @@ public struct HostFolder: Sendable {
         let cluster: ClusterID
         let number: Int
         do {
-            let root = try JSONReader(try DurableFile.read(file, limit: 65536), file: file)
-            try root.expectKeys(["cluster", "host"])
-            cluster = try root.bytes32("cluster")
-            number = try root.integer("host", in: 0...65535)
+            let fields = try JSONReader(try DurableFile.read(file, limit: 65536), file: file).object(["cluster", "host"])
+            cluster = try fields["cluster"].bytes32()
+            number = try fields["host"].integer(in: 0...65535)
         } catch let failure as FileFailure {
             throw .file(failure)
-        } catch let error as ManifestFileError {
-            throw .manifestFile(error)
+        } catch let problem as InputProblem {
+            throw .manifestFile(ManifestFileError(problem))
         } catch {
             throw .noSuchFolder(path)
         }

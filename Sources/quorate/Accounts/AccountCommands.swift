@@ -33,7 +33,7 @@ struct AccountCommand: AsyncParsableCommand {
             """,
         subcommands: [Create.self, Show.self])
 
-    struct Created: Codable, Sendable {
+    struct Created: Encodable, Sendable {
         var schema = 1
         var name: String
         var account: String
@@ -103,7 +103,7 @@ struct AccountCommand: AsyncParsableCommand {
         }
     }
 
-    struct Shown: Codable, Sendable {
+    struct Shown: Encodable, Sendable {
         var schema = 1
         var account: String
         var shard: Int
@@ -209,20 +209,6 @@ enum Text {
         case .abort(let reason): "aborted: \(reason)"
         case nil: "unknown"
         }
-    }
-
-    /// The text on one line, and nothing in it that a terminal obeys: control characters, line breaks and what cannot be seen, as
-    /// escapes. For what somebody else has chosen.
-    static func printable(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
     }
 
     static func milliseconds(_ duration: Duration) -> Double { (duration / .microseconds(1)).rounded() / 1000 }

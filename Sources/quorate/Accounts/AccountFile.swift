@@ -1,8 +1,10 @@
 import Foundation
+import ManifestFile
 import Messages
+import StrictInput
 
 /// `accounts/NAME.json`: one account's key and the number of its next request. Readable by its owner only.
-struct AccountFile: Codable, Sendable {
+struct AccountFile: Encodable, Sendable {
     var schema = 1
     var name: String
     var cluster: String
@@ -44,11 +46,15 @@ struct AccountFile: Codable, Sendable {
 
     static func load(_ name: String, cluster: String, manifest: Manifest) throws -> AccountFile {
         let path = path(name, cluster)
-        guard isValid(name), let data = FileManager.default.contents(atPath: path) else {
-            throw ToolError(.missingKeys, "there is no account \(name) in \(folder(cluster)); create it with: quorate account create \(name)")
+        guard isValid(name), FileManager.default.fileExists(atPath: path) else {
+            throw ToolError(
+                .missingKeys, "there is no account \(Printable.line(name)) in \(folder(cluster)); create it with: quorate account create NAME")
         }
-        guard let file = try? JSONDecoder().decode(AccountFile.self, from: data), file.schema == 1, file.signer != nil else {
-            throw ToolError(.missingKeys, "\(path) is not an account file of this version")
+        let file: AccountFile
+        do {
+            file = try read(try JSONReader(try InputFile.read(path), file: path), name: name)
+        } catch let problem as InputProblem {
+            throw ToolError(.missingKeys, problem.description)
         }
         guard file.cluster == manifest.cluster.hex else {
             throw ToolError(.wrongManifest, "\(path) belongs to cluster \(file.cluster.prefix(8)), not to \(manifest.cluster.short)")
@@ -56,11 +62,46 @@ struct AccountFile: Codable, Sendable {
         return file
     }
 
+    /// Everything that follows from the key must be there as it follows: who edits one field must not move another's money.
+    private static func read(_ root: JSONReader, name: String) throws -> AccountFile {
+        let schema = try root.peek("schema")
+        let number: UInt32 = try schema.integer()
+        guard number == 1 else {
+            let problem = schema.problem("schema \(number)", expected: "schema 1, which this build reads")
+            throw ToolError(.versionMismatch, problem.description)
+        }
+        let fields = try root.object(["schema", "name", "cluster", "seed", "public_key", "account", "asset", "index", "next_number"])
+        guard try fields["name"].string().utf8.elementsEqual(name.utf8) else {
+            throw fields["name"].problem("another name than the file's", expected: name)
+        }
+        let seed = try fields["seed"].hex(count: 32)
+        guard let signer = Ed25519Signer(seed: seed) else { throw fields["seed"].problem("no key") }
+        guard try fields["public_key"].bytes32(PublicKey.self) == signer.publicKey else {
+            throw fields["public_key"].problem("another key", expected: "the public key of the seed")
+        }
+        let (asset, index): (UInt32, UInt64) = (try fields["asset"].integer(), try fields["index"].integer())
+        let account = AccountSpecification(owner: signer.publicKey, asset: AssetID(asset), index: index).id
+        guard try fields["account"].string().utf8.elementsEqual(account.hex.utf8) else {
+            throw fields["account"].problem("another account", expected: "\(account.hex), which is that of the key")
+        }
+        return AccountFile(
+            name: name, cluster: try fields["cluster"].bytes32(ClusterID.self).hex, seed: Hex.encode(seed),
+            public_key: signer.publicKey.hex, account: account.hex, asset: asset, index: index,
+            // One is left for the number after the last.
+            next_number: try fields["next_number"].integer(in: 1...UInt64.max - 1))
+    }
+
     /// By name, or by account id where the key of the account is here.
     static func find(_ nameOrID: String, cluster: String, manifest: Manifest) throws -> AccountFile {
-        if AccountID(hex: nameOrID) != nil {
+        if let id = AccountID(hex: nameOrID) {
             for name in names(cluster) {
-                if let file = try? load(name, cluster: cluster, manifest: manifest), file.account == nameOrID { return file }
+                do {
+                    let file = try load(name, cluster: cluster, manifest: manifest)
+                    if AccountID(hex: file.account) == id { return file }
+                } catch {
+                    // It may be the one.
+                    Console.error("warning: passed over: \(ToolError(error).description)")
+                }
             }
             throw ToolError(.missingKeys, "no account file in \(folder(cluster)) has the key of account \(nameOrID)")
         }

@@ -22,7 +22,7 @@ struct TransferCommand: ToolCommand {
     @Option(help: "Where to write the receipt. Default: receipts/TXID.json in the cluster's folder.") var receipt: String?
     @Flag(help: "Print one JSON object.") var json = false
 
-    struct Result: Codable, Sendable {
+    struct Result: Encodable, Sendable {
         var schema = 1
         var committed: Bool
         var outcome: String

@@ -1,4 +1,5 @@
 import Foundation
+import StrictInput
 
 /// A process of this executable or of a host program, in a session of its own: a signal from the terminal does not reach it.
 struct ChildProcess: Sendable {
@@ -77,7 +78,7 @@ struct ChildProcess: Sendable {
 }
 
 /// Tells a process from a later one with the same number.
-struct ProcessIdentity: Codable, Sendable, Equatable {
+struct ProcessIdentity: Encodable, Sendable, Equatable {
     let pid: Int32
     /// Clock ticks from boot to its start: field 22 of /proc/PID/stat.
     let start: UInt64
@@ -85,6 +86,12 @@ struct ProcessIdentity: Codable, Sendable, Equatable {
     init?(running pid: pid_t) {
         guard let start = Self.startTime(pid) else { return nil }
         (self.pid, self.start) = (pid, start)
+    }
+
+    /// As a pid file has it.
+    init(_ root: JSONReader) throws(InputProblem) {
+        let fields = try root.object(["pid", "start"])
+        (pid, start) = (try fields["pid"].integer(in: 1...Int32.max), try fields["start"].integer())
     }
 
     var isRunning: Bool { Self.startTime(pid) == start }

@@ -1,5 +1,7 @@
 import Foundation
 import Messages
+import StrictInput
+import Synchronization
 
 /// What runs of a cluster: `run/host-N.pid`, `run/gateway-N.pid` with the gateway's port, and `logs/`.
 struct RunFolder: Sendable {
@@ -42,8 +44,7 @@ struct RunFolder: Sendable {
     /// The process if it runs. A number that another program has by now does not count: the start time differs, and
     /// so does the command line.
     func running(_ role: Role) -> ProcessIdentity? {
-        guard let data = FileManager.default.contents(atPath: pidPath(role)),
-            let identity = try? JSONDecoder().decode(ProcessIdentity.self, from: data), identity.isRunning,
+        guard let identity = recordedIdentity(role), identity.isRunning,
             let line = FileManager.default.contents(atPath: "/proc/\(identity.pid)/cmdline")
         else { return nil }
         let arguments = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
@@ -53,6 +54,21 @@ struct RunFolder: Sendable {
         }
         // Not only in the first place: a script's own name stands before what it was given.
         return zip(arguments.dropFirst(), arguments.dropFirst(2)).contains { $0 == (word, "run") } ? identity : nil
+    }
+
+    /// Nil without a pid file. A damaged one names no process: it is said, once, and nothing is signalled on its word.
+    private func recordedIdentity(_ role: Role) -> ProcessIdentity? {
+        let path = pidPath(role)
+        guard let data = FileManager.default.contents(atPath: path) else { return nil }
+        do { return try ProcessIdentity(JSONReader(Array(data), file: path)) } catch {
+            Self.warn("\(error.description); whether \(role) runs is not known, and it is taken for ended")
+            return nil
+        }
+    }
+
+    private static let warned = Mutex<Set<String>>([])
+    private static func warn(_ text: String) {
+        if warned.withLock({ $0.insert(text).inserted }) { Console.error("warning: \(text)") }
     }
 
     func forget(_ role: Role) {
@@ -74,8 +90,15 @@ struct RunFolder: Sendable {
     }
 
     func port(ofGateway number: Int) -> Int? {
-        FileManager.default.contents(atPath: portPath(number))
-            .flatMap { Int(String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)) }
+        let path = portPath(number)
+        guard let data = FileManager.default.contents(atPath: path) else { return nil }
+        // Exactly as it is written: digits and a line feed.
+        let port = Int(String(decoding: data.dropLast(), as: UTF8.self))
+        guard let port, (1...65535).contains(port), Data("\(port)\n".utf8) == data else {
+            Self.warn("\(path): \(Printable.quoted(data)); expected a port from 1 to 65535 and a line feed")
+            return nil
+        }
+        return port
     }
 
     /// The last lines of a log, for error messages.

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Foundation
 import ManifestFile
 import Messages
+import StrictInput
 
 struct ReceiptCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,8 +27,9 @@ struct ReceiptCommand: AsyncParsableCommand {
         }
     }
 
-    struct Result: Codable, Sendable {
+    struct Result: Encodable, Sendable {
         var schema = 1
+        var file: String
         var valid: Bool
         var problem: String?
         var transactions: [ReceiptFile.Transaction]
@@ -36,49 +37,59 @@ struct ReceiptCommand: AsyncParsableCommand {
 
     struct Verify: ToolCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Check a receipt with the manifest alone, and print what it proves.",
-            discussion: "The exit code is 0 if the receipt is genuine, whether it proves a commit or an abort, and \(ExitReason.invalidReceipt.rawValue) if it proves nothing.")
-        @Argument(help: "The receipt.") var file: String
+            abstract: "Check receipts with the manifest alone, and print what they prove.",
+            discussion: """
+                The exit code is 0 if every receipt is genuine, whether it proves a commit or an abort, and \
+                \(ExitReason.invalidReceipt.rawValue) if one proves nothing. Of several receipts each is judged; the exit code is the worst.
+                """)
+        @Argument(help: "The receipts.") var files: [String]
         @OptionGroup var manifest: ManifestOption
-        @Flag(help: "Print one JSON object.") var json = false
+        @Flag(help: "Print one JSON object for each receipt, on a line of its own.") var json = false
 
         func execute() async throws {
             let manifest = try manifest.load()
-            guard let data = FileManager.default.contents(atPath: file) else { throw ToolError(.failure, "cannot read \(file)") }
-            do {
-                let verification = try ReceiptVerification(data, manifest: manifest)
-                if json {
-                    try Console.json(Result(valid: true, problem: nil, transactions: verification.file.transactions))
-                } else {
-                    Console.out(verification.text())
+            var refused: Set<ExitReason> = []
+            for file in files {
+                do {
+                    let verification = try ReceiptVerification(try Self.read(file), file: file, manifest: manifest)
+                    if json {
+                        try Console.json(Result(file: file, valid: true, problem: nil, transactions: verification.file.transactions))
+                    } else {
+                        Console.out((files.count > 1 ? "\(Printable.line(file)): " : "") + verification.text())
+                    }
+                } catch let error as ToolError {
+                    refused.insert(error.reason)
+                    if json {
+                        try Console.json(Result(file: file, valid: false, problem: error.description, transactions: []))
+                    } else {
+                        Console.error("error: \(error.description)")
+                    }
                 }
-            } catch let error as ToolError where json {
-                try Console.json(Result(valid: false, problem: error.description, transactions: []))
-                throw ExitCode(error.reason.rawValue)
             }
+            // From the worst: what could not be read may be anything.
+            if let worst = [.failure, .invalidReceipt, .versionMismatch].first(where: refused.contains) { throw ExitCode(worst.rawValue) }
+        }
+
+        fileprivate static func read(_ file: String) throws -> [UInt8] {
+            do { return try InputFile.read(file) } catch { throw ToolError(.failure, error.description) }
         }
     }
 
     struct Show: ToolCommand {
-        static let configuration = CommandConfiguration(abstract: "Print what a receipt says, without checking it.")
+        static let configuration = CommandConfiguration(
+            abstract: "Print what a receipt says, without checking its signatures.",
+            discussion: """
+                What is printed is read from the bytes that were signed. A file whose readable part says something else is refused \
+                with exit code \(ExitReason.invalidReceipt.rawValue).
+                """)
         @Argument(help: "The receipt.") var file: String
 
         func execute() async throws {
-            guard let data = FileManager.default.contents(atPath: file) else { throw ToolError(.failure, "cannot read \(file)") }
-            guard let receipt = try? JSONDecoder().decode(ReceiptFile.self, from: data) else { throw ToolError(.invalidReceipt, "\(file) is not a receipt") }
-            func say(_ line: String) { Console.out(Text.printable(line)) }
-            say("not checked: request \(receipt.request.number) of principal \(receipt.request.principal)")
-            for transaction in receipt.transactions {
-                say("transaction \(transaction.txid): \(transaction.outcome)")
-                for operation in transaction.operations { say("  \(operation)") }
-                CallText.arguments(of: Hex.decode(receipt.request.bytes).flatMap { try? Request(decoding: $0) }).forEach(say)
-            }
-            for certificate in receipt.certificates {
-                let statuses = certificate.leaf.legs.prefix(4).map(\.status).joined(separator: "; ")
-                let replicas = certificate.signatures.map { "\($0.replica)" }.joined(separator: ", ")
-                say("  shard \(certificate.shard), batch \(certificate.statement.sequence): \(statuses), replicas \(replicas)")
-                CallText.results(in: Hex.decode(certificate.leaf.bytes).flatMap { try? Leaf(decoding: $0) }).forEach(say)
-            }
+            let document = try ReceiptDocument(try Verify.read(file), file: file)
+            let request = document.receipt.request.request
+            let lines = document.lines(try document.file(in: try document.possibleMap()), signatures: "replicas")
+            Console.out("not checked: request \(request.number) of principal \(request.principal)")
+            for line in lines { Console.out(line) }
         }
     }
 }

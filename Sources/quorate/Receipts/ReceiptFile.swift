@@ -4,8 +4,8 @@ import Messages
 
 /// A receipt as people can read it. Everything readable is recomputed when it is verified: the file must be exactly
 /// what its signed bytes and certificates say.
-struct ReceiptFile: Codable, Sendable {
-    struct SignedBytes: Codable, Sendable {
+struct ReceiptFile: Encodable, Sendable {
+    struct SignedBytes: Encodable, Sendable {
         /// The signed bytes, and their hash.
         var bytes: String
         var digest: String
@@ -13,7 +13,7 @@ struct ReceiptFile: Codable, Sendable {
         var principal: String
         var number: UInt64
     }
-    struct Statement: Codable, Sendable {
+    struct Statement: Encodable, Sendable {
         var cluster: String
         var epoch: UInt32
         var shard: UInt16
@@ -22,32 +22,32 @@ struct ReceiptFile: Codable, Sendable {
         var batch: String
         var leaves_root: String
     }
-    struct Leg: Codable, Sendable {
+    struct Leg: Encodable, Sendable {
         var leg: UInt16
         var status: String
     }
-    struct LeafText: Codable, Sendable {
+    struct LeafText: Encodable, Sendable {
         var bytes: String
         var request: String
         var legs: [Leg]
     }
-    struct Path: Codable, Sendable {
+    struct Path: Encodable, Sendable {
         var index: UInt32
         var count: UInt32
         var siblings: [String]
     }
-    struct SignatureText: Codable, Sendable {
+    struct SignatureText: Encodable, Sendable {
         var replica: UInt8
         var signature: String
     }
-    struct CertificateText: Codable, Sendable {
+    struct CertificateText: Encodable, Sendable {
         var shard: UInt16
         var statement: Statement
         var leaf: LeafText
         var path: Path
         var signatures: [SignatureText]
     }
-    struct Transaction: Codable, Sendable {
+    struct Transaction: Encodable, Sendable {
         var txid: String
         var operations: [String]
         var shards: [UInt16]
@@ -104,54 +104,6 @@ struct ReceiptFile: Codable, Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-    }
-
-    /// The receipt that the file's bytes hold; checks no signature.
-    func receipt() throws -> Receipt {
-        guard schema == 1 else { throw ToolError(.versionMismatch, "the receipt has schema \(schema); this build reads schema 1") }
-        var writer = ByteWriter()
-        writer.put(blob: try Self.bytes(request.bytes, "request.bytes"))
-        writer.put(raw: try Self.bytes(request.signature, "request.signature"))
-        let signed: SignedRequest = try Self.decode(writer.bytes, "request")
-        let certificates = try certificates.enumerated().map { i, text in try text.certificate("certificates[\(i)]") }
-        return Receipt(request: signed, certificates: certificates)
-    }
-
-    static func bytes(_ hex: String, _ place: String) throws -> [UInt8] {
-        guard let bytes = Hex.decode(hex) else { throw ToolError(.invalidReceipt, "\(place) is not hexadecimal (lower case, an even number of digits)") }
-        return bytes
-    }
-
-    static func digest<T: Bytes32>(_ hex: String, _ place: String) throws -> T {
-        guard let value = T(hex: hex) else { throw ToolError(.invalidReceipt, "\(place) is not 64 hexadecimal digits") }
-        return value
-    }
-
-    static func decode<T: CanonicalDecodable>(_ bytes: [UInt8], _ place: String) throws -> T {
-        do { return try T(decoding: bytes) } catch { throw ToolError(.invalidReceipt, "\(place): \(error)") }
-    }
-}
-
-extension ReceiptFile.CertificateText {
-    func certificate(_ place: String) throws -> Certificate {
-        let signatures = try self.signatures.map { text in
-            guard let signature = Signature(bytes: try ReceiptFile.bytes(text.signature, place + ".signatures")) else {
-                throw ToolError(.invalidReceipt, "\(place).signatures: a signature has 64 bytes")
-            }
-            return ReplicaSignature(replica: ReplicaIndex(text.replica), signature: signature)
-        }
-        return Certificate(
-            statement: AttestationStatement(
-                cluster: try ReceiptFile.digest(statement.cluster, place + ".statement.cluster"), epoch: Epoch(statement.epoch),
-                shard: ShardID(statement.shard), sequence: SequenceNumber(statement.sequence),
-                previousHistory: try ReceiptFile.digest(statement.previous_history, place + ".statement.previous_history"),
-                batch: try ReceiptFile.digest(statement.batch, place + ".statement.batch"),
-                leavesRoot: try ReceiptFile.digest(statement.leaves_root, place + ".statement.leaves_root")),
-            leaf: try ReceiptFile.decode(try ReceiptFile.bytes(leaf.bytes, place + ".leaf.bytes"), place + ".leaf"),
-            path: MerklePath(
-                index: path.index, count: path.count,
-                siblings: try path.siblings.map { try ReceiptFile.digest($0, place + ".path.siblings") }),
-            signatures: signatures)
     }
 }
 
