@@ -3,7 +3,7 @@
 Verifies a receipt of Quorate offline with the cluster's manifest alone; shares no code with Quorate (see README.md).
 Prints what the receipt proves and exits with 0, or prints in one line what is wrong and where and exits with 22;
 64 is wrong usage, such as a manifest that is none. Needs Python 3.11 and the package cryptography."""
-import hashlib, json, pathlib, re, struct, sys
+import hashlib, json, re, struct, sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -107,9 +107,10 @@ def decision(statuses):  # the AND of the votes; a shard commits only with every
     if "commit" in votes or all(vote == "yes" for vote in votes): return "committed"
     return "aborted: " + statuses[votes.index("abort")][1] if "abort" in votes else None
 
+LONGEST = 1 << 24  # bytes of a file
 TEXT, HEX, DIGEST, SIGNATURE = (re.compile(form) for form in ("(?s:.*)", "([0-9a-f]{2})*", "[0-9a-f]{64}", "[0-9a-f]{128}"))
-KEY, ADDRESS, U8, U16, U32, U64 = re.compile("[0-9a-fA-F]{64}"), re.compile("[0-9A-Za-z.:_%-]{1,255}"), *(range(2**n) for n in (8, 16, 32, 64))
-MANIFEST = {"cluster": KEY, "epoch": U32, "hosts": [{"address": ADDRESS, "port": U16[1:], "public_key": KEY}], "issuer": KEY, "shards": [[U16]], "version": U8[1:2]}
+ADDRESS, U8, U16, U32, U64 = re.compile("[0-9A-Za-z.:_%-]{1,255}"), *(range(2**n) for n in (8, 16, 32, 64))
+MANIFEST = {"cluster": DIGEST, "epoch": U32, "hosts": [{"address": ADDRESS, "port": U16[1:], "public_key": DIGEST}], "issuer": DIGEST, "shards": [[U16]], "version": U8[1:2]}
 STATEMENT = {"cluster": DIGEST, "epoch": U32, "shard": U16, "sequence": U64, "previous_history": DIGEST, "batch": DIGEST, "leaves_root": DIGEST}
 CERTIFICATE = {
     "shard": U16, "statement": STATEMENT, "leaf": {"bytes": HEX, "request": DIGEST, "legs": [{"leg": U16, "status": TEXT}]},
@@ -129,10 +130,21 @@ def conform(value, shape, place):
     elif type(shape) is range: check(type(value) is int and value in shape, place, f"not an integer from {shape.start} to {shape.stop - 1}")
     else: check(type(value) is str and shape.fullmatch(value), place, "not text of the right form")
     return value
-def load(path, shape, place):  # exactly the keys of the shape, each once; integers written as such
-    def once(pairs): return check(len(pairs) == len(dict(pairs)), place, "a key is there twice") or dict(pairs)
-    try: return conform(json.loads(pathlib.Path(path).read_bytes().decode(), object_pairs_hook=once), shape, place)
+def parse(data, place):  # RFC 8259 in UTF-8, without a byte order mark; what Python's parser takes beyond it is refused
+    def once(pairs):
+        keys = [key for key, _ in pairs]
+        return check(len(keys) == len(set(keys)), place, f"a key is there twice: {next((key for key in keys if keys.count(key) > 1), None)!r}") or dict(pairs)
+    def no(text): raise ValueError(f"{text} is no JSON")
+    def integer(text): return int(text) if text != "-0" and len(text) < 30 else float("nan")  # which no shape has: one spelling each
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=once, parse_int=integer, parse_constant=no)
+        json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair
+        return value
     except (ValueError, RecursionError) as error: raise Wrong(f"{place}: not valid JSON: {error}")
+def load(path, shape, place):  # exactly the keys of the shape, each once; integers written as such
+    with open(path, "rb") as file: data = file.read(LONGEST + 1)
+    check(len(data) <= LONGEST, place, f"longer than {LONGEST} bytes")
+    return conform(parse(data, place), shape, place)
 def load_manifest(path):  # the cluster, the epoch, and the public keys of each shard's replicas
     manifest = load(path, MANIFEST, "manifest")
     hosts, shards = [bytes.fromhex(host["public_key"]) for host in manifest["hosts"]], manifest["shards"]

@@ -18,10 +18,10 @@ index = []
 def write(name, manifest, receipt, what, exit=22):
     file = f"{'genuine' if exit == 0 else 'forged'}/{name}.json"
     (here / file).parent.mkdir(exist_ok=True)
-    text = receipt if type(receipt) is str else json.dumps(receipt, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    (here / file).write_text(text, encoding="utf-8")
+    text = receipt if type(receipt) in (str, bytes) else json.dumps(receipt, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    (here / file).write_bytes(text if type(text) is bytes else text.encode())
     entry = {"file": file, "manifest": f"manifests/{manifest}.json", "exit": exit, "what": what}
-    if exit == 0: entry["outcomes"] = [one["outcome"] for one in receipt["transactions"]]
+    if exit == 0: entry["outcomes"] = [one["outcome"] for one in (json.loads(receipt) if type(receipt) in (str, bytes) else receipt)["transactions"]]
     assert all(one["file"] != file for one in index), file
     index.append(entry)
 
@@ -551,12 +551,59 @@ def make_from_real():
     write("real-empty-file", "real", "", "nothing")
     write("made-by-another-cluster", "made", receipts["transfer-one-shard"], "a genuine receipt, with another cluster's manifest")
 
+def make_badly_written():
+    """Of a genuine receipt and its manifest: what a lax reader of JSON would take, or would take for something else."""
+    text = (here / "genuine/real-transfer-two-shards.json").read_text()
+    receipt = json.loads(text)
+    number, count = receipt["request"]["number"], receipt["certificates"][0]["path"]["count"]
+    def once(old, new, within=text):
+        assert old in within, old
+        return within.replace(old, new, 1)
+    forged = json.dumps([one | {"operations": [one["operations"][0].replace("250", "999999")]} for one in receipt["transactions"]])
+    last = text.rstrip()[:-1].rstrip()
+    for name, what, bad in (
+        ("duplicate-transactions", "a key twice, the forged one first", once("{", f'{{ "transactions": {forged},')),
+        ("duplicate-transactions-last", "a key twice, the forged one last", f'{last}, "transactions": {forged} }}'),
+        ("duplicate-in-escapes", "a key twice, once in escapes", once("{", f'{{ "tr\\u0061nsactions": {forged},')),
+        ("duplicate-alike", "a key twice, with the same value", once('"number" :', f'"number" : {number}, "number" :')),
+        ("duplicate-in-a-path", "a key twice, far inside", once('"count" :', f'"count" : {count + 1}, "count" :')),
+        ("key-upper-case", "a key in another case", once('"schema"', '"Schema"')),
+        ("key-upper-case-beside", "a key in another case beside the right one", once("{", '{ "Schema": 1,')),
+        ("byte-order-mark", "a byte order mark", "\ufeff" + text), ("utf-16", "UTF-16", text.encode("utf-16")),
+        ("no-utf-8", "a byte that is no UTF-8", once("committed", "committed\0").encode().replace(b"\0", b"\xff", 1)),
+        ("half-a-pair", "half of a surrogate pair", once('"outcome" : "', '"outcome" : "\\ud800')),
+        ("raw-control-character", "a control character in a text", once('"outcome" : "', '"outcome" : "\x1b')),
+        ("trailing-text", "text after the end", text + "genuine\n"), ("trailing-brace", "a brace after the end", text.rstrip() + "}\n"),
+        ("trailing-nul", "NUL after the end", text + "\0"), ("twice", "the receipt twice", text + text),
+        ("trailing-comma", "a comma after the last field", f"{last},\n}}\n"), ("comment", "a comment", text + "// paid\n"),
+        ("number-fraction", "1.0 for 1", once('"schema" : 1', '"schema" : 1.0')), ("number-exponent", "1e0 for 1", once('"schema" : 1', '"schema" : 1e0')),
+        ("number-leading-zero", "01 for 1", once('"schema" : 1', '"schema" : 01')), ("number-minus-zero", "-0 for 0", once('"leg" : 0', '"leg" : -0')),
+        ("number-65-bits", "2^64 more", once(f'"number" : {number}', f'"number" : {number + 2**64}')), ("number-nan", "NaN", once('"schema" : 1', '"schema" : NaN')),
+        ("deep", "arrays in arrays", once("{", '{ "note": ' + "[" * 1000 + "]" * 1000 + ",")),
+    ): write(f"written-{name}", "real", bad, what)
+    write("written-in-escapes", "real", once('"outcome" : "c', '"\\u006futcome" : "\\u0063'), "a key and a text in escapes", 0)
+    write("written-on-one-line", "real", json.dumps(receipt), "without line breaks, in another order", 0)
+    write("written-with-crlf", "real", text.replace("\n", "\r\n") + "\t \r\n", "other spaces", 0)
+    manifest = (here / "manifests/real.json").read_text()
+    port = json.loads(manifest)["hosts"][0]["port"]
+    for name, what, bad in (
+        ("duplicate-shards", "a key twice", once("{", '{ "shards": [[0, 1, 2, 3]],', manifest)),
+        ("duplicate-key-of-a-host", "a host's key twice", once('"port"', f'"port": {port}, "port"', manifest)),
+        ("byte-order-mark", "a byte order mark", "\ufeff" + manifest), ("trailing-text", "text after the end", manifest + "{}"),
+        ("number-fraction", "a port with a fraction", once(f'"port": {port}', f'"port": {port}.0', manifest)),
+        ("upper-case", "hexadecimal digits in upper case", once(json.loads(manifest)["issuer"], json.loads(manifest)["issuer"].upper(), manifest)),
+        ("key-upper-case", "a key in another case", once('"issuer"', '"Issuer"', manifest)),
+    ):
+        (here / f"manifests/bad-written-{name}.json").write_text(bad, encoding="utf-8", newline="")
+        index.append({"file": "genuine/real-transfer-two-shards.json", "manifest": f"manifests/bad-written-{name}.json", "exit": 64, "what": what})
+
 def main():
     if len(sys.argv) > 2: sys.exit(__doc__)
     if len(sys.argv) == 2: make_real(sys.argv[1])
     for old in [*here.glob("forged/*.json"), *here.glob("genuine/*.json")]:
         if old.parent.name == "forged" or not old.name.startswith("real-"): old.unlink()
     make_from_real()
+    make_badly_written()
     write_manifest("made", [host.public for host in hosts])
     make_genuine()
     make_forged()
