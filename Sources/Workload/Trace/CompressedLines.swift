@@ -1,32 +1,38 @@
-import CZlib
-
-/// The lines of a file, plain or gzip (several members are fine), without their line ends.
+/// The lines of a file, plain or gzip, without their line ends and without the byte order mark that some programs write first.
 struct CompressedLines: ~Copyable {
     /// A line longer than this is no row of a trace.
     static let maxLine = 1 << 20
 
     private let path: String
-    private var file: gzFile?
-    private var buffer = [UInt8](repeating: 0, count: 256 * 1024)
+    private var bytes: TraceBytes
+    private var buffer: [UInt8]
     private var position = 0
-    private var filled = 0
+    private var filled: Int
     private var lines = 0
-    private var atEnd = false
 
     init(path: String) throws(TraceProblem) {
+        var bytes = try TraceBytes(path: path)
+        var buffer = [UInt8](repeating: 0, count: 256 * 1024)
+        var filled = 0
+        while filled < ForeignFormat.headLength {
+            let count = try bytes.read(into: &buffer, from: filled)
+            if count == 0 { break }
+            filled += count
+        }
+        let head = Array(buffer[..<min(filled, ForeignFormat.headLength)])
+        if bytes.isCompressed { try TraceBytes.refuseForeign(head, path, inside: true) }
         self.path = path
-        file = gzopen(path, "rb")
-        guard file != nil else { throw TraceProblem(file: path, message: "cannot be opened for reading") }
+        self.bytes = bytes
+        (self.buffer, self.filled) = (buffer, filled)
+        if buffer[..<filled].starts(with: [0xef, 0xbb, 0xbf]) { position = 3 }
     }
-
-    deinit { if let file { gzclose(file) } }
 
     /// Nil at the end. A last line without a line end counts.
     mutating func next() throws(TraceProblem) -> [UInt8]? {
         var line: [UInt8] = []
         while true {
             if position == filled {
-                try fill()
+                (position, filled) = (0, try bytes.read(into: &buffer, from: 0))
                 if filled == 0 {
                     guard !line.isEmpty else { return nil }
                     break
@@ -43,29 +49,5 @@ struct CompressedLines: ~Copyable {
         lines += 1
         if line.last == UInt8(ascii: "\r") { line.removeLast() }
         return line
-    }
-
-    private mutating func fill() throws(TraceProblem) {
-        (position, filled) = (0, 0)
-        guard !atEnd else { return }
-        let count = buffer.withUnsafeMutableBytes { gzread(file, $0.baseAddress, UInt32($0.count)) }
-        guard count >= 0 else { throw TraceProblem(file: path, line: lines + 1, message: "cannot be read: \(failure())") }
-        filled = Int(count)
-        atEnd = count == 0
-    }
-
-    private func failure() -> String {
-        var code: Int32 = 0
-        guard let text = gzerror(file, &code) else { return "zlib error \(code)" }
-        return String(cString: text)
-    }
-
-    /// zlib reports a gzip file that ends too early only here.
-    mutating func finish() throws(TraceProblem) {
-        guard let open = file else { return }
-        file = nil
-        guard gzclose(open) == Z_OK else {
-            throw TraceProblem(file: path, line: lines + 1, message: "the gzip data ends too early: the file is truncated")
-        }
     }
 }

@@ -1,4 +1,7 @@
-/// What is wrong with a trace file, and where: `file:line:column: column name: expected …, got …`.
+import StrictInput
+
+/// What is wrong with a trace file, and where: `file:line:column: column name: expected …, got …`. What it quotes of the file is
+/// printable.
 public struct TraceProblem: Error, Equatable, Sendable, CustomStringConvertible {
     public let file: String
     /// From 1; the header is line 1. Nil when the file as a whole is at fault.
@@ -12,15 +15,17 @@ public struct TraceProblem: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     public var description: String {
-        var place = file
+        var place = Printable.line(file)
         if let line { place += ":\(line)" }
         if let column { place += ":\(column)" }
         return "\(place): \(message)"
     }
 }
 
-/// Reads `timestamp,from,to,amount` from CSV or CSV.gz.
+/// Reads `timestamp,from,to,amount` from CSV or CSV.gz, in UTF-8 with or without a byte order mark.
 ///
+/// - No row is missing without a word: damage, whether in a line or in any member of the gzip data, is an error, and so is whatever
+///   follows the last member.
 /// - The first line is the header. It starts with the four names in that order; columns that it names after them
 ///   are ignored.
 /// - Accounts are any non-empty text; a field may stand in double quotes, with `""` for a quote inside.
@@ -47,7 +52,6 @@ public struct TraceReader {
             number += 1
             if number == 1 { try reader.readHeader(line) } else if !line.isEmpty { try reader.readRow(line, number: number) }
         }
-        if reader.trace.rows.count < limit { try lines.finish() }
         guard number > 0 else { throw TraceProblem(file: path, message: "the file is empty; expected the header \(columns.joined(separator: ","))") }
         guard !reader.trace.rows.isEmpty else { throw TraceProblem(file: path, message: "the file has no transfers") }
         return reader.trace
@@ -67,6 +71,10 @@ public struct TraceReader {
     }
 
     private mutating func readRow(_ line: [UInt8], number: Int) throws(TraceProblem) {
+        if let zero = line.firstIndex(of: 0) {
+            throw TraceProblem(
+                file: file, line: number, column: zero + 1, message: "expected text, got a NUL byte: the file is damaged, or is no CSV")
+        }
         let fields = try split(line, number: number)
         guard fields.count == width else {
             let column = fields.count < width ? line.count + 1 : fields[width].start
@@ -94,7 +102,7 @@ public struct TraceReader {
     private mutating func account(_ field: Field, line: Int, name: String) throws(TraceProblem) -> Int {
         if let index = indexes[field.bytes] { return index }
         guard let text = String(validating: field.bytes, as: UTF8.self) else {
-            throw TraceProblem(file: file, line: line, column: field.start, message: "\(name): expected UTF-8 text")
+            throw problem(field, line: line, name: name, expected: "UTF-8 text")
         }
         let index = trace.accounts.count
         guard index < Int32.max else { throw TraceProblem(file: file, line: line, message: "more than 2^31 accounts") }
@@ -123,8 +131,8 @@ public struct TraceReader {
     }
 
     private func problem(_ field: Field, line: Int, name: String, expected: String) -> TraceProblem {
-        let got = String(decoding: field.bytes.prefix(40), as: UTF8.self)
-        return TraceProblem(file: file, line: line, column: field.start, message: "\(name): expected \(expected), got \"\(got)\"")
+        TraceProblem(
+            file: file, line: line, column: field.start, message: "\(name): expected \(expected), got \(Printable.quoted(field.bytes))")
     }
 
     /// Splits at commas; understands double quotes.
