@@ -2,6 +2,7 @@ import Foundation
 import HostRuntime
 import Messages
 import ShardState
+import StrictInput
 
 /// A program that runs hosts with procedures of its own:
 ///
@@ -29,7 +30,7 @@ public enum HostProgram {
     package static func run(_ arguments: [String], program: String, procedures: ProcedureRegistry) async -> Int32 {
         guard let host = HostArguments(arguments) else {
             let isQuestion = arguments.contains(where: HostArguments.isQuestion)
-            let usage = HostArguments.usage(program: program, procedures)
+            let usage = HostArguments.usage(program: Printable.line(program), procedures)
             FileHandle(fileDescriptor: isQuestion ? STDOUT_FILENO : STDERR_FILENO).write(Data(usage.utf8))
             return isQuestion ? 0 : 64
         }

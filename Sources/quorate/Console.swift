@@ -1,11 +1,15 @@
 import Foundation
+import StrictInput
 import Synchronization
 import Workload
 
 /// What people read goes to standard error where standard output is for a program.
+///
+/// Whatever a line quotes, a terminal finds nothing in it that it would obey: names of files, answers of hosts and lines of logs
+/// come from outside. Who quotes what may hold line breaks makes one line of it first (`Printable.line`, `Printable.quoted`).
 enum Console {
-    static func out(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
-    static func error(_ line: String) { write(line + "\n", to: STDERR_FILENO) }
+    static func out(_ line: String) { write(Printable.lines(line) + "\n", to: STDOUT_FILENO) }
+    static func error(_ line: String) { write(Printable.lines(line) + "\n", to: STDERR_FILENO) }
 
     static func write(_ text: String, to descriptor: Int32) {
         let bytes = Array(text.utf8)
@@ -27,7 +31,7 @@ enum Console {
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        out(String(decoding: try encoder.encode(value), as: UTF8.self))
+        out(Printable.json(String(decoding: try encoder.encode(value), as: UTF8.self)))
     }
 }
 
@@ -37,7 +41,7 @@ final class ProgressBar: Sendable {
     private let start = ContinuousClock.now
     private let lastLine = Mutex<ContinuousClock.Instant?>(nil)
 
-    init(_ label: String) { self.label = label }
+    init(_ label: String) { self.label = Printable.line(label) }
 
     func update(_ progress: WorkProgress, detail: String = "") {
         let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -51,7 +55,7 @@ final class ProgressBar: Sendable {
             } else {
                 line += "\(progress.done)"
             }
-            Console.write(line + "  \(Int(seconds)) s" + (detail.isEmpty ? "" : "  \(detail)"), to: STDERR_FILENO)
+            Console.write(line + "  \(Int(seconds)) s" + (detail.isEmpty ? "" : "  \(Printable.line(detail))"), to: STDERR_FILENO)
             return
         }
         let isDue = lastLine.withLock { last in
@@ -64,6 +68,7 @@ final class ProgressBar: Sendable {
     }
 
     func finish(_ text: String) {
-        Console.error((Console.isTerminal ? "\r\u{1b}[2K" : "") + "\(label)  \(text)")
+        if Console.isTerminal { Console.write("\r\u{1b}[2K", to: STDERR_FILENO) }
+        Console.error("\(label)  \(text)")
     }
 }

@@ -1,7 +1,21 @@
 import ArgumentParser
+import StrictInput
 
 @main
 struct Quorate: AsyncParsableCommand {
+    /// As the library's, but what it quotes of the command line is printable.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand { try await asynchronous.run() } else { try command.run() }
+        } catch {
+            let message = fullMessage(for: error)
+            guard Printable.lines(message) != message else { exit(withError: error) }
+            Console.error(message)
+            exit(withError: exitCode(for: error))
+        }
+    }
+
     static let configuration = CommandConfiguration(
         commandName: "quorate",
         abstract: "A sharded, Byzantine-fault-tolerant transaction runtime.",

@@ -3,6 +3,7 @@ import Client
 import Foundation
 import HostRuntime
 import QuorateHost
+import StrictInput
 import Workload
 
 typealias ExitReason = QuorateHost.ExitReason
@@ -15,9 +16,10 @@ extension ProgramError {
     init(_ error: any Error) {
         switch error {
         case let error as TraceProblem: self.init(.invalidTrace, error.description)
-        case let error as ClientError: self.init(Self.reason(error), error.description)
-        case let error as ConnectionError: self.init(.noAnswer, error.description)
-        case let error as HostConnectionError: self.init(.noAnswer, error.description)
+        // In their own words, which must not look like lines of ours.
+        case let error as ClientError: self.init(Self.reason(error), Printable.line(error.description))
+        case let error as ConnectionError: self.init(.noAnswer, Printable.line(error.description))
+        case let error as HostConnectionError: self.init(.noAnswer, Printable.line(error.description))
         default: self.init(starting: error)
         }
     }

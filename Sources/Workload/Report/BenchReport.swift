@@ -1,4 +1,5 @@
 import Foundation
+import StrictInput
 
 /// All runs of one bench, in the three forms that are written down.
 public struct BenchReport: Codable, Sendable, Equatable {
@@ -11,7 +12,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public func json() throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
+        return Printable.json(String(decoding: try encoder.encode(self), as: UTF8.self))
     }
 
     /// One line a run, and a header.

@@ -3,6 +3,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import StrictInput
 
 extension ClusterCommand {
     struct Status: ToolCommand {
@@ -22,8 +23,8 @@ extension ClusterCommand {
 }
 
 /// What `cluster status` found.
-struct ClusterStatus: Codable, Sendable {
-    struct Replica: Codable, Sendable {
+struct ClusterStatus: Encodable, Sendable {
+    struct Replica: Encodable, Sendable {
         var shard: Int
         var replica: Int
         var view: UInt64
@@ -42,14 +43,14 @@ struct ClusterStatus: Codable, Sendable {
         /// Empty while it takes part in ordering.
         var standing: String
     }
-    struct Host: Codable, Sendable {
+    struct Host: Encodable, Sendable {
         var host: Int
         var address: String
         var pid: Int32?
         var answers: Bool
         var replicas: [Replica]
     }
-    struct Gateway: Codable, Sendable {
+    struct Gateway: Encodable, Sendable {
         var gateway: Int
         var address: String
         var pid: Int32?
@@ -111,8 +112,9 @@ struct ClusterStatus: Codable, Sendable {
                 if replica.changing_view { line += "  changing its view" }
                 if replica.waiting > 0 { line += "  \(replica.waiting) waiting" }
                 if replica.undecided > 0 { line += "  \(replica.undecided) undecided (oldest \(replica.oldest_undecided_ms) ms)" }
-                if !replica.standing.isEmpty { line += "  \(replica.standing)" }
-                if !replica.halted.isEmpty { line += "  HALTED: \(replica.halted)" }
+                // The host's words.
+                if !replica.standing.isEmpty { line += "  \(Printable.line(replica.standing))" }
+                if !replica.halted.isEmpty { line += "  HALTED: \(Printable.line(replica.halted))" }
                 lines.append(line)
             }
         }
