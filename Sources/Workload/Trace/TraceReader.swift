@@ -42,7 +42,7 @@ public struct TraceReader {
 
     private init(file: String) { self.file = file }
 
-    /// - Parameter limit: at most so many rows are read.
+    /// - Parameter limit: at most so many rows are read; what follows them in the file is not looked at.
     /// - Throws: `TraceProblem`.
     public static func read(_ path: String, limit: Int = .max) throws(TraceProblem) -> Trace {
         var lines = try CompressedLines(path: path)
