@@ -244,22 +244,27 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     public let proposedUpTo: SequenceNumber
     /// It suspects the primary of its view.
     public let suspects: Bool
+    /// The sender's present start, and up to where it remembers its votes: as in RESUMED.
+    public let start: UInt64
+    public let remembers: SequenceNumber
     /// In one group.
     static let maxReplicas = 64
 
     public init(
         view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber, awaits: SequenceNumber = .zero,
-        viewChanges: [View] = [], refuses: Digest = .null, proposedUpTo: SequenceNumber = .zero, suspects: Bool = false
+        viewChanges: [View] = [], refuses: Digest = .null, proposedUpTo: SequenceNumber = .zero, suspects: Bool = false,
+        start: UInt64 = 0, remembers: SequenceNumber = .zero
     ) {
         (self.view, self.isChangingView, self.lastExecuted, self.stable) = (view, isChangingView, lastExecuted, stable)
         (self.awaits, self.viewChanges, self.refuses) = (awaits, viewChanges, refuses)
-        (self.proposedUpTo, self.suspects) = (proposedUpTo, suspects)
+        (self.proposedUpTo, self.suspects, self.start, self.remembers) = (proposedUpTo, suspects, start, remembers)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (view, isChangingView) = (try reader.value(), try reader.bool())
         (lastExecuted, stable, awaits) = (try reader.value(), try reader.value(), try reader.value())
         (viewChanges, refuses) = (try reader.array(limit: Self.maxReplicas), try reader.value())
         (proposedUpTo, suspects) = (try reader.value(), try reader.bool())
+        (start, remembers) = (try reader.uint64(), try reader.value())
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(view)
@@ -271,6 +276,8 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
         writer.put(refuses)
         writer.put(proposedUpTo)
         writer.put(suspects)
+        writer.put(start)
+        writer.put(remembers)
     }
 
     /// Whether the sender holds the VIEW-CHANGE of this replica for this view.

@@ -267,6 +267,7 @@ extension Replica {
             peers[peer.index].isRefused = resumption.remembers < peers[peer.index].heard || resumption.life < life(of: peer)
             if peers[peer.index].isRefused {
                 peers[peer.index].refusedStart = resumption.nonce
+                peers[peer.index].isRefusedForLife = resumption.life < life(of: peer)
             } else {
                 peers[peer.index].acceptedStart = resumption.nonce
             }
@@ -305,6 +306,14 @@ extension Replica {
             remembered.append(.peerLife(declaration))
         }
         if let viewChange = viewChanges[peer.index], viewChange.life < declaration.life { viewChanges[peer.index] = nil }
+    }
+
+    /// A late copy of the question of a peer's present start may have come after votes of it. A replica that is quarantined cannot
+    /// complain, and the peer, which was answered, asks no more: its STATUS says what its question would.
+    mutating func reconsider(_ peer: ReplicaIndex, _ status: Status) {
+        let known = peers[peer.index]
+        guard known.isRefused, !known.isRefusedForLife, status.start == known.refusedStart, status.remembers >= known.heard else { return }
+        (peers[peer.index].isRefused, peers[peer.index].acceptedStart) = (false, status.start)
     }
 
     /// A refused peer may never have been told: it is, whenever it says where it stands.

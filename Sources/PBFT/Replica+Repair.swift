@@ -80,6 +80,7 @@ extension Replica {
         guard now.uptime >= peers[from.index].repairedAt + limits.statusInterval / 4 else { return }
         peers[from.index].repairedAt = now.uptime
         peers[from.index].statusAt = now.uptime
+        reconsider(from, status)
         complain(to: from, into: &ready)
         let previous = peers[from.index].status
         peers[from.index].isStuck = previous?.lastExecuted == status.lastExecuted

@@ -153,6 +153,8 @@ public struct Replica: Sendable {
         var heard = SequenceNumber.zero
         /// The peer remembers less than this replica heard: its votes do not count until it says more, or declares it.
         var isRefused = false
+        /// It declared a later life before: what it remembers is from an older backup.
+        var isRefusedForLife = false
         /// The start that was found to remember enough: later copies of its question arrive among its votes.
         var acceptedStart: UInt64 = 0
         var refusedStart: UInt64 = 0
@@ -269,7 +271,8 @@ public struct Replica: Sendable {
         Status(
             view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits,
             viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedNewView,
-            proposedUpTo: proposedUpTo, suspects: standing == .full && suspicions[me.index]?.view == view)
+            proposedUpTo: proposedUpTo, suspects: standing == .full && suspicions[me.index]?.view == view,
+            start: resuming.nonce, remembers: standing.isQuarantined ? .zero : remembersUpTo)
     }
 
     /// Up to here what is proposed in this view is known.
