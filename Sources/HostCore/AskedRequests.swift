@@ -89,8 +89,14 @@ struct AskedRequests: Sendable {
             entry.askers[place].remove(asked.bit)
         }
         entry.hosts.removeAll { $0.host == host }
-        entries[digest] = entry.hosts.isEmpty ? nil : entry
-        if let next = entry.hosts.first { queue(digest, entry.request.bytes.count, of: next.host) }
+        // The next one answers for it, if he has room; otherwise all ask again.
+        let size = entry.request.bytes.count
+        guard let next = entry.hosts.first?.host, order[next, default: Fifo()].count < Self.maxPerHost,
+            bytes[next, default: 0] + size <= Self.maxBytesPerHost
+        else { return entries[digest] = nil }
+        entries[digest] = entry
+        order[next, default: Fifo()].append(digest)
+        bytes[next, default: 0] += size
     }
 
     /// How many replicas of a shard ask.
@@ -166,9 +172,10 @@ struct KeptLeaves: Sendable {
         while let oldest = order.first, leaves[oldest] == nil { order.removeFirst() }
         guard order.count > 2 * leaves.count + 1024 else { return }
         // What is gone behind one that stays.
-        let kept = order.elements.filter { leaves[$0] != nil }
+        var seen: Set<Digest> = []
+        let kept = order.elements.reversed().filter { leaves[$0] != nil && seen.insert($0).inserted }
         order = Fifo()
-        for request in kept { order.append(request) }
+        for request in kept.reversed() { order.append(request) }
     }
 
     mutating func removeAll() { self = KeptLeaves() }

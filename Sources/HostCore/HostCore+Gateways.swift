@@ -72,8 +72,8 @@ extension HostCore {
         if !isForwarded, let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) {
             return answerKnown(request.digest, source, i, now: now, into: &ready)
         }
-        // Who has brought much in vain brings no more of it.
-        if ledger.isBroke(source, now: now.uptime), (try? nodes[i].executor.isAnswered(request)) ?? false {
+        // A gateway that has brought much in vain brings no more of it. What peers hand on is counted before.
+        if case .gateway = source, ledger.isBroke(source, now: now.uptime), (try? nodes[i].executor.isAnswered(request)) ?? false {
             return answerKnown(request.digest, source, i, now: now, into: &ready)
         }
         let bytes = request.bytes.count + 72

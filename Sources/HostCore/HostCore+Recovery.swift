@@ -159,10 +159,18 @@ extension HostCore {
 
     /// Whether what is certified of a request has to be certified again, as long as it is not at hand: for an open record of this
     /// replica, or for f + 1 that ask. It waits until it is ordered, or the primary that does not order it is suspected.
-    func isNeeded(_ request: Digest, _ i: Int, now: Instant) -> Bool {
-        if nodes[i].recent.leaf(for: request) != nil || nodes[i].recovery.kept[request] != nil { return false }
-        if nodes[i].recovery.pushes[request] != nil { return true }
-        let asking = nodes[i].recovery.asked.counts(request, now: now.uptime, lifetime: questionLifetime)
+    func isNeeded(_ request: SignedRequest, _ i: Int, now: Instant) -> Bool {
+        let digest = request.digest
+        let isOpen = nodes[i].recovery.pushes[digest] != nil
+        if request.request.rootCall != nil {
+            // Past a call's deadline the shard's time has to pass it.
+            if isOpen, now.wall > request.request.deadline, nodes[i].executor.time <= request.request.deadline { return true }
+            if nodes[i].recent.leaf(for: digest) != nil || nodes[i].recovery.kept[digest] != nil { return false }
+        } else if let leaf = nodes[i].recent.leaf(for: digest) ?? nodes[i].recovery.kept[digest]?.leaf, isComplete(leaf, request, i) {
+            return false
+        }
+        if isOpen { return true }
+        let asking = nodes[i].recovery.asked.counts(digest, now: now.uptime, lifetime: questionLifetime)
         return asking.contains { $0.count >= manifest.group(of: $0.shard).weakQuorum }
     }
 

@@ -331,7 +331,7 @@ public struct HostCore {
         case .request(let request):
             if let leaf = nodes[i].recent.leaf(for: request.digest), isComplete(leaf, request, i) { return false }
             if times <= Self.maxVainForwards { return true }
-            if isNeeded(request.digest, i, now: now) { return true }
+            if isNeeded(request, i, now: now) { return true }
             // Past its deadline it has no effect any more. Who alone holds it under a mute primary would suspect that one for ever.
             guard now.wall <= request.request.deadline else { return false }
             return try !nodes[i].executor.isAnswered(request)
@@ -345,7 +345,7 @@ public struct HostCore {
         case .evidence(let evidence):
             return switch try nodes[i].executor.effect(of: evidence, wall: now.wall) {
             case .changes: true
-            case .question: times <= Self.maxVainForwards || isNeeded(evidence.root.digest, i, now: now)
+            case .question: times <= Self.maxVainForwards || isNeeded(evidence.root, i, now: now)
             case .nothing: false
             }
         }

@@ -50,7 +50,7 @@ extension Replica {
         #endif
         guard !batch.isNull, batch.time <= local.adding(microseconds: limits.timeAhead), local <= batch.time.adding(microseconds: timeBehind)
         else {
-            timeRefusedAt = now.uptime
+            timeRefused = (sequence, now.uptime)
             return ready.drops.append((from, .timeOutOfBounds(got: batch.time, local: local)))
         }
         log[sequence].digest = batch.digest

@@ -259,7 +259,7 @@ extension Replica {
         }
         let end = SequenceNumber(newView.start.sequence.number + UInt64(newView.selection.count))
         nextSequence = max(end, lastExecuted, stable.sequence).next
-        (progressAt, viewInstalledAt, lastSuspectAt, timeRefusedAt) = (now.uptime, now.uptime, 0, nil)
+        (progressAt, viewInstalledAt, lastSuspectAt, timeRefused) = (now.uptime, now.uptime, 0, nil)
     }
 
     /// Pre-prepares what NEW-VIEW selected, now that its body is here: byte for byte what it was, whatever its time (R2).
@@ -304,7 +304,9 @@ extension Replica {
 
     /// The primary goes on proposing what is too far from this replica's clock. It may be a proposal from before an outage, of which
     /// nobody else has heard, and which the primary does not make anew: another one has to.
-    private func refusesTime(_ now: Instant) -> Bool { timeRefusedAt.map { now.uptime < $0 + 8 * limits.statusInterval } ?? false }
+    private func refusesTime(_ now: Instant) -> Bool {
+        timeRefused.map { $0.sequence > lastExecuted && now.uptime < $0.at + 8 * limits.statusInterval } ?? false
+    }
 
     mutating func tickView(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
         // What came while this replica was silent counts now.

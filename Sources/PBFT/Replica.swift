@@ -92,8 +92,8 @@ public struct Replica: Sendable {
     var toldOfLivesIn: View?
     /// The last NEW-VIEW that rests on what a replica said before it forgot: nobody need repeat it.
     var refusedNewView = Digest.null
-    /// When a proposal of the primary was not taken because of its time.
-    var timeRefusedAt: UInt64?
+    /// The last proposal of the primary that was not taken because of its time, and when.
+    var timeRefused: (sequence: SequenceNumber, at: UInt64)?
     /// What the journal remembers while the state is missing.
     var remembered: [JournalRecord] = []
 

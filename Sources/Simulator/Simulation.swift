@@ -261,7 +261,7 @@ public struct Simulation {
         do { try hosts[i].core?.examine(after: input, host: i, &checks) } catch { throw failure("host \(i): \(error)") }
         if !hosts[i].hasFailedStorage, let (shard, reason) = ready.halts.first {
             // Rot at the journal's end looks like a tail that was never synced; the peers know better, and an operator reads it.
-            guard damaged.contains(i), reason.hasPrefix("peers heard votes") else {
+            guard damaged.contains(i), reason.hasPrefix("peers heard votes") || reason.hasPrefix("a peer shows that this replica forgot") else {
                 throw failure("host \(i) shard \(shard) halted: \(reason)")
             }
             (hosts[i].hasFailedStorage, hosts[i].isToBeDeclared) = (true, true)

@@ -32,6 +32,32 @@ import Testing
         #expect(cluster.report(root, on: shard)?.responses.count == 1)
     }
 
+    /// Two frames of one transaction are let in together, and what the first runs into makes all of it start over.
+    @Test func framesThatAreLetInTogetherMayBeGoneWhenTheyWouldRun() throws {
+        var cluster = try CallCluster(shards: 3) {
+            $0.register(OrderedChain.self)
+            $0.register(ReadInTurn.self)
+            $0.register(ReadSideBySide.self)
+        }
+        let a = cluster.key(on: 0)
+        let b = cluster.key(on: 0, not: [a])
+        let first = chain(cluster, alice, 0, [a, cluster.key(on: 1)], inOrder: true)
+        let second = chain(cluster, carol, 0, [b, cluster.key(on: 1)])
+        try cluster.submit(first, at: start)
+        try cluster.submit(second, at: start)
+        let reader = cluster.call(bob, 0, .key(a), ReadSideBySide.name, [[a, b], [a]])
+        try cluster.submit(reader, at: seconds(1))
+        #expect(cluster.status(reader) == .running)
+        // The first of the two frames would die for the older one, so both are gone, and the root waits.
+        try cluster.relay(first)
+        #expect(cluster.status(reader) == .running)
+        try cluster.base.checkInvariants()
+        try cluster.relay(second)
+        try cluster.poke(reader, 1)
+        if case .returned? = cluster.status(reader) {} else { Issue.record("\(String(describing: cluster.status(reader)))") }
+        try cluster.base.checkInvariants()
+    }
+
     @Test func whoHasNoLockWaitsWhateverItsAge() throws {
         var cluster = try cluster()
         let (a, b) = (cluster.key(on: 0), cluster.key(on: 1))
@@ -215,5 +241,23 @@ private struct Increments: Procedure {
         let next: UInt64 = try (context.value(of: key) ?? 0) + 1
         try context.set(key, to: next)
         return next
+    }
+}
+
+/// Reads keys of its shard, one after the other.
+private struct ReadInTurn: Procedure {
+    static let name = "read in turn"
+    static func run(_ keys: [String], _ context: ProcedureContext) throws -> Nothing {
+        for key in keys { _ = try context.value(of: key, as: UInt64.self) }
+        return Nothing()
+    }
+}
+
+private struct ReadSideBySide: Procedure {
+    static let name = "read side by side"
+    static func run(_ groups: [[String]], _ context: ProcedureContext) throws -> Nothing {
+        _ = try context.callAll(
+            groups.map { Invocation(target: .key($0[0]), procedure: ReadInTurn.name, version: 1, arguments: $0.encoded()) })
+        return Nothing()
     }
 }

@@ -45,7 +45,10 @@ extension ShardExecutor {
     }
 
     private mutating func run(_ waiter: LockTable.Waiter, into results: inout BatchResults) throws(ShardStateError) {
-        var record = try record(of: waiter)
+        // Another frame of its transaction, let in with it, may have run before, and had all of it start over or end.
+        guard var record = try callRecord(waiter.age.transaction), let index = record.index(of: waiter.path),
+            record.frames[index].phase == .calling
+        else { return }
         let isHome = isHome(record.root)
         indexes.remove(record, isHome: isHome)
         let outcome = try advance(&record, [waiter.path])
