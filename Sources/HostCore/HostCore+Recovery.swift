@@ -191,6 +191,15 @@ extension HostCore {
         guard sender != nodes[i].shard, manifest.replica(of: sender, on: peer) == push.attested.signature.replica,
             concerns(push.request.request, sender, nodes[i].shard)
         else { return droppedMessages += 1 }
+        // Nobody pushes to himself. With one host mute and one without the leaf, the replica of that shard on this host is needed too.
+        if let j = node(sender), nodes[j].halted == nil, nodes[j].replica.mayAttest, let own = attestedLeaf(push.request.digest, j) {
+            let word = message.map { _ in RecoveryPush(request: push.request, attested: own, asks: false) }
+            if push.request.request.rootCall != nil {
+                _ = nodes[i].recovery.collected.certificate(of: word)
+            } else {
+                _ = nodes[i].recovery.collected.add(word)
+            }
+        }
         var evidence = CallEvidence(root: push.request, certificates: [])
         if push.request.request.rootCall != nil {
             if let certificate = nodes[i].recovery.collected.certificate(of: message.map { _ in push }) {

@@ -30,6 +30,7 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         RegressionSeed(profile: .everything, seed: 11_116, why: "one host alone held a request of which a mute primary had not heard"),
         RegressionSeed(profile: .everything, seed: 12_794, why: "one host alone held a proposal of a mute primary, and voted for it without end"),
         RegressionSeed(profile: .everything, seed: 5_008_606, why: "all that a quarantined host had written down rotted, and looked like a torn tail"),
+        RegressionSeed(profile: .everything, seed: 9_003_624, why: "one host mute, one without a leaf, and nobody counted the word of his own replica"),
         RegressionSeed(profile: .everything, seed: 1_006_493, why: "a quarantined replica refused a peer, could not say so, and waited for its CHECKPOINT"),
     ] + withOneGoneAhead.map {
         RegressionSeed(profile: .everything, seed: $0, why: "with one quarantined and one gone to the next view, a third suspected alone")
