@@ -80,7 +80,7 @@ extension Mutant {
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
         case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
         case .refusalNotRecorded: MutantPlan("a no is certified and not recorded", ["everything", "lossy"], from: 119)
-        case .forgetsEarly: MutantPlan("a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1043)
+        case .forgetsEarly: MutantPlan("a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1530)
         case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 408)
         case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
         case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine"])
