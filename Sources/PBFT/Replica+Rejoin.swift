@@ -312,7 +312,7 @@ extension Replica {
     /// complain, and the peer, which was answered, asks no more: its STATUS says what its question would.
     mutating func reconsider(_ peer: ReplicaIndex, _ status: Status) {
         let known = peers[peer.index]
-        guard known.isRefused, !known.isRefusedForLife, status.start == known.refusedStart, status.remembers >= known.heard else { return }
+        guard known.isRefused, !known.isRefusedForLife, status.start >= known.refusedStart, status.remembers >= known.heard else { return }
         (peers[peer.index].isRefused, peers[peer.index].acceptedStart) = (false, status.start)
     }
 

@@ -32,6 +32,7 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         RegressionSeed(profile: .everything, seed: 5_008_606, why: "all that a quarantined host had written down rotted, and looked like a torn tail"),
         RegressionSeed(profile: .everything, seed: 9_003_624, why: "one host mute, one without a leaf, and nobody counted the word of his own replica"),
         RegressionSeed(profile: .everything, seed: 1_006_493, why: "a quarantined replica refused a peer, could not say so, and waited for its CHECKPOINT"),
+        RegressionSeed(profile: .everything, seed: 11_000_257, why: "the same, and the peer had started again since"),
     ] + withOneGoneAhead.map {
         RegressionSeed(profile: .everything, seed: $0, why: "with one quarantined and one gone to the next view, a third suspected alone")
     } + refusedWithoutEnd.map {
