@@ -176,7 +176,7 @@ extension HostCore {
 
     private func send(_ push: RecoveryPush, to shards: [ShardID], into ready: inout HostReady) {
         for shard in shards where manifest.hasShard(shard) {
-            // Enough other hosts hold a replica of the pushing shard, so none needs to push to itself.
+            // None pushes to itself: who receives a push counts its own replica's word too.
             let to = manifest.hosts(of: shard).filter { $0 != host }.sorted()
             ready.toHosts.append(.init(to: to, message: .push(shard, push)))
         }

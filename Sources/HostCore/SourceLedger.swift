@@ -48,7 +48,6 @@ struct SourceLedger: Sendable {
     private var strangers: Purse
     /// Looked up by key only, never iterated. Bounded by the sessions that are open, and the peers.
     private var purses: [Source: Purse] = [:]
-    private(set) var charged: UInt64 = 0
 
     init(limits: Limits, now: UInt64) {
         precondition(limits.perSecond > 0)
@@ -64,7 +63,6 @@ struct SourceLedger: Sendable {
         case .peer: if purses[source] == nil { purses[source] = Purse(tokens: limits.burst, at: now) }
         case .gateway: break
         }
-        charged &+= 1
         #if MUTANTS
         if Mutant.is(.nothingIsCharged) { return true }
         #endif
