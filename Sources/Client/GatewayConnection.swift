@@ -128,8 +128,8 @@ public final class GatewayConnection: Sendable {
     }
 
     /// The answers to a quorum read, unchecked: the gateway is trusted with nothing. None if it is overloaded.
-    public func read(_ account: AccountID, nonce: Digest, timeout: Duration? = .seconds(10)) async throws -> [ReadAnswer] {
-        switch try await call({ .read(id: $0, account, nonce: nonce) }, timeout) {
+    public func read(_ subject: ReadSubject, nonce: Digest, timeout: Duration? = .seconds(10)) async throws -> [ReadAnswer] {
+        switch try await call({ .read(id: $0, subject, nonce: nonce) }, timeout) {
         case .read(_, let answers): return answers
         case .rejected: return []
         case .receipt, .account, .status: throw ConnectionError.garbage("a reply of another kind")

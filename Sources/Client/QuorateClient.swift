@@ -33,6 +33,8 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case acknowledged(SignedRequest)
     /// The account belongs to somebody else, and no quorum of replicas agreed on what it holds.
     case readRefused(AccountID)
+    /// No 2f + 1 replicas of the shard said the same when they were asked: too many do not answer, or what was asked about changes.
+    case noQuorum(ShardID)
 
     public var description: String {
         switch self {
@@ -41,6 +43,7 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
         case .outcomeUnknown(let request, let cause): "the outcome of request \(request.request.number) is unknown: \(cause)"
         case .readRefused(let account):
             "no quorum agrees on account \(account) just now, and a read in order is for its owner only; ask again"
+        case .noQuorum(let shard): "no quorum of shard \(shard) answers alike just now; ask again"
         case .acknowledged(let request):
             "request number \(request.request.number) was acknowledged before: it does nothing from now on, and what it did is known only from an earlier receipt"
         case .invalid(let request): "every gateway says that request \(request.request.number) is not valid for its cluster"
@@ -281,6 +284,13 @@ public actor QuorateClient {
     /// - Returns: nil if no 2f + 1 replicas said the same.
     /// - Throws: `ClientError.noGateways`.
     public func quorumRead(_ account: AccountID, attempts: Int = 3) async throws -> ReadStatement? {
+        try await proof(of: .account(account), attempts: attempts)?.statement
+    }
+
+    /// What 2f + 1 replicas of a shard say alike of a subject, with the time of each.
+    /// - Returns: nil if no 2f + 1 replicas said the same.
+    /// - Throws: `ClientError.noGateways`.
+    func proof(of subject: ReadSubject, attempts: Int = 3) async throws -> ReadProof? {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         for attempt in 0..<attempts {
             if attempt > 0 { try await Task.sleep(for: options.backoff.delay(attempt: attempt, using: &random)) }
@@ -288,8 +298,8 @@ public actor QuorateClient {
             let nonce = Digest(fresh)
             let address = gateways[preferred % gateways.count]
             do {
-                let answers = try await connection(to: address).read(account, nonce: nonce)
-                if let statement = try? verifier.verify(answers, of: account, nonce: nonce) { return statement.value }
+                let answers = try await connection(to: address).read(subject, nonce: nonce)
+                if let proof = try? verifier.verify(answers, of: subject, nonce: nonce) { return proof.value }
             } catch { connections[address] = nil }
             // The gateway itself may keep answers back.
             preferred += 1

@@ -75,8 +75,8 @@ public struct GatewayCore: Sendable {
             case .submit(let id, let request): submit(request, for: .init(session: session, id: id), now: now, into: &ready)
             case .account(let id, let account):
                 ask(.account(account), for: .init(session: session, id: id), now: now, into: &ready)
-            case .read(let id, let account, let nonce):
-                ask(.read(account, nonce: nonce), for: .init(session: session, id: id), now: now, into: &ready)
+            case .read(let id, let subject, let nonce):
+                ask(.read(subject, nonce: nonce), for: .init(session: session, id: id), now: now, into: &ready)
             case .status(let id): ready.toClients.append((session, .status(id: id, status)))
             }
         case .clientClosed(let session):

@@ -6,11 +6,12 @@ enum Question: Sendable {
     /// Weak: what f + 1 replicas say.
     case account(AccountID)
     /// What 2f + 1 replicas say alike (R6).
-    case read(AccountID, nonce: Digest)
+    case read(ReadSubject, nonce: Digest)
 
-    var account: AccountID {
+    func shard(in map: ShardMap) -> ShardID {
         switch self {
-        case .account(let account), .read(let account, _): account
+        case .account(let account): map.shard(of: account)
+        case .read(let subject, _): subject.shard(in: map)
         }
     }
 }
@@ -39,7 +40,7 @@ extension GatewayCore {
             return reject(waiter, .queueFull, retryAfter: options.queryTimeout / 1000, into: &ready)
         }
         expectAnswer(waiter)
-        let shard = Int(map.shard(of: question.account).number)
+        let shard = Int(question.shard(in: map).number)
         let waiting = WaitingQuestion(id: waiter.id, question: question, startBy: now.uptime + options.questionPatience)
         lanes[shard].waiting.append(waiting, from: waiter.session)
         passOn(shard, now: now, into: &ready)
@@ -72,9 +73,9 @@ extension GatewayCore {
             queries[id] = AccountQuery(waiter: waiter, shard: shard)
             ready.toHosts.append(.init(to: hosts, message: .account(id: id, account)))
             _ = timers.set(.query(id), due: now.uptime + options.queryTimeout)
-        case .read(let account, let nonce):
+        case .read(let subject, let nonce):
             reads[id] = QuorumRead(waiter: waiter, shard: shard)
-            ready.toHosts.append(.init(to: hosts, message: .read(id: id, account, nonce: nonce)))
+            ready.toHosts.append(.init(to: hosts, message: .read(id: id, subject, nonce: nonce)))
             _ = timers.set(.read(id), due: now.uptime + options.queryTimeout)
         }
     }

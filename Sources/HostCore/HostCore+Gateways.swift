@@ -26,7 +26,7 @@ extension HostCore {
             var view: AccountView?
             if let i = node(manifest.shardMap.shard(of: account)), nodes[i].replica.mayAttest { view = (try? nodes[i].executor.account(account)) ?? nil }
             ready.toGateways.append(.init(to: [session], reply: .account(id: id, view)))
-        case .read(let id, let account, let nonce): read(account, nonce, for: session, id: id, into: &ready)
+        case .read(let id, let subject, let nonce): read(subject, nonce, for: session, id: id, into: &ready)
         case .status(let id):
             ready.toGateways.append(.init(to: [session], reply: .status(id: id, status(now: now))))
         case .audit(let id):

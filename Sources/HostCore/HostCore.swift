@@ -39,6 +39,8 @@ public struct HostCore {
     private var hasStarted = false
     /// Dropped messages by reason, for metrics.
     public internal(set) var droppedMessages: UInt64 = 0
+    /// The wall clock at the latest step.
+    var wall = Timestamp.zero
 
     /// - Parameters:
     ///   - stores: one a shard of this host.
@@ -136,6 +138,7 @@ public struct HostCore {
     }
 
     public mutating func step(_ input: HostInput, now: Instant, into ready: inout HostReady) {
+        wall = now.wall
         if !hasStarted {
             hasStarted = true
             for i in nodes.indices { feed(i, .started, now: now, into: &ready) }

@@ -5,7 +5,7 @@ import Messages
 struct WaitingRead: Sendable {
     let session: SessionID
     let id: UInt64
-    let account: AccountID
+    let subject: ReadSubject
     let nonce: Digest
     let after: SequenceNumber
 }

@@ -1,67 +1,202 @@
-/// What one replica says of an account to whoever asked with this nonce. Given without order: only 2f + 1 equal ones prove
+/// What a quorum read asks about.
+public enum ReadSubject: Hashable, Sendable, CanonicalCodable {
+    case account(AccountID)
+    /// The request numbers of a principal that this shard has recorded (R11).
+    case principal(PublicKey, at: ShardID)
+
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        switch try reader.uint8() {
+        case 1: self = .account(try reader.value())
+        case 2: self = .principal(try reader.value(), at: try reader.value())
+        default: throw reader.invalid("read subject kind")
+        }
+    }
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .account(let account):
+            writer.put(UInt8(1))
+            writer.put(account)
+        case .principal(let key, let shard):
+            writer.put(UInt8(2))
+            writer.put(key)
+            writer.put(shard)
+        }
+    }
+
+    /// Who can answer.
+    public func shard(in map: ShardMap) -> ShardID {
+        switch self {
+        case .account(let account): map.shard(of: account)
+        case .principal(_, let shard): shard
+        }
+    }
+}
+
+/// What a shard has recorded of a principal's request numbers (R11); zeros if it never heard of it.
+public struct PrincipalStanding: Hashable, Sendable, CanonicalCodable {
+    /// Requests with lower numbers are refused for ever.
+    public var acknowledgedBelow: RequestNumber
+    /// Above every number that was ever recorded.
+    public var nextNumber: RequestNumber
+
+    public init(acknowledgedBelow: RequestNumber, nextNumber: RequestNumber) {
+        (self.acknowledgedBelow, self.nextNumber) = (acknowledgedBelow, nextNumber)
+    }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (acknowledgedBelow, nextNumber) = (try reader.value(), try reader.value())
+    }
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(acknowledgedBelow)
+        writer.put(nextNumber)
+    }
+
+    /// What holds for two shards together: a request is numbered once for all its shards.
+    public func joined(with other: PrincipalStanding) -> PrincipalStanding {
+        PrincipalStanding(
+            acknowledgedBelow: max(acknowledgedBelow, other.acknowledgedBelow), nextNumber: max(nextNumber, other.nextNumber))
+    }
+}
+
+/// What one replica says of a subject to whoever asked with this nonce. Given without order: only 2f + 1 equal ones prove
 /// anything (R1, R6).
 public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
+    /// What there is of the subject, of the same kind.
+    public enum Value: Hashable, Sendable {
+        /// Nil if there is no such account.
+        case account(AccountView?)
+        case principal(PrincipalStanding)
+    }
+
     public let cluster: ClusterID
     public let epoch: Epoch
     public let shard: ShardID
     /// The asker's own, so that no old answer passes for a new one.
     public let nonce: Digest
-    public let account: AccountID
-    /// Nil if there is no such account.
-    public let view: AccountView?
+    public let subject: ReadSubject
+    public let value: Value
 
     public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, account: AccountID, view: AccountView?) {
         (self.cluster, self.epoch, self.shard) = (cluster, epoch, shard)
-        (self.nonce, self.account, self.view) = (nonce, account, view)
+        (self.nonce, subject, value) = (nonce, .account(account), .account(view))
+    }
+    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, principal: PublicKey, standing: PrincipalStanding) {
+        (self.cluster, self.epoch, self.shard) = (cluster, epoch, shard)
+        (self.nonce, subject, value) = (nonce, .principal(principal, at: shard), .principal(standing))
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
-        (nonce, account) = (try reader.value(), try reader.value())
-        view = try reader.bool() ? try reader.value() : nil
+        (nonce, subject) = (try reader.value(), try reader.value())
+        switch subject {
+        case .account: value = .account(try reader.bool() ? try reader.value() : nil)
+        case .principal: value = .principal(try reader.value())
+        }
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(cluster)
         writer.put(epoch)
         writer.put(shard)
         writer.put(nonce)
-        writer.put(account)
-        writer.put(view != nil)
-        if let view { writer.put(view) }
+        writer.put(subject)
+        switch value {
+        case .account(let view):
+            writer.put(view != nil)
+            if let view { writer.put(view) }
+        case .principal(let standing): writer.put(standing)
+        }
     }
 
-    public var signingBytes: [UInt8] { signingInput(.read, Hasher256.hash(.read, encoded())) }
+    /// The account, if that was asked for and exists.
+    public var view: AccountView? { if case .account(let view) = value { view } else { nil } }
+    /// What was asked for, if it was a principal.
+    public var standing: PrincipalStanding? { if case .principal(let standing) = value { standing } else { nil } }
 }
 
+/// A statement with the two times of whoever made it. The times are signed with it and are no part of what has to be equal: they
+/// are each replica's own.
 public struct ReadAnswer: Hashable, Sendable, CanonicalCodable {
     public let statement: ReadStatement
+    /// The shard's time (R2) as this replica has executed it, by which deadlines are judged.
+    public let time: Timestamp
+    /// The wall clock of the replica's host.
+    public let clock: Timestamp
     public let signature: ReplicaSignature
 
-    public init(statement: ReadStatement, signature: ReplicaSignature) { (self.statement, self.signature) = (statement, signature) }
+    public init(statement: ReadStatement, time: Timestamp, clock: Timestamp, signature: ReplicaSignature) {
+        (self.statement, self.time, self.clock, self.signature) = (statement, time, clock, signature)
+    }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (statement, signature) = (try reader.value(), try reader.value())
+        (statement, time, clock, signature) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(statement)
+        writer.put(time)
+        writer.put(clock)
         writer.put(signature)
+    }
+
+    public static func signingBytes(_ statement: ReadStatement, time: Timestamp, clock: Timestamp) -> [UInt8] {
+        var writer = ByteWriter(reserving: 256)
+        writer.put(statement)
+        writer.put(time)
+        writer.put(clock)
+        return signingInput(.read, Hasher256.hash(.read, writer.bytes))
+    }
+    public var signingBytes: [UInt8] { Self.signingBytes(statement, time: time, clock: clock) }
+}
+
+/// What the replicas of a shard say of time, each for itself.
+public struct ShardTimes: Hashable, Sendable {
+    public let shard: ShardID
+    /// One of at least 2f + 1 different replicas.
+    public let replicas: [Reading]
+
+    public struct Reading: Hashable, Sendable {
+        public let replica: ReplicaIndex
+        /// The shard's time, as far as this replica has executed.
+        public let time: Timestamp
+        /// The clock of its host.
+        public let clock: Timestamp
+    }
+
+    /// The medians lie between what two correct replicas say, whatever f others do.
+    public var time: Timestamp { Self.median(replicas.map(\.time)) }
+    public var clock: Timestamp { Self.median(replicas.map(\.clock)) }
+
+    private static func median(_ times: [Timestamp]) -> Timestamp {
+        times.isEmpty ? .zero : times.sorted()[(times.count - 1) / 2]
     }
 }
 
+/// A proven read.
+public struct ReadProof: Hashable, Sendable {
+    public let statement: ReadStatement
+    public let times: ShardTimes
+}
+
 extension Verifier {
-    /// The account as 2f + 1 different replicas have it: linearizable, because each answered only after executing all that it
+    /// The subject as 2f + 1 different replicas have it: linearizable, because each answered only after executing all that it
     /// had sent COMMIT for, and one of them had done so for everything that was acknowledged before (R6).
     /// - Throws: if it is not proven.
-    public func verify(_ answers: [ReadAnswer], of account: AccountID, nonce: Digest) throws(Refused) -> Verified<ReadStatement> {
-        let group = manifest.group(of: manifest.shardMap.shard(of: account))
+    public func verify(_ answers: [ReadAnswer], of subject: ReadSubject, nonce: Digest) throws(Refused) -> Verified<ReadProof> {
+        try check(subject)
+        let shard = subject.shard(in: manifest.shardMap)
+        let group = manifest.group(of: shard)
         guard let statement = answers.first?.statement, answers.count >= group.quorum else {
             throw .tooFewSignatures(got: answers.count, needed: group.quorum)
         }
-        guard answers.count <= group.n, statement.account == account, statement.nonce == nonce else { throw .badProof }
+        guard answers.count <= group.n, statement.subject == subject, statement.nonce == nonce else { throw .badProof }
         for (i, answer) in answers.enumerated() {
             guard answer.statement == statement, !answers[..<i].contains(where: { $0.signature.replica == answer.signature.replica })
             else { throw .badProof }
             try check(answer)
         }
-        return Verified(checked: statement)
+        let readings = answers.map { ShardTimes.Reading(replica: $0.signature.replica, time: $0.time, clock: $0.clock) }
+        return Verified(checked: ReadProof(statement: statement, times: ShardTimes(shard: shard, replicas: readings)))
+    }
+
+    /// Whoever asks names the shard of a principal himself.
+    func check(_ subject: ReadSubject) throws(Refused) {
+        guard Int(subject.shard(in: manifest.shardMap).number) < manifest.shardCount else { throw .unknownShard }
     }
 
     /// One answer alone: that its signer said so.
@@ -69,8 +204,9 @@ extension Verifier {
         let statement = answer.statement
         guard statement.cluster == manifest.cluster else { throw .wrongCluster }
         guard statement.epoch == manifest.epoch else { throw .wrongEpoch }
-        guard statement.shard == manifest.shardMap.shard(of: statement.account) else { throw .unknownShard }
+        try check(statement.subject)
+        guard statement.shard == statement.subject.shard(in: manifest.shardMap) else { throw .unknownShard }
         guard let key = manifest.key(of: answer.signature.replica, in: statement.shard) else { throw .unknownReplica }
-        guard scheme.isValid(answer.signature.signature, of: statement.signingBytes, by: key) else { throw .badSignature }
+        guard scheme.isValid(answer.signature.signature, of: answer.signingBytes, by: key) else { throw .badSignature }
     }
 }

@@ -240,13 +240,18 @@ extension Verifier {
         case .submit(_, let request): _ = try verify(request)
         case .decide(_, let decide): _ = try verify(decide)
         case .evidence(_, let evidence): _ = try verify(evidence)
-        case .account, .status, .audit, .read: break
+        case .read(_, let subject, _): try check(subject)
+        case .account, .status, .audit: break
         }
         return Verified(checked: message)
     }
 
     public mutating func verify(_ message: ClientMessage) throws(Refused) -> Verified<ClientMessage> {
-        if case .submit(_, let request) = message { _ = try verify(request) }
+        switch message {
+        case .submit(_, let request): _ = try verify(request)
+        case .read(_, let subject, _): try check(subject)
+        case .account, .status: break
+        }
         return Verified(checked: message)
     }
 

@@ -134,7 +134,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     /// Sums over the whole state of every replica on this host. Expensive; for checks and tests.
     case audit(id: UInt64)
     /// One answer to a quorum read (R6).
-    case read(id: UInt64, AccountID, nonce: Digest)
+    case read(id: UInt64, ReadSubject, nonce: Digest)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -175,10 +175,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         case .audit(let id):
             writer.put(UInt8(5))
             writer.put(id)
-        case .read(let id, let account, let nonce):
+        case .read(let id, let subject, let nonce):
             writer.put(UInt8(6))
             writer.put(id)
-            writer.put(account)
+            writer.put(subject)
             writer.put(nonce)
         case .evidence(let shards, let evidence):
             writer.put(UInt8(7))
@@ -246,7 +246,7 @@ public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
     /// Gateway's counters, see `GatewayStatus`.
     case status(id: UInt64)
     /// A quorum read; the nonce is the client's own.
-    case read(id: UInt64, AccountID, nonce: Digest)
+    case read(id: UInt64, ReadSubject, nonce: Digest)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -270,10 +270,10 @@ public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
         case .status(let id):
             writer.put(UInt8(3))
             writer.put(id)
-        case .read(let id, let account, let nonce):
+        case .read(let id, let subject, let nonce):
             writer.put(UInt8(4))
             writer.put(id)
-            writer.put(account)
+            writer.put(subject)
             writer.put(nonce)
         }
     }

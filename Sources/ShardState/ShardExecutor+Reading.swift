@@ -24,6 +24,13 @@ extension ShardExecutor {
     /// Whether a procedure uses the account, so that what it holds is not known before that transaction ends (R6).
     public func isLocked(_ id: AccountID) -> Bool { indexes.locks.isTouched(StateKey.account(id)) }
 
+    /// What is recorded of a principal's request numbers (R11).
+    public func standing(of principal: PublicKey) throws(ShardStateError) -> PrincipalStanding {
+        let record = try principalRecord(principal)
+        return PrincipalStanding(
+            acknowledgedBelow: RequestNumber(record.acknowledgedBelow), nextNumber: RequestNumber(record.nextNumber))
+    }
+
     /// The value of a key as this replica has it now; nil if there is none.
     public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.value(forKey: StateKey.value(key)) }
 

@@ -28,7 +28,7 @@ extension Simulation {
     private mutating func sendRead(_ client: Int) throws {
         guard let read = clients.reads.open[client] else { return }
         // The attempt's number: an answer to an earlier one is too late.
-        let message = ClientMessage.read(id: UInt64(read.attempts), read.account, nonce: read.nonce)
+        let message = ClientMessage.read(id: UInt64(read.attempts), .account(read.account), nonce: read.nonce)
         guard let verified = try? verifier.verify(message) else { throw failure("a client's read is refused") }
         if options.keepsLog { note("client \(client) reads \(read.account)") }
         try gatewayStep(.client(clients.session(of: client), verified))
@@ -36,10 +36,10 @@ extension Simulation {
 
     mutating func take(_ answers: [ReadAnswer], id: UInt64, client: Int) throws {
         guard let read = clients.reads.open[client], !read.isOrdered, id == UInt64(read.attempts) else { return }
-        guard let statement = try? verifier.verify(answers, of: read.account, nonce: read.nonce) else {
+        guard let statement = try? verifier.verify(answers, of: .account(read.account), nonce: read.nonce) else {
             return clients.reads.disagreed(client, until: now + readRng.below(UInt64(200_000_000)))
         }
-        let view = statement.value.view
+        let view = statement.value.statement.view
         if options.keepsLog { note("client \(client) has \(view.map { "\($0.posted)" } ?? "nothing") of \(read.account)") }
         if let problem = clients.reads.answered(client, view) { throw failure(problem) }
     }
@@ -49,7 +49,7 @@ extension Simulation {
     /// What a Byzantine host says of an account instead of the truth: mostly what the correct host that is furthest behind
     /// still believes, which is the lie that others may confirm.
     mutating func falseRead(_ input: HostInput, core i: Int, by m: Int) -> DistortedReply? {
-        guard case .gateway(_, let message) = input, case .read(let id, let account, let nonce) = message.value else { return nil }
+        guard case .gateway(_, let message) = input, case .read(let id, .account(let account), let nonce) = message.value else { return nil }
         let shard = manifest.shardMap.shard(of: account)
         guard let replica = manifest.replica(of: shard, on: hostID(i)), readRng.chance(perMille: 800) else { return nil }
         var furthest: (sequence: SequenceNumber, view: AccountView?)?
@@ -67,8 +67,11 @@ extension Simulation {
         }
         let statement = ReadStatement(
             cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, nonce: answered.nonce, account: account, view: view)
-        let signature = ReplicaSignature(replica: answered.replica, signature: byzantine.signer(m).sign(statement.signingBytes))
-        return DistortedReply(reply: .read(id: id, ReadAnswer(statement: statement, signature: signature)), act: .falseRead)
+        // Any times: nothing that has to be equal.
+        let (time, clock) = (Timestamp(readRng.next()), Timestamp(readRng.next()))
+        let signature = ReplicaSignature(replica: answered.replica, signature: byzantine.signer(m).sign(ReadAnswer.signingBytes(statement, time: time, clock: clock)))
+        let answer = ReadAnswer(statement: statement, time: time, clock: clock, signature: signature)
+        return DistortedReply(reply: .read(id: id, answer), act: .falseRead)
     }
 
     private static func bent(_ view: AccountView, posted: UInt128) -> AccountView {

@@ -28,7 +28,7 @@ extension ProgramError {
         switch error {
         case .outcomeUnknown, .acknowledged: .outcomeUnknown
         case .noGateways: .notRunning
-        case .readRefused: .noAnswer
+        case .readRefused, .noQuorum: .noAnswer
         case .windowFull, .invalid: .failure
         }
     }

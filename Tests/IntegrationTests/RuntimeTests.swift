@@ -157,13 +157,13 @@ struct RuntimeTests {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<2500 {
                 group.addTask {
-                    if try await !greedy.read(account, nonce: .null, timeout: nil).isEmpty { answered.add() }
+                    if try await !greedy.read(.account(account), nonce: .null, timeout: nil).isEmpty { answered.add() }
                 }
             }
             // The flood has begun, and most of it waits: it is as many as one session may have.
             while answered.value < 10 { await Task.yield() }
             let before = answered.value
-            #expect(try await other.read(account, nonce: .null).count >= 3)
+            #expect(try await other.read(.account(account), nonce: .null).count >= 3)
             let passed = answered.value - before
             try await group.waitForAll()
             let all = answered.value

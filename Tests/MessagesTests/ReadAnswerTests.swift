@@ -24,14 +24,21 @@ import Testing
     }
 
     private func sign(_ statement: ReadStatement, _ replica: UInt8, host: Int? = nil, bytes: [UInt8]? = nil) -> ReadAnswer {
-        let signature = TestSigner(host ?? Int(replica)).sign(bytes ?? statement.signingBytes)
-        return ReadAnswer(statement: statement, signature: ReplicaSignature(replica: ReplicaIndex(replica), signature: signature))
+        let (time, clock) = Self.times(replica)
+        let signature = TestSigner(host ?? Int(replica)).sign(bytes ?? ReadAnswer.signingBytes(statement, time: time, clock: clock))
+        return ReadAnswer(
+            statement: statement, time: time, clock: clock,
+            signature: ReplicaSignature(replica: ReplicaIndex(replica), signature: signature))
+    }
+
+    private static func times(_ replica: UInt8) -> (time: Timestamp, clock: Timestamp) {
+        (Timestamp(1000 + UInt64(replica)), Timestamp(2000 - UInt64(replica)))
     }
 
     private func refusal(_ answers: [ReadAnswer]) -> Refused? {
         let verifier = Verifier(manifest: Self.manifest, scheme: TestScheme(), remembered: 64)
         do throws(Refused) {
-            _ = try verifier.verify(answers, of: account, nonce: nonce)
+            _ = try verifier.verify(answers, of: .account(account), nonce: nonce)
             return nil
         } catch { return error }
     }
@@ -54,7 +61,7 @@ import Testing
         #expect(refusal([sign(new, 0), sign(new, 1), sign(old, 2)]) == .badProof)
         #expect(refusal([sign(new, 0), sign(new, 1), sign(statement(posted: nil), 2)]) == .badProof)
         // What was signed is not what is shown.
-        #expect(refusal([sign(new, 0), sign(new, 1), sign(new, 2, bytes: old.signingBytes)]) == .badSignature)
+        #expect(refusal([sign(new, 0), sign(new, 1), sign(new, 2, bytes: ReadAnswer.signingBytes(old, time: Self.times(2).time, clock: Self.times(2).clock))]) == .badSignature)
     }
 
     @Test func anAnswerToAnotherQuestionProvesNothing() {
@@ -77,6 +84,43 @@ import Testing
         for (said, why) in [
             (statement(cluster: 51), Refused.wrongCluster), (statement(epoch: 2), .wrongEpoch), (statement(shard: 1), .unknownShard),
         ] { #expect(refusal((0..<3).map { sign(said, $0) }) == why) }
+    }
+
+    /// Each replica's times are its own: they need not be equal, and nobody else can change them.
+    @Test func timesAreSignedAndTheirMediansLieBetweenThoseOfCorrectReplicas() throws {
+        let said = statement()
+        let verifier = Verifier(manifest: Self.manifest, scheme: TestScheme(), remembered: 64)
+        let proof = try verifier.verify((0..<4).map { sign(said, $0) }, of: .account(account), nonce: nonce).value
+        #expect(proof.times.time == Timestamp(1001) && proof.times.clock == Timestamp(1998))
+        let honest = sign(said, 2)
+        for forged in [
+            ReadAnswer(statement: said, time: .zero, clock: honest.clock, signature: honest.signature),
+            ReadAnswer(statement: said, time: honest.time, clock: .zero, signature: honest.signature),
+        ] { #expect(refusal([sign(said, 0), sign(said, 1), forged]) == .badSignature) }
+        // f liars at either end move a median no further than to the next correct one.
+        for lie in [UInt64.min, .max] {
+            let (time, clock) = (Timestamp(lie), Timestamp(lie))
+            let signature = TestSigner(3).sign(ReadAnswer.signingBytes(said, time: time, clock: clock))
+            let liar = ReadAnswer(
+                statement: said, time: time, clock: clock, signature: ReplicaSignature(replica: ReplicaIndex(3), signature: signature))
+            let times = try verifier.verify([liar, sign(said, 0), sign(said, 1)], of: .account(account), nonce: nonce).value.times
+            #expect((Timestamp(1000)...Timestamp(1001)).contains(times.time) && (Timestamp(1999)...Timestamp(2000)).contains(times.clock))
+        }
+    }
+
+    /// What is said of a principal is no word about an account, nor about the principal on another shard.
+    @Test func aPrincipalsStandingIsProvenForOneShard() {
+        let verifier = Verifier(manifest: Self.manifest, scheme: TestScheme(), remembered: 64)
+        let said = ReadStatement(
+            cluster: Self.manifest.cluster, epoch: Self.manifest.epoch, shard: ShardID(0), nonce: nonce, principal: Self.owner,
+            standing: PrincipalStanding(acknowledgedBelow: RequestNumber(3), nextNumber: RequestNumber(7)))
+        let answers = (0..<3).map { sign(said, $0) }
+        #expect(throws: Never.self) { try verifier.verify(answers, of: .principal(Self.owner, at: ShardID(0)), nonce: nonce) }
+        #expect(throws: Refused.badProof) { try verifier.verify(answers, of: .account(account), nonce: nonce) }
+        #expect(throws: Refused.unknownShard) { try verifier.verify(answers, of: .principal(Self.owner, at: ShardID(1)), nonce: nonce) }
+        #expect(throws: Refused.badProof) {
+            try verifier.verify(answers, of: .principal(TestSigner(8).publicKey, at: ShardID(0)), nonce: nonce)
+        }
     }
 
     /// A signature for a result is none for a read, and the other way round (R1).

@@ -212,7 +212,7 @@ struct Samples {
         case 2: .account(id: word(), number())
         case 3: .status(id: word())
         case 4: .audit(id: word())
-        default: .read(id: word(), number(), nonce: bytes32())
+        default: .read(id: word(), readSubject(), nonce: bytes32())
         }
     }
     mutating func refusal() -> Refusal {
@@ -224,11 +224,16 @@ struct Samples {
         AccountView(owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number())
     }
     mutating func readAnswer() -> ReadAnswer {
-        ReadAnswer(
-            statement: ReadStatement(
-                cluster: bytes32(), epoch: number(), shard: number(), nonce: bytes32(), account: number(), view: flag() ? view() : nil),
-            signature: signature())
+        let statement =
+            flag()
+            ? ReadStatement(
+                cluster: bytes32(), epoch: number(), shard: number(), nonce: bytes32(), account: number(), view: flag() ? view() : nil)
+            : ReadStatement(
+                cluster: bytes32(), epoch: number(), shard: number(), nonce: bytes32(), principal: bytes32(),
+                standing: PrincipalStanding(acknowledgedBelow: number(), nextNumber: number()))
+        return ReadAnswer(statement: statement, time: number(), clock: number(), signature: signature())
     }
+    mutating func readSubject() -> ReadSubject { flag() ? .account(number()) : .principal(bytes32(), at: number()) }
     mutating func replicaStatus() -> ReplicaStatus {
         ReplicaStatus(
             shard: number(), replica: number(), view: number(), isChangingView: flag(), isPrimary: flag(), lastExecuted: number(),
@@ -254,7 +259,7 @@ struct Samples {
         case 0: .submit(id: word(), signedRequest())
         case 1: .account(id: word(), number())
         case 2: .status(id: word())
-        default: .read(id: word(), number(), nonce: bytes32())
+        default: .read(id: word(), readSubject(), nonce: bytes32())
         }
     }
     mutating func gatewayStatus() -> GatewayStatus {

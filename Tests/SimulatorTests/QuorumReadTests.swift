@@ -78,8 +78,8 @@ private struct ReadCluster {
         try deliver()
     }
 
-    mutating func read(_ host: Int, id: UInt64, session: SessionID = Self.session) throws {
-        step(host, .gateway(session, try verifier.verify(GatewayMessage.read(id: id, account.id, nonce: .null))))
+    mutating func read(_ host: Int, id: UInt64, session: SessionID = Self.session, of subject: ReadSubject? = nil) throws {
+        step(host, .gateway(session, try verifier.verify(GatewayMessage.read(id: id, subject ?? .account(account.id), nonce: .null))))
     }
 
     mutating func tick(_ host: Int, after milliseconds: UInt64) {
@@ -116,6 +116,28 @@ private struct ReadCluster {
         try cluster.release()
         #expect(cluster.answers.map(\.id) == [3, 2])
         #expect(cluster.answers.last?.answer?.statement.view?.posted == Amount(100))
+    }
+
+    /// A principal's numbers, with the shard's time and the host's clock.
+    @Test func aPrincipalsStandingIsReadAsAnAccountIs() throws {
+        var cluster = try ReadCluster()
+        let issuer = ReadSubject.principal(cluster.issuer.publicKey, at: ShardID(0))
+        try cluster.read(2, id: 1, of: issuer)
+        #expect(cluster.answers.last?.answer?.statement.standing == PrincipalStanding(acknowledgedBelow: RequestNumber(0), nextNumber: RequestNumber(0)))
+        try cluster.submit(.open(cluster.account))
+        cluster.keepCommits(from: [2])
+        try cluster.issue(100)
+        try cluster.read(2, id: 2, of: issuer)
+        #expect(cluster.answers.map(\.id) == [1], "host 2 is prepared, and says what was before")
+        try cluster.release()
+        let answer = try #require(cluster.answers.last?.answer)
+        #expect(answer.statement.standing == PrincipalStanding(acknowledgedBelow: RequestNumber(1), nextNumber: RequestNumber(3)))
+        #expect(answer.time == answer.clock && answer.clock == Timestamp(1_700_000_000_000_000))
+        // A shard that this host does not know of.
+        try cluster.read(1, id: 3, of: .principal(cluster.issuer.publicKey, at: ShardID(0)))
+        #expect(throws: Refused.unknownShard) {
+            try cluster.read(1, id: 4, of: .principal(cluster.issuer.publicKey, at: ShardID(1)))
+        }
     }
 
     @Test func whatComesAfterTheReadIsNotWaitedFor() throws {

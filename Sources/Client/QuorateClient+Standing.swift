@@ -1,0 +1,42 @@
+import Messages
+
+/// What the shards know that a client needs before it signs: which of its numbers they have seen, and what time it is for them.
+/// Quorum reads (R6), so that neither a gateway nor f replicas of a shard can make it up.
+extension QuorateClient {
+    /// What the shards have recorded of a key's request numbers: the greatest of every shard's. A number from `nextNumber` on has
+    /// not been ordered anywhere when this is asked; requests that are still on their way are not known to anybody.
+    /// - Parameters:
+    ///   - key: nil for this client's own.
+    ///   - shards: nil for all.
+    /// - Throws: `ClientError.noGateways`, `ClientError.noQuorum` with the shard of which no 2f + 1 replicas agree just now.
+    public func standing(of key: PublicKey? = nil, on shards: [ShardID]? = nil) async throws -> PrincipalStanding {
+        let key = key ?? publicKey
+        var joined = PrincipalStanding(acknowledgedBelow: RequestNumber(0), nextNumber: RequestNumber(0))
+        for proof in try await proofs(of: key, on: shards) {
+            if let standing = proof.statement.standing { joined = joined.joined(with: standing) }
+        }
+        return joined
+    }
+
+    /// What the replicas of each shard say of the shard's time and of their hosts' clocks.
+    /// - Parameter shards: nil for all.
+    /// - Throws: as `standing`.
+    public func times(of shards: [ShardID]? = nil) async throws -> [ShardTimes] {
+        try await proofs(of: publicKey, on: shards).map(\.times)
+    }
+
+    private func proofs(of key: PublicKey, on shards: [ShardID]?) async throws -> [ReadProof] {
+        let shards = shards ?? (0..<manifest.shardCount).map { ShardID(UInt16($0)) }
+        return try await withThrowingTaskGroup(of: (Int, ReadProof).self) { group in
+            for (i, shard) in shards.enumerated() {
+                group.addTask {
+                    guard let proof = try await self.proof(of: .principal(key, at: shard)) else { throw ClientError.noQuorum(shard) }
+                    return (i, proof)
+                }
+            }
+            var proofs: [(Int, ReadProof)] = []
+            while let proof = try await group.next() { proofs.append(proof) }
+            return proofs.sorted { $0.0 < $1.0 }.map(\.1)
+        }
+    }
+}
