@@ -1,24 +1,44 @@
 import StrictInput
 
-// JSON lines, as checkers of other people read them:
-// {"process":3,"type":"ok","time_ns":17,"ops":[["append","k",1],["r","k",[1]]]}
+// One event a line, in the names that Jepsen's histories have, which Elle and other checkers read:
+// {"process":3,"type":"ok","f":"txn","time":17,"value":[["append","k",1],["r","k",[1]]]}
+// {:process 3, :type :ok, :f :txn, :time 17, :value [[:append "k" 1] [:r "k" [1]]]}
+
+/// How a history is written.
+public enum HistoryFormat: Sendable {
+    case jsonLines
+    /// What Elle reads without conversion.
+    case edn
+
+    /// - Parameter file: its name says which: `.edn`, or anything else for JSON lines.
+    public init(file: String) { self = file.hasSuffix(".edn") ? .edn : .jsonLines }
+}
 
 extension HistoryEvent {
     /// Without the line feed.
-    public var line: String {
-        var line = "{\"process\":\(process),\"type\":\"\(kind.rawValue)\",\"time_ns\":\(time),\"ops\":["
-        for (i, operation) in operations.enumerated() {
-            if i > 0 { line += "," }
-            switch operation {
-            case .append(let key, let value): line += "[\"append\",\(Self.quoted(key)),\(value)]"
-            case .read(let key, nil): line += "[\"r\",\(Self.quoted(key)),null]"
-            case .read(let key, let values?):
-                line += "[\"r\",\(Self.quoted(key)),[" + values.map { String($0) }.joined(separator: ",") + "]]"
-            }
+    public func line(_ format: HistoryFormat = .jsonLines) -> String {
+        let values = operations.map { Self.text($0, format) }
+        switch format {
+        case .jsonLines:
+            return "{\"process\":\(process),\"type\":\"\(kind.rawValue)\",\"f\":\"txn\",\"time\":\(time),\"value\":[\(values.joined(separator: ","))]}"
+        case .edn:
+            return "{:process \(process), :type :\(kind.rawValue), :f :txn, :time \(time), :value [\(values.joined(separator: " "))]}"
         }
-        return line + "]}"
     }
 
+    private static func text(_ operation: ListHistory.Operation, _ format: HistoryFormat) -> String {
+        let (name, key, value): (String, String, String)
+        let separator = format == .edn ? " " : ","
+        switch operation {
+        case .append(let list, let number): (name, key, value) = ("append", list, "\(number)")
+        case .read(let list, nil): (name, key, value) = ("r", list, format == .edn ? "nil" : "null")
+        case .read(let list, let numbers?):
+            (name, key, value) = ("r", list, "[" + numbers.map { String($0) }.joined(separator: separator) + "]")
+        }
+        return "[" + [format == .edn ? ":\(name)" : "\"\(name)\"", quoted(key), value].joined(separator: separator) + "]"
+    }
+
+    /// The same in both.
     private static func quoted(_ text: String) -> String {
         var out = "\""
         for scalar in text.unicodeScalars {
@@ -34,17 +54,19 @@ extension HistoryEvent {
         return out + "\""
     }
 
-    /// - Parameter line: one JSON object. Besides our keys it may have those that other checkers' histories have: `error` and `index`.
+    /// - Parameter line: one JSON object. Besides our keys it may have those that other checkers' histories have: `error` and `index`;
+    ///   `f` may be missing, as there.
     /// - Parameter number: of the line, for the error.
     public init(line: String, number: Int = 1) throws(HistoryFormatError) {
         do {
             let fields = try JSONReader(Array(line.utf8), file: "the history")
-                .object(["process", "type", "time_ns", "ops"], optional: ["error", "index"])
+                .object(["process", "type", "time", "value"], optional: ["f", "error", "index"])
+            if let f = fields.optional("f"), try f.string() != "txn" { throw f.problem("another operation", expected: "txn") }
             guard let kind = Kind(rawValue: try fields["type"].string()) else {
                 throw fields["type"].problem("an unknown type", expected: Kind.allCases.map(\.rawValue).joined(separator: ", "))
             }
-            let operations = try fields["ops"].elements().map(Self.operation)
-            self.init(process: try fields["process"].integer(), kind: kind, time: try fields["time_ns"].integer(), operations: operations)
+            let operations = try fields["value"].elements().map(Self.operation)
+            self.init(process: try fields["process"].integer(), kind: kind, time: try fields["time"].integer(), operations: operations)
         } catch let problem as InputProblem {
             let place = problem.path.isEmpty ? "" : "\(problem.path): "
             throw HistoryFormatError(line: number, what: place + problem.problem + (problem.expected.map { "; expected \($0)" } ?? ""))

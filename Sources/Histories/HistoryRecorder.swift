@@ -12,6 +12,7 @@ public final class HistoryRecorder: Sendable {
 
     private let limit: Int
     private let clock: @Sendable () -> UInt64
+    private let format: HistoryFormat
     private let sink: (@Sendable (String) -> Void)?
     private let state = Mutex(State())
 
@@ -20,9 +21,10 @@ public final class HistoryRecorder: Sendable {
     ///   - clock: monotonic nanoseconds.
     ///   - sink: gets every line with its line feed, in order and one at a time.
     public init(
-        limit: Int = SerializabilityChecker.benchLimit, clock: @escaping @Sendable () -> UInt64, sink: (@Sendable (String) -> Void)? = nil
+        limit: Int = SerializabilityChecker.benchLimit, clock: @escaping @Sendable () -> UInt64, format: HistoryFormat = .jsonLines,
+        sink: (@Sendable (String) -> Void)? = nil
     ) {
-        (self.limit, self.clock, self.sink) = (limit, clock, sink)
+        (self.limit, self.clock, self.format, self.sink) = (limit, clock, format, sink)
     }
 
     /// A transaction is about to be asked for.
@@ -40,7 +42,7 @@ public final class HistoryRecorder: Sendable {
             state.begun += 1
             let event = HistoryEvent(process: process, kind: .invoke, time: clock(), operations: operations)
             state.open[process] = event
-            sink?(event.line + "\n")
+            sink?(event.line(format) + "\n")
             return event.time
         }
     }
@@ -61,7 +63,7 @@ public final class HistoryRecorder: Sendable {
             guard let begin = state.open.removeValue(forKey: process) else { preconditionFailure("a process ends what it has begun") }
             state.finished.add(
                 .init(process: process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome, operations: operations))
-            sink?(event.line + "\n")
+            sink?(event.line(format) + "\n")
             return event.time
         }
     }

@@ -8,9 +8,19 @@ import Testing
     @Test func aLineIsWhatOtherCheckersRead() {
         let event = HistoryEvent(
             process: 3, kind: .ok, time: 17, operations: [.append(key: "k", value: 1), .read(key: "k", [1]), .read(key: "l", [])])
-        #expect(event.line == #"{"process":3,"type":"ok","time_ns":17,"ops":[["append","k",1],["r","k",[1]],["r","l",[]]]}"#)
+        #expect(event.line() == #"{"process":3,"type":"ok","f":"txn","time":17,"value":[["append","k",1],["r","k",[1]],["r","l",[]]]}"#)
         let begin = HistoryEvent(process: 0, kind: .invoke, time: 9, operations: [.read(key: "k", nil)])
-        #expect(begin.line == #"{"process":0,"type":"invoke","time_ns":9,"ops":[["r","k",null]]}"#)
+        #expect(begin.line() == #"{"process":0,"type":"invoke","f":"txn","time":9,"value":[["r","k",null]]}"#)
+    }
+
+    /// The reader of Clojure, with which Elle reads histories, takes one map after the other.
+    @Test func ednIsWhatElleReads() {
+        let event = HistoryEvent(
+            process: 3, kind: .ok, time: 17, operations: [.append(key: "k", value: 1), .read(key: "a\"b", [1, 2]), .read(key: "l", [])])
+        #expect(event.line(.edn) == #"{:process 3, :type :ok, :f :txn, :time 17, :value [[:append "k" 1] [:r "a\"b" [1 2]] [:r "l" []]]}"#)
+        let begin = HistoryEvent(process: 0, kind: .invoke, time: 9, operations: [.read(key: "k", nil)])
+        #expect(begin.line(.edn) == #"{:process 0, :type :invoke, :f :txn, :time 9, :value [[:r "k" nil]]}"#)
+        #expect(HistoryFormat(file: "out/history.edn") == .edn && HistoryFormat(file: "edn.jsonl") == .jsonLines)
     }
 
     @Test(arguments: HistoryEvent.Kind.allCases) func whatIsWrittenIsReadBack(_ kind: HistoryEvent.Kind) throws {
@@ -19,22 +29,22 @@ import Testing
             .read(key: "", []),
         ]
         let event = HistoryEvent(process: 12, kind: kind, time: .max, operations: operations)
-        #expect(!event.line.contains("\n"))
-        #expect(try HistoryEvent(line: event.line) == event)
+        #expect(!event.line().contains("\n"))
+        #expect(try HistoryEvent(line: event.line()) == event)
     }
 
     @Test func keysOfOtherCheckersHistoriesAreIgnoredAndSpacesToo() throws {
         let read = try HistoryEvent(
-            line: #" { "type": "fail", "error": ["x"], "ops": [ ["append", "k", 4] ], "process": 1, "time_ns": 5, "index": 0 } "#)
+            line: #" { "type": "fail", "error": ["x"], "value": [ ["append", "k", 4] ], "process": 1, "time": 5, "index": 0 } "#)
         #expect(read == HistoryEvent(process: 1, kind: .fail, time: 5, operations: [.append(key: "k", value: 4)]))
     }
 
     @Test(arguments: [
-        "", "{}", "[]", #"{"process":1,"type":"maybe","time_ns":1,"ops":[]}"#, #"{"process":1,"type":"ok","time_ns":-1,"ops":[]}"#,
-        #"{"process":1,"type":"ok","time_ns":1,"ops":[["w","k",1]]}"#, #"{"process":1,"type":"ok","time_ns":1,"ops":[["append","k"]]}"#,
-        #"{"process":1,"type":"ok","type":"fail","time_ns":1,"ops":[]}"#, #"{"process":1,"type":"ok","time_ns":1,"ops":[],"Ops":[]}"#,
-        #"{"process":1,"type":"ok","time_ns":1,"ops":[["append","k",1.0]]}"#, #"{"process":1,"type":"ok","time_ns":1,"ops":[]} {}"#,
-        #"{"process":1,"type":"ok","time_ns":1,"ops":[["append","k",1,2]]}"#, #"{"process":1,"type":"ok","time_ns":1,"ops":[["r","k",[-1]]]}"#,
+        "", "{}", "[]", #"{"process":1,"type":"maybe","time":1,"value":[]}"#, #"{"process":1,"type":"ok","time":-1,"value":[]}"#,
+        #"{"process":1,"type":"ok","f":"cas","time":1,"value":[]}"#, #"{"process":1,"type":"ok","time":1,"value":[["w","k",1]]}"#, #"{"process":1,"type":"ok","time":1,"value":[["append","k"]]}"#,
+        #"{"process":1,"type":"ok","type":"fail","time":1,"value":[]}"#, #"{"process":1,"type":"ok","time":1,"value":[],"Value":[]}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[["append","k",1.0]]}"#, #"{"process":1,"type":"ok","time":1,"value":[]} {}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[["append","k",1,2]]}"#, #"{"process":1,"type":"ok","time":1,"value":[["r","k",[-1]]]}"#,
     ])
     func aBadLineIsRefusedWithItsNumber(_ line: String) {
         let error = #expect(throws: HistoryFormatError.self) { try HistoryEvent(line: line, number: 7) }
@@ -43,12 +53,12 @@ import Testing
 
     @Test func aHistoryIsPutTogetherFromItsLines() throws {
         let history = try ListHistory(lines: """
-            {"process":0,"type":"invoke","time_ns":1,"ops":[["append","k",1]]}
-            {"process":1,"type":"invoke","time_ns":2,"ops":[["r","k",null]]}
-            {"process":1,"type":"ok","time_ns":3,"ops":[["r","k",[]]]}
+            {"process":0,"type":"invoke","time":1,"value":[["append","k",1]]}
+            {"process":1,"type":"invoke","time":2,"value":[["r","k",null]]}
+            {"process":1,"type":"ok","time":3,"value":[["r","k",[]]]}
 
-            {"process":0,"type":"info","time_ns":4,"ops":[["append","k",1]]}
-            {"process":2,"type":"invoke","time_ns":5,"ops":[["append","k",2]]}
+            {"process":0,"type":"info","time":4,"value":[["append","k",1]]}
+            {"process":2,"type":"invoke","time":5,"value":[["append","k",2]]}
 
             """)
         #expect(history.transactions.map(\.process) == [1, 0, 2])
@@ -59,8 +69,8 @@ import Testing
     }
 
     @Test func endsAndBeginningsMustFit() {
-        let begin = #"{"process":0,"type":"invoke","time_ns":1,"ops":[]}"#
-        let end = #"{"process":0,"type":"ok","time_ns":2,"ops":[]}"#
+        let begin = #"{"process":0,"type":"invoke","time":1,"value":[]}"#
+        let end = #"{"process":0,"type":"ok","time":2,"value":[]}"#
         #expect(throws: HistoryFormatError.self) { try ListHistory(lines: end) }
         #expect(throws: HistoryFormatError.self) { try ListHistory(lines: "\(begin)\n\(begin)") }
         #expect(throws: HistoryFormatError.self) { try ListHistory(lines: "\(begin)\n\(end)\n\(end)") }

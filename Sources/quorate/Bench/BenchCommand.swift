@@ -52,7 +52,7 @@ struct BenchCommand: ToolCommand {
             command fails, and shows why. Beside transfers, \(HistoryProbe.clients) clients make \(HistoryProbe.perSecond) small \
             transactions a second in all, on \(HistoryProbe.shape.lists) lists of up to as many shards, whatever the load. The \
             figures do not count them; of a load that is itself a few transactions a second they are a part of the work. At the end \
-            every list is read once more. --history FILE writes JSON lines for other checkers, one file for each run (type is \
+            every list is read once more. --history FILE writes JSON lines, or EDN, for other checkers, one file for each run (type is \
             invoke, ok, fail or info; after info a process is not used again). At most \(SerializabilityChecker.benchLimit) \
             transactions are recorded: a load of lists ends there, and transfers go on without; the result says so (is_full).
 
@@ -81,7 +81,7 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Transfers under one signature at most, each with its own outcome.") var bundle = 1
     @Option(help: "Repeats a workload: keys, rows, mixes.") var seed: UInt64 = 1
     @Option(help: "Lists in use at a time, with list-append. Default: four for each client, at least 16.") var lists: Int?
-    @Option(help: "Write the history of transactions on lists into this file, as JSON lines.") var history: String?
+    @Option(help: "Write the history of transactions on lists into this file: EDN as Elle reads it if it ends in .edn, otherwise JSON lines.") var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
     @Option(help: "Requests of each kind with --latencies. Default: 200.") var samples: Int?
     @Option(help: "Write report.html, report.csv and report.json into this folder.") var report: String?

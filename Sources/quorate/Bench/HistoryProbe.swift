@@ -35,7 +35,7 @@ final class HistoryProbe: Sendable {
         self.file = written
         var sink: (@Sendable (String) -> Void)?
         if let written { sink = { line in written.append(line) } }
-        recorder = HistoryRecorder(clock: { Instant.current().uptime }, sink: sink)
+        recorder = HistoryRecorder(clock: { Instant.current().uptime }, format: HistoryFormat(file: file ?? ""), sink: sink)
         load = ListLoad(
             shape, manifest: processes.folder.manifest, gateways: processes.gateways, recorder: recorder, figures: figures, clients: clients,
             pace: pace, seed: seed)
