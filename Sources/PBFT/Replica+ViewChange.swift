@@ -319,6 +319,7 @@ extension Replica {
             {
                 return suspect(now: now, into: &ready)
             }
+            if !isPrimary, isMoveOverdue(now: now) { return suspect(now: now, into: &ready) }
             guard oldestPending != nil || awaitsProposal || refusesTime(now) else {
                 wasPending = false
                 suspicions[me.index] = nil

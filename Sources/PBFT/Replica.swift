@@ -124,6 +124,8 @@ public struct Replica: Sendable {
     var progressAt: UInt64
     var viewInstalledAt: UInt64
     var wasPending = false
+    /// Since when a peer waits for the shard to move, and where the shard stood then.
+    var moveAwaited: (executed: SequenceNumber, since: UInt64)?
     var floor = ThroughputFloor()
     var lastSuspectAt: UInt64 = 0
     var lastStatusAt: UInt64 = 0

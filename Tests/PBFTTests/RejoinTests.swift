@@ -61,6 +61,25 @@ import Testing
         #expect(group.nodes[0].replica?.isAwaited(now: group.now) == false)
     }
 
+    /// Two of seven are faulty: one forgot, and the primary sees that it waits and orders nothing. Nothing else waits.
+    @Test func anIdlePrimaryThatMovesNothingIsReplacedThoughNoRequestWaits() throws {
+        var group = TestGroup(n: 7)
+        for _ in 0..<5 { try group.propose(0) }
+        try group.deliver()
+        group.crash(6)
+        group.uptime += 1_000_000_000
+        try group.restart(6, losingJournal: true)
+        try group.run(milliseconds: 7000)
+        #expect((0..<6).allSatisfy { group.view($0) == 0 }, "a primary has time to hear of it")
+        try group.run(milliseconds: 3000)
+        #expect((0..<6).allSatisfy { group.view($0) == 1 })
+        try orderWhatIsAwaited(&group)
+        #expect(standing(group, 6) == .full)
+        // Who waits for nothing makes nobody suspect anybody.
+        try group.run(milliseconds: 20_000)
+        #expect((0..<7).allSatisfy { group.view($0) == 1 })
+    }
+
     @Test func aPrimaryThatTakesNoPartIsReplacedByOneThatMovesTheShardOn() throws {
         // Nothing waits to be ordered: what it awaits is what the others suspect it for.
         var group = TestGroup()

@@ -33,6 +33,9 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         RegressionSeed(profile: .everything, seed: 9_003_624, why: "one host mute, one without a leaf, and nobody counted the word of his own replica"),
         RegressionSeed(profile: .everything, seed: 1_006_493, why: "a quarantined replica refused a peer, could not say so, and waited for its CHECKPOINT"),
         RegressionSeed(profile: .everything, seed: 11_000_257, why: "the same, and the peer had started again since"),
+        RegressionSeed(
+            profile: .everything, seed: 27_000_911, replicas: 7,
+            why: "an idle shard's primary was faulty and moved nothing, so a quarantine never ended"),
     ] + withOneGoneAhead.map {
         RegressionSeed(profile: .everything, seed: $0, why: "with one quarantined and one gone to the next view, a third suspected alone")
     } + refusedWithoutEnd.map {
