@@ -66,8 +66,12 @@ package enum ExitReason: Int32, CaseIterable {
 package struct ProgramError: Error, CustomStringConvertible {
     package let reason: ExitReason
     package let description: String
+    /// The transaction that the error is about, in hexadecimal, if there is one: `quorate tx resolve` takes it.
+    package let txid: String?
 
-    package init(_ reason: ExitReason, _ description: String) { (self.reason, self.description) = (reason, description) }
+    package init(_ reason: ExitReason, _ description: String, txid: String? = nil) {
+        (self.reason, self.description, self.txid) = (reason, description, txid)
+    }
 
     /// Why a host or gateway does not start, or a cluster's folder cannot be used.
     package init(starting error: any Error) {
