@@ -49,14 +49,20 @@ let package = Package(
         .target(name: "Histories", dependencies: ["StrictInput"]),
         // The same protocol code under a virtual clock, network and disk.
         .target(name: "Simulator", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "Journal", "Histories"]),
+        // The network library's errors in words for people.
+        .target(name: "ConnectionErrors", dependencies: [
+            .product(name: "NIOCore", package: "swift-nio"),
+            .product(name: "NIOPosix", package: "swift-nio"),
+        ]),
         // Runtime.
         .target(name: "Client", dependencies: [
-            "Messages", "ManifestFile",
+            "Messages", "ManifestFile", "ConnectionErrors",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
         ]),
         .target(name: "HostRuntime", dependencies: [
             "Messages", "StrictInput", "ManifestFile", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "LMDBStore", "Journal",
+            "ConnectionErrors",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
             .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -68,7 +74,7 @@ let package = Package(
         ]),
         // Host programs with procedures of their users.
         .target(name: "QuorateHost", dependencies: [
-            "Messages", "StrictInput", "ManifestFile", "ShardState", "HostCore", "HostRuntime",
+            "Messages", "StrictInput", "ManifestFile", "ShardState", "HostCore", "HostRuntime", "ConnectionErrors",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "Logging", package: "swift-log"),
         ]),

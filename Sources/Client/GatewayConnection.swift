@@ -1,3 +1,4 @@
+import ConnectionErrors
 import Messages
 import NIOCore
 import NIOPosix
@@ -84,7 +85,7 @@ public final class GatewayConnection: Sendable {
                 }
             return GatewayConnection(address: address, loop: loop, handler: handler)
         } catch {
-            throw ConnectionError.cannotConnect(address, "\(error)")
+            throw ConnectionError.cannotConnect(address, NetworkFailure.text(error))
         }
     }
 
@@ -111,9 +112,7 @@ public final class GatewayConnection: Sendable {
     }
 
     public func submit(_ request: SignedRequest, timeout: Duration? = nil) async throws -> SubmitResult {
-        try await withCheckedContinuation { (continuation: CheckedContinuation<Result<SubmitResult, ConnectionError>, Never>) in
-            submit(request, timeout: timeout) { continuation.resume(returning: $0) }
-        }.get()
+        try await untilCancelled { submit(request, timeout: timeout, completion: $0) }
     }
 
     /// A weak read: not certified.
@@ -146,9 +145,22 @@ public final class GatewayConnection: Sendable {
     private func call(
         _ message: @escaping @Sendable (UInt64) -> ClientMessage, _ timeout: Duration?
     ) async throws -> GatewayReply {
-        try await withCheckedContinuation { (continuation: CheckedContinuation<Result<GatewayReply, ConnectionError>, Never>) in
-            call(message, timeout) { continuation.resume(returning: $0) }
-        }.get()
+        try await untilCancelled { call(message, timeout, $0) }
+    }
+
+    /// What `start` completes with; `closed` as soon as the task is cancelled: whoever interrupts a wait does not wait for its end.
+    private func untilCancelled<Value: Sendable>(
+        _ start: (@escaping @Sendable (Result<Value, ConnectionError>) -> Void) -> Void
+    ) async throws -> Value {
+        let first = FirstResult<Value>()
+        let finish: @Sendable (Result<Value, ConnectionError>) -> Void = { first.finish($0) }
+        return try await withTaskCancellationHandler {
+            try await withCheckedContinuation { continuation in
+                if first.wait(continuation) { start(finish) }
+            }.get()
+        } onCancel: {
+            finish(.failure(.closed))
+        }
     }
 
     /// Hands the call to the loop; a burst wakes it once and leaves in one write.
@@ -175,6 +187,44 @@ public final class GatewayConnection: Sendable {
     public func close() async {
         let handler = handler
         try? await loop.submit { handler.value.end(.closed) }.get()
+    }
+}
+
+/// Of an answer and a cancellation the one that comes first counts.
+private final class FirstResult<Value: Sendable>: Sendable {
+    private typealias Outcome = Result<Value, ConnectionError>
+
+    private enum State {
+        case new
+        case waiting(CheckedContinuation<Outcome, Never>)
+        case finished(Outcome)
+    }
+
+    private let state = Mutex(State.new)
+
+    func finish(_ result: Result<Value, ConnectionError>) {
+        let waiting: CheckedContinuation<Outcome, Never>? = state.withLock { state in
+            switch state {
+            case .new: state = .finished(result)
+            case .finished: break
+            case .waiting(let continuation):
+                state = .finished(result)
+                return continuation
+            }
+            return nil
+        }
+        waiting?.resume(returning: result)
+    }
+
+    /// - Returns: false if it had been finished before anybody waited: the continuation has been resumed.
+    func wait(_ continuation: CheckedContinuation<Result<Value, ConnectionError>, Never>) -> Bool {
+        let early: Outcome? = state.withLock { state in
+            if case .finished(let result) = state { return result }
+            state = .waiting(continuation)
+            return nil
+        }
+        if let early { continuation.resume(returning: early) }
+        return early == nil
     }
 }
 
@@ -241,7 +291,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) { end(.lost("closed by the gateway")) }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.lost("\(error)")) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.lost(NetworkFailure.text(error))) }
 
     func end(_ why: ConnectionError) {
         guard ended == nil else { return }

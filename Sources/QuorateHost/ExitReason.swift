@@ -28,6 +28,10 @@ package enum ExitReason: Int32, CaseIterable {
     case drillFailed = 33
     case simulationFailed = 34
     case gatewaysLost = 35
+    case output = 40
+    case notPermitted = 41
+    case busy = 42
+    case cannotCommit = 43
     case interrupted = 130
 
     package var meaning: String {
@@ -52,13 +56,26 @@ package enum ExitReason: Int32, CaseIterable {
         case .drillFailed: "the cluster did not do in a drill what it must"
         case .simulationFailed: "a simulated seed broke an invariant, or a scenario did not go as it says"
         case .gatewaysLost: "no gateway of a bench is left"
+        case .output: "what it had to say could not be written"
+        case .notPermitted: "not permitted: a process or file of another user"
+        case .busy: "another command is at work on the cluster's folder"
+        case .cannotCommit: "too many replicas of a shard are missing, so it commits nothing"
         case .interrupted: "interrupted by a signal"
+        }
+    }
+
+    /// As programs read it: `outcome_unknown`.
+    package var name: String {
+        "\(self)".reduce(into: "") { text, character in
+            if character.isUppercase { text += "_" }
+            text += character.lowercased()
         }
     }
 
     package static var documentation: String {
         let lines = allCases.map { "  \(String(repeating: " ", count: 3 - String($0.rawValue).count))\($0.rawValue)  \($0.meaning)" }
-        return (["EXIT CODES", "    0  success", "   64  wrong usage"] + lines).joined(separator: "\n")
+        return (["EXIT CODES", "    0  success", "   64  wrong usage"] + lines
+            + ["  141  whoever read its standard output did not read to the end"]).joined(separator: "\n")
     }
 }
 
@@ -81,11 +98,13 @@ package struct ProgramError: Error, CustomStringConvertible {
         case let error as ClusterFolderError: self.init(Self.reason(error), error.description)
         case let error as ManifestFileError: self.init(Self.reason(error), error.description)
         case let error as KeyFileError: self.init(.missingKeys, error.description)
-        case let error as IOError where error.errnoCode == EADDRINUSE: self.init(.portInUse, "the port is in use: \(error)")
+        case let error as IOError where error.errnoCode == EADDRINUSE: self.init(.portInUse, "the port is in use: \(String(cString: strerror(error.errnoCode)))")
         case let error as ListenFailure: self.init(error.reason.contains("already in use") ? .portInUse : .failure, error.description)
         case HostStartError.state(_, .otherProcedures), HostStartError.state(_, .stateVersion): self.init(.versionMismatch, "\(error)")
         case let error as InputProblem: self.init(.failure, error.description)
-        default: self.init(.failure, "\(error)")
+        default:
+            let (reason, text) = PlainWords.failure(error)
+            self.init(reason, text)
         }
     }
 

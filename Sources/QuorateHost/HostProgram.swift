@@ -31,8 +31,8 @@ public enum HostProgram {
         guard let host = HostArguments(arguments) else {
             let isQuestion = arguments.contains(where: HostArguments.isQuestion)
             let usage = HostArguments.usage(program: Printable.line(program), procedures)
-            FileHandle(fileDescriptor: isQuestion ? STDOUT_FILENO : STDERR_FILENO).write(Data(usage.utf8))
-            return isQuestion ? 0 : 64
+            let isWritten = writeAll(usage, to: isQuestion ? STDOUT_FILENO : STDERR_FILENO)
+            return !isQuestion ? 64 : isWritten ? 0 : ExitReason.output.rawValue
         }
         return await Service.run("host-\(host.number)", exitOnEOF: host.exitOnEOF) { logger in
             let cluster = try ClusterFolder(opening: host.folder)
@@ -42,6 +42,16 @@ public enum HostProgram {
             return { await host.stop() }
         }
     }
+}
+
+/// FileHandle traps where a write fails.
+private func writeAll(_ text: String, to descriptor: Int32) -> Bool {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { return false }
+    }
+    return true
 }
 
 /// `FOLDER NUMBER [--exit-on-stdin-eof]`

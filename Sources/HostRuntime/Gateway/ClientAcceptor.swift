@@ -1,3 +1,4 @@
+import ConnectionErrors
 import HostCore
 import Messages
 import NIOCore
@@ -77,7 +78,7 @@ final class ClientAcceptor {
                 bound.value.listens(on: channel)
                 return channel.localAddress?.port ?? port
             }
-            .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: "\($0)") }
+            .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0)) }
     }
 
     private func listens(on channel: any Channel) {

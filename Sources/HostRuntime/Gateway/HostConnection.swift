@@ -1,3 +1,4 @@
+import ConnectionErrors
 import HostCore
 import Logging
 import Messages
@@ -72,11 +73,17 @@ public final class HostConnection: Sendable {
                         return NIOLoopBound(core, eventLoop: channel.eventLoop)
                     }
                 }
-            try await opened.futureResult.get()
+            do {
+                try await withTaskCancellationHandler { try await opened.futureResult.get() } onCancel: { opened.fail(CancellationError()) }
+            } catch {
+                // Where the other side has not ended it: the caller does not wait any more.
+                loop.execute { core.value.close() }
+                throw error
+            }
             return HostConnection(host: host, core: core, loop: loop)
         } catch {
             opened.fail(error)
-            throw HostConnectionError.cannotConnect(host, "\(error)")
+            throw HostConnectionError.cannotConnect(host, NetworkFailure.text(error))
         }
     }
 
@@ -126,11 +133,16 @@ public final class HostConnection: Sendable {
     ) async throws -> HostReply {
         let core = core
         do {
-            return try await loop.flatSubmit { core.value.call(message, TimeAmount(timeout)) }.get()
+            // Whoever is cancelled does not wait for the answer; it comes to nobody.
+            let answer = loop.makePromise(of: HostReply.self)
+            loop.flatSubmit { core.value.call(message, TimeAmount(timeout)) }.cascade(to: answer)
+            return try await withTaskCancellationHandler { try await answer.futureResult.get() } onCancel: {
+                answer.fail(CancellationError())
+            }
         } catch let error as HostConnectionError {
             throw error
         } catch {
-            throw HostConnectionError.lost(host, "\(error)")
+            throw HostConnectionError.lost(host, NetworkFailure.text(error))
         }
     }
 }

@@ -1,11 +1,13 @@
 import Dispatch
 import Glibc
 
-/// Waits until the process is asked to end, by SIGTERM or SIGINT.
+/// Waits until the process is asked to end, by SIGTERM, SIGINT or SIGHUP.
 public enum StopSignal {
     public static func wait() async -> String {
         let (stream, continuation) = AsyncStream<String>.makeStream()
-        let sources = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")].map { number, name in
+        // Under nohup a hangup is no reason.
+        let hangup = isIgnored(SIGHUP) ? [] : [(SIGHUP, "SIGHUP")]
+        let sources = ([(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")] + hangup).map { number, name in
             // The default action would end the process before the source sees the signal.
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
@@ -20,5 +22,12 @@ public enum StopSignal {
         }
         for source in sources { source.cancel() }
         return reason
+    }
+
+    /// Whether whoever started the process wants it to ignore the signal.
+    package static func isIgnored(_ number: Int32) -> Bool {
+        var action = sigaction()
+        guard sigaction(number, nil, &action) == 0 else { return false }
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 }

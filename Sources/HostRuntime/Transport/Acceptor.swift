@@ -1,3 +1,4 @@
+import ConnectionErrors
 import HostCore
 import Messages
 import NIOCore
@@ -76,7 +77,7 @@ final class Acceptor {
                 bound.value.server = channel
                 return channel.localAddress?.port ?? port
             }
-            .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: "\($0)") }
+            .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0)) }
     }
 
     private func accept(_ channel: any Channel) throws {

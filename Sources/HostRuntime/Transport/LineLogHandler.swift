@@ -61,11 +61,21 @@ public struct LineLogHandler: LogHandler {
     }
 }
 
-/// Logs at most one record a second of each kind, with the number that it kept back: what an enemy can cause at
-/// will must not fill a disk.
+/// Logs few records of each kind, with the number that it kept back: what an enemy can cause at will, or a peer that is gone for
+/// days, must not fill a disk. While something goes on, the time from one record to the next doubles, to five minutes at most; after
+/// a quiet time of that length it is news again.
 final class LimitedLog {
+    private struct Kind {
+        var logged: UInt64
+        var seen: UInt64
+        var held = 0
+        /// Nanoseconds from one record to the next.
+        var interval: UInt64
+    }
+
     private let logger: Logger
-    private var kinds: [String: (last: UInt64, held: Int)] = [:]
+    private var kinds: [String: Kind] = [:]
+    static let longest: UInt64 = 300_000_000_000
 
     init(_ logger: Logger) { self.logger = logger }
 
@@ -73,13 +83,23 @@ final class LimitedLog {
     ///   - kind: one of a few fixed texts.
     ///   - seconds: at most one record in so long.
     func warning(_ kind: String, every seconds: UInt64 = 1, _ detail: @autoclosure () -> String, now: UInt64 = Clock.uptime()) {
-        let (last, held) = kinds[kind] ?? (0, 0)
-        guard last == 0 || now - last >= seconds * 1_000_000_000 else {
-            kinds[kind] = (last, held + 1)
+        let shortest = max(1, seconds) * 1_000_000_000
+        guard var known = kinds[kind] else {
+            kinds[kind] = Kind(logged: now, seen: now, interval: shortest)
+            logger.warning("\(kind): \(detail())")
             return
         }
-        kinds[kind] = (now, 0)
-        let more = held > 0 ? " (and \(held) more like it)" : ""
+        let quiet = now - min(now, known.seen)
+        known.seen = now
+        guard now - min(now, known.logged) >= known.interval else {
+            known.held += 1
+            kinds[kind] = known
+            return
+        }
+        let more = known.held > 0 ? " (and \(known.held) more like it)" : ""
+        known.interval = quiet >= known.interval ? shortest : min(known.interval * 2, max(Self.longest, shortest))
+        (known.logged, known.held) = (now, 0)
+        kinds[kind] = known
         logger.warning("\(kind): \(detail())\(more)")
     }
 }

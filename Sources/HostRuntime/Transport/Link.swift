@@ -1,3 +1,4 @@
+import ConnectionErrors
 import Logging
 import Messages
 import NIOCore
@@ -67,7 +68,7 @@ final class Link {
                 channel.eventLoop.makeCompletedFuture { try bound.value.prepare(channel) }
             }
             .connect(host: address.address, port: address.port)
-            .whenFailure { error in bound.value.lost("\(error)") }
+            .whenFailure { error in bound.value.lost(NetworkFailure.text(error)) }
     }
 
     private func prepare(_ channel: any Channel) throws {

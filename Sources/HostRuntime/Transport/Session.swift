@@ -1,3 +1,4 @@
+import ConnectionErrors
 import Glibc
 import Messages
 import NIOCore
@@ -139,7 +140,7 @@ final class Session: ChannelInboundHandler {
         end(.closed)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.failed("\(error)")) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.failed(NetworkFailure.text(error))) }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { flush() }

@@ -1,0 +1,45 @@
+import Glibc
+import NIOCore
+import NIOPosix
+
+/// What the network library says went wrong, in words for people: its own descriptions show its insides.
+package enum NetworkFailure {
+    /// - Returns: `Connection refused`, or the error's own description if it is not the network library's.
+    package static func text(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            // One for each address that was tried; a name may have several.
+            var words: [String] = []
+            for failure in error.connectionErrors.map(\.error) + [error.dnsAError, error.dnsAAAAError].compactMap({ $0 }) {
+                let text = text(failure)
+                if !words.contains(text) { words.append(text) }
+            }
+            return words.isEmpty ? "\(error.host) has no address" : words.joined(separator: ", ")
+        case let error as IOError: return String(cString: strerror(error.errnoCode))
+        case let error as SocketAddressError: return socketAddress(error)
+        case let error as ChannelError: return channel(error)
+        default: return "\(error)"
+        }
+    }
+
+    private static func channel(_ error: ChannelError) -> String {
+        switch error {
+        case .connectTimeout(let time): "no connection within \(milliseconds(time))"
+        case .connectPending, .alreadyClosed, .ioOnClosedChannel, .outputClosed, .inputClosed, .eof: "the connection was closed"
+        default: "\(error)"
+        }
+    }
+
+    private static func milliseconds(_ time: TimeAmount) -> String {
+        let milliseconds = time.nanoseconds / 1_000_000
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000) s" : "\(milliseconds) ms"
+    }
+
+    private static func socketAddress(_ error: SocketAddressError) -> String {
+        switch error {
+        case .unknown(let host, _): "\(host) is no known name"
+        case .failedToParseIPString(let text): "\"\(text)\" is no address"
+        case .unsupported, .unixDomainSocketPathTooLong: "\(error)"
+        }
+    }
+}
