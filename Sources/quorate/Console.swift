@@ -11,17 +11,45 @@ enum Console {
     static func out(_ line: String) { write(Printable.lines(line) + "\n", to: STDOUT_FILENO) }
     static func error(_ line: String) { write(Printable.lines(line) + "\n", to: STDERR_FILENO) }
 
+    private struct Output {
+        /// Why nothing more can be written to standard output: an error number.
+        var failure: Int32?
+        var hasJSON = false
+    }
+    private static let output = Mutex(Output())
+
+    /// A standard output that takes nothing any more ends the command as an interrupt does: nobody hears what it finds out.
     static func write(_ text: String, to descriptor: Int32) {
+        if descriptor == STDOUT_FILENO, output.withLock({ $0.failure != nil }) { return }
         let bytes = Array(text.utf8)
         var offset = 0
         while offset < bytes.count {
             let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset) }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                return
+            if count > 0 {
+                offset += count
+                continue
             }
-            offset += count
+            let code = errno
+            if code == EINTR { continue }
+            if code == EAGAIN {
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&waiting, 1, 1000)
+                continue
+            }
+            guard descriptor == STDOUT_FILENO else { return }
+            output.withLock { $0.failure = $0.failure ?? code }
+            Interrupts.cancel()
+            return
         }
+    }
+
+    /// What the process ends with, when its command has come to `code`: an answer that did not arrive is no success.
+    static func exitCode(_ code: Int32) -> Int32 {
+        guard let failure = output.withLock({ $0.failure }) else { return code }
+        // As a shell sees a program that SIGPIPE has ended: what reads us, `head` for instance, has enough.
+        if failure == EPIPE { return code == 0 || code == ExitReason.interrupted.rawValue ? 128 + SIGPIPE : code }
+        error("error: standard output cannot be written: \(String(cString: strerror(failure)))")
+        return code == 0 || code == ExitReason.interrupted.rawValue ? ExitReason.output.rawValue : code
     }
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
@@ -31,8 +59,47 @@ enum Console {
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        out(Printable.json(String(decoding: try encoder.encode(value), as: UTF8.self)))
+        json(document: Printable.json(String(decoding: try encoder.encode(value), as: UTF8.self)))
     }
+
+    /// One that has been written down already.
+    static func json(document: String) {
+        output.withLock { $0.hasJSON = true }
+        out(document)
+    }
+
+    /// What a program reads of a failure, unless the command has printed its object already, which says more.
+    static func failure(_ failure: FailureObject.Failure) {
+        guard !output.withLock({ $0.hasJSON }) else { return }
+        try? json(FailureObject(error: failure))
+    }
+}
+
+/// With `--json`, in place of an answer.
+struct FailureObject: Encodable, Sendable {
+    struct Failure: Encodable, Sendable {
+        /// A word for each exit code: `outcome_unknown`.
+        var code: String
+        var exit: Int32
+        var message: String
+        /// The transaction that it is about, if there is one.
+        var txid: String?
+
+        init(_ error: ToolError) {
+            (code, exit, txid) = (error.reason.name, error.reason.rawValue, error.txid)
+            message = error.description
+        }
+
+        /// A command line that makes no sense.
+        init(usage complaint: String) { (code, exit, message) = ("usage", 64, complaint) }
+
+        /// A command that has said what was wrong, and ends with this code.
+        init(exit number: Int32, message text: String) {
+            (code, exit, message) = (ExitReason(rawValue: number)?.name ?? "failure", number, text)
+        }
+    }
+    var schema = 1
+    var error: Failure
 }
 
 /// A bar on a terminal, now and then a line elsewhere; on standard error.

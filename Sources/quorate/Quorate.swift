@@ -1,19 +1,30 @@
 import ArgumentParser
+import Foundation
 import StrictInput
 
 @main
 struct Quorate: AsyncParsableCommand {
-    /// As the library's, but what it quotes of the command line is printable.
+    /// As the library's, but what it quotes of the command line is printable, a number below zero is a number and no option, and
+    /// what cannot be written is no success.
     static func main() async {
+        // A reader that has gone is an error of the write; the signal would end this process without a word to its children.
+        signal(SIGPIPE, SIG_IGN)
+        let arguments = CommandWords.joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst()))
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand { try await asynchronous.run() } else { try command.run() }
         } catch {
+            let code = exitCode(for: error).rawValue
             let message = fullMessage(for: error)
-            guard Printable.lines(message) != message else { exit(withError: error) }
-            Console.error(message)
-            exit(withError: exitCode(for: error))
+            if code == 0 {
+                Console.write(message + "\n", to: STDOUT_FILENO)
+            } else if !message.isEmpty {
+                Console.error(message)
+                if arguments.contains("--json") { Console.failure(.init(usage: Self.message(for: error))) }
+            }
+            Foundation.exit(Console.exitCode(code))
         }
+        Foundation.exit(Console.exitCode(0))
     }
 
     static let configuration = CommandConfiguration(

@@ -34,36 +34,43 @@ extension ProgramError {
     }
 }
 
-/// A command whose errors become a line on standard error and a documented exit code, and which ends in order when
-/// the user interrupts it.
+/// A command whose errors become a line on standard error, with `--json` an object on standard output, and a documented exit code;
+/// and which ends in order when the user interrupts it.
 protocol ToolCommand: AsyncParsableCommand, Sendable {
+    /// `--json`, which every command has: one object on standard output, and nothing else there.
+    var json: Bool { get }
     func execute() async throws
 }
 
 extension ToolCommand {
     func run() async throws {
+        let code = try await exitCode()
+        if code != 0 { throw ExitCode(code) }
+    }
+
+    private func exitCode() async throws -> Int32 {
         do {
-            try await withInterrupts { try await execute() }
+            try await withInterrupts { try await executeOrSayWhatIsWaitedFor() }
+            return 0
         } catch let code as ExitCode {
-            throw code
+            // It has said what was wrong.
+            if json, code.rawValue != 0 {
+                Console.failure(.init(exit: code.rawValue, message: ExitReason(rawValue: code.rawValue)?.meaning ?? "failed"))
+            }
+            return code.rawValue
+        } catch let error as ValidationError {
+            // Wrong use that only shows with the cluster's folder at hand; `Quorate.main` tells it.
+            throw error
         } catch {
             let error = ToolError(error)
             Console.error("error: \(error.description)")
-            throw ExitCode(error.reason.rawValue)
+            if json { Console.failure(.init(error)) }
+            return error.reason.rawValue
         }
     }
-}
 
-/// Runs `body` in a task that the first SIGINT or SIGTERM cancels, so that what it started can be ended first.
-func withInterrupts<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
-    let task = Task { try await body() }
-    let sources = [SIGINT, SIGTERM].map { number in
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-        source.setEventHandler { task.cancel() }
-        source.resume()
-        return source
+    private func executeOrSayWhatIsWaitedFor() async throws {
+        guard let asking = self as? any AsksCluster, let processes = try? asking.cluster.open() else { return try await execute() }
+        try await ClusterPatience(processes, limit: type(of: asking).answerLimit).run { try await execute() }
     }
-    defer { for source in sources { source.cancel() } }
-    return try await task.value
 }

@@ -5,8 +5,10 @@ import StrictInput
 public struct BenchReport: Codable, Sendable, Equatable {
     public var schema = 1
     public var runs: [RunResult]
+    /// Why there are not all runs that were asked for; nil if there are.
+    public var partial: String?
 
-    public init(runs: [RunResult]) { self.runs = runs }
+    public init(runs: [RunResult], partial: String? = nil) { (self.runs, self.partial) = (runs, partial) }
 
     /// One object on one line.
     public func json() throws -> String {

@@ -68,53 +68,46 @@ struct BenchCommand: ToolCommand {
 
     @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
     @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
-    @Option(help: "Replicas of each shard, and so host processes.") var replicas = 4
-    @Option(help: "Gateway processes.") var gateways = 1
-    @Option(help: "Requests in flight. Default: 64; 16 with list-append.") var clients: Int?
-    @Option(help: "Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append.") var duration: Double?
-    @Option(help: "Seconds at the start that are left out of the figures. Default: 1 with --duration, else 0.") var warmup: Double?
+    @Option(help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse) var replicas = 4
+    @Option(help: Limits.someGateways.help("Gateway processes."), transform: Limits.someGateways.parse) var gateways = 1
+    @Option(help: Limits.clients.help("Requests in flight. Default: 64; 16 with list-append."), transform: Limits.clients.parse) var clients: Int?
+    @Option(help: Real(0.01...86_400).help("Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append."), transform: Real(0.01...86_400).parse) var duration: Double?
+    @Option(help: Real(0...86_400).help("Seconds at the start that are left out of the figures. Default: 1 with --duration, else 0."), transform: Real(0...86_400).parse) var warmup: Double?
     @Option(help: "A trace to replay.") var trace: String?
-    @Option(help: "At most so many rows; without --trace, so many are made (default 20000).") var rows: Int?
-    @Option(help: "Accounts of the built-in workload. Default: 10000.") var accounts: Int?
+    @Option(help: Whole(1...10_000_000).help("At most so many rows; without --trace, so many are made (default 20000)."), transform: Whole(1...10_000_000).parse) var rows: Int?
+    @Option(help: Limits.accounts.help("Accounts of the built-in workload. Default: 10000."), transform: Limits.accounts.parse) var accounts: Int?
     @Option(help: "Percentages of cross-shard transfers, one run each: 0,50,100. Default: as the workload has it.") var crossShard: String?
-    @Option(help: "So many members own all accounts. Default: every account has a key of its own.") var principals: Int?
-    @Option(help: "Transfers under one signature at most, each with its own outcome.") var bundle = 1
-    @Option(help: "Repeats a workload: keys, rows, mixes.") var seed: UInt64 = 1
-    @Option(help: "Lists in use at a time, with list-append. Default: four for each client, at least 16.") var lists: Int?
+    @Option(help: Whole(1...1_000_000).help("So many members own all accounts. Default: every account has a key of its own."), transform: Whole(1...1_000_000).parse) var principals: Int?
+    @Option(help: Whole(1...Request.maxOperations).help("Transfers under one signature at most, each with its own outcome."), transform: Whole(1...Request.maxOperations).parse) var bundle = 1
+    @Option(help: Limits.seed.help("Repeats a workload: keys, rows, mixes."), transform: Limits.seed.parse) var seed: UInt64 = 1
+    @Option(help: Whole(4...1_000_000).help("Lists in use at a time, with list-append. Default: four for each client, at least 16."), transform: Whole(4...1_000_000).parse) var lists: Int?
     @Option(help: "Write the history of transactions on lists into this file: EDN as Elle reads it if it ends in .edn, otherwise JSON lines.") var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
-    @Option(help: "Requests of each kind with --latencies. Default: 200.") var samples: Int?
+    @Option(help: Whole(1...100_000).help("Requests of each kind with --latencies. Default: 200."), transform: Whole(1...100_000).parse) var samples: Int?
     @Option(help: "Write report.html, report.csv and report.json into this folder.") var report: String?
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
-    @Option(help: "Kill a host as a crash would: HOST@SECONDS. May be repeated.") var killHost: [ProcessMoment] = []
-    @Option(help: "Start a killed host again: HOST@SECONDS. May be repeated.") var restartHost: [ProcessMoment] = []
-    @Option(help: "Stop a host as a paused machine would (SIGSTOP): HOST@SECONDS. May be repeated.")
+    @Option(help: ProcessMoment.help("Kill a host as a crash would: HOST@SECONDS. May be repeated."), transform: ProcessMoment.parse) var killHost: [ProcessMoment] = []
+    @Option(help: ProcessMoment.help("Start a killed host again: HOST@SECONDS. May be repeated."), transform: ProcessMoment.parse) var restartHost: [ProcessMoment] = []
+    @Option(help: ProcessMoment.help("Stop a host as a paused machine would (SIGSTOP): HOST@SECONDS. May be repeated."), transform: ProcessMoment.parse)
     var stopHost: [ProcessMoment] = []
-    @Option(help: "Continue a stopped host: HOST@SECONDS, or else when the load ends. May be repeated.")
+    @Option(help: ProcessMoment.help("Continue a stopped host: HOST@SECONDS, or else when the load ends. May be repeated."), transform: ProcessMoment.parse)
     var continueHost: [ProcessMoment] = []
-    @Option(help: "Kill a gateway: GATEWAY@SECONDS. Clients go on through another one. May be repeated.")
+    @Option(help: ProcessMoment.help("Kill a gateway: GATEWAY@SECONDS. Clients go on through another one. May be repeated."), transform: ProcessMoment.parse)
     var killGateway: [ProcessMoment] = []
-    @Option(help: "Start a killed gateway again: GATEWAY@SECONDS. May be repeated.") var restartGateway: [ProcessMoment] = []
+    @Option(help: ProcessMoment.help("Start a killed gateway again: GATEWAY@SECONDS. May be repeated."), transform: ProcessMoment.parse) var restartGateway: [ProcessMoment] = []
     @OptionGroup var hostProgram: HostProgramOption
 
     func validate() throws {
         _ = try shardCounts()
         if let crossShard { _ = try Self.list(crossShard, "--cross-shard", 0...100) }
-        guard replicas >= 4, replicas <= 64, replicas % 3 == 1 else { throw ValidationError("--replicas must be 3f + 1: 4, 7, 10, …") }
-        guard gateways >= 1, clients ?? 1 >= 1, accounts ?? 2 >= 2 else { throw ValidationError("--gateways, --clients and --accounts must be positive.") }
-        guard (1...Request.maxOperations).contains(bundle) else { throw ValidationError("--bundle must be from 1 to \(Request.maxOperations).") }
+        try Limits.checkReplicas(replicas)
         guard bundle == 1 || principals != nil else { throw ValidationError("--bundle needs --principals: a bundle is signed by one member who owns all its paying accounts.") }
-        guard (principals ?? 1) >= 1, (rows ?? 1) >= 1 else { throw ValidationError("--principals and --rows must be positive.") }
-        guard lists == nil || workload == .listAppend, (lists ?? 4) >= 4 else { throw ValidationError("--lists must be 4 or more, and goes with list-append.") }
-        guard (duration ?? 1) > 0, (warmup ?? 0) >= 0, (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else { throw ValidationError("--warmup must be shorter than --duration, and both positive.") }
+        guard lists == nil || workload == .listAppend else { throw ValidationError("--lists goes with list-append.") }
+        guard (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else { throw ValidationError("--warmup must be shorter than --duration.") }
         try validateKind()
-        for moment in killHost + restartHost + stopHost + continueHost where !(0..<replicas).contains(moment.number) {
-            throw ValidationError("there is no host \(moment.number); hosts are 0 to \(replicas - 1).")
-        }
-        for moment in killGateway + restartGateway where !(0..<gateways).contains(moment.number) {
-            throw ValidationError("there is no gateway \(moment.number); gateways are 0 to \(gateways - 1).")
-        }
+        for moment in killHost + restartHost + stopHost + continueHost { try Limits.checkHost(moment.number, of: replicas) }
+        for moment in killGateway + restartGateway { try Limits.checkGateway(moment.number, of: gateways) }
     }
 
     private func validateKind() throws {
@@ -129,7 +122,6 @@ struct BenchCommand: ToolCommand {
             guard samples == nil else { throw ValidationError("--samples goes with --latencies.") }
             return
         }
-        guard (1...100_000).contains(samples ?? 1) else { throw ValidationError("--samples must be from 1 to 100000.") }
         guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil, report == nil,
             faults.isEmpty
         else { throw ValidationError("--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.") }
@@ -158,30 +150,56 @@ struct BenchCommand: ToolCommand {
                 folder: root.path)
             return try finish(try await run.measure())
         }
-        switch workload {
-        case .transfers: try finish(BenchReport(runs: try await measureTransfers(in: root)))
-        case .listAppend:
-            let common = try options(runs: try shardCounts().count)
-            var runs: [RunResult] = []
-            for count in try shardCounts() {
-                runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
+        var runs: [RunResult] = []
+        do {
+            switch workload {
+            case .transfers: try await measureTransfers(in: root, &runs)
+            case .listAppend:
+                let common = try options(runs: try shardCounts().count)
+                for count in try shardCounts() {
+                    runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
+                }
             }
-            try finish(BenchReport(runs: runs))
+        } catch {
+            try finish(runs, without: error)
+            throw error
         }
+        try finish(BenchReport(runs: runs))
     }
 
-    private func measureTransfers(in root: BenchFolder) async throws -> [RunResult] {
+    /// What had been measured before something went wrong, or the command was interrupted, is not lost.
+    private func finish(_ runs: [RunResult], without error: any Error) throws {
+        guard !runs.isEmpty else { return }
+        let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
+        let result = BenchReport(runs: runs, partial: why)
+        if json {
+            Console.json(document: try result.json())
+        } else {
+            Console.out(result.table())
+            Console.out("PARTIAL: only \(runs.count == 1 ? "this run was" : "these \(runs.count) runs were") finished, because of: \(why)")
+        }
+        try write(result)
+    }
+
+    private func write(_ result: BenchReport) throws {
+        guard let report else { return }
+        let title = "Quorate bench" + (result.partial == nil ? "" : " (partial: not all runs were finished)")
+        do { try result.write(to: report, title: title, machine: Machine.description) } catch {
+            throw ToolError(.failure, "--report: cannot write into \(report): \(ToolError(error).description)")
+        }
+        Console.error("report: \(URL(fileURLWithPath: report).standardizedFileURL.path)/report.html")
+    }
+
+    private func measureTransfers(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
         let workload = try loadWorkload()
         let mixes: [Int?] = try crossShard.map { try Self.list($0, "--cross-shard", 0...100) } ?? [nil]
         let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
         let plan = try shardCounts().flatMap { count in (count == 1 ? [nil] : mixes).map { (count, $0) } }
-        var runs: [RunResult] = []
         for (count, mix) in plan {
             let run = BenchRun(
                 shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys, folder: root.path)
             runs.append(try await run.measure())
         }
-        return runs
     }
 
     private var faults: BenchFaults {
@@ -213,7 +231,7 @@ struct BenchCommand: ToolCommand {
     }
 
     private func finish(_ result: LatencyReport) throws {
-        if json { Console.out(try result.json()) } else { Console.out(result.table()) }
+        if json { Console.json(document: try result.json()) } else { Console.out(result.table()) }
         guard result.invariants.allHold else {
             for problem in result.invariants.problems { Console.error("INVARIANT FAILED: \(problem)") }
             throw ExitCode(ExitReason.invariantFailed.rawValue)
@@ -221,13 +239,8 @@ struct BenchCommand: ToolCommand {
     }
 
     private func finish(_ result: BenchReport) throws {
-        if json { Console.out(try result.json()) } else { Console.out(result.table()) }
-        if let report {
-            do { try result.write(to: report, title: "Quorate bench", machine: Machine.description) } catch {
-                throw ToolError(.failure, "--report: cannot write into \(report): \((error as NSError).localizedDescription)")
-            }
-            Console.error("report: \(URL(fileURLWithPath: report).standardizedFileURL.path)/report.html")
-        }
+        if json { Console.json(document: try result.json()) } else { Console.out(result.table()) }
+        try write(result)
         var failed = false
         for run in result.runs where !run.invariants.allHold {
             failed = true
@@ -260,16 +273,20 @@ struct BenchCommand: ToolCommand {
 extension BenchKind: ExpressibleByArgument {}
 
 /// `NUMBER@SECONDS`, of a host or gateway.
-struct ProcessMoment: ExpressibleByArgument, Sendable {
+struct ProcessMoment: Sendable {
     let number: Int
     let seconds: Double
 
-    init?(argument: String) {
-        let parts = argument.split(separator: "@", omittingEmptySubsequences: false)
-        guard parts.count == 2, let number = Int(parts[0]), let seconds = Double(parts[1]), seconds >= 0, seconds < 1e6 else {
-            return nil
+    static func help(_ text: String) -> ArgumentHelp { ArgumentHelp(text, valueName: "number@seconds") }
+
+    static let parse: @Sendable (String) throws -> ProcessMoment = { text in
+        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+        guard parts.count == 2, let number = Int(parts[0]), (0...65535).contains(number), let seconds = Double(parts[1]),
+            (0...86_400).contains(seconds)
+        else {
+            throw OutOfRange(description: "a number from 0 to 65535, @, and seconds from 0 to 86400 are wanted, as in 1@5")
         }
-        (self.number, self.seconds) = (number, seconds)
+        return ProcessMoment(number: number, seconds: seconds)
     }
 }
 

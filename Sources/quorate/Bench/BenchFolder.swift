@@ -4,25 +4,68 @@ import Foundation
 struct BenchFolder {
     let path: String
     private let isTemporary: Bool
+    /// Of a temporary folder: held while this process lives.
+    private let ownership: Int32
+
+    private static let kinds = ["bench", "drill"]
+    private static let ownerFile = "owner"
 
     /// - Parameter kind: part of a temporary folder's name.
     init(keep: String?, kind: String = "bench") throws {
         if let keep {
             path = URL(fileURLWithPath: keep).standardizedFileURL.path
-            isTemporary = false
+            (isTemporary, ownership) = (false, -1)
             guard !FileManager.default.fileExists(atPath: path) else { throw ToolError(.folderExists, "\(keep) exists already; choose a new folder for --keep") }
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
             return
         }
         isTemporary = true
         let parent = ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+        Self.removeLeftovers(in: parent)
         var template = Array("\(parent)/quorate-\(kind)-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw ToolError(.storage, "cannot make a temporary folder in \(parent): \(String(cString: strerror(errno)))") }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        Interrupts.owns(folder: path)
+        // Locked before it has its name: nobody finds it unlocked while this process lives.
+        let new = "\(path)/\(Self.ownerFile).new"
+        ownership = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard ownership >= 0, flock(ownership, LOCK_EX | LOCK_NB) == 0, rename(new, "\(path)/\(Self.ownerFile)") == 0 else {
+            let why = String(cString: strerror(errno))
+            remove()
+            throw ToolError(.storage, "cannot make a temporary folder in \(parent): \(why)")
+        }
     }
 
     func remove() {
-        if isTemporary { try? FileManager.default.removeItem(atPath: path) }
+        guard isTemporary else { return }
+        do { try FileManager.default.removeItem(atPath: path) } catch {
+            Console.error("warning: \(path) is left behind: \(ToolError(error).description)")
+        }
+        Interrupts.disown(folder: path)
+        if ownership >= 0 { close(ownership) }
+    }
+
+    /// What a bench or a drill has left behind that was killed with SIGKILL. Its hosts have ended with it; one that was under SIGSTOP
+    /// may not have.
+    private static func removeLeftovers(in parent: String) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? [] {
+            guard kinds.contains(where: { name.hasPrefix("quorate-\($0)-") }) else { continue }
+            let path = "\(parent)/\(name)"
+            var information = stat()
+            guard lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR, information.st_uid == getuid() else { continue }
+            let owner = open("\(path)/\(ownerFile)", O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+            guard owner >= 0 else { continue }
+            defer { close(owner) }
+            guard flock(owner, LOCK_EX | LOCK_NB) == 0 else { continue }
+            for cluster in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
+                let run = RunFolder("\(path)/\(cluster)")
+                for process in run.recorded().compactMap(run.running) + run.unrecorded().map(\.identity) { process.signal(SIGKILL) }
+            }
+            do {
+                try FileManager.default.removeItem(atPath: path)
+                Console.error("removed \(path), which a killed \(name.split(separator: "-")[1]) had left behind")
+            } catch { Console.error("warning: \(path) was left behind by a killed run, and cannot be removed: \(ToolError(error).description)") }
+        }
     }
 }
 
@@ -55,6 +98,16 @@ enum FreePorts {
             if (base..<base + count).allSatisfy(isFree) { return base }
         }
         throw ToolError(.portInUse, "cannot find \(count) free ports between 15000 and 32000")
+    }
+
+    /// For a new cluster: the usual ports, or the next ones where its hosts and some gateways find their places.
+    static func forCluster(hosts: Int) throws -> Int {
+        let (usual, distance) = (ClusterCommand.Init.usualPort, ClusterCommand.Init.gatewayDistance)
+        for base in stride(from: usual, to: 32_000 - distance - 8, by: 2 * distance) {
+            let needed = Array(base..<base + hosts) + Array(base + distance..<base + distance + 4)
+            if needed.allSatisfy(isFree) { return base }
+        }
+        throw ToolError(.portInUse, "cannot find \(hosts) free ports from \(usual) on; choose some with --base-port")
     }
 
     private static func isFree(_ port: Int) -> Bool {

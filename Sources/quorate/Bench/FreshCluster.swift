@@ -25,7 +25,7 @@ struct FreshCluster: Sendable {
                 return FreshCluster(processes: processes, lifeLine: lifeLine)
             } catch let error as ToolError where error.reason == .portInUse && attempts < 5 {
                 // Somebody took a port between the look and the start.
-                await processes.down(grace: .seconds(2))
+                _ = try? await processes.down(grace: .seconds(2))
                 try? FileManager.default.removeItem(atPath: path)
             }
         }
@@ -35,11 +35,11 @@ struct FreshCluster: Sendable {
     func use<T: Sendable>(_ body: (ClusterProcesses) async throws -> T) async throws -> T {
         do {
             let result = try await body(processes)
-            await processes.down()
+            try await processes.down()
             withExtendedLifetime(lifeLine) {}
             return result
         } catch {
-            await processes.down(grace: .seconds(2))
+            _ = try? await processes.down(grace: .seconds(2))
             withExtendedLifetime(lifeLine) {}
             throw error
         }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import HostRuntime
 import Messages
+import StrictInput
 
 struct ClusterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,6 +15,7 @@ struct ClusterCommand: AsyncParsableCommand {
               quorate cluster init demo --shards 4 --replicas 4
               quorate cluster up demo --gateways 2
               quorate cluster status demo
+              quorate cluster logs demo --follow
               quorate cluster kill-host demo 2        # a crash; the cluster carries on
               quorate cluster up demo                 # starts what is missing; host 2 catches up
               quorate cluster down demo
@@ -24,7 +26,7 @@ struct ClusterCommand: AsyncParsableCommand {
             Hosts with procedures of your own (deploy/template) are started, and started again, with their program:
             quorate cluster up demo --host-program .build/release/poll-host
             """,
-        subcommands: [Init.self, Up.self, Status.self, Down.self, KillHost.self, RestartHost.self, RestoreHost.self])
+        subcommands: [Init.self, Up.self, Status.self, Logs.self, Down.self, KillHost.self, RestartHost.self, RestoreHost.self])
 
     /// The folder's absolute path: command lines of processes carry it.
     static func open(_ directory: String) throws -> ClusterFolder {
@@ -34,16 +36,52 @@ struct ClusterCommand: AsyncParsableCommand {
     static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
 
     struct Init: ToolCommand {
-        static let configuration = CommandConfiguration(abstract: "Create a cluster's folder: manifest and keys.")
+        static let configuration = CommandConfiguration(
+            abstract: "Create a cluster's folder: manifest and keys.",
+            discussion: """
+                Without --base-port: 7100, or, where something listens on a port that the cluster would need, the next ports that \
+                are free.
+                """)
         @Argument(help: "The folder; it must not exist.") var directory: String
-        @Option(help: "How many shards.") var shards = 1
-        @Option(help: "Replicas of each shard, and so hosts: 3f + 1 for f faulty ones (4, 7, 10, …).") var replicas = 4
-        @Option(help: "Host N listens on this port + N.") var basePort = 7100
+        @Option(help: Limits.shards.help("How many shards."), transform: Limits.shards.parse) var shards = 1
+        @Option(
+            help: Limits.replicas.help("Replicas of each shard, and so hosts: 3f + 1 for f faulty ones (4, 7, 10, …)."),
+            transform: Limits.replicas.parse) var replicas = 4
+        @Option(
+            help: Limits.port.help("Host N listens on this port + N; gateways, if nothing else is said, from 100 above it on."),
+            transform: Limits.port.parse) var basePort: Int?
+        @Flag(help: "Print one JSON object.") var json = false
+
+        static let usualPort = 7100
+        /// From the ports of host 0 to those of gateways.
+        static let gatewayDistance = 100
+
+        struct Created: Encodable, Sendable {
+            var schema = 1
+            var folder: String
+            var cluster: String
+            var shards: Int
+            var replicas: Int
+            var hosts: Int
+            var base_port: Int
+        }
+
+        func validate() throws {
+            try Limits.checkReplicas(replicas)
+            guard let basePort, basePort + replicas - 1 > 65535 else { return }
+            throw ValidationError("--base-port must be from 1 to \(65536 - replicas), so that \(replicas) hosts have ports; got \(basePort).")
+        }
 
         func execute() async throws {
             let path = ClusterCommand.absolute(directory)
-            let folder = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: basePort)
-            Console.out("created \(directory): cluster \(folder.manifest.cluster.short), \(shards) \(shards == 1 ? "shard" : "shards") of \(replicas) replicas on \(replicas) hosts, ports \(basePort) to \(basePort + replicas - 1)")
+            let port = try basePort ?? FreePorts.forCluster(hosts: replicas)
+            let folder = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: port)
+            guard !json else {
+                return try Console.json(Created(
+                    folder: path, cluster: folder.manifest.cluster.hex, shards: shards, replicas: replicas, hosts: replicas, base_port: port))
+            }
+            Console.out("created \(directory): cluster \(folder.manifest.cluster.short), \(shards) \(shards == 1 ? "shard" : "shards") of \(replicas) replicas on \(replicas) hosts, ports \(port) to \(port + replicas - 1)")
+            if basePort == nil, port != Self.usualPort { Console.out("the usual ports, from \(Self.usualPort) on, are taken") }
             Console.out("start it with: quorate cluster up \(directory)")
         }
     }
@@ -53,32 +91,76 @@ struct ClusterCommand: AsyncParsableCommand {
             abstract: "Start what does not run, and wait until it answers.",
             discussion: """
                 A host that does not start is named with its reason; the others run without it, and the exit code is \
-                \(ExitReason.hostsMissing.rawValue). If no host starts, or a gateway does not, or it is interrupted, what was \
-                started is ended. Gateway N listens on the gateway port + N.
+                \(ExitReason.hostsMissing.rawValue), as it is when a host runs but is halted. If no host starts, or a gateway does \
+                not, or it is interrupted, what was started is ended. Gateway N listens on the gateway port + N.
                 """)
         @Argument(help: "The cluster's folder.") var directory: String
-        @Option(help: "How many gateways.") var gateways = 1
-        @Option(help: "Default: the port of host 0, plus 100.") var gatewayPort: Int?
-        @Option(help: "Seconds to wait for an answer.") var timeout = 60
-        @Option(help: "Do not start this host. May be repeated.") var without: [Int] = []
+        @Option(help: Limits.gateways.help("How many gateways."), transform: Limits.gateways.parse) var gateways = 1
+        @Option(
+            help: Whole(0...65535).help("Where gateway 0 listens; 0 for any free ports. Default: the port of host 0, plus 100."),
+            transform: Whole(0...65535).parse) var gatewayPort: Int?
+        @Option(help: Limits.wait.help("Seconds to wait for an answer."), transform: Limits.wait.parse) var timeout = 60
+        @Option(help: Limits.host.help("Do not start this host. May be repeated."), transform: Limits.host.parse) var without: [Int] = []
         @OptionGroup var hostProgram: HostProgramOption
+        @Flag(help: "Print one JSON object.") var json = false
+
+        struct Started: Encodable, Sendable {
+            struct Missing: Encodable, Sendable {
+                var host: Int
+                var code: String
+                var why: String
+            }
+            var schema = 1
+            var started: [String]
+            var gateways: [String]
+            /// Hosts that do not start, or are halted.
+            var missing: [Missing]
+            var verdicts: [ClusterStatus.Verdict]
+        }
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
             let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path())
             let manifest = folder.manifest
-            for host in without { _ = try folder.host(HostID(UInt16(clamping: host))) }
+            for host in without { try Limits.checkHost(host, of: manifest.hosts.count) }
             let hosts = manifest.hosts.indices.filter { !without.contains($0) }
-            guard !hosts.isEmpty else { throw ToolError(.failure, "--without leaves no host to start") }
+            guard !hosts.isEmpty else { throw ValidationError("--without leaves no host to start.") }
+            let firstPort = gatewayPort ?? manifest.hosts[0].port + Init.gatewayDistance
+            guard firstPort == 0 || firstPort + gateways - 1 <= 65535 else {
+                throw ValidationError("\(gateways) gateways from port \(firstPort) on go beyond 65535; give another --gateway-port, or 0 for any.")
+            }
+            let lock = try await ClusterLock.hold(processes.run, for: "cluster up")
+            defer { withExtendedLifetime(lock) {} }
             let startup = try await processes.start(
-                hosts: hosts, gateways: gateways, gatewayPort: gatewayPort ?? manifest.hosts[0].port + 100, timeout: .seconds(timeout),
-                toleratesFailures: true)
-            let names = startup.started.map(\.description).joined(separator: ", ")
-            Console.out(!names.isEmpty ? "started \(names)" : startup.failures.isEmpty ? "everything runs already" : "started nothing more")
-            for (i, address) in processes.gateways.enumerated() { Console.out("gateway \(i) listens on \(address)") }
-            guard !startup.failures.isEmpty else { return }
-            for (host, error) in startup.failures { Console.error("HOST \(host) DOES NOT START: \(error.description)") }
-            Console.error(Self.consequence(manifest, down: Set(startup.failures.map(\.host) + without)))
+                hosts: hosts, gateways: gateways, gatewayPort: firstPort, timeout: .seconds(timeout), toleratesFailures: true)
+            // From here on they live for themselves.
+            Interrupts.disownAll()
+            let status = await ClusterStatus.collect(processes)
+            let halted = status.hosts.compactMap { host in
+                host.replicas.first { !$0.halted.isEmpty }.map { Started.Missing(host: host.host, code: "halted", why: $0.halted) }
+            }
+            let failed = startup.failures.map { Started.Missing(host: $0.host, code: $0.error.reason.name, why: $0.error.description) }
+            if json {
+                try Console.json(Started(
+                    started: startup.started.map(\.description), gateways: processes.gateways.map(\.description), missing: failed + halted,
+                    verdicts: status.verdicts))
+            } else {
+                let names = startup.started.map(\.description).joined(separator: ", ")
+                let isAllWell = failed.isEmpty && halted.isEmpty
+                Console.out(!names.isEmpty ? "started \(names)" : isAllWell ? "everything runs already" : "started nothing more")
+                for (i, address) in processes.gateways.enumerated() { Console.out("gateway \(i) listens on \(address)") }
+            }
+            for host in status.hosts {
+                guard let replica = host.replicas.first(where: { !$0.standing.isEmpty && $0.halted.isEmpty }) else { continue }
+                Console.error("host \(host.host) does not vote yet: \(Printable.line(replica.standing))")
+            }
+            guard !failed.isEmpty || !halted.isEmpty else { return }
+            for host in failed { Console.error("HOST \(host.host) DOES NOT START: \(host.why)") }
+            for host in halted {
+                Console.error(
+                    "HOST \(host.host) IS HALTED: \(Printable.line(host.why)). It runs, and takes no part; when that is mended: quorate cluster restart-host \(directory) \(host.host)")
+            }
+            Console.error(Self.consequence(manifest, down: Set((failed + halted).map(\.host) + without)))
             throw ExitCode(ExitReason.hostsMissing.rawValue)
         }
 
@@ -95,50 +177,82 @@ struct ClusterCommand: AsyncParsableCommand {
     }
 
     struct Down: ToolCommand {
-        static let configuration = CommandConfiguration(abstract: "Stop all processes of the cluster.")
+        static let configuration = CommandConfiguration(
+            abstract: "Stop all processes of the cluster.",
+            discussion: """
+                The exit code is \(ExitReason.notPermitted.rawValue) if they are another user's; then none is stopped.
+                """)
         @Argument(help: "The cluster's folder.") var directory: String
-        @Option(help: "Seconds before a process that does not stop is killed.") var grace = 10
+        @Option(
+            help: Whole(0...86_400).help("Seconds before a process that does not stop is killed."), transform: Whole(0...86_400).parse)
+        var grace = 10
+        @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
             let processes = ClusterProcesses(try ClusterCommand.open(directory))
-            let ended = await processes.down(grace: .seconds(grace))
-            Console.out(ended.isEmpty ? "nothing was running" : "stopped \(ended.map(\.description).joined(separator: ", "))")
+            let lock = try await ClusterLock.hold(processes.run, for: "cluster down")
+            defer { withExtendedLifetime(lock) {} }
+            let ended = try await processes.down(grace: .seconds(grace)).map(\.description)
+            if json { return try Console.json(Changed(stopped: ended)) }
+            Console.out(ended.isEmpty ? "nothing was running" : "stopped \(ended.joined(separator: ", "))")
         }
+    }
+
+    /// What `down`, `kill-host`, `restart-host` and `restore-host` have done.
+    struct Changed: Encodable, Sendable {
+        var schema = 1
+        var stopped: [String]?
+        var killed: [Int]?
+        var running: [Int]?
+        var declared: [Int]?
     }
 
     struct KillHost: ToolCommand {
         static let configuration = CommandConfiguration(
             abstract: "Kill hosts as a crash would (SIGKILL).", discussion: "quorate cluster up, or restart-host, starts them again.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: "The hosts' numbers.") var hosts: [Int]
+        @Argument(help: Limits.host.help("The hosts' numbers."), transform: Limits.host.parse) var hosts: [Int]
+        @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
             let processes = ClusterProcesses(try ClusterCommand.open(directory))
+            for host in hosts { try Limits.checkHost(host, of: processes.folder.manifest.hosts.count) }
+            let lock = try await ClusterLock.hold(processes.run, for: "cluster kill-host")
+            defer { withExtendedLifetime(lock) {} }
             for host in hosts {
                 try await processes.kill(host: host)
-                Console.out("killed host \(host)")
+                if !json { Console.out("killed host \(host)") }
             }
+            if json { try Console.json(Changed(killed: hosts)) }
         }
     }
 
     struct RestartHost: ToolCommand {
         static let configuration = CommandConfiguration(abstract: "Stop a host if it runs, and start it.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: "The host's number.") var host: Int
+        @Argument(help: Limits.host.help("The host's number."), transform: Limits.host.parse) var host: Int
         @OptionGroup var hostProgram: HostProgramOption
+        @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
-            _ = try folder.host(HostID(UInt16(clamping: host)))
+            try Limits.checkHost(host, of: folder.manifest.hosts.count)
             let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path())
+            let lock = try await ClusterLock.hold(processes.run, for: "cluster restart-host")
+            defer { withExtendedLifetime(lock) {} }
             if let identity = processes.run.running(.host(host)) {
-                identity.signal(SIGTERM)
+                guard identity.send(SIGTERM) != .notPermitted else {
+                    throw ToolError(.notPermitted, "not permitted to stop host \(host) (process \(identity.pid)): another user's")
+                }
+                identity.signal(SIGCONT)
                 if await !identity.waitForEnd(.seconds(10)) { try await processes.kill(host: host) }
             }
             _ = try await processes.up(hosts: [host], gateways: 0, gatewayPort: 0)
-            Console.out("host \(host) runs")
+            Interrupts.disownAll()
+            if json { try Console.json(Changed(running: [host])) } else { Console.out("host \(host) runs") }
         }
     }
+
     struct RestoreHost: ToolCommand {
         static let configuration = CommandConfiguration(
             abstract: "Declare that a host's files are an older backup, or incomplete.",
@@ -148,15 +262,21 @@ struct ClusterCommand: AsyncParsableCommand {
                 fetches the state that it lacks. Until then it counts as one of the f faulty hosts.
                 """)
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: "The host's number.") var host: Int
+        @Argument(help: Limits.host.help("The host's number."), transform: Limits.host.parse) var host: Int
+        @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
-            let hostFolder = try folder.host(HostID(UInt16(clamping: host)))
-            guard ClusterProcesses(folder).run.running(.host(host)) == nil else {
+            try Limits.checkHost(host, of: folder.manifest.hosts.count)
+            let hostFolder = try folder.host(HostID(UInt16(host)))
+            let processes = ClusterProcesses(folder)
+            let lock = try await ClusterLock.hold(processes.run, for: "cluster restore-host")
+            defer { withExtendedLifetime(lock) {} }
+            guard processes.run.running(.host(host)) == nil else {
                 throw ToolError(.failure, "host \(host) runs; stop it first with: quorate cluster kill-host \(directory) \(host)")
             }
             try hostFolder.declareLostRecords()
+            if json { return try Console.json(Changed(declared: [host])) }
             Console.out("host \(host) rejoins in quarantine when it is started: quorate cluster restart-host \(directory) \(host)")
         }
     }

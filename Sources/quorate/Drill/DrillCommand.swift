@@ -28,9 +28,9 @@ struct DrillCommand: AsyncParsableCommand {
 
 /// What all drills take.
 struct DrillOptions: ParsableArguments {
-    @Option(name: .customLong("shards"), help: "Shards of the cluster. Default: 1, and 2 for kill-gateway and replay.") var givenShards: Int?
-    @Option(help: "Replicas of each shard, and so host processes.") var replicas = 4
-    @Option(help: "Repeats a workload: keys and rows.") var seed: UInt64 = 1
+    @Option(name: .customLong("shards"), help: Whole(1...64).help("Shards of the cluster. Default: 1, and 2 for kill-gateway and replay."), transform: Whole(1...64).parse) var givenShards: Int?
+    @Option(help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse) var replicas = 4
+    @Option(help: Limits.seed.help("Repeats a workload: keys and rows."), transform: Limits.seed.parse) var seed: UInt64 = 1
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the cluster's folder and logs in this folder.") var keep: String?
     @OptionGroup var hostProgram: HostProgramOption
@@ -38,8 +38,7 @@ struct DrillOptions: ParsableArguments {
     var shards: Int { givenShards ?? 1 }
 
     func validate() throws {
-        guard (1...64).contains(shards) else { throw ValidationError("--shards must be from 1 to 64.") }
-        guard replicas >= 4, replicas <= 64, replicas % 3 == 1 else { throw ValidationError("--replicas must be 3f + 1: 4, 7, 10, …") }
+        try Limits.checkReplicas(replicas)
     }
 
     /// - Parameter accounts: one key each, unless there are so many that their keys would take longer than the drill.
@@ -58,11 +57,5 @@ struct DrillOptions: ParsableArguments {
     /// While a drill runs: to people, not to programs.
     func say(_ line: String) {
         if json { Console.error(line) } else { Console.out(line) }
-    }
-}
-
-enum DrillLimits {
-    static func check(clients: Int, accounts: Int) throws {
-        guard clients >= 1, accounts >= 2 else { throw ValidationError("--clients must be at least 1, and --accounts at least 2.") }
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import HostRuntime
 import Messages
+import Synchronization
 import Workload
 
 /// One drill from the cluster's creation to its end.
@@ -11,6 +12,7 @@ struct DrillRun: Sendable {
     let hostProgram: String?
     /// Every so many of a hundred rows cross shards; nil: as it falls out.
     var crossShard: Int?
+    var json = false
     /// Rows of a workload in which all accounts are equally popular: an account's payments run one after the other, and popular
     /// accounts would soon hold up all others, so that fewer transfers were in flight than there are clients.
     private static let popularity = 0.0
@@ -29,11 +31,28 @@ struct DrillRun: Sendable {
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
             at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways, hostProgram: hostProgram)
-        return try await cluster.use { try await run(script, on: $0) }
+        let found = FoundSoFar()
+        do {
+            return try await cluster.use { processes in
+                try await run(script, on: processes) { found.keep($0) }
+            }
+        } catch {
+            if let findings = found.last { try showPartial(findings, without: error) }
+            throw error
+        }
+    }
+
+    /// What had been found before the drill was interrupted or went wrong, without the checks of its end.
+    private func showPartial(_ findings: any DrillFindings, without error: any Error) throws {
+        let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
+        if json { return try Console.json(PartialDrillReport(drill: kind, partial: why, setup: setup, findings: AnyFindings(findings))) }
+        Console.out(findings.text())
+        Console.out("PARTIAL: the drill did not come to its end, because of: \(why)")
     }
 
     private func run<Findings: DrillFindings>(
-        _ script: @escaping @Sendable (DrillScene) async throws -> Findings, on processes: ClusterProcesses
+        _ script: @escaping @Sendable (DrillScene) async throws -> Findings, on processes: ClusterProcesses,
+        keep: @escaping @Sendable (any DrillFindings) -> Void
     ) async throws -> DrillReport<Findings> {
         let manifest = processes.folder.manifest
         let keys = AccountKeys(accounts: setup.accounts, members: setup.principals, seed: setup.seed)
@@ -58,7 +77,7 @@ struct DrillRun: Sendable {
             configuration: .init(clients: setup.clients, channels: channels.count, lifetime: Self.lifetime, seed: setup.seed))
         let (findings, result) = try await processes.whileAllRun {
             async let load = generator.run()
-            let findings = try await script(DrillScene(processes: processes, log: log, traffic: traffic))
+            let findings = try await script(DrillScene(processes: processes, log: log, traffic: traffic, keep: keep))
             log.stop()
             return (findings, try await load)
         }
@@ -73,4 +92,26 @@ struct DrillRun: Sendable {
             in_flight_mean: result.meanInFlight, retries: RunResult.Retries(result.counters))
         return DrillReport(drill: kind, setup: setup, findings: findings, load: load, invariants: invariants)
     }
+}
+
+/// In place of a report.
+private struct PartialDrillReport: Encodable {
+    var schema = 1
+    var drill: String
+    /// Why it is one.
+    var partial: String
+    var setup: DrillSetup
+    var findings: AnyFindings
+}
+
+private struct AnyFindings: Encodable {
+    private let base: any DrillFindings
+    init(_ base: any DrillFindings) { self.base = base }
+    func encode(to encoder: any Encoder) throws { try base.encode(to: encoder) }
+}
+
+private final class FoundSoFar: Sendable {
+    private let findings = Mutex<(any DrillFindings)?>(nil)
+    var last: (any DrillFindings)? { findings.withLock { $0 } }
+    func keep(_ new: any DrillFindings) { findings.withLock { $0 = new } }
 }

@@ -9,6 +9,8 @@ struct DrillScene: Sendable {
     let log: CommitLog
     /// Filled where there are several gateways.
     let traffic: Traffic
+    /// What has been found so far: it is shown if the drill does not come to its end.
+    let keep: @Sendable (any DrillFindings) -> Void
 
     var manifest: Manifest { processes.folder.manifest }
     var hosts: Range<Int> { manifest.hosts.indices }

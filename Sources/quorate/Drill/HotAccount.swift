@@ -15,20 +15,12 @@ extension DrillCommand {
                   quorate drill hot-account
                   quorate drill hot-account --shards 2 --clients 256 --seconds 10 --json
                 """)
-        @Option(help: "Transfers in flight.") var clients = 64
-        @Option(help: "Seconds of each load.") var seconds = 8.0
-        @Option(help: "Accounts, a key each.") var accounts = 10_000
+        // One principal has 1,024 numbers open at most (R11).
+        @Option(help: Whole(1...1024).help("Transfers in flight."), transform: Whole(1...1024).parse) var clients = 64
+        @Option(help: Limits.phase.help("Seconds of each load."), transform: Limits.phase.parse) var seconds = 8.0
+        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse) var accounts = 10_000
         @OptionGroup var options: DrillOptions
-
-        func validate() throws {
-            try DrillLimits.check(clients: clients, accounts: accounts)
-            guard accounts <= 50_000 else { throw ValidationError("--accounts must be at most 50000.") }
-            // One principal has 1,024 numbers open at most (R11).
-            guard clients <= 1024 else {
-                throw ValidationError("--clients must be at most 1024: one account's owner has no more requests open.")
-            }
-            guard seconds >= 1, seconds <= 3600 else { throw ValidationError("--seconds must be from 1 to 3600.") }
-        }
+        var json: Bool { options.json }
 
         func execute() async throws {
             options.prepare()

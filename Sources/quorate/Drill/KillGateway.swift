@@ -26,28 +26,25 @@ extension DrillCommand {
 
                 docs/DRILLS.md says what the columns mean.
                 """)
-        @Option(help: "How many times.") var kills = 20
-        @Option(help: "Transfers in flight.") var clients = 256
-        @Option(help: "Accounts of the workload.") var accounts = 10_000
-        @Option(help: "Gateway processes: at least 3, so that there is another one to ask while one is dead.") var gateways = 3
-        @Option(help: "Seconds of undisturbed load before each kill.") var settle = 2.0
+        @Option(help: Limits.kills.help("How many times."), transform: Limits.kills.parse) var kills = 20
+        @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 256
+        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse) var accounts = 10_000
+        @Option(help: Whole(3...16).help("Gateway processes: at least 3, so that there is another one to ask while one is dead."), transform: Whole(3...16).parse) var gateways = 3
+        @Option(help: Limits.settle.help("Seconds of undisturbed load before each kill."), transform: Limits.settle.parse) var settle = 2.0
         @OptionGroup var options: DrillOptions
+        var json: Bool { options.json }
 
         private var shards: Int { options.givenShards ?? 2 }
 
         func validate() throws {
-            try DrillLimits.check(clients: clients, accounts: accounts)
-            guard kills >= 1 else { throw ValidationError("--kills must be at least 1.") }
-            guard (3...16).contains(gateways) else { throw ValidationError("--gateways must be from 3 to 16.") }
             guard shards >= 2 else { throw ValidationError("--shards must be at least 2: with one there is nothing to coordinate.") }
-            guard settle >= 0, settle <= 3600 else { throw ValidationError("--settle must be from 0 to 3600.") }
         }
 
         func execute() async throws {
             options.prepare()
             let drill = KillGatewayDrill(kills: kills, gateways: gateways, clients: clients, settle: settle, say: options.say)
             let setup = options.setup(clients: clients, accounts: accounts, shards: shards, gateways: gateways)
-            let run = DrillRun(kind: "kill-gateway", setup: setup, keep: options.keep, hostProgram: try options.hostProgram.path(), crossShard: 100)
+            let run = DrillRun(kind: "kill-gateway", setup: setup, keep: options.keep, hostProgram: try options.hostProgram.path(), crossShard: 100, json: json)
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }
@@ -172,6 +169,8 @@ struct KillGatewayDrill: Sendable {
             let kill = try await round((number - 1) % gateways, scene, watch) { findings.problems.append("kill \(number): \($0)") }
             findings.kills.append(kill)
             say("kill \(number): \(describe(kill))")
+            findings.summarise()
+            scene.keep(findings)
             guard kill.back_s != nil else { break }
         }
         findings.summarise()

@@ -11,24 +11,19 @@ extension DrillCommand {
                 Each round kills (SIGKILL) the host of the primary, watches for 5 s, starts the host again, and waits until it \
                 has caught up. docs/DRILLS.md says what the columns mean.
                 """)
-        @Option(help: "How many times.") var kills = 20
-        @Option(help: "Transfers in flight.") var clients = 256
-        @Option(help: "Accounts of the workload.") var accounts = 10_000
-        @Option(help: "Seconds of undisturbed load before each kill.") var settle = 2.0
+        @Option(help: Limits.kills.help("How many times."), transform: Limits.kills.parse) var kills = 20
+        @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 256
+        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse) var accounts = 10_000
+        @Option(help: Limits.settle.help("Seconds of undisturbed load before each kill."), transform: Limits.settle.parse) var settle = 2.0
         @OptionGroup var options: DrillOptions
-
-        func validate() throws {
-            try DrillLimits.check(clients: clients, accounts: accounts)
-            guard kills >= 1 else { throw ValidationError("--kills must be at least 1.") }
-            guard settle >= 0, settle <= 3600 else { throw ValidationError("--settle must be from 0 to 3600.") }
-        }
+        var json: Bool { options.json }
 
         func execute() async throws {
             options.prepare()
             let drill = KillPrimaryDrill(kills: kills, settle: settle, say: options.say)
             let run = DrillRun(
                 kind: "kill-primary", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
-                hostProgram: try options.hostProgram.path())
+                hostProgram: try options.hostProgram.path(), json: json)
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }
@@ -103,6 +98,8 @@ struct KillPrimaryDrill: Sendable {
             let kill = try await round(scene)
             findings.kills.append(kill)
             say("kill \(number): \(describe(kill))")
+            findings.summarise()
+            scene.keep(findings)
             if kill.next_commit_ms == nil {
                 findings.problems.append("kill \(number): nothing committed in a later view within \(Int(Self.window)) s")
             }

@@ -11,15 +11,14 @@ extension DrillCommand {
                 Without --primary the host leads no shard, and no view may change; with it the host leads shard 0, and no view \
                 may change after it continues. docs/DRILLS.md says what the figures mean.
                 """)
-        @Option(help: "How long the host is stopped.") var seconds = 60.0
+        @Option(help: Real(0.1...86_400).help("How long the host is stopped."), transform: Real(0.1...86_400).parse) var seconds = 60.0
         @Flag(help: "Stop the host that leads shard 0 instead of one that leads none.") var primary = false
-        @Option(help: "Transfers in flight.") var clients = 64
-        @Option(help: "Accounts of the workload.") var accounts = 10_000
+        @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 64
+        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse) var accounts = 10_000
         @OptionGroup var options: DrillOptions
+        var json: Bool { options.json }
 
         func validate() throws {
-            try DrillLimits.check(clients: clients, accounts: accounts)
-            guard seconds > 0, seconds <= 86_400 else { throw ValidationError("--seconds must be more than 0, and at most 86400.") }
             guard primary || options.shards < options.replicas else {
                 throw ValidationError("with as many shards as hosts every host leads one; give fewer --shards, or --primary.")
             }

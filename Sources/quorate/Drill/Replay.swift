@@ -23,22 +23,18 @@ extension DrillCommand {
 
                 docs/DRILLS.md says what the columns mean.
                 """)
-        @Option(help: "Calls, and as many transfers, whose certificates are repeated.") var certificates = 500
-        @Option(help: "Sessions with each host that repeat them.") var sessions = 2
-        @Option(help: "Transfers of honest clients in flight.") var clients = 64
-        @Option(help: "Seconds of each load.") var duration = 10.0
-        @Option(help: "Accounts, a key each.") var accounts = 2_000
+        @Option(help: Whole(1...10_000).help("Calls, and as many transfers, whose certificates are repeated."), transform: Whole(1...10_000).parse) var certificates = 500
+        @Option(help: Whole(1...16).help("Sessions with each host that repeat them."), transform: Whole(1...16).parse) var sessions = 2
+        @Option(help: Limits.clients.help("Transfers of honest clients in flight."), transform: Limits.clients.parse) var clients = 64
+        @Option(help: Limits.phase.help("Seconds of each load."), transform: Limits.phase.parse) var duration = 10.0
+        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse) var accounts = 2_000
         @OptionGroup var options: DrillOptions
+        var json: Bool { options.json }
 
         private var shards: Int { options.givenShards ?? 2 }
 
         func validate() throws {
-            try DrillLimits.check(clients: clients, accounts: accounts)
-            guard accounts <= 50_000 else { throw ValidationError("--accounts must be at most 50000.") }
-            guard (1...10_000).contains(certificates) else { throw ValidationError("--certificates must be from 1 to 10000.") }
-            guard (1...16).contains(sessions) else { throw ValidationError("--sessions must be from 1 to 16.") }
             guard shards >= 2 else { throw ValidationError("--shards must be at least 2: with one no shard certifies anything for another.") }
-            guard duration >= 1, duration <= 3600 else { throw ValidationError("--duration must be from 1 to 3600.") }
         }
 
         func execute() async throws {

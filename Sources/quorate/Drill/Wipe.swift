@@ -12,15 +12,11 @@ extension DrillCommand {
                 The host keeps its key. At the end f other hosts are killed, so that nothing can commit without the votes of the \
                 one that was wiped. docs/DRILLS.md says what the figures mean.
                 """)
-        @Option(help: "Accounts that are opened, and so the size of the state.") var accounts = 1_000_000
-        @Option(help: "Transfers in flight.") var clients = 16
-        @Option(help: "Seconds to wait until the host votes.") var patience = 600
+        @Option(help: Limits.accounts.help("Accounts that are opened, and so the size of the state."), transform: Limits.accounts.parse) var accounts = 1_000_000
+        @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 16
+        @Option(help: Limits.wait.help("Seconds to wait until the host votes."), transform: Limits.wait.parse) var patience = 600
         @OptionGroup var options: DrillOptions
-
-        func validate() throws {
-            try DrillLimits.check(clients: clients, accounts: accounts)
-            guard patience >= 1, patience <= 86_400 else { throw ValidationError("--patience must be from 1 to 86400.") }
-        }
+        var json: Bool { options.json }
 
         func execute() async throws {
             options.prepare()

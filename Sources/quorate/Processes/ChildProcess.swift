@@ -43,8 +43,7 @@ struct ChildProcess: Sendable {
         // Ignored signals are inherited; a child decides for itself.
         var defaults = sigset_t()
         sigemptyset(&defaults)
-        sigaddset(&defaults, SIGINT)
-        sigaddset(&defaults, SIGTERM)
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] { sigaddset(&defaults, number) }
         posix_spawnattr_setsigdefault(&attributes, &defaults)
         let newSession: Int16 = 0x80
         posix_spawnattr_setflags(&attributes, newSession | Int16(POSIX_SPAWN_SETSIGDEF))
@@ -77,41 +76,60 @@ struct ChildProcess: Sendable {
     }
 }
 
-/// Tells a process from a later one with the same number.
-struct ProcessIdentity: Encodable, Sendable, Equatable {
+/// Tells a process from a later one with the same number, until the machine starts again.
+struct ProcessIdentity: Sendable, Hashable {
     let pid: Int32
     /// Clock ticks from boot to its start: field 22 of /proc/PID/stat.
     let start: UInt64
+
+    init(pid: Int32, start: UInt64) { (self.pid, self.start) = (pid, start) }
 
     init?(running pid: pid_t) {
         guard let start = Self.startTime(pid) else { return nil }
         (self.pid, self.start) = (pid, start)
     }
 
-    /// As a pid file has it.
-    init(_ root: JSONReader) throws(InputProblem) {
-        let fields = try root.object(["pid", "start"])
-        (pid, start) = (try fields["pid"].integer(in: 1...Int32.max), try fields["start"].integer())
-    }
-
     var isRunning: Bool { Self.startTime(pid) == start }
 
-    /// Nil if there is no such process, or only its remains.
-    private static func startTime(_ pid: pid_t) -> UInt64? {
+    /// By SIGSTOP.
+    var isStopped: Bool { isRunning && Self.fields(pid)?.first == "T" }
+
+    /// From its state on, which is field 3 of /proc/PID/stat.
+    private static func fields(_ pid: pid_t) -> [String]? {
         guard pid > 0, let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return nil }
         // The name in parentheses may hold anything; what follows the last parenthesis is fixed.
         guard let end = text.lastIndex(of: ")") else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        guard fields.count > 19, fields[0] != "X" else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ").map(String.init)
+        return fields.count > 19 ? fields : nil
+    }
+
+    /// Nil if there is no such process, or only its remains.
+    private static func startTime(_ pid: pid_t) -> UInt64? {
+        guard let fields = fields(pid), fields[0] != "X" else { return nil }
         // The first thread may be a zombie while others still hold the process's files, its folder's lock among them.
         if fields[0] == "Z", let threads = Int(fields[17]), threads <= 1 { return nil }
         return UInt64(fields[19])
     }
 
+    enum Delivery: Equatable {
+        case sent
+        /// It has ended, or the number belongs to another process by now.
+        case gone
+        /// It belongs to another user.
+        case notPermitted
+    }
+
     /// Sends a signal to the process and what it has started, unless the number belongs to another process by now. Every child of
     /// this executable leads a session, and so a group, of its own.
+    /// - Parameter number: 0 sends nothing, and tells whether one could be sent.
+    func send(_ number: Int32) -> Delivery {
+        guard pid > 1, isRunning else { return .gone }
+        if kill(-pid, number) == 0 || kill(pid, number) == 0 { return .sent }
+        return errno == EPERM ? .notPermitted : .gone
+    }
+
     @discardableResult
-    func signal(_ number: Int32) -> Bool { pid > 1 && isRunning && (kill(-pid, number) == 0 || kill(pid, number) == 0) }
+    func signal(_ number: Int32) -> Bool { send(number) == .sent }
 
     /// True when it is gone within the time.
     func waitForEnd(_ limit: Duration) async -> Bool {

@@ -15,10 +15,10 @@ struct ClusterProcesses: Sendable {
     /// - Parameter folder: with an absolute path, so that a process's command line names the cluster wherever it was started.
     init(_ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil) {
         (self.folder, self.input, self.hostProgram) = (folder, input, hostProgram)
-        run = RunFolder(folder.path)
+        run = RunFolder(folder.path, identifier: folder.manifest.cluster.hex)
     }
 
-    private func spawn(_ role: RunFolder.Role, port: Int = 0) throws -> ChildProcess {
+    private func spawn(_ role: RunFolder.Role, port: Int = 0) async throws -> ChildProcess {
         var arguments: [String]
         var program: String?
         switch role {
@@ -34,7 +34,14 @@ struct ClusterProcesses: Sendable {
             let hint = program == nil ? "" : ". Was it built with the library QuorateHost (deploy/template)?"
             throw ToolError(error.reason, "\(role): \(error.description)\(hint)")
         }
-        try run.record(child.identity, role)
+        Interrupts.owns(child.identity)
+        do { try run.record(child.identity, role, executable: RunFolder.executable(of: child.identity, program: program)) } catch {
+            // Nobody would find it again.
+            child.identity.signal(SIGKILL)
+            _ = await child.identity.waitForEnd(.seconds(5))
+            run.forget(role)
+            throw error
+        }
         return child
     }
 
@@ -60,20 +67,33 @@ struct ClusterProcesses: Sendable {
         hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60), toleratesFailures: Bool
     ) async throws -> Startup {
         try run.prepare()
+        try adopt()
         var started: [Started] = []
         do {
-            for role in hosts.map(RunFolder.Role.host) where run.running(role) == nil { started.append((role, try spawn(role))) }
+            for role in hosts.map(RunFolder.Role.host) where run.running(role) == nil { started.append((role, try await spawn(role))) }
             let failures = try await waitUntilAnswering(
                 hosts: hosts, &started, timeout: timeout, failuresTolerated: toleratesFailures ? hosts.count - 1 : 0)
             for number in 0..<gateways where run.running(.gateway(number)) == nil {
                 let port = gatewayPort == 0 ? 0 : gatewayPort + number
-                started.append((.gateway(number), try spawn(.gateway(number), port: port)))
+                started.append((.gateway(number), try await spawn(.gateway(number), port: port)))
             }
             for gateway in started { try await waitUntilAnswering(gateway, timeout: timeout) }
             return Startup(started: started.map(\.role), failures: failures.sorted { $0.host < $1.host })
         } catch {
-            await end(started.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
+            _ = await end(started.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
             throw error
+        }
+    }
+
+    /// Processes of the cluster that no file names are written down, so that they are found from now on.
+    private func adopt() throws {
+        for (role, identity) in run.unrecorded() {
+            guard run.running(role) == nil else {
+                Console.error("warning: there are two processes of \(role), \(identity.pid) is one too many; end it with: kill \(identity.pid)")
+                continue
+            }
+            Console.error("\(role) runs already (process \(identity.pid)), started by a command that did not live to write it down")
+            try run.record(identity, role)
         }
     }
 
@@ -84,6 +104,7 @@ struct ClusterProcesses: Sendable {
         hosts: [Int], _ started: inout [Started], timeout: Duration, failuresTolerated: Int
     ) async throws -> [(host: Int, error: ToolError)] {
         let end = ContinuousClock.now + timeout
+        var silence = Silence(limit: timeout)
         var waiting = hosts
         var failures: [(host: Int, error: ToolError)] = []
         while true {
@@ -97,16 +118,17 @@ struct ClusterProcesses: Sendable {
                 guard failures.count <= failuresTolerated else { throw error }
             }
             guard let host = waiting.first else { return failures }
-            if (try? await status(ofHost: host)) != nil {
+            if (try? await status(ofHost: host, timeout: .seconds(2))) != nil {
                 waiting.removeFirst()
                 continue
             }
+            silence.say { "\(waiting.count == 1 ? "" : "\(waiting.count) hosts, first ")\(describe(.host(host)))" }
             guard ContinuousClock.now < end else {
                 let port = folder.manifest.hosts[host].port
                 let error = ToolError(
                     .noAnswer, "host \(host) does not answer on port \(port) after \(timeout). The end of its log:\n\(run.logTail(.host(host)))")
                 let silent = started.filter { $0.role == .host(host) }
-                await self.end(silent.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
+                _ = await self.end(silent.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
                 started.removeAll { $0.role == .host(host) }
                 waiting.removeFirst()
                 failures.append((host, error))
@@ -120,6 +142,7 @@ struct ClusterProcesses: Sendable {
     private func waitUntilAnswering(_ gateway: Started, timeout: Duration) async throws {
         guard case .gateway(let number) = gateway.role else { return }
         let end = ContinuousClock.now + timeout
+        var silence = Silence(limit: timeout)
         while true {
             try Task.checkCancellation()
             if let error = failure(of: gateway) { throw error }
@@ -129,6 +152,7 @@ struct ClusterProcesses: Sendable {
                 await connection.close()
                 if status != nil { return }
             }
+            silence.say { describe(gateway.role) }
             guard ContinuousClock.now < end else {
                 throw ToolError(.noAnswer, "gateway \(number) does not answer. The end of its log:\n\(run.logTail(gateway.role))")
             }
@@ -144,10 +168,20 @@ struct ClusterProcesses: Sendable {
         return ToolError(reason, "\(role) ended with code \(code) (\(reason.meaning)). The end of \(log):\n\(run.logTail(role))")
     }
 
+    private func describe(_ role: RunFolder.Role) -> String {
+        guard let process = run.running(role) else { return "\(role)" }
+        return "\(role) (process \(process.pid)\(process.isStopped ? ", which is stopped" : ""))"
+    }
+
+    /// - Parameter timeout: for all of it, the greeting too.
     func status(ofHost host: Int, timeout: Duration = .seconds(5)) async throws -> [ReplicaStatus] {
-        let connection = try await HostConnection.connect(to: HostID(UInt16(host)), of: folder.manifest)
+        let end = ContinuousClock.now + timeout
+        var options = TransportOptions()
+        options.connectTimeout = min(options.connectTimeout, .nanoseconds(Int64(timeout / .nanoseconds(1))))
+        options.handshakeTimeout = min(options.handshakeTimeout, options.connectTimeout)
+        let connection = try await HostConnection.connect(to: HostID(UInt16(host)), of: folder.manifest, options: options)
         do {
-            let status = try await connection.status(timeout: timeout)
+            let status = try await connection.status(timeout: max(.milliseconds(100), end - .now))
             await connection.close()
             return status
         } catch {
@@ -156,34 +190,57 @@ struct ClusterProcesses: Sendable {
         }
     }
 
-    /// Ends everything that has a pid file.
+    /// Ends everything that is this cluster's, whether a pid file names it or not.
     /// - Returns: what ran.
+    /// - Throws: `notPermitted` at once if something belongs to another user: then nothing was ended. Otherwise when something did not
+    ///   end.
     @discardableResult
-    func down(grace: Duration = .seconds(10)) async -> [RunFolder.Role] {
-        let running = run.recorded().compactMap { role in run.running(role).map { (role, $0) } }
-        await end(running, grace: grace)
-        for role in run.recorded() { run.forget(role) }
+    func down(grace: Duration = .seconds(10)) async throws -> [RunFolder.Role] {
+        let running = run.recorded().compactMap { role in run.running(role).map { (role, $0) } } + run.unrecorded()
+        let foreign = running.filter { $0.1.send(0) == .notPermitted }
+        guard foreign.isEmpty else {
+            let names = foreign.map { "\($0.0) (process \($0.1.pid))" }.joined(separator: ", ")
+            throw ToolError(.notPermitted, "not permitted to stop \(names): another user's. Nothing was stopped")
+        }
+        let left = await end(running, grace: grace)
+        for role in run.recorded() where run.running(role) == nil { run.forget(role) }
+        guard left.isEmpty else {
+            let names = left.map { "\($0.0) (process \($0.1.pid))" }.joined(separator: ", ")
+            throw ToolError(.failure, "\(names) did not end, though killed; look at ps -o stat,wchan -p \(left[0].1.pid)")
+        }
         return running.map(\.0)
     }
 
-    private func end(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async {
+    /// - Returns: what did not end.
+    private func end(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async -> [(RunFolder.Role, ProcessIdentity)] {
         // Gateways first: they would only log that their hosts go.
         let gateways = processes.filter { if case .gateway = $0.0 { true } else { false } }
         let hosts = processes.filter { if case .host = $0.0 { true } else { false } }
-        await endTogether(gateways, grace: grace)
-        await endTogether(hosts, grace: grace)
+        return await endTogether(gateways, grace: grace) + endTogether(hosts, grace: grace)
     }
 
-    private func endTogether(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async {
-        for (_, identity) in processes { identity.signal(SIGTERM) }
+    private func endTogether(
+        _ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration
+    ) async -> [(RunFolder.Role, ProcessIdentity)] {
+        for (_, identity) in processes {
+            identity.signal(SIGTERM)
+            // What is under SIGSTOP could not hear of it.
+            identity.signal(SIGCONT)
+        }
+        var left: [(RunFolder.Role, ProcessIdentity)] = []
         let end = ContinuousClock.now + grace
         for (role, identity) in processes {
             if await !identity.waitForEnd(max(.zero, end - ContinuousClock.now)) {
                 identity.signal(SIGKILL)
-                _ = await identity.waitForEnd(.seconds(5))
+                guard await identity.waitForEnd(.seconds(5)) else {
+                    left.append((role, identity))
+                    continue
+                }
             }
-            run.forget(role)
+            // Unless the file names another process by now.
+            if run.running(role) == nil { run.forget(role) }
         }
+        return left
     }
 
     /// Ends a host at once, as a crash would.
@@ -196,7 +253,9 @@ struct ClusterProcesses: Sendable {
     func kill(_ role: RunFolder.Role) async throws -> UInt64 {
         guard let identity = run.running(role) else { throw ToolError(.notRunning, "\(role) does not run") }
         let moment = Instant.current().uptime
-        identity.signal(SIGKILL)
+        guard identity.send(SIGKILL) != .notPermitted else {
+            throw ToolError(.notPermitted, "not permitted to kill \(role) (process \(identity.pid)): another user's")
+        }
         // Before it is waited for: whoever watches for processes that end unexpectedly (`whileAllRun`) must not take it for one,
         // however late this task goes on.
         run.forget(role)
@@ -240,9 +299,9 @@ struct ClusterProcesses: Sendable {
     func start(gateway number: Int, port: Int, timeout: Duration = .seconds(60)) async throws {
         let role = RunFolder.Role.gateway(number)
         guard run.running(role) == nil else { throw ToolError(.alreadyRunning, "\(role) runs") }
-        let started: Started = (role, try spawn(role, port: port))
+        let started: Started = (role, try await spawn(role, port: port))
         do { try await waitUntilAnswering(started, timeout: timeout) } catch {
-            await end([(role, started.child.identity)], grace: .seconds(2))
+            _ = await end([(role, started.child.identity)], grace: .seconds(2))
             throw error
         }
     }
@@ -305,5 +364,20 @@ struct ClusterProcesses: Sendable {
             guard case .gateway(let number) = role, run.running(role) != nil, let port = run.port(ofGateway: number) else { return nil }
             return GatewayAddress(host: "127.0.0.1", port: port)
         }
+    }
+}
+
+/// Says once what is waited for, when it has taken two seconds.
+private struct Silence {
+    private let start = ContinuousClock.now
+    private let limit: Duration
+    private var isBroken = false
+
+    init(limit: Duration) { self.limit = limit }
+
+    mutating func say(_ what: () -> String) {
+        guard !isBroken, .now - start >= .seconds(2) else { return }
+        isBroken = true
+        Console.error("waiting for \(what()), for up to \(Int(limit / .seconds(1))) s")
     }
 }

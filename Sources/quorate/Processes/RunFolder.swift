@@ -25,42 +25,95 @@ struct RunFolder: Sendable {
         }
     }
 
-    init(_ cluster: String) { self.cluster = cluster }
+    /// The cluster's identifier in hexadecimal; nil where nothing is looked for or recorded.
+    private let identifier: String?
+
+    init(_ cluster: String, identifier: String? = nil) { (self.cluster, self.identifier) = (cluster, identifier) }
 
     private var folder: String { cluster + "/run" }
     private var logs: String { cluster + "/logs" }
     func logPath(_ role: Role) -> String { "\(logs)/\(role.fileName).log" }
+    var lockPath: String { folder + "/lock" }
     private func pidPath(_ role: Role) -> String { "\(folder)/\(role.fileName).pid" }
     func portPath(_ number: Int) -> String { "\(folder)/gateway-\(number).port" }
 
     func prepare() throws {
-        for path in [folder, logs] { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    }
-
-    func record(_ identity: ProcessIdentity, _ role: Role) throws {
-        try JSONEncoder().encode(identity).write(to: URL(fileURLWithPath: pidPath(role)), options: .atomic)
-    }
-
-    /// The process if it runs. A number that another program has by now does not count: the start time differs, and
-    /// so does the command line.
-    func running(_ role: Role) -> ProcessIdentity? {
-        guard let identity = recordedIdentity(role), identity.isRunning,
-            let line = FileManager.default.contents(atPath: "/proc/\(identity.pid)/cmdline")
-        else { return nil }
-        let arguments = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-        let word = switch role {
-        case .host: "host"
-        case .gateway: "gateway"
+        for path in [folder, logs] where mkdir(path, 0o755) != 0 && errno != EEXIST {
+            let code = errno
+            throw ToolError(
+                code == EACCES ? .notPermitted : .storage, "cannot create \(path): \(String(cString: strerror(code)))")
         }
-        // Not only in the first place: a script's own name stands before what it was given.
-        return zip(arguments.dropFirst(), arguments.dropFirst(2)).contains { $0 == (word, "run") } ? identity : nil
+    }
+
+    /// - Parameter executable: nil for a script, which may have become another program by the time it is looked at.
+    func record(_ identity: ProcessIdentity, _ role: Role, executable: String? = nil) throws {
+        guard let folder = FolderIdentity(of: cluster), let boot = PidFile.thisBoot else {
+            throw ToolError(.storage, "cannot find out which folder \(cluster) is: \(String(cString: strerror(errno)))")
+        }
+        let file = PidFile(
+            pid: identity.pid, start: identity.start, boot: boot, executable: executable, cluster: identifier ?? "", device: folder.device,
+            inode: folder.inode)
+        try JSONEncoder().encode(file).write(to: URL(fileURLWithPath: pidPath(role)), options: .atomic)
+    }
+
+    /// The process if it runs and is this folder's. Number and start time tell it from a later process with its number, the boot from
+    /// one of before the machine started again; the folder's device and inode tell it from the process of a folder that this one is a
+    /// copy of; the cluster, the executable and the command line tell it from everything else that a damaged or forged file may name.
+    func running(_ role: Role) -> ProcessIdentity? {
+        guard let file = recordedFile(role), file.identity.isRunning, let words = Self.commandLine(file.pid),
+            Self.words(words, start: role)
+        else { return nil }
+        guard let boot = file.boot else {
+            // Written before such files said more: then the command line must name this very folder.
+            return FolderIdentity(of: cluster).map { Self.folder(in: words, of: file.pid) == $0 } ?? false ? file.identity : nil
+        }
+        guard boot == PidFile.thisBoot, let folder = FolderIdentity(of: cluster), (file.device, file.inode) == (folder.device, folder.inode),
+            identifier == nil || file.cluster == identifier
+        else { return nil }
+        // Another user's cannot be looked at.
+        if let executable = file.executable, let actual = PidFile.executable(of: file.pid), actual != executable { return nil }
+        return file.identity
+    }
+
+    /// Not only in the first place: a script's own name stands before what it was given.
+    private static func words(_ words: [String], start role: Role) -> Bool {
+        let (word, number) = switch role {
+        case .host(let number): ("host", number)
+        case .gateway(let number): ("gateway", number)
+        }
+        return words.indices.contains { i in i > 0 && i + 3 < words.count && words[i] == word && words[i + 1] == "run" && words[i + 3] == "\(number)" }
+    }
+
+    private static func commandLine(_ pid: Int32) -> [String]? {
+        guard let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline"), !line.isEmpty else { return nil }
+        return line.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The folder after `run`.
+    private static func folder(in words: [String], of pid: Int32) -> FolderIdentity? {
+        guard let run = words.firstIndex(of: "run"), run + 1 < words.count else { return nil }
+        let path = words[run + 1]
+        return FolderIdentity(of: path.hasPrefix("/") ? path : "/proc/\(pid)/cwd/\(path)")
+    }
+
+    /// Processes of this folder that no file names: whoever started them was killed before it could write one.
+    func unrecorded() -> [(role: Role, identity: ProcessIdentity)] {
+        guard let own = FolderIdentity(of: cluster) else { return [] }
+        let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+        return pids.sorted().compactMap { pid in
+            guard let words = Self.commandLine(pid), words.count >= 5, words[2] == "run", let number = Int(words[4]), (0...65535).contains(number),
+                let role: Role = words[1] == "host" ? .host(number) : words[1] == "gateway" ? .gateway(number) : nil,
+                let identity = ProcessIdentity(running: pid), Self.folder(in: words, of: pid) == own, running(role) != identity
+            else { return nil }
+            return (role, identity)
+        }
     }
 
     /// Nil without a pid file. A damaged one names no process: it is said, once, and nothing is signalled on its word.
-    private func recordedIdentity(_ role: Role) -> ProcessIdentity? {
+    private func recordedFile(_ role: Role) -> PidFile? {
         let path = pidPath(role)
         guard let data = FileManager.default.contents(atPath: path) else { return nil }
-        do { return try ProcessIdentity(JSONReader(Array(data), file: path)) } catch {
+        do { return try PidFile(JSONReader(Array(data), file: path)) } catch {
             Self.warn("\(error.description); whether \(role) runs is not known, and it is taken for ended")
             return nil
         }
@@ -105,5 +158,73 @@ struct RunFolder: Sendable {
     func logTail(_ role: Role, lines: Int = 5) -> String {
         guard let data = FileManager.default.contents(atPath: logPath(role)) else { return "(no log)" }
         return String(decoding: data.suffix(4096), as: UTF8.self).split(separator: "\n").suffix(lines).map { "  " + $0 }.joined(separator: "\n")
+    }
+}
+
+/// Which folder it is, by whatever path: it is the same one after it was renamed, and a copy is another one.
+struct FolderIdentity: Equatable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+
+    init?(of path: String) {
+        var information = stat()
+        guard stat(path, &information) == 0 else { return nil }
+        (device, inode) = (UInt64(information.st_dev), UInt64(information.st_ino))
+    }
+}
+
+/// `run/host-N.pid`
+private struct PidFile: Encodable {
+    let pid: Int32
+    let start: UInt64
+    /// Nil in files of earlier versions, which had `pid` and `start` only.
+    let boot: String?
+    let executable: String?
+    let cluster: String
+    let device: UInt64
+    let inode: UInt64
+
+    var identity: ProcessIdentity { ProcessIdentity(pid: pid, start: start) }
+
+    init(pid: Int32, start: UInt64, boot: String, executable: String?, cluster: String, device: UInt64, inode: UInt64) {
+        (self.pid, self.start, self.boot, self.executable) = (pid, start, boot, executable)
+        (self.cluster, self.device, self.inode) = (cluster, device, inode)
+    }
+
+    init(_ root: JSONReader) throws(InputProblem) {
+        let fields = try root.object(["pid", "start"], optional: ["boot", "executable", "cluster", "device", "inode"])
+        (pid, start) = (try fields["pid"].integer(in: 1...Int32.max), try fields["start"].integer())
+        guard let boot = fields.optional("boot") else {
+            (self.boot, executable, cluster, device, inode) = (nil, nil, "", 0, 0)
+            return
+        }
+        self.boot = try boot.string()
+        executable = try fields.optional("executable")?.string()
+        let whole = try root.object(["pid", "start", "boot", "cluster", "device", "inode"], optional: ["executable"])
+        cluster = try whole["cluster"].string()
+        (device, inode) = (try whole["device"].integer(), try whole["inode"].integer())
+    }
+
+    /// Start times count from it.
+    static var thisBoot: String? {
+        guard let text = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8) else { return nil }
+        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// Also of one that was replaced on disk since.
+    static func executable(of pid: Int32) -> String? {
+        guard let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe") else { return nil }
+        return path.hasSuffix(" (deleted)") ? String(path.dropLast(10)) : path
+    }
+}
+
+extension RunFolder {
+    /// What a program that was just started is; nil for a script.
+    static func executable(of identity: ProcessIdentity, program: String?) -> String? {
+        if let program, let file = FileHandle(forReadingAtPath: program) {
+            defer { try? file.close() }
+            if (try? file.read(upToCount: 2)) == Data("#!".utf8) { return nil }
+        }
+        return PidFile.executable(of: identity.pid)
     }
 }

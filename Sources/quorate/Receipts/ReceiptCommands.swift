@@ -83,9 +83,22 @@ struct ReceiptCommand: AsyncParsableCommand {
                 with exit code \(ExitReason.invalidReceipt.rawValue).
                 """)
         @Argument(help: "The receipt.") var file: String
+        @Flag(help: "Print one JSON object.") var json = false
+
+        /// What is shown is not checked, so it is not called valid.
+        struct Shown: Encodable, Sendable {
+            var schema = 1
+            var file: String
+            var checked = false
+            var transactions: [ReceiptFile.Transaction]
+        }
 
         func execute() async throws {
             let document = try ReceiptDocument(try Verify.read(file), file: file)
+            if json {
+                let shown = try document.file(in: try document.possibleMap())
+                return try Console.json(Shown(file: file, transactions: shown.transactions))
+            }
             let request = document.receipt.request.request
             let lines = document.lines(try document.file(in: try document.possibleMap()), signatures: "replicas")
             Console.out("not checked: request \(request.number) of principal \(request.principal)")

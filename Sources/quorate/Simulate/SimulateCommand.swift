@@ -24,44 +24,35 @@ struct SimulateCommand: ToolCommand {
             Without --seed, --seeds or --date-seeds: 100 seeds of today's date (UTC).
             """)
 
-    @Option(help: "One seed.") var seed: UInt64?
-    @Option(help: "Seeds A..B, both included.") var seeds: SeedArgument?
-    @Option(help: "So many seeds of today's date (UTC).") var dateSeeds: Int?
+    @Option(help: Limits.seed.help("One seed."), transform: Limits.seed.parse) var seed: UInt64?
+    @Option(help: ArgumentHelp("Seeds A..B, both included.", valueName: "a..b"), transform: SeedArgument.parse) var seeds: SeedArgument?
+    @Option(help: Whole(1...1_000_000).help("So many seeds of today's date (UTC)."), transform: Whole(1...1_000_000).parse) var dateSeeds: Int?
     @Option(help: "What goes wrong.") var profile = SimulationOptions.Profile.everything
-    @Option(help: "Shards of the cluster.") var shards = 2
-    @Option(help: "Replicas of each shard: 4, 7 or 10.") var replicas = 4
-    @Option(help: "Clients of a run.") var clients: Int?
-    @Option(help: "Transfers of each client.") var transfers: Int?
-    @Option(help: "Stop a run after so many events: safety is checked up to there, liveness is not.") var steps: Int?
-    @Option(help: "Simulated seconds after which everything must be answered.") var deadline: Int?
-    @Option(help: "Faults that do not happen, by number: 3,5..9.") var suppress: FaultArgument?
-    @Option(help: "No fault with a greater number happens.") var lastFault: Int?
+    @Option(help: Whole(1...64).help("Shards of the cluster."), transform: Whole(1...64).parse) var shards = 2
+    @Option(help: Whole(4...10).help("Replicas of each shard: 4, 7 or 10."), transform: Whole(4...10).parse) var replicas = 4
+    @Option(help: Whole(1...8).help("Clients of a run."), transform: Whole(1...8).parse) var clients: Int?
+    @Option(help: Whole(1...1_000_000_000).help("Transfers of each client."), transform: Whole(1...1_000_000_000).parse) var transfers: Int?
+    @Option(help: Whole(1...1_000_000_000).help("Stop a run after so many events: safety is checked up to there, liveness is not."), transform: Whole(1...1_000_000_000).parse) var steps: Int?
+    @Option(help: Whole(1...1_000_000_000).help("Simulated seconds after which everything must be answered."), transform: Whole(1...1_000_000_000).parse) var deadline: Int?
+    @Option(help: ArgumentHelp("Faults that do not happen, by number: 3,5..9.", valueName: "faults"), transform: FaultArgument.parse) var suppress: FaultArgument?
+    @Option(help: Whole(0...1_000_000_000).help("No fault with a greater number happens."), transform: Whole(0...1_000_000_000).parse) var lastFault: Int?
     @Flag(help: "No faults but losses.") var noFaults = false
     @Option(help: "Write the event log of the one seed here; - is standard output.") var trace: String?
     @Option(help: "Run a scenario script instead of seeds.") var scenario: String?
     @Option(help: "Draw the scenario, the one seed or the first failure as SVG into this file.") var diagram: String?
-    @Option(help: "Messages in a diagram, counted from the end. Default: 40, and all of a scenario.") var last: Int?
-    @Option(help: "Draw only so many messages of a scenario, counted from its first.") var first: Int?
-    @Option(help: "Seeds at a time. Default: the cores.") var jobs: Int?
-    @Option(help: "Stop after so many failed seeds; 0 never stops.") var maxFailures = 3
+    @Option(help: Whole(1...1_000_000_000).help("Messages in a diagram, counted from the end. Default: 40, and all of a scenario."), transform: Whole(1...1_000_000_000).parse) var last: Int?
+    @Option(help: Whole(1...1_000_000_000).help("Draw only so many messages of a scenario, counted from its first."), transform: Whole(1...1_000_000_000).parse) var first: Int?
+    @Option(help: Whole(1...1024).help("Seeds at a time. Default: the cores."), transform: Whole(1...1024).parse) var jobs: Int?
+    @Option(help: Whole(0...1_000_000_000).help("Stop after so many failed seeds; 0 never stops."), transform: Whole(0...1_000_000_000).parse) var maxFailures = 3
     @Flag(help: "Stop after the first failed seed.") var failFast = false
-    @Option(help: "Seconds for making a failure smaller; 0 does not try.") var shrink = 20.0
+    @Option(help: Real(0...86_400).help("Seconds for making a failure smaller; 0 does not try."), transform: Real(0...86_400).parse) var shrink = 20.0
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
 
     func validate() throws {
         guard [seed != nil, seeds != nil, dateSeeds != nil, scenario != nil].filter({ $0 }).count <= 1 else {
             throw ValidationError("Give one of --seed, --seeds, --date-seeds and --scenario.")
         }
-        guard [4, 7, 10].contains(replicas) else { throw ValidationError("--replicas must be 4, 7 or 10.") }
-        guard (1...64).contains(shards) else { throw ValidationError("--shards must be from 1 to 64.") }
-        guard (1...8).contains(clients ?? 1) else { throw ValidationError("--clients must be from 1 to 8.") }
-        guard (1...1_000_000).contains(dateSeeds ?? 1) else { throw ValidationError("--date-seeds must be from 1 to 1000000.") }
-        for (name, value) in [("steps", steps), ("jobs", jobs), ("last", last), ("first", first), ("transfers", transfers), ("deadline", deadline)] {
-            guard (1...1_000_000_000).contains(value ?? 1) else { throw ValidationError("--\(name) must be positive.") }
-        }
-        guard maxFailures >= 0, shrink >= 0, (lastFault ?? 0) >= 0 else {
-            throw ValidationError("--max-failures, --shrink and --last-fault must not be negative.")
-        }
+        try Limits.checkReplicas(replicas)
         if trace != nil, seed == nil, seeds?.range.count != 1 { throw ValidationError("--trace needs --seed: the log of one run.") }
         if trace == "-", json { throw ValidationError("--trace - and --json would both write to standard output.") }
     }
@@ -180,18 +171,24 @@ struct SimulateCommand: ToolCommand {
     }
 }
 
-struct SeedArgument: ExpressibleByArgument {
+struct SeedArgument: Sendable {
     let range: SeedRange
-    init?(argument: String) {
-        guard let range = SeedRange(argument) else { return nil }
-        self.range = range
+
+    static let parse: @Sendable (String) throws -> SeedArgument = { text in
+        guard let range = SeedRange(text) else {
+            throw OutOfRange(description: "A..B with A not above B is wanted, both from 0 to 2^64 - 1, and at most 2^31 of them")
+        }
+        return SeedArgument(range: range)
     }
 }
 
-struct FaultArgument: ExpressibleByArgument {
+struct FaultArgument: Sendable {
     let list: FaultList
-    init?(argument: String) {
-        guard let list = FaultList(argument) else { return nil }
-        self.list = list
+
+    static let parse: @Sendable (String) throws -> FaultArgument = { text in
+        guard let list = FaultList(text) else {
+            throw OutOfRange(description: "numbers from 0 to 999999 are wanted, and ranges of them, as in 3,5..9")
+        }
+        return FaultArgument(list: list)
     }
 }
