@@ -44,21 +44,6 @@ public struct Offer: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-extension Payment {
-    public struct Money: Hashable, Sendable, CanonicalCodable {
-        public let asset: AssetID
-        public let amount: Amount
-        public init(_ amount: UInt128, of asset: AssetID) { (self.asset, self.amount) = (asset, Amount(amount)) }
-        public init(from reader: inout ByteReader) throws(DecodingFailure) { (asset, amount) = (try reader.value(), try reader.value()) }
-        public func encode(into writer: inout ByteWriter) {
-            writer.put(asset)
-            writer.put(amount)
-        }
-    }
-
-    init(_ money: Money, to account: AccountID) { self.init(account: account, asset: money.asset, amount: money.amount) }
-}
-
 /// The seller's part. Runs on the shard of the seller's securities.
 public struct OfferForSale: Procedure {
     public struct Arguments: Hashable, Sendable, CanonicalCodable {

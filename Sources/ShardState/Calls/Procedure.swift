@@ -40,7 +40,7 @@ public struct ProcedureRegistry: Sendable {
 
     /// Owns accounts that no person owns: the procedure takes money out of them, and nobody else.
     public static func authority(_ procedure: String, version: UInt16 = 1) -> PublicKey {
-        PublicKey(Hasher256.hash(.procedures, Array("\(procedure)@\(version)".utf8)).value)
+        .procedure(procedure, version: version)
     }
 
     /// - Precondition: no other procedure has this name and version, and the name has 1 to 32 bytes.
