@@ -21,6 +21,8 @@ public struct ClientOptions: Hashable, Sendable {
 /// Why a client has no outcome to give.
 public enum ClientError: Error, Sendable, CustomStringConvertible {
     case noGateways
+    /// It was not sent: every shard would refuse it for ever. What is wrong with it, and how it is done.
+    case malformed(String)
     /// 1,024 numbers lie between the oldest request without an outcome and the next one.
     case windowFull(oldest: RequestNumber)
     /// Nothing certified was received in time: the request may have taken effect or may yet. `resolve` asks again
@@ -39,6 +41,7 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .noGateways: "no gateway was given"
+        case .malformed(let problem): "the request was not sent: \(problem)"
         case .windowFull(let oldest): "the outcome of request \(oldest) is unknown, and \(RequestWindow.width) came after it"
         case .outcomeUnknown(let request, let cause): "the outcome of request \(request.request.number) is unknown: \(cause)"
         case .readRefused(let account):
@@ -128,8 +131,11 @@ public actor QuorateClient {
     }
 
     /// Signs the operations under the next request number, and returns when every leg's outcome is proven.
-    /// - Throws: `ClientError`.
+    /// - Parameter mode: whether the operations are one transaction, or each is one. Accounts are opened, and money is issued, by
+    ///   transactions of their own.
+    /// - Throws: `ClientError`; before anything is signed, `malformed`.
     public func submit(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> Outcome {
+        try Self.check(operations, mode)
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         return try await resolve(try sign(operations, mode))
     }

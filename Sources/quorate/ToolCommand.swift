@@ -29,7 +29,7 @@ extension ProgramError {
         case .outcomeUnknown, .acknowledged: .outcomeUnknown
         case .noGateways: .notRunning
         case .readRefused, .noQuorum: .noAnswer
-        case .windowFull, .invalid: .failure
+        case .windowFull, .invalid, .malformed: .failure
         }
     }
 }
