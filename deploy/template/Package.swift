@@ -12,6 +12,11 @@ let package = Package(
         .target(name: "Poll", dependencies: [.product(name: "QuorateHost", package: "quorate")]),
         .executableTarget(name: "poll-host", dependencies: ["Poll", .product(name: "QuorateHost", package: "quorate")]),
         .executableTarget(name: "poll-client", dependencies: ["Poll", .product(name: "QuorateClient", package: "quorate")]),
+        // The same with money, and with what clients need in a target of its own: they do not contain the hosts.
+        .target(name: "EscrowTerms", dependencies: [.product(name: "QuorateClient", package: "quorate")]),
+        .target(name: "Escrow", dependencies: ["EscrowTerms", .product(name: "QuorateHost", package: "quorate")]),
+        .executableTarget(name: "escrow-host", dependencies: ["Escrow", .product(name: "QuorateHost", package: "quorate")]),
+        .executableTarget(name: "escrow-client", dependencies: ["EscrowTerms", .product(name: "QuorateClient", package: "quorate")]),
     ],
     swiftLanguageModes: [.v6]
 )
