@@ -1,5 +1,10 @@
 extension SequenceDiagram {
-    /// For a terminal: an arrow a row, its label at the right. A lost message ends at ✕, a host that is down has no line.
+    /// What the signs of `text` mean.
+    public static let textLegend =
+        "●──▶ a message, ●╌╌✕ a lost one, ● something happens, ✕ a host loses power, ○ it starts again, ┊ time passes"
+
+    /// For a terminal: an arrow a row, its label at the right. A lost message ends at ✕, a host that is down has no line. Where much
+    /// more time passes than between other rows, a row says how much.
     public var text: String {
         let spacing = hosts <= 4 ? 9 : 6
         let margin = (steps.map(\.time.count).max() ?? 0) + 4
@@ -7,7 +12,10 @@ extension SequenceDiagram {
         func position(_ column: Int) -> Int { margin + spacing * (column + 1) }
         var down = self.down
         var lines = [header(position, width)]
-        for row in rows {
+        let rows = rows
+        let jumps = Self.jumps(rows)
+        for (number, row) in rows.enumerated() {
+            if let jump = jumps[number] { lines.append(pause(jump, position, width, down)) }
             var cells = Array(repeating: Character(" "), count: width)
             for column in columns where !down.contains(column) { cells[position(column)] = "│" }
             var label = ""
@@ -33,12 +41,22 @@ extension SequenceDiagram {
 
     private func header(_ position: (Int) -> Int, _ width: Int) -> String {
         var cells = Array(repeating: Character(" "), count: width)
+        if let timeUnit {
+            let end = position(Self.client) - 4 - (position(0) - position(Self.client))
+            for (i, character) in timeUnit.enumerated() where end - timeUnit.count + i >= 0 { cells[end - timeUnit.count + i] = character }
+        }
         for column in columns {
             let name = column == Self.client ? "client" : "\(column)"
             for (i, character) in name.enumerated() { cells[position(column) - name.count / 2 + i] = character }
         }
         while cells.last == " " { cells.removeLast() }
         return String(cells)
+    }
+
+    private func pause(_ text: String, _ position: (Int) -> Int, _ width: Int, _ down: Set<Int>) -> String {
+        var cells = Array(repeating: Character(" "), count: width)
+        for column in columns where !down.contains(column) { cells[position(column)] = "┊" }
+        return String(cells) + "┄┄ \(text) later"
     }
 
     private func draw(from: Int, to: [Int], lost: [Int], into cells: inout [Character]) {

@@ -9,6 +9,17 @@ import Testing
         #expect(report["seeds"] as? Int == 2)
         #expect((report["failures"] as? [Any])?.isEmpty == true)
         #expect((report["committed"] as? Int ?? 0) > 0)
+        #expect(report["invariants_hold"] as? Bool == true)
+    }
+
+    @Test func theLastLineSaysWhetherAllInvariantsHeld() throws {
+        func last(_ arguments: String...) throws -> String? { try Tool.run(["simulate"] + arguments).output.split(separator: "\n").last.map(String.init) }
+        #expect(try last("--seeds", "1..2", "--profile", "calm") == "all invariants held")
+        #expect(try last("--seeds", "1..2", "--steps", "2000") == "all invariants of safety held; runs were stopped, so liveness was not checked")
+        #expect(try last("--scenario", "Tests/SimulatorTests/Scenarios/normal-case.txt") == "all invariants held")
+        // Nothing can be done after one simulated second.
+        let failed = try Tool.run("simulate", "--seed", "1", "--profile", "crashes", "--deadline", "1", "--shrink", "0")
+        #expect(failed.output.contains("INVARIANTS FAILED in 1 of 1 seeds: 1\n") && !failed.output.contains("all invariants held"))
     }
 
     @Test func aFailedSeedHasItsExitCodeAndTheCommandThatRepeatsIt() throws {

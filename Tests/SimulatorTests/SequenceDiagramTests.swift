@@ -44,4 +44,41 @@ import Testing
         #expect(svg.hasPrefix("<svg ") && svg.hasSuffix("</svg>\n"))
         #expect(svg.components(separatedBy: "<text ").count == svg.components(separatedBy: "</text>").count)
     }
+
+    @Test func whereTheTimeJumpsThereIsAMarkThatSaysHowFar() {
+        let steps: [SequenceDiagram.Step] = [
+            .init(time: "1.000", .mark(at: 0, "crashes")), .init(time: "1.200", .message(from: 1, to: [2], lost: [2], label: "s0 SUSPECT v0")),
+            .init(time: "1.400", .message(from: 1, to: [0], lost: [], label: "s0 COMMIT v0 n1")), .init(time: "2001.500", .mark(at: 0, "starts")),
+            .init(time: "2001.700", .note("end")),
+        ]
+        let diagram = SequenceDiagram(hosts: 3, steps: steps)
+        let svg = diagram.svg()
+        #expect(svg.components(separatedBy: "<g class=\"jump\"><title>").count == 2)
+        #expect(svg.contains("+ 2.0 s</text>"))
+        #expect(diagram.text == """
+                ms     client      0        1        2
+              1.000      │        ✕        │        │   host 0 crashes
+              1.200      │                 ●╌╌╌╌╌╌╌╌✕   s0 SUSPECT v0
+              1.400      │        ◀────────●        │   s0 COMMIT v0 n1
+                         ┊                 ┊        ┊   ┄┄ 2.0 s later
+            2001.500      │        ○        │        │   host 0 starts
+            """, "\n\(diagram.text)")
+        // As long as usual, nowhere.
+        #expect(!SequenceDiagram(hosts: 3, steps: Array(steps.prefix(3))).svg().contains("class=\"jump\""))
+    }
+
+    @Test func theAxisHasItsUnitAndTheLegendWhatOccurs() throws {
+        let log = SequenceDiagram(hosts: 4, log: Self.log).svg()
+        // Each time has its own.
+        #expect(log.contains(">time</text>") && log.contains(">10 µs</text>"))
+        let script = try String(contentsOf: GoldenScenarioTests.folder.appending(path: "view-change.txt"), encoding: .utf8)
+        var scenario = try Scenario(script)
+        _ = try scenario.run()
+        let svg = scenario.diagram.first(28).svg()
+        #expect(svg.contains(">time, ms</text>") && svg.contains("distances down the page are steps"))
+        for key in ["PRE-PREPARE", "PREPARE", "COMMIT", "change of view", "lost", "loses power", "much more time passes than between other rows"] {
+            #expect(svg.contains("\">\(key)</text>"), "\(key)")
+        }
+        for key in ["PUSH between shards", "starts again"] { #expect(!svg.contains("\">\(key)</text>"), "\(key) does not occur") }
+    }
 }

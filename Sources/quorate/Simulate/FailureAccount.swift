@@ -49,7 +49,7 @@ struct FailureAccount {
         }
         lines.append(smallest.faults.isEmpty ? "  no fault was injected" : "  injected:")
         lines += smallest.faults.map { "    \($0.time / 1_000_000) ms  fault \($0.number): \($0.what)" }
-        if let drawing { lines += ["", "the last messages:", drawing.text] }
+        if let drawing { lines += ["", "the last messages (\(SequenceDiagram.textLegend)):", drawing.text] }
         return lines.joined(separator: "\n") + "\n"
     }
 }
@@ -78,6 +78,8 @@ struct SimulationReport: Encodable {
     let first_seed: UInt64
     let last_seed: UInt64
     let seeds: Int
+    /// In all seeds, and all of them ran.
+    let invariants_hold: Bool
     let failures: [Failure]
     let seconds: Double
     let seeds_per_second: Double
@@ -94,6 +96,7 @@ struct SimulationReport: Encodable {
     init(command: SimulateCommand, range: SeedRange, totals: SimulationTotals, seconds: Double, failures: [FailureAccount]) {
         (profile, shards, replicas) = (command.profile.rawValue, command.shards, command.replicas)
         (first_seed, last_seed, seeds) = (range.first, range.last, totals.seeds)
+        invariants_hold = totals.allHold(range)
         self.failures = failures.map { account in
             Failure(
                 seed: account.failure.seed, at_ms: account.failure.milliseconds, what: account.failure.what, command: account.command,

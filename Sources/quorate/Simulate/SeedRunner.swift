@@ -47,6 +47,19 @@ struct SimulationTotals: Sendable {
             + "\(Int(left)) s left" + (failures.isEmpty ? "" : "  \(failures.count) FAILED")
     }
 
+    func allHold(_ range: SeedRange) -> Bool { failures.isEmpty && seeds == range.count }
+
+    /// In one line.
+    /// - Parameter steps: after which runs were stopped.
+    func verdict(_ range: SeedRange, steps: Int?) -> String {
+        guard failures.isEmpty else {
+            let named = failures.prefix(10).map { "\($0.seed)" }.joined(separator: ", ") + (failures.count > 10 ? ", …" : "")
+            return "INVARIANTS FAILED in \(failures.count) of \(seeds) seeds: \(named)"
+        }
+        let held = steps == nil ? "all invariants held" : "all invariants of safety held; runs were stopped, so liveness was not checked"
+        return seeds == range.count ? held : "interrupted: in the \(seeds) of \(range.count) seeds that ran, \(held)"
+    }
+
     func text(seconds: Double, range: SeedRange, profile: String) -> String {
         let rows = [
             ("seeds", "\(seeds) of \(range), profile \(profile)"), ("failures", "\(failures.count)"),

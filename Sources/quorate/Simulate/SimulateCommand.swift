@@ -11,7 +11,8 @@ struct SimulateCommand: ToolCommand {
         discussion: """
             A run is the hosts' own code with clients and a gateway, and everything else is made from the seed: delays, \
             losses, partitions, power cuts. After every step the invariants are checked, and at the end that everything was \
-            answered, that replicas are equal and that balances are what the receipts say. The same seed gives the same run.
+            answered, that replicas are equal and that balances are what the receipts say. The same seed gives the same run. The \
+            last line says whether all invariants held.
 
               quorate simulate --seeds 1..1000 --profile everything
               quorate simulate --seed 4711 --profile crashes --trace events.txt
@@ -111,6 +112,7 @@ struct SimulateCommand: ToolCommand {
             let show = trace == "-" ? Console.error : Console.out
             for account in accounts { show(account.text) }
             show(totals.text(seconds: seconds, range: range, profile: profile.rawValue))
+            show(totals.verdict(range, steps: steps))
         }
         if !totals.failures.isEmpty { throw ExitCode(ExitReason.simulationFailed.rawValue) }
         try Task.checkCancellation()
@@ -155,10 +157,11 @@ struct SimulateCommand: ToolCommand {
                 ScenarioReport(
                     scenario: path, passed: failure == nil, line: failure?.line, command: failure?.command, what: failure?.what))
         } else if let failure {
-            if let drawing { Console.out(drawing.last(last ?? 40).text + "\n") }
+            if let drawing { Console.out("\(SequenceDiagram.textLegend)\n\(drawing.last(last ?? 40).text)\n") }
             Console.out("FAILED \(path):\(failure.line): \(failure.command)\n  \(failure.what)")
         } else {
             Console.out("passed \(path)")
+            Console.out("all invariants held")
         }
         if failure != nil { throw ExitCode(ExitReason.simulationFailed.rawValue) }
     }
