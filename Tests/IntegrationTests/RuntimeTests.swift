@@ -64,6 +64,61 @@ private final class Count: Sendable {
 
 @Suite(.timeLimit(.minutes(2)), .serialized)
 struct RuntimeTests {
+    @Test func anAccountIsOpenedOnceHoweverOftenItIsAskedFor() async throws {
+        let cluster = try await Cluster(shards: 2)
+        let owner = try #require(Ed25519Signer(seed: [UInt8](repeating: 21, count: 32)))
+        let client = cluster.client(owner)
+        let first = try await client.openAccount(AssetID(1))
+        #expect(first.isNew && first.outcome.isCommitted && first.id == AccountSpecification(owner: owner.publicKey, asset: AssetID(1)).id)
+        let again = try await client.openAccount(AssetID(1))
+        #expect(!again.isNew && again.id == first.id && !again.outcome.receipt.certificates.isEmpty)
+        #expect(try await client.openAccount(AssetID(1), index: 1).id != first.id)
+        // Of a procedure: nobody has its key, and anybody opens it.
+        let vault = AccountSpecification(procedure: ReleaseDelivery.name, asset: AssetID(1))
+        #expect(try await client.openAccount(vault).isNew)
+        #expect(try await client.read(vault.id)?.owner == .procedure(ReleaseDelivery.name))
+        await client.close()
+        await cluster.stop()
+    }
+
+    /// Every shard would certify that they are malformed, and not say how. Without a gateway nothing can have been sent.
+    @Test func whatEveryShardWouldRefuseIsNotSentAndTheErrorSaysWhatIsWrong() async throws {
+        let signer = try #require(Ed25519Signer(seed: [UInt8](repeating: 22, count: 32)))
+        let path = "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))"
+        let folder = try ClusterFolder.create(at: path, shards: 2, replicas: 4, basePort: 20000)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let client = QuorateClient(
+            signer: signer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: 1)])
+        let own = AccountSpecification(owner: signer.publicKey, asset: AssetID(1))
+        let (a, b) = (own.id, AccountID(7))
+        func transfer(_ from: AccountID, _ to: AccountID, _ amount: UInt128) -> Messages.Operation {
+            .transfer(Transfer(from: from, to: to, asset: AssetID(1), amount: Amount(amount)))
+        }
+        let call = Messages.Operation.call(Invocation(target: .account(a), procedure: "x", version: 1, arguments: []))
+        let cases: [([Messages.Operation], Request.Mode, String)] = [
+            ([.open(own)], .atomic, "opening an account is a transaction of its own: submit it with mode: .independent, or call openAccount"),
+            ([transfer(a, b, 1), .open(own)], .atomic, "operation 2 of 2: opening an account"),
+            ([.issue(to: a, asset: AssetID(1), amount: Amount(5))], .atomic, "issuing money is a transaction of its own"),
+            ([.issue(to: a, asset: AssetID(1), amount: .zero)], .independent, "an amount of zero"),
+            ([transfer(a, a, 1)], .atomic, "to itself"),
+            ([transfer(a, b, 0)], .independent, "an amount of zero"),
+            ([transfer(a, b, Amount.limit.number + 1)], .atomic, "above the limit of"),
+            ([.read(a), transfer(a, b, 1)], .atomic, "operation 1 of 2: a read is a transaction of its own"),
+            ([call], .independent, "a call stands alone"), ([call, call], .atomic, "operation 1 of 2: a call stands alone"),
+            ([], .atomic, "without operations"),
+            (Array(repeating: transfer(a, b, 1), count: 1025), .independent, "1025 operations in one request, of which 1024 are allowed"),
+        ]
+        for (operations, mode, words) in cases {
+            do {
+                _ = try await client.submit(operations, mode: mode)
+                Issue.record("sent: \(words)")
+            } catch ClientError.malformed(let problem) {
+                #expect(problem.contains(words))
+                #expect("\(ClientError.malformed(problem))".hasPrefix("the request was not sent: "))
+            }
+        }
+    }
+
     @Test func moneyIsIssuedAndMovedAcrossShardsAndSurvivesARestartOfEveryHost() async throws {
         let cluster = try await Cluster(shards: 2)
         let issuer = try cluster.folder.issuer()
