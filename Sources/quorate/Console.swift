@@ -56,10 +56,13 @@ enum Console {
     static var hasColour: Bool { isTerminal && ProcessInfo.processInfo.environment["NO_COLOR"].map(\.isEmpty) ?? true }
 
     /// One JSON object, and nothing else, on standard output.
-    static func json(_ value: some Encodable) throws {
+    static func json(_ value: some Encodable) throws { json(document: try document(value)) }
+
+    /// The same as text.
+    static func document(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        json(document: Printable.json(String(decoding: try encoder.encode(value), as: UTF8.self)))
+        return Printable.json(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
     /// One that has been written down already.

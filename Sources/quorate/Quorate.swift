@@ -49,6 +49,9 @@ struct Quorate: AsyncParsableCommand {
             Test it (whole clusters under a virtual clock, network and disk; docs/SIMULATION.md):
               quorate simulate --seeds 1..1000 --profile everything
 
+            Have your shell complete it (bash, zsh or fish):
+              quorate --generate-completion-script bash > ~/.local/share/bash-completion/completions/quorate
+
             \(ExitReason.documentation)
             """,
         version: "0.1.0",

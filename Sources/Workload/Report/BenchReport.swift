@@ -4,11 +4,15 @@ import StrictInput
 /// All runs of one bench, in the three forms that are written down.
 public struct BenchReport: Codable, Sendable, Equatable {
     public var schema = 1
+    /// Null where nobody said.
+    public var made: Provenance?
     public var runs: [RunResult]
     /// Why there are not all runs that were asked for; nil if there are.
     public var partial: String?
 
-    public init(runs: [RunResult], partial: String? = nil) { (self.runs, self.partial) = (runs, partial) }
+    public init(runs: [RunResult], made: Provenance? = nil, partial: String? = nil) {
+        (self.runs, self.made, self.partial) = (runs, made, partial)
+    }
 
     /// One object on one line.
     public func json() throws -> String {
@@ -40,9 +44,11 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("no_locks", { "\($0.invariants.no_locks)" }),
             ("strictly_serializable", { $0.invariants.strictly_serializable.map { "\($0)" } ?? "" }),
             ("history_transactions", { $0.history.map { "\($0.transactions)" } ?? "" }),
+            ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }), ("command", { _ in made?.command ?? "" }),
+            ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
         ]
         var lines = [columns.map(\.0).joined(separator: ",")]
-        for run in runs { lines.append(columns.map { quoted($0.1(run)) }.joined(separator: ",")) }
+        for run in runs { lines.append(columns.map { CSV.quoted($0.1(run)) }.joined(separator: ",")) }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -67,17 +73,17 @@ public struct BenchReport: Codable, Sendable, Equatable {
         }.joined(separator: "\n")
     }
 
-    /// Writes `report.json`, `report.csv` and `report.html` into a folder, which is made if it is missing.
-    public func write(to folder: String, title: String, machine: String) throws {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        for (name, text) in [
-            ("report.json", try json() + "\n"), ("report.csv", csv()), ("report.html", HTMLReport(self, title: title, machine: machine).text()),
-        ] {
-            try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name), options: .atomic)
-        }
+    /// Writes `report.json`, `report.csv` and `report.html`.
+    /// - Returns: the folder, which is another one if there is a report in this one by now.
+    public func write(to folder: ReportFolder, title: String) throws -> String {
+        try folder.write([
+            ("report.json", try json() + "\n"), ("report.csv", csv()), ("report.html", HTMLReport(self, title: title).text()),
+        ])
     }
+}
 
-    private func quoted(_ field: String) -> String {
+enum CSV {
+    static func quoted(_ field: String) -> String {
         field.contains(where: { ",\"\n\r".contains($0) }) ? "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : field
     }
 }

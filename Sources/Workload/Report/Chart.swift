@@ -2,14 +2,29 @@
 import Glibc
 #endif
 
-/// Line and bar charts as inline SVG. Colours are CSS classes (`s0` … `s5`), so that a page can be light or dark.
+/// Line charts: lines as SVG that is stretched to the width there is, with strokes that are not, and all text as HTML around
+/// it, so that it has one size at any width. Colours are CSS classes, so that a page can be light or dark.
 struct Chart {
+    enum Marker: Int, CaseIterable {
+        case circle
+        case square
+        case ring
+        case frame
+
+        var isSquare: Bool { self == .square || self == .frame }
+        var isHollow: Bool { self == .ring || self == .frame }
+    }
+
     struct Series {
         var name: String
-        /// Index of its colour.
-        var colour: Int
         var points: [(x: Double, y: Double)]
-        var isDashed = false
+        /// Class of the line's colour.
+        var style = "neutral"
+        /// Classes of the markers' colours, one for each point; nil for the line's.
+        var markerStyles: [String]?
+        /// 0: drawn through; others: different kinds of broken lines.
+        var dash = 0
+        var marker: Marker?
     }
 
     enum Axis {
@@ -28,74 +43,109 @@ struct Chart {
     var yAxis = Axis.linear
     var xTicks: [Tick] = []
     var series: [Series]
-    /// Vertical lines with a text.
+    /// Vertical lines, numbered; what they are is listed below the chart.
     var marks: [Tick] = []
-    var hasDots = true
+    /// Down to zero.
     var fillsArea = false
-    var width = 560.0
-    var height = 300.0
+    var isWide = false
 
-    private var left: Double { 62 }
-    private var right: Double { width - 18 }
-    /// Every mark has a line of its own for its label, so that labels of near marks do not overlap.
-    private var top: Double { marks.isEmpty ? 18 : 20 + 14 * Double(min(marks.count, 4)) }
-    private var bottom: Double { height - 46 }
+    /// Of the drawing, before it is stretched.
+    private static let side = 1000.0
 
-    private var xs: [Double] { series.flatMap { $0.points.map(\.x) } + xTicks.map(\.position) }
+    private var xs: [Double] { series.flatMap { $0.points.map(\.x) } + xTicks.map(\.position) + marks.map(\.position) }
     private var ys: [Double] { series.flatMap { $0.points.map(\.y) } }
 
-    func svg() -> String {
-        guard let xLow = xs.min(), let xHigh = xs.max(), let yMax = ys.max() else { return "" }
+    func html() -> String {
+        guard let xLow = xs.min(), let xHigh = xs.max(), let yMax = ys.max() else { return "<p class=\"muted\">nothing was measured</p>\n" }
         let ticks = yTicks(low: ys.min() ?? 0, high: yMax)
         let (yLow, yHigh) = (ticks.first?.position ?? 0, max(ticks.last?.position ?? 1, 1e-9))
-        func x(_ value: Double) -> Double { xHigh > xLow ? left + (value - xLow) / (xHigh - xLow) * (right - left) : (left + right) / 2 }
+        func x(_ value: Double) -> Double { xHigh > xLow ? (value - xLow) / (xHigh - xLow) : 0.5 }
         func y(_ value: Double) -> Double {
-            let share = yAxis == .linear
+            yAxis == .linear
                 ? (value - yLow) / max(1e-9, yHigh - yLow) : log10(max(value, yLow) / yLow) / max(1e-9, log10(yHigh / yLow))
-            return bottom - share * (bottom - top)
         }
-        var out = "<svg viewBox=\"0 0 \(n(width)) \(n(height))\" role=\"img\" aria-label=\"\(HTML.escape(title))\">\n"
-        for tick in ticks {
-            out += "<line class=\"grid\" x1=\"\(n(left))\" x2=\"\(n(right))\" y1=\"\(n(y(tick.position)))\" y2=\"\(n(y(tick.position)))\"/>"
-            out += "<text class=\"tick\" text-anchor=\"end\" x=\"\(n(left - 8))\" y=\"\(n(y(tick.position) + 4))\">\(tick.label)</text>\n"
+        let rows = markRows
+        var out = "<div class=\"chart\(isWide ? " long" : "")\" role=\"img\" aria-label=\"\(HTML.escape(title))\">\n"
+        out += "<div class=\"ytitle\">\(HTML.escape(yTitle))</div>\n<div class=\"plot\"\(rows > 0 ? " style=\"margin-top: \(rows * 16 + 6)px\"" : "")>\n"
+        out += "<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\n"
+        for tick in ticks { out += line("grid", 0, 1, y(tick.position), y(tick.position)) }
+        for mark in marks { out += line("mark", x(mark.position), x(mark.position), 0, 1) }
+        out += line("axis", 0, 1, 0, 0) + "\n"
+        for line in series where !line.points.isEmpty { out += draw(line, x, y) }
+        out += "</svg>\n"
+        for tick in ticks where !tick.label.isEmpty { out += "<span class=\"y\" style=\"bottom: \(percent(y(tick.position)))\">\(tick.label)</span>" }
+        for (i, tick) in xTicks.enumerated() {
+            // Every other one goes where there is no room for all.
+            let isMinor = xTicks.count > 8 && !i.isMultiple(of: 2)
+            out += "<span class=\"x\(isMinor ? " minor" : "")\" style=\"left: \(percent(x(tick.position)))\">\(HTML.escape(tick.label))</span>"
         }
-        for tick in xTicks {
-            out += "<line class=\"axis\" x1=\"\(n(x(tick.position)))\" x2=\"\(n(x(tick.position)))\" y1=\"\(n(bottom))\" y2=\"\(n(bottom + 4))\"/>"
-            out += "<text class=\"tick\" text-anchor=\"middle\" x=\"\(n(x(tick.position)))\" y=\"\(n(bottom + 18))\">\(tick.label)</text>\n"
-        }
-        out += "<line class=\"axis\" x1=\"\(n(left))\" x2=\"\(n(right))\" y1=\"\(n(bottom))\" y2=\"\(n(bottom))\"/>\n"
-        out += "<text class=\"label\" text-anchor=\"middle\" x=\"\(n((left + right) / 2))\" y=\"\(n(height - 8))\">\(HTML.escape(xTitle))</text>\n"
-        out += "<text class=\"label\" text-anchor=\"middle\" transform=\"rotate(-90 14 \(n((top + bottom) / 2)))\" x=\"14\" y=\"\(n((top + bottom) / 2))\">\(HTML.escape(yTitle))</text>\n"
         for (i, mark) in marks.enumerated() {
-            let labelY = 12 + 14 * Double(i % 4)
-            let anchor = x(mark.position) > (left + right) / 2 ? "end" : "start"
-            out += "<line class=\"mark\" x1=\"\(n(x(mark.position)))\" x2=\"\(n(x(mark.position)))\" y1=\"\(n(labelY + 4))\" y2=\"\(n(bottom))\"/>"
-            out += "<text class=\"tick\" text-anchor=\"\(anchor)\" x=\"\(n(x(mark.position)))\" y=\"\(n(labelY))\">\(HTML.escape(mark.label))</text>\n"
+            out += "<b class=\"number\" style=\"left: \(percent(x(mark.position))); top: \(-16 * (i % rows + 1))px\">\(i + 1)</b>"
         }
-        for line in series where !line.points.isEmpty {
-            let path = line.points.map { "\(n(x($0.x))),\(n(y($0.y)))" }
-            if fillsArea, let first = line.points.first, let last = line.points.last {
-                out += "<path class=\"area s\(line.colour)\" d=\"M\(n(x(first.x))),\(n(bottom)) L\(path.joined(separator: " L")) L\(n(x(last.x))),\(n(bottom)) Z\"/>"
-            }
-            if path.count > 1 {
-                out += "<polyline class=\"line s\(line.colour)\(line.isDashed ? " dashed" : "")\" points=\"\(path.joined(separator: " "))\"/>"
-            }
-            guard hasDots else { continue }
-            for point in line.points {
-                out += "<circle class=\"dot s\(line.colour)\(line.isDashed ? " hollow" : "")\" cx=\"\(n(x(point.x)))\" cy=\"\(n(y(point.y)))\" r=\"4\"><title>\(HTML.escape(line.name)): \(n(point.y))</title></circle>"
-            }
-            out += "\n"
-        }
-        return out + "</svg>\n"
+        out += "\n</div>\n<div class=\"xtitle\">\(HTML.escape(xTitle))</div>\n</div>\n"
+        guard !marks.isEmpty else { return out }
+        let events = marks.enumerated().map { "<li><b class=\"number\">\($0 + 1)</b> \(HTML.number($1.position)) s: \(HTML.escape($1.label))</li>" }
+        return out + "<ul class=\"events\">\(events.joined())</ul>\n"
     }
 
     /// The names of the series, each with a sample of its line.
     func legend() -> String {
-        let items = series.filter { !$0.points.isEmpty }.map {
-            "<span><svg viewBox=\"0 0 26 10\"><line class=\"line s\($0.colour)\($0.isDashed ? " dashed" : "")\" x1=\"1\" x2=\"25\" y1=\"5\" y2=\"5\"/></svg>\(HTML.escape($0.name))</span>"
+        let items = series.filter { !$0.points.isEmpty }.map { line in
+            var sample = "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M1 5H29\"/>"
+            if let marker = line.marker { sample += draw(marker, line.style, 15, 5, title: nil) }
+            return "<span><svg viewBox=\"0 0 30 10\">\(sample)</svg>\(HTML.escape(line.name))</span>"
         }
-        return "<div class=\"legend\">\(items.joined())</div>\n"
+        return items.count > 1 ? "<div class=\"legend\">\(items.joined())</div>\n" : ""
     }
+
+    /// Numbers of marks that are near each other stand above each other.
+    private var markRows: Int {
+        guard let low = xs.min(), let high = xs.max(), high > low, !marks.isEmpty else { return marks.isEmpty ? 0 : 1 }
+        let places = marks.map { ($0.position - low) / (high - low) }.sorted()
+        let nearest = zip(places, places.dropFirst()).map { $1 - $0 }.min() ?? 1
+        return nearest >= 0.08 ? 1 : nearest >= 0.04 ? 2 : 3
+    }
+
+    // MARK: Drawing
+
+    private func line(_ style: String, _ x1: Double, _ x2: Double, _ y1: Double, _ y2: Double) -> String {
+        "<path class=\"\(style)\" d=\"M\(at(x1)) \(at(1 - y1))L\(at(x2)) \(at(1 - y2))\"/>"
+    }
+
+    private func draw(_ line: Series, _ x: (Double) -> Double, _ y: (Double) -> Double) -> String {
+        var out = ""
+        let places = line.points.map { (x: at(x($0.x)), y: at(1 - y($0.y))) }
+        let path = places.map { "\($0.x) \($0.y)" }.joined(separator: "L")
+        if fillsArea, let first = places.first, let last = places.last {
+            out += "<path class=\"area \(line.style)\" d=\"M\(first.x) 1000L\(path)L\(last.x) 1000Z\"/>"
+        }
+        if places.count > 1 { out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>" }
+        if let marker = line.marker {
+            for (i, point) in line.points.enumerated() {
+                out += draw(marker, line.markerStyles?[i] ?? line.style, places[i].x, places[i].y, title: tip(line, point))
+            }
+        }
+        return out + "\n"
+    }
+
+    /// A stroke without length: its ends are not stretched.
+    private func draw(_ marker: Marker, _ style: String, _ x: some CustomStringConvertible, _ y: some CustomStringConvertible, title: String?) -> String {
+        let end = marker.isSquare ? " square" : ""
+        let tip = title.map { "<title>\(HTML.escape($0))</title>" } ?? ""
+        return "<path class=\"dot\(end) \(style)\" d=\"M\(x) \(y)h0\">\(tip)</path>"
+            + (marker.isHollow ? "<path class=\"dot\(end) hole\" d=\"M\(x) \(y)h0\">\(tip)</path>" : "")
+    }
+
+    private func tip(_ line: Series, _ point: (x: Double, y: Double)) -> String {
+        let place = xTicks.first { $0.position == point.x }.map { "\(xTitle) \($0.label), " } ?? ""
+        return "\(place)\(line.name): \(n(point.y))"
+    }
+
+    private func dashClass(_ dash: Int) -> String { dash == 0 ? "" : " dash\((dash - 1) % 3 + 1)" }
+    private func at(_ share: Double) -> String { n((share * Self.side * 10).rounded() / 10) }
+    private func percent(_ share: Double) -> String { "\(n(share * 100))%" }
+
+    // MARK: Axes
 
     private func yTicks(low: Double, high: Double) -> [Tick] {
         switch yAxis {

@@ -6,10 +6,11 @@ import Glibc
 struct HTMLReport {
     private let report: BenchReport
     private let title: String
-    private let machine: String
+    private let palette: Palette
 
-    init(_ report: BenchReport, title: String, machine: String) {
-        (self.report, self.title, self.machine) = (report, title, machine)
+    init(_ report: BenchReport, title: String) {
+        (self.report, self.title) = (report, title)
+        palette = Palette(report.runs)
     }
 
     private var runs: [RunResult] { report.runs }
@@ -36,27 +37,23 @@ struct HTMLReport {
     }
 
     func text() -> String {
-        var page = "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-        page += "<title>\(HTML.escape(title))</title>\n<style>\n\(HTML.style)\n</style></head>\n<body><main>\n"
-        page += "<h1>\(HTML.escape(title))</h1>\n<p class=\"muted\">\(HTML.escape(subtitle))</p>\n"
-        page += facts()
-        page += "<div class=\"cards\">\n"
-        for group in groups { page += latencyCard(group.name, group.runs) }
-        page += throughputCard()
-        page += distributionCard(cross: false)
-        if runs.contains(where: { $0.cross.count > 0 }) { page += distributionCard(cross: true) }
-        page += "</div>\n"
-        page += latencyTable() + runTable()
-        page += "<div class=\"cards\">\n" + runs.map(timelineCard).joined() + "</div>\n"
-        page += notes()
-        return page + "</main></body></html>\n"
+        var body = facts() + palette.legend + "<div class=\"cards\">\n"
+        for group in groups { body += latencyCard(group.name, group.runs) }
+        body += throughputCard()
+        body += distributionCard(cross: false)
+        if runs.contains(where: { $0.cross.count > 0 }) { body += distributionCard(cross: true) }
+        body += "</div>\n"
+        body += latencyTable() + runTable()
+        body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"
+        body += notes()
+        return HTML.page(title: title, subtitle: subtitle, provenance: report.made, css: palette.css, body: body)
     }
 
     private var subtitle: String {
-        guard let setup = runs.first?.setup else { return machine }
+        guard let setup = runs.first?.setup else { return "no run" }
         let keys = setup.principals.map { "\($0) principals signing bundles of up to \(setup.bundle)" } ?? "a key for every account, every transfer signed"
         return "\(setup.replicas) hosts, durability \(setup.durability), \(setup.clients) clients over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways"), \(keys). "
-            + "Workload: \(setup.workload) (\(HTML.grouped(setup.rows)) rows, \(HTML.grouped(setup.accounts)) accounts, seed \(setup.seed)). \(machine)"
+            + "Workload: \(setup.workload) (\(HTML.grouped(setup.rows)) rows, \(HTML.grouped(setup.accounts)) accounts, seed \(setup.seed))."
     }
 
     private func facts() -> String {
@@ -79,7 +76,7 @@ struct HTMLReport {
     }
 
     private func card(_ chart: Chart, note: String) -> String {
-        "<section class=\"card\"><h2>\(HTML.escape(chart.title))</h2><p class=\"muted\">\(HTML.escape(note))</p>\(chart.legend())\(chart.svg())</section>\n"
+        "<section class=\"card\"><h2>\(HTML.escape(chart.title))</h2><p class=\"muted\">\(HTML.escape(note))</p>\(chart.legend())\(chart.html())</section>\n"
     }
 
     private func shardTicks(_ runs: [RunResult]) -> [Chart.Tick] {
@@ -91,27 +88,35 @@ struct HTMLReport {
         Double(Set(runs.map(\.shards)).sorted().firstIndex(of: run.shards) ?? 0)
     }
 
+    /// Which line a mix has, where a colour is a shard count.
+    private func dash(_ run: RunResult) -> Int {
+        run.shards == 1 ? 0 : groups.firstIndex { $0.name == mix(run) } ?? 0
+    }
+
     private func latencyCard(_ name: String, _ runs: [RunResult]) -> String {
-        func series(_ label: String, _ colour: Int, dashed: Bool, _ kind: KeyPath<RunResult, RunResult.Latency>, _ value: KeyPath<RunResult.Latency, UInt64>) -> Chart.Series {
-            let points = runs.filter { $0[keyPath: kind].count > 0 }.map {
-                (x: place($0, among: runs), y: Double($0[keyPath: kind][keyPath: value]) / 1000)
-            }
-            return Chart.Series(name: label, colour: colour, points: points, isDashed: dashed)
+        func series(_ label: String, _ style: String, _ dash: Int, _ marker: Chart.Marker, _ kind: KeyPath<RunResult, RunResult.Latency>, _ value: KeyPath<RunResult.Latency, UInt64>) -> Chart.Series {
+            let shown = runs.filter { $0[keyPath: kind].count > 0 }
+            return Chart.Series(
+                name: label, points: shown.map { (x: place($0, among: runs), y: Double($0[keyPath: kind][keyPath: value]) / 1000) },
+                style: style, markerStyles: shown.map { palette.style($0.shards) }, dash: dash, marker: marker)
         }
         let chart = Chart(
             title: "Latency per shard count", xTitle: "shards", yTitle: "milliseconds (log)", yAxis: .logarithmic, xTicks: shardTicks(runs),
             series: [
-                series("intra-shard p50", 0, dashed: false, \.intra, \.p50_us), series("intra-shard p99", 0, dashed: true, \.intra, \.p99_us),
-                series("cross-shard p50", 1, dashed: false, \.cross, \.p50_us), series("cross-shard p99", 1, dashed: true, \.cross, \.p99_us),
+                series("intra-shard p50", "neutral", 0, .circle, \.intra, \.p50_us), series("intra-shard p99", "neutral", 1, .ring, \.intra, \.p99_us),
+                series("cross-shard p50", "strong", 0, .square, \.cross, \.p50_us), series("cross-shard p99", "strong", 1, .frame, \.cross, \.p99_us),
             ])
         return card(chart, note: "\(name.prefix(1).uppercased() + name.dropFirst()); first submit to verified receipt, retries included")
     }
 
     private func throughputCard() -> String {
+        let markers = Chart.Marker.allCases
         let chart = Chart(
             title: "Throughput per shard count", xTitle: "shards", yTitle: "committed transfers / s", xTicks: shardTicks(runs),
             series: groups.enumerated().map { i, group in
-                Chart.Series(name: group.name, colour: (i + 2) % 6, points: group.runs.map { (x: place($0, among: runs), y: $0.throughput_tps) })
+                Chart.Series(
+                    name: group.name, points: group.runs.map { (x: place($0, among: runs), y: $0.throughput_tps) },
+                    markerStyles: group.runs.map { palette.style($0.shards) }, dash: i % 4, marker: markers[i % markers.count])
             })
         return card(chart, note: "Closed loop; hosts, gateways and clients share this machine")
     }
@@ -120,40 +125,22 @@ struct HTMLReport {
         let kind = cross ? "Cross-shard" : "Intra-shard"
         // The number of nines of a percentile: 90 is 1, 99 is 2.
         func nines(_ percentile: Double) -> Double { -log10(max(1e-6, 1 - percentile / 100)) }
-        let shown = runs.filter { (cross ? $0.cross : $0.intra).count > 0 }.prefix(6)
-        let series = shown.enumerated().map { i, run in
+        let series = runs.filter { (cross ? $0.cross : $0.intra).count > 0 }.map { run in
             let latency = cross ? run.cross : run.intra
             let points = latency.curve.filter { $0.percentile < 100 && $0.us > 0 }.map { (x: nines($0.percentile), y: Double($0.us) / 1000) }
-            return Chart.Series(name: name(run), colour: i % 6, points: points)
+            return Chart.Series(name: name(run), points: points, style: palette.style(run.shards), dash: dash(run) % 4)
         }
         let deepest = series.flatMap { $0.points.map(\.x) }.max() ?? 1
         let ticks = [0.0, 50, 90, 99, 99.9, 99.99, 99.999].filter { nines($0) <= deepest + 1e-9 }
         let chart = Chart(
             title: "\(kind) latency distribution", xTitle: "percentile", yTitle: "milliseconds (log)", yAxis: .logarithmic,
-            xTicks: ticks.map { Chart.Tick(position: nines($0), label: HTML.number($0)) }, series: series, hasDots: false)
+            xTicks: ticks.map { Chart.Tick(position: nines($0), label: HTML.number($0)) }, series: series)
         return card(chart, note: "Every recorded value; the axis widens towards the tail")
     }
 
     private func timelineCard(_ run: RunResult) -> String {
-        let interval = Double(run.timeline.interval_ms) / 1000
-        var buckets = run.timeline.committed
-        var seconds = interval
-        // More points than pixels say nothing: join neighbours.
-        while buckets.count > 280 {
-            buckets = stride(from: 0, to: buckets.count, by: 2).map { buckets[$0] + ($0 + 1 < buckets.count ? buckets[$0 + 1] : 0) }
-            seconds *= 2
-        }
-        // The last one is not full.
-        if buckets.count > 2 { buckets.removeLast() }
-        let points = buckets.enumerated().map { (x: (Double($0.offset) + 0.5) * seconds, y: Double($0.element) / seconds) }
-        let end = max(seconds, Double(buckets.count) * seconds)
-        let step = Chart.niceStep(end / 6)
-        let ticks = stride(from: 0.0, through: end, by: step).map { Chart.Tick(position: $0, label: HTML.number($0)) }
-        let chart = Chart(
-            title: "Time line: \(name(run))", xTitle: "seconds", yTitle: "committed / s", xTicks: ticks,
-            series: [Chart.Series(name: "throughput", colour: 2, points: points)],
-            marks: run.events.map { Chart.Tick(position: $0.at_s, label: $0.what) }, hasDots: false, fillsArea: true, width: 1120, height: 260)
-        return "<section class=\"card\"><h2>\(HTML.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(HTML.number(run.timeline.max_gap_ms)) ms</p>\(chart.svg())</section>\n"
+        let chart = TimeLine(run.timeline, events: run.events).chart(title: "Time line: \(name(run))", style: palette.style(run.shards))
+        return "<section class=\"card\"><h2><i class=\"chip \(palette.style(run.shards))\"></i>\(HTML.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(HTML.number(run.timeline.max_gap_ms)) ms</p>\(chart.html())</section>\n"
     }
 
     private func milliseconds(_ us: UInt64) -> String { decimal(Double(us) / 1000, us < 100_000 ? 2 : 1) }
@@ -162,7 +149,7 @@ struct HTMLReport {
         var out = "<section class=\"card wide\"><h2>Latency</h2><p class=\"muted\">Milliseconds, committed transfers</p><table>\n<tr><th>shards</th><th>cross-shard</th><th class=\"text\">kind</th><th>count</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>max</th><th>mean</th></tr>\n"
         for run in runs {
             for (kind, latency) in [("intra-shard", run.intra), ("cross-shard", run.cross)] where latency.count > 0 {
-                out += "<tr><td>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td class=\"text\">\(kind)</td><td>\(HTML.grouped(Int(latency.count)))</td>"
+                out += "<tr><td><i class=\"chip \(palette.style(run.shards))\"></i>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td class=\"text\">\(kind)</td><td>\(HTML.grouped(Int(latency.count)))</td>"
                 for value in [latency.p50_us, latency.p90_us, latency.p99_us, latency.p999_us, latency.max_us] { out += "<td>\(milliseconds(value))</td>" }
                 out += "<td>\(decimal(latency.mean_us / 1000, 2))</td></tr>\n"
             }
@@ -181,16 +168,17 @@ struct HTMLReport {
             return "<td class=\"text bad\">FAILED: \(failed.filter { !$0.0 }.map(\.1).joined(separator: ", "))</td>"
         }
         for run in runs {
-            out += "<tr><td>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td>\(HTML.grouped(run.committed))</td><td>\(HTML.grouped(run.aborted))</td><td>\(run.unknown)</td>"
+            out += "<tr><td><i class=\"chip \(palette.style(run.shards))\"></i>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td>\(HTML.grouped(run.committed))</td><td>\(HTML.grouped(run.aborted))</td><td>\(run.unknown)</td>"
             out += "<td>\(HTML.grouped(Int(run.throughput_tps.rounded())))</td><td>\(decimal(run.elapsed_s, 1))</td><td>\(decimal(run.in_flight_mean, 1))</td>"
             out += "<td>\(run.retries.resent)</td><td>\(run.retries.gateway)</td><td>\(run.retries.gateway_conflicts)</td><td>\(HTML.number(run.timeline.max_gap_ms)) ms</td>"
             out += check(run.invariants) + "</tr>\n"
             if let history = run.history {
-                out += "<tr><td colspan=\"12\" class=\"text muted\">history: \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) lists, \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")</td></tr>\n"
+                out += "<tr><td colspan=\"13\" class=\"text muted\">history: \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) lists, \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")</td></tr>\n"
             }
-            for problem in run.invariants.problems { out += "<tr><td colspan=\"12\" class=\"text bad\">\(HTML.escape(problem))</td></tr>\n" }
+            for missed in run.missed_events { out += "<tr><td colspan=\"13\" class=\"text bad\">did not happen, the load had ended: \(HTML.escape(missed.what)) at \(HTML.number(missed.at_s)) s</td></tr>\n" }
+            for problem in run.invariants.problems { out += "<tr><td colspan=\"13\" class=\"text bad\">\(HTML.escape(problem))</td></tr>\n" }
             for (reason, count) in run.aborts.sorted(by: { $0.key < $1.key }) {
-                out += "<tr><td colspan=\"12\" class=\"text muted\">aborted, \(HTML.escape(reason)): \(HTML.grouped(count))</td></tr>\n"
+                out += "<tr><td colspan=\"13\" class=\"text muted\">aborted, \(HTML.escape(reason)): \(HTML.grouped(count))</td></tr>\n"
             }
         }
         return out + "</table></section>\n"

@@ -185,6 +185,8 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var in_flight_mean: Double
     public var timeline: Timeline
     public var events: [Event]
+    /// Asked for, at a time at which the load had ended.
+    public var missed_events: [Event] = []
     /// Null where none was recorded.
     public var history: History?
 

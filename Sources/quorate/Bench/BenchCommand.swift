@@ -27,6 +27,11 @@ struct BenchCommand: ToolCommand {
                 --restart-gateway 0@10 --kill-gateway 1@15 --restart-gateway 1@20 --history history.jsonl
               quorate bench --latencies
 
+            REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
+            is there is overwritten without --overwrite.
+
+            FAULTS   --kill-host and the others happen at their second of the load, which is from 0 to less than --duration.
+
             CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
 
@@ -84,7 +89,7 @@ struct BenchCommand: ToolCommand {
     @Option(help: "Write the history of transactions on lists into this file: EDN as Elle reads it if it ends in .edn, otherwise JSON lines.") var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
     @Option(help: Whole(1...100_000).help("Requests of each kind with --latencies. Default: 200."), transform: Whole(1...100_000).parse) var samples: Int?
-    @Option(help: "Write report.html, report.csv and report.json into this folder.") var report: String?
+    @OptionGroup var reporting: ReportOption
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
     @Option(help: ProcessMoment.help("Kill a host as a crash would: HOST@SECONDS. May be repeated."), transform: ProcessMoment.parse) var killHost: [ProcessMoment] = []
@@ -108,6 +113,7 @@ struct BenchCommand: ToolCommand {
         try validateKind()
         for moment in killHost + restartHost + stopHost + continueHost { try Limits.checkHost(moment.number, of: replicas) }
         for moment in killGateway + restartGateway { try Limits.checkGateway(moment.number, of: gateways) }
+        try faults.check(end: seconds)
     }
 
     private func validateKind() throws {
@@ -122,7 +128,7 @@ struct BenchCommand: ToolCommand {
             guard samples == nil else { throw ValidationError("--samples goes with --latencies.") }
             return
         }
-        guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil, report == nil,
+        guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil, reporting.report == nil,
             faults.isEmpty
         else { throw ValidationError("--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.") }
         guard try shardCounts().count == 1 else { throw ValidationError("--latencies takes one number of shards.") }
@@ -142,6 +148,8 @@ struct BenchCommand: ToolCommand {
     func execute() async throws {
         // One loop for all connections: what an answer releases is sent from the thread on which it arrived.
         NIOSingletons.groupLoopCountSuggestion = 1
+        try reporting.prepare()
+        try checkHistory()
         let root = try BenchFolder(keep: keep)
         defer { root.remove() }
         if latencies {
@@ -171,7 +179,7 @@ struct BenchCommand: ToolCommand {
     private func finish(_ runs: [RunResult], without error: any Error) throws {
         guard !runs.isEmpty else { return }
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
-        let result = BenchReport(runs: runs, partial: why)
+        let result = BenchReport(runs: runs, made: Made.now, partial: why)
         if json {
             Console.json(document: try result.json())
         } else {
@@ -182,25 +190,40 @@ struct BenchCommand: ToolCommand {
     }
 
     private func write(_ result: BenchReport) throws {
-        guard let report else { return }
         let title = "Quorate bench" + (result.partial == nil ? "" : " (partial: not all runs were finished)")
-        do { try result.write(to: report, title: title, machine: Machine.description) } catch {
-            throw ToolError(.failure, "--report: cannot write into \(report): \(ToolError(error).description)")
-        }
-        Console.error("report: \(URL(fileURLWithPath: report).standardizedFileURL.path)/report.html")
+        try reporting.write { try result.write(to: $0, title: title) }
     }
 
     private func measureTransfers(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
         let workload = try loadWorkload()
-        let mixes: [Int?] = try crossShard.map { try Self.list($0, "--cross-shard", 0...100) } ?? [nil]
         let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
-        let plan = try shardCounts().flatMap { count in (count == 1 ? [nil] : mixes).map { (count, $0) } }
+        let plan = try plan()
         for (count, mix) in plan {
             let run = BenchRun(
                 shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys, folder: root.path)
             runs.append(try await run.measure())
         }
     }
+
+    /// The runs of transfers.
+    private func plan() throws -> [(shards: Int, crossShard: Int?)] {
+        let mixes: [Int?] = try crossShard.map { try Self.list($0, "--cross-shard", 0...100) } ?? [nil]
+        return try shardCounts().flatMap { count in (count == 1 ? [nil] : mixes).map { (count, $0) } }
+    }
+
+    /// A history is as hard to get again as a report.
+    private func checkHistory() throws {
+        guard let history, !reporting.overwrite else { return }
+        let plan = try plan()
+        for (shards, crossShard) in plan {
+            let path = HistoryFile.path(history, shards: shards, crossShard: crossShard, isOnly: plan.count == 1)
+            guard FileManager.default.fileExists(atPath: path) else { continue }
+            throw ToolError(.folderExists, "--history: \(path) exists already; choose another file, or replace it with --overwrite")
+        }
+    }
+
+    /// How long the load lasts; nil: as long as the rows.
+    private var seconds: Double? { workload == .listAppend ? duration ?? 10 : duration }
 
     private var faults: BenchFaults {
         BenchFaults(
@@ -209,8 +232,7 @@ struct BenchCommand: ToolCommand {
     }
 
     private func options(runs: Int) throws -> BenchOptions {
-        let seconds = workload == .listAppend ? duration ?? 10 : duration
-        return BenchOptions(
+        BenchOptions(
             replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64), lists: lists, duration: seconds,
             warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed, keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
@@ -239,6 +261,8 @@ struct BenchCommand: ToolCommand {
     }
 
     private func finish(_ result: BenchReport) throws {
+        var result = result
+        result.made = Made.now
         if json { Console.json(document: try result.json()) } else { Console.out(result.table()) }
         try write(result)
         var failed = false
@@ -254,6 +278,10 @@ struct BenchCommand: ToolCommand {
                 let checked = histories.reduce(0) { $0 + $1.committed }
                 Console.out("histories are strictly serializable: \(checked) committed transactions on lists, checked")
             }
+        }
+        let missed = Set(result.runs.flatMap(\.missed_events).map { "\($0.what) at \($0.at_s) s" }).sorted()
+        if !missed.isEmpty {
+            throw ToolError(.benchIncomplete, "the load had ended before what was asked for: \(missed.joined(separator: ", ")); nothing of it happened")
         }
         // An append that was lost could hide in what was not read.
         let unread = result.runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) }
@@ -287,14 +315,5 @@ struct ProcessMoment: Sendable {
             throw OutOfRange(description: "a number from 0 to 65535, @, and seconds from 0 to 86400 are wanted, as in 1@5")
         }
         return ProcessMoment(number: number, seconds: seconds)
-    }
-}
-
-enum Machine {
-    static var description: String {
-        let cores = ProcessInfo.processInfo.activeProcessorCount
-        let model = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n")
-            .first { $0.hasPrefix("model name") }?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces)
-        return "\(cores) cores\(model.map { ", \($0)" } ?? "")."
     }
 }

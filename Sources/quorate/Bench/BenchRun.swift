@@ -84,12 +84,12 @@ struct BenchRun: Sendable {
         let fundingSeconds = try await processes.fund(keys, balances: balances, through: channels, seed: options.seed, label: label)
         // Hosts of another program need not have procedures for lists.
         let probe = options.hostProgram == nil ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
-        let (measured, events, down) = try await run(
+        let (measured, faults) = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
-        var invariants = try await FinalState(processes: processes, down: down).check(issued: [(AccountKeys.asset, issued)], label: label)
+        var invariants = try await FinalState(processes: processes, down: await faults.down).check(issued: [(AccountKeys.asset, issued)], label: label)
         let history = try probe?.judge(&invariants, label: label)
         guard let measurements = measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
         if let why = measurements.firstUnknown { Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)") }
@@ -98,9 +98,11 @@ struct BenchRun: Sendable {
             workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup)
-        return RunResult(
+        var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters), meanInFlight: measured.meanInFlight,
-            fundingSeconds: fundingSeconds, invariants: invariants, events: events, history: history)
+            fundingSeconds: fundingSeconds, invariants: invariants, events: await faults.events, history: history)
+        result.missed_events = await faults.missed
+        return result
     }
 
     /// As many files as there are runs.
@@ -108,11 +110,11 @@ struct BenchRun: Sendable {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
-    /// - Returns: what was measured, what happened meanwhile, and the hosts that are down at the end.
+    /// - Returns: what was measured, and what happened meanwhile.
     private func run(
         _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses,
         _ probe: HistoryProbe?
-    ) async throws -> (LoadGenerator<TransferSource>.Result, [RunResult.Event], Set<Int>) {
+    ) async throws -> (LoadGenerator<TransferSource>.Result, FaultSchedule) {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
             extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace, warmup: UInt64(options.warmup * 1e9),
@@ -138,6 +140,6 @@ struct BenchRun: Sendable {
         }
         let measurements = result.source.measurements
         bar.finish("\(measurements?.committed ?? 0) committed, \(Int(measurements?.throughput ?? 0)) a second")
-        return (result, await faults.events, await faults.down)
+        return (result, faults)
     }
 }

@@ -24,6 +24,8 @@ actor FaultSchedule {
     /// By gateway: it listens there again, so that clients find it.
     private let ports: [Int: Int]
     private let start = ContinuousClock.now
+    /// For which the load was over too soon.
+    var missed: [RunResult.Event] { moments.map { RunResult.Event(atSeconds: $0.seconds, what: $0.what) } }
     private(set) var events: [RunResult.Event] = []
     /// Hosts.
     private(set) var down: Set<Int> = []

@@ -72,9 +72,11 @@ struct ListAppendRun: Sendable {
         var counters = RequestEngine<TransferSource>.Counters()
         (counters.resent, counters.newAttempts) = (values.resent, values.died)
         (counters.gatewayRetries, counters.gatewayConflicts) = (values.gatewayRetries, values.gatewayConflicts)
-        return RunResult(
+        var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(counters),
             meanInFlight: Double(values.busyNanoseconds) / Double(max(1, loadEnded - start)), fundingSeconds: 0, invariants: invariants,
             events: await faults.events, history: history)
+        result.missed_events = await faults.missed
+        return result
     }
 }

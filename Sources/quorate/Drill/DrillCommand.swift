@@ -14,7 +14,7 @@ struct DrillCommand: AsyncParsableCommand {
               quorate drill kill-primary --kills 20 --clients 256
               quorate drill kill-gateway --kills 20 --clients 256
               quorate drill pause --seconds 60
-              quorate drill pause --seconds 60 --primary
+              quorate drill pause --seconds 60 --primary --report out
               quorate drill wipe --accounts 1000000
               quorate drill overload --factor 10
               quorate drill hot-account
@@ -33,6 +33,7 @@ struct DrillOptions: ParsableArguments {
     @Option(help: Limits.seed.help("Repeats a workload: keys and rows."), transform: Limits.seed.parse) var seed: UInt64 = 1
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the cluster's folder and logs in this folder.") var keep: String?
+    @OptionGroup var reporting: ReportOption
     @OptionGroup var hostProgram: HostProgramOption
 
     var shards: Int { givenShards ?? 1 }
@@ -45,11 +46,12 @@ struct DrillOptions: ParsableArguments {
     func setup(clients: Int, accounts: Int, shards: Int? = nil, gateways: Int = 1) -> DrillSetup {
         DrillSetup(
             shards: shards ?? self.shards, replicas: replicas, gateways: gateways, clients: clients, accounts: accounts,
-            principals: accounts > 50_000 ? 1024 : nil, seed: seed, machine: Machine.description)
+            principals: accounts > 50_000 ? 1024 : nil, seed: seed, machine: Made.now.machine + ".")
     }
 
     /// Before the first connection.
-    func prepare() {
+    func prepare() throws {
+        try reporting.prepare()
         // One loop for all connections of the load: what an answer releases is sent from the thread on which it arrived.
         NIOSingletons.groupLoopCountSuggestion = 1
     }

@@ -34,6 +34,12 @@ protocol DrillFindings: Codable, Sendable {
     var down: Set<Int> { get }
     /// For people.
     func text() -> String
+    /// What was compared, where one load came after the other.
+    var loads: [(name: String, load: LoadResult)] { get }
+}
+
+extension DrillFindings {
+    var loads: [(name: String, load: LoadResult)] { [] }
 }
 
 struct DrillReport<Findings: DrillFindings>: Codable, Sendable {
@@ -43,9 +49,14 @@ struct DrillReport<Findings: DrillFindings>: Codable, Sendable {
     var findings: Findings
     var load: DrillLoad
     var invariants: RunResult.Invariants
+    var made = Made.now
+    /// Commits over time, and what was done meanwhile; null where one load came after the other.
+    var timeline: RunResult.Timeline?
+    var events: [RunResult.Event] = []
 
-    /// Prints it; throws the exit code of what is wrong.
+    /// Prints it, and writes it where it was asked for; throws the exit code of what is wrong.
     func finish(_ options: DrillOptions) throws {
+        try options.reporting.write { try write(to: $0) }
         if options.json { try Console.json(self) } else { Console.out(findings.text()) }
         for problem in findings.problems { Console.error("DRILL FAILED: \(problem)") }
         guard invariants.allHold else {
@@ -59,6 +70,34 @@ struct DrillReport<Findings: DrillFindings>: Codable, Sendable {
                 .benchIncomplete,
                 "\(load.unknown) transfers have no certified outcome, \(load.retries.invalid_receipts) receipts were not valid")
         }
+    }
+}
+
+extension DrillReport {
+    private func write(to folder: ReportFolder) throws -> String {
+        let json = try Console.document(self)
+        return try folder.write([("report.json", json + "\n"), ("report.csv", try DrillPage.csv(json: json)), ("report.html", page.text())])
+    }
+
+    private var page: DrillPage {
+        func comparison(_ title: String, _ figure: (LoadResult) -> Double?) -> DrillPage.Comparison {
+            DrillPage.Comparison(title: title, figures: findings.loads.compactMap { name, load in figure(load).map { (name, $0) } })
+        }
+        let comparisons = [
+            comparison("Committed transfers / s") { $0.tps.rounded() }, comparison("Latency p50, ms") { $0.p50_ms },
+            comparison("Latency p99, ms") { $0.p99_ms }, comparison("p99 of what was admitted, ms") { $0.admitted_p99_ms },
+        ]
+        let keys = setup.principals.map { "\($0) principals" } ?? "a key each"
+        return DrillPage(
+            title: "Quorate drill: \(drill)",
+            subtitle: "\(setup.shards) \(setup.shards == 1 ? "shard" : "shards") on \(setup.replicas) hosts, \(setup.clients) clients over "
+                + "\(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways"), \(setup.accounts) accounts (\(keys)), seed \(setup.seed).",
+            made: made,
+            facts: [
+                ("\(load.committed)", "transfers committed"), ("\(load.aborted)", "aborted"), ("\(load.unknown)", "without a certified outcome"),
+            ],
+            invariants: invariants, problems: findings.problems, findings: findings.text(),
+            comparisons: comparisons.filter { !$0.figures.isEmpty }, timeline: timeline, events: events)
     }
 }
 

@@ -65,7 +65,7 @@ struct DrillRun: Sendable {
         let channels = try await processes.openChannels()
         _ = try await processes.fund(keys, balances: balances, through: channels, seed: setup.seed, label: kind)
 
-        let (log, traffic) = (CommitLog(), Traffic())
+        let (log, traffic, events) = (CommitLog(), Traffic(), DrillEvents())
         let recorded = channels.enumerated().map { RecordedChannel(base: $1, gateway: $0, traffic: traffic) }
         let transfers = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: 1,
@@ -77,7 +77,7 @@ struct DrillRun: Sendable {
             configuration: .init(clients: setup.clients, channels: channels.count, lifetime: Self.lifetime, seed: setup.seed))
         let (findings, result) = try await processes.whileAllRun {
             async let load = generator.run()
-            let findings = try await script(DrillScene(processes: processes, log: log, traffic: traffic, keep: keep))
+            let findings = try await script(DrillScene(processes: processes, log: log, traffic: traffic, keep: keep, events: events))
             log.stop()
             return (findings, try await load)
         }
@@ -90,7 +90,9 @@ struct DrillRun: Sendable {
         let load = DrillLoad(
             committed: measurements.committed, aborted: measurements.aborted, unknown: measurements.unknown,
             in_flight_mean: result.meanInFlight, retries: RunResult.Retries(result.counters))
-        return DrillReport(drill: kind, setup: setup, findings: findings, load: load, invariants: invariants)
+        return DrillReport(
+            drill: kind, setup: setup, findings: findings, load: load, invariants: invariants,
+            timeline: RunResult.Timeline(measurements), events: events.since(measurements.start))
     }
 }
 

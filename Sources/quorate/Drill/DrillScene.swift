@@ -1,7 +1,21 @@
 import Foundation
 import HostRuntime
 import Messages
+import Synchronization
 import Workload
+
+/// What a drill did, and when.
+final class DrillEvents: Sendable {
+    private let all = Mutex<[(at: UInt64, what: String)]>([])
+
+    /// - Parameter moment: monotonic nanoseconds.
+    func note(_ what: String, at moment: UInt64) { all.withLock { $0.append((moment, what)) } }
+
+    /// In seconds from `start`, in order.
+    func since(_ start: UInt64) -> [RunResult.Event] {
+        all.withLock { $0 }.sorted { $0.at < $1.at }.map { RunResult.Event(atSeconds: Double($0.at - min(start, $0.at)) / 1e9, what: $0.what) }
+    }
+}
 
 /// A cluster under load, as a drill's script sees it.
 struct DrillScene: Sendable {
@@ -11,6 +25,10 @@ struct DrillScene: Sendable {
     let traffic: Traffic
     /// What has been found so far: it is shown if the drill does not come to its end.
     let keep: @Sendable (any DrillFindings) -> Void
+    let events: DrillEvents
+
+    /// For the report's time line.
+    func note(_ what: String, at moment: UInt64 = now) { events.note(what, at: moment) }
 
     var manifest: Manifest { processes.folder.manifest }
     var hosts: Range<Int> { manifest.hosts.indices }

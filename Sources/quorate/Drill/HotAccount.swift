@@ -23,7 +23,7 @@ extension DrillCommand {
         var json: Bool { options.json }
 
         func execute() async throws {
-            options.prepare()
+            try options.prepare()
             let drill = HotAccountDrill(clients: clients, seconds: seconds, say: options.say)
             let run = LoadPhases(kind: "hot-account", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
                 hostProgram: try options.hostProgram.path())
@@ -51,6 +51,8 @@ struct HotAccountFindings: DrillFindings {
         guard uniform.tps > 0 else { return }
         (paid_by_all_ratio, pays_all_ratio) = (paidByAll.tps / uniform.tps, paysAll.tps / uniform.tps)
     }
+
+    var loads: [(name: String, load: LoadResult)] { [("uniform", uniform), ("paid by all", paid_by_all), ("pays all", pays_all)] }
 
     func text() -> String {
         let loads = [("uniform", uniform, 1), ("paid by all", paid_by_all, paid_by_all_ratio), ("pays all", pays_all, pays_all_ratio)]

@@ -41,7 +41,7 @@ extension DrillCommand {
         }
 
         func execute() async throws {
-            options.prepare()
+            try options.prepare()
             let drill = KillGatewayDrill(kills: kills, gateways: gateways, clients: clients, settle: settle, say: options.say)
             let setup = options.setup(clients: clients, accounts: accounts, shards: shards, gateways: gateways)
             let run = DrillRun(kind: "kill-gateway", setup: setup, keep: options.keep, hostProgram: try options.hostProgram.path(), crossShard: 100, json: json)
@@ -192,6 +192,7 @@ struct KillGatewayDrill: Sendable {
         do {
             _ = scene.traffic.mark(victim, now: DrillScene.now)
             killedAt = try await scene.processes.kill(.gateway(victim))
+            scene.note("kill -9 gateway \(victim)", at: killedAt)
             asked = try await askAgain(opinion, scene, until: killedAt + UInt64(Self.window * 1e9), problem: problem)
         } catch {
             await opinion.close()
@@ -206,6 +207,7 @@ struct KillGatewayDrill: Sendable {
 
         let startedAt = DrillScene.now
         // Only this one does not run.
+        scene.note("restart gateway \(victim)")
         _ = try await scene.processes.up(hosts: [], gateways: victim + 1, gatewayPort: port - victim)
         let backAt = try await firstAnswer(victim, scene, since: startedAt)
         if backAt == nil { problem("no client had an answer through gateway \(victim) within \(Self.patience) of its start") }

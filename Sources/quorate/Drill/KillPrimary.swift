@@ -19,7 +19,7 @@ extension DrillCommand {
         var json: Bool { options.json }
 
         func execute() async throws {
-            options.prepare()
+            try options.prepare()
             let drill = KillPrimaryDrill(kills: kills, settle: settle, say: options.say)
             let run = DrillRun(
                 kind: "kill-primary", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
@@ -123,6 +123,7 @@ struct KillPrimaryDrill: Sendable {
             // What the survivors have executed in the old view must be known.
             try await Task.sleep(for: .milliseconds(50))
             killedAt = try await scene.processes.kill(host: host)
+            scene.note("kill -9 host \(host)", at: killedAt)
             sighting = await following
         } catch {
             await watch.close()
@@ -138,6 +139,7 @@ struct KillPrimaryDrill: Sendable {
 
         func since(_ moment: UInt64?) -> Double? { moment.map { Figures.milliseconds($0 - min($0, killedAt)) } }
         let restartedAt = DrillScene.now
+        scene.note("restart host \(host)", at: restartedAt)
         _ = try await scene.processes.up(hosts: [host], gateways: 0, gatewayPort: 0)
         let caughtUpAt = try await scene.caughtUp(host, limit: Self.patience)
         return KillFindings.Kill(

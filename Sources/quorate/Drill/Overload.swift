@@ -34,7 +34,7 @@ extension DrillCommand {
         }
 
         func execute() async throws {
-            options.prepare()
+            try options.prepare()
             let drill = OverloadDrill(clients: clients, factor: factor, seconds: seconds, shards: options.shards, say: options.say)
             let run = LoadPhases(kind: "overload", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
                 hostProgram: try options.hostProgram.path())
@@ -57,6 +57,11 @@ struct OverloadFindings: DrillFindings {
     var admitted_bound_ms: Double?
     var problems: [String] = []
     var down: Set<Int> = []
+
+    var loads: [(name: String, load: LoadResult)] {
+        ladder.map { ("ladder, \($0.clients) clients", $0) } + [overload].compactMap { $0.map { ("overload, \($0.clients) clients", $0) } }
+            + [after].compactMap { $0.map { ("after, \($0.clients) clients", $0) } }
+    }
 
     private static func percent(_ ratio: Double?) -> String { Figures.text(ratio.map { $0 * 100 }, digits: 0) + " %" }
 

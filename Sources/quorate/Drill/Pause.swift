@@ -25,7 +25,7 @@ extension DrillCommand {
         }
 
         func execute() async throws {
-            options.prepare()
+            try options.prepare()
             let drill = PauseDrill(seconds: seconds, stopsPrimary: primary, say: options.say)
             let run = DrillRun(
                 kind: "pause", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
@@ -78,6 +78,7 @@ struct PauseDrill: Sendable {
         let start = DrillScene.now
         try await DrillScene.sleep(until: start + aside)
         let stop = try await StoppedHost(host, scene.processes)
+        scene.note("stop host \(host)", at: stop.stoppedAt)
         say("host \(host), which leads \(stopsPrimary ? "shard 0" : "no shard"), is stopped for \(Figures.text(seconds)) s")
         let viewsStopped: [View]
         do {
@@ -88,6 +89,7 @@ struct PauseDrill: Sendable {
             throw error
         }
         let continuedAt = await stop.resume()
+        scene.note("continue host \(host)", at: continuedAt)
         say("host \(host) continues")
         let caughtUpAt = try await scene.caughtUp(host, limit: Self.patience)
         try await DrillScene.sleep(until: continuedAt + aside)

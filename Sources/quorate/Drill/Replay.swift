@@ -38,7 +38,7 @@ extension DrillCommand {
         }
 
         func execute() async throws {
-            options.prepare()
+            try options.prepare()
             let drill = ReplayDrill(certificates: certificates, sessions: sessions, clients: clients, seconds: duration, say: options.say)
             let run = LoadPhases(
                 kind: "replay", setup: options.setup(clients: clients, accounts: accounts, shards: shards), keep: options.keep,
@@ -84,11 +84,16 @@ struct ReplayFindings: DrillFindings {
         "load", "transfers/s", "of before", "p99 ms", "batches/s", "waiting", "view changes", "sent/s", "answered", "at rest s",
     ]
 
-    func text() -> String {
-        let phases = [
+    private var phases: [(String, Phase?)] {
+        [
             ("before", before), ("certificates repeated", under_certificates), ("without", between), ("requests repeated", under_requests),
             ("without", after),
         ]
+    }
+
+    var loads: [(name: String, load: LoadResult)] { phases.compactMap { name, phase in phase.map { (name, $0.load) } } }
+
+    func text() -> String {
         let rows = phases.compactMap { name, phase -> [String]? in
             guard let phase else { return nil }
             return [

@@ -19,7 +19,7 @@ extension DrillCommand {
         var json: Bool { options.json }
 
         func execute() async throws {
-            options.prepare()
+            try options.prepare()
             let drill = WipeDrill(patience: .seconds(patience), say: options.say)
             let run = DrillRun(
                 kind: "wipe", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
@@ -86,6 +86,7 @@ struct WipeDrill: Sendable {
         guard let peer = scene.hosts.last(where: { $0 != host }) else { throw ToolError(.failure, "there is one host only") }
 
         let killedAt = try await scene.processes.kill(host: host)
+        scene.note("kill -9 host \(host), and wipe it", at: killedAt)
         try wipe(host, scene)
         var findings = WipeFindings(
             host: host, state_bytes: try stateBytes(of: peer, scene), tps_before: rate(scene, loadedAt, killedAt))
@@ -93,6 +94,7 @@ struct WipeDrill: Sendable {
 
         let peerRead = bytesRead(by: peer, scene)
         let startedAt = DrillScene.now
+        scene.note("restart host \(host)", at: startedAt)
         do {
             _ = try await scene.processes.up(hosts: [host], gateways: 0, gatewayPort: 0)
         } catch let error as ToolError {
@@ -107,6 +109,7 @@ struct WipeDrill: Sendable {
             return findings
         }
         findings.votes_s = Figures.seconds(votesAt - startedAt)
+        scene.note("host \(host) votes", at: votesAt)
         findings.bytes_read = bytesRead(by: host, scene)
         if let peerRead, let now = bytesRead(by: peer, scene) { findings.bytes_read_by_peer = now - peerRead }
         findings.tps_meanwhile = rate(scene, startedAt, votesAt)
@@ -150,7 +153,7 @@ struct WipeDrill: Sendable {
         let others = scene.hosts.filter { $0 != host }
         // Those that lead nothing first: a view change would only take time.
         let victims = (others.filter { !leaders.contains($0) } + others.filter { leaders.contains($0) }).prefix(f)
-        for victim in victims { try await scene.processes.kill(host: victim) }
+        for victim in victims { scene.note("kill -9 host \(victim)", at: try await scene.processes.kill(host: victim)) }
         // What had all its votes already comes through within a moment.
         let start = DrillScene.now + 500_000_000
         let end = start + UInt64(Self.probe * 1e9)
@@ -158,6 +161,7 @@ struct WipeDrill: Sendable {
         let commits = scene.log.commits(from: start, to: end)
         findings.commits_on_its_votes = commits
         if commits == 0 { findings.problems.append("nothing committed on the votes of host \(host) while \(f) others were dead") }
+        for victim in victims { scene.note("restart host \(victim)") }
         _ = try await scene.processes.up(hosts: Array(victims), gateways: 0, gatewayPort: 0)
         for victim in victims where try await scene.caughtUp(victim, limit: .seconds(120)) == nil {
             findings.problems.append("host \(victim) had not caught up 120 s after its start")

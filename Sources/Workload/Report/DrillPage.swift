@@ -1,0 +1,112 @@
+import Foundation
+
+/// The report of a drill, in the form of a bench's.
+public struct DrillPage: Sendable {
+    /// One figure of several loads.
+    public struct Comparison: Sendable {
+        public var title: String
+        public var figures: [(name: String, value: Double)]
+        public init(title: String, figures: [(name: String, value: Double)]) { (self.title, self.figures) = (title, figures) }
+    }
+
+    public var title: String
+    /// What was asked for, in one sentence.
+    public var subtitle: String
+    public var made: Provenance
+    /// What the clients got.
+    public var facts: [(value: String, label: String)]
+    public var invariants: RunResult.Invariants
+    /// What the cluster did not do and must.
+    public var problems: [String]
+    /// As a terminal shows them: columns under headers.
+    public var findings: String
+    public var comparisons: [Comparison]
+    /// Nil where one load came after the other.
+    public var timeline: RunResult.Timeline?
+    public var events: [RunResult.Event]
+
+    public init(
+        title: String, subtitle: String, made: Provenance, facts: [(value: String, label: String)], invariants: RunResult.Invariants,
+        problems: [String], findings: String, comparisons: [Comparison], timeline: RunResult.Timeline?, events: [RunResult.Event]
+    ) {
+        (self.title, self.subtitle, self.made, self.facts) = (title, subtitle, made, facts)
+        (self.invariants, self.problems, self.findings) = (invariants, problems, findings)
+        (self.comparisons, self.timeline, self.events) = (comparisons, timeline, events)
+    }
+
+    public func text() -> String {
+        func verdict(_ holds: Bool, _ good: String, _ label: String) -> String {
+            "<div class=\"fact\"><b class=\"\(holds ? "good" : "bad")\">\(holds ? good : "FAILED")</b><span>\(label)</span></div>\n"
+        }
+        var body = "<div class=\"facts\">\n"
+        for (value, label) in facts { body += "<div class=\"fact\"><b>\(HTML.escape(value))</b><span>\(HTML.escape(label))</span></div>\n" }
+        body += verdict(problems.isEmpty, "passed", "drill") + verdict(invariants.allHold, "hold", "invariants, all replicas") + "</div>\n"
+        let wrong = problems + invariants.problems
+        if !wrong.isEmpty {
+            body += "<section class=\"card wide\"><h2>What is wrong</h2>"
+                + wrong.map { "<p class=\"bad\">\(HTML.escape($0))</p>" }.joined() + "</section>\n"
+        }
+        body += "<section class=\"card wide\"><h2>Findings</h2><pre>\(HTML.escape(findings))</pre></section>\n"
+        if !comparisons.isEmpty { body += "<div class=\"cards\">\n" + comparisons.map(card).joined() + "</div>\n" }
+        if let timeline, !timeline.committed.isEmpty {
+            let chart = TimeLine(timeline, events: events).chart(title: "Time line", style: "k0")
+            body += "<div class=\"lines\"><section class=\"card\"><h2>Time line</h2><p class=\"muted\">Longest time without a commit: "
+                + "\(HTML.number(timeline.max_gap_ms)) ms</p>\(chart.html())</section></div>\n"
+        }
+        body += "<section class=\"card wide\"><p class=\"muted\">docs/DRILLS.md says what the figures mean.</p></section>\n"
+        return HTML.page(title: title, subtitle: subtitle, provenance: made, css: Palette(shards: [1]).css, body: body)
+    }
+
+    private func card(_ comparison: Comparison) -> String {
+        let most = max(comparison.figures.map(\.value).max() ?? 0, 1e-9)
+        let rows = comparison.figures.map { name, value in
+            "<span>\(HTML.escape(name))</span><div><i class=\"k0\" style=\"width: \(HTML.number(max(0, value) / most * 100))%\"></i></div><b>\(HTML.number(value))</b>\n"
+        }
+        return "<section class=\"card\"><h2>\(HTML.escape(comparison.title))</h2><div class=\"bars\">\n\(rows.joined())</div></section>\n"
+    }
+
+    /// Any report as lines of a figure's name and its value: `load.committed,1234`.
+    /// - Parameter json: one object.
+    public static func csv(json: String) throws -> String {
+        let root = try JSONDecoder().decode(Flat.self, from: Data(json.utf8))
+        var lines = ["figure,value"]
+        root.add(to: &lines, name: "")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private indirect enum Flat: Decodable {
+        case value(String)
+        case list([Flat])
+        case object([String: Flat])
+
+        init(from decoder: any Decoder) throws {
+            if let object = try? [String: Flat](from: decoder) {
+                self = .object(object)
+            } else if let list = try? [Flat](from: decoder) {
+                self = .list(list)
+            } else {
+                let container = try decoder.singleValueContainer()
+                if container.decodeNil() { self = .value("") } else if let flag = try? container.decode(Bool.self) {
+                    self = .value("\(flag)")
+                } else if let number = try? container.decode(Int64.self) {
+                    self = .value("\(number)")
+                } else if let number = try? container.decode(UInt64.self) {
+                    self = .value("\(number)")
+                } else if let number = try? container.decode(Double.self) {
+                    self = .value("\(number)")
+                } else {
+                    self = .value(try container.decode(String.self))
+                }
+            }
+        }
+
+        func add(to lines: inout [String], name: String) {
+            func child(_ part: String) -> String { name.isEmpty ? part : "\(name).\(part)" }
+            switch self {
+            case .value(let text): lines.append("\(CSV.quoted(name)),\(CSV.quoted(text))")
+            case .list(let values): for (i, value) in values.enumerated() { value.add(to: &lines, name: child("\(i)")) }
+            case .object(let members): for (key, value) in members.sorted(by: { $0.key < $1.key }) { value.add(to: &lines, name: child(key)) }
+            }
+        }
+    }
+}
