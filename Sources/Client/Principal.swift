@@ -9,10 +9,26 @@ public struct RequestWindow: Hashable, Sendable {
     public private(set) var acknowledgedBelow: RequestNumber
     private var next: RequestNumber
     private var known: Set<RequestNumber> = []
+    /// From here to the first number, there may be requests of an earlier life, or of another program with the key, whose outcomes
+    /// are still to be asked for.
+    private let foreign: RequestNumber?
+    /// For so many numbers of this window's own nothing of them is acknowledged: their deadlines are over by then, or near it, and
+    /// shards need not keep outcomes for ever.
+    public static let foreignRoom: UInt64 = 512
 
     /// - Parameter first: above every number that the principal has used before. Everything below is acknowledged:
     ///   what was under way then and was not executed is refused for ever.
-    public init(first: RequestNumber) { (acknowledgedBelow, next) = (first, first) }
+    /// - Parameter keeping: numbers from this one on are not acknowledged at once, though they are below `first`.
+    public init(first: RequestNumber, keeping foreign: RequestNumber? = nil) {
+        (acknowledgedBelow, next) = (first, first)
+        self.foreign = foreign.flatMap { $0 < first ? $0 : nil }
+    }
+
+    /// What a request with this number tells the shards that its principal needs no outcomes below.
+    public func acknowledgement(with number: RequestNumber) -> RequestNumber {
+        guard let foreign, number.number - foreign.number < Self.foreignRoom else { return acknowledgedBelow }
+        return foreign
+    }
 
     /// How many outcomes are awaited.
     public var outstanding: Int { Int(next.number - acknowledgedBelow.number) - known.count }
@@ -44,9 +60,12 @@ public struct Principal: Sendable {
 
     /// - Parameter first: the first request number; the present time in microseconds is above all that an earlier
     ///   run of the same key can have used, and needs no file.
-    public init(signer: Ed25519Signer, manifest: Manifest, first: RequestNumber = RequestNumber(WallClock.now().number)) {
+    public init(
+        signer: Ed25519Signer, manifest: Manifest, first: RequestNumber = RequestNumber(WallClock.now().number),
+        keeping foreign: RequestNumber? = nil
+    ) {
         (self.signer, cluster, epoch) = (signer, manifest.cluster, manifest.epoch)
-        window = RequestWindow(first: first)
+        window = RequestWindow(first: first, keeping: foreign)
     }
 
     /// Nil while the window is full. The number stays open until `window.close`.
@@ -57,7 +76,7 @@ public struct Principal: Sendable {
         guard let number = window.open() else { return nil }
         let request = Request(
             cluster: cluster, epoch: epoch, principal: signer.publicKey, number: number,
-            acknowledgedBelow: window.acknowledgedBelow, issuedAt: issuedAt,
+            acknowledgedBelow: window.acknowledgement(with: number), issuedAt: issuedAt,
             deadline: issuedAt.adding(microseconds: lifetimeMicroseconds), mode: mode, operations: operations)
         return SignedRequest(request, signedBy: signer)
     }

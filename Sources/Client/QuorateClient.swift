@@ -110,15 +110,18 @@ public actor QuorateClient {
     private var preferred = 0
     private var random = SystemRandomNumberGenerator()
 
-    /// - Parameter firstNumber: see `Principal.init`; nil for the present time.
+    /// - Parameters:
+    ///   - firstNumber: see `Principal.init`; nil for the present time.
+    ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once (`RequestWindow`).
     public init(
         signer: Ed25519Signer, manifest: Manifest, gateways: [GatewayAddress], options: ClientOptions = .init(),
-        firstNumber: RequestNumber? = nil, on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+        firstNumber: RequestNumber? = nil, keeping foreign: RequestNumber? = nil,
+        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         (self.manifest, self.gateways, self.options, self.group) = (manifest, gateways, options, group)
         publicKey = signer.publicKey
         principal = Principal(
-            signer: signer, manifest: manifest, first: firstNumber ?? RequestNumber(WallClock.now().number))
+            signer: signer, manifest: manifest, first: firstNumber ?? RequestNumber(WallClock.now().number), keeping: foreign)
         verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
     }
 
@@ -139,6 +142,11 @@ public actor QuorateClient {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         return try await resolve(try sign(operations, mode))
     }
+
+    /// Signs the operations under the next request number and sends nothing: for who keeps the signed bytes before they are sent, so
+    /// that after a crash the same bytes are sent again, and nothing happens twice. Then `resolve`.
+    /// - Throws: `ClientError.windowFull`.
+    public func prepare(_ operations: [Operation], mode: Request.Mode = .atomic) throws -> SignedRequest { try sign(operations, mode) }
 
     private func sign(_ operations: [Operation], _ mode: Request.Mode) throws -> SignedRequest {
         let lifetime = UInt64(max(0, options.lifetime / .microseconds(1)))
@@ -195,12 +203,13 @@ public actor QuorateClient {
         return outcome
     }
 
-    /// Submits the same signed bytes until an outcome is proven. Safe at any time: a number has one outcome (R11).
+    /// Submits the same signed bytes until an outcome is proven. Safe at any time: signed bytes have one outcome (R11), and after
+    /// their deadline this only asks which.
+    /// - Parameters:
+    ///   - patience: asks for so long at least, however long ago the deadline was.
+    ///   - closes: whether an outcome acknowledges the number.
     /// - Throws: `ClientError`.
-    public func resolve(_ request: SignedRequest) async throws -> Outcome { try await resolve(request, closes: true) }
-
-    /// - Parameter closes: whether an outcome acknowledges the number.
-    private func resolve(_ request: SignedRequest, closes: Bool) async throws -> Outcome {
+    public func resolve(_ request: SignedRequest, patience: Duration = .zero, closes: Bool = true) async throws -> Outcome {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         let start = ContinuousClock.now
         let end = request.request.deadline.adding(microseconds: UInt64(max(0, options.grace / .microseconds(1))))
@@ -242,7 +251,9 @@ public actor QuorateClient {
                 principal.window.close(request.request.number)
                 throw ClientError.invalid(request)
             }
-            guard WallClock.now() < end else { throw ClientError.outcomeUnknown(request, lastCause: cause) }
+            guard WallClock.now() < end || start.duration(to: .now) < patience else {
+                throw ClientError.outcomeUnknown(request, lastCause: cause)
+            }
             do { try await Task.sleep(for: pause) } catch { throw ClientError.outcomeUnknown(request, lastCause: "cancelled") }
             attempt += 1
         }

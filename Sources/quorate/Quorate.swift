@@ -37,10 +37,11 @@ struct Quorate: AsyncParsableCommand {
             Try it:
               quorate cluster init demo --shards 2
               quorate cluster up demo
-              quorate account create alice --cluster demo --issue 1000
-              quorate account create bob --cluster demo
-              quorate transfer alice bob 250 --cluster demo
-              quorate receipt verify demo/receipts/<txid>.json --cluster demo
+              export QUORATE_CLUSTER=demo
+              quorate account create alice --shard 0 --issue 1000
+              quorate account create bob --shard 1
+              quorate transfer alice bob 250
+              quorate receipt verify demo/receipts/*.json
               quorate cluster down demo
 
             Measure it (a cluster of its own in a temporary folder for each shard count):
@@ -56,7 +57,7 @@ struct Quorate: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            ClusterCommand.self, AccountCommand.self, TransferCommand.self, ReceiptCommand.self, BenchCommand.self,
-            DrillCommand.self, SimulateCommand.self, HostCommand.self, GatewayCommand.self,
+            ClusterCommand.self, AccountCommand.self, TransferCommand.self, IssueCommand.self, CallCommand.self, TransactionCommand.self,
+            ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self, GatewayCommand.self,
         ])
 }

@@ -4,34 +4,18 @@ import Foundation
 import HostRuntime
 import Messages
 
-/// The cluster that a command talks to.
-struct ClusterOption: ParsableArguments {
-    @Option(name: [.customLong("cluster"), .customShort("c")], help: "The cluster's folder.") var directory: String
-
-    func open() throws -> ClusterProcesses { ClusterProcesses(try ClusterCommand.open(directory)) }
-}
-
-extension ClusterProcesses {
-    /// - Parameter signer: whose requests they are.
-    func client(_ signer: Ed25519Signer, firstNumber: RequestNumber? = nil) throws -> QuorateClient {
-        let gateways = gateways
-        guard !gateways.isEmpty else {
-            throw ToolError(.notRunning, "no gateway of \(folder.path) runs; start the cluster with: quorate cluster up \(folder.path)")
-        }
-        return QuorateClient(signer: signer, manifest: folder.manifest, gateways: gateways, firstNumber: firstNumber)
-    }
-}
-
 struct AccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "account", abstract: "Create accounts and look at them.",
         discussion: """
-            An account's key is kept in accounts/NAME.json in the cluster's folder, readable by you only.
+            An account's key is kept in accounts/NAME.json in the cluster's folder, readable by you only; what was signed with it \
+            is in accounts/NAME.outbox (quorate tx list).
 
-              quorate account create alice --cluster demo --issue 1000
+              quorate account create alice --shard 0 --issue 1000 --cluster demo
               quorate account show alice --cluster demo
+              quorate account list --cluster demo
             """,
-        subcommands: [Create.self, Show.self])
+        subcommands: [Create.self, List.self, Show.self])
 
     struct Created: Encodable, Sendable {
         var schema = 1
@@ -39,67 +23,94 @@ struct AccountCommand: AsyncParsableCommand {
         var account: String
         var shard: Int
         var asset: UInt32
+        /// "0" without --issue.
         var issued: String
+        /// The name under which it was issued: quorate issue does not do it a second time.
+        var operation: String?
+        /// The money was issued by an earlier command.
+        var earlier: Bool
         var receipts: [String]
     }
 
     struct Create: ToolCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a key, and open its account in the cluster.",
-            discussion: "If it was interrupted before the account was open, the same command with --resume opens it.")
+            discussion: """
+                If it was interrupted, the same command with --resume goes on with the key that is there: it opens the account if it is \
+                not open, and issues the money if that was not issued. It happens once, however often it is repeated: the money is \
+                issued under the name account-ID of the operation (quorate issue --help).
+                """)
         @Argument(help: "A name for it.") var name: String
         @OptionGroup var cluster: ClusterOption
         @Option(help: "Create so much money in it, with the cluster's issuer key (minor units).") var issue: String?
-        @Option(help: "What it holds.") var asset: UInt32 = 1
+        @Option(help: "What it holds.") var asset: UInt32?
+        @Option(help: "The shard that it is to be on. Default: any; which one follows from the key.") var shard: Int?
         @Flag(help: "Use the key that is there already.") var resume = false
         @Flag(help: "Print one JSON object.") var json = false
 
-        func execute() async throws {
-            let processes = try cluster.open()
-            let folder = processes.folder
-            let amount = try issue.map { try AmountArgument.parse($0) }
-            // Before anything is written: without a gateway there is nothing to open it with.
-            guard !processes.gateways.isEmpty else {
-                throw ToolError(.notRunning, "no gateway runs; start the cluster with: quorate cluster up \(cluster.directory)")
-            }
-            var file = resume
-                ? try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
-                : try AccountFile.create(name, asset: asset, cluster: folder.path, manifest: folder.manifest)
-            guard let signer = file.signer, let id = AccountID(hex: file.account) else { throw ToolError(.missingKeys, "the account file is damaged") }
-            var receipts: [String] = []
-
-            let lock = try KeyLock(AccountFile.path(name, folder.path) + ".lock")
-            let client = try processes.client(signer, firstNumber: try file.takeNumber(folder.path))
-            let specification = AccountSpecification(owner: signer.publicKey, asset: AssetID(file.asset), index: file.index)
-            let opened = try await client.submit([.open(specification)], mode: .independent)
-            await client.close()
-            withExtendedLifetime(lock) {}
-            switch opened.decisions.first {
-            case .commit: receipts.append(try ReceiptStore.save(opened.receipt, folder))
-            case .abort(.accountExists): break
-            case .abort(let reason): throw ToolError(.aborted, "the account was not opened: \(reason)")
-            case nil: throw ToolError(.outcomeUnknown, "the account may have been opened")
-            }
-            if let amount { receipts.append(try await issueMoney(amount, to: id, asset: AssetID(file.asset), processes)) }
-
-            let shard = Int(folder.manifest.shardMap.shard(of: id).number)
-            if json {
-                try Console.json(Created(
-                    name: name, account: id.hex, shard: shard, asset: file.asset, issued: (amount ?? .zero).description, receipts: receipts))
-            } else {
-                Console.out("account \(name): \(id.hex) on shard \(shard)\(amount.map { ", holding \($0) of asset \(file.asset)" } ?? "")")
-            }
+        func validate() throws {
+            if let issue { _ = try AmountArgument.parse(issue) }
+            if let shard, shard < 0 { throw ValidationError("--shard \(shard): shards are numbered from 0.") }
         }
 
-        private func issueMoney(_ amount: Amount, to id: AccountID, asset: AssetID, _ processes: ClusterProcesses) async throws -> String {
-            let lock = try KeyLock(processes.folder.path + "/issuer.lock")
-            // Numbered by the time: above all that were used before.
-            let client = try processes.client(try processes.folder.issuer())
-            let outcome = try await client.submit([.issue(to: id, asset: asset, amount: amount)], mode: .independent)
-            await client.close()
-            withExtendedLifetime(lock) {}
-            guard outcome.isCommitted else { throw ToolError(.aborted, "the account is open, but the money was not issued: \(Text.outcome(outcome.decisions.first))") }
-            return try ReceiptStore.save(outcome.receipt, processes.folder)
+        func execute() async throws { try await reporting(json: json) { try await create() } }
+
+        private func create() async throws {
+            let processes = try cluster.open()
+            let folder = processes.folder
+            let manifest = folder.manifest
+            let amount = try issue.map { try AmountArgument.parse($0) }
+            if let shard, shard >= manifest.shardCount {
+                throw Misuse.error("--shard \(shard): the cluster has shards 0 to \(manifest.shardCount - 1)")
+            }
+            // Before anything is written: without a gateway there is nothing to open it with.
+            try cluster.requireGateway(processes)
+            let file = resume
+                ? try AccountFile.load(name, cluster: folder.path, manifest: manifest)
+                : try AccountFile.create(
+                    name, asset: asset ?? 1, on: shard.map { ShardID(UInt16($0)) }, cluster: folder.path, hint: cluster.option,
+                    manifest: manifest)
+            guard let id = AccountID(hex: file.account), let owner = PublicKey(hex: file.public_key) else {
+                throw ToolError(.missingKeys, "the account file is damaged")
+            }
+            let at = Int(manifest.shardMap.shard(of: id).number)
+            if let shard, shard != at { throw Misuse.error("--shard \(shard): the account \(name) that is to be resumed is on shard \(at)") }
+            if let asset, asset != file.asset {
+                throw Misuse.error("--asset \(asset): the account \(name) that is to be resumed holds asset \(file.asset)")
+            }
+            try ReceiptStore.check(nil, folder)
+
+            var receipts: [String] = []
+            let specification = AccountSpecification(owner: owner, asset: AssetID(file.asset), index: file.index)
+            let sender = try await Sender(.account(file), processes, cluster)
+            let opened = try await sender.perform([.open(specification)], mode: .independent)
+            switch opened.outcome?.decisions.first {
+            case .commit: if let path = try ReceiptStore.save(opened, folder) { receipts.append(path) }
+            case .abort(.accountExists): break
+            case .abort(let reason):
+                try sender.settle(opened, receipt: nil)
+                throw ToolError(.aborted, "the account \(name) was not opened: \(reason)", txid: opened.entry.txid)
+            case nil: throw ToolError(.outcomeUnknown, "the account may have been opened", txid: opened.entry.txid)
+            }
+            try sender.settle(opened, receipt: receipts.first)
+            var issued: Issuing?
+            if let amount {
+                issued = try await Issuing.perform(amount, to: id, asset: AssetID(file.asset), operation: "account-\(id.hex)", processes, cluster)
+                if let path = issued?.receipt { receipts.append(path) }
+            }
+            if json {
+                try Console.json(Created(
+                    name: name, account: id.hex, shard: at, asset: file.asset, issued: (amount ?? .zero).description,
+                    operation: issued?.reply.entry.operation, earlier: issued.map { $0.reply.when != .now } ?? false, receipts: receipts))
+            } else {
+                var line = "account \(name): \(id.hex) on shard \(at)"
+                if let amount, let issued {
+                    line += ", \(amount) of asset \(file.asset) issued"
+                    if issued.reply.when != .now { line += " (by an earlier command, and not again)" }
+                }
+                Console.out(line)
+            }
+            try issued?.finish()
         }
     }
 
@@ -130,7 +141,9 @@ struct AccountCommand: AsyncParsableCommand {
         @Flag(help: "Take one gateway's word: shows what is reserved too, and may be old.") var weak = false
         @Flag(help: "Print one JSON object.") var json = false
 
-        func execute() async throws {
+        func execute() async throws { try await reporting(json: json) { try await show() } }
+
+        private func show() async throws {
             let processes = try cluster.open()
             let manifest = processes.folder.manifest
             let id = try AccountFile.id(of: account, cluster: processes.folder.path, manifest: manifest)
@@ -154,49 +167,96 @@ struct AccountCommand: AsyncParsableCommand {
         }
 
         private func weakRead(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (AccountView?, how: String) {
-            guard let gateway = processes.gateways.first else {
-                throw ToolError(.notRunning, "no gateway runs; start the cluster with: quorate cluster up \(cluster.directory)")
-            }
-            let connection = try await GatewayConnection.connect(gateway)
+            try cluster.requireGateway(processes)
+            let connection = try await GatewayConnection.connect(processes.gateways[0])
             let (view, agreeing) = try await connection.account(id)
             await connection.close()
             return (view, " (weak read, \(agreeing) replicas agree)")
         }
 
-        /// Who signs nothing needs no key of their own.
-        private static func anybody() throws -> Ed25519Signer {
-            var random = SystemRandomNumberGenerator()
-            guard let signer = Ed25519Signer(seed: (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }) else {
-                throw ToolError(.failure, "cannot make a key")
-            }
-            return signer
-        }
-
         private func read(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (AccountView?, how: String) {
             let folder = processes.folder
-            let reader = try processes.client(try Self.anybody())
+            try cluster.requireGateway(processes)
+            let reader = try processes.reader()
             let statement = try await reader.quorumRead(id)
             await reader.close()
             if let statement { return (statement.view, "") }
-            guard let name = try? AccountFile.find(account, cluster: folder.path, manifest: folder.manifest).name else {
-                throw ToolError(.noAnswer, "no quorum agrees on account \(id.hex) just now, and its key is not here; ask again, or with --weak")
+            guard let file = try? AccountFile.find(account, cluster: folder.path, manifest: folder.manifest) else {
+                throw ToolError(
+                    .noAnswer,
+                    "no quorum agrees on account \(id.hex) just now, and its key is not here; ask again, or for one gateway's word with: quorate account show \(id.hex) --weak\(cluster.option)")
             }
-            let lock = try KeyLock(AccountFile.path(name, folder.path) + ".lock")
-            var file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
-            guard let signer = file.signer else { throw ToolError(.missingKeys, "the account file is damaged") }
-            let client = try processes.client(signer, firstNumber: try file.takeNumber(folder.path))
-            let view = try await client.read(id)
-            await client.close()
-            withExtendedLifetime(lock) {}
-            return (view, " (read in order)")
+            let sender = try await Sender(.account(file), processes, cluster)
+            let reply = try await sender.read(id)
+            for certificate in reply.receipt.certificates where certificate.shard == folder.manifest.shardMap.shard(of: id) {
+                if case .read(let view)? = certificate.leaf.status(ofLeg: 0) { return (view, " (read in order)") }
+            }
+            throw ToolError(.noAnswer, "the read of account \(id.hex) was refused: \(Text.outcome(reply.decisions.first))")
+        }
+    }
+
+    struct Listed: Encodable, Sendable {
+        struct Account: Encodable, Sendable {
+            var name: String
+            var account: String
+            var shard: Int
+            var asset: UInt32
+            /// Requests whose outcome is not known.
+            var open: Int
+            /// Null where no quorum said so just now; "0" too where the account is not open yet.
+            var posted: String?
+            var exists: Bool?
+        }
+        var schema = 1
+        var accounts: [Account]
+    }
+
+    struct List: ToolCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "The accounts whose keys are in the cluster's folder, and what they hold.",
+            discussion: "What they hold is a quorum read of each, where the cluster runs; otherwise it is left out.")
+        @OptionGroup var cluster: ClusterOption
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func execute() async throws {
+            let processes = try cluster.open()
+            let folder = processes.folder
+            let reader = processes.gateways.isEmpty ? nil : try processes.reader()
+            var accounts: [Listed.Account] = []
+            for name in AccountFile.names(folder.path) {
+                let file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
+                guard let id = AccountID(hex: file.account) else { continue }
+                let statement = try await reader?.quorumRead(id, attempts: 1)
+                let open = try KeyHolder.account(file).outbox(folder).entries().count { $0.state == .open && !$0.isRead }
+                accounts.append(Listed.Account(
+                    name: name, account: id.hex, shard: Int(folder.manifest.shardMap.shard(of: id).number), asset: file.asset, open: open,
+                    posted: statement.map { ($0.view?.posted ?? .zero).description }, exists: statement.map { $0.view != nil }))
+            }
+            await reader?.close()
+            if json { return try Console.json(Listed(accounts: accounts)) }
+            guard !accounts.isEmpty else {
+                return Console.out("no account's key is in \(AccountFile.folder(folder.path)); make one with: quorate account create alice\(cluster.option)")
+            }
+            let width = accounts.map(\.name.count).max() ?? 0
+            for account in accounts {
+                var line = account.name + String(repeating: " ", count: width - account.name.count) + "  \(account.account)  shard \(account.shard)  "
+                switch (account.exists, account.posted) {
+                case (true?, let posted?): line += "\(posted) of asset \(account.asset)"
+                case (false?, _): line += "not open; open it with: quorate account create \(account.name) --resume\(cluster.option)"
+                default: line += "asset \(account.asset)"
+                }
+                if account.open > 0 { line += "  (a request is open: quorate tx list \(account.name)\(cluster.option))" }
+                Console.out(line)
+            }
         }
     }
 }
 
 enum AmountArgument {
+    /// - Throws: `ValidationError`: wrong usage.
     static func parse(_ text: String) throws -> Amount {
         guard let number = UInt128(text), number > 0, Amount(number) < Amount.limit else {
-            throw ToolError(.failure, "\"\(text)\" is no amount: a whole number of minor units from 1 to 2^126 - 1")
+            throw ValidationError("\"\(text)\" is no amount: a whole number of minor units from 1 to 2^126 - 1 is.")
         }
         return Amount(number)
     }

@@ -3,7 +3,8 @@ import ManifestFile
 import Messages
 import StrictInput
 
-/// `accounts/NAME.json`: one account's key and the number of its next request. Readable by its owner only.
+/// `accounts/NAME.json`: one account's key. Readable by its owner only, made once and never written again: the requests that were
+/// signed with it are in its outbox.
 struct AccountFile: Encodable, Sendable {
     var schema = 1
     var name: String
@@ -14,29 +15,56 @@ struct AccountFile: Encodable, Sendable {
     var account: String
     var asset: UInt32
     var index: UInt64
-    /// Written before a number is used, so that a crash never leads to using one twice.
-    var next_number: UInt64
 
     static func folder(_ cluster: String) -> String { cluster + "/accounts" }
     static func path(_ name: String, _ cluster: String) -> String { "\(folder(cluster))/\(name).json" }
 
-    static func create(_ name: String, asset: UInt32, cluster: String, manifest: Manifest) throws -> AccountFile {
-        guard isValid(name) else {
-            throw ToolError(.failure, "\"\(name)\" cannot be an account's name: use 1 to 64 letters, digits, dots, dashes and underscores, not starting with a dot")
-        }
+    /// - Parameter shard: the one that its account is to be on; nil for any.
+    static func create(
+        _ name: String, asset: UInt32, on shard: ShardID? = nil, cluster: String, hint: String, manifest: Manifest
+    ) throws -> AccountFile {
+        try checkName(name)
         let path = path(name, cluster)
-        guard !FileManager.default.fileExists(atPath: path) else { throw ToolError(.folderExists, "the account \(name) exists already: \(path)") }
-        var random = SystemRandomNumberGenerator()
-        let seed = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }
-        guard let signer = Ed25519Signer(seed: seed) else { throw ToolError(.failure, "cannot make a key") }
-        let specification = AccountSpecification(owner: signer.publicKey, asset: AssetID(asset), index: 0)
+        let exists = ToolError(
+            .folderExists,
+            "the account \(name) exists already: \(path). If it is not open yet, open it with: quorate account create \(name) --resume\(hint)")
+        guard !FileManager.default.fileExists(atPath: path) else { throw exists }
+        let (seed, specification) = try key(asset: AssetID(asset), on: shard, manifest)
         let file = AccountFile(
-            name: name, cluster: manifest.cluster.hex, seed: Hex.encode(seed), public_key: signer.publicKey.hex,
-            account: specification.id.hex, asset: asset, index: 0, next_number: 1)
-        try FileManager.default.createDirectory(
-            atPath: folder(cluster), withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        try file.save(cluster)
+            name: name, cluster: manifest.cluster.hex, seed: Hex.encode(seed), public_key: specification.owner.hex,
+            account: specification.id.hex, asset: asset, index: 0)
+        try SecretFile.makeFolder(folder(cluster))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        guard try SecretFile.create(path, Array(try encoder.encode(file)) + [10]) else { throw exists }
         return file
+    }
+
+    /// Keys are tried until one has its account there: an account's identifier is a hash.
+    private static func key(asset: AssetID, on shard: ShardID?, _ manifest: Manifest) throws -> (seed: [UInt8], AccountSpecification) {
+        let most = 1000 * manifest.shardCount
+        for _ in 0..<most {
+            let seed = Ed25519Signer.randomSeed()
+            guard let signer = Ed25519Signer(seed: seed) else { throw ToolError(.failure, "cannot make a key") }
+            let specification = AccountSpecification(owner: signer.publicKey, asset: asset, index: 0)
+            if shard == nil || manifest.shardMap.shard(of: specification.id) == shard { return (seed, specification) }
+        }
+        throw ToolError(.failure, "none of \(most) keys has its account on shard \(shard.map(\.description) ?? "")")
+    }
+
+    private static func checkName(_ name: String) throws {
+        guard isValid(name), !name.hasPrefix("-") else {
+            throw ToolError(
+                .failure,
+                "\(Printable.quoted(name.utf8)) cannot be an account's name: use 1 to 64 letters, digits, dots, dashes and underscores, not starting with a dot or a dash")
+        }
+        // Whoever reads or types the name must not take it for an account, a transaction or a key, nor the other way round.
+        guard name.utf8.count < 16 || name.contains(where: { !$0.isHexDigit }) else {
+            throw ToolError(.failure, "\"\(name)\" looks like an identifier, which are hexadecimal digits; choose a name that cannot be taken for one")
+        }
+        guard name != KeyHolder.issuerName else {
+            throw ToolError(.failure, "\"\(name)\" is the name of the key that issues money; choose another one")
+        }
     }
 
     private static func isValid(_ name: String) -> Bool {
@@ -47,8 +75,7 @@ struct AccountFile: Encodable, Sendable {
     static func load(_ name: String, cluster: String, manifest: Manifest) throws -> AccountFile {
         let path = path(name, cluster)
         guard isValid(name), FileManager.default.fileExists(atPath: path) else {
-            throw ToolError(
-                .missingKeys, "there is no account \(Printable.line(name)) in \(folder(cluster)); create it with: quorate account create NAME")
+            throw unknown(name, cluster)
         }
         let file: AccountFile
         do {
@@ -62,6 +89,15 @@ struct AccountFile: Encodable, Sendable {
         return file
     }
 
+    private static func unknown(_ name: String, _ cluster: String) -> ToolError {
+        let close = SimilarNames.of(name, among: names(cluster))
+        let known = names(cluster)
+        var text = "there is no account \(Printable.line(name)) in \(folder(cluster))"
+        if let close { text += "; did you mean \(close)?" } else if !known.isEmpty, known.count <= 8 { text += "; there is \(known.joined(separator: ", "))" }
+        if isValid(name) { text += " Make it with: quorate account create \(name) --cluster \(Shell.quoted(cluster))" }
+        return ToolError(.missingKeys, text)
+    }
+
     /// Everything that follows from the key must be there as it follows: who edits one field must not move another's money.
     private static func read(_ root: JSONReader, name: String) throws -> AccountFile {
         let schema = try root.peek("schema")
@@ -70,7 +106,10 @@ struct AccountFile: Encodable, Sendable {
             let problem = schema.problem("schema \(number)", expected: "schema 1, which this build reads")
             throw ToolError(.versionMismatch, problem.description)
         }
-        let fields = try root.object(["schema", "name", "cluster", "seed", "public_key", "account", "asset", "index", "next_number"])
+        let fields = try root.object(
+            ["schema", "name", "cluster", "seed", "public_key", "account", "asset", "index"], optional: ["next_number"])
+        // Of earlier versions, which counted there. What the shards have recorded counts now.
+        _ = try fields.optional("next_number")?.integer(UInt64.self)
         guard try fields["name"].string().utf8.elementsEqual(name.utf8) else {
             throw fields["name"].problem("another name than the file's", expected: name)
         }
@@ -86,9 +125,7 @@ struct AccountFile: Encodable, Sendable {
         }
         return AccountFile(
             name: name, cluster: try fields["cluster"].bytes32(ClusterID.self).hex, seed: Hex.encode(seed),
-            public_key: signer.publicKey.hex, account: account.hex, asset: asset, index: index,
-            // One is left for the number after the last.
-            next_number: try fields["next_number"].integer(in: 1...UInt64.max - 1))
+            public_key: signer.publicKey.hex, account: account.hex, asset: asset, index: index)
     }
 
     /// By name, or by account id where the key of the account is here.
@@ -119,69 +156,33 @@ struct AccountFile: Encodable, Sendable {
 
     static func names(_ cluster: String) -> [String] {
         ((try? FileManager.default.contentsOfDirectory(atPath: folder(cluster))) ?? [])
-            .filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.sorted()
+            .filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.map { String($0.dropLast(5)) }.sorted()
     }
 
     var signer: Ed25519Signer? { Hex.decode(seed).flatMap { Ed25519Signer(seed: $0) } }
-
-    /// Replaces the file by one that is whole and on disk.
-    func save(_ cluster: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try SecretFile.replace(Self.path(name, cluster), Array(try encoder.encode(self)) + [10])
-    }
-
-    /// Takes a number for a request; it is on disk before this returns.
-    mutating func takeNumber(_ cluster: String) throws -> RequestNumber {
-        let number = next_number
-        next_number += 1
-        try save(cluster)
-        return RequestNumber(number)
-    }
 }
 
-enum SecretFile {
-    /// Mode 0600; written beside its place, synced and renamed.
-    static func replace(_ path: String, _ bytes: [UInt8]) throws {
-        let temporary = "\(path).\(getpid()).tmp"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("create", temporary) }
-        var offset = 0
-        while offset < bytes.count {
-            let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset) }
-            guard count > 0 else {
-                close(descriptor)
-                throw failure("write", temporary)
+enum SimilarNames {
+    /// The one that was probably meant: two letters wrong, missing, too many or exchanged at most, and not most of them.
+    static func of(_ name: String, among names: [String]) -> String? {
+        let near = names.map { ($0, distance(Array(name.lowercased().utf8), Array($0.lowercased().utf8))) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
+        guard let (close, edits) = near, edits <= 2, edits < max(2, name.utf8.count) else { return nil }
+        return close
+    }
+
+    /// How many letters must be put in, taken out, changed or exchanged with their neighbour.
+    static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        var before: [Int] = []
+        var last = Array(0...b.count)
+        for i in a.indices {
+            var row = [i + 1]
+            for j in b.indices {
+                var least = min(last[j + 1] + 1, row[j] + 1, last[j] + (a[i] == b[j] ? 0 : 1))
+                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { least = min(least, before[j - 1] + 1) }
+                row.append(least)
             }
-            offset += count
+            (before, last) = (last, row)
         }
-        let isSynced = fsync(descriptor) == 0
-        close(descriptor)
-        guard isSynced, rename(temporary, path) == 0 else { throw failure("replace", path) }
-        let folder = open(URL(fileURLWithPath: path).deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw failure("open the folder of", path) }
-        defer { close(folder) }
-        guard fsync(folder) == 0 else { throw failure("sync the folder of", path) }
+        return last[b.count]
     }
-
-    private static func failure(_ what: String, _ path: String) -> ToolError {
-        ToolError(.storage, "cannot \(what) \(path): \(String(cString: strerror(errno)))")
-    }
-}
-
-/// Keeps two commands from using one key at once: the later one would acknowledge the earlier one's number, and so
-/// refuse its request for ever. Goes with the value, or with the process.
-final class KeyLock: Sendable {
-    private let descriptor: Int32
-
-    /// Waits for its turn.
-    init(_ path: String) throws {
-        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw ToolError(.storage, "cannot open \(path): \(String(cString: strerror(errno)))") }
-        while flock(descriptor, LOCK_EX) != 0 {
-            guard errno == EINTR else { throw ToolError(.storage, "cannot lock \(path): \(String(cString: strerror(errno)))") }
-        }
-    }
-
-    deinit { close(descriptor) }
 }

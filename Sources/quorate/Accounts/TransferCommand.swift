@@ -9,10 +9,12 @@ struct TransferCommand: ToolCommand {
         commandName: "transfer", abstract: "Move money between two accounts, and keep the proof.",
         discussion: """
             FROM must be an account whose key is in the cluster's folder. The command returns when the outcome is proven \
-            by certificates that it has checked, and writes them to a receipt. It is safe to interrupt: a request happens \
-            at most once.
+            by certificates that it has checked, and writes them to a receipt.
 
               quorate transfer alice bob 250 --cluster demo
+
+            It is safe to interrupt it, and to repeat it: the signed request is on disk before it is sent, and if the outcome of \
+            the last one is not known, the same command asks for that instead of paying again. quorate tx list shows what is open.
             """)
 
     @Argument(help: "The paying account: name or id.") var from: String
@@ -26,6 +28,8 @@ struct TransferCommand: ToolCommand {
         var schema = 1
         var committed: Bool
         var outcome: String
+        /// Of an abort: who refused it, and why.
+        var why: String?
         var txid: String
         var from: String
         var to: String
@@ -33,41 +37,72 @@ struct TransferCommand: ToolCommand {
         var shards: [Int]
         var latency_ms: Double
         var retries: Int
-        var receipt: String
+        /// An earlier command signed it and was interrupted; nothing was paid a second time.
+        var earlier: Bool
+        var receipt: String?
     }
 
-    func execute() async throws {
+    func validate() throws { _ = try AmountArgument.parse(amount) }
+
+    func execute() async throws { try await reporting(json: json) { try await pay() } }
+
+    private func pay() async throws {
         let processes = try cluster.open()
         let folder = processes.folder
         let amount = try AmountArgument.parse(amount)
         let to = try AccountFile.id(of: to, cluster: folder.path, manifest: folder.manifest)
-        let name = try AccountFile.find(from, cluster: folder.path, manifest: folder.manifest).name
-        let lock = try KeyLock(AccountFile.path(name, folder.path) + ".lock")
-        // Read again under the lock: another command may have taken a number.
-        var file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
-        guard let signer = file.signer, let from = AccountID(hex: file.account) else { throw ToolError(.missingKeys, "the account file is damaged") }
-        guard !processes.gateways.isEmpty else {
-            throw ToolError(.notRunning, "no gateway runs; start the cluster with: quorate cluster up \(cluster.directory)")
-        }
-        let client = try processes.client(signer, firstNumber: try file.takeNumber(folder.path))
-        let outcome = try await client.transfer(from: from, to: to, asset: AssetID(file.asset), amount: amount)
-        await client.close()
-        withExtendedLifetime(lock) {}
+        let file = try AccountFile.find(from, cluster: folder.path, manifest: folder.manifest)
+        guard let from = AccountID(hex: file.account) else { throw ToolError(.missingKeys, "the account file is damaged") }
+        guard from != to else { throw Misuse.error("\(file.name) would pay itself (account \(to.hex)): nothing was sent") }
+        try ReceiptStore.check(receipt, folder)
 
+        let sender = try await Sender(.account(file), processes, cluster)
+        let transfer = Transfer(from: from, to: to, asset: AssetID(file.asset), amount: amount)
+        let reply = try await sender.perform([.transfer(transfer)], mode: .atomic)
+        guard let outcome = reply.outcome else { throw ToolError(.failure, "a transfer has no outcome") }
+        let kept = Kept(reply, folder, at: receipt)
         let request = outcome.receipt.request
-        let path = try ReceiptStore.save(outcome.receipt, folder, at: receipt)
+        let text = OutcomeText(outcome.receipt, folder.manifest, sender.book)
         let result = Result(
-            committed: outcome.isCommitted, outcome: Text.outcome(outcome.decisions.first),
-            txid: TransactionID(request: request.digest, mode: request.request.mode, leg: 0).hex, from: from.hex, to: to.hex,
+            committed: text.committed, outcome: text.outcome, why: text.why, txid: reply.entry.txid, from: from.hex, to: to.hex,
             amount: amount.description, shards: request.request.participants(in: folder.manifest.shardMap).map { Int($0.number) },
-            latency_ms: Text.milliseconds(outcome.latency), retries: outcome.retries, receipt: path)
+            latency_ms: Text.milliseconds(outcome.latency), retries: outcome.retries, earlier: reply.when != .now, receipt: kept.path)
         if json {
             try Console.json(result)
         } else {
-            Console.out("\(result.outcome) on \(result.shards.count == 1 ? "shard" : "shards") \(result.shards.map(String.init).joined(separator: " and ")) in \(result.latency_ms) ms")
+            let shards = "\(result.shards.count == 1 ? "shard" : "shards") \(result.shards.map(String.init).joined(separator: " and "))"
+            var line = "\(text.committed ? "committed" : "aborted") on \(shards) in \(result.latency_ms) ms"
+            if let why = text.why { line += ": \(why)" }
+            Console.out(line)
+            if result.earlier {
+                Console.out("This is the transfer of \(AddressBook.time(reply.entry)), which was interrupted. Nothing was paid a second time.")
+            }
             Console.out("txid     \(result.txid)")
-            Console.out("receipt  \(path)")
+            if let path = kept.path { Console.out("receipt  \(path)") }
         }
+        try sender.settle(reply, receipt: kept.path)
+        try kept.check(reply.entry, cluster)
         guard result.committed else { throw ExitCode(ExitReason.aborted.rawValue) }
+    }
+}
+
+/// A receipt that was written, or why it was not: what it proves has happened either way, and is said first.
+struct Kept {
+    let path: String?
+    private let problem: ToolError?
+
+    init(_ reply: Reply, _ folder: ClusterFolder, at path: String? = nil) {
+        do { (self.path, problem) = (try ReceiptStore.save(reply, folder, at: path), nil) } catch {
+            (self.path, problem) = (nil, ToolError(error))
+        }
+    }
+
+    /// - Throws: `ToolError` with what fetches it again.
+    func check(_ entry: OutboxEntry, _ cluster: ClusterOption) throws {
+        guard let problem else { return }
+        throw ToolError(
+            .storage,
+            "\(problem.description). The outcome above is proven all the same, and the receipt is still to be had: quorate receipt fetch \(entry.txid)\(cluster.option)",
+            txid: entry.txid)
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Client
 import ManifestFile
 import Messages
 import StrictInput
@@ -10,20 +11,25 @@ struct ReceiptCommand: AsyncParsableCommand {
             A receipt holds what was signed and, for each shard involved, a certificate: the shard's vote or outcome, its \
             place in the executed batch, and the signatures of f + 1 replicas, at least one of which is honest.
 
-              quorate receipt verify demo/receipts/<txid>.json --manifest demo/cluster.json
+              quorate receipt verify demo/receipts/TXID.json --manifest demo/cluster.json
+
+            One that was lost, or could not be written, is fetched again while the shards keep the outcome, which they do for the last \
+            \(Outbox.kept) requests of a key at least:
+
+              quorate receipt fetch TXID --cluster demo
             """,
-        subcommands: [Verify.self, Show.self])
+        subcommands: [Verify.self, Show.self, Fetch.self])
 
     struct ManifestOption: ParsableArguments {
-        @Option(name: [.customLong("cluster"), .customShort("c")], help: "The cluster's folder.") var directory: String?
+        @Option(name: [.customLong("cluster"), .customShort("c")], help: ArgumentHelp(ClusterDirectory.help)) var directory: String?
         @Option(help: "The manifest, where the rest of the folder is not at hand.") var manifest: String?
 
         func validate() throws {
-            guard (directory == nil) != (manifest == nil) else { throw ValidationError("Give either --cluster or --manifest.") }
+            guard directory == nil || manifest == nil else { throw ValidationError("Give either --cluster or --manifest.") }
         }
 
         func load() throws -> Manifest {
-            try Manifest(contentsOf: manifest ?? (directory ?? ".") + "/cluster.json")
+            try Manifest(contentsOf: try manifest ?? ClusterDirectory.find(directory) + "/cluster.json")
         }
     }
 
@@ -103,6 +109,53 @@ struct ReceiptCommand: AsyncParsableCommand {
             let lines = document.lines(try document.file(in: try document.possibleMap()), signatures: "replicas")
             Console.out("not checked: request \(request.number) of principal \(request.principal)")
             for line in lines { Console.out(line) }
+        }
+    }
+
+    struct Fetch: ToolCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Get the receipt of a request that was signed here from the shards again.",
+            discussion: "The same signed bytes are submitted once more, which changes nothing: their outcome is proven.")
+        @OptionGroup var transaction: TransactionCommand.TransactionArgument
+        @OptionGroup var cluster: ClusterOption
+        @Option(help: "Where to write it. Default: receipts/TXID.json in the cluster's folder.") var output: String?
+        @Flag(help: "Print one JSON object.") var json = false
+
+        struct Fetched: Encodable, Sendable {
+            var schema = 1
+            var txid: String
+            var outcome: String
+            var receipt: String
+        }
+
+        func execute() async throws { try await reporting(json: json) { try await fetch() } }
+
+        private func fetch() async throws {
+            let processes = try cluster.open()
+            let folder = processes.folder
+            let (holder, entry) = try transaction.find(folder, hint: cluster.option)
+            guard entry.state == .settled else {
+                throw ToolError(
+                    .outcomeUnknown,
+                    "the outcome of \(AddressBook(folder).label(entry)) is not known; settle it, which brings the receipt too, with: quorate tx resolve \(entry.txid)\(cluster.option)",
+                    txid: entry.txid)
+            }
+            try cluster.requireGateway(processes)
+            try ReceiptStore.check(output, folder)
+            let client = try processes.reader()
+            let receipt: Receipt
+            do { receipt = try await client.resolve(entry.request, patience: Sender.patience).receipt } catch ClientError.acknowledged {
+                throw ToolError(
+                    .noAnswer,
+                    "the shards no longer keep the outcome of \(AddressBook(folder).label(entry)), which was: \(entry.outcome ?? ""). The key of \(holder.name) has signed many others since",
+                    txid: entry.txid)
+            }
+            await client.close()
+            let path = try ReceiptStore.save(receipt, folder, at: output)
+            let outcome = Text.outcome(receipt.decision(ofLeg: 0, in: folder.manifest.shardMap))
+            if json { return try Console.json(Fetched(txid: entry.txid, outcome: outcome, receipt: path)) }
+            Console.out("\(outcome)")
+            Console.out("receipt  \(path)")
         }
     }
 }

@@ -1,0 +1,85 @@
+import Foundation
+import HostRuntime
+import Messages
+import StrictInput
+
+/// The signed requests of one key: each is here, on disk, before it is sent, and stays until its outcome is known. Whoever is
+/// interrupted sends the same signed bytes again, which happen once (R11), instead of signing others.
+///
+/// `accounts/NAME.outbox/TXID.json`, or `issuer.outbox/TXID.json`. Used under the key's lock.
+struct Outbox: Sendable {
+    /// So many settled ones stay, and the shards are not told to forget them: their receipts can be fetched again.
+    static let kept = 64
+
+    let folder: String
+    let principal: PublicKey
+    let cluster: ClusterID
+    private var named: String { folder + "/operations" }
+
+    /// Ascending by number.
+    /// - Throws: `ToolError` that names a file that is damaged: what it kept may be under way.
+    func entries() throws -> [OutboxEntry] {
+        guard FileManager.default.fileExists(atPath: folder) else { return [] }
+        let names: [String]
+        do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
+            throw ToolError(.storage, "cannot list \(folder): \(String(cString: strerror(errno)))")
+        }
+        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.map { try read(folder + "/" + $0) }
+            .sorted { ($0.number, $0.txid) < ($1.number, $1.txid) }
+    }
+
+    private func read(_ path: String) throws -> OutboxEntry {
+        do { return try OutboxEntry(try InputFile.read(path), file: path, principal: principal, cluster: cluster) } catch {
+            throw ToolError(
+                .storage, "\(error). It keeps a request that may be under way: restore it, or move it away if you know what became of that")
+        }
+    }
+
+    /// All that were settled under a name.
+    func operations() throws -> [OutboxEntry] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: named)) ?? []
+        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.sorted().map { try read(named + "/" + $0) }
+    }
+
+    /// What was settled under this name.
+    func operation(_ name: String) throws -> OutboxEntry? {
+        let path = named + "/\(name).json"
+        return FileManager.default.fileExists(atPath: path) ? try read(path) : nil
+    }
+
+    /// On disk when this returns, and not before may it be sent.
+    func add(_ entry: OutboxEntry) throws {
+        try SecretFile.makeFolder(folder)
+        guard try SecretFile.create(path(entry), try entry.bytes()) else {
+            throw ToolError(.storage, "\(path(entry)) is there already")
+        }
+    }
+
+    func replace(_ entry: OutboxEntry) throws {
+        // First where its name is looked up: between the two it is settled, and asked about once more.
+        if entry.state == .settled, let name = entry.operation {
+            try SecretFile.makeFolder(named)
+            try SecretFile.replace(named + "/\(name).json", try entry.bytes())
+        }
+        try SecretFile.replace(path(entry), try entry.bytes())
+    }
+
+    func remove(_ entry: OutboxEntry) throws { try SecretFile.remove(path(entry)) }
+
+    /// Lets the oldest of the settled ones go.
+    func prune() throws {
+        let settled = try entries().filter { $0.state == .settled }
+        for entry in settled.dropLast(Self.kept) { try remove(entry) }
+    }
+
+    private func path(_ entry: OutboxEntry) -> String { "\(folder)/\(entry.txid).json" }
+
+    static func checkOperation(_ name: String) throws {
+        let isPlain = name.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [45, 46, 95].contains($0) }
+        guard (1...100).contains(name.utf8.count), isPlain, !name.hasPrefix(".") else {
+            throw ToolError(
+                .failure,
+                "\(Printable.quoted(name.utf8)) cannot be an operation's name: use 1 to 100 letters, digits, dots, dashes and underscores, not starting with a dot")
+        }
+    }
+}

@@ -1,0 +1,281 @@
+import ArgumentParser
+import Client
+import Foundation
+import HostRuntime
+import Messages
+import StrictInput
+
+/// A request whose outcome is not known: which, why, and the command that settles it.
+struct UnknownOutcome: Error, Sendable {
+    let txid: String
+    /// "transfer 250 alice -> bob of 11:20:05"
+    let label: String
+    let problem: String
+    /// To be pasted.
+    let settle: String
+    let abandon: String
+
+    var description: String {
+        "\(label): \(problem)\ntxid       \(txid)\nsettle it  \(settle)\ngive it up \(abandon)"
+    }
+}
+
+/// What became of a request.
+struct Reply: Sendable {
+    enum When: Sendable {
+        case now
+        /// It was signed by an earlier command that was interrupted, which wanted the same.
+        case interrupted
+        /// An earlier command under the same name of the operation has settled it.
+        case before
+    }
+    var entry: OutboxEntry
+    /// Nil for one that was settled before.
+    let outcome: Outcome?
+    let when: When
+}
+
+/// The requests of one key: one command at a time, each request in the outbox before it is sent, and none while an earlier one is
+/// open. So whatever is interrupted, and repeated, happens once.
+struct Sender: Sendable {
+    let holder: KeyHolder
+    let processes: ClusterProcesses
+    let cluster: ClusterOption
+    let book: AddressBook
+    let outbox: Outbox
+    private let signer: Ed25519Signer
+    private let lock: KeyLock
+    /// How long an old request is asked about before a command gives up.
+    static let patience = Duration.seconds(10)
+
+    init(_ holder: KeyHolder, _ processes: ClusterProcesses, _ cluster: ClusterOption) async throws {
+        let folder = processes.folder
+        try cluster.requireGateway(processes)
+        (self.holder, self.processes, self.cluster) = (holder, processes, cluster)
+        (signer, outbox) = (try holder.signer(folder), try holder.outbox(folder))
+        lock = try await KeyLock.take(holder.lockPath(folder.path), of: holder.name)
+        book = AddressBook(folder)
+    }
+
+    // MARK: Sending
+
+    /// Has the operations done, once: if an earlier command wanted the same and was interrupted, its request is settled instead of
+    /// another one being signed. Everything else that is open is settled first.
+    /// - Parameter operation: its name. What was committed under it is not done again.
+    /// - Throws: `UnknownOutcome`; `ToolError`.
+    func perform(_ operations: [Messages.Operation], mode: Request.Mode, operation: String? = nil) async throws -> Reply {
+        if let interrupted = try await settleOpen(butFirst: { $0.isFor(operations, mode, operation: operation) }) {
+            if interrupted.outcome?.isCommitted == true { return interrupted }
+            // It is certain that it had no effect.
+            try settle(interrupted, receipt: try? ReceiptStore.save(interrupted, processes.folder))
+            say(interrupted.entry)
+        }
+        if let operation, let known = try outbox.operation(operation) {
+            guard known.isFor(operations, mode, operation: operation) else {
+                throw ToolError(
+                    .failure,
+                    "operation \(operation) is another one: \(book.label(known)), \(known.outcome ?? "unknown"). Choose another name; see: quorate tx show \(known.txid)\(cluster.option)")
+            }
+            if known.isCommitted { return Reply(entry: known, outcome: nil, when: .before) }
+        }
+        return try await send(operations, mode, operation)
+    }
+
+    /// A read in order. It changes nothing, so nothing need be settled first.
+    func read(_ id: AccountID) async throws -> Outcome {
+        let reply = try await send([.read(id)], .atomic, nil)
+        try settle(reply, receipt: nil)
+        guard let outcome = reply.outcome else { throw ToolError(.noAnswer, "the read has no outcome") }
+        return outcome
+    }
+
+    private func send(_ operations: [Messages.Operation], _ mode: Request.Mode, _ operation: String?) async throws -> Reply {
+        let start = ContinuousClock.now
+        var died: RequestNumber?
+        var attempts = 0
+        while true {
+            let (number, foreign) = try await nextNumber()
+            let client = try processes.client(signer, firstNumber: number, keeping: foreign)
+            var operations = operations
+            if case .call(let invocation, _)? = operations.first { operations = [.call(invocation, continues: died)] }
+            let entry = OutboxEntry(try await client.prepare(operations, mode: mode), operation: operation)
+            try outbox.add(entry)
+            let outcome = try await resolve(entry, with: client, patience: .zero)
+            await client.close()
+            attempts += 1
+            // Another program with this key has used the number for something else, and holds it: this one is certified to do nothing.
+            if outcome.decisions.allSatisfy({ $0 == .abort(.superseded) }), attempts < 8 {
+                Console.error("another program used number \(number) of \(holder.name)'s key; trying again under another one")
+                try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
+                continue
+            }
+            // A call in whose way an older one stood goes on as the same call, as old as it is.
+            if case .failed(let failure)? = outcome.callStatus(processes.folder.manifest), failure.isToBeTriedAgain,
+                start.duration(to: .now) < ClientOptions().lifetime
+            {
+                try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
+                died = RequestNumber(entry.number)
+                var random = SystemRandomNumberGenerator()
+                try await Task.sleep(for: ClientOptions().callBackoff.delay(attempt: attempts - 1, using: &random))
+                continue
+            }
+            return Reply(entry: entry, outcome: outcome, when: .now)
+        }
+    }
+
+    /// The number of the next request, above all that any shard has recorded or that may still be recorded; and from which on
+    /// outcomes are still wanted.
+    private func nextNumber() async throws -> (number: RequestNumber, keeping: RequestNumber) {
+        let entries = try outbox.entries()
+        let standing = try await NumberSource.standing(of: outbox.principal, processes)
+        guard let own = entries.map(\.number).max() else {
+            // A key that is new here: what others have open with it is theirs.
+            return (RequestNumber(max(1, standing.next)), RequestNumber(standing.acknowledgedBelow))
+        }
+        // Above another program's numbers there is room for its next ones, so that the two do not meet at once.
+        let isForeign = standing.next > own + 1
+        let number = isForeign ? standing.next.addingReportingOverflow(NumberSource.room).partialValue : own + 1
+        guard number > own, number < UInt64.max else {
+            throw ToolError(.failure, "all request numbers of \(holder.name)'s key are used: a program with it signed number \(standing.next)")
+        }
+        let wanted = entries.filter { $0.state != .settled && $0.state != .forgotten }.map(\.number).min() ?? number
+        let recent = number - min(number, UInt64(Outbox.kept))
+        // No further back than the window goes that is kept for others (`RequestWindow`).
+        let keeping = max(standing.acknowledgedBelow, min(wanted, recent), number - min(number, RequestWindow.foreignRoom - 1))
+        return (RequestNumber(number), RequestNumber(keeping))
+    }
+
+    // MARK: Settling
+
+    /// Asks what became of everything that is open, the oldest first.
+    /// - Parameter isWanted: the first of which this is true is returned instead of being settled.
+    /// - Throws: `UnknownOutcome` for the first of which that cannot be known now.
+    @discardableResult
+    func settleOpen(butFirst isWanted: (OutboxEntry) -> Bool = { _ in false }) async throws -> Reply? {
+        var found: Reply?
+        for entry in try outbox.entries() where entry.state == .open {
+            if entry.isRead {
+                try outbox.remove(entry)
+                continue
+            }
+            let reply = try await settleOne(entry)
+            if found == nil, isWanted(entry) {
+                found = reply
+                continue
+            }
+            try settle(reply, receipt: try? ReceiptStore.save(reply, processes.folder))
+            say(reply.entry, reply.outcome)
+        }
+        return found
+    }
+
+    /// Sends the same signed bytes again until their outcome is proven.
+    func settleOne(_ entry: OutboxEntry) async throws -> Reply {
+        Console.error("asking what became of: \(book.label(entry))")
+        let client = try processes.client(signer)
+        let outcome = try await resolve(entry, with: client, patience: Self.patience)
+        await client.close()
+        return Reply(entry: entry, outcome: outcome, when: .interrupted)
+    }
+
+    private func say(_ entry: OutboxEntry, _ outcome: Outcome? = nil) {
+        let text = outcome.map { Text.outcome($0.decisions.first) } ?? entry.outcome ?? "settled"
+        Console.error("settled: \(book.label(entry)): \(text)")
+    }
+
+    private func resolve(_ entry: OutboxEntry, with client: QuorateClient, patience: Duration) async throws -> Outcome {
+        do { return try await client.resolve(entry.request, patience: patience, closes: false) } catch {
+            await client.close()
+            throw try explain(error, entry)
+        }
+    }
+
+    /// Puts the outcome down. Whoever is interrupted before finds the request open, and asks once more.
+    func settle(_ reply: Reply, receipt: String?) throws {
+        var entry = reply.entry
+        guard let outcome = reply.outcome else { return }
+        guard !entry.isRead else { return try outbox.remove(entry) }
+        entry.state = .settled
+        entry.outcome = Text.outcome(outcome.decisions.first)
+        entry.receipt = receipt
+        try outbox.replace(entry)
+        try outbox.prune()
+    }
+
+    // MARK: What is not known
+
+    private func explain(_ error: any Error, _ entry: OutboxEntry) throws -> any Error {
+        switch error {
+        case ClientError.outcomeUnknown(_, let cause):
+            if entry.isRead { try outbox.remove(entry) }
+            return unknown(entry, "its outcome is not known: \(Printable.line(cause))")
+        case ClientError.acknowledged:
+            // Nothing can be proven any more, so it must not stand in the way for ever; but nothing is signed in its place unasked.
+            var forgotten = entry
+            forgotten.state = .forgotten
+            try outbox.replace(forgotten)
+            return unknown(
+                entry,
+                "its outcome cannot be proven: another program with \(holder.name)'s key has told the shards to forget number \(entry.number). It does nothing from now on, and may have done so before; look at the account, then send it again if it did not happen")
+        case ClientError.invalid:
+            return unknown(entry, "every gateway says that it is not valid for its cluster")
+        default: return error
+        }
+    }
+
+    func unknown(_ entry: OutboxEntry, _ problem: String) -> UnknownOutcome {
+        UnknownOutcome(
+            txid: entry.txid, label: book.label(entry), problem: problem,
+            settle: "quorate tx resolve \(entry.txid)\(cluster.option)", abandon: "quorate tx abandon \(entry.txid)\(cluster.option)")
+    }
+}
+
+/// Where request numbers come from.
+enum NumberSource {
+    /// Between another program's numbers and ours.
+    static let room: UInt64 = 64
+
+    struct Standing: Sendable {
+        /// No shard has recorded it, or any number above it.
+        var next: UInt64
+        /// Below it the shards forget.
+        var acknowledgedBelow: UInt64
+    }
+
+    static func standing(of principal: PublicKey, _ processes: ClusterProcesses) async throws -> Standing {
+        // TO BE REPLACED by the quorum read.
+        Standing(next: 0, acknowledgedBelow: 0)
+    }
+}
+
+extension Outcome {
+    /// Of a root call, as its home shard certified it.
+    func callStatus(_ manifest: Manifest) -> LegStatus? {
+        guard let call = receipt.request.request.rootCall else { return nil }
+        return status(at: manifest.shardMap.shard(of: call.target))
+    }
+}
+
+extension ToolCommand {
+    /// For commands that send requests: an unknown outcome is reported with what settles it.
+    func reporting(json: Bool, _ body: () async throws -> Void) async throws {
+        do { try await body() } catch let unknown as UnknownOutcome {
+            if json {
+                try Console.json(UnknownReport(
+                    error: "\(unknown.label): \(unknown.problem)", code: Int(ExitReason.outcomeUnknown.rawValue), txid: unknown.txid,
+                    settle: unknown.settle, abandon: unknown.abandon))
+            }
+            Console.error("error: \(unknown.description)")
+            throw ExitCode(ExitReason.outcomeUnknown.rawValue)
+        }
+    }
+}
+
+private struct UnknownReport: Encodable {
+    var schema = 1
+    var error: String
+    var code: Int
+    var txid: String
+    var settle: String
+    var abandon: String
+}

@@ -1,0 +1,239 @@
+import ArgumentParser
+import Client
+import Foundation
+import HostRuntime
+import Messages
+import StrictInput
+
+struct TransactionCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tx", abstract: "Requests that were signed here: what is open, and what became of it.",
+        discussion: """
+            Every request is on disk before it is sent, in the outbox of its key (accounts/NAME.outbox, issuer.outbox). While the \
+            outcome of one is not known, nothing else is sent with that key: the next command asks for it first. The same is done by hand:
+
+              quorate tx list --cluster demo
+              quorate tx resolve TXID --cluster demo    # send the same signed bytes again, until the outcome is proven
+              quorate tx abandon TXID --cluster demo    # do not send them again, and find out whether they took effect
+
+            TXID may be shortened to its first digits.
+            """,
+        subcommands: [List.self, Show.self, Resolve.self, Abandon.self])
+
+    struct TransactionArgument: ParsableArguments {
+        @Argument(help: "The transaction, or its first digits (6 at least).") var txid: String
+
+        func validate() throws {
+            guard (6...64).contains(txid.utf8.count), txid.allSatisfy({ $0.isHexDigit && !$0.isUppercase }) else {
+                throw ValidationError("\(Printable.quoted(txid.utf8)) is no txid: 64 hexadecimal digits in lower case, or the first 6 at least.")
+            }
+        }
+
+        func find(_ folder: ClusterFolder, hint: String) throws -> (holder: KeyHolder, entry: OutboxEntry) {
+            var found: [(KeyHolder, OutboxEntry)] = []
+            for holder in try KeyHolder.all(folder) {
+                let outbox = try holder.outbox(folder)
+                found += try (outbox.entries() + outbox.operations()).filter { $0.txid.hasPrefix(txid) }.map { (holder, $0) }
+            }
+            guard let first = found.first else {
+                throw ToolError(.failure, "no request \(txid) is in an outbox of \(folder.path); see: quorate tx list --all\(hint)")
+            }
+            // One that was settled under a name is there twice.
+            guard found.allSatisfy({ $0.1.txid == first.1.txid }) else {
+                throw ToolError(.failure, "\(Set(found.map(\.1.txid)).count) requests begin with \(txid); give more digits")
+            }
+            return first
+        }
+    }
+
+    struct Line: Encodable, Sendable {
+        var key: String
+        var txid: String
+        var number: UInt64
+        var purpose: String
+        var operation: String?
+        /// Microseconds since 1970.
+        var signed_at_us: UInt64
+        var deadline_us: UInt64
+        /// "open", "abandoned", "forgotten" or "settled".
+        var state: String
+        var outcome: String?
+        var receipt: String?
+
+        init(_ holder: KeyHolder, _ entry: OutboxEntry, _ book: AddressBook) {
+            (key, txid, number, purpose) = (holder.name, entry.txid, entry.number, book.purpose(entry))
+            (operation, state, outcome, receipt) = (entry.operation, entry.state.rawValue, entry.outcome, entry.receipt)
+            (signed_at_us, deadline_us) = (entry.request.request.issuedAt.number, entry.request.request.deadline.number)
+        }
+    }
+
+    struct Listing: Encodable, Sendable {
+        var schema = 1
+        var transactions: [Line]
+    }
+
+    struct List: ToolCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Requests whose outcome is not known.", discussion: "The last \(Outbox.kept) settled ones of each key are kept too: --all.")
+        @Argument(help: "Only of this account, or of: issuer.") var name: String?
+        @OptionGroup var cluster: ClusterOption
+        @Flag(help: "The settled ones too.") var all = false
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func execute() async throws {
+            let folder = try cluster.open().folder
+            let book = AddressBook(folder)
+            let holders = try name.map { [try KeyHolder.named($0, folder)] } ?? KeyHolder.all(folder)
+            var lines: [Line] = []
+            for holder in holders {
+                let entries = try holder.outbox(folder).entries().filter { all || $0.state != .settled }
+                lines += entries.map { Line(holder, $0, book) }
+                guard !json else { continue }
+                for entry in entries {
+                    Console.out("\(entry.txid)  \(holder.name)  \(book.label(entry)): \(entry.outcome ?? entry.state.rawValue)")
+                }
+            }
+            if json { return try Console.json(Listing(transactions: lines)) }
+            if lines.isEmpty { Console.out(all ? "no request is kept here" : "nothing is open") }
+            guard let open = lines.first(where: { $0.state == OutboxEntry.State.open.rawValue }) else { return }
+            Console.out("settle one with: quorate tx resolve \(open.txid)\(cluster.option)")
+        }
+    }
+
+    struct Show: ToolCommand {
+        static let configuration = CommandConfiguration(abstract: "One request: what was signed, and what is known of it.")
+        @OptionGroup var transaction: TransactionArgument
+        @OptionGroup var cluster: ClusterOption
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func execute() async throws {
+            let folder = try cluster.open().folder
+            let (holder, entry) = try transaction.find(folder, hint: cluster.option)
+            let book = AddressBook(folder)
+            if json { return try Console.json(Listing(transactions: [Line(holder, entry, book)])) }
+            Console.out("txid      \(entry.txid)")
+            Console.out("signed    with the key of \(holder.name), number \(entry.number), at \(AddressBook.time(entry))")
+            for operation in entry.operations { Console.out("          \(ReceiptFile.describe(operation))") }
+            if let operation = entry.operation { Console.out("operation \(operation)") }
+            Console.out("outcome   \(entry.outcome ?? Self.meaning(entry))")
+            if let receipt = entry.receipt { Console.out("receipt   \(receipt)") }
+            switch entry.state {
+            case .settled: Console.out("again     quorate receipt fetch \(entry.txid)\(cluster.option)")
+            case .open, .abandoned, .forgotten: Console.out("settle it quorate tx resolve \(entry.txid)\(cluster.option)")
+            }
+        }
+
+        private static func meaning(_ entry: OutboxEntry) -> String {
+            switch entry.state {
+            case .open: "not known: it may have been sent"
+            case .abandoned: "not known: given up"
+            case .forgotten: "cannot be proven: another program with the key has told the shards to forget it"
+            case .settled: "settled"
+            }
+        }
+    }
+
+    struct Settled: Encodable, Sendable {
+        var schema = 1
+        var txid: String
+        var purpose: String
+        var committed: Bool
+        var outcome: String
+        var why: String?
+        var receipt: String?
+    }
+
+    struct Resolve: ToolCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Send the same signed bytes again, until their outcome is proven.",
+            discussion: """
+                It happens once, however often it is sent; after its deadline it is only asked what became of it. The exit code is 0 for a \
+                commit, \(ExitReason.aborted.rawValue) for an abort and \(ExitReason.outcomeUnknown.rawValue) where it is not known still.
+                """)
+        @OptionGroup var transaction: TransactionArgument
+        @OptionGroup var cluster: ClusterOption
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func execute() async throws {
+            try await reporting(json: json) {
+                let processes = try cluster.open()
+                let (holder, _) = try transaction.find(processes.folder, hint: cluster.option)
+                let sender = try await Sender(holder, processes, cluster)
+                // Read again under the lock: another command may have settled it.
+                let (_, entry) = try transaction.find(processes.folder, hint: cluster.option)
+                try ReceiptStore.check(nil, processes.folder)
+                try await Self.settle(entry, sender, json: json)
+            }
+        }
+
+        fileprivate static func settle(_ entry: OutboxEntry, _ sender: Sender, json: Bool) async throws {
+            let folder = sender.processes.folder
+            let reply = try await sender.settleOne(entry)
+            guard let outcome = reply.outcome else { throw ToolError(.outcomeUnknown, "no outcome", txid: entry.txid) }
+            let kept = Kept(reply, folder)
+            let text = OutcomeText(outcome.receipt, folder.manifest, sender.book)
+            if json {
+                try Console.json(Settled(
+                    txid: entry.txid, purpose: sender.book.purpose(entry), committed: text.committed, outcome: text.outcome, why: text.why,
+                    receipt: kept.path))
+            } else {
+                Console.out("\(sender.book.label(entry)): \(text.committed ? "committed" : "aborted: \(text.why ?? text.outcome)")")
+                Console.out("txid     \(entry.txid)")
+                if let path = kept.path { Console.out("receipt  \(path)") }
+            }
+            try sender.settle(reply, receipt: kept.path)
+            try kept.check(entry, sender.cluster)
+            guard text.committed else { throw ExitCode(ExitReason.aborted.rawValue) }
+        }
+    }
+
+    struct Abandon: ToolCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Do not send a request again, and find out whether it took effect.",
+            discussion: """
+                Somebody may have it still, and bring it before its deadline, \(Int(ClientOptions().lifetime / .seconds(1))) s after it was \
+                signed. So this waits until that has passed: from then on no shard votes for it. Then it asks what became of it, and says so: it \
+                took effect (exit code 0), or it is certified that it never will (\(ExitReason.aborted.rawValue)).
+
+                Where the cluster does not say (\(ExitReason.outcomeUnknown.rawValue)), the request is put aside: the key can be used for \
+                others, and quorate tx resolve goes on asking. What had been voted for before may still turn out to have taken effect.
+                """)
+        @OptionGroup var transaction: TransactionArgument
+        @OptionGroup var cluster: ClusterOption
+        @Flag(help: "Print one JSON object.") var json = false
+
+        /// How far the clocks of the shards may be behind ours.
+        private static let margin: UInt64 = 3_000_000
+
+        func execute() async throws {
+            try await reporting(json: json) {
+                let processes = try cluster.open()
+                let (holder, _) = try transaction.find(processes.folder, hint: cluster.option)
+                let sender = try await Sender(holder, processes, cluster)
+                var (_, entry) = try transaction.find(processes.folder, hint: cluster.option)
+                guard entry.state != .settled else {
+                    throw ToolError(
+                        .failure, "\(sender.book.label(entry)) is settled: \(entry.outcome ?? "")", txid: entry.txid)
+                }
+                try ReceiptStore.check(nil, processes.folder)
+                let over = entry.request.request.deadline.adding(microseconds: Self.margin)
+                let wait = over.microseconds(since: WallClock.now())
+                if wait > 0 {
+                    Console.error("waiting \((wait + 999_999) / 1_000_000) s until the deadline of \(sender.book.label(entry)) has passed: then no shard votes for it any more")
+                    try await Task.sleep(for: .microseconds(Int64(min(wait, 600_000_000))))
+                }
+                do {
+                    try await Resolve.settle(entry, sender, json: json)
+                } catch is UnknownOutcome {
+                    try Task.checkCancellation()
+                    if entry.state == .open {
+                        entry.state = .abandoned
+                        try sender.outbox.replace(entry)
+                    }
+                    throw sender.unknown(
+                        entry, "given up, and no longer in the way of others. Whether it took effect is not known yet: no proof was to be had")
+                }
+            }
+        }
+    }
+}
