@@ -33,22 +33,25 @@ public struct HoldBound: Sendable {
 
     /// Any one-shot transaction. At worst a participant refuses for conflicts until the deadline, and certifies when its own
     /// time, which a lying primary may hold back by `timeBehind`, has passed it that it will never vote (R10).
-    /// - Parameter untilDeadline: from the moment that all is well again.
-    public func oneShot(untilDeadline: UInt64, openRecords: Int) -> UInt64 {
-        untilDeadline + clock + pushed(openRecords: openRecords) + 2 * ordering
+    /// - Parameters:
+    ///   - untilDeadline: from the moment that all is well again, clocks too, to the deadline as the shard's time goes.
+    ///   - standing: how far the participants' times stand ahead of the clocks at that moment. So long they stand still, and a
+    ///     deadline is no nearer (R2, docs/decisions/0027).
+    public func oneShot(untilDeadline: UInt64, standing: UInt64 = 0, openRecords: Int) -> UInt64 {
+        standing + untilDeadline + clock + pushed(openRecords: openRecords) + 2 * ordering
     }
 
     /// Any call, while home has a quorum. At worst home notices at its next push that the deadline has passed, and aborts; then
     /// its callees hear of it.
-    public func call(untilDeadline: UInt64, openRecords: Int) -> UInt64 {
+    public func call(untilDeadline: UInt64, standing: UInt64 = 0, openRecords: Int) -> UInt64 {
         let noticed = options.maxPushInterval + scan(openRecords: openRecords) + ordering
-        return untilDeadline + clock + noticed + pushed(openRecords: openRecords) + ordering
+        return standing + untilDeadline + clock + noticed + pushed(openRecords: openRecords) + ordering
     }
 
     /// From the end of the load until the cluster is at rest: no batch is ordered and no push is due. The last lock goes; then home
     /// asks the shards that were called and know nothing of it any more, each orders the answer once, and home notes it.
-    public func rest(untilDeadline: UInt64, openRecords: Int) -> UInt64 {
-        call(untilDeadline: untilDeadline, openRecords: openRecords) + pushed(openRecords: openRecords) + 2 * ordering
+    public func rest(untilDeadline: UInt64, standing: UInt64 = 0, openRecords: Int) -> UInt64 {
+        call(untilDeadline: untilDeadline, standing: standing, openRecords: openRecords) + pushed(openRecords: openRecords) + 2 * ordering
     }
 
     private var clock: UInt64 { options.replica.timeBehind * 1000 }

@@ -16,7 +16,7 @@ extension HostCore {
         bytes = max(bytes, options.maxBatchBytes / 4)
         takeBacked(i, bytes: &bytes, into: &items)
         nodes[i].requests.take(atMost: options.maxBatchItems - items.count, bytes: &bytes, into: &items)
-        return items.isEmpty ? nil : Batch(time: max(now.wall, nodes[i].executor.time), items: items)
+        return items.isEmpty ? nil : Batch(time: proposalTime(i, now: now), items: items)
     }
 
     /// Under pressure certified votes back a request of the same batch only (R12), so it does not wait for its turn.
@@ -36,7 +36,7 @@ extension HostCore {
         else { return }
         nodes[i].emptyBatches += 1
         nodes[i].emptyBatchAt = now.uptime
-        feed(i, .propose(Batch(time: max(now.wall, nodes[i].executor.time), items: [])), now: now, into: &ready)
+        feed(i, .propose(Batch(time: proposalTime(i, now: now), items: [])), now: now, into: &ready)
     }
 
     mutating func execute(_ batch: Batch, at sequence: SequenceNumber, _ i: Int, now: Instant, into ready: inout HostReady) {
@@ -48,6 +48,7 @@ extension HostCore {
             return halt(i, "execution of batch \(sequence): \(error)", into: &ready)
         }
         nodes[i].recent.append(executed.statement, executed.leaves)
+        noteRefusedRequests(executed, batch, i, now: now, into: &ready)
         for leaf in executed.leaves {
             nodes[i].recovery.note(leaf, now: now)
             nodes[i].recovery.kept.forget(leaf.request)

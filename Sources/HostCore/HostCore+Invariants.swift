@@ -10,6 +10,8 @@ extension HostCore {
         public let history: Digest
         public let view: View
         public let undecided: Int
+        /// The shard's time.
+        public let time: Timestamp
     }
 
     /// What a replica has still to do without anybody asking.
@@ -32,7 +34,7 @@ extension HostCore {
     public func progress(of index: Int) -> Progress {
         Progress(
             shard: nodes[index].shard, sequence: nodes[index].executor.lastExecuted, history: nodes[index].executor.history,
-            view: nodes[index].replica.view, undecided: nodes[index].executor.undecidedCount)
+            view: nodes[index].replica.view, undecided: nodes[index].executor.undecidedCount, time: nodes[index].executor.time)
     }
 
     /// How many `shards` there are.

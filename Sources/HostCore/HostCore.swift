@@ -28,6 +28,8 @@ public struct HostCore {
     var nodes: [ShardNode]
     /// nodes' index by shard number; -1 where this host has no replica.
     private let nodeIndex: [Int]
+    /// By node, the nodes whose time it may follow.
+    let kin: [[Int]]
     var gate = DurabilityGate()
     var sessions: Set<SessionID> = []
     var ledger: SourceLedger
@@ -62,6 +64,7 @@ public struct HostCore {
         var index = Array(repeating: -1, count: manifest.shardCount)
         for (i, shard) in shards.enumerated() { index[Int(shard.number)] = i }
         nodeIndex = index
+        kin = Self.kin(of: shards, in: manifest)
         var decoded: [[JournalRecord]] = Array(repeating: [], count: shards.count)
         for (i, bytes) in records.enumerated() {
             do {
@@ -86,6 +89,7 @@ public struct HostCore {
                 throw .state(shard, error)
             } catch { throw .missingStore(shard) }
         }
+        shareTimes()
         guard hasLostRecords else { return }
         #if MUTANTS
         if Mutant.is(.rejoinsWithoutQuarantine) { return }
@@ -235,6 +239,9 @@ public struct HostCore {
             for message in work.held { gate.hold(message, of: shard) }
             for outgoing in work.sends { send(outgoing, from: i, into: &ready) }
             droppedMessages += UInt64(work.drops.count)
+            for case (let from, .timeOutOfBounds(let got, let local)) in work.drops {
+                noteRefusedProposal(i, of: from, got: got, local: local, now: now, into: &ready)
+            }
             if let reason = work.halt { return halt(i, reason, into: &ready) }
             for (sequence, batch) in work.executes { execute(batch, at: sequence, i, now: now, into: &ready) }
             if let minimum = work.needsState { fetchState(i, atLeast: minimum, now: now, into: &ready) }
@@ -280,6 +287,7 @@ public struct HostCore {
     // MARK: Time
 
     private mutating func tick(now: Instant, into ready: inout HostReady) {
+        shareTimes()
         for i in nodes.indices where nodes[i].halted == nil {
             let primary = nodes[i].hosts[nodes[i].replica.primary.index]
             let reachable = primary == host || connected[Int(primary.number)]
@@ -290,6 +298,7 @@ public struct HostCore {
             pushUnforgotten(i, now: now, into: &ready)
             tickStateTransfer(i, now: now, into: &ready)
             proposeEmptyIfAwaited(i, now: now, into: &ready)
+            watchClock(i, now: now, into: &ready)
         }
         fillReads(now: now, into: &ready)
         compactIfDue(into: &ready)
@@ -336,7 +345,7 @@ public struct HostCore {
             if times <= Self.maxVainForwards { return true }
             if isNeeded(request, i, now: now) { return true }
             // Past its deadline it has no effect any more. Who alone holds it under a mute primary would suspect that one for ever.
-            guard now.wall <= request.request.deadline else { return false }
+            guard max(now.wall, nodes[i].executor.time) <= request.request.deadline else { return false }
             return try !nodes[i].executor.isAnswered(request)
         case .decide(let decide):
             return switch try nodes[i].executor.effect(of: decide) {

@@ -78,6 +78,8 @@ public struct HostReady: Sendable {
     public var pauses: [SessionID] = []
     /// 7. Log. A replica that halts stays silent until an operator acts.
     public var halts: [(ShardID, String)] = []
+    /// 8. Log, as warnings: what an operator should know of clocks, once a change.
+    public var notices: [String] = []
 
     public init() {}
 
@@ -89,5 +91,6 @@ public struct HostReady: Sendable {
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)
         halts.removeAll(keepingCapacity: true)
+        notices.removeAll(keepingCapacity: true)
     }
 }

@@ -21,6 +21,7 @@ struct ShardNode {
     /// Certificates that came before the request that they decide, by request.
     var early = EarlyDecides()
     var reads: WaitingReads
+    var clocks = ClockWatch()
     /// Proposed for replicas that rejoin, less what was ordered since.
     var emptyBatches = 0
     var emptyBatchAt: UInt64 = 0
@@ -64,6 +65,6 @@ struct ShardNode {
             pendingRequests: UInt32(clamping: requests.count + decides.count),
             undecided: UInt32(clamping: executor.undecidedCount), open: UInt32(clamping: executor.openCount),
             oldestUndecided: now.map { recovery.held.oldest(now: $0.uptime) / 1000 } ?? 0, halted: halted ?? "",
-            standing: replica.standing == .full ? "" : replica.standing.description)
+            standing: replica.standing == .full ? "" : replica.standing.description, time: executor.time, clock: now?.wall ?? .zero)
     }
 }

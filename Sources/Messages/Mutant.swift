@@ -15,6 +15,8 @@ public enum Mutant: String, CaseIterable, Sendable {
     case selectionNotRecomputed
     case oldTimeRefused
     case slowClockKept
+    case timeMustAdvance
+    case followsPrimaryClock
     case suspicionNotSent
     case timerNeverReset
     case newViewNotAwaited

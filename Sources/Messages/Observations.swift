@@ -49,17 +49,21 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
     public let halted: String
     /// Empty while the replica takes part in ordering; otherwise what it waits for (R4).
     public let standing: String
+    /// The shard's time as this replica has executed it (R2), and its host's clock when it said so.
+    public let time: Timestamp
+    public let clock: Timestamp
 
     public init(
         shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool, lastExecuted: SequenceNumber,
         stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, open: UInt32 = 0, oldestUndecided: UInt64 = 0,
         halted: String,
-        standing: String = ""
+        standing: String = "", time: Timestamp = .zero, clock: Timestamp = .zero
     ) {
         (self.shard, self.replica, self.view, self.isChangingView) = (shard, replica, view, isChangingView)
         (self.isPrimary, self.lastExecuted, self.stable, self.flushed) = (isPrimary, lastExecuted, stable, flushed)
         (self.pendingRequests, self.undecided, self.halted) = (pendingRequests, undecided, halted)
         (self.open, self.oldestUndecided, self.standing) = (open, oldestUndecided, standing)
+        (self.time, self.clock) = (time, clock)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (shard, replica, view) = (try reader.value(), try reader.value(), try reader.value())
@@ -67,6 +71,7 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
         (lastExecuted, stable, flushed) = (try reader.value(), try reader.value(), try reader.value())
         (pendingRequests, undecided, open) = (try reader.uint32(), try reader.uint32(), try reader.uint32())
         oldestUndecided = try reader.uint64()
+        (time, clock) = (try reader.value(), try reader.value())
         guard let halted = String(validating: try reader.blob(limit: 4096), as: UTF8.self),
             let standing = String(validating: try reader.blob(limit: 4096), as: UTF8.self)
         else { throw reader.invalid("text") }
@@ -85,6 +90,8 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
         writer.put(undecided)
         writer.put(open)
         writer.put(oldestUndecided)
+        writer.put(time)
+        writer.put(clock)
         for var text in [halted, standing] {
             while text.utf8.count > 4096 { text.removeLast() }
             writer.put(blob: Array(text.utf8))

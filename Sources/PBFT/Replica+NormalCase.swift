@@ -48,7 +48,10 @@ extension Replica {
         #else
         let timeBehind = limits.timeBehind
         #endif
-        guard !batch.isNull, batch.time <= local.adding(microseconds: limits.timeAhead), local <= batch.time.adding(microseconds: timeBehind)
+        #if MUTANTS
+        if Mutant.is(.timeMustAdvance), batch.time <= certainTime { return timeRefused = (sequence, now.uptime) }
+        #endif
+        guard !batch.isNull, batch.time <= latestAcceptable(local), local <= batch.time.adding(microseconds: timeBehind)
         else {
             timeRefused = (sequence, now.uptime)
             return ready.drops.append((from, .timeOutOfBounds(got: batch.time, local: local)))
@@ -60,6 +63,16 @@ extension Replica {
         ready.records.append(.prePrepared(view: view, sequence: sequence, batch))
         ready.held.append(.prepare(Vote(view: view, sequence: sequence, digest: batch.digest)))
         evaluate(sequence, into: &ready)
+    }
+
+    /// A fresh proposal's time may be ahead of this replica's clock by so much, and no further, but for a time that was executed
+    /// already. There is nothing to add to that one: a lying primary would otherwise move the time on by a little with each batch,
+    /// while every clock stands behind it (R2).
+    private func latestAcceptable(_ local: Timestamp) -> Timestamp {
+        #if MUTANTS
+        if Mutant.is(.followsPrimaryClock), certainTime > local { return Timestamp(.max) }
+        #endif
+        return max(local.adding(microseconds: limits.timeAhead), certainTime)
     }
 
     /// The checks that PRE-PREPARE, PREPARE and COMMIT share. Messages of the next view wait for it, within a bound.

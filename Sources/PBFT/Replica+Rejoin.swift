@@ -194,8 +194,10 @@ extension Replica {
             // it again. Seldom, because it answers; and a refusal for a later life nothing that is said here can mend.
             resuming.retoldAt[from.index] = now.uptime
             resuming.said[from.index] = remembersUpTo
+            // A clock that went back makes this start look earlier than the one that the peer refused: to this peer it is a later one.
+            let isClockBack = recollection.nonce > resuming.nonce && recollection.nonce < .max
             let again = Resumption(
-                nonce: resuming.nonce, remembers: remembersUpTo, isQuarantined: false, declaration: declarations[me.index])
+                nonce: isClockBack ? recollection.nonce + 1 : resuming.nonce, remembers: remembersUpTo, isQuarantined: false, declaration: declarations[me.index])
             ready.sends.append(.init(to: .one(from), message: .resumed(again)))
             return
         }

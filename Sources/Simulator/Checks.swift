@@ -38,6 +38,14 @@ struct Checks {
     /// 2. What each shard certified of each leg, once it decided.
     private var decided: [TransactionKey: Bool] = [:]
     private(set) var views: Set<UInt64> = []
+    /// The shard's time after a sequence number, which is the same for all and never goes back.
+    private var times: [Position: Timestamp] = [:]
+    /// R2: no shard's time is later than what a correct host's clock ever showed, and what a proposal may be ahead of it.
+    private var latestTime = Timestamp(.max)
+    private var highestClock = Timestamp.zero
+    private var now: UInt64 = 0
+    /// When a correct host last executed something new. Nanoseconds.
+    private(set) var executedAt: UInt64 = 0
     private(set) var restarts = 0
     private(set) var stateTransfers = 0
 
@@ -93,7 +101,32 @@ struct Checks {
         } else {
             histories[position] = progress.history
         }
+        try observeTime(progress, at: position)
         if progress.view.number > 0 { views.insert(UInt64(progress.shard.number) << 48 | progress.view.number) }
+    }
+
+    /// Before each step of a correct host.
+    mutating func noteClock(_ clock: Timestamp, ahead: UInt64, now: UInt64) {
+        self.now = now
+        guard clock > highestClock else { return }
+        (highestClock, latestTime) = (clock, clock.adding(microseconds: ahead))
+    }
+
+    private mutating func observeTime(_ progress: HostCore.Progress, at position: Position) throws {
+        if let known = times[position] {
+            guard known != progress.time else { return }
+            throw Violation(description: "after \(progress.sequence) shard \(progress.shard)'s time is \(known) and \(progress.time)")
+        }
+        guard progress.time <= latestTime else {
+            let ahead = progress.time.microseconds(since: highestClock) / 1000
+            throw Violation(description: "shard \(progress.shard)'s time is \(ahead) ms later than any correct host's clock ever was")
+        }
+        times[position] = progress.time
+        executedAt = now
+        guard progress.sequence > .zero else { return }
+        let before = times[Position(shard: progress.shard, sequence: SequenceNumber(progress.sequence.number - 1))]
+        guard let before, before > progress.time else { return }
+        throw Violation(description: "shard \(progress.shard)'s time goes back at \(progress.sequence), from \(before) to \(progress.time)")
     }
 
     mutating func observe(_ message: HostMessage, from host: Int) throws {

@@ -54,6 +54,8 @@ struct ClientModel {
     /// The longest that a request lives.
     static let lifetimeMicroseconds: UInt64 = 8_000_000
     private let seed: UInt64
+    /// What shards say of their time; nothing while everybody's clock is right.
+    var clocks: [ShardClock] = []
 
     init(manifest: Manifest, issuer: StandInSigner, options: SimulationOptions, others: [AccountSpecification] = []) {
         (self.manifest, self.issuer, self.others, seed) = (manifest, issuer, others, options.seed)
@@ -82,10 +84,18 @@ struct ClientModel {
             pending[client]?.sentAt = now.uptime
             return waiting.request
         }
+        guard !isMisled(now) else { return nil }
         guard let request = client == 0 ? nextSetUp(now) : orderedRead(client, now) ?? nextTransfer(client, now, using: &rng) else { return nil }
         reads.asked(request)
         pending[client] = Pending(request: request, sentAt: now.uptime, askedAt: now.uptime)
         return request
+    }
+
+    /// The hosts' clocks say that it is far later than it is, and no shard has gone by them yet. Were they put right now, what is signed
+    /// for that time would be from the future until then. Whose clock is wrong a client cannot know; here its own is right, so it waits.
+    private func isMisled(_ now: Instant) -> Bool {
+        let issuedAt = RequestTimes(own: now.wall, clocks: clocks, lifetime: Self.lifetimeMicroseconds).issuedAt
+        return issuedAt > max(now.wall, clocks.map(\.time).max() ?? .zero)
     }
 
     func session(of client: Int) -> SessionID { SessionID(visits[client] << 16 | UInt64(client)) }
@@ -278,10 +288,11 @@ struct ClientModel {
         _ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber, below: RequestNumber,
         _ now: Instant
     ) -> SignedRequest {
-        SignedRequest(
+        let times = RequestTimes(own: now.wall, clocks: clocks, lifetime: lifetime(of: number, client: signer))
+        return SignedRequest(
             Request(
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: number,
-                acknowledgedBelow: below, issuedAt: now.wall, deadline: now.wall.adding(microseconds: lifetime(of: number, client: signer)), mode: mode,
+                acknowledgedBelow: below, issuedAt: times.issuedAt, deadline: times.deadline, mode: mode,
                 operations: operations),
             signedBy: signer)
     }

@@ -183,6 +183,7 @@ extension Simulation {
         guard !isHealed else { return }
         if options.keepsLog { note("healed") }
         isHealed = true
+        noteHealedClocks()
         for from in cut.indices { for to in cut.indices { cut[from][to] = false } }
         for i in hosts.indices {
             hosts[i].disk.heal()

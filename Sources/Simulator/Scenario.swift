@@ -77,6 +77,7 @@ public struct Scenario {
         case .restart(let hosts): for i in try chosen(hosts) { try cluster?.start(i) }
         case .partition(let sides): cluster?.partition(try sides.map { try chosen(.some($0)) })
         case .heal: cluster?.partition([])
+        case .clock(let hosts, let ahead): cluster?.setClocks(try chosen(hosts), ahead: ahead)
         case .trace(let trace): cluster?.tracing = trace
         case .expect(let expectation): try check(expectation)
         }
@@ -120,11 +121,12 @@ public struct Scenario {
 
     private func sign(_ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber) -> SignedRequest? {
         guard let cluster else { return nil }
-        let now = cluster.instant.wall
+        // As `QuorateClient` does.
+        let times = RequestTimes(own: cluster.instant.wall, clocks: cluster.shardClocks(), lifetime: 20_000_000)
         return SignedRequest(
             Request(
                 cluster: cluster.manifest.cluster, epoch: cluster.manifest.epoch, principal: signer.publicKey, number: number,
-                acknowledgedBelow: RequestNumber(1), issuedAt: now, deadline: now.adding(microseconds: 20_000_000), mode: mode,
+                acknowledgedBelow: RequestNumber(1), issuedAt: times.issuedAt, deadline: times.deadline, mode: mode,
                 operations: operations),
             signedBy: signer)
     }

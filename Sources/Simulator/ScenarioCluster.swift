@@ -21,6 +21,8 @@ struct ScenarioCluster {
         var life = 0
         var isSyncing = false
         var executed: [ShardID: SequenceNumber] = [:]
+        /// Of its clock, in microseconds ahead of the right time.
+        var ahead: Int64 = 0
     }
 
     struct Problem: Error {
@@ -65,7 +67,28 @@ struct ScenarioCluster {
     var hostCount: Int { hosts.count }
     var live: [Int] { hosts.indices.filter { hosts[$0].core != nil } }
     var instant: Instant { Instant(uptime: now + 1, wall: Timestamp(1_700_000_000_000_000 + now / 1000)) }
+    /// As a host's clock has it.
+    func instant(_ i: Int) -> Instant {
+        Instant(uptime: now + 1, wall: Timestamp(UInt64(Int64(instant.wall.number) + hosts[i].ahead)))
+    }
     func core(_ i: Int) -> HostCore? { hosts[i].core }
+
+    /// What replicas that are up say of their time and clocks.
+    func shardClocks() -> [ShardClock] {
+        let clocks = live.map { instant($0).wall }.sorted()
+        guard !clocks.isEmpty else { return [] }
+        return manifest.shards.indices.map { shard in
+            let times = live.compactMap { core($0)?.progress(of: shard).time }
+            return ShardClock(shard: ShardID(UInt16(shard)), time: times.max() ?? .zero, clock: clocks[clocks.count / 2])
+        }
+    }
+
+    mutating func setClocks(_ chosen: [Int], ahead: Int64) {
+        for i in chosen { hosts[i].ahead = ahead }
+        let whose = chosen.count == hosts.count ? "of all hosts" : "of " + chosen.map(String.init).joined(separator: " ")
+        let size = "\(abs(ahead) / 1000) ms \(ahead > 0 ? "ahead" : "behind")"
+        note("clocks", "\(whose) are \(ahead == 0 ? "right" : size)", isDrawn: false)
+    }
 
     // MARK: What a script does
 
@@ -104,7 +127,7 @@ struct ScenarioCluster {
             for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.refresh() }
             hosts[i].core = try HostCore(
                 manifest: manifest, host: host, signer: StandInSigner(UInt64(i)), options: HostOptions(),
-                stores: hosts[i].disk.stores, records: opened.records, now: instant)
+                stores: hosts[i].disk.stores, records: opened.records, now: instant(i))
         } catch { throw Problem(what: "host \(i) does not start: \(error)") }
         note("host \(i)", "starts")
         events.insert(.tick(host: i, life: hosts[i].life), at: now + Self.tickInterval)
@@ -144,7 +167,7 @@ struct ScenarioCluster {
     private mutating func step(_ i: Int, _ input: HostInput) throws {
         guard hosts[i].core != nil else { return }
         var ready = HostReady()
-        let moment = instant
+        let moment = instant(i)
         hosts[i].core?.step(input, now: moment, into: &ready)
         try hosts[i].core?.checkInvariants()
         if let core = hosts[i].core { try checks.observe(core, host: i) }

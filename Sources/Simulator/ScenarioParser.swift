@@ -9,6 +9,8 @@ enum ScenarioCommand: Equatable, Sendable {
     case restart(Hosts)
     case partition([[Int]])
     case heal
+    /// Microseconds that the hosts' clocks are ahead of the right time.
+    case clock(Hosts, Int64)
     case trace(Trace)
     case expect(Expectation)
 
@@ -71,6 +73,7 @@ struct ScenarioParser {
         restart all | HOST ...
         partition HOST ... | HOST ...
         heal
+        clock all | HOST ... DURATION (ahead; -30s behind; 0s right)
         trace on | off | all
         expect view V [shard S]
         expect executed all equal
@@ -117,6 +120,11 @@ struct ScenarioParser {
             guard sides.allSatisfy({ !$0.contains(nil) }) else { return nil }
             return .partition(sides.map { $0.compactMap { $0 } })
         case ("heal", 1): return .heal
+        case ("clock", 3...):
+            guard let last = words.last, let hosts = hosts(words.dropFirst().dropLast()) else { return nil }
+            let isBehind = last.hasPrefix("-")
+            guard let size = duration(isBehind ? String(last.dropFirst()) : last), size <= 86_400_000_000_000 else { return nil }
+            return .clock(hosts, Int64(size / 1000) * (isBehind ? -1 : 1))
         case ("trace", 2):
             switch words[1] {
             case "on": return .trace(.on)

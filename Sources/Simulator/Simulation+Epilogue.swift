@@ -16,6 +16,8 @@ struct Epilogue {
 
     static let session = SessionID(1 << 42)
     static let messagesPerHost = 400
+    /// Until deadlines pass where a shard's time stands ahead of the clocks nothing happens, for as long; microseconds.
+    static let longestStanding: UInt64 = 60_000_000
     private static let duration: UInt64 = 1_500_000_000
 
     var stage = Stage.none
@@ -31,9 +33,10 @@ extension Simulation {
     mutating func isEpilogueOver() throws -> Bool {
         switch epilogue.stage {
         case .none:
-            guard Epilogue.exists(seed: options.seed) else { return true }
+            let standing = standing
+            guard Epilogue.exists(seed: options.seed), standing <= Epilogue.longestStanding else { return true }
             // Clocks are off by less than a second.
-            epilogue.stage = .waiting(until: now + ClientModel.lifetimeMicroseconds * 1000 + 1_000_000_000)
+            epilogue.stage = .waiting(until: now + (ClientModel.lifetimeMicroseconds + standing) * 1000 + 1_000_000_000)
         case .waiting(let until):
             guard now >= until else { break }
             epilogue.stage = .closing

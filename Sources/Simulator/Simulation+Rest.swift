@@ -89,6 +89,7 @@ extension Simulation {
     /// Of requests that live for `ClientModel.lifetime`: see `RestBound`. Views of liars, who are mute by then, are left before.
     private var restBound: UInt64 {
         let bound = HoldBound(options: options.host, tick: 40_000_000, ordering: UInt64(f + 1) * options.host.replica.maxTimeout)
-        return bound.rest(untilDeadline: ClientModel.lifetimeMicroseconds * 1000, openRecords: 256)
+        return bound.rest(
+            untilDeadline: ClientModel.lifetimeMicroseconds * 1000, standing: clockFaults.standing * 1000, openRecords: 256)
     }
 }

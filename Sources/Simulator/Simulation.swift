@@ -15,6 +15,7 @@ public struct Simulation {
         case toGateway(from: Int, Box<HostReply>, session: SessionID)
         case fromGateway(to: Int, Box<GatewayMessage>, session: SessionID)
         case fault
+        case clocks
         case restart(host: Int)
         /// A host whose storage failed is stopped, and started later.
         case replaced(host: Int, life: Int)
@@ -50,6 +51,8 @@ public struct Simulation {
         var clockSkew: Int64
         /// Of both its clocks, in parts of a million.
         var drift: Int64
+        /// A jump of its wall clock that is not put right yet, in microseconds.
+        var jump: Int64 = 0
     }
 
     let options: SimulationOptions
@@ -89,6 +92,7 @@ public struct Simulation {
     /// Injected so far, suppressed ones not counted.
     public internal(set) var faults: [InjectedFault] = []
     var faultCount = 0
+    var clockFaults: ClockFaults
 
     public init(_ options: SimulationOptions) {
         self.options = options
@@ -104,6 +108,7 @@ public struct Simulation {
             issuer: issuer.publicKey)
         verifier = Verifier(manifest: manifest, scheme: StandInScheme())
         gateway = GatewayCore(manifest: manifest, options: .init(), seed: options.seed)
+        clockFaults = ClockFaults(options)
         byzantineGateway = ByzantineGateway(manifest: manifest, seed: options.seed)
         byzantine = ByzantineHosts(manifest: manifest, options: options)
         byzantineRng = SplitMix64(seed: ~options.seed)
@@ -125,6 +130,7 @@ public struct Simulation {
         for i in byzantine.identities + byzantine.twins where clocks.chance(perMille: 333) {
             hosts[i].clockSkew = -3_000_000 - Int64(clocks.below(UInt64(6_000_000)))
         }
+        setLiarsClocks()
     }
 
     var f: Int { (options.replicas - 1) / 3 }
@@ -135,7 +141,7 @@ public struct Simulation {
         // Wall clocks are put right now and then: however fast they run, they are not off by more and more.
         let late = min(max((passed - Int64(now)) / 1000, -Self.mostDrifted), Self.mostDrifted)
         return Instant(
-            uptime: UInt64(passed) + 1, wall: Timestamp(UInt64(1_700_000_000_000_000 + Int64(now) / 1000 + late + hosts[host].clockSkew)))
+            uptime: UInt64(passed) + 1, wall: Timestamp(UInt64(1_700_000_000_000_000 + Int64(now) / 1000 + late + hosts[host].clockSkew + hosts[host].jump)))
     }
 
     /// Microseconds.
@@ -151,6 +157,7 @@ public struct Simulation {
         for i in cut.indices { gateway.step(.hostConnected(HostID(UInt16(i))), now: instant(), into: &ready) }
         events.insert(.gatewayTick, at: 0)
         if options.profile != .calm { events.insert(.fault, at: 100_000_000) }
+        if clockFaults.exists { events.insert(.clocks, at: 150_000_000) }
         events.insert(.heal, at: options.faultyUntil)
         while let (time, event) = events.popFirst() {
             now = time
@@ -160,7 +167,8 @@ public struct Simulation {
             if isHealed, clients.isDone, try isAtRest(), try isEpilogueOver() { return try finish() }
             if let limit = options.steps, steps >= limit { return summary(fingerprint: .null) }
             if events.count > Self.maxWaiting { throw failure("\(events.count) events wait: messages multiply") }
-            if now > options.deadline {
+            try checkGoesOn()
+            if now > options.deadline + clockFaults.standing * 1000 {
                 throw failure("not everything is answered and equal by the end: \(describeState())")
             }
         }
@@ -258,6 +266,7 @@ public struct Simulation {
         var ready = HostReady()
         let moment = instant(i)
         hosts[i].core?.step(input, now: moment, into: &ready)
+        checks.noteClock(moment.wall, ahead: options.host.replica.timeAhead, now: now)
         do { try hosts[i].core?.examine(after: input, host: i, &checks) } catch { throw failure("host \(i): \(error)") }
         if !hosts[i].hasFailedStorage, let (shard, reason) = ready.halts.first {
             // Rot at the journal's end looks like a tail that was never synced; the peers know better, and an operator reads it.
@@ -283,7 +292,7 @@ public struct Simulation {
                 do { try checks.observe(attestation, from: i) } catch { throw failure("host \(i): \(error)") }
             }
             // The clients' clock is right, and correct hosts' nearly.
-            if case .refused(let refusal) = reply.reply, refusal.reason == .fromTheFuture {
+            if !clockFaults.exists, case .refused(let refusal) = reply.reply, refusal.reason == .fromTheFuture {
                 throw failure("host \(i) refuses \(refusal.request.short) as from the future: shard \(refusal.shard)'s time is held back")
             }
             guard let time = arrival(from: i, to: gatewayEndpoint, isRead: reply.reply.isRead) else { continue }
@@ -400,6 +409,7 @@ public struct Simulation {
             guard session == self.session || others.contains(session), let verified = try? verifier.verify(box.value) else { return }
             for core in byzantine.cores(of: to, from: nil) { try step(core, .gateway(session, verified)) }
         case .fault: try injectFault()
+        case .clocks: jumpClocks()
         case .restart(let i): if !hosts[i].isUp { try start(i) }
         case .replaced(let i, let life):
             guard hosts[i].life == life else { return }
@@ -420,6 +430,7 @@ public struct Simulation {
         try gatewayStep(.tick)
         byzantineClientTick()
         byzantineGatewayTick()
+        clients.clocks = shardClocks()
         for client in clients.pending.indices {
             guard let request = clients.next(client: client, now: instant(), using: &clientChance) else { continue }
             guard let verified = try? verifier.verify(ClientMessage.submit(id: UInt64(client), request)) else {

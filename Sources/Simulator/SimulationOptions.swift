@@ -107,6 +107,7 @@ enum ChanceStream: UInt64 {
     case coordinator = 0xC00D_1E55
     case lifetimes = 0x11FE_71E5
     case clocks = 0xC10C_4500
+    case jumps = 0x10CC_3A9D
 
     func generator(seed: UInt64, number: Int = 0) -> SplitMix64 {
         var mixer = SplitMix64(seed: seed ^ (rawValue &* 0x9E37_79B9_7F4A_7C15) &+ UInt64(number) &* 0xD134_2543_DE82_EF95)

@@ -54,6 +54,8 @@ extension Mutant {
         case .selectionNotRecomputed: MutantPlan("backups believe any NEW-VIEW", ["byzantine"], from: 431)
         case .oldTimeRefused: MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
         case .slowClockKept: MutantPlan("a primary may be 10 s behind", ["byzantine", "everything"], from: 9)
+        case .timeMustAdvance: MutantPlan("a batch whose time is not later than the shard's is refused", ["everything"])
+        case .followsPrimaryClock: MutantPlan("whose clock is behind the shard's time takes any time from the primary", ["everything"])
         case .suspicionNotSent: MutantPlan("no replica says SUSPECT", ["crashes", "everything"])
         case .timerNeverReset: MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
         case .newViewNotAwaited: MutantPlan("the wait for NEW-VIEW never ends", ["crashes", "everything", "byzantine"])

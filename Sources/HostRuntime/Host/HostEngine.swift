@@ -47,6 +47,7 @@ final class HostEngine {
         for flush in ready.flushes { states.post(.flush(flush)) }
         transport.pause(ready.pauses)
         for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }
+        for notice in ready.notices { logger.warning("\(notice)") }
         ready.removeAll()
     }
 }
