@@ -64,8 +64,11 @@ struct ScenarioParser {
         let command: ScenarioCommand
     }
 
+    /// As many as `quorate simulate` runs: each host of the simulation holds them all.
+    static let maxShards = 64
+
     static let grammar = """
-        cluster shards S replicas N
+        cluster shards S replicas N (S to 64; N = 3f + 1, 4 to 64)
         account NAME shard S [balance AMOUNT]
         submit NAME->NAME AMOUNT
         run DURATION (5ms, 2s)
@@ -101,11 +104,11 @@ struct ScenarioParser {
     private static func command(_ words: [String]) -> ScenarioCommand? {
         switch (words[0], words.count) {
         case ("cluster", 5) where words[1] == "shards" && words[3] == "replicas":
-            guard let shards = Int(words[2]), let replicas = Int(words[4]), shards > 0, replicas >= 4, replicas <= 64, replicas % 3 == 1
+            guard let shards = Int(words[2]), let replicas = Int(words[4]), (1...maxShards).contains(shards), replicas >= 4, replicas <= 64, replicas % 3 == 1
             else { return nil }
             return .cluster(shards: shards, replicas: replicas)
         case ("account", 4), ("account", 6):
-            guard words[2] == "shard", let shard = Int(words[3]), shard >= 0 else { return nil }
+            guard words[2] == "shard", let shard = Int(words[3]), (0..<maxShards).contains(shard) else { return nil }
             if words.count == 4 { return .account(words[1], shard: shard, balance: 0) }
             guard words[4] == "balance", let balance = UInt64(words[5]) else { return nil }
             return .account(words[1], shard: shard, balance: balance)
@@ -138,7 +141,10 @@ struct ScenarioParser {
     }
 
     private static func expectation(_ words: [String]) -> ScenarioCommand.Expectation? {
-        func shard() -> Int? { words.count == 4 && words[2] == "shard" ? Int(words[3]) : nil }
+        func shard() -> Int? {
+            guard words.count == 4, words[2] == "shard", let shard = Int(words[3]), (0..<maxShards).contains(shard) else { return nil }
+            return shard
+        }
         switch words[0] {
         case "view":
             guard let view = UInt64(words[1]), words.count == 2 || shard() != nil else { return nil }

@@ -5,7 +5,7 @@ import Synchronization
 /// SIGINT, SIGTERM and SIGHUP. The first cancels the command, which ends what it has started; the second ends all that at once.
 enum Interrupts {
     private struct State {
-        var signals = 0
+        var firstSignal: ContinuousClock.Instant?
         var cancel: (@Sendable () -> Void)?
         /// Processes that this command has started and that are to end with it.
         var processes: Set<ProcessIdentity> = []
@@ -50,11 +50,15 @@ enum Interrupts {
     }
 
     private static func arrived() {
-        let (count, cancel): (Int, (@Sendable () -> Void)?) = state.withLock { state in
-            state.signals += 1
-            return (state.signals, state.cancel)
+        let (first, cancel): (ContinuousClock.Instant?, (@Sendable () -> Void)?) = state.withLock { state in
+            defer { state.firstSignal = state.firstSignal ?? .now }
+            return (state.firstSignal, state.cancel)
         }
-        guard count == 1 else { endAtOnce() }
+        if let first {
+            // `timeout` and some shells send the same signal to a process and to its group: that is one.
+            if .now - first > .milliseconds(500) { endAtOnce() }
+            return
+        }
         cancel?()
         DispatchQueue.global().asyncAfter(deadline: .now() + patience) {
             guard ownsSomething else { endAtOnce() }

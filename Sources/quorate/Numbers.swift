@@ -11,7 +11,10 @@ struct Whole<Number: FixedWidthInteger & Sendable>: Sendable {
 
     var text: String { "\(range.lowerBound)..\(range.upperBound)" }
 
-    func help(_ text: String) -> ArgumentHelp { ArgumentHelp(text, valueName: self.text) }
+    /// - Parameter name: of an argument, which has no option's name before it.
+    func help(_ text: String, name: String? = nil) -> ArgumentHelp {
+        ArgumentHelp(text, valueName: (name.map { $0 + ":" } ?? "") + self.text)
+    }
 
     var parse: @Sendable (String) throws -> Number {
         { [range] text in

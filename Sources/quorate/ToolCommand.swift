@@ -44,11 +44,11 @@ protocol ToolCommand: AsyncParsableCommand, Sendable {
 
 extension ToolCommand {
     func run() async throws {
-        let code = try await exitCode()
+        let code = await exitCode()
         if code != 0 { throw ExitCode(code) }
     }
 
-    private func exitCode() async throws -> Int32 {
+    private func exitCode() async -> Int32 {
         do {
             try await withInterrupts { try await executeOrSayWhatIsWaitedFor() }
             return 0
@@ -59,8 +59,10 @@ extension ToolCommand {
             }
             return code.rawValue
         } catch let error as ValidationError {
-            // Wrong use that only shows with the cluster's folder at hand; `Quorate.main` tells it.
-            throw error
+            // Wrong use that only shows with the cluster's folder at hand.
+            Console.error(Self.fullMessage(for: error))
+            if json { Console.failure(.init(usage: error.message)) }
+            return ExitCode.validationFailure.rawValue
         } catch {
             let error = ToolError(error)
             Console.error("error: \(error.description)")

@@ -189,7 +189,7 @@ enum Tool {
     }
 
     /// Beside the test bundle, where the build put both.
-    private static func executable() throws -> URL {
+    static func executable() throws -> URL {
         let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
         for candidate in [folder, folder.deletingLastPathComponent(), URL(fileURLWithPath: ".build/release"), URL(fileURLWithPath: ".build/debug")] {
             let tool = candidate.appendingPathComponent("quorate")

@@ -211,7 +211,7 @@ struct ClusterCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Kill hosts as a crash would (SIGKILL).", discussion: "quorate cluster up, or restart-host, starts them again.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The hosts' numbers."), transform: Limits.host.parse) var hosts: [Int]
+        @Argument(help: Limits.host.help("The hosts' numbers.", name: "host"), transform: Limits.host.parse) var hosts: [Int]
         @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
@@ -230,7 +230,7 @@ struct ClusterCommand: AsyncParsableCommand {
     struct RestartHost: ToolCommand {
         static let configuration = CommandConfiguration(abstract: "Stop a host if it runs, and start it.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The host's number."), transform: Limits.host.parse) var host: Int
+        @Argument(help: Limits.host.help("The host's number.", name: "host"), transform: Limits.host.parse) var host: Int
         @OptionGroup var hostProgram: HostProgramOption
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -262,7 +262,7 @@ struct ClusterCommand: AsyncParsableCommand {
                 fetches the state that it lacks. Until then it counts as one of the f faulty hosts.
                 """)
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The host's number."), transform: Limits.host.parse) var host: Int
+        @Argument(help: Limits.host.help("The host's number.", name: "host"), transform: Limits.host.parse) var host: Int
         @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {

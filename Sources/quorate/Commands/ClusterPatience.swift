@@ -25,6 +25,8 @@ struct ClusterPatience: Sendable {
     /// From the start to the first line, and from one line to the next.
     private static let first = Duration.seconds(2)
     private static let next = Duration.seconds(10)
+    /// What a host has to say how it is.
+    private static let question = Duration.seconds(1)
 
     init(_ processes: ClusterProcesses, limit: Duration?) { (self.processes, self.limit) = (processes, limit) }
 
@@ -48,18 +50,17 @@ struct ClusterPatience: Sendable {
 
     /// - Throws: when the time is over.
     private func watch(until end: ContinuousClock.Instant?) async throws {
-        try await Task.sleep(for: Self.first)
+        var due = ContinuousClock.now + Self.first
         while true {
-            let status = await ClusterStatus.collect(processes, timeout: .milliseconds(1500))
-            try Task.checkCancellation()
-            Console.error("waiting for \(status.obstacle)")
-            let pause = ContinuousClock.now + Self.next
-            guard let end, end < pause else {
-                try await Task.sleep(until: pause)
-                continue
+            // Asked for so early that it is there when it is due.
+            try await Task.sleep(until: due - Self.question)
+            let obstacle = await ClusterStatus.collect(processes, timeout: Self.question).obstacle
+            try await Task.sleep(until: due)
+            if due == end {
+                throw ToolError(.noAnswer, "no answer within \(limit.map { "\(Int($0 / .seconds(1))) s" } ?? "the time"): \(obstacle)")
             }
-            try await Task.sleep(until: end)
-            throw ToolError(.noAnswer, "no answer within \(limit.map { "\(Int($0 / .seconds(1))) s" } ?? "the time"): waited for \(status.obstacle)")
+            Console.error("waiting: \(obstacle)")
+            due = min(end ?? due + Self.next, due + Self.next)
         }
     }
 }

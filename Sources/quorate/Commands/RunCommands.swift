@@ -13,8 +13,8 @@ struct HostCommand: AsyncParsableCommand {
     struct Resume: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "resume", abstract: "Continues a stopped process when standard input ends.")
-        @Argument(help: Whole<Int32>(2...Int32.max).help("The process."), transform: Whole<Int32>(2...Int32.max).parse) var pid: Int32
-        @Argument(help: Limits.seed.help("When it started, in ticks since boot."), transform: Limits.seed.parse) var start: UInt64
+        @Argument(help: Whole<Int32>(2...Int32.max).help("The process.", name: "pid"), transform: Whole<Int32>(2...Int32.max).parse) var pid: Int32
+        @Argument(help: Limits.seed.help("When it started, in ticks since boot.", name: "start"), transform: Limits.seed.parse) var start: UInt64
 
         func run() async throws {
             Service.waitForEnd(of: STDIN_FILENO)
@@ -43,7 +43,7 @@ struct GatewayCommand: AsyncParsableCommand {
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "run", abstract: "Runs one gateway in the foreground.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The gateway's number."), transform: Limits.host.parse) var number = 0
+        @Argument(help: Limits.host.help("The gateway's number.", name: "gateway"), transform: Limits.host.parse) var number = 0
         @Option(
             help: Whole(0...65535).help("Where it listens; 0 for any free port, which is written to run/gateway-N.port."),
             transform: Whole(0...65535).parse) var port = 0

@@ -19,7 +19,7 @@ extension ClusterStatus {
 
         var text: String {
             guard !can_commit else {
-                let missing = why.isEmpty ? "" : ", without \(why.joined(separator: ", "))"
+                let missing = why.isEmpty ? "" : "; \(why.joined(separator: ", "))"
                 return "shard \(shard) commits: \(voting) of \(replicas) replicas vote, \(needed) are needed\(missing)"
             }
             let what = answering < needed ? "\(answering) of \(replicas) hosts answer" : "\(voting) of \(replicas) replicas vote"
@@ -59,14 +59,14 @@ extension ClusterStatus {
         }
     }
 
-    /// What keeps an answer from coming.
+    /// What keeps an answer from coming, as a sentence.
     var obstacle: String {
         let stuck = verdicts.filter { !$0.can_commit }
-        if let first = stuck.first { return first.text + (stuck.count > 1 ? " (and \(stuck.count - 1) more shards cannot)" : "") }
+        if let first = stuck.first { return first.text + (stuck.count > 1 ? " (nor can \(stuck.count - 1) more)" : "") }
         guard let gateway = gateways.first(where: { !$0.answers }) else {
-            return gateways.isEmpty ? "a gateway: none runs" : "an answer: every shard can commit, and every gateway answers"
+            return gateways.isEmpty ? "no gateway runs" : "every shard can commit, and every gateway answers: it only takes long"
         }
-        return "gateway \(gateway.gateway), which does not answer (\(gateway.pid.map { "process \($0)\(gateway.stopped ? ", which is stopped" : "")" } ?? "no process")); every shard can commit"
+        return "gateway \(gateway.gateway) does not answer (\(gateway.pid.map { "process \($0)\(gateway.stopped ? ", which is stopped" : "")" } ?? "no process")); every shard can commit"
     }
 }
 

@@ -5,6 +5,8 @@ import StrictInput
 struct ChildProcess: Sendable {
     let pid: pid_t
     let identity: ProcessIdentity
+    /// Where its part of the log begins.
+    let logStart: UInt64
 
     enum Input {
         /// `/dev/null`: it lives until it is told to end.
@@ -25,6 +27,8 @@ struct ChildProcess: Sendable {
     ///   - log: output is appended there.
     static func spawn(_ arguments: [String], program: String? = nil, input: Input, log: String) throws -> ChildProcess {
         let executable = try program ?? thisExecutable()
+        var logFile = stat()
+        let logStart = stat(log, &logFile) == 0 ? UInt64(max(0, logFile.st_size)) : 0
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -63,7 +67,7 @@ struct ChildProcess: Sendable {
             let why = status & 0x7f == 0 ? "with exit code \((status >> 8) & 0xff)" : "by signal \(status & 0x7f)"
             throw ToolError(.failure, "\(executable) ended as soon as it was started, \(why); see \(log)")
         }
-        return ChildProcess(pid: pid, identity: identity)
+        return ChildProcess(pid: pid, identity: identity, logStart: logStart)
     }
 
     /// Its exit code if it has ended (128 + signal if a signal ended it); nil while it runs. Reaps it.

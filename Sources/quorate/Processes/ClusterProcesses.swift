@@ -165,7 +165,7 @@ struct ClusterProcesses: Sendable {
         guard let code = process.child.exitCode() else { return nil }
         let reason = ExitReason(rawValue: code) ?? .failure
         let (role, log) = (process.role, run.logPath(process.role))
-        return ToolError(reason, "\(role) ended with code \(code) (\(reason.meaning)). The end of \(log):\n\(run.logTail(role))")
+        return ToolError(reason, "\(role) ended with code \(code) (\(reason.meaning)). The end of \(log):\n\(run.logTail(role, from: process.child.logStart))")
     }
 
     private func describe(_ role: RunFolder.Role) -> String {

@@ -125,8 +125,8 @@ struct RunFolder: Sendable {
     }
 
     func forget(_ role: Role) {
-        try? FileManager.default.removeItem(atPath: pidPath(role))
-        if case .gateway(let number) = role { try? FileManager.default.removeItem(atPath: portPath(number)) }
+        unlink(pidPath(role))
+        if case .gateway(let number) = role { unlink(portPath(number)) }
     }
 
     /// All roles with a pid file, hosts first.
@@ -155,9 +155,13 @@ struct RunFolder: Sendable {
     }
 
     /// The last lines of a log, for error messages.
-    func logTail(_ role: Role, lines: Int = 5) -> String {
-        guard let data = FileManager.default.contents(atPath: logPath(role)) else { return "(no log)" }
-        return String(decoding: data.suffix(4096), as: UTF8.self).split(separator: "\n").suffix(lines).map { "  " + $0 }.joined(separator: "\n")
+    /// - Parameter start: what was logged before is somebody else's trouble.
+    func logTail(_ role: Role, lines: Int = 5, from start: UInt64 = 0) -> String {
+        guard let file = FileHandle(forReadingAtPath: logPath(role)), let size = try? file.seekToEnd() else { return "(no log)" }
+        defer { try? file.close() }
+        try? file.seek(toOffset: max(min(start, size), size - min(size, 4096)))
+        let bytes = (try? file.readToEnd()) ?? Data()
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(lines).map { "  " + $0 }.joined(separator: "\n")
     }
 }
 

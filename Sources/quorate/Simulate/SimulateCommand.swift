@@ -139,7 +139,7 @@ struct SimulateCommand: ToolCommand {
     private func runScenario(_ path: String) throws {
         let script: String
         do { script = try String(contentsOfFile: path, encoding: .utf8) } catch {
-            throw ToolError(.failure, "\(path) cannot be read: \(error.localizedDescription)")
+            throw ToolError(.failure, "--scenario: \(ToolError(error).description)")
         }
         var failure: ScenarioFailure?
         var drawing: SequenceDiagram?
@@ -169,7 +169,7 @@ struct SimulateCommand: ToolCommand {
     private func write(_ text: String?, to path: String) throws {
         guard let text else { return }
         do { try text.write(toFile: path, atomically: true, encoding: .utf8) } catch {
-            throw ToolError(.failure, "\(path) cannot be written: \(error.localizedDescription)")
+            throw ToolError(.failure, "\(path): \(ToolError(error).description)")
         }
     }
 }
