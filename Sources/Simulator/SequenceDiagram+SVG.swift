@@ -59,9 +59,11 @@ private struct SVGDrawing {
         }
         out += lifelines()
         var (arrows, labels) = ("", "")
+        var down = diagram.down
         for (number, row) in rows.enumerated() {
             let y = y(number)
-            if let jump = jumps[number] { arrows += self.jump(jump, y - 20) }
+            if let jump = jumps[number] { arrows += self.jump(jump, y - 20, down) }
+            for step in row { step.follow(&down) }
             labels += "<text class=\"time\" x=\"\(left - 46)\" y=\"\(y + 4)\">\(escape(row.first?.time ?? ""))</text>\n"
             for step in row { draw(step, isAlone: row.count == 1, y, &arrows, &labels) }
         }
@@ -70,14 +72,15 @@ private struct SVGDrawing {
     }
 
     /// A line over all lifelines, which has a break where it crosses each.
-    private func jump(_ text: String, _ y: Int) -> String {
+    /// - Parameter down: hosts that have no lifeline there.
+    private func jump(_ text: String, _ y: Int, _ down: Set<Int>) -> String {
         var out = "<g class=\"jump\"><title>\(escape(text)) pass here</title>"
         out += "<text class=\"time\" x=\"\(left - 46)\" y=\"\(y + 4)\">+ \(escape(text))</text>"
         out += "<path d=\"M\(left - 36) \(y)H\(width - 16)\"/>"
-        for column in diagram.columns {
+        for column in diagram.columns where !down.contains(column) {
             let x = x(column)
             out += "<path class=\"gap\" d=\"M\(x - 7) \(y + 6)L\(x + 7) \(y)V\(y - 6)L\(x - 7) \(y)Z\"/>"
-            out += "<path class=\"cut\" d=\"M\(x - 8) \(y + 7)L\(x + 8) \(y + 0)M\(x - 8) \(y)L\(x + 8) \(y - 7)\"/>"
+            out += "<path class=\"cut\" d=\"M\(x - 8) \(y + 7)L\(x + 8) \(y)M\(x - 8) \(y)L\(x + 8) \(y - 7)\"/>"
         }
         return out + "</g>\n"
     }

@@ -42,8 +42,9 @@ extension SequenceDiagram {
     private func header(_ position: (Int) -> Int, _ width: Int) -> String {
         var cells = Array(repeating: Character(" "), count: width)
         if let timeUnit {
-            let end = position(Self.client) - 4 - (position(0) - position(Self.client))
-            for (i, character) in timeUnit.enumerated() where end - timeUnit.count + i >= 0 { cells[end - timeUnit.count + i] = character }
+            // Over the ends of the times.
+            let start = max(0, position(Self.client) - 4 - timeUnit.count)
+            for (i, character) in timeUnit.enumerated() { cells[start + i] = character }
         }
         for column in columns {
             let name = column == Self.client ? "client" : "\(column)"

@@ -56,12 +56,13 @@ import Testing
         #expect(svg.components(separatedBy: "<g class=\"jump\"><title>").count == 2)
         #expect(svg.contains("+ 2.0 s</text>"))
         #expect(diagram.text == """
-                ms     client      0        1        2
-              1.000      │        ✕        │        │   host 0 crashes
-              1.200      │                 ●╌╌╌╌╌╌╌╌✕   s0 SUSPECT v0
-              1.400      │        ◀────────●        │   s0 COMMIT v0 n1
-                         ┊                 ┊        ┊   ┄┄ 2.0 s later
-            2001.500      │        ○        │        │   host 0 starts
+                  ms client      0        1        2
+               1.000    │        ✕        │        │   host 0 crashes
+               1.200    │                 ●╌╌╌╌╌╌╌╌✕   s0 SUSPECT v0
+               1.400    │        ◀────────●        │   s0 COMMIT v0 n1
+                        ┊                 ┊        ┊   ┄┄ 2.0 s later
+            2001.500    │        ○        │        │   host 0 starts
+            2001.700    │        │        │        │   ── end
             """, "\n\(diagram.text)")
         // As long as usual, nowhere.
         #expect(!SequenceDiagram(hosts: 3, steps: Array(steps.prefix(3))).svg().contains("class=\"jump\""))

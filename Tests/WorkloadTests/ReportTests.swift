@@ -186,7 +186,7 @@ struct ReportTests {
         #expect(!page.contains("<text"))
         #expect(page.contains("width=device-width") && page.contains("vector-effect: non-scaling-stroke"))
         // What happened is numbered in the drawing, and listed below it.
-        #expect(page.contains("</b> 4.2 s: kill -9 host 2</li>") && page.contains("</b> 8 s: restart host 2</li>"))
+        #expect(page.contains("</b> 4.2 s: kill -9 host 2</li>") && page.contains("</b> 8.0 s: restart host 2</li>"))
     }
 
     @Test func `nothing that is there is overwritten unasked`() throws {
@@ -226,12 +226,12 @@ struct ReportTests {
     @Test func `a drill's report has the same head, its findings, a time line and what failed`() throws {
         let run = sampleReport(shards: [1]).runs[0]
         let page = DrillPage(
-            title: "Quorate drill: pause", subtitle: "1 shard", made: made, facts: [("12", "transfers committed")], invariants: run.invariants,
+            title: "Quorate drill: pause", subtitle: "1 shard", made: made, facts: [(1234, "transfers committed")], invariants: run.invariants,
             problems: ["2 views < changed"], findings: "phase  tps\nbefore   10", comparisons: [.init(title: "tps", figures: [("uniform", 10), ("hot", 5)])],
             timeline: run.timeline, events: [.init(atSeconds: 2, what: "stop host 3")]
         ).text()
         for text in [
-            "2026-11-29T10:00:00Z", "quorate 0.1.0", "2 cores, Some CPU", "before   10", "2 views &lt; changed", ">FAILED<", "stop host 3",
+            "2026-11-29T10:00:00Z", "quorate 0.1.0", "2 cores, Some CPU", "<b>1,234</b>", "before   10", "2 views &lt; changed", ">FAILED<", "stop host 3",
             "width: 50%", "<svg viewBox=\"0 0 1000 1000\"",
         ] { #expect(page.contains(text), "\(text)") }
         let csv = try DrillPage.csv(json: #"{"b":[1.5,null,true],"a":{"x":"1,2"},"n":18446744073709551615}"#)

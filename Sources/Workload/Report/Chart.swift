@@ -84,7 +84,7 @@ struct Chart {
         }
         out += "\n</div>\n<div class=\"xtitle\">\(HTML.escape(xTitle))</div>\n</div>\n"
         guard !marks.isEmpty else { return out }
-        let events = marks.enumerated().map { "<li><b class=\"number\">\($0 + 1)</b> \(HTML.number($1.position)) s: \(HTML.escape($1.label))</li>" }
+        let events = marks.enumerated().map { "<li><b class=\"number\">\($0 + 1)</b> \(HTML.escape($1.label))</li>" }
         return out + "<ul class=\"events\">\(events.joined())</ul>\n"
     }
 

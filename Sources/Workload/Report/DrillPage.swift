@@ -14,7 +14,7 @@ public struct DrillPage: Sendable {
     public var subtitle: String
     public var made: Provenance
     /// What the clients got.
-    public var facts: [(value: String, label: String)]
+    public var facts: [(count: Int, label: String)]
     public var invariants: RunResult.Invariants
     /// What the cluster did not do and must.
     public var problems: [String]
@@ -26,7 +26,7 @@ public struct DrillPage: Sendable {
     public var events: [RunResult.Event]
 
     public init(
-        title: String, subtitle: String, made: Provenance, facts: [(value: String, label: String)], invariants: RunResult.Invariants,
+        title: String, subtitle: String, made: Provenance, facts: [(count: Int, label: String)], invariants: RunResult.Invariants,
         problems: [String], findings: String, comparisons: [Comparison], timeline: RunResult.Timeline?, events: [RunResult.Event]
     ) {
         (self.title, self.subtitle, self.made, self.facts) = (title, subtitle, made, facts)
@@ -39,7 +39,7 @@ public struct DrillPage: Sendable {
             "<div class=\"fact\"><b class=\"\(holds ? "good" : "bad")\">\(holds ? good : "FAILED")</b><span>\(label)</span></div>\n"
         }
         var body = "<div class=\"facts\">\n"
-        for (value, label) in facts { body += "<div class=\"fact\"><b>\(HTML.escape(value))</b><span>\(HTML.escape(label))</span></div>\n" }
+        for (count, label) in facts { body += "<div class=\"fact\"><b>\(HTML.grouped(count))</b><span>\(HTML.escape(label))</span></div>\n" }
         body += verdict(problems.isEmpty, "passed", "drill") + verdict(invariants.allHold, "hold", "invariants, all replicas") + "</div>\n"
         let wrong = problems + invariants.problems
         if !wrong.isEmpty {
@@ -51,7 +51,7 @@ public struct DrillPage: Sendable {
         if let timeline, !timeline.committed.isEmpty {
             let chart = TimeLine(timeline, events: events).chart(title: "Time line", style: "k0")
             body += "<div class=\"lines\"><section class=\"card\"><h2>Time line</h2><p class=\"muted\">Longest time without a commit: "
-                + "\(HTML.number(timeline.max_gap_ms)) ms</p>\(chart.html())</section></div>\n"
+                + "\(decimal(timeline.max_gap_ms, 1)) ms</p>\(chart.html())</section></div>\n"
         }
         body += "<section class=\"card wide\"><p class=\"muted\">docs/DRILLS.md says what the figures mean.</p></section>\n"
         return HTML.page(title: title, subtitle: subtitle, provenance: made, css: Palette(shards: [1]).css, body: body)
@@ -60,7 +60,7 @@ public struct DrillPage: Sendable {
     private func card(_ comparison: Comparison) -> String {
         let most = max(comparison.figures.map(\.value).max() ?? 0, 1e-9)
         let rows = comparison.figures.map { name, value in
-            "<span>\(HTML.escape(name))</span><div><i class=\"k0\" style=\"width: \(HTML.number(max(0, value) / most * 100))%\"></i></div><b>\(HTML.number(value))</b>\n"
+            "<span>\(HTML.escape(name))</span><div><i class=\"k0\" style=\"width: \(HTML.number(max(0, value) / most * 100))%\"></i></div><b>\(decimal(value, value >= 1000 ? 0 : 1))</b>\n"
         }
         return "<section class=\"card\"><h2>\(HTML.escape(comparison.title))</h2><div class=\"bars\">\n\(rows.joined())</div></section>\n"
     }

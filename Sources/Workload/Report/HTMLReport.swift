@@ -140,7 +140,7 @@ struct HTMLReport {
 
     private func timelineCard(_ run: RunResult) -> String {
         let chart = TimeLine(run.timeline, events: run.events).chart(title: "Time line: \(name(run))", style: palette.style(run.shards))
-        return "<section class=\"card\"><h2><i class=\"chip \(palette.style(run.shards))\"></i>\(HTML.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(HTML.number(run.timeline.max_gap_ms)) ms</p>\(chart.html())</section>\n"
+        return "<section class=\"card\"><h2><i class=\"chip \(palette.style(run.shards))\"></i>\(HTML.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(decimal(run.timeline.max_gap_ms, 1)) ms</p>\(chart.html())</section>\n"
     }
 
     private func milliseconds(_ us: UInt64) -> String { decimal(Double(us) / 1000, us < 100_000 ? 2 : 1) }
@@ -149,7 +149,7 @@ struct HTMLReport {
         var out = "<section class=\"card wide\"><h2>Latency</h2><p class=\"muted\">Milliseconds, committed transfers</p><table>\n<tr><th>shards</th><th>cross-shard</th><th class=\"text\">kind</th><th>count</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>max</th><th>mean</th></tr>\n"
         for run in runs {
             for (kind, latency) in [("intra-shard", run.intra), ("cross-shard", run.cross)] where latency.count > 0 {
-                out += "<tr><td><i class=\"chip \(palette.style(run.shards))\"></i>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td class=\"text\">\(kind)</td><td>\(HTML.grouped(Int(latency.count)))</td>"
+                out += "<tr><td><i class=\"chip \(palette.style(run.shards))\"></i>\(run.shards)</td><td>\(decimal(run.setup.cross_share * 100, 1)) %</td><td class=\"text\">\(kind)</td><td>\(HTML.grouped(Int(latency.count)))</td>"
                 for value in [latency.p50_us, latency.p90_us, latency.p99_us, latency.p999_us, latency.max_us] { out += "<td>\(milliseconds(value))</td>" }
                 out += "<td>\(decimal(latency.mean_us / 1000, 2))</td></tr>\n"
             }
@@ -168,9 +168,9 @@ struct HTMLReport {
             return "<td class=\"text bad\">FAILED: \(failed.filter { !$0.0 }.map(\.1).joined(separator: ", "))</td>"
         }
         for run in runs {
-            out += "<tr><td><i class=\"chip \(palette.style(run.shards))\"></i>\(run.shards)</td><td>\(HTML.number(run.setup.cross_share * 100)) %</td><td>\(HTML.grouped(run.committed))</td><td>\(HTML.grouped(run.aborted))</td><td>\(run.unknown)</td>"
+            out += "<tr><td><i class=\"chip \(palette.style(run.shards))\"></i>\(run.shards)</td><td>\(decimal(run.setup.cross_share * 100, 1)) %</td><td>\(HTML.grouped(run.committed))</td><td>\(HTML.grouped(run.aborted))</td><td>\(run.unknown)</td>"
             out += "<td>\(HTML.grouped(Int(run.throughput_tps.rounded())))</td><td>\(decimal(run.elapsed_s, 1))</td><td>\(decimal(run.in_flight_mean, 1))</td>"
-            out += "<td>\(run.retries.resent)</td><td>\(run.retries.gateway)</td><td>\(run.retries.gateway_conflicts)</td><td>\(HTML.number(run.timeline.max_gap_ms)) ms</td>"
+            out += "<td>\(run.retries.resent)</td><td>\(run.retries.gateway)</td><td>\(run.retries.gateway_conflicts)</td><td>\(decimal(run.timeline.max_gap_ms, 1)) ms</td>"
             out += check(run.invariants) + "</tr>\n"
             if let history = run.history {
                 out += "<tr><td colspan=\"13\" class=\"text muted\">history: \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) lists, \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")</td></tr>\n"

@@ -3,7 +3,7 @@ struct Palette {
     /// For a light and for a dark page. Red is left to what went wrong.
     private static let colours = [
         ("#2563eb", "#60a5fa"), ("#ea580c", "#fb923c"), ("#059669", "#34d399"), ("#9333ea", "#c084fc"), ("#db2777", "#f472b6"),
-        ("#0891b2", "#22d3ee"), ("#a16207", "#facc15"), ("#475569", "#cbd5e1"), ("#4d7c0f", "#a3e635"), ("#7c2d12", "#fdba74"),
+        ("#0891b2", "#22d3ee"), ("#a16207", "#facc15"), ("#4d7c0f", "#a3e635"),
     ]
 
     /// Ascending.

@@ -23,6 +23,6 @@ struct TimeLine {
         return Chart(
             title: title, xTitle: "seconds", yTitle: "committed / s", xTicks: ticks,
             series: [Chart.Series(name: "throughput", points: points, style: style)],
-            marks: events.map { Chart.Tick(position: $0.at_s, label: $0.what) }, fillsArea: true, isWide: true)
+            marks: events.map { Chart.Tick(position: $0.at_s, label: "\(decimal($0.at_s, 1)) s: \($0.what)") }, fillsArea: true, isWide: true)
     }
 }

@@ -94,7 +94,7 @@ extension DrillReport {
                 + "\(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways"), \(setup.accounts) accounts (\(keys)), seed \(setup.seed).",
             made: made,
             facts: [
-                ("\(load.committed)", "transfers committed"), ("\(load.aborted)", "aborted"), ("\(load.unknown)", "without a certified outcome"),
+                (load.committed, "transfers committed"), (load.aborted, "aborted"), (load.unknown, "without a certified outcome"),
             ],
             invariants: invariants, problems: findings.problems, findings: findings.text(),
             comparisons: comparisons.filter { !$0.figures.isEmpty }, timeline: timeline, events: events)
