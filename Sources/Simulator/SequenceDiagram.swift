@@ -89,7 +89,7 @@ public struct SequenceDiagram: Sendable, Equatable {
         var start = 0
         while start < steps.count {
             let end = steps[start...].firstIndex { $0.time != steps[start].time } ?? steps.count
-            let moment = steps[start..<end]
+            let moment = Self.startsFirst(Array(steps[start..<end]))
             let earlier = moment.prefix { !$0.isExecution }
             rows += earlier.map { [$0] }
             rows += Self.side(bySide: moment.filter(\.isExecution))
@@ -114,6 +114,13 @@ public struct SequenceDiagram: Sendable, Equatable {
             phases[together].append(step)
         }
         return phases
+    }
+
+    /// A host does nothing before it starts, also where several start at one moment and the rest of it is put together.
+    private static func startsFirst(_ moment: [Step]) -> [Step] {
+        let crashed = Set(moment.filter(\.isCrash).compactMap(\.column))
+        func comesFirst(_ step: Step) -> Bool { step.isStart && !crashed.contains(step.column ?? client) }
+        return moment.filter(comesFirst) + moment.filter { !comesFirst($0) }
     }
 
     /// As few rows as there are, no column twice in one.

@@ -82,4 +82,23 @@ import Testing
         }
         for key in ["PUSH between shards", "starts again"] { #expect(!svg.contains("\">\(key)</text>"), "\(key) does not occur") }
     }
+
+    @Test func aHostDoesNothingBeforeItStarts() {
+        let diagram = SequenceDiagram(hosts: 2, steps: [
+            .init(time: "1.000", .mark(at: 0, "crashes")), .init(time: "1.000", .mark(at: 1, "crashes")),
+            .init(time: "2.000", .mark(at: 0, "starts")), .init(time: "2.000", .mark(at: 0, "executes s0 n1")),
+            .init(time: "2.000", .message(from: 0, to: [1], lost: [1], label: "s0 RESUMED")), .init(time: "2.000", .mark(at: 1, "starts")),
+            .init(time: "2.000", .mark(at: 1, "executes s0 n1")), .init(time: "2.000", .message(from: 1, to: [0], lost: [], label: "s0 RESUMED")),
+        ])
+        #expect(diagram.text == """
+               ms client      0        1
+            1.000    │        ✕        │   host 0 crashes
+            1.000    │                 ✕   host 1 crashes
+            2.000    │        ○            host 0 starts
+            2.000    │        │        ○   host 1 starts
+            2.000    │        ●        ●   executes s0 n1
+            2.000    │        ●╌╌╌╌╌╌╌╌✕   s0 RESUMED
+            2.000    │        ◀────────●   s0 RESUMED
+            """, "\n\(diagram.text)")
+    }
 }
