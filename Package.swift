@@ -43,7 +43,9 @@ let package = Package(
         // Storage.
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB"]),
+        // Who dies by a signal while it reads mapped pages leaves a word.
+        .target(name: "CFaultMark"),
+        .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB", "CFaultMark"]),
         .target(name: "Journal", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
         // Whether what clients saw is strictly serializable.
         .target(name: "Histories", dependencies: ["StrictInput"]),
@@ -109,7 +111,7 @@ let package = Package(
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
         .testTarget(name: "IntegrationTests", dependencies: [
-            "Messages", "ManifestFile", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal", "ExampleProcedures",
+            "Messages", "ManifestFile", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal", "ExampleProcedures", "Simulator",
         ]),
     ]
 )

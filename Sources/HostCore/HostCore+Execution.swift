@@ -132,7 +132,7 @@ extension HostCore {
         ready.flushes.append(
             StateFlush(
                 shard: nodes[i].shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
-                installs: installs))
+                digest: frozen.digest, installs: installs))
     }
 
     mutating func flushed(_ shard: ShardID, _ sequence: SequenceNumber, now: Instant, into ready: inout HostReady) {

@@ -104,6 +104,10 @@ public struct HostCore {
     ) throws -> ShardNode {
         var executor = try ShardExecutor(shard: shard, manifest: manifest, store: store, limits: options.shard, procedures: options.procedures)
         let base = Checkpoint(sequence: executor.lastExecuted, digest: try executor.checkpointDigest())
+        // What is read is what was written, whatever the disk has done to it since.
+        if let seal = try executor.storedSeal(), seal != base.digest {
+            throw ShardStateError.digestMismatch(got: base.digest, expected: seal)
+        }
         let configuration = ReplicaConfiguration(
             cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, group: manifest.group(of: shard), me: me,
             signer: signer, limits: options.replica)

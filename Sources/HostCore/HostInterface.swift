@@ -37,12 +37,16 @@ public struct StateFlush: Sendable {
     public let sequence: SequenceNumber
     public let writes: [KeyValueWrite]
     public let metadata: [UInt8]
+    /// Of the whole state, kept with it: what a start reads is held against it. Nil if it was not at hand.
+    public let digest: Digest?
     /// The state came from other replicas.
     public let installs: Bool
 
-    public init(shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], metadata: [UInt8], installs: Bool) {
+    public init(
+        shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], metadata: [UInt8], digest: Digest?, installs: Bool
+    ) {
         (self.shard, self.sequence, self.writes) = (shard, sequence, writes)
-        (self.metadata, self.installs) = (metadata, installs)
+        (self.metadata, self.digest, self.installs) = (metadata, digest, installs)
     }
 }
 

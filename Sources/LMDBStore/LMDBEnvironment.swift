@@ -5,9 +5,9 @@ import Synchronization
 public struct LMDBOptions: Sendable {
     /// The most that the database can hold, in bytes.
     ///
-    /// This is address space, reserved when the database is opened; the file only has the pages that were ever used. The
-    /// map is never grown later: LMDB may do that only while the process has no transaction open, and readers hold one
-    /// all the time.
+    /// This is address space, reserved when the database is opened; the file only has the pages that were ever used. A file
+    /// that takes more than half of it gets twice as much. The map is never grown later: LMDB may do that only while the
+    /// process has no transaction open, and readers hold one all the time.
     public var mapSize: Int
     /// How many readers and snapshots can be open at once.
     public var maximumReaders: Int
@@ -32,30 +32,41 @@ public final class LMDBEnvironment: @unchecked Sendable {
 
     public let path: String
     let mapSize: Int
+    let mark: FaultMark
     let handle: OpaquePointer
     let entries: MDB_dbi
     let metadata: MDB_dbi
     let failure = Mutex<LMDBError?>(nil)
     private let identity: Identity
 
-    /// Opens the database in a folder; makes both if they do not exist. The folder's parent must exist.
+    /// Opens the database in a folder; makes both if they do not exist. The folder's parent must exist. Whoever opens it sees to
+    /// it that no other process has it open.
+    ///
+    /// LMDB sees the file only when it was found sound, page by page (`LMDBFileCheck`), and when no process died by a fault in
+    /// LMDB since the folder is there (`FaultMark`).
+    /// - Throws: an error with `isDamage` for a file that LMDB must not see. It is left as it is.
     public init(path: String, options: LMDBOptions = LMDBOptions()) throws(LMDBError) {
         self.path = path
-        mapSize = options.mapSize
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw .failed(operation: "creation", path: path, code: errno) }
         var status = stat()
         guard stat(path, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
         let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
         guard Self.open.withLock({ $0.insert(identity).inserted }) else { throw .alreadyOpen(path: path) }
         do throws(LMDBError) {
-            try Self.discardUnborn(path + "/data.mdb")
-            handle = try Self.openHandle(path, options)
+            mark = try FaultMark(in: path)
+            let file = path + "/data.mdb"
+            try Self.discardUnborn(file)
+            mapSize = Self.mapSize(atLeast: options.mapSize, for: file)
+            try LMDBFileCheck.check(file, mapSize: mapSize)
+            try Self.prepareLock(path + "/lock.mdb", readers: options.maximumReaders)
+            handle = try Self.openHandle(path, mapSize: mapSize, options)
         } catch {
             Self.release(identity)
             throw error
         }
         do throws(LMDBError) {
-            (entries, metadata) = try Self.openDatabases(handle, path)
+            let handle = handle
+            (entries, metadata) = try mark.guarding { () throws(LMDBError) in try Self.openDatabases(handle, path) }
             // The files' names, and the folder's own.
             try Self.syncDirectory(path)
             try Self.syncDirectory(path + "/..")
@@ -87,14 +98,36 @@ public final class LMDBEnvironment: @unchecked Sendable {
 
     private static func release(_ identity: Identity) { _ = open.withLock { $0.remove(identity) } }
 
-    private static func openHandle(_ path: String, _ options: LMDBOptions) throws(LMDBError) -> OpaquePointer {
+    /// A map that was filled up is twice as large at the next opening.
+    private static func mapSize(atLeast least: Int, for file: String) -> Int {
+        var status = stat()
+        guard stat(file, &status) == 0 else { return least }
+        var size = least
+        // A file that is larger than its map ever was is none of ours; its check says so.
+        while size / 2 < Int(status.st_size), size < least << 10 { size *= 2 }
+        return size
+    }
+
+    /// LMDB's lock file is memory that those share who have the database open; the first of them writes it anew, but takes its
+    /// length as it is, and a page of it for which the disk has no room is a SIGBUS.
+    private static func prepareLock(_ file: String, readers: Int) throws(LMDBError) {
+        let size = off_t(192 + (readers - 1) * 64)
+        let descriptor = Glibc.open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .failed(operation: "opening", path: file, code: errno) }
+        defer { close(descriptor) }
+        guard ftruncate(descriptor, size) == 0 else { throw .failed(operation: "cutting", path: file, code: errno) }
+        let code = posix_fallocate(descriptor, 0, size)
+        guard code == 0 else { throw .failed(operation: "allocating", path: file, code: code) }
+    }
+
+    private static func openHandle(_ path: String, mapSize: Int, _ options: LMDBOptions) throws(LMDBError) -> OpaquePointer {
         var created: OpaquePointer?
         let code = mdb_env_create(&created)
         guard code == 0, let handle = created else { throw .failed(operation: "creation of an environment", path: path, code: code) }
         // Read transactions belong to their objects, not to threads.
         let flags = UInt32(MDB_NOTLS)
         for (operation, call) in [
-            ("setting the map size", { mdb_env_set_mapsize(handle, options.mapSize) }),
+            ("setting the map size", { mdb_env_set_mapsize(handle, mapSize) }),
             ("setting the readers", { mdb_env_set_maxreaders(handle, UInt32(options.maximumReaders)) }),
             ("setting the databases", { mdb_env_set_maxdbs(handle, 2) }),
             ("opening", { mdb_env_open(handle, path, flags, 0o600) }),

@@ -6,6 +6,10 @@ import Messages
 public enum LMDBError: Error, Equatable, Sendable {
     /// LMDB, or the operating system under it, refused. `code` is LMDB's.
     case failed(operation: String, path: String, code: Int32)
+    /// The file is not what LMDB wrote: in `page`, which is the first thing that LMDB would have stumbled over.
+    case damaged(path: String, page: UInt64, what: String)
+    /// A process died by a fault in LMDB while it had the database open.
+    case diedReading(path: String)
     /// This process has this environment open already. LMDB does not notice, and its locks would fail.
     case alreadyOpen(path: String)
     /// The database needs more than `limit` bytes: open it with a larger `mapSize`. Nothing of the write was applied.
@@ -19,8 +23,13 @@ public enum LMDBError: Error, Equatable, Sendable {
 extension LMDBError: StoreFailure {
     /// The file is not what LMDB wrote: another try does not help.
     public var isDamage: Bool {
-        guard case .failed(_, _, let code) = self else { return false }
-        return [MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC].contains(code)
+        switch self {
+        case .damaged, .diedReading: true
+        case .failed(_, _, let code):
+            [MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INCOMPATIBLE, MDB_CURSOR_FULL].contains(code)
+        case .poisoned(let cause): cause.isDamage
+        case .alreadyOpen, .mapFull, .keyLength: false
+        }
     }
 }
 
@@ -28,6 +37,8 @@ extension LMDBError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .failed(let operation, let path, let code): "lmdb: \(operation) of \(path) failed: \(String(cString: mdb_strerror(code))) (\(code))"
+        case .damaged(let path, let page, let what): "lmdb: page \(page) of \(path) is damaged: \(what)"
+        case .diedReading(let path): "lmdb: a process died by a fault while it read or wrote \(path)"
         case .alreadyOpen(let path): "lmdb: \(path) is already open in this process"
         case .mapFull(let path, let limit): "lmdb: \(path) is full: its map size of \(limit) bytes is used up"
         case .keyLength(let count): "lmdb: a key of \(count) bytes; keys have 1 to 511"

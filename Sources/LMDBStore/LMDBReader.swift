@@ -6,7 +6,8 @@ import Synchronization
 // Unchecked: LMDB wants one user of a transaction at a time, on any thread (MDB_NOTLS), and `transaction` is used only
 // under `lock`, except in deinit, when nobody else has it.
 public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
-    private static let metadataKey: [UInt8] = [0]
+    static let metadataKey: [UInt8] = [0]
+    static let sealKey: [UInt8] = [1]
     /// Entries copied at a time by `forEach`, so that its body runs without the lock.
     private static let chunk = 256
 
@@ -31,6 +32,8 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
 
     public func metadata() throws -> [UInt8]? { try get(Self.metadataKey, in: environment.metadata) }
 
+    public func seal() throws -> [UInt8]? { try get(Self.sealKey, in: environment.metadata) }
+
     public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
         // LMDB cannot be asked for a longer key; the entries sought are all beyond its longest prefix.
         var start = lower.count > LMDBKey.maximum ? Array(lower.prefix(LMDBKey.maximum)) : lower
@@ -54,9 +57,14 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
         try environment.check(code, "renewing a read transaction")
     }
 
+    /// One thread at a time, and what it does in LMDB is marked.
+    private func exclusively(_ body: () -> Int32) -> Int32 {
+        lock.withLock { _ in environment.mark.guarding(body) }
+    }
+
     private func get(_ key: [UInt8], in database: MDB_dbi) throws(LMDBError) -> [UInt8]? {
         var found: [UInt8]?
-        let code = lock.withLock { _ in
+        let code = exclusively {
             LMDBKey.with(key) { key in
                 var value = MDB_val()
                 let code = mdb_get(transaction, database, &key, &value)
@@ -70,7 +78,7 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
 
     private func chunk(from start: [UInt8], exclusive: Bool, to upper: [UInt8]?) throws(LMDBError) -> [([UInt8], [UInt8])] {
         var entries: [([UInt8], [UInt8])] = []
-        let code = lock.withLock { _ in
+        let code = exclusively {
             var cursor: OpaquePointer?
             var code = mdb_cursor_open(transaction, environment.entries, &cursor)
             guard code == 0 else { return code }
@@ -113,6 +121,8 @@ public struct LMDBStore: KeyValueStore, Sendable {
     }
 
     public func metadata() throws -> [UInt8]? { try current.metadata() }
+
+    public func seal() throws -> [UInt8]? { try current.seal() }
 
     /// What the last `refresh` saw. It keeps the pages of its moment from being used again, so it should not live long.
     public func snapshot() -> LMDBSnapshot { current }

@@ -23,6 +23,9 @@ public protocol KeyValueReader {
 
     /// What the last applied write put beside the entries; nil if nothing was ever applied.
     func metadata() throws -> [UInt8]?
+
+    /// What the last applied write said of what is there after it; nil if it said nothing.
+    func seal() throws -> [UInt8]?
 }
 
 /// Where a replica's state is kept. What is read is what the last `refresh` saw.
@@ -39,6 +42,15 @@ public protocol KeyValueStore: KeyValueReader {
 /// Applies writes. On LMDB one thread does this while another reads.
 public protocol KeyValueWriter {
     /// Applies all writes and the metadata, or none, and returns when they are durable.
-    /// - Parameter clearing: first removes every entry.
-    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws
+    /// - Parameters:
+    ///   - seal: the state's digest, or whatever tells later that what is read is what was written.
+    ///   - clearing: first removes every entry.
+    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws
+}
+
+extension KeyValueWriter {
+    /// Without a seal.
+    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws {
+        try apply(writes, metadata: metadata, seal: nil, clearing: clearing)
+    }
 }

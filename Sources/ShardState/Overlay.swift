@@ -65,6 +65,7 @@ struct Overlay {
 
     func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try reading { try store.snapshot() } }
     func storedMetadata() throws(ShardStateError) -> [UInt8]? { try reading { try store.metadata() } }
+    func storedSeal() throws(ShardStateError) -> [UInt8]? { try reading { try store.seal() } }
 
     func value(forKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
         if let value = current.values[key] { return value }

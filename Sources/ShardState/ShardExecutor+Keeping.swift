@@ -8,6 +8,8 @@ public struct FrozenState: Hashable, Sendable {
     public let metadata: [UInt8]
     /// The digest of every bucket of this state; empty if they were not at hand.
     public let buckets: [Digest]
+    /// Of the whole state; nil if it was not at hand.
+    public let digest: Digest?
 }
 
 /// Digests, flushing, state transfer.
@@ -16,6 +18,12 @@ extension ShardExecutor {
     public mutating func checkpointDigest() throws(ShardStateError) -> Digest {
         try hashDirtyBuckets()
         return StateDigest.checkpoint(metadata: metadata.encoded(), root: indexes.tree.root)
+    }
+
+    /// The digest that the state in the store had when it was written; nil if it was not written with it.
+    public func storedSeal() throws(ShardStateError) -> Digest? {
+        guard let bytes = try overlay.storedSeal() else { return nil }
+        do { return try Digest(decoding: bytes) } catch { throw .corruptMetadata("the seal: \(error)") }
     }
 
     /// The digests of every bucket after `lastExecuted`: with the metadata they are what state transfer starts from.
@@ -37,8 +45,11 @@ extension ShardExecutor {
     /// Sets apart what was written so far, to be flushed while execution goes on; nil while another flush is under way.
     public mutating func freeze() -> FrozenState? {
         guard let writes = overlay.freeze(at: lastExecuted) else { return nil }
-        let buckets = indexes.tree.dirty.isEmpty ? indexes.tree.buckets : []
-        return FrozenState(sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), buckets: buckets)
+        let isHashed = indexes.tree.dirty.isEmpty
+        let metadata = metadata.encoded()
+        return FrozenState(
+            sequence: lastExecuted, writes: writes, metadata: metadata, buckets: isHashed ? indexes.tree.buckets : [],
+            digest: isHashed ? StateDigest.checkpoint(metadata: metadata, root: indexes.tree.root) : nil)
     }
 
     /// The flush of the state at `sequence` is durable. Ignored if that state is not the one being flushed.
@@ -76,7 +87,7 @@ extension ShardExecutor {
         let got = try checkpointDigest()
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
         guard let writes = overlay.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
-        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: indexes.tree.buckets)
+        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: indexes.tree.buckets, digest: digest)
     }
 
     /// The store as of the last flush, for peers that fetch from it.

@@ -28,11 +28,13 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
 
     public func metadata() throws -> [UInt8]? { snapshot().metadata() }
 
+    public func seal() throws -> [UInt8]? { snapshot().seal() }
+
     public func snapshot() -> MemorySnapshot { MemorySnapshot(map: state.withLock { $0.visible }) }
 
     public func refresh() { state.withLock { $0.visible = $0.applied } }
 
-    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws {
+    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws {
         for write in writes { try MemoryStoreError.checkKey(write.key) }
         try state.withLock { state in
             if state.failsNextApply {
@@ -41,7 +43,7 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
             }
             if clearing { state.applied = MemoryMap() }
             for write in writes { state.applied.set(write.key, to: write.value) }
-            state.applied.metadata = metadata
+            (state.applied.metadata, state.applied.seal) = (metadata, seal)
         }
     }
 }
@@ -71,6 +73,8 @@ public struct MemorySnapshot: KeyValueReader, Sendable {
     }
 
     public func metadata() -> [UInt8]? { map.metadata }
+
+    public func seal() -> [UInt8]? { map.seal }
 }
 
 /// Sorted entries in pages: a copy shares all pages, and writing copies the list of pages and the pages written to.
@@ -83,6 +87,7 @@ private struct MemoryMap: Sendable {
     private static let pageLimit = 128
     private var pages: [Page] = []
     var metadata: [UInt8]?
+    var seal: [UInt8]?
 
     /// The page that holds `key` if any does: the last one that starts at or before it.
     private func page(for key: [UInt8]) -> Int {

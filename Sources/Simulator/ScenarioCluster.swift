@@ -225,7 +225,7 @@ struct ScenarioCluster {
             startSync(i)
         case .flushed(let i, let life, let flush):
             guard hosts[i].life == life else { return }
-            try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, clearing: false)
+            try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
             try step(i, .flushed(flush.shard, flush.sequence))
         }
     }

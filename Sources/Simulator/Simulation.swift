@@ -383,7 +383,7 @@ public struct Simulation {
         case .flushed(let i, let life, let box):
             guard hosts[i].life == life, hosts[i].isUp else { return }
             let flush = box.value
-            do { try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, clearing: false) } catch {
+            do { try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false) } catch {
                 return try storageFailed(i, "\(error)")
             }
             try step(i, .flushed(flush.shard, flush.sequence))

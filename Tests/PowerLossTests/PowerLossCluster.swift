@@ -185,7 +185,7 @@ final class PowerLossCluster {
         case .sync(let i, let life): if hosts[i].life == life { try sync(i) }
         case .flush(let i, let life, let flush):
             guard hosts[i].life == life, let writer = hosts[i].writers[flush.shard] else { return }
-            try writer.apply(flush.writes, metadata: flush.metadata, clearing: false)
+            try writer.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
             try step(i, .flushed(flush.shard, flush.sequence))
         case .clientTick: return
         case .toGateway(_, let reply): try gatewayReceives(try verifier.verify(try HostReply(decoding: reply.encoded())).value)

@@ -6,6 +6,7 @@ final class TestDisk: KeyValueWriter {
         var keys: [[UInt8]] = []
         var values: [[UInt8]: [UInt8]] = [:]
         var stored: [UInt8]?
+        var sealed: [UInt8]?
 
         func value(forKey key: [UInt8]) -> [UInt8]? { values[key] }
 
@@ -22,14 +23,19 @@ final class TestDisk: KeyValueWriter {
         }
 
         func metadata() -> [UInt8]? { stored }
+        func seal() -> [UInt8]? { sealed }
     }
 
     private(set) var image = Image()
 
     func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) {
+        apply(writes, metadata: metadata, seal: nil, clearing: clearing)
+    }
+
+    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) {
         var values = clearing ? [:] : image.values
         for write in writes { values[write.key] = write.value }
-        image = Image(keys: values.keys.sorted { $0.lexicographicallyPrecedes($1) }, values: values, stored: metadata)
+        image = Image(keys: values.keys.sorted { $0.lexicographicallyPrecedes($1) }, values: values, stored: metadata, sealed: seal)
     }
 }
 
@@ -50,6 +56,7 @@ struct TestStore: KeyValueStore {
         try image.forEach(from: lower, to: upper, body)
     }
     func metadata() -> [UInt8]? { image.stored }
+    func seal() -> [UInt8]? { image.sealed }
     func snapshot() -> TestDisk.Image { image }
     mutating func refresh() { image = disk.image }
 }

@@ -100,7 +100,7 @@ private struct RecoveryCluster {
             case .tell(let i, let session, let message): step(i, .gateway(session, try verifier.verify(message)))
             case .persisted(let i, let position): step(i, .persisted(position))
             case .flushed(let i, let flush):
-                try stores[i][flush.shard]?.apply(flush.writes, metadata: flush.metadata, clearing: flush.installs)
+                try stores[i][flush.shard]?.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: flush.installs)
                 stores[i][flush.shard]?.refresh()
                 step(i, .flushed(flush.shard, flush.sequence))
             case .load:

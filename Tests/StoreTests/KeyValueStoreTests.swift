@@ -43,7 +43,7 @@ func withTemporaryFolder(_ body: (String) throws -> Void) throws {
 }
 
 func removeFolder(_ folder: String) {
-    for name in ["data.mdb", "lock.mdb"] { unlink(folder + "/" + name) }
+    for name in ["data.mdb", "lock.mdb", "opened"] { unlink(folder + "/" + name) }
     rmdir(folder)
 }
 

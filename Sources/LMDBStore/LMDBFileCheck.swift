@@ -1,0 +1,346 @@
+import Glibc
+
+/// Whether a data file that nobody has open is one that LMDB can read and write.
+///
+/// LMDB maps the file and believes what it reads: a wrong offset, page number or length ends the process by SIGBUS, SIGSEGV
+/// or an assertion, and pages that lead back to themselves keep it busy for ever. So everything that it believes is checked
+/// before it sees the file, with ordinary reads: both meta pages, and every page of every tree that the newer one leads to.
+/// What an entry says is not checked here, but by the state's digest (`LMDBStoreWriter.apply`).
+///
+/// The format is that of LMDB 0.9 (`mdb.c`: `MDB_page`, `MDB_node`, `MDB_meta`, `MDB_db`) in the byte order of this machine,
+/// and stricter than it: as a file is that only `LMDBEnvironment` has written.
+struct LMDBFileCheck {
+    /// What is wrong.
+    struct Finding: Error {
+        let page: UInt64
+        let what: String
+    }
+
+    private static let header = 16
+    private static let nodeHeader = 8
+    private static let metaFlag: UInt16 = 8
+    private static let noPage = UInt64.max
+    private static let magic: UInt32 = 0xBEEF_C0DE
+    /// LMDB's cursors go no deeper.
+    private static let maximumDepth = 32
+    static let databases = ["entries", "metadata"]
+
+    private enum Order {
+        case bytes
+        /// Keys are numbers of eight bytes: the tree of free pages.
+        case numbers
+    }
+
+    /// A tree's root as a meta page or an entry of the main tree has it: MDB_db, 48 bytes.
+    private struct Tree {
+        static let size = 48
+        let pad: UInt32
+        let flags, depth: UInt16
+        let branches, leaves, overflows, entries, root: UInt64
+
+        init(_ bytes: UnsafeRawBufferPointer) {
+            (pad, flags, depth) = (bytes.number(0), bytes.number(4), bytes.number(6))
+            (branches, leaves, overflows) = (bytes.number(8), bytes.number(16), bytes.number(24))
+            (entries, root) = (bytes.number(32), bytes.number(40))
+        }
+    }
+
+    private struct Meta {
+        let free, main: Tree
+        let lastPage, transaction: UInt64
+
+        init(_ page: [UInt8], number: UInt64) throws(Finding) {
+            let isMeta: Bool
+            (isMeta, free, main, lastPage, transaction) = page.withUnsafeBytes { page in
+                let isMeta = page.number(0) as UInt64 == number && page.number(10) as UInt16 == LMDBFileCheck.metaFlag
+                    && page.number(16) as UInt32 == LMDBFileCheck.magic && page.number(20) as UInt32 == 1
+                return (
+                    isMeta, Tree(page.part(40, Tree.size)), Tree(page.part(40 + Tree.size, Tree.size)), page.number(136),
+                    page.number(144)
+                )
+            }
+            guard isMeta else { throw Finding(page: number, what: "no meta page of LMDB 0.9") }
+            // The two take turns.
+            guard transaction == 0 || transaction % 2 == number else { throw Finding(page: number, what: "transaction \(transaction)") }
+        }
+    }
+
+    /// What a walk over a tree has met.
+    private struct Count {
+        var branches: UInt64 = 0
+        var leaves: UInt64 = 0
+        var overflows: UInt64 = 0
+        var entries: UInt64 = 0
+        var depth = 0
+        var last: [UInt8]?
+    }
+
+    private let descriptor: Int32
+    private let pageSize: Int
+    private let lastPage: UInt64
+    private let path: String
+    /// A bit a page: part of a tree, or free.
+    private var met: [UInt64]
+
+    /// - Parameter mapSize: no page may lie beyond it.
+    /// - Throws: `.damaged`; `.failed` when the system refuses. A file that is not there, or empty, is sound.
+    static func check(_ path: String, mapSize: Int) throws(LMDBError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return }
+            throw .failed(operation: "opening", path: path, code: errno)
+        }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
+        guard status.st_size > 0 else { return }
+        _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_WILLNEED)
+        do {
+            var check = try LMDBFileCheck(descriptor, path, mapSize: mapSize)
+            try check.run()
+        } catch {
+            throw .damaged(path: path, page: error.page, what: error.what)
+        }
+    }
+
+    private let meta: Meta
+
+    private init(_ descriptor: Int32, _ path: String, mapSize: Int) throws(Finding) {
+        (self.descriptor, self.path) = (descriptor, path)
+        // The page size is that of the machine that made the file. Every page size holds a meta page's first 152 bytes.
+        let first = try Self.read(descriptor, at: 0, count: 512, page: 0)
+        let size: UInt32 = first.withUnsafeBytes { $0.number(40) }
+        guard (512...65_536).contains(size), size.nonzeroBitCount == 1 else { throw Finding(page: 0, what: "a page size of \(size)") }
+        pageSize = Int(size)
+        var metas: [Meta] = []
+        for number in 0..<2 {
+            let page = try Self.read(descriptor, at: number * pageSize, count: pageSize, page: UInt64(number))
+            metas.append(try Meta(page, number: UInt64(number)))
+        }
+        guard metas[0].free.pad == size, metas[1].free.pad == size else { throw Finding(page: 1, what: "two page sizes") }
+        // LMDB takes the newer one. The other is what a torn commit would leave, and is only ever written over.
+        let newer = metas[0].transaction < metas[1].transaction ? 1 : 0
+        meta = metas[newer]
+        guard meta.transaction > 1 ? metas[1 - newer].transaction == meta.transaction - 1 : metas[1 - newer].transaction <= 1 else {
+            throw Finding(page: UInt64(newer), what: "transactions \(metas[0].transaction) and \(metas[1].transaction) do not follow each other")
+        }
+        lastPage = meta.lastPage
+        guard lastPage >= 1, lastPage < UInt64(mapSize / pageSize) else {
+            throw Finding(page: UInt64(newer), what: "a last page \(lastPage)")
+        }
+        met = [UInt64](repeating: 0, count: Int(lastPage / 64) + 1)
+        met[0] = 3
+    }
+
+    private mutating func run() throws(Finding) {
+        guard meta.free.flags == 8, meta.main.flags == 0, meta.main.pad == 0 else { throw Finding(page: 0, what: "flags of a database") }
+        try walk(meta.main, .bytes) { (check, key, value, flags, page) throws(Finding) in
+            guard flags == 2, value.count == Tree.size, Self.databases.contains(where: { $0.utf8.elementsEqual(key) }) else {
+                throw Finding(page: page, what: "no database of a state")
+            }
+            let tree = value.withUnsafeBytes { Tree($0) }
+            guard tree.flags == 0, tree.pad == 0 else { throw Finding(page: page, what: "flags of a database") }
+            try check.walk(tree, .bytes) { (_, _, _, flags, page) throws(Finding) in
+                guard flags == 0 else { throw Finding(page: page, what: "flags of an entry") }
+            }
+        }
+        guard meta.main.entries == 0 || meta.main.entries == UInt64(Self.databases.count) else {
+            throw Finding(page: meta.main.root, what: "\(meta.main.entries) databases")
+        }
+        try walk(meta.free, .numbers) { (check, _, value, flags, page) throws(Finding) in
+            guard flags == 0 else { throw Finding(page: page, what: "flags of a list of free pages") }
+            try check.noteFree(value, on: page)
+        }
+    }
+
+    /// A list of page numbers, descending, after how many they are. What follows them was room in reserve.
+    private mutating func noteFree(_ list: [UInt8], on page: UInt64) throws(Finding) {
+        let numbers: [UInt64] = list.withUnsafeBytes { bytes in (0..<bytes.count / 8).map { bytes.number($0 * 8) } }
+        guard list.count.isMultiple(of: 8), let count = numbers.first, count < UInt64(numbers.count) else {
+            throw Finding(page: page, what: "a list of free pages that is cut off")
+        }
+        var before = UInt64.max
+        for number in numbers.dropFirst().prefix(Int(count)) {
+            guard number < before else { throw Finding(page: page, what: "a list of free pages out of order") }
+            before = number
+            try note(number, from: page)
+        }
+    }
+
+    /// Every page has one use.
+    private mutating func note(_ page: UInt64, from: UInt64) throws(Finding) {
+        guard page >= 2, page <= lastPage else { throw Finding(page: from, what: "it leads to page \(page) of \(lastPage)") }
+        let (word, bit) = (Int(page / 64), UInt64(1) << (page % 64))
+        guard met[word] & bit == 0 else { throw Finding(page: from, what: "it leads to page \(page), which has another use") }
+        met[word] |= bit
+    }
+
+    // MARK: Trees
+
+    private typealias Visit = (inout LMDBFileCheck, _ key: [UInt8], _ value: [UInt8], _ flags: UInt16, _ page: UInt64) throws(Finding) -> Void
+
+    private mutating func walk(_ tree: Tree, _ order: Order, _ visit: Visit) throws(Finding) {
+        var count = Count()
+        if tree.root != Self.noPage {
+            try walk(page: tree.root, from: 0, depth: 1, order, lower: nil, &count, visit)
+        }
+        guard count.branches == tree.branches, count.leaves == tree.leaves, count.overflows == tree.overflows,
+            count.entries == tree.entries, count.depth == Int(tree.depth)
+        else { throw Finding(page: tree.root == Self.noPage ? 0 : tree.root, what: "a tree that is not what its root says") }
+    }
+
+    /// - Parameters:
+    ///   - from: the page that led here.
+    ///   - lower: no key of this page is below it.
+    private mutating func walk(
+        page number: UInt64, from: UInt64, depth: Int, _ order: Order, lower: [UInt8]?, _ count: inout Count, _ visit: Visit
+    ) throws(Finding) {
+        guard depth <= Self.maximumDepth else { throw Finding(page: from, what: "a tree that is too deep") }
+        try note(number, from: from)
+        let page = Page(try read(page: number), number: number)
+        let isLeaf = try page.isLeaf()
+        let nodes = try page.nodes(isLeaf: isLeaf)
+        // All leaves are at the same depth.
+        guard !isLeaf || count.depth == 0 || count.depth == depth else { throw Finding(page: number, what: "leaves at two depths") }
+        if isLeaf {
+            count.depth = depth
+            count.leaves += 1
+            for (i, node) in nodes.enumerated() {
+                try check(key: node.key, order, after: count.last, lower: i == 0 ? lower : nil, on: number)
+                count.last = node.key
+                count.entries += 1
+                try visit(&self, node.key, try value(of: node, on: number, &count), node.flags & ~1, number)
+            }
+        } else {
+            count.branches += 1
+            // The tree of free pages may have a branch with one child.
+            guard nodes.count > 1 || order == .numbers else { throw Finding(page: number, what: "a branch with one child") }
+            for (i, node) in nodes.enumerated() {
+                // The first key of a branch is not used.
+                if i > 0 { try check(key: node.key, order, after: count.last, lower: nil, on: number) }
+                try walk(page: node.child, from: number, depth: depth + 1, order, lower: i == 0 ? lower : node.key, &count, visit)
+            }
+        }
+    }
+
+    private func check(key: [UInt8], _ order: Order, after last: [UInt8]?, lower: [UInt8]?, on page: UInt64) throws(Finding) {
+        guard (1...LMDBKey.maximum).contains(key.count), order == .bytes || key.count == 8 else {
+            throw Finding(page: page, what: "a key of \(key.count) bytes")
+        }
+        func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+            switch order {
+            case .bytes: a.lexicographicallyPrecedes(b)
+            case .numbers: a.withUnsafeBytes { $0.number(0) as UInt64 } < b.withUnsafeBytes { $0.number(0) as UInt64 }
+            }
+        }
+        if let last, !precedes(last, key) { throw Finding(page: page, what: "keys out of order") }
+        if let lower, precedes(key, lower) { throw Finding(page: page, what: "keys out of order") }
+    }
+
+    private mutating func value(of node: Page.Node, on page: UInt64, _ count: inout Count) throws(Finding) -> [UInt8] {
+        guard node.flags & 1 != 0 else { return node.value }
+        let first = node.value.withUnsafeBytes { $0.number(0) as UInt64 }
+        try note(first, from: page)
+        let start = try Self.read(descriptor, at: Int(first) * pageSize, count: Self.header, page: first)
+        let (own, flags, pages): (UInt64, UInt16, UInt32) = start.withUnsafeBytes { ($0.number(0), $0.number(10), $0.number(12)) }
+        // A value that was replaced by a shorter one in the same transaction keeps its pages.
+        guard own == first, flags == 4, Int(pages) > (Self.header - 1 + node.length) / pageSize, UInt64(pages) <= lastPage else {
+            throw Finding(page: first, what: "no page of a value of \(node.length) bytes")
+        }
+        for next in 1..<UInt64(max(1, pages)) { try note(first + next, from: page) }
+        count.overflows += UInt64(pages)
+        return try Self.read(descriptor, at: Int(first) * pageSize + Self.header, count: node.length, page: first)
+    }
+
+    // MARK: Pages
+
+    private func read(page: UInt64) throws(Finding) -> [UInt8] {
+        try Self.read(descriptor, at: Int(page) * pageSize, count: pageSize, page: page)
+    }
+
+    private static func read(_ descriptor: Int32, at offset: Int, count: Int, page: UInt64) throws(Finding) -> [UInt8] {
+        var failed: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, done in
+            done = 0
+            while done < count {
+                let got = pread(descriptor, buffer.baseAddress.map { $0 + done }, count - done, off_t(offset + done))
+                if got < 0 && errno == EINTR { continue }
+                if got < 0 { failed = errno }
+                if got <= 0 { return }
+                done += got
+            }
+        }
+        guard failed == 0 else { throw Finding(page: page, what: "it cannot be read: \(String(cString: strerror(failed)))") }
+        guard bytes.count == count else { throw Finding(page: page, what: "the file ends before it does") }
+        return bytes
+    }
+
+    /// A branch or a leaf: a header, offsets of nodes ascending by key, room, and the nodes without gaps.
+    private struct Page {
+        struct Node {
+            let key: [UInt8]
+            /// Of a leaf; 1 is "the value is the number of its first page".
+            let flags: UInt16
+            /// Of the value, wherever it is.
+            let length: Int
+            let value: [UInt8]
+            /// Of a branch.
+            let child: UInt64
+        }
+
+        private let bytes: [UInt8]
+        private let number: UInt64
+
+        init(_ bytes: [UInt8], number: UInt64) { (self.bytes, self.number) = (bytes, number) }
+
+        func isLeaf() throws(Finding) -> Bool {
+            let (own, flags): (UInt64, UInt16) = bytes.withUnsafeBytes { ($0.number(0), $0.number(10)) }
+            guard own == number, flags == 1 || flags == 2 else { throw Finding(page: number, what: "no page of a tree") }
+            return flags == 2
+        }
+
+        func nodes(isLeaf: Bool) throws(Finding) -> [Node] {
+            let (lower, upper): (Int, Int) = bytes.withUnsafeBytes { (Int($0.number(12) as UInt16), Int($0.number(14) as UInt16)) }
+            guard lower > LMDBFileCheck.header, lower.isMultiple(of: 2), lower <= upper, upper <= bytes.count else {
+                throw Finding(page: number, what: "bounds of its nodes")
+            }
+            var nodes: [Node] = []
+            var places: [(start: Int, size: Int)] = []
+            for index in 0..<(lower - LMDBFileCheck.header) / 2 {
+                let start = bytes.withUnsafeBytes { Int($0.number(LMDBFileCheck.header + 2 * index) as UInt16) }
+                let (node, size) = try node(at: start, from: upper, isLeaf: isLeaf)
+                nodes.append(node)
+                places.append((start, size))
+            }
+            var end = upper
+            for place in places.sorted(by: { $0.start < $1.start }) {
+                guard place.start == end else { throw Finding(page: number, what: "nodes that overlap, or a gap between them") }
+                end += place.size
+            }
+            guard end == bytes.count else { throw Finding(page: number, what: "nodes that overlap, or a gap between them") }
+            return nodes
+        }
+
+        private func node(at start: Int, from upper: Int, isLeaf: Bool) throws(Finding) -> (Node, size: Int) {
+            let outside = Finding(page: number, what: "a node that is not within the page")
+            guard start >= upper, start.isMultiple(of: 2), start + LMDBFileCheck.nodeHeader <= bytes.count else { throw outside }
+            let (low, high, flags, keySize): (UInt16, UInt16, UInt16, UInt16) = bytes.withUnsafeBytes {
+                ($0.number(start), $0.number(start + 2), $0.number(start + 4), $0.number(start + 6))
+            }
+            let key = start + LMDBFileCheck.nodeHeader
+            let value = key + Int(keySize)
+            let length = Int(low) | Int(high) << 16
+            let held = !isLeaf ? 0 : flags & 1 != 0 ? 8 : length
+            guard value <= bytes.count, held <= bytes.count - value else { throw outside }
+            let node = Node(
+                key: Array(bytes[key..<value]), flags: isLeaf ? flags : 0, length: isLeaf ? length : 0,
+                value: Array(bytes[value..<value + held]), child: isLeaf ? 0 : UInt64(length) | UInt64(flags) << 32)
+            return (node, (LMDBFileCheck.nodeHeader + Int(keySize) + held + 1) & ~1)
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func number<T: FixedWidthInteger>(_ offset: Int) -> T { loadUnaligned(fromByteOffset: offset, as: T.self) }
+    fileprivate func part(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[offset..<offset + count]) }
+}

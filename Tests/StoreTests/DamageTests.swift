@@ -1,0 +1,138 @@
+import Foundation
+import LMDBStore
+import Messages
+import Simulator
+import Testing
+
+/// What LMDB must never see. A damage that slips through ends this program by a signal.
+@Suite struct DamageTests {
+    private static let options = LMDBOptions(mapSize: 64 << 20)
+    private static let environment = ProcessInfo.processInfo.environment
+    private static let seed = environment["QUORATE_DAMAGE_SEED"].flatMap { UInt64($0) } ?? 1
+    private static let count = environment["QUORATE_DAMAGES"].flatMap { Int($0) } ?? 600
+
+    /// Whatever is written, in whatever order, is never taken for damage.
+    @Test(arguments: 1...6 as ClosedRange<UInt64>)
+    func aWholeDatabaseIsFoundWhole(seed: UInt64) throws {
+        try withTemporaryFolder { folder in
+            var rng = SplitMix64(seed: seed)
+            var expected: [[UInt8]: [UInt8]] = [:]
+            for round in 0..<25 as Range<UInt8> {
+                let environment = try LMDBEnvironment(path: folder, options: Self.options)
+                let store = try LMDBStore(environment)
+                #expect(try store.all() == Self.sorted(expected))
+                for _ in 0..<1 + rng.below(4) {
+                    let clears = rng.below(12) == 0
+                    let writes = Self.writes(&rng, count: Int(rng.below(300)))
+                    if clears { expected = [:] }
+                    for write in writes { expected[write.key] = write.value }
+                    try LMDBStoreWriter(environment).apply(writes, metadata: [round], seal: [round], clearing: clears)
+                }
+            }
+        }
+    }
+
+    /// It opens, and all of it can be read and written over; or it does not, and says that it is damaged.
+    @Test func aDamagedDatabaseIsRefusedOrHarmless() throws {
+        try withTemporaryFolder { folder in
+            let (file, note) = (folder + "/data.mdb", URL(fileURLWithPath: folder + "/note"))
+            defer { unlink(note.path) }
+            let whole = try Self.build(folder)
+            var (refused, unchanged, changed) = (0, 0, 0)
+            for i in 0..<UInt64(Self.count) {
+                var rng = SplitMix64(seed: Self.seed &* 1_000_003 &+ i)
+                let (bytes, what) = FileDamage.damage(whole, using: &rng)
+                // For whoever looks for the reason of a crash: it leaves the folder.
+                try Data("seed \(Self.seed), damage \(i): \(what)\n".utf8).write(to: note)
+                try Data(bytes).write(to: URL(fileURLWithPath: file))
+                do {
+                    let environment = try LMDBEnvironment(path: folder, options: Self.options)
+                    var store = try LMDBStore(environment)
+                    let found = try store.all()
+                    _ = try (store.metadata(), store.seal())
+                    if found == Self.contents { unchanged += 1 } else { changed += 1 }
+                    let writes = Self.writes(&rng, count: 300)
+                    try LMDBStoreWriter(environment).apply(writes, metadata: [9], seal: [9], clearing: i % 2 == 0)
+                    try store.refresh()
+                    _ = try store.all()
+                } catch let error as LMDBError {
+                    #expect(error.isDamage, "damage \(i) of seed \(Self.seed), \(what): \(error)")
+                    refused += 1
+                }
+            }
+            // Bytes of values, and of pages that are free: the state's digest tells the first.
+            #expect(refused > Self.count / 3 && unchanged > 0 && changed > 0, "\(refused) refused, \(unchanged) as before, \(changed) changed")
+        }
+    }
+
+    @Test func aDatabaseInWhichAProcessDiedIsNotOpenedAgain() throws {
+        try withTemporaryFolder { folder in
+            _ = try Self.build(folder)
+            let mark = URL(fileURLWithPath: folder + "/opened")
+            #expect(try Data(contentsOf: mark) == Data("open\n".utf8))
+            // As the handler of a signal leaves it.
+            try Data("died\n".utf8).write(to: mark)
+            #expect(throws: LMDBError.diedReading(path: folder)) { try LMDBEnvironment(path: folder, options: Self.options) }
+            #expect(throws: LMDBError.diedReading(path: folder)) { try LMDBEnvironment(path: folder, options: Self.options) }
+            // Any other word is none.
+            try Data("dies".utf8).write(to: mark)
+            _ = try LMDBEnvironment(path: folder, options: Self.options)
+            #expect(try Data(contentsOf: mark) == Data("open\n".utf8))
+        }
+    }
+
+    @Test func aMapThatIsHalfFullIsTwiceAsLargeAtTheNextOpening() throws {
+        try withTemporaryFolder { folder in
+            var rng = SplitMix64(seed: 3)
+            var rounds = 0
+            for _ in 0..<40 {
+                let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 1 << 20))
+                rounds += 1
+                do {
+                    while environment.usedBytes < 4 << 20 {
+                        try LMDBStoreWriter(environment).apply(Self.writes(&rng, count: 100), metadata: [1], clearing: false)
+                    }
+                    break
+                } catch LMDBError.mapFull {}
+            }
+            #expect(rounds > 2 && rounds < 40)
+        }
+    }
+
+    // MARK: Parts
+
+    private static let contents: [KeyValueWrite] = {
+        var rng = SplitMix64(seed: 7)
+        var entries: [[UInt8]: [UInt8]] = [:]
+        for _ in 0..<6 { for write in writes(&rng, count: 250) { entries[write.key] = write.value } }
+        return sorted(entries)
+    }()
+
+    /// Some sixty pages: branches, leaves, long values, free pages.
+    private static func build(_ folder: String) throws -> [UInt8] {
+        var rng = SplitMix64(seed: 7)
+        do {
+            let environment = try LMDBEnvironment(path: folder, options: options)
+            for round in 0..<6 as Range<UInt8> {
+                try LMDBStoreWriter(environment).apply(writes(&rng, count: 250), metadata: [round], seal: [round], clearing: false)
+            }
+            #expect(try LMDBStore(environment).all() == contents)
+        }
+        return Array(try Data(contentsOf: URL(fileURLWithPath: folder + "/data.mdb")))
+    }
+
+    private static func writes(_ rng: inout SplitMix64, count: Int) -> [KeyValueWrite] {
+        (0..<count).map { _ in
+            let number = rng.below(900)
+            var key = [UInt8(number >> 8), UInt8(number & 255)]
+            key += Array(repeating: UInt8(number & 15), count: number % 50 == 0 ? 400 : Int(number % 40))
+            let length = rng.below(60) == 0 ? Int(rng.below(20_000)) : Int(rng.below(250))
+            let value = rng.below(4) == 0 ? nil : [UInt8](repeating: UInt8(rng.below(256)), count: length)
+            return KeyValueWrite(key: key, value: value)
+        }
+    }
+
+    private static func sorted(_ entries: [[UInt8]: [UInt8]]) -> [KeyValueWrite] {
+        entries.map { KeyValueWrite(key: $0.key, value: $0.value) }.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+    }
+}
