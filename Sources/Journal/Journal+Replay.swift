@@ -75,7 +75,9 @@ extension Journal {
         var spares: [String] = []
         var removed = false
         for name in names.sorted() {
-            if let size = SegmentName.size(ofSpare: name), size == options.segmentSize, spares.count < options.spareSegments {
+            // A spare that was cut off, or grew, is none.
+            if let size = SegmentName.size(ofSpare: name), size == options.segmentSize, spares.count < options.spareSegments,
+                try storage.size(of: name) == size {
                 spares.append(name)
                 continue
             }
@@ -108,6 +110,7 @@ private struct Backwards {
             hasUnborn = true
             return
         }
+        guard !segment.isCutOff else { throw .rot(segment: segment.incarnation, offset: segment.size) }
         let walk: SegmentWalk
         if let next = segments.last?.header {
             guard next.incarnation == segment.incarnation + 1 else { throw .missingSegment(next.incarnation - 1) }
@@ -157,18 +160,24 @@ struct SegmentReplay {
     let incarnation: UInt64
     let header: SegmentHeader?
     let hasDamagedCopy: Bool
+    /// It is shorter than it was made.
+    let isCutOff: Bool
     private let bytes: [UInt8]
 
     var size: Int { bytes.count }
 
     init(_ bytes: [UInt8], incarnation: UInt64) throws(JournalError) {
-        (self.bytes, self.incarnation) = (bytes, incarnation)
+        self.incarnation = incarnation
         var headers: [SegmentHeader] = []
         for copy in SegmentHeader.copies {
             if let header = try SegmentHeader.read(bytes, at: copy, incarnation: incarnation) { headers.append(header) }
         }
         header = headers.first
         hasDamagedCopy = headers.count < SegmentHeader.copies.count
+        let length = header?.length ?? bytes.count
+        isCutOff = bytes.count < length
+        // What was put behind its end is nobody's.
+        self.bytes = bytes.count > length ? Array(bytes.prefix(length)) : bytes
     }
 
     /// Neither copy of the header is there, and no record was ever written behind it.

@@ -1,12 +1,16 @@
 /// How a journal is laid out. Changing it between two runs is fine.
 public struct JournalOptions: Sendable {
-    /// Bytes of a segment; one that must hold a larger record grows for it. A multiple of 4,096, at least 16 KiB.
+    /// The longest segment, in bytes: what is longer on the disk was never written by a journal.
+    public static let maximumSegmentSize = 256 << 20
+
+    /// Bytes of a segment; one that must hold a larger record grows for it. A multiple of 4,096, at least 16 KiB, at most
+    /// `maximumSegmentSize`.
     public var segmentSize: Int
     /// How many segments that a compaction freed are kept to be written over, which needs no metadata to be synced.
     public var spareSegments: Int
 
     public init(segmentSize: Int = 16 << 20, spareSegments: Int = 2) {
-        precondition(segmentSize >= 16 << 10 && segmentSize.isMultiple(of: 4096), "segment size \(segmentSize)")
+        precondition((16 << 10...Self.maximumSegmentSize).contains(segmentSize) && segmentSize.isMultiple(of: 4096), "segment size \(segmentSize)")
         precondition(spareSegments >= 0, "spare segments \(spareSegments)")
         (self.segmentSize, self.spareSegments) = (segmentSize, spareSegments)
     }
@@ -65,7 +69,9 @@ public struct Journal<Storage: JournalStorage> {
             }
             try storage.remove(name)
         }
-        let header = SegmentHeader(kind: .genesis, incarnation: 1, firstSequence: 1, previousHash: ChainHash(using: &rng))
+        let header = SegmentHeader(
+            kind: .genesis, incarnation: 1, firstSequence: 1, previousHash: ChainHash(using: &rng),
+            length: options.segmentSize)
         var spares: [String] = []
         let size = try makeSegment(header, size: options.segmentSize, storage, options, &spares)
         return Journal(
@@ -153,9 +159,9 @@ public struct Journal<Storage: JournalStorage> {
     /// The old segment is durable before the new one exists: a segment's existence is a claim.
     private mutating func startSegment(_ kind: SegmentHeader.Kind, fitting frame: Int) throws(JournalError) {
         try flush()
-        let header = SegmentHeader(
-            kind: kind, incarnation: segment.incarnation + 1, firstSequence: nextSequence, previousHash: chain)
         let needed = max(options.segmentSize, SegmentHeader.recordsStart + (frame + 4095) & ~4095)
+        let header = SegmentHeader(
+            kind: kind, incarnation: segment.incarnation + 1, firstSequence: nextSequence, previousHash: chain, length: needed)
         let size = try Self.makeSegment(header, size: needed, storage, options, &spares)
         live.append((header.incarnation, size))
         (segment, offset, chain) = (header, SegmentHeader.recordsStart, header.chainStart)

@@ -54,8 +54,10 @@ struct SegmentHeader: Equatable, Sendable {
         case compaction = 3
     }
 
-    static let version: UInt32 = 1
+    /// Version 1 did not say how long the segment is.
+    static let version: UInt32 = 2
     static let size = 64
+    private static let pageSize = 4096
     static let copies = [0, 4096]
     static let recordsStart = 8192
     private static let magic: UInt64 = 0x314C_4E52_4A54_5251
@@ -67,13 +69,16 @@ struct SegmentHeader: Equatable, Sendable {
     /// Of the record before the first, in an older segment; drawn at random for the genesis. It keys the checks of the
     /// segment's record headers, so that no client can put a record inside its payload.
     let previousHash: ChainHash
+    /// Bytes of the whole segment, a multiple of 4,096. They are there before the header is, so a shorter file was cut off, and with
+    /// it perhaps all that would contradict its end. Nil in version 1, and of a segment of 64 GiB or more.
+    let length: Int?
 
     var encoded: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.size)
         bytes.put(Self.magic)
-        bytes.put(Self.version)
-        bytes.put(kind.rawValue)
+        bytes.put(length == nil ? 1 : Self.version)
+        bytes.put(kind.rawValue | UInt32((length ?? 0) / Self.pageSize) << 8)
         bytes.put(incarnation)
         bytes.put(firstSequence)
         bytes.put(previousHash)
@@ -91,6 +96,11 @@ struct SegmentHeader: Equatable, Sendable {
     /// What the first record's hash is chained to.
     var chainStart: ChainHash { Self.check(encoded[...]) }
 
+    init(kind: Kind, incarnation: UInt64, firstSequence: UInt64, previousHash: ChainHash, length: Int?) {
+        (self.kind, self.incarnation, self.firstSequence, self.previousHash) = (kind, incarnation, firstSequence, previousHash)
+        self.length = length.flatMap { $0 / Self.pageSize < 1 << 24 ? $0 : nil }
+    }
+
     private static func check(_ bytes: ArraySlice<UInt8>) -> ChainHash {
         bytes.withUnsafeBytes { ChainHash.hash($0, .init(start: nil, count: 0), .init(start: nil, count: 0)) }
     }
@@ -104,10 +114,11 @@ struct SegmentHeader: Equatable, Sendable {
         let (found, sequence): (UInt64, UInt64) = bytes.withUnsafeBytes { ($0.integer(at: offset + 16), $0.integer(at: offset + 24)) }
         let (previous, written) = bytes.withUnsafeBytes { (ChainHash($0.slice(offset + 32, 16)), ChainHash($0.slice(offset + 48, 16))) }
         guard magic == Self.magic, found == incarnation, written == check(bytes[offset..<offset + 48]) else { return nil }
-        guard version == Self.version, let kind = Kind(rawValue: kind) else {
+        let length = version == 1 ? nil : Int(kind >> 8) * pageSize
+        guard version == 1 || version == Self.version, let kind = Kind(rawValue: version == 1 ? kind : kind & 0xff) else {
             throw .unknownVersion(segment: incarnation, version: version)
         }
-        return SegmentHeader(kind: kind, incarnation: incarnation, firstSequence: sequence, previousHash: previous)
+        return SegmentHeader(kind: kind, incarnation: incarnation, firstSequence: sequence, previousHash: previous, length: length)
     }
 }
 

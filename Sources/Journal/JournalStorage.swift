@@ -11,7 +11,11 @@ public protocol JournalStorage {
 
     /// The whole file as the *disk* holds it. After a failed sync a kernel shows pages from its cache that never reached the
     /// disk; they are not to be believed.
+    /// - Returns: of a file that is longer than any segment, only the beginning, more than a segment has.
     func read(_ name: String) throws(JournalError) -> [UInt8]
+
+    /// In bytes.
+    func size(of name: String) throws(JournalError) -> Int
 
     /// A new file of `size` zero bytes, with its space allocated, so that writing within it changes no size.
     func create(_ name: String, size: Int) throws(JournalError)

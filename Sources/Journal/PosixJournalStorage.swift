@@ -52,7 +52,8 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
             _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
             var status = stat()
             guard fstat(descriptor, &status) == 0 else { throw failure(.read, name) }
-            var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+            // A file may be said to have any length without having a byte.
+            var bytes = [UInt8](repeating: 0, count: min(Int(status.st_size), JournalOptions.maximumSegmentSize + 1))
             var done = 0
             var failed: Int32 = 0
             bytes.withUnsafeMutableBytes { buffer in
@@ -68,6 +69,12 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
             bytes.removeLast(bytes.count - done)
             return bytes
         }
+    }
+
+    public func size(of name: String) throws(JournalError) -> Int {
+        var status = stat()
+        guard stat(full(name), &status) == 0 else { throw failure(.read, name) }
+        return Int(status.st_size)
     }
 
     public func create(_ name: String, size: Int) throws(JournalError) {

@@ -58,6 +58,11 @@ public final class SimulatedJournalStorage: JournalStorage {
         }
     }
 
+    public func size(of name: String) throws(JournalError) -> Int {
+        let id = try id(of: name, .read)
+        return change(id) { $0.size }
+    }
+
     public func create(_ name: String, size: Int) throws(JournalError) {
         guard !diskIsFull else { throw .storage(.create, path: name, errno: SystemCalls.noSpace) }
         guard cachedNames[name] == nil else { throw .storage(.create, path: name, errno: SystemCalls.exists) }

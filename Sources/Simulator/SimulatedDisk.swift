@@ -179,6 +179,7 @@ final class FailingStorage: JournalStorage {
     var path: String { disk.path }
     func names() throws(JournalError) -> [String] { disk.names() }
     func read(_ name: String) throws(JournalError) -> [UInt8] { try disk.read(name) }
+    func size(of name: String) throws(JournalError) -> Int { try disk.size(of: name) }
     func create(_ name: String, size: Int) throws(JournalError) {
         try step()
         try disk.create(name, size: size)

@@ -227,12 +227,12 @@ import Testing
         let name = "journal-0000000000000001"
         _ = try create(disk)
         var header = Array(try disk.read(name).prefix(48))
-        header[8] = 2
+        header[8] = 3
         var check = Hasher256()
         check.update(header)
         let bytes = header + check.finish().bytes.prefix(16)
         for copy in [0, 4096] { try disk.write(bytes, to: name, at: copy) }
-        #expect(throws: JournalError.unknownVersion(segment: 1, version: 2)) { try Journal.open(disk, options: options) }
+        #expect(throws: JournalError.unknownVersion(segment: 1, version: 3)) { try Journal.open(disk, options: options) }
     }
 
     @Test func aJournalOfWhichOnlyAContinuationIsLeftIsIncomplete() throws {

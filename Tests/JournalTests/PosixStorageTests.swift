@@ -53,6 +53,68 @@ import Testing
         }
     }
 
+    /// A cut takes with it what would contradict it: the last records would seem never to have been written (R4).
+    @Test(arguments: [0, 8192, 8192 + 368, 8192 + 5 * 368 + 7, 32 << 10, (64 << 10) - 1])
+    func aSegmentThatWasCutOffHasLostRecords(length: Int) throws {
+        try withFolder { folder in
+            var rng = SystemRandomNumberGenerator()
+            do {
+                var journal = try Journal.create(PosixJournalStorage(directory: folder), options: options, using: &rng)
+                for i in 0..<20 as Range<UInt8> {
+                    try journal.append([UInt8](repeating: i, count: 300))
+                    try journal.sync()
+                }
+            }
+            #expect(truncate(folder + "/journal-0000000000000001", off_t(length)) == 0)
+            let expected = length == 0 ? JournalError.missing(path: folder) : .rot(segment: 1, offset: length)
+            #expect(throws: expected) { try Journal.open(PosixJournalStorage(directory: folder), options: options) }
+        }
+    }
+
+    @Test func whatStandsBehindASegmentsEndIsNotReadHoweverLongItIs() throws {
+        try withFolder { folder in
+            var rng = SystemRandomNumberGenerator()
+            do {
+                var journal = try Journal.create(PosixJournalStorage(directory: folder), options: options, using: &rng)
+                try journal.append([1])
+                try journal.sync()
+            }
+            #expect(truncate(folder + "/journal-0000000000000001", off_t(1) << 40) == 0)
+            do {
+                var opened = try Journal.open(PosixJournalStorage(directory: folder), options: options)
+                #expect(opened.records == [[1]])
+                // Into the next segment.
+                for _ in 0..<300 {
+                    try opened.journal.append([UInt8](repeating: 2, count: 300))
+                    try opened.journal.sync()
+                }
+            }
+            #expect(try Journal.open(PosixJournalStorage(directory: folder), options: options).records.count == 301)
+        }
+    }
+
+    @Test func aSpareOfAnotherLengthIsNotUsed() throws {
+        try withFolder { folder in
+            var rng = SystemRandomNumberGenerator()
+            do {
+                var journal = try Journal.create(PosixJournalStorage(directory: folder), options: options, using: &rng)
+                try journal.append([1])
+                try journal.beginCompaction()
+                try journal.append([2])
+                try journal.finishCompaction()
+            }
+            let spare = folder + "/recycle-0000000000010000-0000000000000001"
+            #expect(truncate(spare, 40_000) == 0)
+            do {
+                var opened = try Journal.open(PosixJournalStorage(directory: folder), options: options)
+                #expect(opened.records == [[2]] && access(spare, F_OK) != 0)
+                for _ in 0..<400 { try opened.journal.append([UInt8](repeating: 3, count: 300)) }
+                try opened.journal.sync()
+            }
+            #expect(try Journal.open(PosixJournalStorage(directory: folder), options: options).records.count == 401)
+        }
+    }
+
     @Test func aFolderHasOneUserAtATime() throws {
         try withFolder { folder in
             var rng = SystemRandomNumberGenerator()
