@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import Synchronization
 
 /// One line a record: ISO time, level, label, message, then the metadata sorted by key. To standard error, which the
 /// launcher may have pointed at a file.
@@ -30,10 +31,10 @@ public struct LineLogHandler: LogHandler {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(Self.quoted(value.description))" }
         line += "\n"
-        // One write, so that lines of several processes in one file stay whole.
-        let bytes = Array(line.utf8)
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        Self.lines.withLock { $0.write(line, to: STDERR_FILENO, says: { "\(Self.time()) warning \(label) \($0)\n" }) }
     }
+
+    private static let lines = Mutex(LogLines())
 
     /// Text from outside may hold line breaks and control characters, which would forge lines.
     private static func oneLine(_ text: String) -> String {
@@ -58,6 +59,46 @@ public struct LineLogHandler: LogHandler {
         let date = "\(pad(Int(parts.tm_year) + 1900, 4))-\(pad(Int(parts.tm_mon) + 1, 2))-\(pad(Int(parts.tm_mday), 2))"
         let clock = "\(pad(Int(parts.tm_hour), 2)):\(pad(Int(parts.tm_min), 2)):\(pad(Int(parts.tm_sec), 2))"
         return "\(date)T\(clock).\(pad(now.tv_nsec / 1_000_000, 3))Z"
+    }
+}
+
+/// Writes lines to a descriptor. What cannot be written, to a full disk say, is counted, and said as soon as a line fits again.
+package struct LogLines {
+    private var lost = 0
+    private var reason: Int32 = 0
+    /// The last thing that was written is a part of a line.
+    private var isCut = false
+
+    package init() {}
+
+    /// - Parameter says: makes a line of what is to be said of lines that were lost.
+    package mutating func write(_ line: String, to descriptor: Int32, says: (String) -> String) {
+        if lost > 0 {
+            let count = lost == 1 ? "a line of this log" : "\(lost) lines of this log"
+            guard put((isCut ? "\n" : "") + says("\(count) could not be written: \(String(cString: strerror(reason)))"), to: descriptor) else {
+                lost += 1
+                return
+            }
+            lost = 0
+        }
+        if !put(line, to: descriptor) { lost += 1 }
+    }
+
+    /// One write, so that lines of several processes in one file stay whole.
+    private mutating func put(_ text: String, to descriptor: Int32) -> Bool {
+        let bytes = Array(text.utf8)
+        while true {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            if count == bytes.count {
+                isCut = false
+                return true
+            }
+            // A disk that has no room for the rest has given no reason yet.
+            reason = count < 0 ? errno : ENOSPC
+            if count > 0 { isCut = true }
+            return false
+        }
     }
 }
 
