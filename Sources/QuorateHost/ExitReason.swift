@@ -98,6 +98,7 @@ package struct ProgramError: Error, CustomStringConvertible {
         case let error as ClusterFolderError: self.init(Self.reason(error), error.description)
         case let error as ManifestFileError: self.init(Self.reason(error), error.description)
         case let error as KeyFileError: self.init(.missingKeys, error.description)
+        case let error as StorageFailure: self.init(.storage, error.description)
         case let error as IOError where error.errnoCode == EADDRINUSE: self.init(.portInUse, "the port is in use: \(String(cString: strerror(error.errnoCode)))")
         case let error as ListenFailure: self.init(error.reason.contains("already in use") ? .portInUse : .failure, error.description)
         case HostStartError.state(_, .otherProcedures), HostStartError.state(_, .stateVersion): self.init(.versionMismatch, "\(error)")
@@ -111,12 +112,12 @@ package struct ProgramError: Error, CustomStringConvertible {
     private static func reason(_ error: ClusterFolderError) -> ExitReason {
         switch error {
         case .exists: .folderExists
-        case .noSuchFolder, .belongsElsewhere, .noSuchHost: .wrongManifest
+        case .noSuchFolder, .belongsElsewhere, .damagedIdentity, .noSuchHost: .wrongManifest
         case .manifest(.version), .otherProcedures: .versionMismatch
         case .manifest: .wrongManifest
         case .manifestFile(let file): reason(file)
         case .ports: .failure
-        case .file: .storage
+        case .file, .tooManyAside: .storage
         case .inUse: .alreadyRunning
         }
     }

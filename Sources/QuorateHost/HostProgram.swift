@@ -47,7 +47,7 @@ public enum HostProgram {
             let cluster = try ClusterFolder(opening: host.folder)
             var options = HostRuntimeOptions()
             options.core.procedures = procedures
-            let host = try await Host.start(HostID(host.number), of: cluster, options: options, logger: logger)
+            let host = try await HostKeeper.start(HostID(host.number), of: cluster, options: options, logger: logger)
             return { await host.stop() }
         }
     }

@@ -15,6 +15,8 @@ package enum Service {
     ) async -> Int32 {
         let logger = LineLogHandler.logger(label)
         raiseDescriptorLimit()
+        // A limit for files is an error of a write, as a full disk is, and no reason to die.
+        signal(SIGXFSZ, SIG_IGN)
         do {
             let stop = try await start(logger)
             if exitOnEOF { stopAtEnd(of: STDIN_FILENO) }

@@ -2,6 +2,7 @@ import Crypto
 import Glibc
 import ManifestFile
 import Messages
+import StrictInput
 
 /// Why a cluster folder cannot be made or used, and what to do about it.
 public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -14,6 +15,10 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     case noSuchHost(HostID, count: Int)
     case belongsElsewhere(path: String, what: String)
     case inUse(String)
+    /// So much was put aside already that something is wrong with the machine.
+    case tooManyAside(String, count: Int)
+    /// `host.json` is missing or damaged.
+    case damagedIdentity(path: String, problem: String, expected: String)
     /// The host's records were made by a program with other procedures.
     case otherProcedures(path: String, known: [String], ours: [String])
 
@@ -24,19 +29,30 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
         case .manifest(let problem): problem.description
         case .ports(let base, let count):
             "\(count) hosts need the ports \(base) to \(base + count - 1), and a port lies from 1 to 65535. Choose another base port"
-        case .file(let failure): failure.description
-        case .manifestFile(let error): error.description
+        case .file(let failure): StorageFailure(failure).description
+        case .manifestFile(let error):
+            "\(error.description) If the file was right before, restore it from a copy: every host and client of the cluster has the same"
         case .noSuchHost(let host, let count): "there is no host \(host); cluster.json has hosts 0 to \(count - 1)"
         case .belongsElsewhere(let path, let what):
-            "\(path) belongs to \(what), not to this cluster.json. Folders must not be mixed or copied between hosts"
+            "\(path) belongs to \(what), not to this cluster.json. Folders must not be mixed or copied between hosts. "
+                + "If nobody did, cluster.json or \(path)/host.json is damaged: restore it from a copy"
+        case .tooManyAside(let path, let count):
+            "\(path) would be put aside for the \(count + 1)th time. Its disk or memory is failing: move the host to a sound machine, then "
+                + "remove \(path).damaged-* as far as nobody needs them"
+        case .damagedIdentity(let path, let problem, let expected):
+            "\(problem). If this is the folder of that host, write into \(path): \(expected)"
         case .inUse(let path): "another process runs the host in \(path). Stop it first"
         case .otherProcedures(let path, let known, let ours):
             "\(path) was made with other procedures than this program has. It needs \(Self.list(known)); here they are \(Self.list(ours)). "
-                + "Run the program that ran it before"
+                + "Run the program that ran it before. If this is that program, \(path)/procedures is damaged: remove that file"
         }
     }
 
-    private static func list(_ procedures: [String]) -> String { procedures.isEmpty ? "none" : procedures.joined(separator: ", ") }
+    private static func list(_ procedures: [String]) -> String {
+        if procedures.isEmpty { return "none" }
+        let shown = procedures.prefix(64).map { Printable.line(String($0.prefix(64))) }
+        return shown.joined(separator: ", ") + (procedures.count > shown.count ? ", …" : "")
+    }
 }
 
 /// A cluster on disk: `cluster.json`, `issuer.key`, and `hosts/N/` for each host.

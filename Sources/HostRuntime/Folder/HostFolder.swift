@@ -1,3 +1,4 @@
+import Glibc
 import ManifestFile
 import Messages
 import StrictInput
@@ -18,12 +19,10 @@ public struct HostFolder: Sendable {
             let fields = try JSONReader(try DurableFile.read(file, limit: 65536), file: file).object(["cluster", "host"])
             cluster = try fields["cluster"].bytes32()
             number = try fields["host"].integer(in: 0...65535)
-        } catch let failure as FileFailure {
-            throw .file(failure)
-        } catch let problem as InputProblem {
-            throw .manifestFile(ManifestFileError(problem))
         } catch {
-            throw .noSuchFolder(path)
+            let problem = (error as? FileFailure)?.description ?? (error as? InputProblem)?.description ?? "\(error)"
+            let expected = "{\"cluster\": \"\(manifest.cluster.hex)\", \"host\": \(host)}"
+            throw .damagedIdentity(path: file, problem: problem, expected: expected)
         }
         guard cluster == manifest.cluster else { throw .belongsElsewhere(path: path, what: "cluster \(cluster.short)") }
         guard number == Int(host.number) else { throw .belongsElsewhere(path: path, what: "host \(number)") }
@@ -64,7 +63,7 @@ public struct HostFolder: Sendable {
         let bytes = Array(procedures.map { $0 + "\n" }.joined().utf8)
         do {
             if DurableFile.exists(proceduresPath) {
-                let known = try DurableFile.read(proceduresPath)
+                let known = try DurableFile.read(proceduresPath, limit: 1 << 20)
                 guard known != bytes else { return }
                 guard !isInitialised || !DurableFile.exists(journalPath) || hasLostRecords else {
                     let names = String(decoding: known, as: UTF8.self).split(separator: "\n").map(String.init)
@@ -89,6 +88,14 @@ public struct HostFolder: Sendable {
 
     /// Whether the host has ever had a journal. The marker is durable before the host first speaks.
     public var isInitialised: Bool { DurableFile.exists(markerPath) }
+
+    /// Whether a state was ever flushed. A new database has three pages, and a flush adds at least as many.
+    var hasWrittenState: Bool {
+        manifest.shards(of: host).contains { shard in
+            var status = stat()
+            return stat(statePath(of: shard) + "/data.mdb", &status) == 0 && Int(status.st_size) > 4 * sysconf(Int32(_SC_PAGESIZE))
+        }
+    }
 
     /// Makes the folders of the journal and of every shard's state where they are missing. A host that has taken part before and
     /// lacks its journal may have forgotten its votes: that is declared here, and it rejoins in quarantine (R4).
@@ -136,11 +143,15 @@ public struct HostFolder: Sendable {
         }
     }
 
+    /// So often a journal or a state is put aside; nothing of it is ever removed here.
+    static let maximumAside = 8
+
     /// Renames a folder to `….damaged-N`, for whoever wants to look into it, and makes an empty one in its place.
     /// - Returns: where it is now.
     func setAside(_ folder: String) throws(ClusterFolderError) -> String {
         var number = 1
         while DurableFile.exists("\(folder).damaged-\(number)") { number += 1 }
+        guard number <= Self.maximumAside else { throw .tooManyAside(folder, count: Self.maximumAside) }
         let aside = "\(folder).damaged-\(number)"
         do {
             try DurableFile.rename(folder, aside)

@@ -21,12 +21,25 @@ public final class Host: Sendable {
     private let journal: Worker<JournalWriter.Job>
     private let states: Worker<StateWriter.Job>
     private let lock: FolderLock
+    private let failures: AsyncStream<StorageFailure>
     private let logger: Logger
 
     /// Opens the folder's journal and state, takes up where it left off, and joins the cluster.
-    /// - Throws: `ClusterFolderError`, `KeyFileError`, or what the stores and the core say of what they found.
+    /// - Throws: `ClusterFolderError`, `KeyFileError`, `StorageFailure`, or what the core says of what it found.
     public static func start(
         _ host: HostID, of cluster: ClusterFolder, options: HostRuntimeOptions = .init(), logger: Logger
+    ) async throws -> Host {
+        do { return try await open(host, of: cluster, options: options, logger: logger) } catch {
+            switch error {
+            case let error as JournalError: throw StorageFailure(error)
+            case let error as LMDBError: throw StorageFailure(error)
+            default: throw error
+            }
+        }
+    }
+
+    private static func open(
+        _ host: HostID, of cluster: ClusterFolder, options: HostRuntimeOptions, logger: Logger
     ) async throws -> Host {
         let folder = try cluster.host(host)
         let lock = try folder.lock()
@@ -51,13 +64,20 @@ public final class Host: Sendable {
         throw ClusterFolderError.noSuchFolder(folder.path)
     }
 
+    /// Waits until the host cannot write any more, and has stopped voting for that; for one caller. Nil if the task is cancelled
+    /// or the host stops.
+    func waitForStorageFailure() async -> StorageFailure? {
+        for await failure in failures { return failure }
+        return nil
+    }
+
     init(
         id: HostID, threads: RuntimeThreads, transport: PeerTransport, inbound: HostInbound, engine: NIOLoopBound<HostEngine>,
         ticker: NIOLoopBound<RepeatedTask>, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>,
-        lock: FolderLock, logger: Logger
+        lock: FolderLock, failures: AsyncStream<StorageFailure>, logger: Logger
     ) {
         (self.id, self.threads, self.transport, self.engine, self.ticker) = (id, threads, transport, engine, ticker)
-        self.inbound = inbound
+        (self.inbound, self.failures) = (inbound, failures)
         (self.journal, self.states, self.lock, self.logger) = (journal, states, lock, logger)
         (port, counters) = (transport.port, transport.counters)
     }
@@ -104,15 +124,17 @@ private struct HostAssembly {
                 gateways: options.transport.maxSessions))
         let (folder, logger) = (folder, logger)
         let declared = Mutex(false)
+        let (failures, failing) = AsyncStream<StorageFailure>.makeStream()
+        let failed: @Sendable (StorageFailure) -> Void = { failing.yield($0) }
         let (journal, records, hasLostRecords) = try await openJournal(report: { input in
             if case .persisted = input, declared.withLock({ isDue in defer { isDue = false }; return isDue }) {
                 // The first records are the quarantine's.
                 do { try folder.forgetDeclaration() } catch { logger.error("\(error)") }
             }
             inbox.post([input])
-        })
+        }, failed: failed)
         declared.withLock { $0 = hasLostRecords }
-        let (states, environments) = try await openStates(report: { inbox.post([$0]) })
+        let (states, environments) = try await openStates(report: { inbox.post([$0]) }, failed: failed)
         let inbound = HostInbound(
             manifest: manifest, threads: threads, sessions: options.transport.maxSessions, counters: counters
         ) { inputs in
@@ -149,38 +171,38 @@ private struct HostAssembly {
         logger.info("host \(host) of cluster \(manifest.cluster.short) listens on \(address.address):\(transport.port)")
         return Host(
             id: host, threads: threads, transport: transport, inbound: inbound, engine: engine, ticker: ticker, journal: journal,
-            states: states, lock: lock, logger: logger)
+            states: states, lock: lock, failures: failures, logger: logger)
     }
 
     private func openJournal(
-        report: @escaping @Sendable (HostInput) -> Void
+        report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void
     ) async throws -> (Worker<JournalWriter.Job>, [[UInt8]], hasLostRecords: Bool) {
         let (folder, logger, loop) = (folder, logger, threads.journal)
         let (writer, records) = try await loop.submit {
             let storage = PosixJournalStorage(directory: folder.journalPath)
             let (journal, records) = try openOrCreate(storage)
             if !folder.isInitialised { try folder.markInitialised() }
-            return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report), eventLoop: loop), records)
+            return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report, failed: failed), eventLoop: loop), records)
         }.get()
         return (Worker(on: loop) { writer.value.run($0) }, records, folder.hasLostRecords)
     }
 
-    /// A host that is not initialised has never spoken; a first start that was cut short may have left an empty journal. One that
-    /// has spoken and lost records, to rot or with its disk, starts with a new journal, in quarantine (R4).
+    /// A host that is not initialised and has written no state has never spoken; a first start that was cut short may have left an
+    /// empty journal. One that has spoken and lost records, to rot or with its disk, starts with a new journal, in quarantine (R4).
     private func openOrCreate(_ storage: PosixJournalStorage) throws -> (Journal<PosixJournalStorage>, [[UInt8]]) {
         var random = SystemRandomNumberGenerator()
         // A start that was cut short may have replaced it already.
         if folder.hasLostRecords, let (journal, records) = try? Journal.open(storage), records.isEmpty { return (journal, []) }
         guard !folder.hasLostRecords else { return (try replaceJournal("its records are declared lost", using: &random), []) }
-        do {
+        do throws(JournalError) {
             let (journal, records) = try Journal.open(storage)
-            guard records.isEmpty || folder.isInitialised else {
-                throw JournalError.notEmpty(path: folder.journalPath, found: "records")
+            if !records.isEmpty, !folder.isInitialised {
+                logger.warning("\(folder.path) does not say any more that the host has a journal. The journal is there and whole; it is said again")
             }
             return (journal, records)
-        } catch JournalError.missing where !folder.isInitialised {
-            return (try Journal.create(storage, using: &random), [])
-        } catch let error as JournalError where error.losesRecords {
+        } catch {
+            if case .missing = error, !folder.isInitialised, !folder.hasWrittenState { return (try Journal.create(storage, using: &random), []) }
+            guard error.losesRecords else { throw error }
             try folder.declareLostRecords()
             return (try replaceJournal("\(error)", using: &random), [])
         }
@@ -196,7 +218,7 @@ private struct HostAssembly {
     }
 
     private func openStates(
-        report: @escaping @Sendable (HostInput) -> Void
+        report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void
     ) async throws -> (Worker<StateWriter.Job>, [ShardID: LMDBEnvironment]) {
         let (folder, logger, loop) = (folder, logger, threads.store)
         let (writer, environments) = try await loop.submit {
@@ -207,7 +229,7 @@ private struct HostAssembly {
                 environments[shard] = environment
                 writers[shard] = LMDBStoreWriter(environment)
             }
-            let writer = StateWriter(writers, logger: logger, report: report)
+            let writer = StateWriter(writers, logger: logger, report: report, failed: failed)
             return (NIOLoopBound(writer, eventLoop: loop), environments)
         }.get()
         return (Worker(on: loop) { writer.value.run($0) }, environments)
@@ -215,12 +237,12 @@ private struct HostAssembly {
     private func openState(of shard: ShardID) throws -> LMDBEnvironment {
         let path = folder.statePath(of: shard)
         do throws(LMDBError) {
-            return try LMDBEnvironment(path: path)
+            return try LMDBEnvironment(path: path, options: options.stores)
         } catch {
             guard error.isDamage else { throw error }
             let aside = try folder.setAside(path)
             logger.error("\(error): the state of shard \(shard) is put aside as \(aside), and fetched from the other hosts")
-            return try LMDBEnvironment(path: path)
+            return try LMDBEnvironment(path: path, options: options.stores)
         }
     }
 }

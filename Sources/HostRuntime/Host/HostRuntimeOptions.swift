@@ -1,10 +1,13 @@
 import HostCore
+import LMDBStore
 import NIOCore
 
 /// How a host runs.
 public struct HostRuntimeOptions: Sendable {
     public var core = HostOptions()
     public var transport = TransportOptions()
+    /// Of every shard's state.
+    public var stores = LMDBOptions()
     public var verifierThreads = 1
     public var tickMilliseconds = 5
     /// Messages from outside that wait for the protocol's thread; more are dropped and counted.

@@ -17,11 +17,17 @@ final class JournalWriter {
     private var journal: Journal<PosixJournalStorage>?
     private let logger: Logger
     private let report: @Sendable (HostInput) -> Void
+    private let failed: @Sendable (StorageFailure) -> Void
     private var position: UInt64 = 0
 
-    /// - Parameter report: says `persisted` or `storageFailed`.
-    init(_ journal: consuming Journal<PosixJournalStorage>, logger: Logger, report: @escaping @Sendable (HostInput) -> Void) {
-        (self.journal, self.logger, self.report) = (journal, logger, report)
+    /// - Parameters:
+    ///   - report: says `persisted` or `storageFailed`.
+    ///   - failed: called beside `storageFailed`.
+    init(
+        _ journal: consuming Journal<PosixJournalStorage>, logger: Logger, report: @escaping @Sendable (HostInput) -> Void,
+        failed: @escaping @Sendable (StorageFailure) -> Void
+    ) {
+        (self.journal, self.logger, self.report, self.failed) = (journal, logger, report, failed)
     }
 
     func run(_ jobs: [Job]) {
@@ -46,8 +52,12 @@ final class JournalWriter {
             }
         } catch {
             journal = nil
-            logger.critical("the journal failed; the host stops voting until it is restarted on a sound disk: \(error)")
-            report(.storageFailed("journal: \(error)"))
+            let failure = StorageFailure.of(error)
+            let what = failure?.description ?? "journal: \(error)"
+            let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
+            logger.critical("the journal failed; the host stops voting until \(until): \(what)")
+            report(.storageFailed(what))
+            if let failure { failed(failure) }
         }
         if let closing {
             journal = nil

@@ -15,10 +15,17 @@ final class StateWriter {
     private var writers: [ShardID: LMDBStoreWriter]
     private let logger: Logger
     private let report: @Sendable (HostInput) -> Void
+    private let failed: @Sendable (StorageFailure) -> Void
     private var hasFailed = false
 
-    init(_ writers: [ShardID: LMDBStoreWriter], logger: Logger, report: @escaping @Sendable (HostInput) -> Void) {
-        (self.writers, self.logger, self.report) = (writers, logger, report)
+    /// - Parameters:
+    ///   - report: says `flushed` or `storageFailed`.
+    ///   - failed: called beside `storageFailed`.
+    init(
+        _ writers: [ShardID: LMDBStoreWriter], logger: Logger, report: @escaping @Sendable (HostInput) -> Void,
+        failed: @escaping @Sendable (StorageFailure) -> Void
+    ) {
+        (self.writers, self.logger, self.report, self.failed) = (writers, logger, report, failed)
     }
 
     func run(_ jobs: [Job]) {
@@ -38,13 +45,16 @@ final class StateWriter {
             preconditionFailure("the host has no replica of shard \(flush.shard)")
         }
         do {
-            try writer.apply(flush.writes, metadata: flush.metadata, clearing: false)
+            try writer.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
             report(.flushed(flush.shard, flush.sequence))
         } catch {
             hasFailed = true
-            logger.critical(
-                "writing the state of shard \(flush.shard) failed; the host stops voting until it is restarted on a sound disk: \(error)")
-            report(.storageFailed("state of shard \(flush.shard): \(error)"))
+            let failure = StorageFailure.of(error)
+            let what = failure?.description ?? "\(error)"
+            let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
+            logger.critical("writing the state of shard \(flush.shard) failed; the host stops voting until \(until): \(what)")
+            report(.storageFailed("state of shard \(flush.shard): \(what)"))
+            if let failure { failed(failure) }
         }
     }
 }

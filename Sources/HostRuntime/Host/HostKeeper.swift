@@ -1,0 +1,81 @@
+import Logging
+import Messages
+
+/// A host that starts again by itself when its disk had no room and has some now.
+///
+/// A write that failed is never tried again, nor is its sync (R7): the host votes no more, and says why to whoever asks. What it
+/// had not written it had not promised. So it goes on as after a crash: from what is on the disk.
+public final class HostKeeper: Sendable {
+    /// Room for a segment of the journal and for a flush of the state.
+    private static let enough: UInt64 = 32 << 20
+    private static let (shortest, longest): (Duration, Duration) = (.seconds(1), .seconds(30))
+
+    private let keeping: Task<Void, Never>
+
+    /// - Throws: what `Host.start` throws. Once it runs, it is kept running.
+    public static func start(
+        _ host: HostID, of cluster: ClusterFolder, options: HostRuntimeOptions = .init(), logger: Logger
+    ) async throws -> HostKeeper {
+        let running = try await Host.start(host, of: cluster, options: options, logger: logger)
+        return HostKeeper(keeping: Task { await keep(running, of: cluster, options, logger) })
+    }
+
+    private init(keeping: Task<Void, Never>) { self.keeping = keeping }
+
+    /// Stops the host, and waits until it has stopped.
+    public func stop() async {
+        keeping.cancel()
+        await keeping.value
+    }
+
+    private static func keep(_ first: Host, of cluster: ClusterFolder, _ options: HostRuntimeOptions, _ logger: Logger) async {
+        var host: Host? = first
+        var pause = shortest
+        var options = options
+        while let running = host {
+            let started = ContinuousClock.now
+            let failure = await running.waitForStorageFailure()
+            // Otherwise it stays as it is until somebody stops it; so too if the wait is cancelled.
+            guard let failure, failure.isForRoom, !Task.isCancelled else {
+                await untilCancelled()
+                return await running.stop()
+            }
+            // Address space costs nothing.
+            if failure.isFullMap { options.stores.mapSize *= 2 }
+            if failure.isFullMap || ContinuousClock.now - started > longest * 2 { pause = shortest }
+            logger.warning("it starts again by itself when there is room")
+            pause = await waitForRoom(in: cluster.path, atLeast: pause)
+            await running.stop()
+            host = nil
+            while host == nil, !Task.isCancelled {
+                host = await restart(running.id, of: cluster, options, logger)
+                if host == nil { pause = await waitForRoom(in: cluster.path, atLeast: pause) }
+            }
+        }
+    }
+
+    /// Nil if it cannot be started yet.
+    private static func restart(_ host: HostID, of cluster: ClusterFolder, _ options: HostRuntimeOptions, _ logger: Logger) async -> Host? {
+        do { return try await Host.start(host, of: cluster, options: options, logger: logger) } catch {
+            logger.error("cannot start again, and tries later: \(StorageFailure.of(error)?.description ?? "\(error)")")
+            return nil
+        }
+    }
+
+    /// Returns when there is room, as far as the system says, or the task is cancelled.
+    /// - Parameter pause: how long to wait before looking.
+    /// - Returns: how long to wait the next time.
+    private static func waitForRoom(in folder: String, atLeast pause: Duration) async -> Duration {
+        var pause = pause
+        while !Task.isCancelled {
+            try? await Task.sleep(for: pause)
+            pause = min(pause * 2, longest)
+            guard let room = StorageFailure.room(in: folder), room < enough else { break }
+        }
+        return pause
+    }
+
+    private static func untilCancelled() async {
+        while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+    }
+}
