@@ -45,6 +45,93 @@ struct LostStorageTests {
         await cluster.end()
     }
 
+    /// LMDB takes them for what was written; the digest that was written with the state does not.
+    @Test func aHostWithOtherBytesInItsStatePutsItAsideAndHasAWholeOneAgain() async throws {
+        let cluster = try await SmallCluster()
+        try await cluster.order(60)
+        try await cluster.untilLevel()
+        await cluster.stop(3)
+        let damaged = try cluster.damageValues("state/shard-0/data.mdb", of: 3)
+        #expect(damaged > 0)
+        try await cluster.start(3)
+        #expect(cluster.exists("state/shard-0.damaged-1/data.mdb", of: 3))
+        #expect(!cluster.exists("journal.damaged-1", of: 3))
+        try await cluster.untilTakesPart(3)
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
+    /// What was cut off might have been its last votes.
+    @Test func aHostWithAJournalThatWasCutOffRejoinsInQuarantine() async throws {
+        let cluster = try await SmallCluster()
+        try await cluster.order(20)
+        try await cluster.untilLevel()
+        await cluster.stop(3)
+        try cluster.cut("journal/journal-0000000000000001", of: 3, to: 1 << 20)
+        try await cluster.start(3)
+        #expect(cluster.exists("journal.damaged-1/journal-0000000000000001", of: 3))
+        try await cluster.untilTakesPart(3)
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
+    @Test func aHostThatForgotThatItHasAJournalGoesOnWithIt() async throws {
+        let cluster = try await SmallCluster()
+        try await cluster.order(20)
+        try await cluster.untilLevel()
+        await cluster.stop(3)
+        try cluster.remove("initialised", of: 3)
+        try await cluster.start(3)
+        #expect(cluster.exists("initialised", of: 3) && !cluster.exists("journal.damaged-1", of: 3))
+        try await cluster.untilTakesPart(3)
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
+    /// Of three witnesses one is enough.
+    @Test func aHostThatKeptNothingButItsStateRejoinsInQuarantine() async throws {
+        let cluster = try await SmallCluster()
+        try await cluster.order(40)
+        try await cluster.untilLevel()
+        await cluster.stop(3)
+        for name in ["initialised", "journal"] { try cluster.remove(name, of: 3) }
+        try await cluster.start(3)
+        try await cluster.untilTakesPart(3)
+        #expect(cluster.exists("initialised", of: 3))
+        // Not as a host that has never spoken.
+        #expect(cluster.exists("journal.damaged-1", of: 3))
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
+    /// Nothing is removed, and nothing is fetched for ever onto a disk that does not keep it.
+    @Test func aHostWhoseStateIsDamagedAgainAndAgainDoesNotStartAnyMore() async throws {
+        let cluster = try await SmallCluster()
+        try await cluster.order(20)
+        try await cluster.untilLevel()
+        for number in 1...8 {
+            await cluster.stop(3)
+            try cluster.cut("state/shard-0/data.mdb", of: 3, to: 5000)
+            try await cluster.start(3)
+            #expect(cluster.exists("state/shard-0.damaged-\(number)/data.mdb", of: 3))
+        }
+        await cluster.stop(3)
+        try cluster.cut("state/shard-0/data.mdb", of: 3, to: 5000)
+        let refusal = await #expect(throws: ClusterFolderError.self) { try await cluster.start(3) }
+        #expect(refusal?.description.contains("move the host to a sound machine") == true)
+        await cluster.end()
+    }
+
+    /// The map of a state's database is full at its first checkpoint: the host starts again by itself, with larger ones, until one is
+    /// large enough.
+    @Test func aHostWhoseDatabaseHasNoRoomStartsAgainWithMore() async throws {
+        let cluster = try await SmallCluster(kept: 3) { $0.stores.mapSize = 64 << 10 }
+        try await cluster.order(120)
+        try await cluster.untilLevel()
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
     @Test func anOlderBackupIsRefusedUntilItIsDeclared() async throws {
         let cluster = try await SmallCluster()
         try await cluster.order(5)
@@ -80,6 +167,9 @@ struct LostStorageTests {
 private final class SmallCluster {
     let folder: ClusterFolder
     private var hosts: [Host?] = []
+    /// One that starts again by itself, with options of its own.
+    private let kept: Int?
+    private var keeper: HostKeeper?
     private let gateway: GatewayHost
     private let issuer: Ed25519Signer
     private let bank: QuorateClient
@@ -87,9 +177,15 @@ private final class SmallCluster {
     private var opened: UInt64 = 0
     private static let quiet = LineLogHandler.logger("test", level: .critical)
 
-    init(_ change: (inout HostRuntimeOptions) -> Void = { _ in }) async throws {
+    /// - Parameters:
+    ///   - kept: this host starts again by itself when its disk was full.
+    ///   - change: of its options; or without one, of all.
+    init(kept: Int? = nil, _ change: (inout HostRuntimeOptions) -> Void = { _ in }) async throws {
+        self.kept = kept
         (options.core.replica.checkpointInterval, options.core.replica.window, options.core.checkpointsPerFlush) = (8, 16, 1)
-        change(&options)
+        var changed = options
+        change(&changed)
+        if kept == nil { options = changed }
         let path = "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))"
         folder = try ClusterFolder.create(at: path, shards: 1, replicas: 4, basePort: Int.random(in: 20000..<32000))
         gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, logger: Self.quiet)
@@ -97,7 +193,8 @@ private final class SmallCluster {
         bank = QuorateClient(
             signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)])
         hosts = Array(repeating: nil, count: 4)
-        for host in 0..<4 { try await start(host) }
+        for host in 0..<4 where host != kept { try await start(host) }
+        if let kept { keeper = try await HostKeeper.start(HostID(UInt16(kept)), of: folder, options: changed, logger: Self.quiet) }
     }
 
     func start(_ host: Int) async throws {
@@ -113,6 +210,7 @@ private final class SmallCluster {
         await bank.close()
         await gateway.stop()
         for host in 0..<4 { await stop(host) }
+        await keeper?.stop()
         try? FileManager.default.removeItem(atPath: folder.path)
     }
 
@@ -136,7 +234,11 @@ private final class SmallCluster {
     func untilLevel() async throws {
         while true {
             var executed: Set<SequenceNumber> = []
-            for host in 0..<4 where hosts[host] != nil { executed.insert(try await status(host).lastExecuted) }
+            for host in 0..<4 where hosts[host] != nil || host == kept {
+                // One that starts again does not answer meanwhile.
+                guard let status = host == kept ? try? await status(host) : try await status(host) else { continue }
+                executed.insert(status.halted.isEmpty ? status.lastExecuted : .zero)
+            }
             if executed.count == 1 { return }
             try await Task.sleep(for: .milliseconds(20))
         }
@@ -179,6 +281,27 @@ private final class SmallCluster {
         for i in offset..<offset + count { bytes[i] ^= 0xff }
         try bytes.write(to: file)
     }
+
+    /// The last value but one byte of every leaf.
+    /// - Returns: of how many.
+    func damageValues(_ name: String, of host: Int) throws -> Int {
+        let file = URL(filePath: path(name, of: host))
+        var bytes = try Data(contentsOf: file)
+        var count = 0
+        for page in stride(from: 8192, to: bytes.count, by: 4096) where bytes[page + 10] == 2 && bytes[page + 11] == 0 {
+            bytes[page + 4094] ^= 1
+            count += 1
+        }
+        try bytes.write(to: file)
+        return count
+    }
+
+    func cut(_ name: String, of host: Int, to length: Int) throws {
+        let file = URL(filePath: path(name, of: host))
+        try Data(contentsOf: file).prefix(length).write(to: file)
+    }
+
+    func remove(_ name: String, of host: Int) throws { try FileManager.default.removeItem(atPath: path(name, of: host)) }
 
     func backUp(_ host: Int) throws {
         try FileManager.default.copyItem(atPath: "\(folder.path)/hosts/\(host)", toPath: "\(folder.path)/backup")
