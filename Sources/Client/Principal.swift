@@ -4,47 +4,57 @@ import Messages
 public struct RequestWindow: Hashable, Sendable {
     /// Shards accept numbers below `acknowledgedBelow` + this.
     public static let width: UInt64 = 1024
-
-    /// Every outcome below it is known, or given up for ever.
-    public private(set) var acknowledgedBelow: RequestNumber
-    private var next: RequestNumber
-    private var known: Set<RequestNumber> = []
-    /// From here to the first number, there may be requests of an earlier life, or of another program with the key, whose outcomes
-    /// are still to be asked for.
-    private let foreign: RequestNumber?
-    /// For so many numbers of this window's own nothing of them is acknowledged: their deadlines are over by then, or near it, and
-    /// shards need not keep outcomes for ever.
+    /// For so many numbers of this window's own, nothing that others with the key may have open is acknowledged. By then its deadline
+    /// is over, or near, and shards need not keep outcomes for ever.
     public static let foreignRoom: UInt64 = 512
 
-    /// - Parameter first: above every number that the principal has used before. Everything below is acknowledged:
-    ///   what was under way then and was not executed is refused for ever.
-    /// - Parameter keeping: numbers from this one on are not acknowledged at once, though they are below `first`.
+    /// Every outcome of this window's own below it is known, or given up for ever.
+    public private(set) var acknowledgedBelow: RequestNumber
+    private var next: RequestNumber
+    private var awaited: Set<RequestNumber> = []
+    /// From here to the first number, there may be requests of an earlier life, or of another program with the key, whose outcomes
+    /// are still to be asked for.
+    private var foreign: RequestNumber?
+
+    /// - Parameters:
+    ///   - first: above every number that the principal has used before.
+    ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once. Nil: what was under way
+    ///     before and was not executed is refused for ever.
     public init(first: RequestNumber, keeping foreign: RequestNumber? = nil) {
         (acknowledgedBelow, next) = (first, first)
         self.foreign = foreign.flatMap { $0 < first ? $0 : nil }
     }
 
-    /// What a request with this number tells the shards that its principal needs no outcomes below.
-    public func acknowledgement(with number: RequestNumber) -> RequestNumber {
-        guard let foreign, number.number - foreign.number < Self.foreignRoom else { return acknowledgedBelow }
-        return foreign
-    }
-
     /// How many outcomes are awaited.
-    public var outstanding: Int { Int(next.number - acknowledgedBelow.number) - known.count }
+    public var outstanding: Int { awaited.count }
 
     /// A new number; nil while the oldest request without an outcome is a whole window behind.
     public mutating func open() -> RequestNumber? {
-        guard next.number < acknowledgedBelow.number + Self.width else { return nil }
+        guard next.number - acknowledgedBelow.number < Self.width, next.number < UInt64.max else { return nil }
         defer { next = next.next }
+        awaited.insert(next)
         return next
     }
 
     /// The outcome of `number` is known.
     public mutating func close(_ number: RequestNumber) {
-        guard number >= acknowledgedBelow, number < next else { return }
-        known.insert(number)
-        while known.remove(acknowledgedBelow) != nil { acknowledgedBelow = acknowledgedBelow.next }
+        guard awaited.remove(number) != nil, number == acknowledgedBelow else { return }
+        acknowledgedBelow = awaited.min() ?? next
+    }
+
+    /// Leaves numbers out that others with the key have used.
+    /// - Parameter foreign: as in `init`. Nothing changes if `next` is not above this window's own.
+    public mutating func raise(to next: RequestNumber, keeping foreign: RequestNumber) {
+        guard next > self.next else { return }
+        if awaited.isEmpty { acknowledgedBelow = next }
+        self.next = next
+        self.foreign = foreign < next ? foreign : nil
+    }
+
+    /// What a request with this number tells the shards that its principal needs no outcomes below.
+    public func acknowledgement(with number: RequestNumber) -> RequestNumber {
+        guard let foreign, number.number - min(number, foreign).number < Self.foreignRoom else { return acknowledgedBelow }
+        return min(foreign, acknowledgedBelow)
     }
 }
 
@@ -58,10 +68,12 @@ public struct Principal: Sendable {
 
     public var publicKey: PublicKey { signer.publicKey }
 
-    /// - Parameter first: the first request number; the present time in microseconds is above all that an earlier
-    ///   run of the same key can have used, and needs no file.
+    /// - Parameters:
+    ///   - first: the first request number, above all that the key has signed: 1 for a new key. For any other the shards know it
+    ///     (`QuorateClient.standing`).
+    ///   - foreign: see `RequestWindow.init`.
     public init(
-        signer: Ed25519Signer, manifest: Manifest, first: RequestNumber = RequestNumber(WallClock.now().number),
+        signer: Ed25519Signer, manifest: Manifest, first: RequestNumber = RequestNumber(1),
         keeping foreign: RequestNumber? = nil
     ) {
         (self.signer, cluster, epoch) = (signer, manifest.cluster, manifest.epoch)

@@ -103,15 +103,16 @@ public actor QuorateClient {
     private let gateways: [GatewayAddress]
     private let options: ClientOptions
     private let group: any EventLoopGroup
-    private var principal: Principal
+    var principal: Principal
+    var numbering: Numbering
     private var verifier: Verifier<Ed25519Scheme>
     private var connections: [GatewayAddress: GatewayConnection] = [:]
     /// The gateway that is asked first: the last one that answered.
     private var preferred = 0
-    private var random = SystemRandomNumberGenerator()
+    var random = SystemRandomNumberGenerator()
 
     /// - Parameters:
-    ///   - firstNumber: see `Principal.init`; nil for the present time.
+    ///   - firstNumber: see `Principal.init`; nil to ask the shards which numbers of this key they have recorded.
     ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once (`RequestWindow`).
     public init(
         signer: Ed25519Signer, manifest: Manifest, gateways: [GatewayAddress], options: ClientOptions = .init(),
@@ -121,7 +122,8 @@ public actor QuorateClient {
         (self.manifest, self.gateways, self.options, self.group) = (manifest, gateways, options, group)
         publicKey = signer.publicKey
         principal = Principal(
-            signer: signer, manifest: manifest, first: firstNumber ?? RequestNumber(WallClock.now().number), keeping: foreign)
+            signer: signer, manifest: manifest, first: firstNumber ?? RequestNumber(1), keeping: foreign)
+        numbering = Numbering(isGiven: firstNumber != nil)
         verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
     }
 
@@ -133,22 +135,32 @@ public actor QuorateClient {
         try await submit([.transfer(Transfer(from: from, to: to, asset: asset, amount: amount))], mode: .atomic)
     }
 
-    /// Signs the operations under the next request number, and returns when every leg's outcome is proven.
+    /// Signs the operations under the next request number, and returns when every leg's outcome is proven. If another program with this
+    /// key has used that number, it is certified that nothing was done, and the operations are signed under another one.
     /// - Parameter mode: whether the operations are one transaction, or each is one. Accounts are opened, and money is issued, by
     ///   transactions of their own.
     /// - Throws: `ClientError`; before anything is signed, `malformed`.
     public func submit(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> Outcome {
         try Self.check(operations, mode)
         guard !gateways.isEmpty else { throw ClientError.noGateways }
-        return try await resolve(try sign(operations, mode))
+        var attempts = 0
+        while true {
+            let outcome = try await resolve(try await sign(operations, mode))
+            guard Self.isSuperseded(outcome), attempts < Self.supersededRetries else { return outcome }
+            attempts += 1
+            try await leaveOut(on: outcome.receipt.request.request.participants(in: manifest.shardMap))
+        }
     }
 
     /// Signs the operations under the next request number and sends nothing: for who keeps the signed bytes before they are sent, so
     /// that after a crash the same bytes are sent again, and nothing happens twice. Then `resolve`.
-    /// - Throws: `ClientError.windowFull`.
-    public func prepare(_ operations: [Operation], mode: Request.Mode = .atomic) throws -> SignedRequest { try sign(operations, mode) }
+    /// - Throws: `ClientError.windowFull`, `ClientError.noQuorum`.
+    public func prepare(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> SignedRequest {
+        try await sign(operations, mode)
+    }
 
-    private func sign(_ operations: [Operation], _ mode: Request.Mode) throws -> SignedRequest {
+    private func sign(_ operations: [Operation], _ mode: Request.Mode) async throws -> SignedRequest {
+        try await number(operations, mode)
         let lifetime = UInt64(max(0, options.lifetime / .microseconds(1)))
         guard let request = principal.sign(operations, mode: mode, lifetimeMicroseconds: lifetime) else {
             throw ClientError.windowFull(oldest: principal.window.acknowledgedBelow)
@@ -182,6 +194,9 @@ public actor QuorateClient {
                 guard start.duration(to: .now) < options.lifetime else { throw CallFailed(failure: failure, outcome: outcome) }
                 try await Task.sleep(for: options.callBackoff.delay(attempt: attempts, using: &random))
             case .failed(let failure)?: throw CallFailed(failure: failure, outcome: outcome)
+            case nil where Self.isSuperseded(outcome) && attempts < Self.supersededRetries:
+                try await leaveOut(on: [manifest.shardMap.shard(of: target)])
+            case .aborted(.superseded)? where attempts < Self.supersededRetries: try await leaveOut(on: [manifest.shardMap.shard(of: target)])
             default: throw CallFailed(failure: nil, outcome: outcome)
             }
             attempts += 1
@@ -194,7 +209,7 @@ public actor QuorateClient {
     /// - Throws: `ClientError`.
     public func attempt(_ invocation: Invocation, continues died: RequestNumber? = nil) async throws -> Outcome {
         defer { if let died { principal.window.close(died) } }
-        let request = try sign([.call(invocation, continues: died)], .atomic)
+        let request = try await sign([.call(invocation, continues: died)], .atomic)
         let outcome = try await resolve(request, closes: false)
         if case .failed(let failure)? = outcome.status(at: manifest.shardMap.shard(of: invocation.target)), failure.isToBeTriedAgain {
             return outcome
@@ -240,6 +255,8 @@ public actor QuorateClient {
                 }
             } catch let error as ClientError {
                 principal.window.close(request.request.number)
+                // Another program with the key goes on above: the next request's number is asked for again.
+                numbering.known = []
                 throw error
             } catch {
                 cause = "\(error)"

@@ -384,4 +384,40 @@ struct TransportTests {
         window.close(RequestNumber(1))
         #expect(window.open() == RequestNumber(1025))
     }
+
+    /// Numbers below the first may be another program's with the same key: it asks for their outcomes still.
+    @Test func whatOthersMayHaveOpenIsAcknowledgedOnlyWhenTheWindowMustMove() {
+        var window = RequestWindow(first: RequestNumber(100), keeping: RequestNumber(90))
+        var acknowledged: [UInt64] = []
+        for _ in 0..<600 {
+            guard let number = window.open() else { break }
+            acknowledged.append(window.acknowledgement(with: number).number)
+            window.close(number)
+        }
+        #expect(acknowledged.count == 600)
+        let moves = acknowledged.firstIndex { $0 > 90 }
+        #expect(moves == Int(90 + RequestWindow.foreignRoom - 100) && acknowledged.last == 699)
+        // Nothing to keep: as before.
+        var alone = RequestWindow(first: RequestNumber(100), keeping: RequestNumber(100))
+        for _ in 0..<3 { if let number = alone.open() { alone.close(number) } }
+        #expect(alone.open().map { alone.acknowledgement(with: $0) } == RequestNumber(103))
+    }
+
+    @Test func numbersThatOthersUsedAreLeftOutAndAnOpenOneIsNotAcknowledged() {
+        var window = RequestWindow(first: RequestNumber(1))
+        let first = window.open()
+        window.raise(to: RequestNumber(500), keeping: RequestNumber(400))
+        #expect(window.open() == RequestNumber(500))
+        #expect(window.acknowledgement(with: RequestNumber(500)) == first)
+        if let first { window.close(first) }
+        #expect(window.acknowledgement(with: RequestNumber(500)) == RequestNumber(400))
+        #expect(window.acknowledgedBelow == RequestNumber(500))
+        // Never back, and never beyond the last number there is.
+        window.raise(to: RequestNumber(7), keeping: RequestNumber(7))
+        #expect(window.open() == RequestNumber(501))
+        window.close(RequestNumber(500))
+        window.close(RequestNumber(501))
+        window.raise(to: RequestNumber(.max - 1), keeping: RequestNumber(0))
+        #expect(window.open() == RequestNumber(.max - 1) && window.open() == nil)
+    }
 }

@@ -81,7 +81,7 @@ struct ListLoad: Sendable {
         guard let signer = Ed25519Signer(seed: (0..<32).map { _ in UInt8.random(in: .min ... .max) }) else { return nil }
         var options = ClientOptions()
         (options.lifetime, options.grace) = (.seconds(15), .seconds(15))
-        return QuorateClient(signer: signer, manifest: manifest, gateways: gateways, options: options)
+        return QuorateClient(signer: signer, manifest: manifest, gateways: gateways, options: options, firstNumber: RequestNumber(1))
     }
 
     // MARK: The load

@@ -89,12 +89,21 @@ struct Sender: Sendable {
         return outcome
     }
 
+    private static func shards(_ operations: [Messages.Operation], _ mode: Request.Mode, _ manifest: Manifest) -> [ShardID] {
+        // Which shards take part depends on nothing else.
+        Request(
+            cluster: manifest.cluster, epoch: manifest.epoch, principal: manifest.issuer, number: RequestNumber(1),
+            acknowledgedBelow: RequestNumber(1), issuedAt: .zero, deadline: .zero, mode: mode, operations: operations
+        ).participants(in: manifest.shardMap)
+    }
+
     private func send(_ operations: [Messages.Operation], _ mode: Request.Mode, _ operation: String?) async throws -> Reply {
         let start = ContinuousClock.now
         var died: RequestNumber?
         var attempts = 0
+        var hasMet = false
         while true {
-            let (number, foreign) = try await nextNumber()
+            let (number, foreign) = try await nextNumber(on: Self.shards(operations, mode, processes.folder.manifest), hasMet: hasMet)
             let client = try processes.client(signer, firstNumber: number, keeping: foreign)
             var operations = operations
             if case .call(let invocation, _)? = operations.first { operations = [.call(invocation, continues: died)] }
@@ -106,6 +115,7 @@ struct Sender: Sendable {
             // Another program with this key has used the number for something else, and holds it: this one is certified to do nothing.
             if outcome.decisions.allSatisfy({ $0 == .abort(.superseded) }), attempts < 8 {
                 Console.error("another program used number \(number) of \(holder.name)'s key; trying again under another one")
+                hasMet = true
                 try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
                 continue
             }
@@ -125,23 +135,22 @@ struct Sender: Sendable {
 
     /// The number of the next request, above all that any shard has recorded or that may still be recorded; and from which on
     /// outcomes are still wanted.
-    private func nextNumber() async throws -> (number: RequestNumber, keeping: RequestNumber) {
+    /// - Parameter hasMet: another program, which has used the number before.
+    private func nextNumber(on shards: [ShardID], hasMet: Bool) async throws -> (number: RequestNumber, keeping: RequestNumber) {
         let entries = try outbox.entries()
-        let standing = try await NumberSource.standing(of: outbox.principal, processes)
-        guard let own = entries.map(\.number).max() else {
-            // A key that is new here: what others have open with it is theirs.
-            return (RequestNumber(max(1, standing.next)), RequestNumber(standing.acknowledgedBelow))
-        }
+        let standing = try await NumberSource.standing(of: outbox.principal, on: shards, processes)
+        let recorded = standing.nextNumber.number
+        // A key that is new here has none.
+        let own = entries.map(\.number).max()
+        var number = max(1, recorded, own.map { $0 == .max ? $0 : $0 + 1 } ?? 1)
         // Above another program's numbers there is room for its next ones, so that the two do not meet at once.
-        let isForeign = standing.next > own + 1
-        let number = isForeign ? standing.next.addingReportingOverflow(NumberSource.room).partialValue : own + 1
-        guard number > own, number < UInt64.max else {
-            throw ToolError(.failure, "all request numbers of \(holder.name)'s key are used: a program with it signed number \(standing.next)")
+        if hasMet || own.map({ recorded > $0 && recorded - $0 > 1 }) == true { number = number > .max - NumberSource.room ? .max : number + NumberSource.room }
+        guard number < UInt64.max else {
+            throw ToolError(.failure, "all request numbers of \(holder.name)'s key are used: another program with it signed number \(recorded - min(recorded, 1))")
         }
-        let wanted = entries.filter { $0.state != .settled && $0.state != .forgotten }.map(\.number).min() ?? number
-        let recent = number - min(number, UInt64(Outbox.kept))
-        // No further back than the window goes that is kept for others (`RequestWindow`).
-        let keeping = max(standing.acknowledgedBelow, min(wanted, recent), number - min(number, RequestWindow.foreignRoom - 1))
+        // What is lower may be another program's, and is acknowledged only as far as the window makes it necessary: its outcomes, and those
+        // that receipts can be fetched of, stay with the shards.
+        let keeping = max(standing.acknowledgedBelow.number, number - min(number, RequestWindow.foreignRoom - 1))
         return (RequestNumber(number), RequestNumber(keeping))
     }
 
@@ -235,17 +244,32 @@ enum NumberSource {
     /// Between another program's numbers and ours.
     static let room: UInt64 = 64
 
-    struct Standing: Sendable {
-        /// No shard has recorded it, or any number above it.
-        var next: UInt64
-        /// Below it the shards forget.
-        var acknowledgedBelow: UInt64
+    /// What the shards that are asked to do something have recorded of a key. Where that changes just now, because another program uses
+    /// the key, or too few hosts answer, it is asked again for some seconds.
+    /// - Throws: `ToolError`; nothing was signed.
+    static func standing(of principal: PublicKey, on shards: [ShardID], _ processes: ClusterProcesses) async throws -> PrincipalStanding {
+        let client = try processes.reader()
+        let start = ContinuousClock.now
+        var attempts = 0
+        while true {
+            do {
+                let standing = try await client.standing(of: principal, on: shards)
+                await client.close()
+                return standing
+            } catch ClientError.noQuorum(let shard) {
+                guard start.duration(to: .now) < patience else {
+                    await client.close()
+                    throw ToolError(
+                        .noAnswer, "no quorum of shard \(shard) says which request numbers of the key it has recorded, so nothing was sent; see: quorate cluster status \(Shell.quoted(processes.folder.path))")
+                }
+            }
+            attempts += 1
+            var random = SystemRandomNumberGenerator()
+            try await Task.sleep(for: Backoff().delay(attempt: attempts, using: &random))
+        }
     }
 
-    static func standing(of principal: PublicKey, _ processes: ClusterProcesses) async throws -> Standing {
-        // TO BE REPLACED by the quorum read.
-        Standing(next: 0, acknowledgedBelow: 0)
-    }
+    private static let patience = Duration.seconds(5)
 }
 
 extension Outcome {
