@@ -202,8 +202,41 @@ struct TransactionCommand: AsyncParsableCommand {
         @OptionGroup var cluster: ClusterOption
         @Flag(help: "Print one JSON object.") var json = false
 
-        /// How far the clocks of the shards may be behind ours.
+        /// How far a shard's primary may be behind the clocks of the others (a slower one is replaced), in microseconds.
         private static let margin: UInt64 = 3_000_000
+        /// Longer than any request may live, in microseconds.
+        private static let longest: UInt64 = 150_000_000
+
+        private static func putAside(_ entry: inout OutboxEntry, _ sender: Sender) throws {
+            guard entry.state == .open else { return }
+            entry.state = .abandoned
+            try sender.outbox.replace(entry)
+        }
+
+        /// Until the deadline has passed by the clocks of the shards, which judge it: ours may be wrong.
+        /// - Returns: false, at once, where that would take longer than a request lives.
+        private static func waitUntilOver(_ entry: OutboxEntry, _ sender: Sender) async throws -> Bool {
+            let over = entry.request.request.deadline.adding(microseconds: margin)
+            let shards = entry.request.request.participants(in: sender.processes.folder.manifest.shardMap)
+            let client = try sender.processes.reader()
+            var isSaid = false
+            while true {
+                // A shard's time never goes back, so what it has passed is passed.
+                let times = (try? await client.times(of: shards)) ?? []
+                let now = times.map { max($0.time, $0.clock) }.min() ?? WallClock.now()
+                let wait = over.microseconds(since: now)
+                guard wait > 0, wait <= longest else {
+                    await client.close()
+                    return wait == 0
+                }
+                if !isSaid {
+                    Console.error(
+                        "waiting \((wait + 999_999) / 1_000_000) s until the deadline of \(sender.book.label(entry)) has passed: then no shard votes for it any more")
+                }
+                isSaid = true
+                try await Task.sleep(for: .microseconds(Int64(min(wait, 2_000_000))))
+            }
+        }
 
         func execute() async throws {
             try await reporting(json: json) {
@@ -216,20 +249,17 @@ struct TransactionCommand: AsyncParsableCommand {
                         .failure, "\(sender.book.label(entry)) is settled: \(entry.outcome ?? "")", txid: entry.txid)
                 }
                 try ReceiptStore.check(nil, processes.folder)
-                let over = entry.request.request.deadline.adding(microseconds: Self.margin)
-                let wait = over.microseconds(since: WallClock.now())
-                if wait > 0 {
-                    Console.error("waiting \((wait + 999_999) / 1_000_000) s until the deadline of \(sender.book.label(entry)) has passed: then no shard votes for it any more")
-                    try await Task.sleep(for: .microseconds(Int64(min(wait, 600_000_000))))
+                guard try await Self.waitUntilOver(entry, sender) else {
+                    try Self.putAside(&entry, sender)
+                    throw sender.unknown(
+                        entry,
+                        "put aside, and no longer in the way of others. The clock was ahead when it was signed: whoever has it may still bring it, until the shards' clocks have passed its deadline. Ask then")
                 }
                 do {
                     try await Resolve.settle(entry, sender, json: json)
                 } catch is UnknownOutcome {
                     try Task.checkCancellation()
-                    if entry.state == .open {
-                        entry.state = .abandoned
-                        try sender.outbox.replace(entry)
-                    }
+                    try Self.putAside(&entry, sender)
                     throw sender.unknown(
                         entry, "given up, and no longer in the way of others. Whether it took effect is not known yet: no proof was to be had")
                 }
