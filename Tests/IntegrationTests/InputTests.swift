@@ -95,11 +95,13 @@ import Testing
         for (field, value) in good {
             #expect(try show(good + [(field, value)]).output.contains("at \(field): the key stands here a second time"), "\(field)")
             #expect(try show(good.map { $0.0 == field ? (field, "null") : $0 }).output.contains("at \(field): null; expected "), "\(field)")
+            // Of earlier versions; it decides nothing any more.
+            if field == "next_number" { continue }
             let missing = try show(good.filter { $0.0 != field })
             #expect(missing.status == 12 && missing.output.contains("at \(field): the key is missing"), "\(field)")
         }
         let others = [
-            ("next_number", "18446744073709551615"), ("next_number", "0"), ("asset", "4294967296"),
+            ("next_number", "18446744073709551616"), ("next_number", "-1"), ("asset", "4294967296"),
             ("seed", "\"\(seed.dropLast(2))\""), ("public_key", "\"\(seed)\""), ("name", "\"b\""), ("index", "1"),
         ]
         for (field, value) in others {

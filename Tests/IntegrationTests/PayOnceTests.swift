@@ -1,0 +1,399 @@
+import Client
+import Foundation
+import Testing
+
+/// Whatever is interrupted, and repeated, happens once: with real processes, kill -9 and paused gateways.
+@Suite(.serialized) struct PayOnceTests {
+    @Test func aTransferThatIsKilledAtAnyMomentAndRepeatedPaysOnce() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        var paid = 0
+        for round in 0..<8 {
+            // Another amount each time: only the repetition of the very same one is the one that was interrupted.
+            let amount = 10 + round
+            let command = try bank.start("transfer", "alice", "bob", "\(amount)")
+            // From before it has read its key until after it has ended.
+            usleep(UInt32.random(in: 0...60_000))
+            kill(command.processIdentifier, SIGKILL)
+            command.waitUntilExit()
+            let repeated = try bank.succeed("transfer", "alice", "bob", "\(amount)", "--json").output
+            let isEarlier = repeated.contains(#""earlier":true"#)
+            // Whoever was told so before the kill asked for a second one; unless the tool could not know that he was.
+            let wasTold = bank.output(of: command).contains("txid")
+            paid += wasTold && !isEarlier ? 2 * amount : amount
+            #expect(try bank.balance("bob") == paid, "round \(round)")
+        }
+        #expect(try bank.balance("alice") == 1000 - paid)
+        #expect(try bank.succeed("tx", "list").output.contains("nothing is open"))
+    }
+
+    @Test func whatIsOpenIsSettledByTheNextCommandWhichSaysSo() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        try bank.leaveOpen("transfer", "alice", "bob", "250")
+        // It is known here before anybody answers.
+        let listed = try bank.succeed("tx", "list", "--json").output
+        #expect(listed.contains(#""purpose":"transfer 250 alice -> bob""#) && listed.contains(#""state":"open""#))
+        bank.continueGateway()
+        let other = try bank.succeed("transfer", "alice", "bob", "7")
+        #expect(other.errors.contains("settled: transfer 250 alice -> bob of ") && other.errors.contains(": committed"))
+        #expect(try bank.balance("bob") == 257)
+        // The same command instead of another one: that is the one that was interrupted.
+        try bank.leaveOpen("transfer", "alice", "bob", "31")
+        bank.continueGateway()
+        let same = try bank.succeed("transfer", "alice", "bob", "31", "--json").output
+        #expect(same.contains(#""earlier":true"#) && same.contains(#""committed":true"#))
+        #expect(try bank.balance("bob") == 288)
+        // Once that was said, the same command is another payment.
+        #expect(try bank.succeed("transfer", "alice", "bob", "31", "--json").output.contains(#""earlier":false"#))
+        #expect(try bank.balance("bob") == 319)
+    }
+
+    @Test func anUnknownOutcomeIsReportedWithTheCommandThatSettlesIt() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        bank.pauseGateway()
+        let command = try bank.start("transfer", "alice", "bob", "40", "--json")
+        try bank.waitForOpen("alice")
+        kill(command.processIdentifier, SIGINT)
+        command.waitUntilExit()
+        #expect(command.terminationStatus == 21)
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(bank.output(of: command).utf8)) as? [String: Any])
+        let (txid, settle) = (try #require(report["txid"] as? String), try #require(report["settle"] as? String))
+        #expect(report["code"] as? Int == 21 && settle.hasPrefix("quorate tx resolve \(txid)"))
+        bank.continueGateway()
+        // As it is pasted.
+        let settled = try Tool.run(settle.split(separator: " ").dropFirst().map(String.init))
+        #expect(settled.status == 0 && settled.output.contains("transfer 40 alice -> bob of ") && settled.output.contains(": committed"))
+        #expect(try bank.balance("bob") == 40)
+        // Any number of times: it was one request.
+        #expect(try bank.run("tx", "resolve", String(txid.prefix(10))).status == 0)
+        #expect(try bank.balance("bob") == 40)
+        #expect(try bank.run("tx", "abandon", txid).status != 0)
+    }
+
+    @Test func whatIsAbandonedBeforeAnybodyHadItNeverHappensAndThatIsCertified() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        try bank.leaveOpen("transfer", "alice", "bob", "99")
+        // What the gateway had been sent goes with it.
+        bank.killGateway()
+        try Tool.succeed("cluster", "up", bank.cluster)
+        let entry = try #require(try bank.open("alice").first)
+        let abandoned = try bank.run("tx", "abandon", entry)
+        #expect(abandoned.status == 20 && abandoned.output.contains("had not recorded it by its deadline"), "\(abandoned)")
+        #expect(try bank.balance("bob") == 0)
+        #expect(try bank.open("alice").isEmpty)
+        try bank.succeed("transfer", "alice", "bob", "1")
+        #expect(try bank.balance("bob") == 1)
+        // What is past its deadline by more than a minute can be asked about as well: the receipt is got again.
+        let receipt = try bank.succeed("receipt", "fetch", entry).output
+        #expect(receipt.contains("aborted"))
+    }
+
+    @Test func aReceiptThatCannotBeWrittenIsFoundOutBeforePaying() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        for path in ["/cluster.json/receipt.json", "/hosts", "/cluster.json/further/receipt.json"] {
+            let refused = try bank.run("transfer", "alice", "bob", "5", "--receipt", bank.cluster + path)
+            #expect(refused.status == 1 && refused.output.contains("so nothing was sent"), "\(refused)")
+            #expect(!refused.output.contains("NSCocoa"))
+        }
+        let receipts = bank.cluster + "/receipts"
+        try FileManager.default.moveItem(atPath: receipts, toPath: receipts + ".aside")
+        try Data().write(to: URL(fileURLWithPath: receipts))
+        #expect(try bank.run("transfer", "alice", "bob", "5").status == 1)
+        try FileManager.default.removeItem(atPath: receipts)
+        #expect(try bank.balance("bob") == 0)
+        #expect(try bank.open("alice").isEmpty)
+
+        // One that was lost is got again, and is as good.
+        let output = try bank.succeed("transfer", "alice", "bob", "5", "--json").output
+        let result = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        let (txid, path) = (try #require(result["txid"] as? String), try #require(result["receipt"] as? String))
+        try FileManager.default.removeItem(atPath: path)
+        for _ in 0..<3 { try bank.succeed("transfer", "alice", "bob", "1") }
+        try bank.succeed("receipt", "fetch", txid)
+        try bank.succeed("receipt", "verify", path)
+        #expect(try bank.balance("bob") == 8)
+    }
+
+    @Test func moneyIsIssuedOnceForEachNameOfAnOperation() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        // Killed anywhere, and repeated as its help says.
+        for round in 0..<5 {
+            let name = "n\(round)"
+            let command = try bank.start("account", "create", name, "--issue", "1000")
+            usleep(UInt32.random(in: 0...80_000))
+            kill(command.processIdentifier, SIGKILL)
+            command.waitUntilExit()
+            let isThere = FileManager.default.fileExists(atPath: bank.cluster + "/accounts/\(name).json")
+            try bank.succeed(["account", "create", name, "--issue", "1000"] + (isThere ? ["--resume"] : []))
+            try bank.succeed("account", "create", name, "--issue", "1000", "--resume")
+            #expect(try bank.balance(name) == 1000, "round \(round)")
+        }
+        // Interrupted in the middle of issuing.
+        try bank.leaveOpen(of: "issuer", "issue", "bob", "77", "--operation", "gift")
+        bank.continueGateway()
+        let repeated = try bank.succeed("issue", "bob", "77", "--operation", "gift", "--json").output
+        #expect(repeated.contains(#""earlier":true"#))
+        try bank.succeed("issue", "bob", "77", "--operation", "gift")
+        #expect(try bank.balance("bob") == 77)
+        let other = try bank.run("issue", "bob", "78", "--operation", "gift")
+        #expect(other.status == 1 && other.output.contains("operation gift is another one: issue 77 -> bob"))
+        #expect(try bank.run("account", "create", "n0", "--issue", "999", "--resume").status == 1)
+        try bank.succeed("issue", "bob", "78", "--operation", "gift-2")
+        #expect(try bank.balance("bob") == 155)
+        #expect(try bank.balance("n0") == 1000)
+    }
+
+    @Test func ofSeveralWhoCreateOneAccountAtOnceOneDoes() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        for round in 0..<3 {
+            let name = "p\(round)"
+            let commands = try (0..<4).map { _ in try bank.start("account", "create", name, "--issue", "10", "--json") }
+            for command in commands { command.waitUntilExit() }
+            let winners = commands.filter { $0.terminationStatus == 0 }
+            #expect(winners.count == 1)
+            for loser in commands where loser.terminationStatus != 0 {
+                #expect(loser.terminationStatus == 10 && bank.errors(of: loser).contains("exists already"))
+            }
+            let text = try String(contentsOfFile: bank.cluster + "/accounts/\(name).json", encoding: .utf8)
+            let winner = try JSONSerialization.jsonObject(with: Data(bank.output(of: try #require(winners.first)).utf8)) as? [String: Any]
+            #expect(text.contains(try #require(winner?["account"] as? String)))
+            #expect(try bank.balance(name) == 10)
+        }
+        let left = try FileManager.default.contentsOfDirectory(atPath: bank.cluster + "/accounts").filter { $0.hasSuffix(".tmp") }
+        #expect(left.isEmpty)
+    }
+
+    /// Numbers come from what the shards have recorded, and no file or clock can put them out of reach.
+    @Test func aProgramWithTheSameKeyAndAnyNumbersTakesNothingOutOfReach() async throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        let (alice, bob) = (try bank.key("alice"), try bank.key("bob"))
+        // As by a clock, and far above it.
+        for first in [1_700_000_000_000_000, 9_000_000_000_000_000_000] as [UInt64] {
+            let own = bank.client(alice.signer, first: RequestNumber(first))
+            let outcome = try await own.transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(3))
+            #expect(outcome.isCommitted)
+            await own.close()
+            try bank.succeed("transfer", "alice", "bob", "10")
+            // Nor what older versions counted in the account's file.
+            for number in [1, UInt64.max] {
+                try bank.write(nextNumber: number, "alice")
+                try bank.succeed("transfer", "alice", "bob", "10")
+            }
+        }
+        // The library asks the shards too.
+        let own = bank.client(alice.signer, first: nil)
+        #expect(try await own.transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(3)).isCommitted)
+        await own.close()
+        #expect(try bank.balance("bob") == 69)
+        // The issuer's as well.
+        let issuer = bank.client(try bank.issuer(), first: RequestNumber(8_000_000_000_000_000_000))
+        _ = try await issuer.submit([.issue(to: bob.account, asset: AssetID(1), amount: Amount(1))], mode: .independent)
+        await issuer.close()
+        try bank.succeed("issue", "bob", "30", "--operation", "later")
+        #expect(try bank.balance("bob") == 100)
+    }
+
+    @Test func programsWithOneKeyWorkSideBySide() async throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        let (alice, bob) = (try bank.key("alice"), try bank.key("bob"))
+        let clients = (0..<2).map { _ in bank.client(alice.signer, first: nil) }
+        let paid = try await withThrowingTaskGroup(of: Int.self) { group in
+            for client in clients {
+                group.addTask {
+                    var paid = 0
+                    for _ in 0..<20 {
+                        // Either it happens, or it is said at once that it is not known, and the next one goes on.
+                        let outcome = try await client.transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(1))
+                        if outcome.isCommitted { paid += 1 }
+                    }
+                    return paid
+                }
+            }
+            group.addTask {
+                var paid = 0
+                for amount in [2, 3, 4, 5] {
+                    let (status, output) = try Tool.run("transfer", "alice", "bob", "\(amount)", "--cluster", bank.cluster)
+                    #expect(status == 0, "\(output)")
+                    if status == 0 { paid += amount }
+                }
+                return paid
+            }
+            return try await group.reduce(0, +)
+        }
+        for client in clients { await client.close() }
+        #expect(paid == 54)
+        #expect(try bank.balance("bob") == paid)
+    }
+
+    @Test func aDamagedRequestInTheOutboxIsNamedAndNothingIsSentBesideIt() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        try bank.leaveOpen("transfer", "alice", "bob", "12")
+        bank.continueGateway()
+        let txid = try #require(try bank.open("alice").first)
+        let path = bank.cluster + "/accounts/alice.outbox/\(txid).json"
+        let whole = try String(contentsOfFile: path, encoding: .utf8)
+        #expect((try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int) == 0o600)
+        for (a, b) in [("transfer 12 of", "transfer 13 of"), ("\"open\"", "\"opened\""), ("\"request\" : \"", "\"request\" : \"00")] {
+            #expect(whole.contains(a))
+            try whole.replacingOccurrences(of: a, with: b).write(toFile: path, atomically: true, encoding: .utf8)
+            let refused = try bank.run("transfer", "alice", "bob", "1")
+            #expect(refused.status == 15 && refused.output.contains("alice.outbox/\(txid).json:"), "\(refused)")
+        }
+        try whole.write(toFile: path, atomically: true, encoding: .utf8)
+        try bank.succeed("transfer", "alice", "bob", "12")
+        #expect(try bank.balance("bob") == 12)
+    }
+}
+
+/// A cluster of two shards, with alice, who has 1000, and bob on the other one.
+private final class Bank: Sendable {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+    private let folder: TemporaryFolder
+    let cluster: String
+    private let port: Int
+
+    init() throws {
+        folder = try TemporaryFolder()
+        cluster = folder.path("cluster")
+        port = Tool.freePorts()
+        try Tool.succeed("cluster", "init", cluster, "--shards", "2", "--base-port", "\(port)")
+        try Tool.succeed("cluster", "up", cluster)
+        try Tool.succeed("account", "create", "alice", "--shard", "0", "--issue", "1000", "--cluster", cluster)
+        try Tool.succeed("account", "create", "bob", "--shard", "1", "--cluster", cluster)
+    }
+
+    func remove() {
+        continueGateway()
+        _ = try? Tool.run("cluster", "down", cluster)
+        folder.remove()
+    }
+
+    // MARK: Commands
+
+    func run(_ arguments: String...) throws -> (status: Int32, output: String) { try Tool.run(arguments + ["--cluster", cluster]) }
+
+    @discardableResult func succeed(_ arguments: String...) throws -> (output: String, errors: String) { try succeed(arguments) }
+
+    @discardableResult func succeed(_ arguments: [String]) throws -> (output: String, errors: String) {
+        let process = try start(arguments)
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw Failure(description: "\(arguments) ended with \(process.terminationStatus): \(output(of: process))\(errors(of: process))")
+        }
+        return (output(of: process), errors(of: process))
+    }
+
+    func start(_ arguments: String...) throws -> Process { try start(arguments) }
+
+    func start(_ arguments: [String]) throws -> Process {
+        let process = Process()
+        process.executableURL = try Tool.executable()
+        process.arguments = arguments + ["--cluster", cluster]
+        process.standardInput = FileHandle.nullDevice
+        let name = folder.path("command-\(UUID().uuidString)")
+        for suffix in [".out", ".err"] { _ = FileManager.default.createFile(atPath: name + suffix, contents: nil) }
+        process.standardOutput = FileHandle(forWritingAtPath: name + ".out")
+        process.standardError = FileHandle(forWritingAtPath: name + ".err")
+        process.environment = ProcessInfo.processInfo.environment.merging(["QUORATE_TEST_OUTPUT": name]) { _, new in new }
+        try process.run()
+        return process
+    }
+
+    func output(of process: Process) -> String { read(process, ".out") }
+    func errors(of process: Process) -> String { read(process, ".err") }
+
+    private func read(_ process: Process, _ suffix: String) -> String {
+        (try? String(contentsOfFile: (process.environment?["QUORATE_TEST_OUTPUT"] ?? "") + suffix, encoding: .utf8)) ?? ""
+    }
+
+    func balance(_ name: String) throws -> Int {
+        let text = try succeed("account", "show", name, "--json").output
+        let shown = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+        guard let posted = (shown?["posted"] as? String).flatMap({ Int($0) }) else { throw Failure(description: text) }
+        return posted
+    }
+
+    // MARK: Interruptions
+
+    /// A command that was killed when its request was on disk, and had no answer: the gateway stands still, and goes on standing.
+    func leaveOpen(of name: String = "alice", _ arguments: String...) throws {
+        pauseGateway()
+        let command = try start(arguments)
+        try waitForOpen(name)
+        kill(command.processIdentifier, SIGKILL)
+        command.waitUntilExit()
+    }
+
+    /// Of a key, the txids of what is in its outbox and not settled.
+    func open(_ name: String) throws -> [String] {
+        let outbox = name == "issuer" ? cluster + "/issuer.outbox" : cluster + "/accounts/\(name).outbox"
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: outbox)) ?? []
+        return files.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.filter {
+            (try? String(contentsOfFile: outbox + "/" + $0, encoding: .utf8))?.contains("\"state\" : \"open\"") == true
+        }.map { String($0.dropLast(5)) }
+    }
+
+    func waitForOpen(_ name: String) throws {
+        let end = Date(timeIntervalSinceNow: 20)
+        while try open(name).isEmpty {
+            guard Date() < end else { throw Failure(description: "nothing was put into the outbox of \(name)") }
+            usleep(5_000)
+        }
+    }
+
+    private var gateway: pid_t? {
+        let file = FileManager.default.contents(atPath: cluster + "/run/gateway-0.pid")
+        let fields = file.flatMap { try? JSONSerialization.jsonObject(with: $0) as? [String: Any] }
+        return (fields?["pid"] as? Int).map { pid_t($0) }
+    }
+
+    private func signalGateway(_ number: Int32) { if let gateway, gateway > 1 { kill(gateway, number) } }
+    func pauseGateway() { signalGateway(SIGSTOP) }
+    func continueGateway() { signalGateway(SIGCONT) }
+    func killGateway() { signalGateway(SIGKILL) }
+
+    // MARK: Keys
+
+    func key(_ name: String) throws -> (signer: Ed25519Signer, account: AccountID) {
+        let data = try Data(contentsOf: URL(fileURLWithPath: cluster + "/accounts/\(name).json"))
+        let fields = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+        guard let seed = (fields?["seed"] as? String).flatMap(Hex.decode), let signer = Ed25519Signer(seed: seed),
+            let account = (fields?["account"] as? String).flatMap(AccountID.init(hex:))
+        else { throw Failure(description: "no key of \(name)") }
+        return (signer, account)
+    }
+
+    func issuer() throws -> Ed25519Signer {
+        let text = try String(contentsOfFile: cluster + "/issuer.key", encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+        guard let signer = Hex.decode(text).flatMap({ Ed25519Signer(seed: $0) }) else { throw Failure(description: "no issuer") }
+        return signer
+    }
+
+    func client(_ signer: Ed25519Signer, first: RequestNumber?) -> QuorateClient {
+        // The manifest was read by every command before.
+        guard let manifest = try? Manifest(contentsOf: cluster + "/cluster.json") else { preconditionFailure("no manifest") }
+        return QuorateClient(
+            signer: signer, manifest: manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: port + 100)], firstNumber: first)
+    }
+
+    /// As an older version left it.
+    func write(nextNumber: UInt64, _ name: String) throws {
+        let path = cluster + "/accounts/\(name).json"
+        var text = try String(contentsOfFile: path, encoding: .utf8)
+        if let range = text.range(of: "\"next_number\" : [0-9]+,\n", options: .regularExpression) { text.removeSubrange(range) }
+        guard let brace = text.firstIndex(of: "{") else { throw Failure(description: text) }
+        text.insert(contentsOf: "\n\"next_number\" : \(nextNumber),\n", at: text.index(after: brace))
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+    }
+}
