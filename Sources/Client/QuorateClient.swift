@@ -110,6 +110,8 @@ public actor QuorateClient {
     /// The gateway that is asked first: the last one that answered.
     private var preferred = 0
     var random = SystemRandomNumberGenerator()
+    /// What shards say of their time.
+    var clockBook = ClockBook()
 
     /// - Parameters:
     ///   - firstNumber: see `Principal.init`; nil to ask the shards which numbers of this key they have recorded.
@@ -161,8 +163,9 @@ public actor QuorateClient {
 
     private func sign(_ operations: [Operation], _ mode: Request.Mode) async throws -> SignedRequest {
         try await number(operations, mode)
-        let lifetime = UInt64(max(0, options.lifetime / .microseconds(1)))
-        guard let request = principal.sign(operations, mode: mode, lifetimeMicroseconds: lifetime) else {
+        let times = await times(of: operations, lifetime: UInt64(max(0, options.lifetime / .microseconds(1))))
+        let lifetime = times.deadline.microseconds(since: times.issuedAt)
+        guard let request = principal.sign(operations, mode: mode, issuedAt: times.issuedAt, lifetimeMicroseconds: lifetime) else {
             throw ClientError.windowFull(oldest: principal.window.acknowledgedBelow)
         }
         return request
@@ -227,7 +230,9 @@ public actor QuorateClient {
     public func resolve(_ request: SignedRequest, patience: Duration = .zero, closes: Bool = true) async throws -> Outcome {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         let start = ContinuousClock.now
-        let end = request.request.deadline.adding(microseconds: UInt64(max(0, options.grace / .microseconds(1))))
+        // By this machine's monotonic clock: its wall clock may be the one that is wrong.
+        let end = start + max(patience, untilDeadline(of: request.request) + max(.zero, options.grace))
+        var timeProblem: String?
         var attempt = 0
         var invalid: Set<GatewayAddress> = []
         var cause = "nothing was tried"
@@ -249,6 +254,8 @@ public actor QuorateClient {
                 case .rejected(let reason, let retryAfter):
                     cause = "\(address): \(reason)"
                     if reason == .invalid { invalid.insert(address) }
+                    if timeProblem == nil { timeProblem = await clockProblem(after: reason) }
+                    if let timeProblem { cause += "; \(timeProblem)" }
                     // A hint from someone untrusted: it may not stall the client.
                     pause += min(.microseconds(Int64(min(retryAfter, 1_000_000))), options.backoff.cap)
                     if reason != .queueFull { preferred += 1 }
@@ -268,9 +275,7 @@ public actor QuorateClient {
                 principal.window.close(request.request.number)
                 throw ClientError.invalid(request)
             }
-            guard WallClock.now() < end || start.duration(to: .now) < patience else {
-                throw ClientError.outcomeUnknown(request, lastCause: cause)
-            }
+            guard ContinuousClock.now < end else { throw ClientError.outcomeUnknown(request, lastCause: cause) }
             do { try await Task.sleep(for: pause) } catch { throw ClientError.outcomeUnknown(request, lastCause: "cancelled") }
             attempt += 1
         }
@@ -324,7 +329,7 @@ public actor QuorateClient {
     /// What 2f + 1 replicas of a shard say alike of a subject, with the time of each.
     /// - Returns: nil if no 2f + 1 replicas said the same.
     /// - Throws: `ClientError.noGateways`.
-    func proof(of subject: ReadSubject, attempts: Int = 3) async throws -> ReadProof? {
+    func proof(of subject: ReadSubject, attempts: Int = 3, timeout: Duration? = .seconds(10)) async throws -> ReadProof? {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         for attempt in 0..<attempts {
             if attempt > 0 { try await Task.sleep(for: options.backoff.delay(attempt: attempt, using: &random)) }
@@ -332,7 +337,7 @@ public actor QuorateClient {
             let nonce = Digest(fresh)
             let address = gateways[preferred % gateways.count]
             do {
-                let answers = try await connection(to: address).read(subject, nonce: nonce)
+                let answers = try await connection(to: address).read(subject, nonce: nonce, timeout: timeout)
                 if let proof = try? verifier.verify(answers, of: subject, nonce: nonce) { return proof.value }
             } catch { connections[address] = nil }
             // The gateway itself may keep answers back.

@@ -37,7 +37,7 @@ public struct AdmissionQueue: Sendable {
     private struct Item: Sendable {
         let principal: PublicKey
         let shards: [ShardID]
-        let deadline: Timestamp
+        let startBy: UInt64
         /// It has its place in shards[..<held], and waits in the lane of shards[held], if there is one.
         var held = 0
     }
@@ -78,10 +78,10 @@ public struct AdmissionQueue: Sendable {
 
     /// - Parameters:
     ///   - shards: the participants, ascending, at least one.
-    ///   - deadline: after it the request is dropped, if it still waits.
+    ///   - startBy: by the monotonic clock, in nanoseconds; after it the request is dropped, if it still waits.
     /// - Precondition: the request is not in the queue, and the shards exist.
     public mutating func submit(
-        _ request: Digest, principal: PublicKey, shards: [ShardID], deadline: Timestamp, now: Instant
+        _ request: Digest, principal: PublicKey, shards: [ShardID], startBy: UInt64, now: Instant
     ) -> Verdict {
         precondition(!shards.isEmpty && items[request] == nil)
         let held = perPrincipal[principal, default: 0]
@@ -99,7 +99,7 @@ public struct AdmissionQueue: Sendable {
         perPrincipal[principal] = held + 1
         for shard in shards { lanes[Int(shard.number)].needing += 1 }
         queued += 1
-        items[request] = Item(principal: principal, shards: shards, deadline: deadline)
+        items[request] = Item(principal: principal, shards: shards, startBy: startBy)
         wait(request)
         serve(now: now)
         return .admitted
@@ -148,7 +148,7 @@ public struct AdmissionQueue: Sendable {
     private mutating func serve(_ lane: Int, now: Instant) {
         while lanes[lane].inFlight < limits.window, let request = takeNext(lane) {
             guard var item = items[request] else { continue }
-            if now.wall > item.deadline {
+            if now.uptime > item.startBy {
                 remove(request, leavesPosition: false)
                 departures.append(.expired(request))
                 continue

@@ -31,9 +31,11 @@ extension GatewayCore {
             counters.rejected += 1
             return reject(waiter, .queueFull, retryAfter: options.heldRetryAfter / 1000, into: &ready)
         }
-        let lastUse = isLate ? now.wall.adding(microseconds: options.grace / 1000) : request.request.deadline
+        // From here on only the monotonic clock counts.
+        let deadlineAt = Self.saturating(now.uptime, plusMicroseconds: request.request.deadline.microseconds(since: now.wall))
+        let startBy = isLate ? now.uptime + options.grace : deadlineAt
         switch admission.submit(
-            digest, principal: request.request.principal, shards: coordinator.participants, deadline: lastUse, now: now)
+            digest, principal: request.request.principal, shards: coordinator.participants, startBy: startBy, now: now)
         {
         case .rejected(let retryAfter):
             held.giveBack(request.bytes.count, from: waiter.session)
@@ -42,10 +44,9 @@ extension GatewayCore {
         case .admitted: counters.admitted += 1
         }
         if closedFor == 0 { pass(coordinator.participants, now: now) }
-        let deadlineAt = Self.saturating(now.uptime, plusMicroseconds: request.request.deadline.microseconds(since: now.wall))
         entries[digest] = GatewayEntry(
             shards: coordinator.participants, coordinator: coordinator, waiters: [waiter], holder: waiter.session,
-            startBy: isLate ? now.uptime + options.grace : deadlineAt, deadlineAt: deadlineAt,
+            startBy: startBy, deadlineAt: deadlineAt,
             giveUpAt: min(deadlineAt + options.grace, now.uptime + options.patience))
         expectAnswer(waiter)
         startAdmitted(now: now, into: &ready)

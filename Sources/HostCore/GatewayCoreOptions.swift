@@ -30,8 +30,9 @@ public struct GatewayOptions: Sendable {
     public var grace: UInt64 = 10_000_000_000
     /// A request is given up after this long whatever its deadline, in nanoseconds.
     public var patience: UInt64 = 120_000_000_000
-    /// How long after its deadline a request may still be submitted, in microseconds: it can no longer take effect, and
-    /// its certified outcome can be asked for. For ever: whoever was interrupted may come back whenever he likes.
+    /// How long after its deadline a request may still be submitted, in microseconds by the gateway's clock, which may be the one that is
+    /// wrong: if it can no longer take effect, its certified outcome can be asked for. For ever: whoever was interrupted may come back
+    /// whenever he likes.
     public var acceptedLateness: UInt64 = .max
     /// A request is sent again this long after its deadline, in nanoseconds, so that shards without a record certify that
     /// there will be none (R10). Their time lags a little behind the clock.

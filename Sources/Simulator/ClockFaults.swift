@@ -40,7 +40,7 @@ extension Simulation {
     /// Liars' clocks of such a run, drawn apart.
     mutating func setLiarsClocks() {
         guard clockFaults.exists else { return }
-        var chance = ChanceStream.jumps.generator(seed: options.seed, number: -1)
+        var chance = ChanceStream.jumps.generator(seed: options.seed, number: 1_000_000)
         for i in byzantine.identities + byzantine.twins where chance.chance(perMille: 500) {
             hosts[i].clockSkew = 2_000_000 + ClockFaults.size(using: &chance)
         }

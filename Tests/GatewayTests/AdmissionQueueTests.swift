@@ -8,7 +8,7 @@ import Testing
     func at(_ milliseconds: UInt64) -> Instant {
         Instant(uptime: milliseconds * 1_000_000, wall: Timestamp(1_000_000 + milliseconds * 1000))
     }
-    let far = Timestamp(1_000_000_000)
+    let far: UInt64 = .max
 
     func queue(window: Int = 2, queue: Int = 4, perPrincipal: Int = 100, shards: Int = 3) -> AdmissionQueue {
         AdmissionQueue(shardCount: shards, limits: AdmissionLimits(window: window, queue: queue, perPrincipal: perPrincipal))
@@ -19,11 +19,11 @@ import Testing
         return all
     }
     func submit(
-        _ queue: inout AdmissionQueue, _ n: Int, by principal: UInt8 = 1, on shards: [Int] = [0], deadline: Timestamp? = nil,
+        _ queue: inout AdmissionQueue, _ n: Int, by principal: UInt8 = 1, on shards: [Int] = [0], startBy: UInt64? = nil,
         at time: UInt64 = 0
     ) -> AdmissionQueue.Verdict {
         queue.submit(
-            digest(n), principal: key(principal), shards: shards.map { ShardID(UInt16($0)) }, deadline: deadline ?? far, now: at(time))
+            digest(n), principal: key(principal), shards: shards.map { ShardID(UInt16($0)) }, startBy: startBy ?? far, now: at(time))
     }
 
     @Test func theWindowStartsAtOnceTheQueueWaitsAndTheRestIsRejected() {
@@ -74,8 +74,8 @@ import Testing
     @Test func whatPassedItsDeadlineIsDroppedInsteadOfSent() {
         var queue = queue(window: 1)
         #expect(submit(&queue, 0) == .admitted)
-        #expect(submit(&queue, 1, deadline: at(5).wall) == .admitted)
-        #expect(submit(&queue, 2, deadline: at(500).wall) == .admitted)
+        #expect(submit(&queue, 1, startBy: at(5).uptime) == .admitted)
+        #expect(submit(&queue, 2, startBy: at(500).uptime) == .admitted)
         _ = departures(&queue)
         queue.finish(digest(0), now: at(10))
         #expect(departures(&queue) == [.expired(digest(1)), .start(digest(2))])
@@ -153,9 +153,9 @@ import Testing
             switch Int.random(in: 0..<5, using: &rng) {
             case 0, 1, 2:
                 let shards = [0, 1, 2].filter { _ in Bool.random(using: &rng) }
-                let deadline = at(time + UInt64.random(in: 1...60, using: &rng)).wall
+                let startBy = at(time + UInt64.random(in: 1...60, using: &rng)).uptime
                 let principal = UInt8.random(in: 0..<4, using: &rng)
-                if submit(&queue, n, by: principal, on: shards.isEmpty ? [1] : shards, deadline: deadline, at: time) == .admitted {
+                if submit(&queue, n, by: principal, on: shards.isEmpty ? [1] : shards, startBy: startBy, at: time) == .admitted {
                     waiting.insert(digest(n))
                 }
             case 3:

@@ -16,5 +16,9 @@ import Testing
         let lifetime = (bound.options.shard.maxLifetimeMicroseconds + bound.options.shard.futureToleranceMicroseconds) * 1000
         #expect(bound.oneShot(untilDeadline: lifetime, openRecords: 256) == 141_460_000_000)
         #expect(bound.call(untilDeadline: lifetime, openRecords: 256) == 151_565_000_000)
+        // A shard's time stands still for an hour: so much longer, and where all have voted not at all.
+        let hour: UInt64 = 3_600_000_000_000
+        #expect(bound.oneShot(untilDeadline: lifetime, standing: hour, openRecords: 256) == 141_460_000_000 + hour)
+        #expect(bound.rest(untilDeadline: 0, standing: hour, openRecords: 256) == 40_525_000_000 + hour)
     }
 }

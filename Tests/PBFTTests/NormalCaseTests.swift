@@ -193,6 +193,39 @@ import Testing
         }
     }
 
+    /// All clocks were ahead and are put right: the shard's time stands ahead of them (R2, docs/decisions/0027). A primary proposes its
+    /// clock, and may propose a time that was executed; not a microsecond more, or it would move the time on while clocks stand behind
+    /// it; and its own clock is bounded as ever.
+    @Test(arguments: [30_000_000, 3_600_000_000 as Int64])
+    func whereTheShardsTimeIsAheadOfTheClocksBatchesGoOn(standing: Int64) throws {
+        for (offset, isAccepted) in [
+            (0, true), (standing, true), (standing + 1, false), (standing - 1, true), (5_000_000, true), (-2_500_000, true),
+            (-2_500_001, false),
+        ] {
+            var group = TestGroup()
+            let local = group.now.wall
+            func at(_ offset: Int64) -> Timestamp { Timestamp(UInt64(Int64(local.number) + offset)) }
+            group.nodes[1].replica?.certainTime = at(standing)
+            let message = PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: Batch(time: at(offset), items: []))
+            let ready = try group.receive(1, from: 0, .prePrepare(message))
+            #expect(ready.held.isEmpty != isAccepted, "\(offset)")
+            #expect(ready.drops.map(\.1) == (isAccepted ? [] : [.timeOutOfBounds(got: at(offset), local: local)]))
+        }
+    }
+
+    @Test func clocksThatWereAheadAndArePutRightStopNobody() throws {
+        var group = TestGroup()
+        group.wallAhead = 3_600_000_000
+        try group.propose(0)
+        try group.run(milliseconds: 100)
+        group.wallAhead = 0
+        try group.propose(0)
+        try group.run(milliseconds: 100)
+        #expect((0..<4).map { group.lastExecuted($0) } == [2, 2, 2, 2])
+        try group.run(milliseconds: 5000)
+        #expect((0..<4).allSatisfy { group.view($0) == 0 })
+    }
+
     @Test func onlyAViewChangeMakesNullRequests() throws {
         var group = TestGroup()
         let ready = try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: .null)))

@@ -280,6 +280,21 @@ import Testing
         #expect(try group.receive(3, from: 0, recollection(nonce, heard: 5, refuses: true)).sends.count == 1)
     }
 
+    /// Clocks were an hour ahead when the peer refused an earlier start; they are right now, so this start looks older than that one.
+    @Test func aRefusalFromBeforeAClockWentBackIsAnsweredByALaterStart() throws {
+        var (group, nonce) = try resumingReplica()
+        for from in 1...2 { try group.receive(3, from: from, recollection(nonce, heard: 5)) }
+        let ready = try group.receive(3, from: 0, recollection(nonce + 3_600_000_000, heard: 5, refuses: true))
+        let again = ready.sends.compactMap { if case .resumed(let question) = $0.message { question } else { nil } }
+        #expect(again.map(\.nonce) == [nonce + 3_600_000_001] && again.map(\.remembers) == [SequenceNumber(5)])
+        // Whose answer is that to a start of which it knows nothing? It takes part already.
+        #expect(standing(group, 3) == .full)
+        // A liar gains nothing by the largest number.
+        group.uptime += group.limits.statusInterval
+        let largest = try group.receive(3, from: 0, recollection(.max, heard: 5, refuses: true)).sends
+        #expect(largest.compactMap { if case .resumed(let question) = $0.message { question.nonce } else { nil } } == [nonce])
+    }
+
     @Test func aJournalFromBeforeAQuarantineHaltsWhenItIsShown() throws {
         // One peer is enough: the declaration has this replica's own signature.
         var (group, nonce) = try resumingReplica()

@@ -59,6 +59,8 @@ struct TestGroup {
     var isCut: [[Bool]]
     var loses: @Sendable (Packet) -> Bool = { _ in false }
     var uptime: UInt64 = 1
+    /// Of everybody's wall clock, in microseconds.
+    var wallAhead: Int64 = 0
     /// Every record is durable as soon as it is written, and every stable checkpoint is in the store.
     var syncsAtOnce = true
     var flushesAtOnce = true
@@ -85,7 +87,7 @@ struct TestGroup {
     }
 
     var n: Int { group.n }
-    var now: Instant { Instant(uptime: uptime, wall: Timestamp(1_700_000_000_000_000 + uptime / 1000)) }
+    var now: Instant { Instant(uptime: uptime, wall: Timestamp(UInt64(1_700_000_000_000_000 + Int64(uptime / 1000) + wallAhead))) }
 
     func configuration(_ i: Int) -> ReplicaConfiguration {
         ReplicaConfiguration(

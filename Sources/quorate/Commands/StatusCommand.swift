@@ -115,6 +115,7 @@ struct ClusterStatus: Encodable, Sendable {
     var verdicts: [Verdict]
     var hosts: [Host]
     var gateways: [Gateway]
+    var clocks: StatusClocks
     /// Whether everything answers and votes.
     var healthy: Bool
 
@@ -129,13 +130,17 @@ struct ClusterStatus: Encodable, Sendable {
     static func collect(_ processes: ClusterProcesses, timeout: Duration = .seconds(2)) async -> ClusterStatus {
         let manifest = processes.folder.manifest
         async let gateways = gateways(processes, timeout)
-        let hosts = await inOrder(manifest.hosts.indices) { await host($0, processes, timeout) }
+        let asked = await inOrder(manifest.hosts.indices) { await host($0, processes, timeout) }
+        let hosts = asked.map(\.host)
+        var clocks = StatusClocks()
+        for answer in asked { clocks.note(host: answer.host.host, answer.replicas, own: answer.own) }
         let verdicts = verdicts(manifest, hosts: hosts)
         let reached = await gateways
         // Halted replicas and those that rejoin are seen in the verdicts, which count who votes.
         let healthy = verdicts.allSatisfy { $0.why.isEmpty } && hosts.allSatisfy(\.answers) && reached.allSatisfy(\.answers) && !reached.isEmpty
         return ClusterStatus(
-            cluster: manifest.cluster.hex, shards: manifest.shardCount, verdicts: verdicts, hosts: hosts, gateways: reached, healthy: healthy)
+            cluster: manifest.cluster.hex, shards: manifest.shardCount, verdicts: verdicts, hosts: hosts, gateways: reached, clocks: clocks,
+            healthy: healthy)
     }
 
     private static func inOrder<Value: Sendable>(
@@ -149,11 +154,16 @@ struct ClusterStatus: Encodable, Sendable {
         }
     }
 
-    private static func host(_ number: Int, _ processes: ClusterProcesses, _ timeout: Duration) async -> Host {
+    /// - Returns: with it what its replicas said, and this machine's clock half-way between question and answer.
+    private static func host(
+        _ number: Int, _ processes: ClusterProcesses, _ timeout: Duration
+    ) async -> (host: Host, replicas: [ReplicaStatus], own: Timestamp) {
+        let askedAt = WallClock.now()
         let replicas = try? await processes.status(ofHost: number, timeout: timeout)
+        let own = askedAt.adding(microseconds: WallClock.now().microseconds(since: askedAt) / 2)
         let host = processes.folder.manifest.hosts[number]
         let process = processes.run.running(.host(number))
-        return Host(
+        let found = Host(
             host: number, address: "\(host.address):\(host.port)", pid: process?.pid, stopped: process?.isStopped ?? false,
             answers: replicas != nil,
             replicas: (replicas ?? []).map {
@@ -164,6 +174,7 @@ struct ClusterStatus: Encodable, Sendable {
                     oldest_undecided_ms: Int($0.oldestUndecided / 1000), halted: $0.halted,
                     standing: $0.standing)
             })
+        return (found, replicas ?? [], own)
     }
 
     /// Those that have been started, and not been stopped in order.
@@ -204,6 +215,7 @@ struct ClusterStatus: Encodable, Sendable {
                 lines.append(line)
             }
         }
+        lines += clocks.lines
         if gateways.isEmpty { lines.append("no gateway runs") }
         for gateway in gateways {
             guard gateway.answers else {
