@@ -87,6 +87,15 @@ struct FailureObject: Encodable, Sendable {
         var message: String
         /// The transaction that it is about, if there is one.
         var txid: String?
+        /// Where its outcome is not known: the commands that settle it, or give it up, to be pasted.
+        var settle: String?
+        var abandon: String?
+
+        init(_ unknown: UnknownOutcome) {
+            (code, exit, txid) = (ExitReason.outcomeUnknown.name, ExitReason.outcomeUnknown.rawValue, unknown.txid)
+            message = "\(unknown.label): \(unknown.problem)"
+            (settle, abandon) = (unknown.settle, unknown.abandon)
+        }
 
         init(_ error: ToolError) {
             (code, exit, txid) = (error.reason.name, error.reason.rawValue, error.txid)

@@ -58,9 +58,10 @@ import Testing
         kill(command.processIdentifier, SIGINT)
         command.waitUntilExit()
         #expect(command.terminationStatus == 21)
-        let report = try #require(try JSONSerialization.jsonObject(with: Data(bank.output(of: command).utf8)) as? [String: Any])
+        let printed = try JSONSerialization.jsonObject(with: Data(bank.output(of: command).utf8)) as? [String: Any]
+        let report = try #require(printed?["error"] as? [String: Any])
         let (txid, settle) = (try #require(report["txid"] as? String), try #require(report["settle"] as? String))
-        #expect(report["code"] as? Int == 21 && settle.hasPrefix("quorate tx resolve \(txid)"))
+        #expect(report["code"] as? String == "outcome_unknown" && report["exit"] as? Int == 21 && settle.hasPrefix("quorate tx resolve \(txid)"))
         bank.continueGateway()
         // As it is pasted.
         let settled = try Tool.run(settle.split(separator: " ").dropFirst().map(String.init))

@@ -13,6 +13,11 @@ extension AsksCluster {
 }
 
 extension TransferCommand: AsksCluster {}
+extension IssueCommand: AsksCluster {}
+extension CallCommand: AsksCluster {}
+extension TransactionCommand.Resolve: AsksCluster {}
+extension ReceiptCommand.Fetch: AsksCluster {}
+extension AccountCommand.List: AsksCluster {}
 extension AccountCommand.Create: AsksCluster {}
 extension AccountCommand.Show: AsksCluster {
     static var answerLimit: Duration? { .seconds(5) }

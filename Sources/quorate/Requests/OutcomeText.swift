@@ -75,8 +75,5 @@ struct OutcomeText: Sendable {
 
 enum Misuse {
     /// Of the command line, found out only after it was read: the exit code is that of wrong usage.
-    static func error(_ text: String) -> ExitCode {
-        Console.error("error: \(text)")
-        return ExitCode(64)
-    }
+    static func error(_ text: String) -> ValidationError { ValidationError(text) }
 }

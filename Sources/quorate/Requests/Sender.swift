@@ -201,6 +201,8 @@ struct Sender: Sendable {
 
     /// Puts the outcome down. Whoever is interrupted before finds the request open, and asks once more.
     func settle(_ reply: Reply, receipt: String?) throws {
+        // Whoever could not be told, because the output takes nothing, is told by the next command.
+        try Task.checkCancellation()
         var entry = reply.entry
         guard let outcome = reply.outcome else { return }
         guard !entry.isRead else { return try outbox.remove(entry) }
@@ -284,22 +286,9 @@ extension ToolCommand {
     /// For commands that send requests: an unknown outcome is reported with what settles it.
     func reporting(json: Bool, _ body: () async throws -> Void) async throws {
         do { try await body() } catch let unknown as UnknownOutcome {
-            if json {
-                try Console.json(UnknownReport(
-                    error: "\(unknown.label): \(unknown.problem)", code: Int(ExitReason.outcomeUnknown.rawValue), txid: unknown.txid,
-                    settle: unknown.settle, abandon: unknown.abandon))
-            }
+            if json { Console.failure(.init(unknown)) }
             Console.error("error: \(unknown.description)")
             throw ExitCode(ExitReason.outcomeUnknown.rawValue)
         }
     }
-}
-
-private struct UnknownReport: Encodable {
-    var schema = 1
-    var error: String
-    var code: Int
-    var txid: String
-    var settle: String
-    var abandon: String
 }
