@@ -156,9 +156,10 @@ public actor QuorateClient {
 
     /// Signs the operations under the next request number and sends nothing: for who keeps the signed bytes before they are sent, so
     /// that after a crash the same bytes are sent again, and nothing happens twice. Then `resolve`.
-    /// - Throws: `ClientError.windowFull`, `ClientError.noQuorum`.
+    /// - Throws: `ClientError.malformed`, `ClientError.windowFull`, `ClientError.noQuorum`.
     public func prepare(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> SignedRequest {
-        try await sign(operations, mode)
+        try Self.check(operations, mode)
+        return try await sign(operations, mode)
     }
 
     private func sign(_ operations: [Operation], _ mode: Request.Mode) async throws -> SignedRequest {
