@@ -163,10 +163,10 @@ struct AccountFile: Encodable, Sendable {
 }
 
 enum SimilarNames {
-    /// The one that was probably meant: two letters wrong, missing, too many or exchanged at most, and not most of them.
+    /// The one that was probably meant: one letter wrong, missing, too many or exchanged, or two in a longer name.
     static func of(_ name: String, among names: [String]) -> String? {
         let near = names.map { ($0, distance(Array(name.lowercased().utf8), Array($0.lowercased().utf8))) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
-        guard let (close, edits) = near, edits <= 2, edits < max(2, name.utf8.count) else { return nil }
+        guard let (close, edits) = near, edits <= max(1, min(2, name.utf8.count / 3)), edits < name.utf8.count else { return nil }
         return close
     }
 
