@@ -52,8 +52,9 @@ import Testing
     @Test func anUnknownOutcomeIsReportedWithTheCommandThatSettlesIt() throws {
         let bank = try Bank()
         defer { bank.remove() }
+        let before = bank.names("alice")
         let command = try bank.start("transfer", "alice", "bob", "40", "--json")
-        try bank.waitForOpen("alice")
+        try bank.waitForNew("alice", beside: before)
         bank.pauseGateway()
         kill(command.processIdentifier, SIGINT)
         command.waitUntilExit()
@@ -330,27 +331,33 @@ private final class Bank: Sendable {
 
     /// A command that was killed as soon as its request was on disk; the gateway stands still from then on.
     func leaveOpen(of name: String = "alice", _ arguments: String...) throws {
+        let before = names(name)
         let command = try start(arguments)
-        try waitForOpen(name)
+        try waitForNew(name, beside: before)
         kill(command.processIdentifier, SIGKILL)
         pauseGateway()
         command.waitUntilExit()
         guard try !open(name).isEmpty else { throw Failure(description: "\(arguments) was quicker than its test") }
     }
 
-    /// Of a key, the txids of what is in its outbox and not settled.
-    func open(_ name: String) throws -> [String] {
-        let outbox = name == "issuer" ? cluster + "/issuer.outbox" : cluster + "/accounts/\(name).outbox"
-        let files = (try? FileManager.default.contentsOfDirectory(atPath: outbox)) ?? []
-        return files.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.filter {
-            (try? String(contentsOfFile: outbox + "/" + $0, encoding: .utf8))?.contains("\"state\" : \"open\"") == true
-        }.map { String($0.dropLast(5)) }
+    private func outbox(_ name: String) -> String { name == "issuer" ? cluster + "/issuer.outbox" : cluster + "/accounts/\(name).outbox" }
+
+    /// Of a key, the files in its outbox.
+    func names(_ name: String) -> Set<String> {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: outbox(name))) ?? []
+        return Set(files.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") })
     }
 
-    func waitForOpen(_ name: String) throws {
+    /// The txids of those that are not settled.
+    func open(_ name: String) throws -> [String] {
+        try names(name).filter { try String(contentsOfFile: outbox(name) + "/" + $0, encoding: .utf8).contains("\"state\" : \"open\"") }
+            .map { String($0.dropLast(5)) }
+    }
+
+    /// Without a pause, and without a look into the files: it is there for some milliseconds before it is sent.
+    func waitForNew(_ name: String, beside before: Set<String>) throws {
         let end = Date(timeIntervalSinceNow: 20)
-        while try open(name).isEmpty {
-            // Without a pause: it is there for some milliseconds before it is sent.
+        while names(name).isSubset(of: before) {
             guard Date() < end else { throw Failure(description: "nothing was put into the outbox of \(name)") }
         }
     }
