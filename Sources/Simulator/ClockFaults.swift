@@ -15,9 +15,7 @@ struct ClockFaults {
     var healedAt: UInt64 = 0
 
     init(_ options: SimulationOptions) {
-        seed = options.seed
-        var chance = ChanceStream.jumps.generator(seed: options.seed)
-        exists = options.profile == .everything && chance.chance(perMille: 250)
+        (seed, exists) = (options.seed, options.jumpsClocks)
     }
 
     /// Microseconds, a second to an hour: as many of some seconds as of some minutes.

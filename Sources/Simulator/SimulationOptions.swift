@@ -37,6 +37,8 @@ public struct SimulationOptions: Sendable {
     public var steps: Int?
     /// Disks of up to f hosts may rot or be replaced by empty ones.
     public var allowsLostRecords = false
+    /// Hosts' clocks jump (`ClockFaults`): of `everything`, in a quarter of the runs.
+    public var jumpsClocks: Bool
     /// Faults that do not happen, by their numbers (`Simulation.InjectedFault`). The rest of the run draws the same as with
     /// them, so that a failing run can be made smaller.
     public var suppressed: Set<Int> = []
@@ -50,6 +52,8 @@ public struct SimulationOptions: Sendable {
         // Of another sequence than the run's own, so that changing one of them by hand changes nothing else.
         var rng = SplitMix64(seed: ~seed)
         allowsLostRecords = profile == .crashes || profile == .everything
+        var jumps = ChanceStream.jumps.generator(seed: seed)
+        jumpsClocks = profile == .everything && jumps.chance(perMille: 250)
         faultyUntil = 2_000_000_000 + rng.below(UInt64(2_500_000_000))
         transfersPerClient = 2 + rng.below(3)
         // Small windows and short waits, so that checkpoints, truncation, flushes, compaction, view changes and state transfer

@@ -26,6 +26,9 @@ struct MutantPlan {
         options.faultyUntil = 1_500_000_000
     }
 
+    /// Hosts' clocks jump.
+    @Sendable static func jumping(_ options: inout SimulationOptions) { options.jumpsClocks = true }
+
     /// Few undecided transactions fill a shard.
     @Sendable static func narrow(_ options: inout SimulationOptions) {
         busy(&options)
@@ -54,8 +57,8 @@ extension Mutant {
         case .selectionNotRecomputed: MutantPlan("backups believe any NEW-VIEW", ["byzantine"], from: 431)
         case .oldTimeRefused: MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
         case .slowClockKept: MutantPlan("a primary may be 10 s behind", ["byzantine", "everything"], from: 9)
-        case .timeMustAdvance: MutantPlan("a batch whose time is not later than the shard's is refused", ["everything"])
-        case .followsPrimaryClock: MutantPlan("whose clock is behind the shard's time takes any time from the primary", ["everything"])
+        case .timeMustAdvance: MutantPlan("a batch whose time is not later than the shard's is refused", ["everything"], adjust: MutantPlan.jumping)
+        case .followsPrimaryClock: MutantPlan("whose clock is behind the shard's time takes any time from the primary", ["everything"], adjust: MutantPlan.jumping)
         case .suspicionNotSent: MutantPlan("no replica says SUSPECT", ["crashes", "everything"])
         case .timerNeverReset: MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
         case .newViewNotAwaited: MutantPlan("the wait for NEW-VIEW never ends", ["crashes", "everything", "byzantine"])

@@ -80,6 +80,8 @@ struct MutantSearch {
     /// The first line of what failed.
     private static func failure(_ seed: UInt64, _ profile: SimulationOptions.Profile, _ plan: MutantPlan) -> String? {
         var options = SimulationOptions(seed: seed, profile: profile)
+        // Where it is not what a mutant breaks, seeds stay what they were.
+        options.jumpsClocks = false
         plan.adjust(&options)
         var simulation = Simulation(options)
         do {

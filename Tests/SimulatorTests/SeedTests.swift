@@ -7,6 +7,7 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
     let profile: SimulationOptions.Profile
     let seed: UInt64
     var replicas = 4
+    var jumpsClocks = false
     let why: String
     var description: String { "\(profile.rawValue) \(seed), \(replicas) replicas: \(why)" }
 
@@ -55,6 +56,8 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
     func aSeedThatFailedOnceHolds(_ regression: RegressionSeed) throws {
         var options = SimulationOptions(seed: regression.seed, profile: regression.profile)
         options.replicas = regression.replicas
+        // As it was when it failed.
+        options.jumpsClocks = regression.jumpsClocks
         var simulation = Simulation(options)
         _ = try simulation.run()
     }
