@@ -26,23 +26,21 @@ struct Whole<Number: FixedWidthInteger & Sendable>: Sendable {
     }
 }
 
-/// The same with a fraction: seconds.
+/// The same with a fraction, which the bounds show: seconds, from 0.0 to 3600.0.
 struct Real: Sendable {
     let range: ClosedRange<Double>
 
     init(_ range: ClosedRange<Double>) { self.range = range }
 
-    private static func text(_ number: Double) -> String { number == number.rounded() ? "\(Int(number))" : "\(number)" }
-
     func help(_ text: String) -> ArgumentHelp {
-        ArgumentHelp(text, valueName: "\(Self.text(range.lowerBound))..\(Self.text(range.upperBound))")
+        ArgumentHelp(text, valueName: "\(range.lowerBound)..\(range.upperBound)")
     }
 
     var parse: @Sendable (String) throws -> Double {
         { [range] text in
             // What is no number at all is in no range either.
             guard let number = Double(text), range.contains(number) else {
-                throw OutOfRange(description: "a number from \(Self.text(range.lowerBound)) to \(Self.text(range.upperBound)) is wanted")
+                throw OutOfRange(description: "a number from \(range.lowerBound) to \(range.upperBound) is wanted")
             }
             return number
         }
