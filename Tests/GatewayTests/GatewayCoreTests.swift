@@ -163,7 +163,9 @@ import Testing
     }
 
     @Test func garbageIsIgnored() throws {
-        var h = try Harness(shards: 2, hostCount: 5)
+        var options = GatewayOptions()
+        options.acceptedLateness = 86_400_000_000
+        var h = try Harness(shards: 2, hostCount: 5, options: options)
         let (request, unknown) = (h.request(0, 0), h.request(0, 1, number: 9))
         try h.submit(request)
         _ = h.sent()
@@ -189,6 +191,14 @@ import Testing
         h.advance(by: 86_490_000, tickEvery: 1_000_000)
         try h.submit(h.request(0, 0, number: 2, deadline: 1000))
         #expect(h.answers().map(\.reply.rejection) == [.deadlinePassed, .deadlinePassed])
+    }
+
+    /// Whoever was interrupted may come back for the outcome whenever he likes.
+    @Test func anOutcomeCanBeAskedForHoweverLongAgoTheDeadlineWas() throws {
+        var h = try Harness()
+        h.advance(by: 864_000_000, tickEvery: 1_000_000)
+        try h.submit(h.request(0, 0, number: 2, deadline: 1000))
+        #expect(!h.sent().isEmpty && h.answers().isEmpty)
     }
 
     @Test func whatOnlyTheClientCanMendIsRejectedOnceFPlusOneSayIt() throws {

@@ -23,12 +23,12 @@ private final class Cluster {
     }
 
     /// Two accounts of one owner on different shards, each with so much money.
-    func open(_ amount: UInt128, for owner: Ed25519Signer) async throws -> (AccountID, AccountID) {
+    func open(_ amount: UInt128, for owner: Ed25519Signer, firstNumber: RequestNumber? = nil) async throws -> (AccountID, AccountID) {
         let accounts = (0..<16).map { AccountSpecification(owner: owner.publicKey, asset: AssetID(1), index: $0) }
         let map = folder.manifest.shardMap
         let from = accounts[0]
         let to = try #require(accounts.first { map.shard(of: $0.id) != map.shard(of: from.id) })
-        let bank = client(try folder.issuer())
+        let bank = client(try folder.issuer(), firstNumber: firstNumber)
         let opened = try await bank.submit([.open(from), .open(to)], mode: .independent)
         let issued = try await bank.submit(
             [from, to].map { .issue(to: $0.id, asset: $0.asset, amount: Amount(amount)) }, mode: .independent)
@@ -37,9 +37,11 @@ private final class Cluster {
         return (from.id, to.id)
     }
 
-    func client(_ signer: Ed25519Signer) -> QuorateClient {
+    /// - Parameter firstNumber: nil to ask the shards.
+    func client(_ signer: Ed25519Signer, firstNumber: RequestNumber? = nil) -> QuorateClient {
         QuorateClient(
-            signer: signer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)])
+            signer: signer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)],
+            firstNumber: firstNumber)
     }
 
     func restart(_ host: Int) async throws {
@@ -183,20 +185,27 @@ struct RuntimeTests {
 
     @Test func aReadThatFindsNoAgreementIsOrdered() async throws {
         var options = GatewayRuntimeOptions()
-        // No quorum read is taken.
+        // No quorum read is taken, so nobody can ask which numbers are free either.
         options.core.maxQueries = 0
         let cluster = try await Cluster(shards: 2, options: options)
         let alice = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
-        let (from, to) = try await cluster.open(100, for: alice)
-        let wallet = cluster.client(alice)
+        let (from, to) = try await cluster.open(100, for: alice, firstNumber: RequestNumber(1))
+        let wallet = cluster.client(alice, firstNumber: RequestNumber(1))
         #expect(try await wallet.transfer(from: from, to: to, asset: AssetID(1), amount: Amount(30)).isCommitted)
         let statement = try await wallet.quorumRead(from)
         #expect(statement == nil)
         #expect(try await wallet.read(from)?.posted == Amount(70))
         #expect(try await wallet.read(to)?.posted == Amount(130))
         // Only its owner may.
-        let stranger = cluster.client(try #require(Ed25519Signer(seed: [UInt8](repeating: 8, count: 32))))
+        let stranger = cluster.client(
+            try #require(Ed25519Signer(seed: [UInt8](repeating: 8, count: 32))), firstNumber: RequestNumber(1))
         await #expect(throws: ClientError.self) { try await stranger.read(from) }
+        // Whoever has to ask for a number signs nothing before there is an answer.
+        let asking = cluster.client(alice)
+        await #expect { try await asking.transfer(from: from, to: to, asset: AssetID(1), amount: Amount(1)) } throws: { error in
+            if case ClientError.noQuorum = error { true } else { false }
+        }
+        await asking.close()
         await stranger.close()
         await wallet.close()
         await cluster.stop()
