@@ -45,9 +45,11 @@ extension Replica {
 
     mutating func startViewChange(to newView: View, now: Instant, into ready: inout ReplicaReady) {
         precondition(newView > view || (newView == view && phase != .normal))
+        // A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to move makes no
+        // wait longer.
+        if wasPending || phase != .normal { fruitlessViews = min(fruitlessViews + 1, 16) }
         view = newView
         phase = .changing(since: now.uptime, quorumSince: nil)
-        fruitlessViews = min(fruitlessViews + 1, 16)
         var prepared: [PQEntry] = []
         var prePrepared: [PQEntry] = []
         for sequence in log.sequences {
@@ -313,6 +315,8 @@ extension Replica {
         joinViewsAhead(now: now, into: &ready)
         switch phase {
         case .normal:
+            let isPending = oldestPending != nil || awaitsProposal || refusesTime(now)
+            if !isPending { wasPending = false }
             // Only a primary that takes part moves an idle shard on, and this one waits itself for the shard to move.
             if !isPrimary, let status = peers[primary.index].status, status.awaits > lastExecuted,
                 now.uptime < peers[primary.index].statusAt + 10 * limits.statusInterval, now.uptime > viewInstalledAt + timeout
@@ -320,8 +324,7 @@ extension Replica {
                 return suspect(now: now, into: &ready)
             }
             if !isPrimary, isMoveOverdue(now: now) { return suspect(now: now, into: &ready) }
-            guard oldestPending != nil || awaitsProposal || refusesTime(now) else {
-                wasPending = false
+            guard isPending else {
                 suspicions[me.index] = nil
                 return
             }

@@ -92,6 +92,38 @@ import Testing
         #expect(standing(group, 0) == .full)
     }
 
+    /// A peer that lies tells everybody but the primary that it waits for an idle shard to move.
+    @Test func whoPretendsToWaitForTheShardToMoveMakesNoWaitLonger() throws {
+        var group = TestGroup()
+        for _ in 0..<5 { try group.propose(0) }
+        try group.deliver()
+        group.loses = { packet in
+            guard packet.from == 3, case .status = packet.message else { return false }
+            return true
+        }
+        for _ in 0..<300 {
+            try group.run(milliseconds: 200)
+            let view = View(group.view(0))
+            let lie = Status(
+                view: view, isChangingView: false, lastExecuted: SequenceNumber(5), stable: SequenceNumber(4), awaits: SequenceNumber(20))
+            for i in 0..<3 where group.group.primary(of: view, in: TestGroup.shard).index != i { try group.receive(i, from: 3, .status(lie)) }
+        }
+        #expect(group.view(0) >= 2, "it costs a view change now and then")
+        group.loses = { _ in false }
+        try group.run(milliseconds: 3000)
+        let primary = group.group.primary(of: View(group.view(0)), in: TestGroup.shard).index
+        try #require(group.primary == primary)
+        group.crash(primary)
+        group.everybodyWaits()
+        let other = (0..<4).first { $0 != primary } ?? 0
+        for _ in 0..<125 where group.lastExecuted(other) == 5 {
+            try group.run(milliseconds: 20)
+            if let next = group.primary { try group.propose(next) }
+            try group.deliver()
+        }
+        #expect(group.lastExecuted(other) > 5, "a dead primary is replaced as fast as ever")
+    }
+
     @Test func quarantineOutlivesARestart() throws {
         var group = try groupWithForgetfulReplica()
         try group.run(milliseconds: 1000)
