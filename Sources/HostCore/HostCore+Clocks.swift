@@ -32,15 +32,11 @@ extension HostCore {
         return isLeftBehind ? certain : now.wall
     }
 
-    /// By node, the nodes whose shards are on a quorum of its hosts: f + 1 correct hosts of it know their time.
-    static func kin(of shards: [ShardID], in manifest: Manifest) -> [[Int]] {
-        shards.map { shard in
-            let hosts = manifest.hosts(of: shard)
-            return shards.indices.filter { j in
-                let others = manifest.hosts(of: shards[j])
-                return hosts.count { others.contains($0) } >= manifest.group(of: shard).quorum
-            }
-        }
+    /// By node, the nodes whose shards are on the same hosts, and no others: while at most f of its own hosts are faulty, no more are of
+    /// theirs. More than f, one of them on another host, could make any time of their shard final by a view change.
+    public static func kin(of shards: [ShardID], in manifest: Manifest) -> [[Int]] {
+        let hosts = shards.map { Set(manifest.hosts(of: $0)) }
+        return hosts.map { own in shards.indices.filter { hosts[$0] == own } }
     }
 
     /// Tells each replica the latest time that its host knows to be certain.
