@@ -27,6 +27,10 @@ extension HostCore {
     /// it stands still, and nothing has to be said of it. But where another shard of these hosts stands ahead, further than a clock may,
     /// this one follows: no transaction could have a deadline on both otherwise.
     func proposalTime(_ i: Int, now: Instant) -> Timestamp {
+        #if MUTANTS
+        if Mutant.is(.timeMustAdvance) { return max(now.wall, nodes[i].executor.time) }
+        if Mutant.is(.neverFollows) { return now.wall }
+        #endif
         let certain = nodes[i].replica.certainTime
         let isLeftBehind = certain > now.wall.adding(microseconds: options.replica.timeAhead) && certain > nodes[i].executor.time
         return isLeftBehind ? certain : now.wall

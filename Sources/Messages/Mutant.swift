@@ -17,6 +17,8 @@ public enum Mutant: String, CaseIterable, Sendable {
     case slowClockKept
     case timeMustAdvance
     case followsPrimaryClock
+    case allowanceOnCertain
+    case neverFollows
     case suspicionNotSent
     case timerNeverReset
     case newViewNotAwaited

@@ -48,9 +48,6 @@ extension Replica {
         #else
         let timeBehind = limits.timeBehind
         #endif
-        #if MUTANTS
-        if Mutant.is(.timeMustAdvance), batch.time <= certainTime { return timeRefused = (sequence, now.uptime) }
-        #endif
         guard !batch.isNull, batch.time <= latestAcceptable(local), local <= batch.time.adding(microseconds: timeBehind)
         else {
             timeRefused = (sequence, now.uptime)
@@ -66,11 +63,13 @@ extension Replica {
     }
 
     /// A fresh proposal's time may be ahead of this replica's clock by so much, and no further, but for a time that was executed
-    /// already. There is nothing to add to that one: a lying primary would otherwise move the time on by a little with each batch,
+    /// already. Nothing is added to that one: a lying primary would otherwise move the time on by a little with each batch,
     /// while every clock stands behind it (R2).
     private func latestAcceptable(_ local: Timestamp) -> Timestamp {
         #if MUTANTS
         if Mutant.is(.followsPrimaryClock), certainTime > local { return Timestamp(.max) }
+        if Mutant.is(.timeMustAdvance) { return local.adding(microseconds: limits.timeAhead) }
+        if Mutant.is(.allowanceOnCertain) { return max(local, certainTime).adding(microseconds: limits.timeAhead) }
         #endif
         return max(local.adding(microseconds: limits.timeAhead), certainTime)
     }

@@ -115,6 +115,9 @@ struct ByzantineHosts {
     let window: UInt64
     var members: [ByzantineHost] = []
     var alternatives: [Position: Alternative] = [:]
+    let hasJumpingClocks: Bool
+    /// In runs in which clocks jump, the latest time that each shard's primaries proposed. A shard may stand there.
+    var latestTime: [ShardID: Timestamp] = [:]
     /// VIEW-CHANGEs that any of them knows of.
     var viewChanges: [ViewOfShard: [ViewChange]] = [:]
     /// Digests of proposals, to lie with.
@@ -131,6 +134,7 @@ struct ByzantineHosts {
     init(manifest: Manifest, options: SimulationOptions) {
         (self.manifest, replicas) = (manifest, options.replicas)
         (progressTimeout, window) = (options.host.replica.progressTimeout, options.host.replica.window)
+        hasJumpingClocks = options.jumpsClocks
         guard options.hasByzantineHosts else { return }
         // A generator of their own: what they do moves nothing else of the run.
         var rng = SplitMix64(seed: options.seed ^ 0xB12A_4713_E000_0000)

@@ -11,7 +11,9 @@ extension ByzantineHosts {
         members[m].remember(message)
         guard case .pbft(let shard, let pbft) = message else { return }
         switch pbft {
-        case .prePrepare(let prePrepare): note(prePrepare.batch, shard)
+        case .prePrepare(let prePrepare):
+            note(prePrepare.batch, shard)
+            if hasJumpingClocks { latestTime[shard] = max(latestTime[shard] ?? .zero, prePrepare.batch.time) }
         case .batch(let batch), .committedBody(let batch): note(batch, shard)
         case .viewChange(let viewChange): note(viewChange)
         case .prepare, .commit, .checkpoint, .suspect, .newView, .status, .fetchBatch, .fetchCommitted, .committed, .resumed, .recollection: break
@@ -119,7 +121,7 @@ extension ByzantineHosts {
         case .prePrepare(let prePrepare):
             note(prePrepare.batch, shard)
             let position = Position(shard: shard, view: prePrepare.view, sequence: prePrepare.sequence)
-            if members[m].does(.equivocation), alternatives[position] == nil, let other = alternative(to: prePrepare.batch, m) {
+            if members[m].does(.equivocation), alternatives[position] == nil, let other = alternative(to: prePrepare.batch, on: shard, m) {
                 note(other, shard)
                 // Any split, so that sometimes either side has enough for a quorum with liars' votes.
                 alternatives[position] = Alternative(digest: other.digest, batch: other, believers: members[m].rng.next())
@@ -197,12 +199,12 @@ extension ByzantineHosts {
     }
 
     /// A second batch for the place of the first: without some items, in another order, at another time.
-    mutating func alternative(to batch: Batch, _ m: Int) -> Batch? {
+    mutating func alternative(to batch: Batch, on shard: ShardID, _ m: Int) -> Batch? {
         var items = batch.items
         var time = batch.time
         switch members[m].rng.below(4) {
         case 0: if items.count > 1 { items.removeFirst(1 + members[m].rng.below(items.count - 1)) } else { time = time.adding(microseconds: 1) }
-        case 1: if items.count > 1 { items.reverse() } else { time = time.adding(microseconds: 3_000_000) }
+        case 1: if items.count > 1 { items.reverse() } else { time = (latestTime[shard] ?? time).adding(microseconds: 3_000_000) }
         case 2: time = Timestamp(time.number - min(time.number, 5_000_000))
         default:
             guard !requests.isEmpty else { return nil }
