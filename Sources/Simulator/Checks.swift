@@ -40,12 +40,12 @@ struct Checks {
     private(set) var views: Set<UInt64> = []
     /// The shard's time after a sequence number, which is the same for all and never goes back.
     private var times: [Position: Timestamp] = [:]
-    /// R2: no shard's time is later than what a correct host's clock ever showed, and what a proposal may be ahead of it.
-    private var latestTime = Timestamp(.max)
-    private var highestClock = Timestamp.zero
+    private var executedTimes: Set<Timestamp> = []
+    /// What correct hosts' clocks showed of late.
+    private var clocks = HighestClock()
     private var now: UInt64 = 0
-    /// When a correct host last executed something new. Nanoseconds.
-    private(set) var executedAt: UInt64 = 0
+    /// By shard, when a correct host last executed something new. Nanoseconds.
+    private(set) var executedAt: [ShardID: UInt64] = [:]
     private(set) var restarts = 0
     private(set) var stateTransfers = 0
 
@@ -108,25 +108,28 @@ struct Checks {
     /// Before each step of a correct host.
     mutating func noteClock(_ clock: Timestamp, ahead: UInt64, now: UInt64) {
         self.now = now
-        guard clock > highestClock else { return }
-        (highestClock, latestTime) = (clock, clock.adding(microseconds: ahead))
+        clocks.note(clock.adding(microseconds: ahead), now: now)
     }
 
+    /// R2: a shard's time goes on to what a correct host's clock showed when the batch was proposed, and what a proposal may be ahead of
+    /// it, and no further; or to a time that was executed before. Where the clocks were before that excuses nothing.
     private mutating func observeTime(_ progress: HostCore.Progress, at position: Position) throws {
         if let known = times[position] {
             guard known != progress.time else { return }
             throw Violation(description: "after \(progress.sequence) shard \(progress.shard)'s time is \(known) and \(progress.time)")
         }
-        guard progress.time <= latestTime else {
-            let ahead = progress.time.microseconds(since: highestClock) / 1000
-            throw Violation(description: "shard \(progress.shard)'s time is \(ahead) ms later than any correct host's clock ever was")
+        let before = progress.sequence > .zero ? times[Position(shard: progress.shard, sequence: SequenceNumber(progress.sequence.number - 1))] : nil
+        if let before, before > progress.time {
+            throw Violation(description: "shard \(progress.shard)'s time goes back at \(progress.sequence), from \(before) to \(progress.time)")
+        }
+        if before != progress.time, let highest = clocks.highest, progress.time > highest, !executedTimes.contains(progress.time) {
+            let ahead = progress.time.microseconds(since: highest) / 1000
+            throw Violation(
+                description: "shard \(progress.shard)'s time is \(ahead) ms later than any correct host's clock allowed in \(HighestClock.window / 1_000_000_000) s")
         }
         times[position] = progress.time
-        executedAt = now
-        guard progress.sequence > .zero else { return }
-        let before = times[Position(shard: progress.shard, sequence: SequenceNumber(progress.sequence.number - 1))]
-        guard let before, before > progress.time else { return }
-        throw Violation(description: "shard \(progress.shard)'s time goes back at \(progress.sequence), from \(before) to \(progress.time)")
+        executedTimes.insert(progress.time)
+        executedAt[progress.shard] = now
     }
 
     mutating func observe(_ message: HostMessage, from host: Int) throws {
@@ -225,6 +228,27 @@ struct Checks {
         }
         said[key] = digest
     }
+}
+
+/// The highest clock of the last minute: longer than it takes from the proposal of a batch to its execution, over view changes.
+struct HighestClock {
+    /// Nanoseconds.
+    static let window: UInt64 = 60_000_000_000
+    /// Later ones are lower; those before `head` are too old.
+    private var shown: [(now: UInt64, clock: Timestamp)] = []
+    private var head = 0
+
+    mutating func note(_ clock: Timestamp, now: UInt64) {
+        while shown.count > head, let last = shown.last, last.clock <= clock { shown.removeLast() }
+        shown.append((now, clock))
+        while head < shown.count - 1, shown[head].now + Self.window < now { head += 1 }
+        if head > 64 {
+            shown.removeFirst(head)
+            head = 0
+        }
+    }
+
+    var highest: Timestamp? { head < shown.count ? shown[head].clock : nil }
 }
 
 extension HostCore {

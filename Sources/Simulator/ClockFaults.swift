@@ -13,6 +13,10 @@ struct ClockFaults {
     /// How far a shard's time stood ahead of the clocks when they were right for good, in microseconds.
     var standing: UInt64 = 0
     var healedAt: UInt64 = 0
+    /// The right time when clocks that had jumped were put right last.
+    var mended = Timestamp.zero
+    /// Requests that were refused as from the future while a clock or the shard's time was wrong: who catches up refuses them again.
+    var refused: Set<Digest> = []
 
     init(_ options: SimulationOptions) {
         (seed, exists) = (options.seed, options.jumpsClocks)
@@ -65,7 +69,11 @@ extension Simulation {
         if options.keepsLog { note("fault \(number): \(what)") }
     }
 
-    mutating func putClocksRight() { for i in hosts.indices { hosts[i].jump = 0 } }
+    mutating func putClocksRight() {
+        guard hosts.contains(where: { $0.jump != 0 }) else { return }
+        for i in hosts.indices { hosts[i].jump = 0 }
+        clockFaults.mended = instant().wall
+    }
 
     /// All clocks are right from now on.
     mutating func noteHealedClocks() {
@@ -95,12 +103,34 @@ extension Simulation {
         }
     }
 
-    /// R2: whatever clocks were before, batches go on when they are right.
+    /// R2: clients' clocks are right, and where correct hosts' are too, and the shard's time is, no request is from the future.
+    mutating func checkFuture(_ refusal: Refusal, from i: Int) throws {
+        if clockFaults.exists, clockFaults.refused.contains(refusal.request) || !isTimeRight(of: refusal.shard, on: i) {
+            clockFaults.refused.insert(refusal.request)
+            return
+        }
+        throw failure("host \(i) refuses \(refusal.request.short) as from the future: shard \(refusal.shard)'s time is held back")
+    }
+
+    /// Whether no clock is wrong, and a batch was ordered since the last one was.
+    private func isTimeRight(of shard: ShardID, on i: Int) -> Bool {
+        guard correctHosts.allSatisfy({ hosts[$0].jump == 0 }),
+            let time = hosts[i].core?.progress().first(where: { $0.shard == shard })?.time
+        else { return false }
+        return time >= clockFaults.mended && time.microseconds(since: instant().wall) <= options.host.replica.timeAhead
+    }
+
+    /// R2: whatever clocks were before, batches go on when they are right, on every shard on which something waits.
     func checkGoesOn() throws {
-        guard isHealed, clockFaults.exists, clients.pending.contains(where: { $0 != nil }) else { return }
-        let last = max(clockFaults.healedAt, checks.executedAt)
-        guard now > last + ClockFaults.patience else { return }
-        throw failure(
-            "not everything is answered: no batch for \(ClockFaults.patience / 1_000_000_000) s although clocks are right; a shard's time stood \(clockFaults.standing) µs ahead of them: \(describeState())")
+        guard isHealed, clockFaults.exists, now > clockFaults.healedAt + ClockFaults.patience else { return }
+        for shard in manifest.shards.indices.map({ ShardID(UInt16($0)) }) where now > (checks.executedAt[shard] ?? 0) + ClockFaults.patience {
+            let waits = clients.pending.contains { pending in
+                guard let pending, now > pending.askedAt + ClockFaults.patience else { return false }
+                return pending.request.request.participants(in: manifest.shardMap).contains(shard)
+            }
+            guard waits else { continue }
+            throw failure(
+                "not everything is answered: no batch on shard \(shard) for \(ClockFaults.patience / 1_000_000_000) s although clocks are right; a shard's time stood \(clockFaults.standing) µs ahead of them: \(describeState())")
+        }
     }
 }

@@ -291,10 +291,7 @@ public struct Simulation {
             if case .attestation(let attestation) = reply.reply {
                 do { try checks.observe(attestation, from: i) } catch { throw failure("host \(i): \(error)") }
             }
-            // The clients' clock is right, and correct hosts' nearly.
-            if !clockFaults.exists, case .refused(let refusal) = reply.reply, refusal.reason == .fromTheFuture {
-                throw failure("host \(i) refuses \(refusal.request.short) as from the future: shard \(refusal.shard)'s time is held back")
-            }
+            if case .refused(let refusal) = reply.reply, refusal.reason == .fromTheFuture { try checkFuture(refusal, from: i) }
             guard let time = arrival(from: i, to: gatewayEndpoint, isRead: reply.reply.isRead) else { continue }
             events.insert(.toGateway(from: i, Box(reply.reply), session: session), at: time)
         }
