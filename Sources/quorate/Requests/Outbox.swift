@@ -24,8 +24,21 @@ struct Outbox: Sendable {
         do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
             throw ToolError(.storage, "cannot list \(folder): \(String(cString: strerror(errno)))")
         }
-        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.map { try read(folder + "/" + $0) }
-            .sorted { ($0.number, $0.txid) < ($1.number, $1.txid) }
+        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.map { name in
+            let entry = try read(folder + "/" + name)
+            return try Self.check(entry, file: folder + "/" + name, isNamed: entry.txid)
+        }.sorted { ($0.number, $0.txid) < ($1.number, $1.txid) }
+    }
+
+    /// What is settled is written to the file that has its name: another one would stay as it is, and be taken for open.
+    private static func check(_ entry: OutboxEntry, file: String, isNamed name: String) throws -> OutboxEntry {
+        let place = URL(fileURLWithPath: file)
+        guard place.lastPathComponent != name + ".json" else { return entry }
+        let right = place.deletingLastPathComponent().path + "/\(name).json"
+        throw ToolError(
+            .storage,
+            "\(Printable.line(file)) keeps a request that belongs into \(right); rename it, or, if that is there, move it away",
+            txid: entry.txid)
     }
 
     private func read(_ path: String) throws -> OutboxEntry {
@@ -38,13 +51,15 @@ struct Outbox: Sendable {
     /// All that were settled under a name.
     func operations() throws -> [OutboxEntry] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: named)) ?? []
-        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.sorted().map { try read(named + "/" + $0) }
+        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.sorted().compactMap { try operation(String($0.dropLast(5))) }
     }
 
     /// What was settled under this name.
     func operation(_ name: String) throws -> OutboxEntry? {
         let path = named + "/\(name).json"
-        return FileManager.default.fileExists(atPath: path) ? try read(path) : nil
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        let entry = try read(path)
+        return try Self.check(entry, file: path, isNamed: entry.operation ?? "")
     }
 
     /// On disk when this returns, and not before may it be sent.
@@ -57,7 +72,8 @@ struct Outbox: Sendable {
 
     func replace(_ entry: OutboxEntry) throws {
         // First where its name is looked up: between the two it is settled, and asked about once more.
-        if entry.state == .settled, let name = entry.operation {
+        if entry.state == .settled, let name = entry.operation, try entry.isCommitted || operation(name)?.isCommitted != true {
+            // What was committed under the name stays, whatever became of other attempts.
             try SecretFile.makeFolder(named)
             try SecretFile.replace(named + "/\(name).json", try entry.bytes())
         }
