@@ -4,8 +4,8 @@ import Messages
 public struct RequestWindow: Hashable, Sendable {
     /// Shards accept numbers below `acknowledgedBelow` + this.
     public static let width: UInt64 = 1024
-    /// For so many numbers of this window's own, nothing that others with the key may have open is acknowledged. By then its deadline
-    /// is over, or near, and shards need not keep outcomes for ever.
+    /// For so many numbers of this window's own, none of the last 511 is acknowledged that others with the key may have open. By then
+    /// their deadline is over, or near, and shards need not keep outcomes for ever.
     public static let foreignRoom: UInt64 = 512
 
     /// Every outcome of this window's own below it is known, or given up for ever.
@@ -15,14 +15,24 @@ public struct RequestWindow: Hashable, Sendable {
     /// From here to the first number, there may be requests of an earlier life, or of another program with the key, whose outcomes
     /// are still to be asked for.
     private var foreign: RequestNumber?
+    /// The first number with which they are acknowledged.
+    private var foreignUntil: RequestNumber
 
     /// - Parameters:
     ///   - first: above every number that the principal has used before.
     ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once. Nil: what was under way
     ///     before and was not executed is refused for ever.
     public init(first: RequestNumber, keeping foreign: RequestNumber? = nil) {
-        (acknowledgedBelow, next) = (first, first)
-        self.foreign = foreign.flatMap { $0 < first ? $0 : nil }
+        (acknowledgedBelow, next, foreignUntil) = (first, first, first)
+        if let foreign { keep(foreign) }
+    }
+
+    /// As much of it as leaves `foreignRoom` numbers from the next one on: together the two are less than the width.
+    private mutating func keep(_ foreign: RequestNumber) {
+        let (until, overflow) = next.number.addingReportingOverflow(Self.foreignRoom)
+        foreignUntil = RequestNumber(overflow ? .max : until)
+        let lowest = next.number - min(next.number, Self.foreignRoom - 1)
+        self.foreign = foreign < next ? RequestNumber(max(foreign.number, lowest)) : nil
     }
 
     /// How many outcomes are awaited.
@@ -48,12 +58,12 @@ public struct RequestWindow: Hashable, Sendable {
         guard next > self.next else { return }
         if awaited.isEmpty { acknowledgedBelow = next }
         self.next = next
-        self.foreign = foreign < next ? foreign : nil
+        keep(foreign)
     }
 
     /// What a request with this number tells the shards that its principal needs no outcomes below.
     public func acknowledgement(with number: RequestNumber) -> RequestNumber {
-        guard let foreign, number.number - min(number, foreign).number < Self.foreignRoom else { return acknowledgedBelow }
+        guard let foreign, number < foreignUntil else { return acknowledgedBelow }
         return min(foreign, acknowledgedBelow)
     }
 }

@@ -396,11 +396,28 @@ struct TransportTests {
         }
         #expect(acknowledged.count == 600)
         let moves = acknowledged.firstIndex { $0 > 90 }
-        #expect(moves == Int(90 + RequestWindow.foreignRoom - 100) && acknowledged.last == 699)
+        #expect(moves == Int(RequestWindow.foreignRoom) && acknowledged.last == 699)
         // Nothing to keep: as before.
         var alone = RequestWindow(first: RequestNumber(100), keeping: RequestNumber(100))
         for _ in 0..<3 { if let number = alone.open() { alone.close(number) } }
         #expect(alone.open().map { alone.acknowledgement(with: $0) } == RequestNumber(103))
+    }
+
+    /// Other programs keep their last requests open: here of as many as a key may have used before.
+    @Test func whatOthersMayHaveOpenIsKeptHoweverFarTheirNumbersReach() throws {
+        for (next, kept) in [(513, 1), (512, 1), (600, 0), (1000, 1), (100_000, 3), (65, 1), (UInt64.max - 1, 5)] as [(UInt64, UInt64)] {
+            var raised = RequestWindow(first: RequestNumber(1))
+            raised.raise(to: RequestNumber(next), keeping: RequestNumber(kept))
+            for var window in [raised, RequestWindow(first: RequestNumber(next), keeping: RequestNumber(kept))] {
+                for _ in 0..<RequestWindow.foreignRoom {
+                    guard let number = window.open() else { break }
+                    let acknowledged = window.acknowledgement(with: number).number
+                    // The tool's last 64 stay with the shards, and these take the number.
+                    #expect(acknowledged <= next - min(next, 64) && number.number - acknowledged < RequestWindow.width, "\(next) \(kept) \(number)")
+                    window.close(number)
+                }
+            }
+        }
     }
 
     @Test func numbersThatOthersUsedAreLeftOutAndAnOpenOneIsNotAcknowledged() {
