@@ -8,11 +8,15 @@ extension QuorateClient {
     /// - Parameters:
     ///   - key: nil for this client's own.
     ///   - shards: nil for all.
+    ///   - attempts: how often a shard is asked.
+    ///   - timeout: for the answer to one attempt.
     /// - Throws: `ClientError.noGateways`, `ClientError.noQuorum` with the shard of which no 2f + 1 replicas agree just now.
-    public func standing(of key: PublicKey? = nil, on shards: [ShardID]? = nil) async throws -> PrincipalStanding {
+    public func standing(
+        of key: PublicKey? = nil, on shards: [ShardID]? = nil, attempts: Int = 3, timeout: Duration = .seconds(10)
+    ) async throws -> PrincipalStanding {
         let key = key ?? publicKey
         var joined = PrincipalStanding(acknowledgedBelow: RequestNumber(0), nextNumber: RequestNumber(0))
-        for proof in try await proofs(of: key, on: shards) {
+        for proof in try await proofs(of: key, on: shards, attempts: attempts, timeout: timeout) {
             if let standing = proof.statement.standing { joined = joined.joined(with: standing) }
         }
         return joined
@@ -25,12 +29,14 @@ extension QuorateClient {
         try await proofs(of: publicKey, on: shards).map(\.times)
     }
 
-    private func proofs(of key: PublicKey, on shards: [ShardID]?) async throws -> [ReadProof] {
+    private func proofs(
+        of key: PublicKey, on shards: [ShardID]?, attempts: Int = 3, timeout: Duration = .seconds(10)
+    ) async throws -> [ReadProof] {
         let shards = shards ?? (0..<manifest.shardCount).map { ShardID(UInt16($0)) }
         return try await withThrowingTaskGroup(of: (Int, ReadProof).self) { group in
             for (i, shard) in shards.enumerated() {
                 group.addTask {
-                    guard let proof = try await self.proof(of: .principal(key, at: shard)) else { throw ClientError.noQuorum(shard) }
+                    guard let proof = try await self.proof(of: .principal(key, at: shard), attempts: attempts, timeout: timeout) else { throw ClientError.noQuorum(shard) }
                     return (i, proof)
                 }
             }

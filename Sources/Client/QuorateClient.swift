@@ -321,10 +321,13 @@ public actor QuorateClient {
     }
 
     /// The unordered part of `read`, which anybody may ask for.
+    /// - Parameter timeout: for the answer to one attempt.
     /// - Returns: nil if no 2f + 1 replicas said the same.
     /// - Throws: `ClientError.noGateways`.
-    public func quorumRead(_ account: AccountID, attempts: Int = 3) async throws -> ReadStatement? {
-        try await proof(of: .account(account), attempts: attempts)?.statement
+    public func quorumRead(
+        _ account: AccountID, attempts: Int = 3, timeout: Duration = .seconds(10)
+    ) async throws -> ReadStatement? {
+        try await proof(of: .account(account), attempts: attempts, timeout: timeout)?.statement
     }
 
     /// What 2f + 1 replicas of a shard say alike of a subject, with the time of each.

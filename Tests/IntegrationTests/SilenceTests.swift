@@ -44,6 +44,7 @@ import Testing
 
     @Test func aStoppedGatewayIsNamed() throws {
         let cluster = try TestedCluster()
+        for name in ["alice", "bob", "carol", "dora"] { try Tool.succeed("account", "create", name, "--cluster", cluster.path) }
         let gateway = try cluster.pid("gateway-0")
         kill(gateway, SIGSTOP)
         defer { kill(gateway, SIGCONT) }
@@ -52,6 +53,15 @@ import Testing
         let id = String(repeating: "0", count: 32)
         let read = try Tool.run("account", "show", id, "--cluster", cluster.path)
         #expect(read.status == 18 && read.output.contains("gateway 0 does not answer (process \(gateway), which is stopped)"), "\(read.output)")
+        // Once for all accounts.
+        let asked = Date.now
+        let list = try Tool.run("account", "list", "--cluster", cluster.path)
+        #expect(list.status == 0 && list.output.contains("dora ") && Date.now.timeIntervalSince(asked) < 4, "\(list.output)")
+        // What is not sent yet is not waited for longer than it takes to see that nobody answers.
+        let start = Date.now
+        let issue = try Tool.run("issue", "alice", "1", "--operation", "gift", "--cluster", cluster.path)
+        #expect(issue.status == 18 && Date.now.timeIntervalSince(start) < 8 && issue.output.contains("so nothing was sent"), "\(issue.output)")
+        #expect(issue.output.contains("waiting: gateway 0 does not answer"), "\(issue.output)")
     }
 
     @Test func outputThatCannotBeWrittenIsNoSuccess() throws {

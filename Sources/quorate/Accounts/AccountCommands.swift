@@ -223,10 +223,15 @@ struct AccountCommand: AsyncParsableCommand {
             let folder = processes.folder
             let reader = processes.gateways.isEmpty ? nil : try processes.reader()
             var accounts: [Listed.Account] = []
+            var waited = Duration.zero
             for name in AccountFile.names(folder.path) {
                 let file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
                 guard let id = AccountID(hex: file.account) else { continue }
-                let statement = try await reader?.quorumRead(id, attempts: 1)
+                // Where nobody answers, each account is not waited for again.
+                let start = ContinuousClock.now
+                let isAsked = waited < .seconds(1)
+                let statement = isAsked ? try await reader?.quorumRead(id, attempts: 1, timeout: .seconds(2)) : nil
+                if isAsked, statement == nil { waited += .now - start }
                 let open = try KeyHolder.account(file).outbox(folder).entries().count { $0.state == .open && !$0.isRead }
                 accounts.append(Listed.Account(
                     name: name, account: id.hex, shard: Int(folder.manifest.shardMap.shard(of: id).number), asset: file.asset, open: open,

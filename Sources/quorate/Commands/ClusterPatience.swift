@@ -16,6 +16,7 @@ extension TransferCommand: AsksCluster {}
 extension IssueCommand: AsksCluster {}
 extension CallCommand: AsksCluster {}
 extension TransactionCommand.Resolve: AsksCluster {}
+extension TransactionCommand.Abandon: AsksCluster {}
 extension ReceiptCommand.Fetch: AsksCluster {}
 extension AccountCommand.List: AsksCluster {}
 extension AccountCommand.Create: AsksCluster {}
@@ -43,7 +44,8 @@ struct ClusterPatience: Sendable {
                 return true
             }
             group.addTask {
-                try await watch(until: end)
+                // Of a command that is cancelled its own words count: what it had signed, and what became of it.
+                do { try await watch(until: end) } catch is CancellationError {}
                 return false
             }
             defer { group.cancelAll() }
