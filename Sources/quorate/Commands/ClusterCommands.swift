@@ -219,6 +219,7 @@ struct ClusterCommand: AsyncParsableCommand {
             for host in hosts { try Limits.checkHost(host, of: processes.folder.manifest.hosts.count) }
             let lock = try await ClusterLock.hold(processes.run, for: "cluster kill-host")
             defer { withExtendedLifetime(lock) {} }
+            try processes.adopt()
             for host in hosts {
                 try await processes.kill(host: host)
                 if !json { Console.out("killed host \(host)") }
@@ -240,6 +241,7 @@ struct ClusterCommand: AsyncParsableCommand {
             let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path())
             let lock = try await ClusterLock.hold(processes.run, for: "cluster restart-host")
             defer { withExtendedLifetime(lock) {} }
+            try processes.adopt()
             if let identity = processes.run.running(.host(host)) {
                 guard identity.send(SIGTERM) != .notPermitted else {
                     throw ToolError(.notPermitted, "not permitted to stop host \(host) (process \(identity.pid)): another user's")
@@ -272,6 +274,7 @@ struct ClusterCommand: AsyncParsableCommand {
             let processes = ClusterProcesses(folder)
             let lock = try await ClusterLock.hold(processes.run, for: "cluster restore-host")
             defer { withExtendedLifetime(lock) {} }
+            try processes.adopt()
             guard processes.run.running(.host(host)) == nil else {
                 throw ToolError(.failure, "host \(host) runs; stop it first with: quorate cluster kill-host \(directory) \(host)")
             }

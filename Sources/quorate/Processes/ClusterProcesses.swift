@@ -86,7 +86,7 @@ struct ClusterProcesses: Sendable {
     }
 
     /// Processes of the cluster that no file names are written down, so that they are found from now on.
-    private func adopt() throws {
+    func adopt() throws {
         for (role, identity) in run.unrecorded() {
             guard run.running(role) == nil else {
                 Console.error("warning: there are two processes of \(role), \(identity.pid) is one too many; end it with: kill \(identity.pid)")
