@@ -53,11 +53,24 @@ enum KeyHolder: Sendable {
         return Outbox(folder: place(folder.path) + ".outbox", principal: principal, cluster: folder.manifest.cluster)
     }
 
-    /// All whose keys are in the cluster's folder.
-    static func all(_ folder: ClusterFolder) throws -> [KeyHolder] {
-        try [.issuer] + AccountFile.names(folder.path).map {
-            .account(try AccountFile.load($0, cluster: folder.path, manifest: folder.manifest))
+    /// Of all whose keys are in the cluster's folder. A file that is damaged does not keep the others' requests from being found: it is
+    /// said, and passed over.
+    /// - Parameter look: what is wanted of each.
+    /// - Returns: with the first problem there was.
+    static func each<T>(_ folder: ClusterFolder, _ look: (KeyHolder) throws -> [T]) -> (found: [T], problem: ToolError?) {
+        var found: [T] = []
+        var problem: ToolError?
+        for name in [nil] + AccountFile.names(folder.path).map(Optional.some) {
+            do {
+                let file = try name.map { try AccountFile.load($0, cluster: folder.path, manifest: folder.manifest) }
+                found += try look(file.map(KeyHolder.account) ?? .issuer)
+            } catch {
+                let error = ToolError(error)
+                Console.error("warning: passed over: \(error.description)")
+                problem = problem ?? error
+            }
         }
+        return (found, problem)
     }
 
     static func named(_ name: String, _ folder: ClusterFolder) throws -> KeyHolder {

@@ -30,12 +30,13 @@ struct TransactionCommand: AsyncParsableCommand {
         }
 
         func find(_ folder: ClusterFolder, hint: String) throws -> (holder: KeyHolder, entry: OutboxEntry) {
-            var found: [(KeyHolder, OutboxEntry)] = []
-            for holder in try KeyHolder.all(folder) {
+            let (found, problem) = KeyHolder.each(folder) { holder -> [(KeyHolder, OutboxEntry)] in
                 let outbox = try holder.outbox(folder)
-                found += try (outbox.entries() + outbox.operations()).filter { $0.txid.hasPrefix(txid) }.map { (holder, $0) }
+                return try (outbox.entries() + outbox.operations()).filter { $0.txid.hasPrefix(txid) }.map { (holder, $0) }
             }
             guard let first = found.first else {
+                // It may be there.
+                if let problem { throw problem }
                 throw ToolError(.failure, "no request \(txid) is in an outbox of \(folder.path); see: quorate tx list --all\(hint)")
             }
             // One that was settled under a name is there twice.
@@ -83,17 +84,17 @@ struct TransactionCommand: AsyncParsableCommand {
         func execute() async throws {
             let folder = try cluster.open().folder
             let book = AddressBook(folder)
-            let holders = try name.map { [try KeyHolder.named($0, folder)] } ?? KeyHolder.all(folder)
-            var lines: [Line] = []
-            for holder in holders {
-                let entries = try holder.outbox(folder).entries().filter { all || $0.state != .settled }
-                lines += entries.map { Line(holder, $0, book) }
-                guard !json else { continue }
-                for entry in entries {
-                    Console.out("\(entry.txid)  \(holder.name)  \(book.label(entry)): \(entry.outcome ?? entry.state.rawValue)")
-                }
+            func entries(_ holder: KeyHolder) throws -> [(KeyHolder, OutboxEntry)] {
+                try holder.outbox(folder).entries().filter { all || $0.state != .settled }.map { (holder, $0) }
             }
+            let (found, problem) = try name.map { (try entries(try KeyHolder.named($0, folder)), nil) } ?? KeyHolder.each(folder, entries)
+            // Nothing that can be read is not the same as nothing.
+            if found.isEmpty, let problem { throw problem }
+            let lines = found.map { Line($0, $1, book) }
             if json { return try Console.json(Listing(transactions: lines)) }
+            for (holder, entry) in found {
+                Console.out("\(entry.txid)  \(holder.name)  \(book.label(entry)): \(entry.outcome ?? entry.state.rawValue)")
+            }
             if lines.isEmpty { Console.out(all ? "no request is kept here" : "nothing is open") }
             guard let open = lines.first(where: { $0.state == OutboxEntry.State.open.rawValue }) else { return }
             Console.out("settle one with: quorate tx resolve \(open.txid)\(cluster.option)")
