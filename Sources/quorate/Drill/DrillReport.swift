@@ -56,8 +56,9 @@ struct DrillReport<Findings: DrillFindings>: Codable, Sendable {
 
     /// Prints it, and writes it where it was asked for; throws the exit code of what is wrong.
     func finish(_ options: DrillOptions) throws {
-        try options.reporting.write { try write(to: $0) }
         if options.json { try Console.json(self) } else { Console.out(findings.text()) }
+        // Whoever cannot have the file has been told.
+        try options.reporting.write { try write(to: $0) }
         for problem in findings.problems { Console.error("DRILL FAILED: \(problem)") }
         guard invariants.allHold else {
             for problem in invariants.problems { Console.error("INVARIANT FAILED: \(problem)") }
