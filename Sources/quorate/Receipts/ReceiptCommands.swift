@@ -149,6 +149,12 @@ struct ReceiptCommand: AsyncParsableCommand {
                     .noAnswer,
                     "the shards no longer keep the outcome of \(AddressBook(folder).label(entry)), which was: \(entry.outcome ?? ""). The key of \(holder.name) has signed many others since",
                     txid: entry.txid)
+            } catch ClientError.outcomeUnknown(_, let cause) {
+                await client.close()
+                throw ToolError(
+                    .noAnswer,
+                    "the receipt of \(AddressBook(folder).label(entry)) is not to be had just now: \(Printable.line(cause)). Its outcome is known: \(entry.outcome ?? "it was proven"); ask again",
+                    txid: entry.txid)
             }
             await client.close()
             let path = try ReceiptStore.save(receipt, folder, at: output)
