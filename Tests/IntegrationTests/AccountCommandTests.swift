@@ -39,6 +39,14 @@ import Testing
         #expect(nobody.status == 20 && nobody.output.contains(": unknown account: ") && nobody.output.contains(" 00000000000000000000000000000000 on shard 0"), "\(nobody)")
         let itself = try run("transfer", "alice", "alice", "1", in: inside)
         #expect(itself.status == 64 && itself.output.contains("alice would pay itself") && itself.output.contains("nothing was sent"))
+        // Wrong use that shows late has the form of any other.
+        for words in [["transfer", "alice", "alice", "1"], ["account", "create", "dora", "--shard", "3"], ["call", "oracle.spt", "{}", "--as", "alice"]] {
+            let refused = try run(words + ["--json"], in: inside)
+            let line = try #require(refused.output.split(separator: "\n").first { $0.hasPrefix("{") }, "\(refused)")
+            let error = (try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])?["error"] as? [String: Any]
+            #expect(error?["code"] as? String == "usage" && error?["exit"] as? Int == 64, "\(refused)")
+            #expect((error?["message"] as? String ?? "").count > 20 && !refused.output.contains("failed"), "\(refused)")
+        }
         for wrong in ["alcie", "alic", "allice", "Alice"] {
             let unknown = try run("transfer", wrong, "bob", "1", in: inside)
             #expect(unknown.status == 12 && unknown.output.contains("did you mean alice?"), "\(unknown)")
