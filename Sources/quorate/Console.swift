@@ -47,9 +47,16 @@ enum Console {
     static func exitCode(_ code: Int32) -> Int32 {
         guard let failure = output.withLock({ $0.failure }) else { return code }
         // As a shell sees a program that SIGPIPE has ended: what reads us, `head` for instance, has enough.
-        if failure == EPIPE { return code == 0 || code == ExitReason.interrupted.rawValue ? 128 + SIGPIPE : code }
+        let isOnlyThis = [0, ExitReason.interrupted.rawValue, ExitReason.output.rawValue].contains(code)
+        if failure == EPIPE { return isOnlyThis ? 128 + SIGPIPE : code }
         error("error: standard output cannot be written: \(String(cString: strerror(failure)))")
-        return code == 0 || code == ExitReason.interrupted.rawValue ? ExitReason.output.rawValue : code
+        return isOnlyThis ? ExitReason.output.rawValue : code
+    }
+
+    /// - Throws: `output` if something that was said of a transaction was not taken: nobody knows it yet.
+    static func checkDelivery(of txid: String) throws {
+        guard output.withLock({ $0.failure }) != nil else { return }
+        throw ToolError(.output, "what became of \(txid) could not be said, so the next command with its key says it again", txid: txid)
     }
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }

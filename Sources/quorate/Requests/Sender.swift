@@ -201,9 +201,10 @@ struct Sender: Sendable {
 
     /// Puts the outcome down. Whoever is interrupted before finds the request open, and asks once more.
     func settle(_ reply: Reply, receipt: String?) throws {
-        // Whoever could not be told, because the output takes nothing, is told by the next command.
-        try Task.checkCancellation()
         var entry = reply.entry
+        // Whoever could not be told, because the output takes nothing, is told by the next command.
+        try Console.checkDelivery(of: entry.txid)
+        try Task.checkCancellation()
         guard let outcome = reply.outcome else { return }
         guard !entry.isRead else { return try outbox.remove(entry) }
         entry.state = .settled
