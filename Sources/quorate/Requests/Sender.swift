@@ -217,9 +217,15 @@ struct Sender: Sendable {
     // MARK: What is not known
 
     private func explain(_ error: any Error, _ entry: OutboxEntry) throws -> any Error {
+        if entry.isRead, let error = error as? ClientError {
+            // It changes nothing, so nobody has to settle it.
+            try outbox.remove(entry)
+            try Task.checkCancellation()
+            let cause = if case .outcomeUnknown(_, let cause) = error { cause } else { error.description }
+            return ToolError(.noAnswer, "the read in order was not answered: \(Printable.line(cause)); ask again")
+        }
         switch error {
         case ClientError.outcomeUnknown(_, let cause):
-            if entry.isRead { try outbox.remove(entry) }
             return unknown(entry, "its outcome is not known: \(Printable.line(cause))")
         case ClientError.acknowledged:
             // Nothing can be proven any more, so it must not stand in the way for ever; but nothing is signed in its place unasked.
