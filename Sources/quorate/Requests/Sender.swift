@@ -254,7 +254,7 @@ enum NumberSource {
     static let room: UInt64 = 64
 
     /// What the shards that are asked to do something have recorded of a key. Where that changes just now, because another program uses
-    /// the key, or too few hosts answer, it is asked again for some seconds.
+    /// the key, or too few hosts answer, it is asked again, for five seconds in all.
     /// - Throws: `ToolError`; nothing was signed.
     static func standing(of principal: PublicKey, on shards: [ShardID], _ processes: ClusterProcesses) async throws -> PrincipalStanding {
         let client = try processes.reader()
@@ -262,7 +262,9 @@ enum NumberSource {
         var attempts = 0
         while true {
             do {
-                let standing = try await client.standing(of: principal, on: shards)
+                let left = patience - start.duration(to: .now)
+                let standing = try await client.standing(
+                    of: principal, on: shards, attempts: 1, timeout: max(.milliseconds(100), min(.seconds(2), left)))
                 await client.close()
                 return standing
             } catch ClientError.noQuorum(let shard) {
