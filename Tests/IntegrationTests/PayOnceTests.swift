@@ -94,6 +94,109 @@ import Testing
         #expect(receipt.contains(tookEffect ? "committed" : "aborted"))
     }
 
+    /// Its bytes are in the outbox, and nobody was ever sent them.
+    @Test func whatIsAbandonedBeforeAnybodyHadItNeverHappensWhoeverBringsItLater() async throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        let (alice, bob) = (try bank.key("alice"), try bank.key("bob"))
+        var options = ClientOptions()
+        options.lifetime = .seconds(2)
+        let client = bank.client(alice.signer, first: nil, options)
+        let request = try await client.prepare([
+            .transfer(Transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(99)))
+        ])
+        let txid = try bank.putIntoOutbox(of: "alice", request)
+        let abandoned = try bank.run("tx", "abandon", txid)
+        #expect(abandoned.status == 20 && abandoned.output.contains("had not recorded it by its deadline"), "\(abandoned)")
+        for _ in 0..<2 {
+            let outcome = try await client.resolve(request, patience: .seconds(10))
+            #expect(!outcome.isCommitted)
+        }
+        await client.close()
+        #expect(try bank.run("tx", "resolve", txid).status == 20)
+        #expect(try bank.balance("bob") == 0)
+        #expect(try bank.open("alice").isEmpty)
+    }
+
+    /// Whoever was not told does not know that it is done, and repeats it.
+    @Test func whatCouldNotBeSaidIsSaidByTheNextCommandAndNotDoneAgain() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        try bank.succeed("account", "create", "carol", "--shard", "1")
+        let commands = [
+            ["transfer", "alice", "bob", "5", "--json"], ["transfer", "alice", "bob", "6"], ["issue", "bob", "7", "--operation", "gift", "--json"],
+            ["account", "create", "carol", "--issue", "3", "--resume"], ["call", "oracle.publish", #"{"symbol": "A", "price": 1}"#, "--as", "alice"],
+        ]
+        for words in commands {
+            let full = try RunningTool(words + ["--cluster", bank.cluster], output: FileHandle(forWritingAtPath: "/dev/full"))
+            #expect(full.end().status == 40 && full.errors.contains("could not be said"), "\(words): \(full.errors)")
+            // Nor by a reader that has gone.
+            let pipe = Pipe()
+            try pipe.fileHandleForReading.close()
+            let piped = try RunningTool(words + ["--cluster", bank.cluster], output: pipe.fileHandleForWriting)
+            #expect(piped.end().status == 141, "\(words): \(piped.errors)")
+            let told = try bank.succeed(words.filter { $0 != "--json" } + ["--json"]).output
+            #expect(told.contains(#""earlier":true"#), "\(words): \(told)")
+        }
+        #expect(try bank.balance("bob") == 18)
+        #expect(try bank.balance("carol") == 3)
+        // The same of what is settled by hand.
+        try bank.leaveOpen("transfer", "alice", "bob", "8")
+        bank.continueGateway()
+        let txid = try #require(try bank.open("alice").first)
+        let full = try RunningTool(["tx", "resolve", txid, "--cluster", bank.cluster], output: FileHandle(forWritingAtPath: "/dev/full"))
+        #expect(full.end().status == 40)
+        #expect(try bank.open("alice") == [txid])
+        #expect(try bank.succeed("transfer", "alice", "bob", "8", "--json").output.contains(#""earlier":true"#))
+        #expect(try bank.balance("bob") == 26)
+    }
+
+    @Test func anOlderAttemptDoesNotHideWhatWasCommittedUnderItsName() async throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        let signer = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
+        let carol = AccountSpecification(owner: signer.publicKey, asset: AssetID(1), index: 0)
+        func issue() throws -> (status: Int32, output: String) { try bank.run("issue", carol.id.hex, "77", "--operation", "gift", "--json") }
+        // There is no such account yet.
+        let refused = try issue()
+        #expect(refused.status == 20, "\(refused)")
+        let report = try #require(refused.output.split(separator: "\n").first { $0.hasPrefix("{") })
+        let fields = try JSONSerialization.jsonObject(with: Data(report.utf8)) as? [String: Any]
+        let txid = try #require((fields?["error"] as? [String: Any])?["txid"] as? String)
+        let client = bank.client(signer, first: RequestNumber(1))
+        #expect(try await client.submit([.open(carol)], mode: .independent).isCommitted)
+        await client.close()
+        #expect(try issue().status == 0)
+        #expect(try bank.run("tx", "resolve", txid).status == 20)
+        let again = try issue()
+        #expect(again.status == 0 && again.output.contains(#""earlier":true"#), "\(again)")
+        #expect(try bank.run("account", "show", carol.id.hex).output.contains(": 77 of asset 1"))
+    }
+
+    @Test func aNamedOperationThatWasGivenUpIsAskedAboutBeforeItIsDoneAgain() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        try bank.leaveOpen(of: "issuer", "issue", "bob", "77", "--operation", "gift")
+        // As if the cluster had not said what became of it.
+        let txid = try #require(try bank.open("issuer").first)
+        try bank.change("issuer", txid, "\"open\"", "\"abandoned\"")
+        let asking = try RunningTool(["issue", "bob", "77", "--operation", "gift", "--json", "--cluster", bank.cluster])
+        #expect(asking.waits(20) { asking.errors.contains("asking what became of: issue 77 -> bob") }, "\(asking.errors)")
+        asking.signal(SIGINT)
+        #expect(asking.end().status == 21 && asking.output.contains(txid), "\(asking.errors)")
+        bank.continueGateway()
+        // Of that which can never be known nothing is done under the same name.
+        try bank.change("issuer", txid, "\"abandoned\"", "\"forgotten\"")
+        let forgotten = try bank.run("issue", "bob", "77", "--operation", "gift")
+        #expect(forgotten.status == 21 && forgotten.output.contains("do it under another name: quorate issue"), "\(forgotten)")
+        try bank.change("issuer", txid, "\"forgotten\"", "\"abandoned\"")
+        let other = try bank.run("issue", "bob", "78", "--operation", "gift")
+        #expect(other.status == 1 && other.output.contains("operation gift is another one: issue 77 -> bob"), "\(other)")
+        #expect(try bank.succeed("issue", "bob", "77", "--operation", "gift", "--json").output.contains(#""earlier":true"#))
+        try bank.succeed("issue", "bob", "77", "--operation", "gift")
+        #expect(try bank.balance("bob") == 77)
+    }
+
     @Test func aReceiptThatCannotBeWrittenIsFoundOutBeforePaying() throws {
         let bank = try Bank()
         defer { bank.remove() }
@@ -252,6 +355,22 @@ import Testing
             #expect(refused.status == 15 && refused.output.contains("alice.outbox/\(txid).json:"), "\(refused)")
         }
         try whole.write(toFile: path, atomically: true, encoding: .utf8)
+        // Under another name it would never be settled.
+        let wrong = path.replacingOccurrences(of: txid, with: "copy")
+        try FileManager.default.moveItem(atPath: path, toPath: wrong)
+        let misplaced = try bank.run("transfer", "alice", "bob", "1")
+        #expect(misplaced.status == 15 && misplaced.output.contains("belongs into \(path); rename it"), "\(misplaced)")
+        try FileManager.default.moveItem(atPath: wrong, toPath: path)
+        // Another key's files that are damaged do not keep this one from being found.
+        let others = bank.cluster + "/accounts/bob.json"
+        let kept = try String(contentsOfFile: others, encoding: .utf8)
+        try "{".write(toFile: others, atomically: true, encoding: .utf8)
+        let shown = try bank.succeed("tx", "show", txid)
+        #expect(shown.errors.contains("warning: passed over: ") && shown.errors.contains("bob.json"), "\(shown)")
+        #expect(try bank.succeed("tx", "list").output.contains(txid))
+        let unknown = try bank.run("tx", "show", "000000")
+        #expect(unknown.status == 12 && unknown.output.contains("error: "), "\(unknown)")
+        try kept.write(toFile: others, atomically: true, encoding: .utf8)
         try bank.succeed("transfer", "alice", "bob", "12")
         #expect(try bank.balance("bob") == 12)
     }
@@ -354,6 +473,29 @@ private final class Bank: Sendable {
             .map { String($0.dropLast(5)) }
     }
 
+    /// What a file in the outbox says.
+    func change(_ name: String, _ txid: String, _ a: String, _ b: String) throws {
+        let path = outbox(name) + "/\(txid).json"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        guard text.contains(a) else { throw Failure(description: "\(path) has no \(a): \(text)") }
+        try text.replacingOccurrences(of: a, with: b).write(toFile: path, atomically: true, encoding: .utf8)
+    }
+
+    /// A transfer, as a command that was killed before it sent anything leaves it.
+    func putIntoOutbox(of name: String, _ request: SignedRequest) throws -> String {
+        guard case .transfer(let transfer)? = request.request.operations.first else { throw Failure(description: "no transfer") }
+        let txid = TransactionID(request: request.digest, mode: request.request.mode, leg: 0).hex
+        let fields: [String: Any] = [
+            "schema": 1, "txid": txid, "number": request.request.number.number, "signed_at_us": request.request.issuedAt.number,
+            "purpose": ["transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"], "state": "open",
+            "request": Hex.encode(request.encoded()),
+        ]
+        let path = outbox(name) + "/\(txid).json"
+        try FileManager.default.createDirectory(atPath: outbox(name), withIntermediateDirectories: true)
+        try JSONSerialization.data(withJSONObject: fields).write(to: URL(fileURLWithPath: path))
+        return txid
+    }
+
     /// Without a pause, and without a look into the files: it is there for some milliseconds before it is sent.
     func waitForNew(_ name: String, beside before: Set<String>) throws {
         let end = Date(timeIntervalSinceNow: 20)
@@ -390,11 +532,12 @@ private final class Bank: Sendable {
         return signer
     }
 
-    func client(_ signer: Ed25519Signer, first: RequestNumber?) -> QuorateClient {
+    func client(_ signer: Ed25519Signer, first: RequestNumber?, _ options: ClientOptions = .init()) -> QuorateClient {
         // The manifest was read by every command before.
         guard let manifest = try? Manifest(contentsOf: cluster + "/cluster.json") else { preconditionFailure("no manifest") }
         return QuorateClient(
-            signer: signer, manifest: manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: port + 100)], firstNumber: first)
+            signer: signer, manifest: manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: port + 100)], options: options,
+            firstNumber: first)
     }
 
     /// As an older version left it.

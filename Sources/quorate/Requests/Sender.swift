@@ -70,13 +70,18 @@ struct Sender: Sendable {
             try settle(interrupted, receipt: try? ReceiptStore.save(interrupted, processes.folder))
             say(interrupted.entry)
         }
-        if let operation, let known = try outbox.operation(operation) {
-            guard known.isFor(operations, mode, operation: operation) else {
+        if let operation {
+            let known = try outbox.operation(operation)
+            let isCommitted = known?.isCommitted == true
+            // What was given up under a name stands in nobody's way but that name's: it may have taken effect.
+            let givenUp = isCommitted ? [] : try outbox.entries().filter { $0.operation == operation && $0.state != .settled }
+            if let other = ((known.map { [$0] } ?? []) + givenUp).first(where: { !$0.isFor(operations, mode, operation: operation) }) {
                 throw ToolError(
                     .failure,
-                    "operation \(operation) is another one: \(book.label(known)), \(known.outcome ?? "unknown"). Choose another name; see: quorate tx show \(known.txid)\(cluster.option)")
+                    "operation \(operation) is another one: \(book.label(other)), \(other.outcome ?? "unknown"). Choose another name; see: quorate tx show \(other.txid)\(cluster.option)")
             }
-            if known.isCommitted { return Reply(entry: known, outcome: nil, when: .before) }
+            if isCommitted, let known { return Reply(entry: known, outcome: nil, when: .before) }
+            if let done = try await settle(givenUp: givenUp, operation) { return done }
         }
         return try await send(operations, mode, operation)
     }
@@ -176,6 +181,25 @@ struct Sender: Sendable {
             say(reply.entry, reply.outcome)
         }
         return found
+    }
+
+    /// - Parameter entries: all that was given up under the name.
+    /// - Returns: the one that was committed, which is not put down as settled yet.
+    /// - Throws: `UnknownOutcome`; `ToolError` if the outcome of one can never be known.
+    private func settle(givenUp entries: [OutboxEntry], _ operation: String) async throws -> Reply? {
+        if let forgotten = entries.first(where: { $0.state == .forgotten }) {
+            throw ToolError(
+                .outcomeUnknown,
+                "operation \(operation) may have been done: the outcome of \(book.label(forgotten)) cannot be proven, since another program with \(holder.name)'s key has told the shards to forget it. Look at the account; if it did not happen, do it under another name: quorate issue ACCOUNT AMOUNT --operation NAME\(cluster.option)",
+                txid: forgotten.txid)
+        }
+        for entry in entries {
+            let reply = try await settleOne(entry)
+            if reply.outcome?.isCommitted == true { return reply }
+            try settle(reply, receipt: try? ReceiptStore.save(reply, processes.folder))
+            say(reply.entry, reply.outcome)
+        }
+        return nil
     }
 
     /// Sends the same signed bytes again until their outcome is proven.
