@@ -11,8 +11,11 @@
 // What stands in the torn tail is overwritten with zeros, durably, before anything is appended. Otherwise a record of it
 // could chain to a record appended later at the same place, if both runs append the same bytes.
 //
-// Only the last segment can have a torn tail: a segment is created when everything before it is durable. What nobody can
-// see is damage to the last batch that was synced if nothing was written after it: see `syncAndMark`.
+// Only the last segment can have a torn tail: a segment is created when everything before it is durable. A newest one without
+// a header was being created when the power went, if it has its length and no record of its own; else it is rot (R4).
+//
+// What nobody can see is damage that leaves nothing but zeros of the newest segment, and damage to the last batch that was synced
+// if nothing was written after it: see `syncAndMark`.
 
 #if MUTANTS
 import Messages
@@ -37,7 +40,7 @@ extension Journal {
             try storage.sync(name)
             try chain.add(try SegmentReplay(try storage.read(name), incarnation: incarnation))
         }
-        guard let last = chain.last, let end = chain.end else { throw .missing(path: storage.path) }
+        guard let last = chain.last, let end = chain.end else { throw chain.loss(path: storage.path) }
         if !chain.isComplete, let oldest = chain.segments.last { throw .missingSegment(oldest.incarnation - 1) }
 
         try repair(storage, chain, last: last, end: end)
@@ -78,6 +81,8 @@ extension Journal {
             // A spare that was cut off, or grew, is none.
             if let size = SegmentName.size(ofSpare: name), size == options.segmentSize, spares.count < options.spareSegments,
                 try storage.size(of: name) == size {
+                // What a killed process made has no durable length, and is to get a segment's name.
+                try storage.sync(name)
                 spares.append(name)
                 continue
             }
@@ -97,17 +102,24 @@ private struct Backwards {
     private(set) var segments: [SegmentReplay] = []
     private(set) var walks: [SegmentWalk] = []
     private(set) var isComplete = false
-    private var hasUnborn = false
+    /// The newest, without a header. Whether it was never born shows the one before it.
+    private var unborn: SegmentReplay?
     private var finished: [UInt64] = []
 
     var last: SegmentHeader? { segments.first?.header }
     var end: SegmentWalk? { walks.first }
 
+    /// What it means that no segment has a header.
+    func loss(path: String) -> JournalError {
+        guard let unborn, !(unborn.incarnation == 1 && unborn.isUnborn(after: nil)) else { return .missing(path: path) }
+        return .rot(segment: unborn.incarnation, offset: 0)
+    }
+
     mutating func add(_ segment: SegmentReplay) throws(JournalError) {
         guard let header = segment.header else {
             // Its header was never durable, so nothing was written behind it; only the newest can be like that.
-            guard segments.isEmpty, !hasUnborn, segment.isUnborn else { throw .rot(segment: segment.incarnation, offset: 0) }
-            hasUnborn = true
+            guard segments.isEmpty, unborn == nil else { throw .rot(segment: segment.incarnation, offset: 0) }
+            unborn = segment
             return
         }
         guard !segment.isCutOff else { throw .rot(segment: segment.incarnation, offset: segment.size) }
@@ -126,8 +138,12 @@ private struct Backwards {
             let isRot = walk.isContradicted
             #endif
             // A segment that was being created says, as a whole one does, that everything before it is durable.
-            guard !isRot, !(hasUnborn && walk.hasRemains) else {
+            guard !isRot, !(unborn != nil && walk.hasRemains) else {
                 throw .rot(segment: segment.incarnation, offset: walk.offset)
+            }
+            if let unborn {
+                guard unborn.incarnation == segment.incarnation + 1 else { throw .missingSegment(unborn.incarnation - 1) }
+                guard unborn.isUnborn(after: walk.hash) else { throw .rot(segment: unborn.incarnation, offset: 0) }
             }
         }
         finished += walk.finishedCompactions
@@ -181,11 +197,17 @@ struct SegmentReplay {
     }
 
     /// Neither copy of the header is there, and no record was ever written behind it.
-    var isUnborn: Bool {
-        header == nil
-            && !bytes.withUnsafeBytes {
-                RecordHeader.looksWritten($0, at: SegmentHeader.recordsStart, incarnation: incarnation)
+    /// - Parameter key: the hash of the last record before this segment, which tells its records from what else the file holds. Nil
+    ///   for the journal's first segment, whose file was new.
+    func isUnborn(after key: ChainHash?) -> Bool {
+        // A file that has its name has the length of a segment.
+        guard header == nil, bytes.count >= JournalOptions.minimumSegmentSize, bytes.count.isMultiple(of: 4096) else { return false }
+        return bytes.withUnsafeBytes { bytes in
+            !stride(from: SegmentHeader.recordsStart, through: bytes.count - RecordHeader.size, by: 8).contains { offset in
+                guard let key else { return RecordHeader.looksWritten(bytes, at: offset, incarnation: incarnation) }
+                return RecordHeader.isWritten(bytes, at: offset, incarnation: incarnation, key: key)
             }
+        }
     }
 
     /// - Parameter until: the next segment's first sequence; nil for the last segment, where what is behind the end is

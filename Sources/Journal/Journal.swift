@@ -2,6 +2,7 @@
 public struct JournalOptions: Sendable {
     /// The longest segment, in bytes: what is longer on the disk was never written by a journal.
     public static let maximumSegmentSize = 256 << 20
+    static let minimumSegmentSize = 16 << 10
 
     /// Bytes of a segment; one that must hold a larger record grows for it. A multiple of 4,096, at least 16 KiB, at most
     /// `maximumSegmentSize`.
@@ -10,7 +11,7 @@ public struct JournalOptions: Sendable {
     public var spareSegments: Int
 
     public init(segmentSize: Int = 16 << 20, spareSegments: Int = 2) {
-        precondition((16 << 10...Self.maximumSegmentSize).contains(segmentSize) && segmentSize.isMultiple(of: 4096), "segment size \(segmentSize)")
+        precondition((Self.minimumSegmentSize...Self.maximumSegmentSize).contains(segmentSize) && segmentSize.isMultiple(of: 4096), "segment size \(segmentSize)")
         precondition(spareSegments >= 0, "spare segments \(spareSegments)")
         (self.segmentSize, self.spareSegments) = (segmentSize, spareSegments)
     }
@@ -64,7 +65,7 @@ public struct Journal<Storage: JournalStorage> {
         _ storage: Storage, options: JournalOptions = JournalOptions(), using rng: inout some RandomNumberGenerator
     ) throws(JournalError) -> Journal {
         for name in try storage.names() {
-            guard SegmentName.incarnation(ofLive: name) == 1, try isUnbornGenesis(storage, name) else {
+            guard try isRemainsOfCreation(storage, name) else {
                 throw .notEmpty(path: storage.path, found: name)
             }
             try storage.remove(name)
@@ -167,8 +168,9 @@ public struct Journal<Storage: JournalStorage> {
         (segment, offset, chain) = (header, SegmentHeader.recordsStart, header.chainStart)
     }
 
-    /// The name is durable before the header is written: else the header could turn up in a file that is still a spare,
-    /// and be believed when that file gets this name again.
+    /// The length is durable before the file gets its name, so a segment that is shorter was cut off. The name is durable before the
+    /// header is written: else the header could turn up in a file that is still a spare, and be believed when that file gets this
+    /// name again.
     private static func makeSegment(
         _ header: SegmentHeader, size: Int, _ storage: Storage, _ options: JournalOptions, _ spares: inout [String]
     ) throws(JournalError) -> Int {
@@ -176,7 +178,10 @@ public struct Journal<Storage: JournalStorage> {
         if size == options.segmentSize, let spare = spares.popLast() {
             try storage.rename(spare, to: name)
         } else {
-            try storage.create(name, size: size)
+            let spare = SegmentName.spare(header.incarnation, size: size)
+            try storage.create(spare, size: size)
+            try storage.sync(spare)
+            try storage.rename(spare, to: name)
         }
         try storage.syncDirectory()
         try storage.write(header.pages, to: name, at: 0)
@@ -199,8 +204,14 @@ public struct Journal<Storage: JournalStorage> {
         try storage.syncDirectory()
     }
 
-    private static func isUnbornGenesis(_ storage: Storage, _ name: String) throws(JournalError) -> Bool {
-        try SegmentReplay(try storage.read(name), incarnation: 1).isUnborn
+    private static func isRemainsOfCreation(_ storage: Storage, _ name: String) throws(JournalError) -> Bool {
+        if SegmentName.incarnation(ofLive: name) == 1 {
+            return try SegmentReplay(try storage.read(name), incarnation: 1).isUnborn(after: nil)
+        }
+        guard SegmentName.size(ofSpare: name) != nil, SegmentName.incarnation(ofSpare: name) == 1 else { return false }
+        // A segment that was given up is a spare as well, with a header.
+        let bytes = try storage.read(name)
+        return bytes.allSatisfy { $0 == 0 }
     }
 }
 

@@ -69,7 +69,7 @@ struct SegmentHeader: Equatable, Sendable {
     /// Of the record before the first, in an older segment; drawn at random for the genesis. It keys the checks of the
     /// segment's record headers, so that no client can put a record inside its payload.
     let previousHash: ChainHash
-    /// Bytes of the whole segment, a multiple of 4,096. They are there before the header is, so a shorter file was cut off, and with
+    /// Bytes of the whole segment, a multiple of 4,096. They are there before the name is, so a shorter file was cut off, and with
     /// it perhaps all that would contradict its end. Nil in version 1, and of a segment of 64 GiB or more.
     let length: Int?
 
@@ -163,7 +163,7 @@ struct RecordHeader {
         buffer.put(UInt32(0))
         let hash = buffer.withUnsafeBytes { bytes in payload.withUnsafeBytes { Self.hash(bytes.slice(start, 40), $0, after: previous) } }
         buffer.put(hash)
-        buffer.put(buffer.withUnsafeBytes { check($0.slice(start, 56), segment) })
+        buffer.put(buffer.withUnsafeBytes { check($0.slice(start, 56), key: segment.previousHash) })
         buffer.append(contentsOf: payload)
         buffer.append(contentsOf: repeatElement(0, count: frameSize(payload.count) - size - payload.count))
         return hash
@@ -171,15 +171,20 @@ struct RecordHeader {
 
     /// Nil unless there is a record's header that this segment's writer wrote. The payload is not looked at.
     static func read(_ bytes: UnsafeRawBufferPointer, at offset: Int, segment: SegmentHeader) -> RecordHeader? {
-        guard looksWritten(bytes, at: offset, incarnation: segment.incarnation) else { return nil }
-        guard bytes.integer(at: offset + 56) == check(bytes.slice(offset, 56), segment) else { return nil }
+        guard isWritten(bytes, at: offset, incarnation: segment.incarnation, key: segment.previousHash) else { return nil }
         let length: UInt32 = bytes.integer(at: offset + 4)
         return RecordHeader(
             kind: bytes.integer(at: offset + 32), length: Int(length), sequence: bytes.integer(at: offset + 8),
             durableBefore: bytes.integer(at: offset + 24), hash: ChainHash(bytes.slice(offset + 40, 16)))
     }
 
-    /// Whether the first fields are those of a record of this incarnation. No proof.
+    /// Whether there is a record's header that the writer of the segment with this incarnation and `previousHash` wrote.
+    static func isWritten(_ bytes: UnsafeRawBufferPointer, at offset: Int, incarnation: UInt64, key: ChainHash) -> Bool {
+        looksWritten(bytes, at: offset, incarnation: incarnation)
+            && bytes.integer(at: offset + 56) == check(bytes.slice(offset, 56), key: key)
+    }
+
+    /// Whether the first fields are those of a record of this incarnation. No proof: a client can put the like into a payload.
     static func looksWritten(_ bytes: UnsafeRawBufferPointer, at offset: Int, incarnation: UInt64) -> Bool {
         offset + size <= bytes.count && bytes.integer(at: offset) == magic && bytes.integer(at: offset + 16) == incarnation
     }
@@ -188,8 +193,8 @@ struct RecordHeader {
         previous.withBytes { ChainHash.hash($0, fields, payload) }
     }
 
-    private static func check(_ fields: UnsafeRawBufferPointer, _ segment: SegmentHeader) -> UInt64 {
-        let whole = segment.previousHash.withBytes { ChainHash.hash($0, fields, .init(start: nil, count: 0)) }
+    private static func check(_ fields: UnsafeRawBufferPointer, key: ChainHash) -> UInt64 {
+        let whole = key.withBytes { ChainHash.hash($0, fields, .init(start: nil, count: 0)) }
         return whole.withBytes { $0.integer(at: 0) }
     }
 }
@@ -210,6 +215,13 @@ enum SegmentName {
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "recycle", parts[1].count == 16 else { return nil }
         return Int(parts[1], radix: 16)
+    }
+
+    /// Of the segment that the file was last, or, if it was none yet, is made for.
+    static func incarnation(ofSpare name: String) -> UInt64? {
+        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "recycle", parts[2].count == 16 else { return nil }
+        return UInt64(parts[2], radix: 16)
     }
 
     private static func hex(_ number: UInt64) -> String {

@@ -81,7 +81,7 @@ import Testing
                 try journal.sync()
             }
         }
-        #expect(failure == .storage(.create, path: "journal-0000000000000002", errno: 28))
+        #expect(failure == .storage(.create, path: "recycle-0000000000010000-0000000000000002", errno: 28))
         #expect(try Journal.open(disk, options: options).records == kept)
     }
 
@@ -180,7 +180,7 @@ import Testing
         for seed in 0..<200 {
             var rng = SplitMix64(seed: UInt64(seed))
             let storage = CrashingStorage(SimulatedJournalStorage())
-            storage.operationsLeft = rng.below(4)
+            storage.operationsLeft = rng.below(6)
             #expect(throws: JournalError.self) { try Journal.create(storage, options: options, using: &rng) }
             let disk = storage.disk.powerLoss(using: &rng)
             do throws(JournalError) {

@@ -54,7 +54,7 @@ import Testing
     }
 
     /// A cut takes with it what would contradict it: the last records would seem never to have been written (R4).
-    @Test(arguments: [0, 8192, 8192 + 368, 8192 + 5 * 368 + 7, 32 << 10, (64 << 10) - 1])
+    @Test(arguments: [0, 100, 8191, 8192, 8192 + 368, 8192 + 5 * 368 + 7, 32 << 10, (64 << 10) - 1])
     func aSegmentThatWasCutOffHasLostRecords(length: Int) throws {
         try withFolder { folder in
             var rng = SystemRandomNumberGenerator()
@@ -66,8 +66,48 @@ import Testing
                 }
             }
             #expect(truncate(folder + "/journal-0000000000000001", off_t(length)) == 0)
-            let expected = length == 0 ? JournalError.missing(path: folder) : .rot(segment: 1, offset: length)
+            let expected = JournalError.rot(segment: 1, offset: length < 8192 ? 0 : length)
             #expect(throws: expected) { try Journal.open(PosixJournalStorage(directory: folder), options: options) }
+        }
+    }
+
+    /// The newest segment is not taken for one that was being created: its votes would be forgotten, and the file removed.
+    @Test(arguments: [0, 100, 4096, 5000, 8191, 8192, 16 << 10])
+    func aNewestSegmentThatWasCutOffHasLostRecords(length: Int) throws {
+        try withFolder { folder in
+            let newest = folder + "/journal-0000000000000002"
+            try writeTwoSegments(folder)
+            #expect(truncate(newest, off_t(length)) == 0)
+            for _ in 0..<2 {
+                let expected = JournalError.rot(segment: 2, offset: length < 8192 ? 0 : length)
+                #expect(throws: expected) { try Journal.open(PosixJournalStorage(directory: folder), options: options) }
+            }
+            #expect(access(newest, F_OK) == 0)
+        }
+    }
+
+    /// Zeros over the header, and over the first record, or all up to the last one.
+    @Test(arguments: [8192, 8192 + 64, 8192 + 368, 8192 + 5 * 368 + 32, 16 << 10])
+    func aNewestSegmentWhoseBeginningIsZeroHasLostRecords(length: Int) throws {
+        try withFolder { folder in
+            let newest = folder + "/journal-0000000000000002"
+            try writeTwoSegments(folder)
+            let descriptor = open(newest, O_WRONLY)
+            #expect(pwrite(descriptor, [UInt8](repeating: 0, count: length), length, 0) == length)
+            close(descriptor)
+            #expect(throws: JournalError.rot(segment: 2, offset: 0)) {
+                try Journal.open(PosixJournalStorage(directory: folder), options: options)
+            }
+            #expect(access(newest, F_OK) == 0)
+        }
+    }
+
+    private func writeTwoSegments(_ folder: String) throws {
+        var rng = SystemRandomNumberGenerator()
+        var journal = try Journal.create(PosixJournalStorage(directory: folder), options: options, using: &rng)
+        for i in 0..<300 {
+            try journal.append([UInt8](repeating: UInt8(truncatingIfNeeded: i), count: 300))
+            try journal.sync()
         }
     }
 

@@ -42,7 +42,7 @@ struct PowerLossTests {
     }
 
     @Test func aDiskThatOnlySaysThatTheJournalIsSyncedIsNoticed() {
-        expectCaught { $0.lies = { $0.contains("/journal/journal-") } }
+        expectCaught { $0.lies = { $0.contains("/journal/") } }
     }
 
     @Test func namesOfJournalSegmentsThatAreNotSyncedAreNoticed() {
