@@ -188,6 +188,11 @@ struct StateMetadata: Hashable, CanonicalCodable {
         (self.cluster, self.shard, self.sequence) = (cluster, shard, sequence)
         (self.history, self.time) = (history, time)
     }
+    /// The same with the version of this build.
+    var inCurrentVersion: StateMetadata {
+        StateMetadata(cluster: cluster, shard: shard, sequence: sequence, history: history, time: time, procedures: procedures)
+    }
+
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         (version, cluster, shard) = (try reader.uint16(), try reader.value(), try reader.value())
         (sequence, history, time) = (try reader.value(), try reader.value(), try reader.value())

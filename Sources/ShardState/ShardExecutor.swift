@@ -55,7 +55,13 @@ public struct ShardExecutor {
         self.procedures = procedures
         overlay = Overlay(store: store)
         if let stored = try overlay.storedMetadata() {
-            let metadata = try Self.decode(stored, cluster: manifest.cluster, shard: shard, procedures)
+            let metadata: StateMetadata
+            do throws(ShardStateError) {
+                metadata = try Self.decode(stored, cluster: manifest.cluster, shard: shard, procedures)
+            } catch {
+                try Self.checkSeal(of: store, metadata: stored, refusedFor: error)
+                throw error
+            }
             (lastExecuted, time, history) = (metadata.sequence, metadata.time, metadata.history)
         } else {
             (lastExecuted, time, history) = (.zero, .zero, .null)
@@ -110,6 +116,27 @@ public struct ShardExecutor {
         history = statement.history
         lastExecuted = sequence
         return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time, vain: results.vain)
+    }
+
+    /// Metadata that say that the state is not for this host may have rotted: then it is a damaged state, which can be fetched again.
+    /// Of another version's state only that is known, that it is sound if it is not this version's.
+    /// - Throws: `digestMismatch` if the store's seal tells that they rotted.
+    private static func checkSeal(
+        of store: any KeyValueStore, metadata stored: [UInt8], refusedFor error: ShardStateError
+    ) throws(ShardStateError) {
+        let seal = try reading { try store.seal() }
+        guard let seal, let expected = try? Digest(decoding: seal) else { return }
+        let buckets = try reading { try StateDigest.bucketDigests(of: store) }
+        guard let got = StateDigest.checkpoint(metadata: stored, bucketDigests: buckets) else { return }
+        let isDamaged: Bool
+        switch error {
+        case .stateVersion:
+            let ours = (try? StateMetadata(decoding: stored))?.inCurrentVersion.encoded()
+            isDamaged = ours.flatMap { StateDigest.checkpoint(metadata: $0, bucketDigests: buckets) } == expected
+        case .foreignState, .otherProcedures: isDamaged = got != expected
+        case .store, .damagedStore, .corruptEntry, .corruptMetadata, .sequenceMismatch, .digestMismatch: isDamaged = false
+        }
+        if isDamaged { throw .digestMismatch(got: got, expected: expected) }
     }
 
     var metadata: StateMetadata {

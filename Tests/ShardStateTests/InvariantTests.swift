@@ -167,6 +167,41 @@ import Testing
         #expect(error?.description.hasPrefix("corrupt metadata: ") == true)
     }
 
+    /// In the version, the cluster, and the procedures. Without the seal the host would refuse with what is not so.
+    @Test(arguments: [0, 5, 90])
+    func `a rotted byte of the metadata is damage, and no other cluster's state`(offset: Int) throws {
+        var shard = cluster.shards[0]
+        let digest = try shard.executor.checkpointDigest()
+        let image = TestStore(shard.disk).snapshot()
+        let metadata = try #require(image.metadata())
+        var rotted = metadata
+        rotted[offset] ^= 0xff
+        func open(_ metadata: [UInt8], seal: Digest?) throws -> ShardExecutor {
+            let disk = TestDisk()
+            disk.apply(
+                image.keys.map { KeyValueWrite(key: $0, value: image.value(forKey: $0)) }, metadata: metadata, seal: seal?.encoded(),
+                clearing: true)
+            return try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))
+        }
+        let sealed = try open(metadata, seal: digest)
+        #expect(sealed.history == shard.executor.history)
+        let error = #expect(throws: ShardStateError.self) { try open(rotted, seal: digest) }
+        guard case .digestMismatch(_, digest) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        // A state that says so itself, with a seal of its own, is no damaged one.
+        let buckets = try StateDigest.bucketDigests(of: image)
+        let own = try #require(StateDigest.checkpoint(metadata: rotted, bucketDigests: buckets))
+        for seal in [own, nil] as [Digest?] {
+            let error = #expect(throws: ShardStateError.self) { try open(rotted, seal: seal) }
+            switch error {
+            case .stateVersion, .foreignState, .otherProcedures: break
+            default: Issue.record("\(String(describing: error))")
+            }
+        }
+    }
+
     @Test func `violations say what was found and what should be`() {
         let view = AccountView(owner: alice.key, asset: gold, posted: Amount(1), pendingDebits: Amount(2), pendingCredits: .zero)
         let violations: [(InvariantViolation, String)] = [
