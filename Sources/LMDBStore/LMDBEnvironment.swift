@@ -55,7 +55,6 @@ public final class LMDBEnvironment: @unchecked Sendable {
         do throws(LMDBError) {
             mark = try FaultMark(in: path)
             let file = path + "/data.mdb"
-            try Self.discardUnborn(file)
             mapSize = Self.mapSize(atLeast: options.mapSize, for: file)
             try LMDBFileCheck.check(file, mapSize: mapSize)
             try Self.prepareLock(path + "/lock.mdb", readers: options.maximumReaders)
@@ -93,7 +92,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
 
     func check(_ code: Int32, _ operation: String) throws(LMDBError) {
         guard code != 0 else { return }
-        throw code == MDB_MAP_FULL ? .mapFull(path: path, limit: mapSize) : .failed(operation: operation, path: path, code: code)
+        if code == MDB_MAP_FULL { throw .mapFull(path: path, limit: mapSize) }
+        throw .failed(operation: operation, path: path, code: Self.reason(of: code, in: path))
     }
 
     private static func release(_ identity: Identity) { _ = open.withLock { $0.remove(identity) } }
@@ -143,13 +143,22 @@ public final class LMDBEnvironment: @unchecked Sendable {
         return handle
     }
 
-    /// LMDB writes its two meta pages without a sync when it makes a database, and refuses for ever what a power loss leaves
-    /// of them. Nothing was ever committed to a file that has no third page, because `openDatabases` syncs the two first.
-    private static func discardUnborn(_ file: String) throws(LMDBError) {
+    /// LMDB says EIO when the system took less than it was to write, as a full disk, a quota and a limit have it do. So where EIO was
+    /// said, another file is asked for room behind the end of the database.
+    static func reason(of code: Int32, in path: String) -> Int32 {
+        guard code == EIO else { return code }
         var status = stat()
-        guard stat(file, &status) == 0, status.st_size > 0, Int(status.st_size) <= 2 * sysconf(Int32(_SC_PAGESIZE)) else { return }
-        guard unlink(file) == 0 else { throw .failed(operation: "removing an empty database", path: file, code: errno) }
+        guard stat(path + "/data.mdb", &status) == 0 else { return code }
+        let probe = path + "/room"
+        let descriptor = Glibc.open(probe, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return lacksRoom(errno) ? errno : code }
+        let found = posix_fallocate(descriptor, status.st_size, 1 << 20)
+        close(descriptor)
+        unlink(probe)
+        return lacksRoom(found) ? found : code
     }
+
+    private static func lacksRoom(_ code: Int32) -> Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
 
     private static func openDatabases(_ handle: OpaquePointer, _ path: String) throws(LMDBError) -> (MDB_dbi, MDB_dbi) {
         var transaction: OpaquePointer?
@@ -165,7 +174,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
             throw .failed(operation: "opening databases", path: path, code: code)
         }
         code = mdb_txn_commit(transaction)
-        guard code == 0 else { throw .failed(operation: "creating databases", path: path, code: code) }
+        guard code == 0 else { throw .failed(operation: "creating databases", path: path, code: reason(of: code, in: path)) }
         return (entries, metadata)
     }
 

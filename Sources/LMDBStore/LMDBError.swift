@@ -26,7 +26,8 @@ extension LMDBError: StoreFailure {
         switch self {
         case .damaged, .diedReading: true
         case .failed(_, _, let code):
-            [MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INCOMPATIBLE, MDB_CURSOR_FULL].contains(code)
+            // Not what another LMDB says of a sound file: after an upgrade all hosts would put theirs aside at once.
+            [MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC, MDB_CURSOR_FULL].contains(code)
         case .poisoned(let cause): cause.isDamage
         case .alreadyOpen, .mapFull, .keyLength: false
         }

@@ -1,3 +1,4 @@
+import CLMDB
 import Glibc
 
 /// Whether a data file that nobody has open is one that LMDB can read and write.
@@ -14,6 +15,8 @@ struct LMDBFileCheck {
     struct Finding: Error {
         let page: UInt64
         let what: String
+        /// It is no damage: what could not be done, and why.
+        var refusal: (operation: String, code: Int32)?
     }
 
     private static let header = 16
@@ -99,6 +102,7 @@ struct LMDBFileCheck {
             var check = try LMDBFileCheck(descriptor, path, mapSize: mapSize)
             try check.run()
         } catch {
+            if let (operation, code) = error.refusal { throw .failed(operation: operation, path: path, code: code) }
             throw .damaged(path: path, page: error.page, what: error.what)
         }
     }
@@ -110,6 +114,7 @@ struct LMDBFileCheck {
         // The page size is that of the machine that made the file. Every page size holds a meta page's first 152 bytes.
         let first = try Self.read(descriptor, at: 0, count: 512, page: 0)
         let size: UInt32 = first.withUnsafeBytes { $0.number(40) }
+        try Self.checkVersion(descriptor, first)
         guard (512...65_536).contains(size), size.nonzeroBitCount == 1 else { throw Finding(page: 0, what: "a page size of \(size)") }
         pageSize = Int(size)
         var metas: [Meta] = []
@@ -130,6 +135,19 @@ struct LMDBFileCheck {
         }
         met = [UInt64](repeating: 0, count: Int(lastPage / 64) + 1)
         met[0] = 3
+    }
+
+    /// One page that has another version has rotted. Two that have the same are another LMDB's.
+    private static func checkVersion(_ descriptor: Int32, _ first: [UInt8]) throws(Finding) {
+        func version(_ page: [UInt8]) -> UInt32? {
+            page.withUnsafeBytes { $0.number(16) as UInt32 == magic ? $0.number(20) : nil }
+        }
+        guard let found = version(first), found != 1 else { return }
+        let size: UInt32 = first.withUnsafeBytes { $0.number(40) }
+        let isSize = (512...65_536).contains(size) && size.nonzeroBitCount == 1
+        let second = try read(descriptor, at: isSize ? Int(size) : sysconf(Int32(_SC_PAGESIZE)), count: 512, page: 1)
+        guard version(second) == found else { return }
+        throw Finding(page: 0, what: "version \(found)", refusal: ("opening", MDB_VERSION_MISMATCH))
     }
 
     private mutating func run() throws(Finding) {
@@ -260,17 +278,26 @@ struct LMDBFileCheck {
 
     private static func read(_ descriptor: Int32, at offset: Int, count: Int, page: UInt64) throws(Finding) -> [UInt8] {
         var failed: Int32 = 0
+        // What a bad sector says can be said once by a cable.
+        var isSecond = false
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, done in
             done = 0
             while done < count {
                 let got = pread(descriptor, buffer.baseAddress.map { $0 + done }, count - done, off_t(offset + done))
                 if got < 0 && errno == EINTR { continue }
+                if got < 0 && errno == EIO && !isSecond {
+                    isSecond = true
+                    continue
+                }
                 if got < 0 { failed = errno }
                 if got <= 0 { return }
                 done += got
             }
         }
-        guard failed == 0 else { throw Finding(page: page, what: "it cannot be read: \(String(cString: strerror(failed)))") }
+        guard failed == 0 else {
+            let refusal: (operation: String, code: Int32)? = failed == EIO ? nil : ("reading", failed)
+            throw Finding(page: page, what: "it cannot be read: \(String(cString: strerror(failed)))", refusal: refusal)
+        }
         guard bytes.count == count else { throw Finding(page: page, what: "the file ends before it does") }
         return bytes
     }

@@ -99,6 +99,66 @@ import Testing
         }
     }
 
+    /// LMDB calls it EIO. In a process of its own, which alone is limited.
+    @Test func aCommitForWhichThereIsNoRoomSaysSo() async throws {
+        await #expect(processExitsWith: .success) {
+            signal(SIGXFSZ, SIG_IGN)
+            try withTemporaryFolder { folder in
+                func limit(_ bytes: String) throws {
+                    let process = Process()
+                    process.executableURL = URL(fileURLWithPath: "/usr/bin/prlimit")
+                    process.arguments = ["--pid", "\(getpid())", "--fsize=\(bytes):unlimited"]
+                    try process.run()
+                    process.waitUntilExit()
+                }
+                let large = (0..<250 as Range<UInt8>).map { KeyValueWrite(key: [$0], value: [UInt8](repeating: $0, count: 1500)) }
+                do {
+                    let writer = LMDBStoreWriter(try LMDBEnvironment(path: folder, options: DamageTests.options))
+                    try writer.apply([KeyValueWrite(key: [1], value: [1])], metadata: [1], clearing: false)
+                    // Within a page: what does not fit is cut short.
+                    try limit("151000")
+                    #expect(throws: LMDBError.failed(operation: "committing", path: folder, code: EFBIG)) {
+                        try writer.apply(large, metadata: [2], clearing: false)
+                    }
+                    #expect(access(folder + "/room", F_OK) != 0)
+                    try limit("unlimited")
+                }
+                let environment = try LMDBEnvironment(path: folder, options: DamageTests.options)
+                #expect(try LMDBStore(environment).metadata() == [1])
+                try LMDBStoreWriter(environment).apply(large, metadata: [2], clearing: true)
+                #expect(try LMDBStore(environment).all() == large)
+            }
+        }
+    }
+
+    /// One page with another version has rotted; two are another LMDB's, whose upgrade must not condemn the states of all hosts.
+    @Test func aDatabaseOfAnotherVersionIsRefusedAndNoDamage() throws {
+        try withTemporaryFolder { folder in
+            var bytes = try Self.build(folder)
+            let file = folder + "/data.mdb"
+            bytes[4096 + 20] = 2
+            try Data(bytes).write(to: URL(fileURLWithPath: file))
+            let one = #expect(throws: LMDBError.self) { try LMDBEnvironment(path: folder, options: Self.options) }
+            #expect(one?.isDamage == true)
+            bytes[20] = 2
+            try Data(bytes).write(to: URL(fileURLWithPath: file))
+            let both = #expect(throws: LMDBError.self) { try LMDBEnvironment(path: folder, options: Self.options) }
+            #expect(both == .failed(operation: "opening", path: file, code: -30794) && both?.isDamage == false)
+        }
+    }
+
+    /// Nothing is removed.
+    @Test(arguments: [1, 5000, 8192]) func aDatabaseThatIsCutBeforeItsThirdPageIsDamaged(length: Int) throws {
+        try withTemporaryFolder { folder in
+            let bytes = try Self.build(folder)
+            let file = URL(fileURLWithPath: folder + "/data.mdb")
+            try Data(bytes.prefix(length)).write(to: file)
+            let error = #expect(throws: LMDBError.self) { try LMDBEnvironment(path: folder, options: Self.options) }
+            #expect(error?.isDamage == true)
+            #expect(try Data(contentsOf: file).count == length)
+        }
+    }
+
     // MARK: Parts
 
     private static let contents: [KeyValueWrite] = {
