@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-static const int signals[] = {SIGBUS, SIGSEGV, SIGABRT, SIGILL, SIGFPE, SIGTRAP};
+// Not SIGBUS: storage that cannot be read for a moment would condemn the states of all hosts on it. What lasts of it, a file that
+// was cut off or a bad sector, the next start meets with ordinary reads.
+static const int signals[] = {SIGSEGV, SIGABRT, SIGILL, SIGFPE, SIGTRAP};
 enum { signalCount = sizeof signals / sizeof signals[0] };
 static struct sigaction previous[signalCount];
 static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -1,8 +1,7 @@
 #ifndef C_FAULT_MARK_H
 #define C_FAULT_MARK_H
 
-// What reads mapped pages dies by a signal when they are not what it believes: LMDB's own checks end in abort, a page that
-// cannot be read in SIGBUS. A signal handler may do almost nothing, and a write to a file that is open already is among it.
+// What reads mapped pages dies by a signal when they are not what it believes: LMDB's own checks end in abort. A signal handler may do almost nothing, and a write to a file that is open already is among it.
 // So whoever is about to touch such pages names a file, and a fault on this thread before the end leaves its word there. A
 // kill from outside and a power cut leave none.
 
@@ -11,7 +10,7 @@
 /// What stands there before: as many bytes, so that even a full disk takes the other word.
 #define FAULT_MARK_OPEN "open\n"
 
-/// Handles SIGBUS, SIGSEGV, SIGABRT, SIGILL, SIGFPE and SIGTRAP from now on, once a process. Who handled them before does so
+/// Handles SIGSEGV, SIGABRT, SIGILL, SIGFPE and SIGTRAP from now on, once a process. Who handled them before does so
 /// afterwards, and without anybody the process ends by that signal as ever.
 void faultMarkInstall(void);
 
