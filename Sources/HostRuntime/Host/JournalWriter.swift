@@ -32,6 +32,8 @@ final class JournalWriter {
 
     func run(_ jobs: [Job]) {
         var closing: EventLoopPromise<Void>?
+        // Known first: whoever stops the host waits for it, although something before it fails.
+        for case .close(let promise) in jobs { closing = promise }
         do {
             let before = position
             for job in jobs {
@@ -41,8 +43,7 @@ final class JournalWriter {
                     try journal?.beginCompaction()
                     try append(records)
                     try journal?.finishCompaction()
-                case .close(let promise):
-                    closing = promise
+                case .close:
                     try journal?.syncAndMark()
                 }
             }
