@@ -44,33 +44,34 @@ public final class HostKeeper: Sendable {
             if failure.isFullMap { options.stores.mapSize *= 2 }
             if failure.isFullMap || ContinuousClock.now - started > longest * 2 { pause = shortest }
             logger.warning("it starts again by itself when there is room")
-            pause = await waitForRoom(in: cluster.path, atLeast: pause)
+            // A host's folder may be on a disk of its own.
+            let folder = (try? cluster.host(running.id))?.path ?? cluster.path
+            pause = await waitForRoom(on: failure.isFullDisk ? folder : nil, atLeast: pause)
             await running.stop()
             host = nil
             while host == nil, !Task.isCancelled {
-                host = await restart(running.id, of: cluster, options, logger)
-                if host == nil { pause = await waitForRoom(in: cluster.path, atLeast: pause) }
+                do {
+                    host = try await Host.start(running.id, of: cluster, options: options, logger: logger)
+                } catch {
+                    let failure = StorageFailure.of(error)
+                    logger.error("cannot start again, and tries later: \(failure?.description ?? "\(error)")")
+                    pause = await waitForRoom(on: failure?.isFullDisk == true ? folder : nil, atLeast: pause)
+                }
             }
         }
     }
 
-    /// Nil if it cannot be started yet.
-    private static func restart(_ host: HostID, of cluster: ClusterFolder, _ options: HostRuntimeOptions, _ logger: Logger) async -> Host? {
-        do { return try await Host.start(host, of: cluster, options: options, logger: logger) } catch {
-            logger.error("cannot start again, and tries later: \(StorageFailure.of(error)?.description ?? "\(error)")")
-            return nil
-        }
-    }
-
     /// Returns when there is room, as far as the system says, or the task is cancelled.
-    /// - Parameter pause: how long to wait before looking.
+    /// - Parameters:
+    ///   - folder: nil if the disk's room does not tell: a quota, a limit of the process.
+    ///   - pause: how long to wait before looking.
     /// - Returns: how long to wait the next time.
-    private static func waitForRoom(in folder: String, atLeast pause: Duration) async -> Duration {
+    private static func waitForRoom(on folder: String?, atLeast pause: Duration) async -> Duration {
         var pause = pause
         while !Task.isCancelled {
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, longest)
-            guard let room = StorageFailure.room(in: folder), room < enough else { break }
+            guard let folder, let room = StorageFailure.room(in: folder), room < enough else { break }
         }
         return pause
     }

@@ -10,14 +10,16 @@ public struct StorageFailure: Error, Sendable, CustomStringConvertible {
     public let isForRoom: Bool
     /// It was LMDB's map.
     let isFullMap: Bool
+    /// It was the disk: how much room there is on it tells when to go on.
+    let isFullDisk: Bool
 
-    init(_ error: JournalError) { self.init(error.description, code: error.code, isFullMap: false) }
+    init(_ error: JournalError) { self.init(error.description, code: error.code, isFullMap: false, isOfSync: error.isOfSync) }
     init(_ error: LMDBError) { self.init(error.description, code: error.code, isFullMap: error.isFullMap) }
     init(_ failure: FileFailure) {
         let isTooLong = failure.operation == "read" && failure.code == EFBIG
         self.init(
             failure.description + (isTooLong ? ". It is damaged: restore it from a copy" : ""), code: isTooLong ? 0 : failure.code,
-            isFullMap: false)
+            isFullMap: false, isOfSync: failure.operation == "sync")
     }
 
     /// Nil if the disk has nothing to do with the error.
@@ -32,9 +34,11 @@ public struct StorageFailure: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    private init(_ what: String, code: Int32, isFullMap: Bool) {
+    /// - Parameter isOfSync: what was written before may be lost: that is for an operator to look into (R7).
+    private init(_ what: String, code: Int32, isFullMap: Bool, isOfSync: Bool = false) {
         self.isFullMap = isFullMap
-        isForRoom = isFullMap || [ENOSPC, EDQUOT, EFBIG].contains(code)
+        isForRoom = isFullMap || !isOfSync && [ENOSPC, EDQUOT, EFBIG].contains(code)
+        isFullDisk = !isFullMap && code == ENOSPC
         description = what + Self.advice(code)
     }
 
@@ -57,7 +61,8 @@ public struct StorageFailure: Error, Sendable, CustomStringConvertible {
     static func room(in folder: String) -> UInt64? {
         var status = statvfs()
         guard statvfs(folder, &status) == 0 else { return nil }
-        return UInt64(status.f_bavail) * UInt64(status.f_frsize)
+        let (bytes, isTooLarge) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+        return isTooLarge ? .max : bytes
     }
 }
 
@@ -68,6 +73,14 @@ extension JournalError {
         case .storage(_, _, let errno): errno
         case .poisoned(let cause): cause.code
         case .missing, .notEmpty, .rot, .missingSegment, .unknownVersion, .recordTooLarge, .noCompaction: 0
+        }
+    }
+
+    fileprivate var isOfSync: Bool {
+        switch self {
+        case .storage(let operation, _, _): operation == .sync || operation == .syncDirectory
+        case .poisoned(let cause): cause.isOfSync
+        case .missing, .notEmpty, .rot, .missingSegment, .unknownVersion, .recordTooLarge, .noCompaction: false
         }
     }
 }
