@@ -59,14 +59,17 @@ public struct HostFolder: Sendable {
     /// become something else than what this host has certified. Bound from the first start on, before the host speaks; a host that
     /// has lost its journal is bound anew.
     /// - Parameter procedures: their names, ascending.
-    func bind(to procedures: [String]) throws(ClusterFolderError) {
+    /// - Returns: those that it was bound to instead. If its journal turns out to hold records, they are bound again.
+    func bind(to procedures: [String]) throws(ClusterFolderError) -> [String]? {
         let bytes = Array(procedures.map { $0 + "\n" }.joined().utf8)
+        var replaced: [String]?
         do {
             if DurableFile.exists(proceduresPath) {
                 let known = try DurableFile.read(proceduresPath, limit: 1 << 20)
-                guard known != bytes else { return }
+                guard known != bytes else { return nil }
+                let names = String(decoding: known, as: UTF8.self).split(separator: "\n").map(String.init)
+                replaced = names
                 guard !isInitialised || !DurableFile.exists(journalPath) || hasLostRecords else {
-                    let names = String(decoding: known, as: UTF8.self).split(separator: "\n").map(String.init)
                     throw ClusterFolderError.otherProcedures(path: path, known: names, ours: procedures)
                 }
                 try DurableFile.remove(proceduresPath)
@@ -84,6 +87,7 @@ public struct HostFolder: Sendable {
         } catch {
             throw .noSuchFolder(path)
         }
+        return replaced
     }
 
     /// Whether the host has ever had a journal. The marker is durable before the host first speaks.
@@ -155,6 +159,8 @@ public struct HostFolder: Sendable {
         let aside = "\(folder).damaged-\(number)"
         do {
             try DurableFile.rename(folder, aside)
+            // What is renamed back is opened: its mark has been heeded.
+            if DurableFile.exists(aside + "/opened") { try DurableFile.rename(aside + "/opened", aside + "/opened.died") }
             try DurableFile.createFolder(folder, mode: 0o700)
             try DurableFile.syncFolder(folder + "/..")
         } catch {

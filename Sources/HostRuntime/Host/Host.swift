@@ -44,14 +44,15 @@ public final class Host: Sendable {
         let folder = try cluster.host(host)
         let lock = try folder.lock()
         let signer = try folder.signer()
-        try folder.bind(to: options.core.procedures.names)
+        let replaced = try folder.bind(to: options.core.procedures.names)
         try folder.prepareStorage()
         // A state that cannot be read is put aside and fetched anew; each shard's at most once.
         for _ in 0...folder.manifest.shards(of: host).count {
             let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
             do {
-                return try await HostAssembly(folder: folder, signer: signer, options: options, threads: threads, logger: logger)
-                    .assemble(lock: lock)
+                return try await HostAssembly(
+                    folder: folder, replacedProcedures: replaced, signer: signer, options: options, threads: threads, logger: logger
+                ).assemble(lock: lock)
             } catch HostStartError.state(let shard, let error) where error.isDamage {
                 await threads.stop()
                 let aside = try folder.setAside(folder.statePath(of: shard))
@@ -106,6 +107,8 @@ public final class Host: Sendable {
 /// What is needed to build a host, piece by piece.
 private struct HostAssembly {
     let folder: HostFolder
+    /// Those that the folder was bound to until this start.
+    let replacedProcedures: [String]?
     let signer: Ed25519Signer
     let options: HostRuntimeOptions
     let threads: RuntimeThreads
@@ -194,18 +197,23 @@ private struct HostAssembly {
         // A start that was cut short may have replaced it already.
         if folder.hasLostRecords, let (journal, records) = try? Journal.open(storage), records.isEmpty { return (journal, []) }
         guard !folder.hasLostRecords else { return (try replaceJournal("its records are declared lost", using: &random), []) }
+        let (journal, records): (Journal<PosixJournalStorage>, [[UInt8]])
         do throws(JournalError) {
-            let (journal, records) = try Journal.open(storage)
-            if !records.isEmpty, !folder.isInitialised {
-                logger.warning("\(folder.path) does not say any more that the host has a journal. The journal is there and whole; it is said again")
-            }
-            return (journal, records)
+            (journal, records) = try Journal.open(storage)
         } catch {
             if case .missing = error, !folder.isInitialised, !folder.hasWrittenState { return (try Journal.create(storage, using: &random), []) }
             guard error.losesRecords else { throw error }
             try folder.declareLostRecords()
             return (try replaceJournal("\(error)", using: &random), [])
         }
+        if !records.isEmpty, !folder.isInitialised {
+            if let known = replacedProcedures {
+                _ = try folder.bind(to: known)
+                throw ClusterFolderError.otherProcedures(path: folder.path, known: known, ours: options.core.procedures.names)
+            }
+            logger.warning("\(folder.path) does not say any more that the host has a journal. The journal is there and whole; it is said again")
+        }
+        return (journal, records)
     }
 
     private func replaceJournal(
