@@ -103,9 +103,14 @@ extension Simulation {
         }
     }
 
-    /// R2: clients' clocks are right, and where correct hosts' are too, and the shard's time is, no request is from the future.
+    /// R2: where correct hosts' clocks are right, and the shard's time is, no request is from the future that a right clock signed. Clients'
+    /// are right, but they went by the shards' times, and these may have been ahead.
     mutating func checkFuture(_ refusal: Refusal, from i: Int) throws {
-        if clockFaults.exists, clockFaults.refused.contains(refusal.request) || !isTimeRight(of: refusal.shard, on: i) {
+        func isSignedAhead() -> Bool {
+            let request = clients.pending.lazy.compactMap { $0?.request }.first { $0.digest == refusal.request }?.request
+            return request.map { $0.issuedAt > instant().wall } ?? true
+        }
+        if clockFaults.exists, clockFaults.refused.contains(refusal.request) || !isTimeRight(of: refusal.shard, on: i) || isSignedAhead() {
             clockFaults.refused.insert(refusal.request)
             return
         }
