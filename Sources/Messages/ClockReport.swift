@@ -14,7 +14,19 @@ public struct ClockReport: Hashable, Sendable {
 
     /// Ascending.
     public private(set) var hosts: [Host] = []
-    public private(set) var shards: [Shard] = []
+    public var shards: [Shard] {
+        readings.map { reading in
+            let sorted = reading.ahead.sorted()
+            return Shard(shard: reading.shard, ahead: sorted[(sorted.count - 1) / 2])
+        }
+    }
+    /// What each host said of a shard's time: the lower median lies between what two correct ones say, whatever f others do.
+    private struct Reading: Hashable, Sendable {
+        let shard: ShardID
+        /// Never empty.
+        var ahead: [Int64]
+    }
+    private var readings: [Reading] = []
 
     public init() {}
 
@@ -33,12 +45,11 @@ public struct ClockReport: Hashable, Sendable {
             hosts.sort { $0.host < $1.host }
         }
         guard time > .zero else { return }
-        // Whoever has executed most knows it best; of what one host alone says nothing follows here.
-        if let known = shards.firstIndex(where: { $0.shard == shard }) {
-            if shards[known].ahead < ahead(time) { shards[known] = Shard(shard: shard, ahead: ahead(time)) }
+        if let known = readings.firstIndex(where: { $0.shard == shard }) {
+            readings[known].ahead.append(ahead(time))
         } else {
-            shards.append(Shard(shard: shard, ahead: ahead(time)))
-            shards.sort { $0.shard < $1.shard }
+            readings.append(Reading(shard: shard, ahead: [ahead(time)]))
+            readings.sort { $0.shard < $1.shard }
         }
     }
 

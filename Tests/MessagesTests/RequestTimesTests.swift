@@ -75,6 +75,16 @@ import Testing
         #expect(ClockReport().problems == [])
     }
 
+    @Test func oneHostThatLiesOfAShardsTimeAccusesNobody() {
+        for liar in 0..<4 {
+            var report = ClockReport()
+            for host in 0..<4 {
+                report.note(HostID(UInt16(host)), clock: at(0), shard: ShardID(0), time: host == liar ? Timestamp(.max) : at(-2), own: own)
+            }
+            #expect(report.problems == [] && report.shards.map(\.ahead) == [-2_000_000])
+        }
+    }
+
     @Test func aReportSurvivesAnyTimes() {
         var report = ClockReport()
         report.note(HostID(0), clock: Timestamp(.max), shard: ShardID(0), time: Timestamp(.max), own: .zero)
