@@ -91,6 +91,8 @@ extension GatewayCore {
         }
     }
 
+    private static let freeLateRetries = 4
+
     /// Sends the request again to the shards that have not answered, and decided legs' certificates to those that wait
     /// for them. False if the budget or the connections do not allow it.
     private mutating func sendAgain(_ entry: GatewayEntry, cost: UInt64, now: Instant, into ready: inout GatewayReady) -> Bool {
@@ -101,13 +103,15 @@ extension GatewayCore {
             entries[digest]?.silence = 0
             return false
         }
-        // After the deadline few repetitions are left, and they end the request: not for the budget to stop.
-        guard now.uptime > entry.deadlineAt || budget.take(millitokens: cost, now: now) else {
+        // After the deadline the first repetitions end the request: not for the budget to stop. Where they do not, it counts again.
+        let isLate = now.uptime > entry.deadlineAt
+        guard isLate && entry.lateRetries < Self.freeLateRetries || budget.take(millitokens: cost, now: now) else {
             entries[digest]?.wasDenied = true
             return false
         }
         entries[digest]?.wasDenied = false
         entries[digest]?.retries &+= 1
+        if isLate { entries[digest]?.lateRetries += 1 }
         pass(shards, now: now)
         noteSent(to: shards, now: now)
         send(entry.request, to: shards, into: &ready)

@@ -30,6 +30,8 @@ struct GatewayEntry: Sendable {
     /// The present interval after which silence is noticed, in nanoseconds.
     var silence: UInt64 = 0
     var retries: UInt32 = 0
+    /// Those after the deadline.
+    var lateRetries = 0
     var conflicts: UInt32 = 0
     /// Refusals one after the other, for the backoff.
     var refusedAttempts = 0
