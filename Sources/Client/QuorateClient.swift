@@ -100,8 +100,8 @@ public struct Outcome: Sendable {
 public actor QuorateClient {
     public nonisolated let manifest: Manifest
     public nonisolated let publicKey: PublicKey
-    private let gateways: [GatewayAddress]
-    private let options: ClientOptions
+    let gateways: [GatewayAddress]
+    nonisolated let options: ClientOptions
     private let group: any EventLoopGroup
     var principal: Principal
     var numbering: Numbering
@@ -138,7 +138,8 @@ public actor QuorateClient {
     }
 
     /// Signs the operations under the next request number, and returns when every leg's outcome is proven. If another program with this
-    /// key has used that number, it is certified that nothing was done, and the operations are signed under another one.
+    /// key has used that number, it is certified that nothing was done, and the operations are signed under another one; so they are if
+    /// clocks were set meanwhile, and the deadline was past when the request came.
     /// - Parameter mode: whether the operations are one transaction, or each is one. Accounts are opened, and money is issued, by
     ///   transactions of their own.
     /// - Throws: `ClientError`; before anything is signed, `malformed`.
@@ -148,6 +149,11 @@ public actor QuorateClient {
         var attempts = 0
         while true {
             let outcome = try await resolve(try await sign(operations, mode))
+            if isLateByClock(outcome), attempts < Self.lateRetries {
+                attempts += 1
+                clockBook.doubt()
+                continue
+            }
             guard Self.isSuperseded(outcome), attempts < Self.supersededRetries else { return outcome }
             attempts += 1
             try await leaveOut(on: outcome.receipt.request.request.participants(in: manifest.shardMap))
@@ -201,6 +207,7 @@ public actor QuorateClient {
             case nil where Self.isSuperseded(outcome) && attempts < Self.supersededRetries:
                 try await leaveOut(on: [manifest.shardMap.shard(of: target)])
             case .aborted(.superseded)? where attempts < Self.supersededRetries: try await leaveOut(on: [manifest.shardMap.shard(of: target)])
+            case _ where isLateByClock(outcome) && attempts < Self.lateRetries: clockBook.doubt()
             default: throw CallFailed(failure: nil, outcome: outcome)
             }
             attempts += 1
@@ -233,7 +240,7 @@ public actor QuorateClient {
         let start = ContinuousClock.now
         // By this machine's monotonic clock: its wall clock may be the one that is wrong.
         let end = start + max(patience, untilDeadline(of: request.request) + max(.zero, options.grace))
-        var timeProblem: String?
+        var (timeProblem, hasAskedForTime): (String?, Bool) = (nil, false)
         var attempt = 0
         var invalid: Set<GatewayAddress> = []
         var cause = "nothing was tried"
@@ -255,7 +262,10 @@ public actor QuorateClient {
                 case .rejected(let reason, let retryAfter):
                     cause = "\(address): \(reason)"
                     if reason == .invalid { invalid.insert(address) }
-                    if timeProblem == nil { timeProblem = await clockProblem(after: reason) }
+                    if !hasAskedForTime, reason == .deadlinePassed || reason == .refused {
+                        hasAskedForTime = true
+                        timeProblem = await clockProblem(of: request.request)
+                    }
                     if let timeProblem { cause += "; \(timeProblem)" }
                     // A hint from someone untrusted: it may not stall the client.
                     pause += min(.microseconds(Int64(min(retryAfter, 1_000_000))), options.backoff.cap)
@@ -268,7 +278,7 @@ public actor QuorateClient {
                 throw error
             } catch {
                 cause = "\(error)"
-                connections[address] = nil
+                await connections.removeValue(forKey: address)?.close()
                 preferred += 1
             }
             if invalid.count == Set(gateways).count {
@@ -343,7 +353,7 @@ public actor QuorateClient {
             do {
                 let answers = try await connection(to: address).read(subject, nonce: nonce, timeout: timeout)
                 if let proof = try? verifier.verify(answers, of: subject, nonce: nonce) { return proof.value }
-            } catch { connections[address] = nil }
+            } catch { await connections.removeValue(forKey: address)?.close() }
             // The gateway itself may keep answers back.
             preferred += 1
         }

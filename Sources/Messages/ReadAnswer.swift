@@ -156,7 +156,11 @@ public struct ShardTimes: Hashable, Sendable {
         public let time: Timestamp
         /// The clock of its host.
         public let clock: Timestamp
+
+        package init(replica: ReplicaIndex, time: Timestamp, clock: Timestamp) { (self.replica, self.time, self.clock) = (replica, time, clock) }
     }
+
+    package init(shard: ShardID, replicas: [Reading]) { (self.shard, self.replicas) = (shard, replicas) }
 
     /// The medians lie between what two correct replicas say, whatever f others do.
     public var time: Timestamp { Self.median(replicas.map(\.time)) }

@@ -124,6 +124,11 @@ struct Sender: Sendable {
                 try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
                 continue
             }
+            // Clocks were set while it was signed: its deadline was past when it came, and it is certified to do nothing.
+            if client.isLateByClock(outcome), attempts < 3 {
+                try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
+                continue
+            }
             // A call in whose way an older one stood goes on as the same call, as old as it is.
             if case .failed(let failure)? = outcome.callStatus(processes.folder.manifest), failure.isToBeTriedAgain,
                 start.duration(to: .now) < ClientOptions().lifetime
