@@ -138,7 +138,8 @@ final class LimitedLog {
             return
         }
         let more = known.held > 0 ? " (and \(known.held) more like it)" : ""
-        known.interval = quiet >= known.interval ? shortest : min(known.interval * 2, max(Self.longest, shortest))
+        // What comes back every second or two has not been quiet.
+        known.interval = quiet >= max(known.interval, 10 * shortest) ? shortest : min(known.interval * 2, max(Self.longest, shortest))
         (known.logged, known.held) = (now, 0)
         kinds[kind] = known
         logger.warning("\(kind): \(detail())\(more)")
