@@ -83,14 +83,18 @@ import Testing
 
     @Test func aMapThatIsHalfFullIsTwiceAsLargeAtTheNextOpening() throws {
         try withTemporaryFolder(isDurable: false) { folder in
-            var rng = SplitMix64(seed: 3)
-            var rounds = 0
+            var (next, rounds) = (0, 0)
             for _ in 0..<40 {
                 let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 1 << 20))
                 rounds += 1
                 do {
+                    // Every key once, so that it grows without end.
                     while environment.usedBytes < 4 << 20 {
-                        try LMDBStoreWriter(environment).apply(Self.writes(&rng, count: 100), metadata: [1], clearing: false)
+                        let writes = (next..<next + 100).map { number in
+                            KeyValueWrite(key: [UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)], value: [UInt8](repeating: 7, count: 1000))
+                        }
+                        try LMDBStoreWriter(environment).apply(writes, metadata: [1], clearing: false)
+                        next += 100
                     }
                     break
                 } catch LMDBError.mapFull {}
