@@ -120,6 +120,9 @@ import Testing
         // TOCS '02 §4.4: a replica that waits for view v + 1 in vain waits twice as long for v + 2.
         var group = TestGroup(n: 7)
         var waits: [UInt64] = []
+        // Something waits here: the first view was fruitless too.
+        group.nodes[6].waitingSince = group.now
+        try group.tick(6)
         for view in UInt64(1)...5 {
             for from in 0..<4 { try group.receive(6, from: from, .viewChange(group.viewChange(by: from, to: view))) }
             #expect(group.view(6) == view)
@@ -144,8 +147,10 @@ import Testing
     }
 
     @Test func aWaitAfterAFruitlessViewIsDoubledAndProgressResetsIt() throws {
-        for isOrdered in [false, true] {
+        for (isOrdered, hasWaited) in [(false, true), (true, true), (false, false)] {
             var group = TestGroup()
+            // A view in which nothing waited was not fruitless.
+            try group.step(3, .tick(oldestPending: hasWaited ? group.now : nil, primaryReachable: true))
             for from in [2, 3] { try group.receive(1, from: from, .suspect(View(0))) }
             for from in [1, 3] { try group.receive(2, from: from, .suspect(View(0))) }
             try group.deliver()
@@ -155,6 +160,7 @@ import Testing
                 try group.deliver()
                 #expect(group.lastExecuted(3) == 1)
             }
+            try group.step(3, .tick(oldestPending: nil, primaryReachable: true))
             let (start, waiting) = (group.uptime, group.now)
             var wait: UInt64?
             while wait == nil, group.uptime < start + 30_000_000_000 {
@@ -164,7 +170,7 @@ import Testing
                     wait = (group.uptime - start) / 1_000_000
                 }
             }
-            #expect(wait == (isOrdered ? 1020 : 2020))
+            #expect(wait == (isOrdered || !hasWaited ? 1020 : 2020))
         }
     }
 }
