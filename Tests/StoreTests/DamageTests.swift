@@ -83,15 +83,16 @@ import Testing
 
     @Test func aMapThatIsHalfFullIsTwiceAsLargeAtTheNextOpening() throws {
         try withTemporaryFolder(isDurable: false) { folder in
-            var (next, rounds) = (0, 0)
+            var (next, rounds): (UInt32, Int) = (0, 0)
             for _ in 0..<40 {
                 let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 1 << 20))
                 rounds += 1
                 do {
                     // Every key once, so that it grows without end.
                     while environment.usedBytes < 4 << 20 {
-                        let writes = (next..<next + 100).map { number in
-                            KeyValueWrite(key: [UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)], value: [UInt8](repeating: 7, count: 1000))
+                        let writes: [KeyValueWrite] = (next..<next + 100).map { (number: UInt32) -> KeyValueWrite in
+                            let key: [UInt8] = [24, 16, 8, 0].map { (shift: UInt32) in UInt8(truncatingIfNeeded: number >> shift) }
+                            return KeyValueWrite(key: key, value: [UInt8](repeating: 7, count: 1000))
                         }
                         try LMDBStoreWriter(environment).apply(writes, metadata: [1], clearing: false)
                         next += 100
