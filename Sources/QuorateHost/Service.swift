@@ -44,7 +44,11 @@ package enum Service {
     private static func stopAtEnd(of descriptor: Int32) {
         let thread = Thread {
             waitForEnd(of: descriptor)
-            kill(getpid(), SIGTERM)
+            // One that comes just before somebody listens is ignored.
+            while true {
+                kill(getpid(), SIGTERM)
+                sleep(1)
+            }
         }
         thread.stackSize = 1 << 16
         thread.start()
