@@ -88,8 +88,8 @@ extension Replica {
     }
 
     /// As a backup of a shard that stands still: whether a peer has waited for so long for it to move that the primary is at fault. A
-    /// correct primary hears of it with the peer's next STATUS, and orders empty batches. A peer that lies, and tells everybody but
-    /// the primary, costs a view change in so long, after which a primary that heard it moves the shard.
+    /// correct primary hears of it with the peer's next STATUS, and orders empty batches. A peer that lies, and always tells everybody
+    /// but the primary, costs an idle shard a view change in so long.
     mutating func isMoveOverdue(now: Instant) -> Bool {
         guard isMoveAwaited(now: now) else {
             moveAwaited = nil

@@ -94,7 +94,7 @@ public struct Replica: Sendable {
     var refusedNewView = Digest.null
     /// The last proposal of the primary that was not taken because of its time, and when.
     var timeRefused: (sequence: SequenceNumber, at: UInt64)?
-    /// The latest time that a shard of this host has executed, of those whose hosts are enough of this shard's. `HostCore` says it. A
+    /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. `HostCore` says it. A
     /// quorum has found it right once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
     public var certainTime = Timestamp.zero
     /// What the journal remembers while the state is missing.
