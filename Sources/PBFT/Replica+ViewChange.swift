@@ -46,7 +46,8 @@ extension Replica {
     mutating func startViewChange(to newView: View, now: Instant, into ready: inout ReplicaReady) {
         precondition(newView > view || (newView == view && phase != .normal))
         // A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to move makes no
-        // wait longer.
+        // wait longer, except until the next primary has installed its view.
+        if phase == .normal, !wasPending { fruitlessBefore = fruitlessViews }
         if wasPending || phase != .normal { fruitlessViews = min(fruitlessViews + 1, 16) }
         view = newView
         phase = .changing(since: now.uptime, quorumSince: nil)
@@ -259,6 +260,8 @@ extension Replica {
         for i in viewChanges.indices {
             if let viewChange = viewChanges[i], viewChange.view <= view { viewChanges[i] = nil }
         }
+        if let fruitlessBefore { fruitlessViews = fruitlessBefore }
+        fruitlessBefore = nil
         let end = SequenceNumber(newView.start.sequence.number + UInt64(newView.selection.count))
         nextSequence = max(end, lastExecuted, stable.sequence).next
         (progressAt, viewInstalledAt, lastSuspectAt, timeRefused) = (now.uptime, now.uptime, 0, nil)

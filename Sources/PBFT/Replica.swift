@@ -121,6 +121,8 @@ public struct Replica: Sendable {
     var newView: NewView?
     /// Consecutive views without progress: waits double with it.
     var fruitlessViews = 0
+    /// What it was when an idle view was left; views that nobody installs after it double only the waits until one is.
+    var fruitlessBefore: Int?
     var future: [[PBFTMessage]]
 
     // Progress and repair. Uptimes in nanoseconds.

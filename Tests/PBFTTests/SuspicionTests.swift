@@ -173,6 +173,34 @@ import Testing
             #expect(wait == (isOrdered || !hasWaited ? 1020 : 2020))
         }
     }
+
+    /// Who pretends that he waits for an idle shard to move is primary in his turn, and installs nothing: that doubles waits too, but
+    /// only until the next view is installed, or some minutes of it would make every failover slow.
+    @Test func viewsThatNobodyInstalledAfterAnIdleOneLengthenNoLaterWait() throws {
+        var group = TestGroup()
+        for i in [0, 2, 3] { (group.isCut[1][i], group.isCut[i][1]) = (true, true) }
+        for i in [0, 2, 3] {
+            for from in [0, 2, 3] where from != i { try group.receive(i, from: from, .suspect(View(0))) }
+        }
+        try group.deliver()
+        #expect([0, 2, 3].allSatisfy { group.view($0) == 1 && group.isChangingView($0) })
+        while group.isChangingView(3), group.uptime < 30_000_000_000 {
+            group.uptime += 10_000_000
+            for i in [0, 2, 3] { try group.step(i, .tick(oldestPending: nil, primaryReachable: true)) }
+            try group.deliver()
+        }
+        #expect([0, 2, 3].allSatisfy { group.view($0) == 2 && !group.isChangingView($0) })
+        let (start, waiting) = (group.uptime, group.now)
+        var wait: UInt64?
+        while wait == nil, group.uptime < start + 30_000_000_000 {
+            group.uptime += 10_000_000
+            let ready = try group.step(3, .tick(oldestPending: waiting, primaryReachable: true))
+            if ready.sends.contains(where: { if case .suspect = $0.message { true } else { false } }) {
+                wait = (group.uptime - start) / 1_000_000
+            }
+        }
+        #expect(wait == 1020)
+    }
 }
 
 extension TestGroup {
