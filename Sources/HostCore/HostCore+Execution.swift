@@ -99,14 +99,12 @@ extension HostCore {
             return halt(i, "digest of the state after \(sequence): \(error)", into: &ready)
         }
         let taken = Checkpoint(sequence: sequence, digest: digest)
-        nodes[i].transfer.taken.append(taken)
+        nodes[i].taken.append(taken)
         nodes[i].step(.checkpointTaken(taken), now: now)
-        nodes[i].checkpointsSinceFreeze += 1
         let isDue = Self.isFlushDue(at: sequence, options) || nodes[i].executor.overlayCount >= options.flushKeys
         // One flush at a time; the next checkpoint asks again.
         guard isDue, nodes[i].frozen == nil, !nodes[i].executor.isFlushing else { return }
         nodes[i].frozen = nodes[i].executor.freeze()
-        nodes[i].checkpointsSinceFreeze = 0
     }
 
     /// The same checkpoints on every host, so that peers hold the same states.
@@ -128,7 +126,7 @@ extension HostCore {
     }
 
     mutating func flush(_ frozen: FrozenState, _ i: Int, installs: Bool = false, into ready: inout HostReady) {
-        nodes[i].transfer.flushing = frozen.buckets.isEmpty ? nil : (frozen.sequence, frozen.buckets)
+        nodes[i].flushing = frozen.buckets.isEmpty ? nil : (frozen.sequence, frozen.buckets)
         ready.flushes.append(
             StateFlush(
                 shard: nodes[i].shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
@@ -140,12 +138,12 @@ extension HostCore {
         do { try nodes[i].executor.flushed(sequence) } catch {
             return halt(i, "reading the store after the flush of \(sequence): \(error)", into: &ready)
         }
-        nodes[i].transfer.taken.removeAll { $0.sequence <= sequence }
-        if let flushing = nodes[i].transfer.flushing, flushing.sequence == sequence {
-            (nodes[i].transfer.onDisk, nodes[i].transfer.flushing) = (flushing, nil)
+        nodes[i].taken.removeAll { $0.sequence <= sequence }
+        if let flushing = nodes[i].flushing, flushing.sequence == sequence {
+            (nodes[i].onDisk, nodes[i].flushing) = (flushing, nil)
         }
-        if nodes[i].transfer.installing?.sequence == sequence {
-            finishInstall(i, now: now, into: &ready)
+        if nodes[i].fetching.installing?.sequence == sequence {
+            fetch(.flushed(sequence), i, now: now, into: &ready)
         } else {
             feed(i, .flushed(sequence), now: now, into: &ready)
         }

@@ -131,7 +131,7 @@ public struct HostCore {
             }
             if sequence == freezesAt { node.frozen = node.executor.freeze() }
         }
-        node.transfer.taken = checkpoints
+        node.taken = checkpoints
         for checkpoint in checkpoints { node.step(.checkpointTaken(checkpoint), now: now) }
         return node
     }
@@ -312,7 +312,7 @@ public struct HostCore {
     private mutating func forwardToPrimary(_ i: Int, now: Instant, into ready: inout HostReady) {
         guard !nodes[i].replica.isPrimary || nodes[i].replica.isChangingView, now.uptime > options.forwardAfter else { return }
         // Without the state it cannot be known what was executed: ordered again, it would be one more batch to run after.
-        guard nodes[i].transfer.minimum == nil, nodes[i].transfer.installing == nil, now.uptime >= nodes[i].forwardsFrom else {
+        guard nodes[i].fetching.isIdle, now.uptime >= nodes[i].forwardsFrom else {
             return
         }
         let before = now.uptime - options.forwardAfter

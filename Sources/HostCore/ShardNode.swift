@@ -25,10 +25,15 @@ struct ShardNode {
     /// Proposed for replicas that rejoin, less what was ordered since.
     var emptyBatches = 0
     var emptyBatchAt: UInt64 = 0
-    var transfer = StateTransfer()
+    var fetching: StateFetching
+    var serving: StateServing
+    /// The bucket digests of the state on its way to disk, and of the state on disk, if they are at hand.
+    var flushing: (sequence: SequenceNumber, buckets: [Digest])?
+    var onDisk: (sequence: SequenceNumber, buckets: [Digest])?
+    /// Taken above the state on disk, to vouch for the states of peers that have written down later ones; ascending.
+    var taken: [Checkpoint] = []
     /// The frozen state that is flushed as soon as its checkpoint is stable.
     var frozen: FrozenState?
-    var checkpointsSinceFreeze: UInt64 = 0
     /// The view in which the pools' "proposed" marks were made.
     var proposedIn: View
     /// Nothing is forwarded before this uptime.
@@ -50,6 +55,8 @@ struct ShardNode {
         reads = WaitingReads(options: options)
         recent = RecentBatches(capacity: options.recentBatches)
         recovery = ShardRecovery(shard: shard, manifest: manifest)
+        fetching = StateFetching(group: manifest.group(of: shard), options: options)
+        serving = StateServing(group: manifest.group(of: shard), options: options)
         proposedIn = replica.view
     }
 
