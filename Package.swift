@@ -97,6 +97,7 @@ let package = Package(
         .testTarget(name: "ShardStateTests", dependencies: ["Messages", "ShardState", "ExampleProcedures"]),
         .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
         .testTarget(name: "GatewayTests", dependencies: ["Messages", "Gateway", "HostCore"]),
+        .testTarget(name: "HostCoreTests", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "Simulator"]),
         .testTarget(name: "JournalTests", dependencies: ["Messages", "Journal", "Simulator"]),
         .testTarget(name: "StoreTests", dependencies: ["Messages", "LMDBStore", "Simulator"]),
         .testTarget(

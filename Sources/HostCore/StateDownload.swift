@@ -63,7 +63,11 @@ struct StateDownload: Sendable {
         for bucket in chosen.buckets.indices.reversed() {
             let wanted = chosen.buckets[bucket]
             if wanted == own[bucket] || round.fetched[bucket]?.digest == wanted { continue }
-            if wanted == empty { round.fetched[bucket] = FetchedBucket(digest: empty, entries: []) } else { missing.append(bucket) }
+            if wanted == empty {
+                round.fetched[bucket] = FetchedBucket(digest: empty, entries: [])
+            } else {
+                missing.append(bucket)
+            }
         }
         if !missing.isEmpty { unasked = missing }
         return missing.isEmpty
@@ -96,7 +100,8 @@ struct StateDownload: Sendable {
             guard !buckets.isEmpty else { return true }
             peers[peer].asked = buckets
             (peers[peer].askedAt, peers[peer].askedSince) = (now, now)
-            let message = StateTransferMessage.fetchBuckets(sequence: chosen.sequence, buckets: buckets.map { UInt16($0) })
+            let message = StateTransferMessage.fetchBuckets(
+                sequence: chosen.sequence, buckets: buckets.map { UInt16($0) })
             ready.sends.append((to: .one(ReplicaIndex(UInt8(peer))), message: message))
         }
         return true
@@ -130,14 +135,18 @@ struct StateDownload: Sendable {
     private mutating func giveUp(_ peer: Int) {
         let open = peers[peer].asked
         (peers[peer].asked, peers[peer].partial) = ([], nil)
-        for bucket in open.reversed() where !peers.contains(where: { $0.asked.contains(bucket) }) { unasked.append(bucket) }
+        for bucket in open.reversed() where !peers.contains(where: { $0.asked.contains(bucket) }) {
+            unasked.append(bucket)
+        }
     }
 
     /// A part of a bucket. What is whole is checked against its digest.
     mutating func take(_ part: BucketPart, from peer: Int, limit: Int, now: UInt64) -> Taken {
         guard part.sequence == chosen.sequence, peers[peer].asked.contains(part.bucket) else { return .refused }
         if part.number == 0 { peers[peer].partial = Partial(bucket: part.bucket) }
-        guard var partial = peers[peer].partial, partial.bucket == part.bucket, partial.parts == part.number else { return .refused }
+        guard var partial = peers[peer].partial, partial.bucket == part.bucket, partial.parts == part.number else {
+            return .refused
+        }
         peers[peer].partial = nil
         partial.add(part.entries)
         guard part.isLast else {

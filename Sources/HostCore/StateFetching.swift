@@ -2,9 +2,10 @@ import Messages
 import PBFT
 import ShardState
 
-/// Fetches a checkpoint from peers, when they no longer have the batches that this replica lacks. f + 1 of them must offer the same
-/// digest, so a correct one holds that state; if they hold different states, CHECKPOINTs vouch for an offer too. Only the
-/// buckets that differ from the own state are fetched, from all who offer it at once; each is checked against its digest.
+/// Fetches a checkpoint from peers, when they no longer have the batches that this replica lacks. f + 1 of them must
+/// offer the same digest, so a correct one holds that state; if they hold different states, CHECKPOINTs vouch for an
+/// offer too. Only the buckets that differ from the own state are fetched, from all who offer it at once; each is
+/// checked against its digest.
 ///
 /// It sees nothing of its replica but what an input says, and asks for what it needs to know of it.
 package struct StateFetching: Sendable {
@@ -33,8 +34,8 @@ package struct StateFetching: Sendable {
         package var sends: [(to: ReplicaReady.Destination, message: StateTransferMessage)] = []
         /// 2. Say `ownBuckets`: the state that is chosen is compared with the own one.
         package var wantsOwnBuckets = false
-        /// 3. All that differs, checked. Unless something else is being written down, write it, execute nothing before it is durable, and
-        /// say `installing`. Otherwise do nothing: it is compared again at the next tick.
+        /// 3. All that differs, checked. Unless something else is being written down, write it, execute nothing before
+        /// it is durable, and say `installing`. Otherwise do nothing: it is compared again at the next tick.
         package var installs: FetchedState?
         /// 4. That state is durable: go on from there.
         package var installed: InstalledState?
@@ -94,14 +95,18 @@ package struct StateFetching: Sendable {
         }
     }
 
-    private mutating func tick(executed: SequenceNumber, _ claims: [[Checkpoint]], now: Instant, into ready: inout Ready) {
+    private mutating func tick(
+        executed: SequenceNumber, _ claims: [[Checkpoint]], now: Instant, into ready: inout Ready
+    ) {
         switch phase {
         case .idle, .installing: return
         case .collectingOffers(let round):
             // Batches came after all.
             if executed >= round.minimum { return phase = .idle }
             guard now.uptime > round.askedAt + options.stateTransferTimeout else { return }
-            guard let (offer, isStable) = claimedOffer(of: round, claims) else { return askForOffers(round, now: now, into: &ready) }
+            guard let (offer, isStable) = claimedOffer(of: round, claims) else {
+                return askForOffers(round, now: now, into: &ready)
+            }
             choose(offer, of: round, isStable: isStable, now: now, into: &ready)
         case .fetching(let download):
             if executed >= download.round.minimum { return phase = .idle }
@@ -131,7 +136,8 @@ package struct StateFetching: Sendable {
     }
 
     private mutating func receive(
-        offer sequence: SequenceNumber, _ metadata: [UInt8], _ buckets: [Digest], from peer: Int, now: Instant, into ready: inout Ready
+        offer sequence: SequenceNumber, _ metadata: [UInt8], _ buckets: [Digest], from peer: Int, now: Instant,
+        into ready: inout Ready
     ) {
         func checked(_ minimum: SequenceNumber) -> StateOffer? {
             guard sequence >= minimum, StateDigest.sequence(ofMetadata: metadata) == sequence,
@@ -149,7 +155,9 @@ package struct StateFetching: Sendable {
             choose(offer, of: round, isStable: true, now: now, into: &ready)
         case .fetching(let download):
             // One more to fetch from, or nothing.
-            guard let offer = checked(download.round.minimum), offer.digest == download.chosen.digest else { return ready.drops += 1 }
+            guard let offer = checked(download.round.minimum), offer.digest == download.chosen.digest else {
+                return ready.drops += 1
+            }
             withDownload { $0.round.offers[peer] = offer }
         }
     }
@@ -160,22 +168,27 @@ package struct StateFetching: Sendable {
         #else
         let needed = group.weakQuorum
         #endif
-        for case let offer? in round.offers where round.offers.count(where: { $0?.digest == offer.digest }) >= needed { return offer }
+        for case let offer? in round.offers
+        where round.offers.count(where: { $0?.digest == offer.digest }) >= needed { return offer }
         return nil
     }
 
-    /// Hosts may have written down different states, and may not move on without this one. What f + 1 offer was stable with a
-    /// correct host; a CHECKPOINT says less, so there must be 2f: with this replica f + 1 correct ones then hold the state, as
-    /// many as view changes count on. Each round begins with another peer: who offers and does not give cannot stay the first.
-    /// With fewer, but f + 1, the state is right and perhaps not stable: when nothing else has come of it for long, it is taken, and
-    /// the watermarks stay where they are.
-    private mutating func claimedOffer(of round: OfferRound, _ claims: [[Checkpoint]]) -> (StateOffer, isStable: Bool)? {
+    /// Hosts may have written down different states, and may not move on without this one. What f + 1 offer was stable
+    /// with a correct host; a CHECKPOINT says less, so there must be 2f: with this replica f + 1 correct ones then hold
+    /// the state, as many as view changes count on. Each round begins with another peer: who offers and does not give
+    /// cannot stay the first. With fewer, but f + 1, the state is right and perhaps not stable: when nothing else has
+    /// come of it for long, it is taken, and the watermarks stay where they are.
+    private mutating func claimedOffer(
+        of round: OfferRound, _ claims: [[Checkpoint]]
+    ) -> (StateOffer, isStable: Bool)? {
         rounds += 1
         let offers = round.offers
         var right: StateOffer?
         for k in offers.indices {
             guard let offer = offers[(rounds + k) % offers.count] else { continue }
-            let vouching = offers.indices.count { offers[$0]?.digest == offer.digest || claims[$0].contains(offer.checkpoint) }
+            let vouching = offers.indices.count { peer in
+                offers[peer]?.digest == offer.digest || claims[peer].contains(offer.checkpoint)
+            }
             if vouching >= max(group.weakQuorum, 2 * group.f) { return (offer, true) }
             if vouching >= group.weakQuorum { right = right ?? offer }
         }
@@ -285,7 +298,9 @@ struct OfferRound: Sendable {
     /// What is offered, once each.
     var checkpoints: [Checkpoint] {
         var checkpoints: [Checkpoint] = []
-        for case let offer? in offers where !checkpoints.contains(offer.checkpoint) { checkpoints.append(offer.checkpoint) }
+        for case let offer? in offers where !checkpoints.contains(offer.checkpoint) {
+            checkpoints.append(offer.checkpoint)
+        }
         return checkpoints
     }
 

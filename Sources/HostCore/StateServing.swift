@@ -1,8 +1,8 @@
 import Messages
 import ShardState
 
-/// Gives peers the state that this replica has on disk, out of snapshots of its store. A peer that fetches holds one snapshot and
-/// has one question open, and what it is sent a second is bounded.
+/// Gives peers the state that this replica has on disk, out of snapshots of its store. A peer that fetches holds one
+/// snapshot and has one question open, and what it is sent a second is bounded.
 ///
 /// It sees nothing of its replica but what an input says, and asks for a snapshot when it needs one.
 package struct StateServing: Sendable {
@@ -66,7 +66,9 @@ package struct StateServing: Sendable {
 
         /// The next bucket of its question, if it may have more.
         mutating func next() -> UInt16? {
-            guard allowance > 0, case .reading(let sequence, let until, var question) = phase, let bucket = question.popLast() else { return nil }
+            guard allowance > 0, case .reading(let sequence, let until, var question) = phase,
+                let bucket = question.popLast()
+            else { return nil }
             phase = .reading(sequence, until: until, question: question)
             return bucket
         }
@@ -88,11 +90,14 @@ package struct StateServing: Sendable {
 
     package mutating func step(_ input: Input, now: Instant, into ready: inout Ready) {
         switch input {
-        case .fetchCheckpoint(let peer, let minimum, let state): offer(state, atLeast: minimum, to: peer, now: now, into: &ready)
-        case .fetchBuckets(let peer, let sequence, let buckets): serve(buckets, of: sequence, to: peer, now: now, into: &ready)
+        case .fetchCheckpoint(let peer, let minimum, let state):
+            offer(state, atLeast: minimum, to: peer, now: now, into: &ready)
+        case .fetchBuckets(let peer, let sequence, let buckets):
+            serve(buckets, of: sequence, to: peer, now: now, into: &ready)
         case .snapshot(let snapshot, let sequence, let buckets, let peer):
             do {
-                guard let metadata = try snapshot.metadata(), StateDigest.sequence(ofMetadata: metadata) == sequence else { return }
+                guard let metadata = try snapshot.metadata(), StateDigest.sequence(ofMetadata: metadata) == sequence
+                else { return }
                 let digests = try buckets ?? StateDigest.bucketDigests(of: snapshot)
                 let reply = StateTransferMessage.checkpoint(sequence: sequence, metadata: metadata, buckets: digests)
                 serving.append(Served(sequence: sequence, snapshot: snapshot, reply: reply, since: now.uptime))
@@ -103,13 +108,16 @@ package struct StateServing: Sendable {
     }
 
     private mutating func offer(
-        _ state: ServableState, atLeast minimum: SequenceNumber, to peer: ReplicaIndex, now: Instant, into ready: inout Ready
+        _ state: ServableState, atLeast minimum: SequenceNumber, to peer: ReplicaIndex, now: Instant,
+        into ready: inout Ready
     ) {
         customers[peer.index].earn(options.stateBytesPerSecond, now: now.uptime)
         guard customers[peer.index].allowance > 0 else { return }
-        // To vouch for what another peer has written down, even if nothing late enough is written down here. Later ones than the
-        // stable checkpoint are said as long as they are not stable.
-        for checkpoint in state.taken where checkpoint.sequence <= state.stable { ready.sends.append((peer, .checkpoint(checkpoint))) }
+        // To vouch for what another peer has written down, even if nothing late enough is written down here. Later ones
+        // than the stable checkpoint are said as long as they are not stable.
+        for checkpoint in state.taken where checkpoint.sequence <= state.stable {
+            ready.sends.append((peer, .checkpoint(checkpoint)))
+        }
         // An offer says that the state is stable.
         guard state.flushed >= minimum, state.flushed > .zero, state.flushed <= state.stable else { return }
         guard serving.last?.sequence == state.flushed else { return ready.wantsSnapshot = (state.flushed, peer) }
@@ -142,7 +150,8 @@ package struct StateServing: Sendable {
 
     /// A bucket at a time while the peer may have more; the rest comes with the next ticks.
     private mutating func answerQuestion(of peer: Int, into ready: inout Ready) {
-        guard let sequence = customers[peer].holds, let served = serving.first(where: { $0.sequence == sequence }) else { return }
+        guard let sequence = customers[peer].holds, let served = serving.first(where: { $0.sequence == sequence })
+        else { return }
         while let bucket = customers[peer].next() {
             guard Int(bucket) < StateDigest.bucketCount else { continue }
             do {
@@ -154,7 +163,8 @@ package struct StateServing: Sendable {
 
     /// In parts that a frame can hold. Gives the bytes of all.
     private func send(
-        _ entries: [StateTransferMessage.StateEntry], of bucket: UInt16, _ sequence: SequenceNumber, to peer: Int, into ready: inout Ready
+        _ entries: [StateTransferMessage.StateEntry], of bucket: UInt16, _ sequence: SequenceNumber, to peer: Int,
+        into ready: inout Ready
     ) -> Int {
         var (first, part, total) = (0, UInt16(0), 0)
         repeat {
@@ -164,7 +174,8 @@ package struct StateServing: Sendable {
                 end += 1
             }
             let message = StateTransferMessage.bucket(
-                sequence: sequence, bucket: bucket, part: part, isLast: end == entries.count, entries: Array(entries[first..<end]))
+                sequence: sequence, bucket: bucket, part: part, isLast: end == entries.count,
+                entries: Array(entries[first..<end]))
             ready.sends.append((ReplicaIndex(UInt8(peer)), .state(message)))
             (first, part, total) = (end, part &+ 1, total + bytes)
         } while first < entries.count
@@ -200,7 +211,8 @@ package struct ServableState: Sendable {
     /// The state on disk.
     package let flushed: SequenceNumber
     package let stable: SequenceNumber
-    /// Checkpoints taken above the state on disk, to vouch for the states of peers that have written down later ones; ascending.
+    /// Checkpoints taken above the state on disk, to vouch for the states of peers that have written down later ones;
+    /// ascending.
     package let taken: [Checkpoint]
 
     package init(flushed: SequenceNumber, stable: SequenceNumber, taken: [Checkpoint]) {
