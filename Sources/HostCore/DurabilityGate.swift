@@ -19,9 +19,10 @@ struct DurabilityGate: Sendable {
 
     mutating func appendRecord() { appended += 1 }
 
-    /// `message` waits for every record so far.
-    mutating func hold(_ message: PBFTMessage, of shard: ShardID) {
-        held.append(Held(position: appended, shard: shard, message: message))
+    /// `message` waits for every record up to a position.
+    /// - Precondition: no earlier position than that of the message before.
+    mutating func hold(_ message: PBFTMessage, of shard: ShardID, position: UInt64) {
+        held.append(Held(position: position, shard: shard, message: message))
     }
 
     mutating func persisted(_ position: JournalPosition) {

@@ -1,5 +1,4 @@
 import Messages
-import PBFT
 import ShardState
 
 /// For tests and simulation: what is true between any two steps, and what there is to compare.
@@ -24,53 +23,41 @@ extension HostCore {
         public var isNothing: Bool { pending == 0 && open == 0 }
     }
 
-    public func activity() -> [Activity] {
-        nodes.map { Activity(shard: $0.shard, pending: $0.requests.count + $0.decides.count, open: $0.executor.openCount) }
+    /// Ascending.
+    public var shards: [ShardID] { machines.map(\.id) }
+
+    /// - Parameter now: nil leaves out for how long records have been undecided.
+    public func status(now: Instant? = nil) -> [ReplicaStatus] { machines.map { $0.machine.status(now: now) } }
+
+    public func activity() -> [Activity] { machines.map { $0.machine.activity() } }
+
+    public func progress() -> [Progress] { machines.map { $0.machine.progress() } }
+
+    /// As `progress`, without making a list of it.
+    public func forEachProgress(_ body: (Progress) throws -> Void) rethrows {
+        for shard in machines { try body(shard.machine.progress()) }
     }
-
-    public func progress() -> [Progress] { nodes.indices.map { progress(of: $0) } }
-
-    /// - Parameter index: of one of `shards`.
-    public func progress(of index: Int) -> Progress {
-        Progress(
-            shard: nodes[index].shard, sequence: nodes[index].executor.lastExecuted, history: nodes[index].executor.history,
-            view: nodes[index].replica.view, undecided: nodes[index].executor.undecidedCount, time: nodes[index].executor.time)
-    }
-
-    /// How many `shards` there are.
-    public var shardCount: Int { nodes.count }
 
     /// The shard that a step with this input works on; nil if it may be any.
     public static func shard(of input: HostInput) -> ShardID? {
         switch input {
-        case .peer(_, let message):
-            switch message.value {
-            case .pbft(let shard, _), .push(let shard, _), .stateTransfer(let shard, _), .forward(let shard, _): shard
-            }
+        case .peer(_, let message): message.value.shard
         case .flushed(let shard, _): shard
         case .gateway, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .storageFailed, .tick: nil
         }
     }
 
-    /// Mutating only so that everything is looked at where it lies.
-    /// - Parameter shard: the one that a step touched; nil for all.
-    public mutating func checkInvariants(of shard: ShardID? = nil) throws {
-        for i in nodes.indices where nodes[i].halted == nil && (shard == nil || nodes[i].shard == shard) {
-            try nodes[i].replica.checkInvariants()
-            precondition(
-                nodes[i].replica.isExecutionPaused || nodes[i].replica.lastExecuted == nodes[i].executor.lastExecuted,
-                "the replica and its state stand at different batches")
-        }
+    /// - Parameter id: the shard that a step touched; nil for all.
+    public func checkInvariants(of id: ShardID? = nil) throws {
+        for shard in machines where id == nil || shard.id == id { try shard.machine.checkInvariants() }
     }
 
     /// The expensive part: reads the whole state.
-    public mutating func checkStateInvariants() throws {
-        for i in nodes.indices where nodes[i].halted == nil { try nodes[i].executor.checkInvariants() }
-    }
+    public func checkStateInvariants() throws { for shard in machines { try shard.machine.checkStateInvariants() } }
 
-    public mutating func audits() throws -> [ShardAudit] {
+    public func audits() throws -> [ShardAudit] {
         var audits: [ShardAudit] = []
-        for i in nodes.indices { audits.append(try nodes[i].executor.audit(replica: nodes[i].me)) }
+        for shard in machines { audits.append(try shard.machine.freshAudit()) }
         return audits
     }
 
@@ -78,7 +65,6 @@ extension HostCore {
 
     /// As this host has it now.
     public func view(of account: AccountID) -> AccountView? {
-        guard let i = node(manifest.shardMap.shard(of: account)) else { return nil }
-        return (try? nodes[i].executor.account(account)) ?? nil
+        shard(manifest.shardMap.shard(of: account))?.machine.view(of: account)
     }
 }

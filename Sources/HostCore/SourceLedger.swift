@@ -49,7 +49,9 @@ struct SourceLedger: Sendable {
     /// Looked up by key only, never iterated. Bounded by the sessions that are open, and the peers.
     private var purses: [Source: Purse] = [:]
 
-    init(limits: Limits, now: UInt64) {
+    init(burst: Int, perSecond: UInt64, now: UInt64) {
+        var limits = Limits()
+        (limits.burst, limits.perSecond) = (burst, perSecond)
         precondition(limits.perSecond > 0)
         self.limits = limits
         strangers = Purse(tokens: limits.burst, at: now)
@@ -90,4 +92,34 @@ struct SourceLedger: Sendable {
     }
 
     mutating func forget(_ source: Source) { purses[source] = nil }
+}
+
+/// What sources have brought one shard in vain, and what its peers have asked it.
+struct SourceAccounts: Sendable {
+    private var vain: SourceLedger
+    private var questions: SourceLedger
+
+    init(options: HostOptions, now: Instant) {
+        vain = SourceLedger(burst: options.vainBurst, perSecond: options.vainPerSecond, now: now.uptime)
+        questions = SourceLedger(burst: options.questionBurst, perSecond: options.questionsPerSecond, now: now.uptime)
+    }
+
+    /// False, and a gateway is read no further for a while, if it has brought too much in vain.
+    mutating func charge(_ source: Source, now: Instant, into ready: inout ShardReady) -> Bool {
+        if vain.charge(source, now: now.uptime) { return true }
+        if case .gateway(let session) = source, !ready.pauses.contains(session) { ready.pauses.append(session) }
+        return false
+    }
+
+    /// False if a peer has asked too much.
+    mutating func chargeQuestion(of peer: HostID, now: Instant) -> Bool {
+        questions.charge(.peer(peer), now: now.uptime)
+    }
+
+    /// Whether the next thing in vain is one too many.
+    mutating func isBroke(_ source: Source, now: Instant) -> Bool { vain.isBroke(source, now: now.uptime) }
+
+    mutating func reward(_ source: Source, now: Instant) { vain.reward(source, now: now.uptime) }
+
+    mutating func close(_ session: SessionID) { vain.forget(.gateway(session)) }
 }

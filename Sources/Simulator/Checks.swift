@@ -252,11 +252,10 @@ struct HighestClock {
 }
 
 extension HostCore {
-    /// After every step. Mutating only so that it works in place.
-    mutating func examine(after input: HostInput, host: Int, _ checks: inout Checks) throws {
-        let shard = Self.shard(of: input)
-        try checkInvariants(of: shard)
-        for i in 0..<shardCount { try checks.observe(progress(of: i), host: host) }
+    /// After every step.
+    func examine(after input: HostInput, host: Int, _ checks: inout Checks) throws {
+        try checkInvariants(of: Self.shard(of: input))
+        try forEachProgress { try checks.observe($0, host: host) }
     }
 }
 
@@ -298,7 +297,7 @@ extension Simulation {
         var issued: UInt128 = 0
         var first: [ShardAudit] = []
         for i in correctHosts {
-            guard var core = hosts[i].core else { throw failure("host \(i) is down at the end") }
+            guard let core = hosts[i].core else { throw failure("host \(i) is down at the end") }
             let audits: [ShardAudit]
             do { audits = try core.audits() } catch { throw failure("audit: \(error)") }
             if i == correctHosts.first {

@@ -78,7 +78,7 @@ struct ScenarioCluster {
         let clocks = live.map { instant($0).wall }.sorted()
         guard !clocks.isEmpty else { return [] }
         return manifest.shards.indices.map { shard in
-            let times = live.compactMap { core($0)?.progress(of: shard).time }
+            let times = live.compactMap { core($0)?.progress()[shard].time }
             return ShardClock(shard: ShardID(UInt16(shard)), time: times.max() ?? .zero, clock: clocks[clocks.count / 2])
         }
     }

@@ -122,7 +122,7 @@ Push(p, q) ==
          /\ UNCHANGED <<vars, hand, noted>>
 
 (* Home asks whoever is not done, and who holds locks asks home. Whoever is asked owes an answer, whatever became of *)
-(* its record. A frame that is executing asks too, with nothing to show. `HostCore.pushUnforgotten`, `push`. *)
+(* its record. A frame that is executing asks too, with nothing to show. `ShardMachine.pushUnforgotten`, `push`. *)
 Ask(p, q) ==
     LET isAnswered == Broken = "silentAtRest" => Says(q) = NoLeaf \/ Waits(q, p) IN
     /\ Waits(p, q) /\ IsAtHand(p) /\ <<q, p>> \notin owed
@@ -133,7 +133,7 @@ Ask(p, q) ==
 (* There is no leaf at hand to push. *)
 CertifyToAsk(p, q) == Waits(p, q) /\ ~IsAtHand(p) /\ Certify(p)
 
-(* What is certified already is pushed back, and nothing is ordered. An answer is no question. `HostCore.pushBack`. *)
+(* What is certified already is pushed back, and nothing is ordered. An answer is no question. `Pushes.pushBack`. *)
 PushBack(p, q) ==
     /\ <<p, q>> \in owed /\ Says(p) # NoLeaf /\ IsAtHand(p)
     /\ Broken = "answersForEver" => p \in fresh

@@ -93,7 +93,7 @@ IsAtHand(s, i) ==
     /\ hand[s][i] # Nothing
     /\ hand[s][i] = Says(s, i) \/ Broken = "answersWithOldLeaf"
 
-(* The leaf at hand arrives at the other shard. If it has an effect there it is ordered (`HostCore.receive(push:)`). *)
+(* The leaf at hand arrives at the other shard. If it has an effect there it is ordered (`ShardMachine.receive`). *)
 Push(s, i) ==
     LET t == Other(s)
         claim == [u \in {s} |-> hand[s][i]]
@@ -108,7 +108,7 @@ Push(s, i) ==
 MayAsk(s, i) == IsOpen(s, i) /\ Other(s) \notin record[s][i].known
 
 (* An open record is pushed, again and again until it is settled. Who gets it owes an answer, whatever became of the *)
-(* record there. A reminder of what is owed changes nothing. `HostCore.pushUnforgotten`, `push`. *)
+(* record there. A reminder of what is owed changes nothing. `ShardMachine.pushUnforgotten`, `push`. *)
 Ask(s, i) ==
     LET t == Other(s)
         isAnswered == Broken = "silentAtRest" => IsOpen(t, i) \/ Says(t, i) = Nothing
@@ -121,7 +121,7 @@ Ask(s, i) ==
 (* There is no leaf at hand to push. *)
 CertifyToAsk(s, i) == MayAsk(s, i) /\ ~IsAtHand(s, i) /\ Certify(s, i)
 
-(* What is certified already is pushed back, and nothing is ordered. An answer is no question. `HostCore.pushBack`. *)
+(* What is certified already is pushed back, and nothing is ordered. An answer is no question. `Pushes.pushBack`. *)
 PushBack(s, i) ==
     /\ <<s, i>> \in owed /\ IsAtHand(s, i)
     /\ Broken = "answersForEver" => <<s, i>> \in fresh

@@ -252,7 +252,7 @@ Decide(s, i, claim) ==
        ELSE UNCHANGED <<locks, leaves, outcomes>>
     /\ UNCHANGED <<time, acknowledged, votes>>
 
-(* A gateway, or whoever has certificates, brings some of them. `HostCore.admit(_: TransactionDecide)`. *)
+(* A gateway, or whoever has certificates, brings some of them. `ShardMachine.admit(_: TransactionDecide)`. *)
 BroughtDecide(s, i) == record[s][i].hasBody /\ \E claim \in Claims(s, i) : Decide(s, i, claim)
 
 (* A decide with a leaf that no shard certified. Certificates are checked in HostCore before anything is ordered, and *)
@@ -297,7 +297,7 @@ Acknowledge(s) ==
 (* (the request and its shard's leaf) to the participants that are not known decided; they answer with what they say *)
 (* now. So this relies on no certificate of the past, nor on any vote: a shard may refuse to vote until the deadline. *)
 
-(* `HostCore.pushUnforgotten` at some shard, `HostCore.receive(push:)` at s. *)
+(* `ShardMachine.pushUnforgotten` at some shard, `ShardMachine.receive(_: RecoveryPush)` at s. *)
 PushedAnswer(s, a) ==
     /\ \E t \in Participants[a] \ {s} :
         IsOpen(t, Id(a)) /\ record[t][Id(a)].attempt = a /\ s \notin record[t][Id(a)].known
@@ -310,7 +310,7 @@ Gathered(t, a) ==
     ELSE IF Broken = "doneIsOnlyAVote" /\ answer = "acknowledged" /\ IsCertified(t, Id(a), Undecided) THEN Undecided
     ELSE answer
 
-(* `HostCore.pushBack` at the others, `Recovery.add` and `HostCore.admit(_: TransactionDecide)` at s. *)
+(* `Pushes.pushBack` at the others, `Recovery.add` and `ShardMachine.admit(_: TransactionDecide)` at s. *)
 PushedDecide(s, i) ==
     /\ IsOpen(s, i)
     /\ Decide(s, i, [t \in Others(s, i) |-> Gathered(t, record[s][i].attempt)])

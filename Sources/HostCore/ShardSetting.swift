@@ -1,0 +1,45 @@
+import Messages
+
+/// What does not change about one replica while its host runs. Its parts are given it to look at.
+package struct ShardSetting: Sendable {
+    let shard: ShardID
+    let me: ReplicaIndex
+    let host: HostID
+    /// By replica.
+    let hosts: [HostID]
+    /// The other replicas' hosts, ascending.
+    let others: [HostID]
+    let manifest: Manifest
+    let options: HostOptions
+    let signer: any Signer
+
+    package init(
+        shard: ShardID, me: ReplicaIndex, host: HostID, manifest: Manifest, options: HostOptions, signer: any Signer
+    ) {
+        (self.shard, self.me, self.host, self.manifest) = (shard, me, host, manifest)
+        (self.options, self.signer) = (options, signer)
+        hosts = manifest.hosts(of: shard)
+        others = hosts.filter { $0 != host }.sorted()
+    }
+
+    var group: ReplicaGroup { manifest.group(of: shard) }
+
+    /// The replica of this shard on another host.
+    func peer(on host: HostID) -> ReplicaIndex? {
+        guard let index = hosts.firstIndex(of: host), index != me.index else { return nil }
+        return ReplicaIndex(UInt8(index))
+    }
+
+    /// The leaf covers every leg that this shard takes part in.
+    func isComplete(_ leaf: Leaf, _ signed: SignedRequest) -> Bool {
+        let (request, map) = (signed.request, manifest.shardMap)
+        var own = 0
+        for leg in 0..<request.legCount where request.participants(ofLeg: leg, in: map).contains(shard) { own += 1 }
+        return leaf.entries.count == own
+    }
+}
+
+/// Why a replica halts: its state could not be read or written, or is not what a quorum certified.
+struct ShardFailure: Error, Sendable {
+    let reason: String
+}
