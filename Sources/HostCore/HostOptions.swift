@@ -26,6 +26,11 @@ public struct HostOptions: Sendable {
     /// A state is flushed each so many checkpoints, or when the overlay holds so many keys.
     public var checkpointsPerFlush: UInt64 = 4
     public var flushKeys = 65_536
+    /// What is read of a state to see whether it is what was written: about so many entries before the host serves, and of a larger
+    /// one so many more each so long while it does.
+    public var entriesCheckedAtStart = 100_000
+    public var entriesCheckedAtOnce = 1000
+    public var checkInterval: UInt64 = 50_000_000
     /// Executed batches whose leaves are kept for those who ask late.
     public var recentBatches = 1024
     /// Requests whose gateways are remembered, a shard.

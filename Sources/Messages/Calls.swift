@@ -40,14 +40,19 @@ public enum CallTarget: Hashable, Sendable, CanonicalCodable, CustomStringConver
 extension ShardMap {
     /// Keys are spread by a hash of their own. If a key has something in braces, only the first such part counts, so that keys can
     /// be kept together.
-    public func shard(ofKey key: [UInt8]) -> ShardID {
+    public func shard(ofKey key: [UInt8]) -> ShardID { ShardID(UInt16(place(ofKey: key).high)) }
+
+    /// Where a key lies among those of its shard, as `position(of:)` has it for accounts.
+    public func position(ofKey key: [UInt8]) -> UInt64 { place(ofKey: key).low }
+
+    private func place(ofKey key: [UInt8]) -> (high: UInt64, low: UInt64) {
         var counted = key[...]
         if let open = key.firstIndex(of: UInt8(ascii: "{")), let close = key[open...].firstIndex(of: UInt8(ascii: "}")), close > open + 1 {
             counted = key[(open + 1)..<close]
         }
         let digest = Hasher256.hash(.key, Array(counted))
         let hash = digest.value.bytes.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return ShardID(UInt16(hash.multipliedFullWidth(by: UInt64(shardCount)).high))
+        return hash.multipliedFullWidth(by: UInt64(shardCount))
     }
 
     public func shard(of target: CallTarget) -> ShardID {

@@ -21,6 +21,7 @@ public enum Domain: String, Sendable, CaseIterable {
     case response = "quorate/1/response"
     case evidence = "quorate/1/evidence"
     case procedures = "quorate/1/procedures"
+    case stateKey = "quorate/1/state-key"
 
     /// A hasher that has taken the tag, by domain: it is the same each time.
     fileprivate static let hashers = allCases.map { domain in
@@ -54,6 +55,7 @@ public enum Domain: String, Sendable, CaseIterable {
         case .response: 16
         case .evidence: 17
         case .procedures: 18
+        case .stateKey: 19
         }
     }
 }

@@ -231,8 +231,14 @@ public struct ShardMap: Hashable, Sendable {
     }
 
     public func shard(of account: AccountID) -> ShardID {
-        let hash = UInt64(truncatingIfNeeded: account.number >> 64)
-        return ShardID(UInt16(hash.multipliedFullWidth(by: UInt64(shardCount)).high))
+        ShardID(UInt16(place(of: account).high))
+    }
+
+    /// Where an account lies among those of its shard: the first has 0, and one half way through has 2^63.
+    public func position(of account: AccountID) -> UInt64 { place(of: account).low }
+
+    private func place(of account: AccountID) -> (high: UInt64, low: UInt64) {
+        UInt64(truncatingIfNeeded: account.number >> 64).multipliedFullWidth(by: UInt64(shardCount))
     }
 }
 

@@ -5,8 +5,9 @@ struct OverlayLayer {
     private(set) var values: [[UInt8]: [UInt8]?] = [:]
     /// The keys of each bucket that has any, in order of arrival: a dictionary must never be iterated here.
     private var lists: [(bucket: Int, keys: [[UInt8]])] = []
-    /// By bucket: where in `lists` it is, counted from one; 0 if it has no keys.
-    private var place = [UInt16](repeating: 0, count: StateKey.bucketCount)
+    /// By bucket: where in `lists` it is, counted from one; 0 if it has no keys. The tree's nodes have the last place.
+    private var place = [UInt16](repeating: 0, count: StateKey.bucketCount + 1)
+    static let nodes = StateKey.bucketCount
 
     mutating func set(_ key: [UInt8], _ value: [UInt8]?, bucket: Int) {
         guard values.updateValue(value, forKey: key) == nil else { return }
@@ -76,21 +77,38 @@ struct Overlay {
     /// - Parameter value: nil removes the key.
     mutating func set(_ key: [UInt8], _ value: [UInt8]?, bucket: Int) { current.set(key, value, bucket: bucket) }
 
-    /// Every entry of a bucket, ascending.
-    func forEach(inBucket bucket: Int, _ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
-        try forEach(inBuckets: bucket..<bucket + 1, body)
-    }
-
     /// Every entry of these buckets, ascending: a key begins with its bucket.
     func forEach(inBuckets buckets: Range<Int>, _ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
         var newer = current.keys(inBuckets: buckets)
         if let frozen { newer += frozen.layer.keys(inBuckets: buckets).lazy.filter { current.values[$0] == nil } }
-        newer.sort(by: precedes)
+        try forEach(newer, from: StateKey.lowerBound(buckets.lowerBound), to: StateKey.lowerBound(buckets.upperBound), body)
+    }
+
+    /// Every entry of a part of the state, ascending.
+    /// - Parameter part: of one bucket.
+    func entries(of part: StatePart) throws(ShardStateError) -> [StateTransferMessage.StateEntry] {
+        let (lower, upper) = (part.lowerBound, part.upperBound)
+        func isWithin(_ key: [UInt8]) -> Bool { !precedes(key, lower) && precedes(key, upper) }
+        let bucket = part.bucket..<part.bucket + 1
+        var newer = current.keys(inBuckets: bucket).filter(isWithin)
+        if let frozen { newer += frozen.layer.keys(inBuckets: bucket).lazy.filter { isWithin($0) && current.values[$0] == nil } }
+        var entries: [StateTransferMessage.StateEntry] = []
+        try forEach(newer, from: lower, to: upper) { key, value in
+            guard key.count > StateKey.prefixLength else { throw ShardStateError.corruptEntry(key: key, what: "not a key of the state") }
+            entries.append(.init(key: key, value: value))
+        }
+        return entries
+    }
+
+    /// - Parameter newer: the keys of the range that the layers have, each once, in any order.
+    private func forEach(
+        _ newer: [[UInt8]], from lower: [UInt8], to upper: [UInt8], _ body: ([UInt8], [UInt8]) throws -> Void
+    ) throws(ShardStateError) {
+        let newer = newer.sorted(by: precedes)
         func newest(_ key: [UInt8]) -> [UInt8]? { (current.values[key] ?? frozen?.layer.values[key]) ?? nil }
 
         try reading {
             var next = 0
-            let (lower, upper) = (StateKey.lowerBound(buckets.lowerBound), StateKey.lowerBound(buckets.upperBound))
             try store.forEach(from: lower, to: upper) { key, value in
                 while next < newer.count, precedes(newer[next], key) {
                     if let value = newest(newer[next]) { try body(newer[next], value) }
@@ -109,6 +127,21 @@ struct Overlay {
                 next += 1
             }
         }
+    }
+
+    // MARK: The tree's nodes
+
+    func node(_ part: StatePart) throws(ShardStateError) -> TreeNode? {
+        let key = part.nodeKey
+        guard let bytes = try value(forKey: key) else { return nil }
+        return try decodeEntry(bytes, of: key) as TreeNode
+    }
+
+    mutating func setNode(_ key: [UInt8], _ value: [UInt8]?) { current.set(key, value, bucket: OverlayLayer.nodes) }
+
+    /// The nodes right above the buckets, as the store has them.
+    func forEachParent(_ body: (Int, TreeNode) -> Void) throws(ShardStateError) {
+        try reading { try TreeNode.forEachParent(in: store, body) }
     }
 
     /// Sets apart everything written so far; nil if a flush is under way.

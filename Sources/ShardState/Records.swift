@@ -171,7 +171,7 @@ struct PrincipalRecord: Hashable, CanonicalCodable {
 
 /// What the checkpoint digest covers beside the entries.
 struct StateMetadata: Hashable, CanonicalCodable {
-    static let currentVersion: UInt16 = 4
+    static let currentVersion: UInt16 = 5
 
     let version: UInt16
     let cluster: ClusterID

@@ -8,16 +8,16 @@ extension ShardExecutor {
     }
 
     mutating func set(_ key: [UInt8], _ value: [UInt8]?) {
-        let bucket = Int(key[0]) << 8 | Int(key[1])
+        let bucket = StateKey.bucket(key)
         overlay.set(key, value, bucket: bucket)
-        indexes.tree.markDirty(bucket)
+        tree.note(key, bucket: bucket)
     }
 
-    func accountRecord(_ id: AccountID) throws(ShardStateError) -> AccountRecord? { try entry(StateKey.account(id)) }
+    func accountRecord(_ id: AccountID) throws(ShardStateError) -> AccountRecord? { try entry(StateKey.account(id, in: map)) }
 
     mutating func set(_ slots: [Escrow.Slot]) throws(ShardStateError) {
         for slot in slots {
-            let key = StateKey.account(slot.id)
+            let key = StateKey.account(slot.id, in: map)
             guard slot.record.isSound else { throw .corruptEntry(key: key, what: "balance") }
             set(key, slot.record.encoded())
         }

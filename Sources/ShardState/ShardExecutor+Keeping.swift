@@ -6,18 +6,18 @@ public struct FrozenState: Hashable, Sendable {
     /// Ascending by key.
     public let writes: [KeyValueWrite]
     public let metadata: [UInt8]
-    /// The digest of every bucket of this state; empty if they were not at hand.
+    /// The digest of every bucket of this state.
     public let buckets: [Digest]
-    /// Of the whole state; nil if it was not at hand.
-    public let digest: Digest?
+    /// Of the whole state.
+    public let digest: Digest
 }
 
 /// Digests, flushing, state transfer.
 extension ShardExecutor {
-    /// The digest of the whole state after `lastExecuted`. Hashes only buckets that changed since the last time.
+    /// The digest of the whole state after `lastExecuted`. Hashes only what changed since the last time.
     public mutating func checkpointDigest() throws(ShardStateError) -> Digest {
-        try hashDirtyBuckets()
-        return StateDigest.checkpoint(metadata: metadata.encoded(), root: indexes.tree.root)
+        try tree.clean(&overlay)
+        return StateDigest.checkpoint(metadata: metadata.encoded(), root: tree.root)
     }
 
     /// The digest that the state in the store had when it was written; nil if it was not written with it.
@@ -28,28 +28,17 @@ extension ShardExecutor {
 
     /// The digests of every bucket after `lastExecuted`: with the metadata they are what state transfer starts from.
     public mutating func bucketDigests() throws(ShardStateError) -> [Digest] {
-        try hashDirtyBuckets()
-        return indexes.tree.buckets
-    }
-
-    private mutating func hashDirtyBuckets() throws(ShardStateError) {
-        var digests: [Digest] = []
-        for bucket in indexes.tree.dirty {
-            var writer = ByteWriter(reserving: 4096)
-            try overlay.forEach(inBucket: bucket) { StateDigest.put($0, $1, into: &writer) }
-            digests.append(StateDigest.bucketDigest(of: writer))
-        }
-        indexes.tree.clean(digests)
+        try tree.clean(&overlay)
+        return tree.digests
     }
 
     /// Sets apart what was written so far, to be flushed while execution goes on; nil while another flush is under way.
-    public mutating func freeze() -> FrozenState? {
+    public mutating func freeze() throws(ShardStateError) -> FrozenState? {
+        // The nodes of the tree are written down with what is below them.
+        let digest = try checkpointDigest()
         guard let writes = overlay.freeze(at: lastExecuted) else { return nil }
-        let isHashed = indexes.tree.dirty.isEmpty
-        let metadata = metadata.encoded()
         return FrozenState(
-            sequence: lastExecuted, writes: writes, metadata: metadata, buckets: isHashed ? indexes.tree.buckets : [],
-            digest: isHashed ? StateDigest.checkpoint(metadata: metadata, root: indexes.tree.root) : nil)
+            sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), buckets: tree.digests, digest: digest)
     }
 
     /// The flush of the state at `sequence` is durable. Ignored if that state is not the one being flushed.
@@ -72,14 +61,14 @@ extension ShardExecutor {
         for (bucket, entries) in buckets {
             var stale: [[UInt8]] = []
             var next = 0
-            try overlay.forEach(inBucket: bucket) { key, value in
+            try overlay.forEach(inBuckets: bucket..<bucket + 1) { key, value in
                 while next < entries.count, precedes(entries[next].key, key) { next += 1 }
                 if next == entries.count || entries[next].key != key { stale.append(key) }
             }
-            for key in stale { overlay.set(key, nil, bucket: bucket) }
+            for key in stale { set(key, nil) }
             for entry in entries {
-                guard StateKey.bucket(of: entry.key) == bucket else { throw .corruptEntry(key: entry.key, what: "bucket") }
-                if try overlay.value(forKey: entry.key) != entry.value { overlay.set(entry.key, entry.value, bucket: bucket) }
+                guard StateKey.bucket(of: entry.key, in: map) == bucket else { throw .corruptEntry(key: entry.key, what: "bucket") }
+                if try overlay.value(forKey: entry.key) != entry.value { set(entry.key, entry.value) }
             }
         }
         indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
@@ -87,9 +76,33 @@ extension ShardExecutor {
         let got = try checkpointDigest()
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
         guard let writes = overlay.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
-        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: indexes.tree.buckets, digest: digest)
+        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: tree.digests, digest: digest)
     }
 
     /// The store as of the last flush, for peers that fetch from it.
     public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
+
+    // MARK: Checking what was read
+
+    /// Entries of the state.
+    public var entryCount: UInt64 { tree.count }
+
+    /// Reads buckets of the state, and holds them against their digests: what is read is what was written, whatever the disk has done to
+    /// it since. Goes on where the last call stopped, until everything was read once.
+    /// - Parameter entries: about so many.
+    /// - Returns: whether there is more.
+    /// - Throws: what is wrong.
+    @discardableResult
+    public mutating func check(entries: Int) throws(ShardStateError) -> Bool {
+        guard checked < StateKey.bucketCount else { return false }
+        try tree.clean(&overlay)
+        var (end, found) = (checked, 0)
+        while end < StateKey.bucketCount, found < entries {
+            found += Int(clamping: tree[end].count)
+            end += 1
+        }
+        if let fault = try tree.fault(inBuckets: checked..<end, overlay) { throw fault }
+        checked = end
+        return checked < StateKey.bucketCount
+    }
 }

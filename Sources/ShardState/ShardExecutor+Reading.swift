@@ -22,7 +22,7 @@ extension ShardExecutor {
     }
 
     /// Whether a procedure uses the account, so that what it holds is not known before that transaction ends (R6).
-    public func isLocked(_ id: AccountID) -> Bool { indexes.locks.isTouched(StateKey.account(id)) }
+    public func isLocked(_ id: AccountID) -> Bool { indexes.locks.isTouched(StateKey.account(id, in: map)) }
 
     /// What is recorded of a principal's request numbers (R11).
     public func standing(of principal: PublicKey) throws(ShardStateError) -> PrincipalStanding {
@@ -32,7 +32,7 @@ extension ShardExecutor {
     }
 
     /// The value of a key as this replica has it now; nil if there is none.
-    public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.value(forKey: StateKey.value(key)) }
+    public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.value(forKey: StateKey.value(key, in: map)) }
 
     /// What is recorded of exactly this request's legs here; nil if none, or if a leg could still get a vote.
     public func recorded(_ signed: SignedRequest) throws(ShardStateError) -> Leaf? {

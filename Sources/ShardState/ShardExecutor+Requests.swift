@@ -115,7 +115,7 @@ extension ShardExecutor {
         }
         if let problem { return .record(leg.refused(problem)) }
         // What a procedure uses is not for escrow before the procedure's transaction ends (R6).
-        if !indexes.locks.isEmpty, escrow.slots.contains(where: { indexes.locks.isTouched(StateKey.account($0.id)) }) {
+        if !indexes.locks.isEmpty, escrow.slots.contains(where: { indexes.locks.isTouched(StateKey.account($0.id, in: map)) }) {
             return .refuse(.conflict)
         }
         switch escrow.answer {

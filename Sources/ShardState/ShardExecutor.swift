@@ -40,6 +40,9 @@ public struct ShardExecutor {
     let procedures: ProcedureRegistry
     var overlay: Overlay
     var indexes: StateIndexes
+    var tree: StateTree
+    /// Buckets below this one were read since the start.
+    var checked = 0
     /// Of the batch that is being executed: its number, how many waits began in it, and what was let go and not yet given on.
     var executing = SequenceNumber.zero
     var waits: UInt64 = 0
@@ -47,7 +50,7 @@ public struct ShardExecutor {
     var backing: [Digest: [Certificate]] = [:]
     var grants: [[UInt8]] = []
 
-    /// Reads the whole state once.
+    /// Reads what is above the buckets, and what hosts may have to push: not the state.
     public init(shard: ShardID, manifest: Manifest, store: any KeyValueStore, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws(ShardStateError) {
         precondition(manifest.hasShard(shard))
         (self.shard, self.limits) = (shard, limits)
@@ -66,6 +69,7 @@ public struct ShardExecutor {
         } else {
             (lastExecuted, time, history) = (.zero, .zero, .null)
         }
+        tree = try StateTree(loading: overlay)
         indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
     }
 

@@ -17,7 +17,8 @@ public enum InvariantViolation: Error, Equatable, Sendable, CustomStringConverti
     /// A record that should have been forgotten.
     case notForgotten(PublicKey, RequestNumber)
     case index(open: Int, expectedOpen: Int, due: Int, expectedDue: Int)
-    case digest(bucket: Int)
+    /// The tree is not the one of the entries.
+    case digest(ShardStateError)
     /// The lock table is not that of the call records.
     case locks
     /// An account that a procedure has locked is reserved by escrow.
@@ -39,7 +40,7 @@ public enum InvariantViolation: Error, Equatable, Sendable, CustomStringConverti
             "\(open) open and \(due) due in the index, \(expectedOpen) and \(expectedDue) in the records"
         case .locks: "the lock table is not that of the call records"
         case .lockedAndReserved(let id): "account \(id) is locked and reserved"
-        case .digest(let bucket): "bucket \(bucket) has another digest than its entries"
+        case .digest(let fault): "the tree is not that of the entries: \(fault)"
         }
     }
 }
@@ -61,13 +62,11 @@ extension ShardExecutor {
     public mutating func checkInvariants() throws(InvariantViolation) {
         let census: Census
         let rebuilt: StateIndexes
-        let digests: [Digest]
         do {
             census = try takeCensus()
             rebuilt = try StateIndexes(scanning: overlay, shard: shard, map: map)
-            digests = try bucketDigests()
+            try tree.clean(&overlay)
         } catch { throw .state(error) }
-        for (bucket, (a, b)) in zip(digests, rebuilt.tree.buckets).enumerated() where a != b { throw .digest(bucket: bucket) }
         guard rebuilt.open.count == indexes.open.count, rebuilt.due.count == indexes.due.count else {
             throw .index(
                 open: indexes.open.count, expectedOpen: rebuilt.open.count, due: indexes.due.count, expectedDue: rebuilt.due.count)
@@ -82,7 +81,7 @@ extension ShardExecutor {
                 owner: account.owner, asset: account.asset, posted: Amount(account.posted),
                 pendingDebits: Amount(account.pendingDebits), pendingCredits: Amount(account.pendingCredits))
             guard account.isSound else { throw .balance(id, view) }
-            if account.pendingDebits > 0 || account.pendingCredits > 0, !indexes.locks.holders(of: StateKey.account(id)).isEmpty {
+            if account.pendingDebits > 0 || account.pendingCredits > 0, !indexes.locks.holders(of: StateKey.account(id, in: map)).isEmpty {
                 throw .lockedAndReserved(id)
             }
             let expected = pending[id] ?? Pending()
@@ -92,6 +91,13 @@ extension ShardExecutor {
                     expectedCredits: expected.credits)
             }
         }
+        try checkTree()
+    }
+
+    private func checkTree() throws(InvariantViolation) {
+        let fault: ShardStateError?
+        do { fault = try tree.fault(inBuckets: 0..<StateKey.bucketCount, overlay) } catch { throw .state(error) }
+        if let fault { throw .digest(fault) }
     }
 
     /// - Returns: what the undecided legs reserve.

@@ -18,41 +18,36 @@ struct StateIndexes {
     /// Undecided calls of other home shards.
     private var callsOfPrincipal: [PublicKey: Int] = [:]
     private(set) var undecidedCalls = 0
-    var tree: BucketTree
 
-    /// Reads everything once, in order. Most of a small state's buckets are empty, and cost nothing.
+    /// Reads what hosts may have to push, and the records that it belongs to. The rest of the state is in none of the indexes.
     init(scanning overlay: borrowing Overlay, shard: ShardID, map: ShardMap) throws(ShardStateError) {
-        tree = .empty
-        var digests: [Digest] = []
-        var requests: [([UInt8], [UInt8])] = []
-        var calls: [([UInt8], [UInt8])] = []
-        var bucket: Int?
-        var writer = ByteWriter(reserving: 0)
-        try overlay.forEach(inBuckets: 0..<StateKey.bucketCount) { key, value in
-            guard let own = StateKey.bucket(of: key), let kind = StateKey.kind(of: key) else {
+        var bodies: [SignedRequest] = []
+        var calls: [CallRecord] = []
+        try overlay.forEach(inBuckets: StateKey.openBuckets) { key, value in
+            switch StateKey.kind(of: key) {
+            case .body:
+                let body: SignedRequest = try decodeEntry(value, of: key)
+                guard StateKey.body(body.digest) == key else { throw ShardStateError.corruptEntry(key: key, what: "another request") }
+                bodies.append(body)
+            case .call: calls.append(try decodeEntry(value, of: key))
+            case .account, .issued, .principal, .request, .value, nil:
                 throw ShardStateError.corruptEntry(key: key, what: "not a key of this bucket")
             }
-            if own != bucket {
-                if bucket != nil { digests.append(StateDigest.bucketDigest(of: writer)) }
-                bucket = own
-                tree.markDirty(own)
-                writer = ByteWriter(reserving: 0)
-            }
-            StateDigest.put(key, value, into: &writer)
-            if kind == .request { requests.append((key, value)) }
-            if kind == .call { calls.append((key, value)) }
         }
-        if bucket != nil { digests.append(StateDigest.bucketDigest(of: writer)) }
-        tree.clean(digests)
-        for (key, value) in requests {
-            guard let (principal, number) = StateKey.decodeRequest(key) else { throw .corruptEntry(key: key, what: "request key") }
-            let record: RequestRecord = try decodeEntry(value, of: key)
-            for attempt in record.attempts { add(attempt, principal, number) }
+        func attempt(_ signed: SignedRequest) throws(ShardStateError) -> AttemptRecord {
+            let key = StateKey.request(signed.request.principal, signed.request.number)
+            guard let bytes = try overlay.value(forKey: key) else { throw .corruptEntry(key: key, what: "missing") }
+            let record: RequestRecord = try decodeEntry(bytes, of: key)
+            guard let index = record.index(of: signed.digest) else { throw .corruptEntry(key: key, what: "attempt missing") }
+            return record.attempts[index]
         }
-        for (key, value) in calls {
-            let record: CallRecord = try decodeEntry(value, of: key)
-            guard let invocation = record.root.request.rootCall else { throw .corruptEntry(key: key, what: "no root call") }
-            add(record, isHome: map.shard(of: invocation.target) == shard)
+        for body in bodies { add(try attempt(body), body.request.principal, body.request.number) }
+        for call in calls {
+            guard let invocation = call.root.request.rootCall else { throw .corruptEntry(key: StateKey.call(call.root.digest), what: "no root call") }
+            let isHome = map.shard(of: invocation.target) == shard
+            add(call, isHome: isHome)
+            // It runs, or has an outcome: it is an attempt, and has no body.
+            if isHome { add(try attempt(call.root), call.root.request.principal, call.root.request.number) }
         }
     }
 

@@ -1,7 +1,12 @@
 import Messages
 
-/// Keys of the state: bucket (UInt16, big-endian) ‖ kind ‖ logical key. The bucket is a hash of the rest, so that a
-/// range of keys is a range of buckets, and buckets fill evenly.
+/// Keys of the state: bucket (UInt16, big-endian) ‖ place in it (UInt16, big-endian) ‖ kind ‖ logical key.
+///
+/// Buckets are what state transfer fetches, and a range of keys is a range of buckets. What belongs to a shard because of its identifier
+/// (accounts, procedures' values) is placed by the very hash that `ShardMap` places it by: where it lies among the shard's identifiers.
+/// So a range of identifiers is a range of buckets with nothing else in them, and can go to another shard as a whole. Records of
+/// requests, which stay where they were made, have other buckets, and what hosts still have to push (R10, R13) has some of its own, so that
+/// a start finds it without reading the rest.
 enum StateKey {
     enum Kind: UInt8 {
         /// AccountID → `AccountRecord`
@@ -22,32 +27,57 @@ enum StateKey {
 
     static let bucketBits = 12
     static let bucketCount = 1 << bucketBits
-    static let prefixLength = 3
+    /// By identifier.
+    static let placedBuckets = 0..<2048
+    /// Of what was requested here.
+    static let recordBuckets = 2048..<3584
+    /// Of what other shards may have to be told.
+    static let openBuckets = 3584..<4096
+    static let prefixLength = 5
 
-    static func account(_ id: AccountID) -> [UInt8] { key(.account, bigEndian(id.number)) }
-    static func body(_ digest: Digest) -> [UInt8] { key(.body, digest.bytes) }
-    static func call(_ digest: Digest) -> [UInt8] { key(.call, digest.bytes) }
-    static func value(_ name: [UInt8]) -> [UInt8] { key(.value, name) }
-    static func issued(_ asset: AssetID) -> [UInt8] { key(.issued, bigEndian(asset.number)) }
-    static func principal(_ principal: PublicKey) -> [UInt8] { key(.principal, principal.bytes) }
+    static func account(_ id: AccountID, in map: ShardMap) -> [UInt8] {
+        key(.account, bigEndian(id.number), placedBuckets, map.position(of: id), UInt16(truncatingIfNeeded: id.number >> 48))
+    }
+    static func value(_ name: [UInt8], in map: ShardMap) -> [UInt8] {
+        let own = Hasher256.hash(.stateKey, name).value.bytes
+        return key(.value, name, placedBuckets, map.position(ofKey: name), UInt16(own[0]) << 8 | UInt16(own[1]))
+    }
+    static func body(_ digest: Digest) -> [UInt8] { key(.body, digest.bytes, openBuckets, hash: digest.bytes) }
+    static func call(_ digest: Digest) -> [UInt8] { key(.call, digest.bytes, openBuckets, hash: digest.bytes) }
+    static func issued(_ asset: AssetID) -> [UInt8] { hashed(.issued, bigEndian(asset.number)) }
+    static func principal(_ principal: PublicKey) -> [UInt8] { key(.principal, principal.bytes, recordBuckets, hash: principal.bytes) }
     static func request(_ principal: PublicKey, _ number: RequestNumber) -> [UInt8] {
-        key(.request, principal.bytes + bigEndian(number.number))
+        hashed(.request, principal.bytes + bigEndian(number.number))
     }
 
-    static func kind(of key: [UInt8]) -> Kind? { key.count > prefixLength ? Kind(rawValue: key[2]) : nil }
+    static func kind(of key: [UInt8]) -> Kind? { key.count > prefixLength ? Kind(rawValue: key[prefixLength - 1]) : nil }
 
-    /// The bucket that the key's prefix names; nil if it is not the one that the rest of the key hashes to.
-    static func bucket(of key: [UInt8]) -> Int? {
-        guard key.count > prefixLength else { return nil }
-        let bucket = Int(key[0]) << 8 | Int(key[1])
-        return bucket == hash(key[2...]) ? bucket : nil
+    /// The bucket and the place that the key's prefix names; nil if they are not the ones that belong to the rest of the key.
+    static func bucket(of key: [UInt8], in map: ShardMap) -> Int? {
+        guard let kind = kind(of: key) else { return nil }
+        let right: [UInt8]? =
+            switch kind {
+            case .account: decodeAccount(key).map { account($0, in: map) }
+            case .body: decodeBody(key).map { body($0) }
+            case .call: decodeBody(key).map { call($0) }
+            case .issued: decodeIssued(key).map { issued($0) }
+            case .principal: decodePrincipal(key).map { principal($0) }
+            case .request: decodeRequest(key).map { request($0, $1) }
+            case .value: value(Array(key[prefixLength...]), in: map)
+            }
+        return right == key ? bucket(key) : nil
     }
+
+    /// - Precondition: it is a key of this type.
+    static func bucket(_ key: [UInt8]) -> Int { Int(key[0]) << 8 | Int(key[1]) }
 
     /// First bytes of every key of a bucket; the first key of no bucket is `lowerBound(bucketCount)`.
     static func lowerBound(_ bucket: Int) -> [UInt8] { [UInt8(bucket >> 8), UInt8(bucket & 0xff)] }
 
-    /// The order of locks on a shard that procedures see (R5): accounts before keys, each by their bytes; buckets do not count.
-    static func isLockedBefore(_ a: [UInt8], _ b: [UInt8]) -> Bool { a.dropFirst(2).lexicographicallyPrecedes(b.dropFirst(2)) }
+    /// The order of locks on a shard that procedures see (R5): accounts before keys, each by their bytes; places do not count.
+    static func isLockedBefore(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+        a.dropFirst(prefixLength - 1).lexicographicallyPrecedes(b.dropFirst(prefixLength - 1))
+    }
 
     static func decodeAccount(_ key: [UInt8]) -> AccountID? {
         guard key.count == prefixLength + 16 else { return nil }
@@ -67,23 +97,31 @@ enum StateKey {
         return (principal, RequestNumber(key[(prefixLength + 32)...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }))
     }
 
-    private static func key(_ kind: Kind, _ logical: [UInt8]) -> [UInt8] {
-        var key: [UInt8] = [0, 0, kind.rawValue]
+    /// - Parameters:
+    ///   - position: where it is among all that may be in `buckets`.
+    ///   - place: where in its bucket.
+    private static func key(_ kind: Kind, _ logical: [UInt8], _ buckets: Range<Int>, _ position: UInt64, _ place: UInt16) -> [UInt8] {
+        let bucket = buckets.lowerBound + Int(position.multipliedFullWidth(by: UInt64(buckets.count)).high)
+        var key: [UInt8] = []
         key.reserveCapacity(prefixLength + logical.count)
+        key.append(UInt8(bucket >> 8))
+        key.append(UInt8(bucket & 0xff))
+        key.append(UInt8(place >> 8))
+        key.append(UInt8(place & 0xff))
+        key.append(kind.rawValue)
         key += logical
-        let bucket = hash(key[2...])
-        key[0] = UInt8(bucket >> 8)
-        key[1] = UInt8(bucket & 0xff)
         return key
     }
 
-    /// FNV-1a, 64 bits, folded: it only has to spread keys, the digests protect them.
-    private static func hash(_ bytes: ArraySlice<UInt8>) -> Int {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        hash ^= hash >> 32
-        hash ^= hash >> 16
-        return Int(hash & UInt64(bucketCount - 1))
+    /// - Parameter hash: at least ten bytes that nobody can choose.
+    private static func key(_ kind: Kind, _ logical: [UInt8], _ buckets: Range<Int>, hash: [UInt8]) -> [UInt8] {
+        let position = hash[..<8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return key(kind, logical, buckets, position, UInt16(hash[8]) << 8 | UInt16(hash[9]))
+    }
+
+    /// Numbers are chosen by whoever signs: a hash keeps them from being chosen so that they all meet in one place.
+    private static func hashed(_ kind: Kind, _ logical: [UInt8]) -> [UInt8] {
+        key(kind, logical, recordBuckets, hash: Hasher256.hash(.stateKey, logical).bytes)
     }
 
     private static func bigEndian<T: FixedWidthInteger>(_ value: T) -> [UInt8] {

@@ -77,7 +77,7 @@ struct TestShard {
     }
 
     mutating func flush() throws {
-        guard let frozen = executor.freeze() else { return }
+        guard let frozen = try executor.freeze() else { return }
         try finish(frozen)
     }
 

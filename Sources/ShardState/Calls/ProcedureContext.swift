@@ -137,7 +137,7 @@ public final class ProcedureContext {
         guard owner == shard else {
             throw fail(.badArguments, "\(String(decoding: key, as: UTF8.self)) is a key of shard \(owner)")
         }
-        return StateKey.value(key)
+        return StateKey.value(key, in: map)
     }
 
     // MARK: Accounts
@@ -159,7 +159,7 @@ public final class ProcedureContext {
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
         guard amount.number <= account.posted else { throw fail(.account, "\(id) holds \(account.posted), not \(amount)") }
         account.posted -= amount.number
-        try write(StateKey.account(id), account.encoded())
+        try write(StateKey.account(id, in: map), account.encoded())
         try flow(asset, credits: 0, debits: amount.number)
     }
 
@@ -169,14 +169,14 @@ public final class ProcedureContext {
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
         guard amount <= .limit, amount.number <= account.headroom else { throw fail(.account, "\(id) would hold too much") }
         account.posted += amount.number
-        try write(StateKey.account(id), account.encoded())
+        try write(StateKey.account(id, in: map), account.encoded())
         try flow(asset, credits: amount.number, debits: 0)
     }
 
     private func locked(_ id: AccountID, isExclusive: Bool) throws -> AccountRecord? {
         let owner = map.shard(of: id)
         guard owner == shard else { throw fail(.badArguments, "\(id) is an account of shard \(owner)") }
-        let resource = StateKey.account(id)
+        let resource = StateKey.account(id, in: map)
         try lock(resource, isExclusive: isExclusive)
         guard let bytes = try read(resource) else { return nil }
         do { return try decodeEntry(bytes, of: resource) } catch {

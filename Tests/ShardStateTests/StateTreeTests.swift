@@ -1,0 +1,149 @@
+import Messages
+import ShardState
+import Testing
+
+private struct KeyChange: Hashable, CanonicalCodable {
+    let key: String
+    /// Nil removes the key.
+    let value: UInt64?
+
+    init(_ key: String, _ value: UInt64?) { (self.key, self.value) = (key, value) }
+    init(from reader: inout ByteReader) throws(DecodingFailure) {
+        key = try reader.value()
+        value = try reader.bool() ? try reader.uint64() : nil
+    }
+    func encode(into writer: inout ByteWriter) {
+        writer.put(key)
+        writer.put(value != nil)
+        if let value { writer.put(value) }
+    }
+}
+
+private struct ChangeKeys: Procedure {
+    static let name = "change-keys"
+    static let version: UInt16 = 1
+
+    static func run(_ changes: [KeyChange], _ context: ProcedureContext) throws -> Bool {
+        for change in changes {
+            if let value = change.value { try context.set(change.key, to: value) } else { try context.remove(change.key) }
+        }
+        return true
+    }
+}
+
+/// The tree that grows with the state (docs/decisions/0033).
+@Suite struct StateTreeTests {
+    private static func shard() throws -> (CallCluster, Person) {
+        (try CallCluster(shards: 1) { $0.register(ChangeKeys.self) }, try Person(1))
+    }
+
+    /// Keys that belong together lie in one bucket: it is divided, and divided again, as it fills, and put together as it empties.
+    @Test(arguments: 0..<20)
+    func `however it grew and shrank, a state has the digest of its entries`(seed: Int) throws {
+        var (cluster, alice) = try Self.shard()
+        var untouched = cluster.base.shards[0]
+        untouched.disk = TestDisk()
+        try untouched.restart()
+        var generator = SeededGenerator(seed: UInt64(seed))
+        var there: Set<Int> = []
+        var number: UInt64 = 0
+        for round in 0..<60 {
+            let grows = round / 20 != 1
+            let changes = (0..<16).map { _ -> KeyChange in
+                let key = Int.random(in: 0..<600, using: &generator)
+                let stays = Int.random(in: 0..<10, using: &generator) < (grows ? 9 : 1)
+                if stays { there.insert(key) } else { there.remove(key) }
+                return KeyChange("{one}\(key)", stays ? UInt64(round) : nil)
+            }
+            let root = cluster.call(alice, number, .key("{one}"), ChangeKeys.name, changes, acknowledging: number)
+            number += 1
+            let batch = Batch(time: start, items: [.request(root)])
+            #expect(try cluster.base.shards[0].run(batch) == untouched.run(batch))
+            switch Int.random(in: 0..<6, using: &generator) {
+            case 0: try cluster.base.shards[0].flush()
+            case 1:
+                try cluster.base.shards[0].flush()
+                try cluster.base.shards[0].restart()
+                #expect(try !cluster.base.shards[0].executor.check(entries: .max))
+            case 2, 3: _ = try cluster.base.shards[0].executor.checkpointDigest()
+            default: break
+            }
+        }
+        try cluster.base.checkInvariants()
+        try untouched.executor.checkInvariants()
+        #expect(try cluster.base.shards[0].executor.checkpointDigest() == untouched.executor.checkpointDigest())
+        try cluster.base.shards[0].flush()
+        let image = cluster.base.shards[0].disk.image
+        let digests = try StateDigest.bucketDigests(of: image)
+        for bucket in digests.indices {
+            #expect(StateDigest.bucketDigest(try StateDigest.entries(ofBucket: bucket, in: image)) == digests[bucket])
+        }
+        // The bucket was divided, or this test shows nothing.
+        #expect(there.count > 100 && image.keys.count { $0.first == 0x80 } > 4)
+    }
+
+    /// The state, with many keys in one bucket, as it is on disk.
+    private static func filled() throws -> TestShard {
+        var (cluster, alice) = try shard()
+        for number in 0..<UInt64(20) {
+            let changes = (0..<16).map { KeyChange("{one}\(number)-\($0)", number) }
+            try cluster.base.shards[0].submit(cluster.call(alice, number, .key("{one}"), ChangeKeys.name, changes, acknowledging: number))
+        }
+        try cluster.base.shards[0].flush()
+        return cluster.base.shards[0]
+    }
+
+    @Test func `whatever rots below the buckets' digests is found by reading it`() throws {
+        let filled = try Self.filled()
+        let sound = filled.disk.image
+        for key in sound.keys where key.count > 6 || key.first == 0x80 && key[1] > 2 {
+            var value = try #require(sound.value(forKey: key))
+            value[value.count - 1] ^= 1
+            var shard = filled
+            shard.disk = TestDisk()
+            let writes = sound.keys.map { KeyValueWrite(key: $0, value: $0 == key ? value : sound.value(forKey: $0)) }
+            shard.disk.apply(writes, metadata: try #require(sound.metadata()), clearing: true)
+            do {
+                try shard.restart()
+                try shard.executor.check(entries: .max)
+                Issue.record("a damaged value under \(key) was not found")
+            } catch is ShardStateError {}
+        }
+    }
+
+    @Test func `a state is read a little at a time, and all of it once`() throws {
+        var shard = try Self.filled()
+        try shard.restart()
+        var calls = 1
+        while try shard.executor.check(entries: 100) { calls += 1 }
+        #expect((2...4).contains(calls))
+        #expect(try !shard.executor.check(entries: 1))
+    }
+
+    @Test func `a node that is missing stops the replica, and is not taken for an empty part`() throws {
+        let sound = try Self.filled().disk.image
+        let node = try #require(sound.keys.first { $0.first == 0x80 && $0[1] == 3 })
+        var shard = try Self.filled()
+        shard.disk.apply([KeyValueWrite(key: node, value: nil)], metadata: sound.metadata() ?? [], clearing: false)
+        try shard.restart()
+        var (cluster, alice) = try Self.shard()
+        cluster.base.shards[0] = shard
+        let root = cluster.call(alice, 20, .key("{one}"), ChangeKeys.name, [KeyChange("{one}new", 1)], acknowledging: 20)
+        try cluster.base.shards[0].submit(root)
+        #expect(throws: ShardStateError.self) { try cluster.base.shards[0].executor.checkpointDigest() }
+    }
+
+    /// What lies where in the identifiers' order lies there in the buckets' order too, so that a part can go elsewhere as it is.
+    @Test func `accounts lie in the order of the hash that chose their shard`() throws {
+        let map = ShardMap(shardCount: 3)
+        var generator = SeededGenerator(seed: 1)
+        var last: [ShardID: UInt64] = [:]
+        let ids = (0..<3000).map { _ in AccountID(UInt128(generator.next()) << 64 | UInt128(generator.next())) }.sorted { $0.number < $1.number }
+        for id in ids {
+            let (shard, position) = (map.shard(of: id), map.position(of: id))
+            #expect(position >= last[shard] ?? 0)
+            last[shard] = position
+        }
+        #expect(last.count == 3 && last.values.allSatisfy { $0 > UInt64.max / 100 * 95 })
+    }
+}
