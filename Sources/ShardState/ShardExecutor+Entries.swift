@@ -10,7 +10,8 @@ extension ShardExecutor {
     mutating func set(_ key: [UInt8], _ value: [UInt8]?) {
         let bucket = StateKey.bucket(key)
         overlay.set(key, value, bucket: bucket)
-        tree.note(key, bucket: bucket)
+        // What an installed state brings belongs to its last batch.
+        tree.note(key, in: max(executing, lastExecuted))
     }
 
     func accountRecord(_ id: AccountID) throws(ShardStateError) -> AccountRecord? { try entry(StateKey.account(id, in: map)) }

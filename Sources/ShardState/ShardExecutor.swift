@@ -119,6 +119,7 @@ public struct ShardExecutor {
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence
+        try tree.hash(before: SequenceNumber(sequence.number - min(sequence.number, StateTree.patience)), &overlay)
         return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time, vain: results.vain)
     }
 

@@ -1,3 +1,4 @@
+import DequeModule
 import Messages
 
 /// What a part of the state hashes to. A function of its entries alone: of few they are hashed together, of more than
@@ -5,7 +6,7 @@ import Messages
 /// the nodes above it, however much else there is.
 struct Subtree: Hashable, CanonicalCodable {
     /// So many entries are hashed together at most, as long as their places differ.
-    static let leafLimit = 32
+    static let leafLimit = 16
     static let empty = Subtree(count: 0, digest: Hasher256.hash(.stateBucket, []))
 
     var count: UInt64
@@ -150,13 +151,17 @@ struct StateTree {
     static let bucketDepth = 3
     /// All bits of a place.
     static let maxDepth = 7
+    /// Batches after which what changed, and did not change again, is hashed without waiting for a checkpoint.
+    static let patience: UInt64 = 8
 
     private var top = BucketTree.empty
     private var buckets = [Subtree](repeating: .empty, count: StateKey.bucketCount)
-    /// Changed since the last cleaning, in order of arrival; a key may be there twice.
-    private var changed: [(bucket: Int, keys: [[UInt8]])] = []
-    /// By bucket: where in `changed` it is, counted from one; 0 if nothing changed.
-    private var place = [UInt16](repeating: 0, count: StateKey.bucketCount)
+    /// What changed and was not hashed since, in the order of the batches; a key that changed again is there again.
+    private var queue: Deque<(batch: SequenceNumber, key: [UInt8])> = []
+    /// In which batch a key of the queue changed last. Looked up by key only.
+    private var changedIn: [[UInt8]: SequenceNumber] = [:]
+    /// Whose nodes right above the buckets are to be written; by the first bucket, looked up only.
+    private var parents: Set<Int> = []
 
     /// Of an empty state.
     init() {}
@@ -171,40 +176,47 @@ struct StateTree {
         }
     }
 
-    var isClean: Bool { changed.isEmpty }
     subscript(bucket: Int) -> Subtree { buckets[bucket] }
-    /// Of the whole state.
+    /// Entries of the whole state.
     var count: UInt64 { buckets.reduce(0) { $0 &+ $1.count } }
-    /// - Precondition: `isClean`
+    /// - Precondition: everything is hashed.
     var digests: [Digest] { top.buckets }
-    /// - Precondition: `isClean`
+    /// - Precondition: everything is hashed.
     var root: Digest { mutating get { top.root } }
 
-    mutating func note(_ key: [UInt8], bucket: Int) {
-        if place[bucket] == 0 {
-            changed.append((bucket, [key]))
-            place[bucket] = UInt16(changed.count)
-        } else {
-            changed[Int(place[bucket]) - 1].keys.append(key)
-        }
+    mutating func note(_ key: [UInt8], in batch: SequenceNumber) {
+        if changedIn.updateValue(batch, forKey: key) != batch { queue.append((batch, key)) }
     }
 
-    /// Hashes what changed, and writes the nodes that changed with it.
+    /// Hashes everything that changed, and writes the nodes that changed with it.
     mutating func clean(_ overlay: inout Overlay) throws(ShardStateError) {
-        if changed.isEmpty { return }
-        var parents = Set<Int>()
-        for (bucket, keys) in changed {
-            var keys = keys
-            keys.sort(by: precedes)
-            let subtree = try Self.update(StatePart(bucket: bucket), keys[...], buckets[bucket], &overlay)
-            place[bucket] = 0
+        try hash(before: nil, &overlay)
+        for bucket in parents.sorted() { writeParent(bucket, &overlay) }
+        parents.removeAll(keepingCapacity: true)
+    }
+
+    /// Hashes what changed before this batch, and not again since: so much less is left for the next checkpoint. What changes all the
+    /// time waits for that.
+    mutating func hash(before batch: SequenceNumber?, _ overlay: inout Overlay) throws(ShardStateError) {
+        var keys: [[UInt8]] = []
+        while let first = queue.first, batch.map({ first.batch < $0 }) ?? true {
+            queue.removeFirst()
+            guard changedIn[first.key] == first.batch else { continue }
+            changedIn[first.key] = nil
+            keys.append(first.key)
+        }
+        keys.sort(by: precedes)
+        var rest = keys[...]
+        while let first = rest.first {
+            let bucket = StateKey.bucket(first)
+            let here = rest.prefix { StateKey.bucket($0) == bucket }
+            rest = rest[here.endIndex...]
+            let subtree = try Self.update(StatePart(bucket: bucket), here, buckets[bucket], &overlay)
             guard subtree != buckets[bucket] else { continue }
             buckets[bucket] = subtree
             top.set(bucket, subtree.digest)
-            parents.insert(bucket / TreeNode.fanout)
+            parents.insert(bucket / TreeNode.fanout * TreeNode.fanout)
         }
-        changed.removeAll(keepingCapacity: true)
-        for parent in parents.sorted() { writeParent(parent * TreeNode.fanout, &overlay) }
     }
 
     private func writeParent(_ bucket: Int, _ overlay: inout Overlay) {
