@@ -2,14 +2,14 @@ import Messages
 
 /// Values that are newer than the store's: nil where a key was removed.
 struct OverlayLayer {
-    private(set) var values: [[UInt8]: [UInt8]?] = [:]
+    private(set) var values: [[UInt8]: StateEntry?] = [:]
     /// The keys of each bucket that has any, in order of arrival: a dictionary must never be iterated here.
     private var lists: [(bucket: Int, keys: [[UInt8]])] = []
     /// By bucket: where in `lists` it is, counted from one; 0 if it has no keys. The tree's nodes have the last place.
     private var place = [UInt16](repeating: 0, count: StateKey.bucketCount + 1)
     static let nodes = StateKey.bucketCount
 
-    mutating func set(_ key: [UInt8], _ value: [UInt8]?, bucket: Int) {
+    mutating func set(_ key: [UInt8], _ value: StateEntry?, bucket: Int) {
         guard values.updateValue(value, forKey: key) == nil else { return }
         if place[bucket] == 0 {
             lists.append((bucket, [key]))
@@ -38,7 +38,7 @@ struct OverlayLayer {
         var writes: [KeyValueWrite] = []
         writes.reserveCapacity(values.count)
         for list in lists.sorted(by: { $0.bucket < $1.bucket }) {
-            for key in list.keys.sorted(by: precedes) { writes.append(KeyValueWrite(key: key, value: values[key] ?? nil)) }
+            for key in list.keys.sorted(by: precedes) { writes.append(KeyValueWrite(key: key, value: (values[key] ?? nil)?.encoded())) }
         }
         return writes
     }
@@ -68,14 +68,26 @@ struct Overlay {
     func storedMetadata() throws(ShardStateError) -> [UInt8]? { try reading { try store.metadata() } }
     func storedSeal() throws(ShardStateError) -> [UInt8]? { try reading { try store.seal() } }
 
-    func value(forKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
-        if let value = current.values[key] { return value }
-        if let value = frozen?.layer.values[key] { return value }
+    /// What a layer says of a key; nil if none does, `.some(nil)` if it was removed.
+    private func newest(_ key: [UInt8]) -> StateEntry?? { current.values[key] ?? frozen?.layer.values[key] }
+
+    func record<Record>(_ key: EntryKey<Record>) throws(ShardStateError) -> Record? {
+        if let entry = newest(key.bytes) {
+            guard let entry else { return nil }
+            guard let record = Record(entry) else { throw .corruptEntry(key: key.bytes, what: "an entry of another kind") }
+            return record
+        }
+        guard let bytes = try reading({ try store.value(forKey: key.bytes) }) else { return nil }
+        return try decodeEntry(bytes, of: key.bytes) as Record
+    }
+
+    func bytes(_ key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
+        if let entry = newest(key) { return entry?.encoded() }
         return try reading { try store.value(forKey: key) }
     }
 
-    /// - Parameter value: nil removes the key.
-    mutating func set(_ key: [UInt8], _ value: [UInt8]?, bucket: Int) { current.set(key, value, bucket: bucket) }
+    /// - Parameter entry: nil removes the key.
+    mutating func set(_ key: [UInt8], _ entry: StateEntry?, bucket: Int) { current.set(key, entry, bucket: bucket) }
 
     /// Every entry of these buckets, ascending: a key begins with its bucket.
     func forEach(inBuckets buckets: Range<Int>, _ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
@@ -105,7 +117,7 @@ struct Overlay {
         _ newer: [[UInt8]], from lower: [UInt8], to upper: [UInt8], _ body: ([UInt8], [UInt8]) throws -> Void
     ) throws(ShardStateError) {
         let newer = newer.sorted(by: precedes)
-        func newest(_ key: [UInt8]) -> [UInt8]? { (current.values[key] ?? frozen?.layer.values[key]) ?? nil }
+        func newest(_ key: [UInt8]) -> [UInt8]? { (self.newest(key) ?? nil)?.encoded() }
 
         try reading {
             var next = 0
@@ -131,13 +143,9 @@ struct Overlay {
 
     // MARK: The tree's nodes
 
-    func node(_ part: StatePart) throws(ShardStateError) -> TreeNode? {
-        let key = part.nodeKey
-        guard let bytes = try value(forKey: key) else { return nil }
-        return try decodeEntry(bytes, of: key) as TreeNode
-    }
+    func node(_ part: StatePart) throws(ShardStateError) -> TreeNode? { try record(EntryKey<TreeNode>(part.nodeKey)) }
 
-    mutating func setNode(_ key: [UInt8], _ value: [UInt8]?) { current.set(key, value, bucket: OverlayLayer.nodes) }
+    mutating func setNode(_ key: [UInt8], _ node: TreeNode?) { current.set(key, node.map { .node($0) }, bucket: OverlayLayer.nodes) }
 
     /// The nodes right above the buckets, as the store has them.
     func forEachParent(_ body: (Int, TreeNode) -> Void) throws(ShardStateError) {

@@ -15,7 +15,7 @@ public enum DecideEffect: Hashable, Sendable {
 extension ShardExecutor {
     /// What ordering `decide` would do now. Its certificates must have been verified.
     public func effect(of decide: TransactionDecide) throws(ShardStateError) -> DecideEffect {
-        let record = try requestRecord(decide.principal, decide.number)
+        let record = try state.request(decide.principal, decide.number)
         guard let index = record.index(of: decide.request) else { return .noRecord }
         guard record.attempts[index].hasBody else { return .nothing }
         let advance = try advance(record.attempts[index], by: decide)
@@ -26,9 +26,9 @@ extension ShardExecutor {
     /// Decides what the certificates decide. Re-checks nothing of the request: what was reserved is there.
     mutating func execute(_ decide: TransactionDecide, into results: inout BatchResults) throws(ShardStateError) {
         #if MUTANTS
-        if Mutant.is(.decidesUnderTheCap), indexes.undecided > limits.maxUndecided / 2 { return }
+        if Mutant.is(.decidesUnderTheCap), state.indexes.undecided > limits.maxUndecided / 2 { return }
         #endif
-        var record = try requestRecord(decide.principal, decide.number)
+        var record = try state.request(decide.principal, decide.number)
         guard let index = record.index(of: decide.request) else {
             // For a vote on it in this batch (R12).
             backing[decide.request, default: []] += decide.certificates
@@ -38,22 +38,21 @@ extension ShardExecutor {
         let attempt = record.attempts[index]
         var isVain = true
         if attempt.hasBody {
-            let request = try body(attempt.digest).request
+            let request = try state.body(attempt.digest).request
             let advance = AttemptAdvance(attempt, request: request, shard: shard, map: map, certificates: decide.certificates)
             for (leg, commits) in advance.decisions { try settle(leg, of: request, commits: commits) }
             if !advance.decisions.isEmpty {
-                var principal = try principalRecord(decide.principal)
-                let key = StateKey.principal(decide.principal)
-                guard Int(principal.undecided) >= advance.decisions.count else { throw .corruptEntry(key: key, what: "undecided legs") }
+                var principal = try state.principal(decide.principal)
+                guard Int(principal.undecided) >= advance.decisions.count else {
+                    throw .corruptEntry(key: StateKey.principal(decide.principal).bytes, what: "undecided legs")
+                }
                 principal.undecided -= UInt32(advance.decisions.count)
-                set(key, principal.encoded())
+                state.put(principal, decide.principal)
             }
             if advance.attempt != attempt {
                 isVain = false
-                indexes.remove(attempt, decide.principal, decide.number)
-                indexes.add(advance.attempt, decide.principal, decide.number)
                 record.attempts[index] = advance.attempt
-                set(record, decide.principal, decide.number)
+                try state.put(record, decide.principal, decide.number)
             }
         }
         if isVain { results.noteVain(decide.digest) }
@@ -61,7 +60,7 @@ extension ShardExecutor {
     }
 
     private func advance(_ attempt: AttemptRecord, by decide: TransactionDecide) throws(ShardStateError) -> AttemptAdvance {
-        let request = try body(attempt.digest).request
+        let request = try state.body(attempt.digest).request
         return AttemptAdvance(attempt, request: request, shard: shard, map: map, certificates: decide.certificates)
     }
 
@@ -69,11 +68,11 @@ extension ShardExecutor {
         var escrow = Escrow()
         let effects = request.effects(ofLeg: Int(leg), on: shard, in: map)
         let problem = try escrow.add(effects, principal: request.principal, issuer: issuer) { id throws(ShardStateError) in
-            try accountRecord(id)
+            try state.account(id)
         }
         guard problem == nil, let slots = escrow.settled(commits: commits) else {
             let key = StateKey.request(request.principal, request.number)
-            throw .corruptEntry(key: key, what: "leg \(leg) voted yes and its reservation is not there")
+            throw .corruptEntry(key: key.bytes, what: "leg \(leg) voted yes and its reservation is not there")
         }
         try set(slots)
     }

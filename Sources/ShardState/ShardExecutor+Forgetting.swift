@@ -11,19 +11,18 @@ extension ShardExecutor {
             #else
             let isEarly = false
             #endif
-            guard let cursor = indexes.due.first, time > cursor.deadline || isEarly else { return }
-            var record = try requestRecord(cursor.principal, cursor.number)
+            guard let cursor = state.indexes.due.first, time > cursor.deadline || isEarly else { return }
+            var record = try state.request(cursor.principal, cursor.number)
             guard let index = record.index(of: cursor.request), isEarly || VotingRules.mayDropBody(record.attempts[index], time: time) else {
-                throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number), what: "not due")
+                throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number).bytes, what: "not due")
             }
-            indexes.remove(record.attempts[index], cursor.principal, cursor.number)
-            set(StateKey.body(cursor.request), nil)
+            state.remove(body: cursor.request)
             record.attempts[index].hasBody = false
-            let acknowledgedBelow = try principalRecord(cursor.principal).acknowledgedBelow
+            let acknowledgedBelow = try state.principal(cursor.principal).acknowledgedBelow
             if VotingRules.mayForget(record.attempts[index], number: cursor.number, acknowledgedBelow: acknowledgedBelow) {
                 record.attempts.remove(at: index)
             }
-            set(record, cursor.principal, cursor.number)
+            try state.put(record, cursor.principal, cursor.number)
         }
     }
 
@@ -37,11 +36,10 @@ extension ShardExecutor {
         guard before.acknowledgedBelow < end else { return }
         for number in before.acknowledgedBelow..<end {
             let number = RequestNumber(number)
-            var record = try requestRecord(principal, number)
+            var record = try state.request(principal, number)
             let count = record.attempts.count
             record.attempts.removeAll { VotingRules.mayForget($0, number: number, acknowledgedBelow: acknowledgedBelow) }
-            // What goes has no body, so no index knows it.
-            if record.attempts.count < count { set(record, principal, number) }
+            if record.attempts.count < count { try state.put(record, principal, number) }
         }
     }
 }

@@ -16,36 +16,34 @@ public struct FrozenState: Hashable, Sendable {
 extension ShardExecutor {
     /// The digest of the whole state after `lastExecuted`. Hashes only what changed since the last time.
     public mutating func checkpointDigest() throws(ShardStateError) -> Digest {
-        try tree.clean(&overlay)
-        return StateDigest.checkpoint(metadata: metadata.encoded(), root: tree.root)
+        let root = try state.root()
+        return StateDigest.checkpoint(metadata: metadata.encoded(), root: root)
     }
 
     /// The digest that the state in the store had when it was written; nil if it was not written with it.
     public func storedSeal() throws(ShardStateError) -> Digest? {
-        guard let bytes = try overlay.storedSeal() else { return nil }
+        guard let bytes = try state.storedSeal() else { return nil }
         do { return try Digest(decoding: bytes) } catch { throw .corruptMetadata("the seal: \(error)") }
     }
 
     /// The digests of every bucket after `lastExecuted`: with the metadata they are what state transfer starts from.
     public mutating func bucketDigests() throws(ShardStateError) -> [Digest] {
-        try tree.clean(&overlay)
-        return tree.digests
+        try state.bucketDigests()
     }
 
     /// Sets apart what was written so far, to be flushed while execution goes on; nil while another flush is under way.
     public mutating func freeze() throws(ShardStateError) -> FrozenState? {
-        // The nodes of the tree are written down with what is below them.
-        let digest = try checkpointDigest()
-        guard let writes = overlay.freeze(at: lastExecuted) else { return nil }
+        guard let writes = try state.freeze(at: lastExecuted) else { return nil }
         return FrozenState(
-            sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), buckets: tree.digests, digest: digest)
+            sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), buckets: try state.bucketDigests(),
+            digest: try checkpointDigest())
     }
 
     /// The flush of the state at `sequence` is durable. Ignored if that state is not the one being flushed.
-    public mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) { try overlay.flushed(sequence) }
+    public mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) { try state.flushed(sequence) }
 
     /// Forgets that a frozen state was to be flushed: it never will be.
-    public mutating func thaw() { overlay.thaw() }
+    public mutating func thaw() { state.thaw() }
 
     /// Becomes another replica's state, from this one's and the buckets that differ. The caller has checked metadata and
     /// buckets against a digest that enough peers vouch for.
@@ -58,34 +56,18 @@ extension ShardExecutor {
         precondition(!isFlushing)
         let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, procedures)
         guard decoded.sequence == sequence else { throw .sequenceMismatch(got: decoded.sequence, expected: sequence) }
-        for (bucket, entries) in buckets {
-            var stale: [[UInt8]] = []
-            var next = 0
-            try overlay.forEach(inBuckets: bucket..<bucket + 1) { key, value in
-                while next < entries.count, precedes(entries[next].key, key) { next += 1 }
-                if next == entries.count || entries[next].key != key { stale.append(key) }
-            }
-            for key in stale { set(key, nil) }
-            for entry in entries {
-                guard StateKey.bucket(of: entry.key, in: map) == bucket else { throw .corruptEntry(key: entry.key, what: "bucket") }
-                if try overlay.value(forKey: entry.key) != entry.value { set(entry.key, entry.value) }
-            }
-        }
-        indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
+        for (bucket, entries) in buckets { try state.replace(bucket: bucket, by: entries) }
         (lastExecuted, time, history) = (sequence, decoded.time, decoded.history)
         let got = try checkpointDigest()
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
-        guard let writes = overlay.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
-        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: tree.digests, digest: digest)
+        guard let writes = try state.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
+        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: try state.bucketDigests(), digest: digest)
     }
 
     /// The store as of the last flush, for peers that fetch from it.
-    public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
+    public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try state.snapshot() }
 
     // MARK: Checking what was read
-
-    /// Entries of the state.
-    public var entryCount: UInt64 { tree.count }
 
     /// Reads buckets of the state, and holds them against their digests: what is read is what was written, whatever the disk has done to
     /// it since. Goes on where the last call stopped, until everything was read once.
@@ -94,15 +76,6 @@ extension ShardExecutor {
     /// - Throws: what is wrong.
     @discardableResult
     public mutating func check(entries: Int) throws(ShardStateError) -> Bool {
-        guard checked < StateKey.bucketCount else { return false }
-        try tree.clean(&overlay)
-        var (end, found) = (checked, 0)
-        while end < StateKey.bucketCount, found < entries {
-            found += Int(clamping: tree[end].count)
-            end += 1
-        }
-        if let fault = try tree.fault(inBuckets: checked..<end, overlay) { throw fault }
-        checked = end
-        return checked < StateKey.bucketCount
+        try state.check(entries: entries)
     }
 }

@@ -14,7 +14,7 @@ public struct UnforgottenRecord: Sendable {
 extension ShardExecutor {
     /// An account as this replica has it now; nil if there is none.
     public func account(_ id: AccountID) throws(ShardStateError) -> AccountView? {
-        try accountRecord(id).map {
+        try state.account(id).map {
             AccountView(
                 owner: $0.owner, asset: $0.asset, posted: Amount($0.posted), pendingDebits: Amount($0.pendingDebits),
                 pendingCredits: Amount($0.pendingCredits))
@@ -22,25 +22,25 @@ extension ShardExecutor {
     }
 
     /// Whether a procedure uses the account, so that what it holds is not known before that transaction ends (R6).
-    public func isLocked(_ id: AccountID) -> Bool { indexes.locks.isTouched(StateKey.account(id, in: map)) }
+    public func isLocked(_ id: AccountID) -> Bool { state.indexes.locks.isTouched(StateKey.account(id, in: map).bytes) }
 
     /// What is recorded of a principal's request numbers (R11).
     public func standing(of principal: PublicKey) throws(ShardStateError) -> PrincipalStanding {
-        let record = try principalRecord(principal)
+        let record = try state.principal(principal)
         return PrincipalStanding(
             acknowledgedBelow: RequestNumber(record.acknowledgedBelow), nextNumber: RequestNumber(record.nextNumber))
     }
 
     /// The value of a key as this replica has it now; nil if there is none.
-    public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.value(forKey: StateKey.value(key, in: map)) }
+    public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try state.bytes(StateKey.value(key, in: map)) }
 
     /// What is recorded of exactly this request's legs here; nil if none, or if a leg could still get a vote.
     public func recorded(_ signed: SignedRequest) throws(ShardStateError) -> Leaf? {
         let request = signed.request
-        let record = try requestRecord(request.principal, request.number)
+        let record = try state.request(request.principal, request.number)
         guard let index = record.index(of: signed.digest) else { return nil }
         let legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
-        let answers = finalAnswers(legs, of: request, attempt: record.attempts[index], try principalRecord(request.principal))
+        let answers = finalAnswers(legs, of: request, attempt: record.attempts[index], try state.principal(request.principal))
         var entries: [Leaf.Entry] = []
         for (leg, answer) in zip(legs, answers) {
             guard let answer else { return nil }
@@ -53,13 +53,13 @@ extension ShardExecutor {
     /// - Parameter after: the cursor of the last one seen.
     public func unforgotten(after: RecoveryCursor?, limit: Int) throws(ShardStateError) -> [UnforgottenRecord] {
         var found: [UnforgottenRecord] = []
-        for cursor in indexes.open.elements(after: after, limit: limit) {
-            let record = try requestRecord(cursor.principal, cursor.number)
+        for cursor in state.indexes.open.elements(after: after, limit: limit) {
+            let record = try state.request(cursor.principal, cursor.number)
             guard let index = record.index(of: cursor.request) else {
-                throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number), what: "attempt missing")
+                throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number).bytes, what: "attempt missing")
             }
             let attempt = record.attempts[index]
-            let signed = try body(cursor.request)
+            let signed = try state.body(cursor.request)
             var waitingFor: [ShardID] = []
             for leg in attempt.legs where leg.isCrossShard && !leg.isSettled {
                 for (i, participant) in signed.request.participants(ofLeg: Int(leg.leg), in: map).enumerated()
@@ -83,7 +83,7 @@ extension ShardExecutor {
             return sums.count - 1
         }
         var accounts: UInt64 = 0
-        try overlay.forEach(inBuckets: 0..<StateKey.bucketCount) { key, value in
+        try state.forEach { key, value in
             switch StateKey.kind(of: key) {
             case .account:
                 let account: AccountRecord = try decodeEntry(value, of: key)

@@ -13,8 +13,8 @@ extension ShardExecutor {
         if let invocation = request.rootCall { return try executeCall(signed, invocation, into: &results) }
         let legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
         guard !legs.isEmpty else { return }
-        let principal = try principalRecord(request.principal)
-        var record = try requestRecord(request.principal, request.number)
+        let principal = try state.principal(request.principal)
+        var record = try state.request(request.principal, request.number)
         let known = record.index(of: signed.digest)
         let previous = known.map { record.attempts[$0] }
         let answers = finalAnswers(legs, of: request, attempt: previous, principal)
@@ -49,11 +49,9 @@ extension ShardExecutor {
             }
         }
         if attempt.legs.count > previous?.legs.count ?? 0 {
-            if attempt.hasBody, previous?.hasBody != true { set(StateKey.body(signed.digest), signed.encoded()) }
+            if attempt.hasBody, previous?.hasBody != true { state.put(body: signed) }
             if let known { record.attempts[known] = attempt } else { record.attempts.append(attempt) }
-            if let previous { indexes.remove(previous, request.principal, request.number) }
-            indexes.add(attempt, request.principal, request.number)
-            set(record, request.principal, request.number)
+            try state.put(record, request.principal, request.number)
             try note(request, undecided: undecided, in: principal)
         } else if refused.isEmpty {
             results.noteVain(signed.digest)
@@ -67,9 +65,9 @@ extension ShardExecutor {
         let request = signed.request
         var legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
         if request.rootCall != nil { legs = isHome(signed) ? [VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)] : [] }
-        let record = try requestRecord(request.principal, request.number)
+        let record = try state.request(request.principal, request.number)
         let attempt = record.index(of: signed.digest).map { record.attempts[$0] }
-        return finalAnswers(legs, of: request, attempt: attempt, try principalRecord(request.principal)).allSatisfy { $0 != nil }
+        return finalAnswers(legs, of: request, attempt: attempt, try state.principal(request.principal)).allSatisfy { $0 != nil }
     }
 
     /// What is certified of each leg already or can be without a record; nil where it has to be voted on.
@@ -100,7 +98,7 @@ extension ShardExecutor {
     /// The first and only vote on a leg, or, where there is no other shard, its execution.
     /// - Parameters:
     ///   - undecided: legs of the principal, those of this request included.
-    ///   - new: those of them that are not yet in `indexes.undecided`.
+    ///   - new: those of them that are not yet in `state.indexes.undecided`.
     private mutating func vote(
         _ leg: VotingRules.OwnLeg, of signed: SignedRequest, _ record: RequestRecord, undecided: Int, new: Int
     ) throws(ShardStateError) -> LegAnswer {
@@ -111,11 +109,11 @@ extension ShardExecutor {
         var escrow = Escrow()
         let effects = signed.request.effects(ofLeg: Int(leg.leg), on: shard, in: map)
         let problem = try escrow.add(effects, principal: signed.request.principal, issuer: issuer) { id throws(ShardStateError) in
-            try accountRecord(id)
+            try state.account(id)
         }
         if let problem { return .record(leg.refused(problem)) }
         // What a procedure uses is not for escrow before the procedure's transaction ends (R6).
-        if !indexes.locks.isEmpty, escrow.slots.contains(where: { indexes.locks.isTouched(StateKey.account($0.id, in: map)) }) {
+        if !state.indexes.locks.isEmpty, escrow.slots.contains(where: { state.indexes.locks.isTouched(StateKey.account($0.id, in: map).bytes) }) {
             return .refuse(.conflict)
         }
         switch escrow.answer {
@@ -125,17 +123,24 @@ extension ShardExecutor {
         }
         guard leg.isCrossShard else {
             if let (asset, amount) = escrow.issued {
-                let issued = try self.issued(asset)
+                let issued = try state.issued(asset)
                 guard amount <= Amount.limit.number - issued else { return .record(.aborted(.overflow)) }
-                set(StateKey.issued(asset), Amount(issued + amount).encoded())
+                state.put(issued: Amount(issued + amount), of: asset)
             }
             try set(escrow.applied())
             return .record(.committed)
         }
         let room = isBacked(leg, of: signed) ? limits.maxUndecided : hasDebit(effects) ? limits.maxUndecided * 3 / 4 : limits.maxUndecided / 2
-        guard undecided < limits.maxUndecidedPerPrincipal, indexes.undecided + new < room else { return .refuse(.overloaded) }
+        guard undecided < limits.maxUndecidedPerPrincipal, state.indexes.undecided + new < room else { return .refuse(.overloaded) }
         try set(escrow.reserved())
         return .record(.votedYes)
+    }
+
+    mutating func set(_ slots: [Escrow.Slot]) throws(ShardStateError) {
+        for slot in slots {
+            guard slot.record.isSound else { throw .corruptEntry(key: StateKey.account(slot.id, in: map).bytes, what: "balance") }
+            state.put(slot.record, slot.id)
+        }
     }
 
     private func hasDebit(_ effects: [Effect]) -> Bool {
@@ -156,7 +161,7 @@ extension ShardExecutor {
     }
 
     /// Nothing that costs its principal nothing is voted on now, unless it is backed.
-    public var isPressed: Bool { indexes.undecided >= limits.maxUndecided / 2 }
+    public var isPressed: Bool { state.indexes.undecided >= limits.maxUndecided / 2 }
 
     /// A balance read takes a mode that conflicts with undecided escrow (R6): it is refused, and asked again.
     private func read(_ id: AccountID, for principal: PublicKey) throws(ShardStateError) -> LegAnswer {
@@ -176,7 +181,7 @@ extension ShardExecutor {
         // Saturates: a principal may sign any number that its acknowledgement allows.
         updated.nextNumber = max(updated.nextNumber, request.number.number == .max ? .max : request.number.next.number)
         updated.acknowledgedBelow = max(updated.acknowledgedBelow, request.acknowledgedBelow.number)
-        if updated != principal { set(StateKey.principal(request.principal), updated.encoded()) }
+        if updated != principal { state.put(updated, request.principal) }
         if updated.acknowledgedBelow > principal.acknowledgedBelow {
             try forgetAcknowledged(request.principal, before: principal, acknowledgedBelow: updated.acknowledgedBelow)
         }

@@ -38,11 +38,7 @@ public struct ShardExecutor {
     let issuer: PublicKey
     let map: ShardMap
     let procedures: ProcedureRegistry
-    var overlay: Overlay
-    var indexes: StateIndexes
-    var tree: StateTree
-    /// Buckets below this one were read since the start.
-    var checked = 0
+    var state: StateView
     /// Of the batch that is being executed: its number, how many waits began in it, and what was let go and not yet given on.
     var executing = SequenceNumber.zero
     var waits: UInt64 = 0
@@ -56,7 +52,7 @@ public struct ShardExecutor {
         (self.shard, self.limits) = (shard, limits)
         (cluster, epoch, issuer, map) = (manifest.cluster, manifest.epoch, manifest.issuer, manifest.shardMap)
         self.procedures = procedures
-        overlay = Overlay(store: store)
+        let overlay = Overlay(store: store)
         if let stored = try overlay.storedMetadata() {
             let metadata: StateMetadata
             do throws(ShardStateError) {
@@ -69,23 +65,23 @@ public struct ShardExecutor {
         } else {
             (lastExecuted, time, history) = (.zero, .zero, .null)
         }
-        tree = try StateTree(loading: overlay)
-        indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
+        state = try StateView(shard: shard, map: map, overlay: overlay)
     }
 
     /// Legs with a yes vote and no decision.
-    public var undecidedCount: Int { indexes.undecided + indexes.undecidedCalls }
+    public var undecidedCount: Int { state.indexes.undecided + state.indexes.undecidedCalls }
     /// Records of which another shard may have to be told: they are pushed.
-    public var openCount: Int { indexes.open.count + indexes.openCalls.count }
+    public var openCount: Int { state.indexes.open.count + state.indexes.openCalls.count }
     /// Keys written since the last freeze.
-    public var overlayCount: Int { overlay.count }
-    public var isFlushing: Bool { overlay.isFlushing }
+    public var overlayCount: Int { state.count }
+    public var isFlushing: Bool { state.isFlushing }
 
     /// Executes a batch whose signatures and certificates were verified before. Content never makes it throw.
     /// - Precondition: `sequence` follows `lastExecuted`.
     public mutating func execute(_ batch: Batch, sequence: SequenceNumber) throws(ShardStateError) -> ExecutedBatch {
         precondition(sequence == lastExecuted.next, "batch \(sequence) after \(lastExecuted)")
         var results = BatchResults()
+        state.begin(sequence)
         // The null request carries no time and changes nothing (R2).
         if !batch.isNull {
             time = max(time, batch.time)
@@ -119,7 +115,7 @@ public struct ShardExecutor {
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence
-        try tree.hash(before: SequenceNumber(sequence.number - min(sequence.number, StateTree.patience)), &overlay)
+        try state.hash(before: SequenceNumber(sequence.number - min(sequence.number, StateTree.patience)))
         return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time, vain: results.vain)
     }
 

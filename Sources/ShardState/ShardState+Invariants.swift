@@ -64,16 +64,15 @@ extension ShardExecutor {
         let rebuilt: StateIndexes
         do {
             census = try takeCensus()
-            rebuilt = try StateIndexes(scanning: overlay, shard: shard, map: map)
-            try tree.clean(&overlay)
+            rebuilt = try state.rebuiltIndexes()
         } catch { throw .state(error) }
-        guard rebuilt.open.count == indexes.open.count, rebuilt.due.count == indexes.due.count else {
+        guard rebuilt.open.count == state.indexes.open.count, rebuilt.due.count == state.indexes.due.count else {
             throw .index(
-                open: indexes.open.count, expectedOpen: rebuilt.open.count, due: indexes.due.count, expectedDue: rebuilt.due.count)
+                open: state.indexes.open.count, expectedOpen: rebuilt.open.count, due: state.indexes.due.count, expectedDue: rebuilt.due.count)
         }
-        guard rebuilt.undecided == indexes.undecided else { throw .undecided(recorded: indexes.undecided, counted: rebuilt.undecided) }
-        guard rebuilt.locks == indexes.locks, rebuilt.openCalls.count == indexes.openCalls.count,
-            rebuilt.dueCalls.count == indexes.dueCalls.count, rebuilt.expiringCalls.count == indexes.expiringCalls.count
+        guard rebuilt.undecided == state.indexes.undecided else { throw .undecided(recorded: state.indexes.undecided, counted: rebuilt.undecided) }
+        guard rebuilt.locks == state.indexes.locks, rebuilt.openCalls.count == state.indexes.openCalls.count,
+            rebuilt.dueCalls.count == state.indexes.dueCalls.count, rebuilt.expiringCalls.count == state.indexes.expiringCalls.count
         else { throw .locks }
         let pending = try checkRequests(census)
         for (id, account) in census.accounts {
@@ -81,7 +80,7 @@ extension ShardExecutor {
                 owner: account.owner, asset: account.asset, posted: Amount(account.posted),
                 pendingDebits: Amount(account.pendingDebits), pendingCredits: Amount(account.pendingCredits))
             guard account.isSound else { throw .balance(id, view) }
-            if account.pendingDebits > 0 || account.pendingCredits > 0, !indexes.locks.holders(of: StateKey.account(id, in: map)).isEmpty {
+            if account.pendingDebits > 0 || account.pendingCredits > 0, !state.indexes.locks.holders(of: StateKey.account(id, in: map).bytes).isEmpty {
                 throw .lockedAndReserved(id)
             }
             let expected = pending[id] ?? Pending()
@@ -94,9 +93,9 @@ extension ShardExecutor {
         try checkTree()
     }
 
-    private func checkTree() throws(InvariantViolation) {
+    private mutating func checkTree() throws(InvariantViolation) {
         let fault: ShardStateError?
-        do { fault = try tree.fault(inBuckets: 0..<StateKey.bucketCount, overlay) } catch { throw .state(error) }
+        do { fault = try state.fault() } catch { throw .state(error) }
         if let fault { throw .digest(fault) }
     }
 
@@ -120,7 +119,7 @@ extension ShardExecutor {
                     held[Int(leg.leg)] = true
                     guard leg.status == .votedYes else { continue }
                     let request: Request
-                    do { request = try body(attempt.digest).request } catch { throw .state(error) }
+                    do { request = try state.body(attempt.digest).request } catch { throw .state(error) }
                     for effect in request.effects(ofLeg: Int(leg.leg), on: shard, in: map) {
                         switch effect {
                         case .debit(let id, _, let amount): pending[id, default: Pending()].debits += amount.number
@@ -140,7 +139,7 @@ extension ShardExecutor {
 
     private func takeCensus() throws(ShardStateError) -> Census {
         var census = Census()
-        try overlay.forEach(inBuckets: 0..<StateKey.bucketCount) { key, value in
+        try state.forEach { key, value in
             let unreadable = ShardStateError.corruptEntry(key: key, what: "key")
             switch StateKey.kind(of: key) {
             case .account:
@@ -161,7 +160,7 @@ extension ShardExecutor {
                 guard StateKey.decodeIssued(key) != nil else { throw unreadable }
             case .call:
                 let record: CallRecord = try decodeEntry(value, of: key)
-                guard StateKey.call(record.root.digest) == key else { throw unreadable }
+                guard StateKey.call(record.root.digest).bytes == key else { throw unreadable }
             case .value: break
             case nil: throw unreadable
             }

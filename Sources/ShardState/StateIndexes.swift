@@ -27,7 +27,7 @@ struct StateIndexes {
             switch StateKey.kind(of: key) {
             case .body:
                 let body: SignedRequest = try decodeEntry(value, of: key)
-                guard StateKey.body(body.digest) == key else { throw ShardStateError.corruptEntry(key: key, what: "another request") }
+                guard StateKey.body(body.digest).bytes == key else { throw ShardStateError.corruptEntry(key: key, what: "another request") }
                 bodies.append(body)
             case .call: calls.append(try decodeEntry(value, of: key))
             case .account, .issued, .principal, .request, .value, nil:
@@ -36,14 +36,13 @@ struct StateIndexes {
         }
         func attempt(_ signed: SignedRequest) throws(ShardStateError) -> AttemptRecord {
             let key = StateKey.request(signed.request.principal, signed.request.number)
-            guard let bytes = try overlay.value(forKey: key) else { throw .corruptEntry(key: key, what: "missing") }
-            let record: RequestRecord = try decodeEntry(bytes, of: key)
-            guard let index = record.index(of: signed.digest) else { throw .corruptEntry(key: key, what: "attempt missing") }
+            guard let record = try overlay.record(key) else { throw .corruptEntry(key: key.bytes, what: "missing") }
+            guard let index = record.index(of: signed.digest) else { throw .corruptEntry(key: key.bytes, what: "attempt missing") }
             return record.attempts[index]
         }
         for body in bodies { add(try attempt(body), body.request.principal, body.request.number) }
         for call in calls {
-            guard let invocation = call.root.request.rootCall else { throw .corruptEntry(key: StateKey.call(call.root.digest), what: "no root call") }
+            guard let invocation = call.root.request.rootCall else { throw .corruptEntry(key: StateKey.call(call.root.digest).bytes, what: "no root call") }
             let isHome = map.shard(of: invocation.target) == shard
             add(call, isHome: isHome)
             // It runs, or has an outcome: it is an attempt, and has no body.

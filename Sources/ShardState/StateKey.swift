@@ -35,19 +35,19 @@ enum StateKey {
     static let openBuckets = 3584..<4096
     static let prefixLength = 5
 
-    static func account(_ id: AccountID, in map: ShardMap) -> [UInt8] {
-        key(.account, bigEndian(id.number), placedBuckets, map.position(of: id), UInt16(truncatingIfNeeded: id.number >> 48))
+    static func account(_ id: AccountID, in map: ShardMap) -> EntryKey<AccountRecord> {
+        EntryKey(key(.account, bigEndian(id.number), placedBuckets, map.position(of: id), UInt16(truncatingIfNeeded: id.number >> 48)))
     }
     static func value(_ name: [UInt8], in map: ShardMap) -> [UInt8] {
         let own = Hasher256.hash(.stateKey, name).value.bytes
         return key(.value, name, placedBuckets, map.position(ofKey: name), UInt16(own[0]) << 8 | UInt16(own[1]))
     }
-    static func body(_ digest: Digest) -> [UInt8] { key(.body, digest.bytes, openBuckets, hash: digest.bytes) }
-    static func call(_ digest: Digest) -> [UInt8] { key(.call, digest.bytes, openBuckets, hash: digest.bytes) }
-    static func issued(_ asset: AssetID) -> [UInt8] { hashed(.issued, bigEndian(asset.number)) }
-    static func principal(_ principal: PublicKey) -> [UInt8] { key(.principal, principal.bytes, recordBuckets, hash: principal.bytes) }
-    static func request(_ principal: PublicKey, _ number: RequestNumber) -> [UInt8] {
-        hashed(.request, principal.bytes + bigEndian(number.number))
+    static func body(_ digest: Digest) -> EntryKey<SignedRequest> { EntryKey(key(.body, digest.bytes, openBuckets, hash: digest.bytes)) }
+    static func call(_ digest: Digest) -> EntryKey<CallRecord> { EntryKey(key(.call, digest.bytes, openBuckets, hash: digest.bytes)) }
+    static func issued(_ asset: AssetID) -> EntryKey<Amount> { EntryKey(hashed(.issued, bigEndian(asset.number))) }
+    static func principal(_ principal: PublicKey) -> EntryKey<PrincipalRecord> { EntryKey(key(.principal, principal.bytes, recordBuckets, hash: principal.bytes)) }
+    static func request(_ principal: PublicKey, _ number: RequestNumber) -> EntryKey<RequestRecord> {
+        EntryKey(hashed(.request, principal.bytes + bigEndian(number.number)))
     }
 
     static func kind(of key: [UInt8]) -> Kind? { key.count > prefixLength ? Kind(rawValue: key[prefixLength - 1]) : nil }
@@ -57,12 +57,12 @@ enum StateKey {
         guard let kind = kind(of: key) else { return nil }
         let right: [UInt8]? =
             switch kind {
-            case .account: decodeAccount(key).map { account($0, in: map) }
-            case .body: decodeBody(key).map { body($0) }
-            case .call: decodeBody(key).map { call($0) }
-            case .issued: decodeIssued(key).map { issued($0) }
-            case .principal: decodePrincipal(key).map { principal($0) }
-            case .request: decodeRequest(key).map { request($0, $1) }
+            case .account: decodeAccount(key).map { account($0, in: map).bytes }
+            case .body: decodeBody(key).map { body($0).bytes }
+            case .call: decodeBody(key).map { call($0).bytes }
+            case .issued: decodeIssued(key).map { issued($0).bytes }
+            case .principal: decodePrincipal(key).map { principal($0).bytes }
+            case .request: decodeRequest(key).map { request($0, $1).bytes }
             case .value: value(Array(key[prefixLength...]), in: map)
             }
         return right == key ? bucket(key) : nil

@@ -223,7 +223,7 @@ struct StateTree {
         var node = TreeNode()
         node.children = Array(buckets[bucket..<bucket + TreeNode.fanout])
         let key = StatePart(bucket: bucket, depth: Self.bucketDepth - 1).nodeKey
-        overlay.setNode(key, node.count == 0 ? nil : node.encoded())
+        overlay.setNode(key, node.count == 0 ? nil : node)
     }
 
     /// - Parameters:
@@ -246,14 +246,14 @@ struct StateTree {
             overlay.setNode(part.nodeKey, nil)
             return try build(part, &overlay)
         }
-        overlay.setNode(part.nodeKey, node.encoded())
+        overlay.setNode(part.nodeKey, node)
         return subtree
     }
 
     /// From the entries. There are few: those that were hashed together, and those that came.
     private static func build(_ part: StatePart, _ overlay: inout Overlay) throws(ShardStateError) -> Subtree {
         let entries = try overlay.entries(of: part)
-        return Subtree.build(entries[...], depth: part.depth) { overlay.setNode($0.nodeKey, $1.encoded()) }
+        return Subtree.build(entries[...], depth: part.depth) { overlay.setNode($0.nodeKey, $1) }
     }
 
     // MARK: Checking

@@ -18,7 +18,7 @@ extension ShardExecutor {
         guard let invocation = evidence.root.request.rootCall else { return .nothing }
         if evidence.certificates.isEmpty { return .question }
         let home = map.shard(of: invocation.target)
-        guard let record = try callRecord(evidence.root.digest) else {
+        guard let record = try state.call(evidence.root.digest) else {
             #if MUTANTS
             if Mutant.is(.usefulWithoutRecord) { return .changes }
             #endif
@@ -41,7 +41,7 @@ extension ShardExecutor {
         let effect = try effect(of: evidence, wall: wall)
         if effect == .changes { return nil }
         let bare = CallEvidence(root: evidence.root, certificates: [])
-        if try callRecord(evidence.root.digest) != nil { return bare }
+        if try state.call(evidence.root.digest) != nil { return bare }
         // Who never heard of a call can say so past the deadline; home has always something to say.
         let isPast = max(time, wall) > evidence.root.request.deadline
         return effect == .question && (isHome(evidence.root) || isPast) ? evidence : nil
@@ -59,7 +59,7 @@ extension ShardExecutor {
         let root = evidence.root.request
         let homes = evidence.certificates.first { $0.shard == home }?.leaf.status(ofLeg: 0)
         guard max(time, wall) > root.deadline else {
-            let hasRoom = indexes.calls(of: root.principal) < limits.maxCallsPerPrincipal
+            let hasRoom = state.indexes.calls(of: root.principal) < limits.maxCallsPerPrincipal
             return hasRoom && homes?.isDecided != true && !callsHere(evidence).isEmpty ? .changes : .nothing
         }
         switch homes {

@@ -25,7 +25,7 @@ public final class ProcedureContext {
 
     private let map: ShardMap
     private let limits: ShardLimits
-    private let overlay: Overlay
+    private let state: StateView
     private let table: LockTable
     private let record: CallRecord
     private let frame: Frame
@@ -44,9 +44,9 @@ public final class ProcedureContext {
     private var steps = 0
 
     init(
-        shard: ShardID, map: ShardMap, limits: ShardLimits, overlay: Overlay, table: LockTable, record: CallRecord, frame: Frame
+        shard: ShardID, map: ShardMap, limits: ShardLimits, state: StateView, table: LockTable, record: CallRecord, frame: Frame
     ) {
-        (self.shard, self.map, self.limits, self.overlay, self.table) = (shard, map, limits, overlay, table)
+        (self.shard, self.map, self.limits, self.state, self.table) = (shard, map, limits, state, table)
         (self.record, self.frame) = (record, frame)
         principal = record.root.request.principal
         root = record.root.request.rootCall ?? frame.invocation
@@ -159,7 +159,7 @@ public final class ProcedureContext {
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
         guard amount.number <= account.posted else { throw fail(.account, "\(id) holds \(account.posted), not \(amount)") }
         account.posted -= amount.number
-        try write(StateKey.account(id, in: map), account.encoded())
+        try write(StateKey.account(id, in: map).bytes, account.encoded())
         try flow(asset, credits: 0, debits: amount.number)
     }
 
@@ -169,14 +169,14 @@ public final class ProcedureContext {
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
         guard amount <= .limit, amount.number <= account.headroom else { throw fail(.account, "\(id) would hold too much") }
         account.posted += amount.number
-        try write(StateKey.account(id, in: map), account.encoded())
+        try write(StateKey.account(id, in: map).bytes, account.encoded())
         try flow(asset, credits: amount.number, debits: 0)
     }
 
     private func locked(_ id: AccountID, isExclusive: Bool) throws -> AccountRecord? {
         let owner = map.shard(of: id)
         guard owner == shard else { throw fail(.badArguments, "\(id) is an account of shard \(owner)") }
-        let resource = StateKey.account(id, in: map)
+        let resource = StateKey.account(id, in: map).bytes
         try lock(resource, isExclusive: isExclusive)
         guard let bytes = try read(resource) else { return nil }
         do { return try decodeEntry(bytes, of: resource) } catch {
@@ -251,7 +251,7 @@ public final class ProcedureContext {
     }
 
     private func stored(_ key: [UInt8]) throws -> [UInt8]? {
-        do { return try overlay.value(forKey: key) } catch {
+        do { return try state.bytes(key) } catch {
             damage = error
             throw fail(.account)
         }

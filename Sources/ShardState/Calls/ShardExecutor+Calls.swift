@@ -2,11 +2,7 @@ import Messages
 
 /// Root calls at their home shard, and the frames that other shards ask for (R13).
 extension ShardExecutor {
-    func isHome(_ root: SignedRequest) -> Bool {
-        root.request.rootCall.map { map.shard(of: $0.target) == shard } ?? false
-    }
-
-    func callRecord(_ root: Digest) throws(ShardStateError) -> CallRecord? { try entry(StateKey.call(root)) }
+    func isHome(_ root: SignedRequest) -> Bool { state.isHome(root) }
 
     // MARK: A root call, ordered at home
 
@@ -15,8 +11,8 @@ extension ShardExecutor {
         let request = signed.request
         guard map.shard(of: invocation.target) == shard else { return }
         let leg = VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)
-        let principal = try principalRecord(request.principal)
-        let requests = try requestRecord(request.principal, request.number)
+        let principal = try state.principal(request.principal)
+        let requests = try state.request(request.principal, request.number)
         let known = requests.index(of: signed.digest).map { requests.attempts[$0] }
         if let answer = finalAnswers([leg], of: request, attempt: known, principal)[0] {
             results.noteVain(signed.digest)
@@ -28,7 +24,7 @@ extension ShardExecutor {
             try putAttempt(signed, .aborted(.superseded))
             return try emit(signed, .aborted(.superseded), into: &results)
         }
-        guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal, indexes.undecided < limits.maxUndecided / 2 else {
+        guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal, state.indexes.undecided < limits.maxUndecided / 2 else {
             return refuse(.overloaded)
         }
         let (age, isRetry) = try takeOverAge(of: request)
@@ -43,7 +39,7 @@ extension ShardExecutor {
             return try emit(signed, nil, into: &results)
         }
         try putAttempt(signed, .running, age: record.age)
-        try keep(record, insteadOf: nil)
+        try state.put(record)
         try settleHome(signed, outcome)
         try emit(signed, nil, into: &results)
     }
@@ -56,14 +52,14 @@ extension ShardExecutor {
     /// otherwise it is new. An age is taken over once, so that nobody can use one for many, and does not grow without end (R5).
     private mutating func takeOverAge(of request: Request) throws(ShardStateError) -> (Timestamp, isRetry: Bool) {
         guard let continued = request.continuedCall, continued < request.number else { return (time, false) }
-        var requests = try requestRecord(request.principal, continued)
+        var requests = try state.request(request.principal, continued)
         let found = requests.attempts.firstIndex { attempt in
             guard attempt.age != nil, case .failed? = attempt.record(ofLeg: 0)?.status else { return false }
             return time <= attempt.deadline.adding(microseconds: limits.maxLifetimeMicroseconds)
         }
         guard let found, let age = requests.attempts[found].age else { return (time, false) }
         requests.attempts[found].age = nil
-        set(requests, request.principal, continued)
+        try state.put(requests, request.principal, continued)
         // Nobody is served before all others for ever.
         let oldest = time.number - min(time.number, Self.longestAge * limits.maxLifetimeMicroseconds)
         return (max(age, Timestamp(oldest)), true)
@@ -76,8 +72,8 @@ extension ShardExecutor {
     /// - Parameter age: of a new one that runs, or has died.
     private mutating func putAttempt(_ signed: SignedRequest, _ status: LegStatus, age: Timestamp? = nil) throws(ShardStateError) {
         let request = signed.request
-        var requests = try requestRecord(request.principal, request.number)
-        let principal = try principalRecord(request.principal)
+        var requests = try state.request(request.principal, request.number)
+        let principal = try state.principal(request.principal)
         let known = requests.index(of: signed.digest)
         let previous = known.map { requests.attempts[$0] }
         var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
@@ -88,22 +84,11 @@ extension ShardExecutor {
         case .failed(let failure) where failure.reason == .died || failure.reason == .waited: break
         default: attempt.age = nil
         }
-        if let previous { indexes.remove(previous, request.principal, request.number) }
-        indexes.add(attempt, request.principal, request.number)
         if let known { requests.attempts[known] = attempt } else { requests.attempts.append(attempt) }
-        set(requests, request.principal, request.number)
+        try state.put(requests, request.principal, request.number)
         let undecided = Int(principal.undecided) + attempt.undecided - (previous?.undecided ?? 0)
-        guard undecided >= 0 else { throw .corruptEntry(key: StateKey.principal(request.principal), what: "undecided legs") }
+        guard undecided >= 0 else { throw .corruptEntry(key: StateKey.principal(request.principal).bytes, what: "undecided legs") }
         try note(request, undecided: undecided, in: principal)
-    }
-
-    /// Writes a record down, and keeps the indexes and the lock table with it.
-    private mutating func keep(_ record: CallRecord?, insteadOf previous: CallRecord?) throws(ShardStateError) {
-        guard let root = record?.root ?? previous?.root else { return }
-        let isHome = isHome(root)
-        if let previous { indexes.remove(previous, isHome: isHome) }
-        if let record { indexes.add(record, isHome: isHome) }
-        set(StateKey.call(root.digest), record?.encoded())
     }
 
     // MARK: What other shards have certified
@@ -113,7 +98,7 @@ extension ShardExecutor {
         let root = evidence.root
         guard let invocation = root.request.rootCall, !VotingRules.isMalformed(root.request, limits) else { return }
         let isHome = isHome(root)
-        let stored = try callRecord(root.digest)
+        let stored = try state.call(root.digest)
         let fresh = stored == nil ? try newRecord(evidence, isHome: isHome) : nil
         guard var record = stored ?? fresh else {
             if isHome { return try executeCall(root, invocation, into: &results) }
@@ -122,7 +107,7 @@ extension ShardExecutor {
             results.noteVain(evidence.contentDigest)
             return try emit(root, nil, never: never, into: &results)
         }
-        if let stored { indexes.remove(stored, isHome: isHome) }
+        if let stored { state.lift(stored) }
         var runnable: [CallPath] = []
         var never: [CallPath] = []
         var ending: CallRecord.Ending?
@@ -162,12 +147,10 @@ extension ShardExecutor {
             }
         }
         if record.ending == nil, let ending, !isHome {
-            indexes.add(record, isHome: isHome)
             try end(&record, ending, listed)
         } else {
             let outcome = record.ending == nil ? try advance(&record, runnable.reversed()) : nil
-            indexes.add(record, isHome: isHome)
-            set(StateKey.call(root.digest), record.encoded())
+            try state.put(record)
             if isHome { try settleHome(root, outcome) }
         }
         if let stored, record == stored { results.noteVain(evidence.contentDigest) }
@@ -196,7 +179,7 @@ extension ShardExecutor {
     /// unfinished calls here are bounded (R12).
     private func newRecord(_ evidence: CallEvidence, isHome: Bool) throws(ShardStateError) -> CallRecord? {
         guard !isHome, time <= evidence.root.request.deadline, !callsHere(evidence).isEmpty else { return nil }
-        guard indexes.calls(of: evidence.root.request.principal) < limits.maxCallsPerPrincipal else { return nil }
+        guard state.indexes.calls(of: evidence.root.request.principal) < limits.maxCallsPerPrincipal else { return nil }
         // What home has decided already needs no frame.
         let home = evidence.root.request.rootCall.map { map.shard(of: $0.target) }
         let isDecided = evidence.certificates.contains { $0.shard == home && $0.leaf.status(ofLeg: 0)?.isDecided == true }
@@ -208,7 +191,7 @@ extension ShardExecutor {
 
     /// At home: what the root frame has answered is the outcome, and the first one decides (R13).
     mutating func settleHome(_ root: SignedRequest, _ outcome: CallResponse?) throws(ShardStateError) {
-        guard let outcome, var record = try callRecord(root.digest), record.ending == nil else { return }
+        guard let outcome, var record = try state.call(root.digest), record.ending == nil else { return }
         var status: LegStatus
         switch outcome.answer {
         case .returned(let bytes): status = .returned(bytes, consumed: outcome.consumed)
@@ -234,10 +217,7 @@ extension ShardExecutor {
     }
 
     /// Applies or drops what the frames here have changed, lets go their locks, and wakes who waited for them.
-    /// - Precondition: the indexes have the record's frames.
     private mutating func end(_ record: inout CallRecord, _ ending: CallRecord.Ending, _ listed: [ConsumedCall]) throws(ShardStateError) {
-        let isHome = isHome(record.root)
-        indexes.remove(record, isHome: isHome)
         var released: [[UInt8]] = []
         for frame in record.frames {
             released += frame.locks.map(\.resource)
@@ -245,12 +225,11 @@ extension ShardExecutor {
         }
         if ending == .committed {
             for frame in record.frames(below: nil) where isCommitted(frame, listed) {
-                for write in frame.writes { set(write.key, write.value) }
+                for write in frame.writes { try state.put(bytes: write.value, write.key) }
             }
         }
         record.end(ending)
-        indexes.add(record, isHome: isHome)
-        set(StateKey.call(record.root.digest), record.encoded())
+        try state.put(record)
         released.sort(by: precedes)
         for (i, resource) in released.enumerated() where i == 0 || resource != released[i - 1] { grants.append(resource) }
     }
@@ -267,9 +246,9 @@ extension ShardExecutor {
     /// Past the deadline home aborts, and a frame that has not answered answers that it failed (R13).
     mutating func expireCalls(into results: inout BatchResults) throws(ShardStateError) {
         for _ in 0..<limits.maxExpiriesPerBatch {
-            guard let cursor = indexes.expiringCalls.first, time > cursor.deadline else { return }
-            guard let stored = try callRecord(cursor.request) else {
-                throw .corruptEntry(key: StateKey.call(cursor.request), what: "expires and is not there")
+            guard let cursor = state.indexes.expiringCalls.first, time > cursor.deadline else { return }
+            guard let stored = try state.call(cursor.request) else {
+                throw .corruptEntry(key: StateKey.call(cursor.request).bytes, what: "expires and is not there")
             }
             let isHome = isHome(stored.root)
             if isHome {
@@ -279,7 +258,6 @@ extension ShardExecutor {
                 try settleHome(stored.root, CallResponse(path: .root, answer: .failed(failure), consumed: [], flows: []))
             } else {
                 var record = stored
-                indexes.remove(stored, isHome: false)
                 for var frame in stored.frames where frame.response == nil {
                     // Who waited behind it may have what it waited for.
                     if case .waiting(let resource, _, _) = frame.phase { grants.append(resource) }
@@ -288,8 +266,7 @@ extension ShardExecutor {
                     frame.writes = []
                     record.put(frame)
                 }
-                indexes.add(record, isHome: false)
-                set(StateKey.call(record.root.digest), record.encoded())
+                try state.put(record)
             }
             try emit(stored.root, nil, into: &results)
         }
@@ -299,26 +276,26 @@ extension ShardExecutor {
     /// (R13). The outcome itself stays with the request until it is acknowledged (R11).
     mutating func forgetDueCalls() throws(ShardStateError) {
         for _ in 0..<limits.maxExpiriesPerBatch {
-            guard let cursor = indexes.dueCalls.first, time > cursor.deadline else { return }
-            guard let record = try callRecord(cursor.request), record.isSettled else {
-                throw .corruptEntry(key: StateKey.call(cursor.request), what: "not due")
+            guard let cursor = state.indexes.dueCalls.first, time > cursor.deadline else { return }
+            guard let record = try state.call(cursor.request), record.isSettled else {
+                throw .corruptEntry(key: StateKey.call(cursor.request).bytes, what: "not due")
             }
-            try keep(nil, insteadOf: record)
+            state.remove(record)
             if isHome(record.root) { try letGoOutcome(of: record.root.request, record.root.digest) }
         }
     }
 
     private mutating func letGoOutcome(of request: Request, _ digest: Digest) throws(ShardStateError) {
-        var requests = try requestRecord(request.principal, request.number)
+        var requests = try state.request(request.principal, request.number)
         guard let index = requests.index(of: digest) else {
-            throw .corruptEntry(key: StateKey.request(request.principal, request.number), what: "attempt missing")
+            throw .corruptEntry(key: StateKey.request(request.principal, request.number).bytes, what: "attempt missing")
         }
         requests.attempts[index].hasCall = false
-        let acknowledgedBelow = try principalRecord(request.principal).acknowledgedBelow
+        let acknowledgedBelow = try state.principal(request.principal).acknowledgedBelow
         if VotingRules.mayForget(requests.attempts[index], number: request.number, acknowledgedBelow: acknowledgedBelow) {
             requests.attempts.remove(at: index)
         }
-        set(requests, request.principal, request.number)
+        try state.put(requests, request.principal, request.number)
     }
 
     // MARK: What is certified
@@ -333,10 +310,10 @@ extension ShardExecutor {
 
     func callLeaf(_ root: SignedRequest, _ status: LegStatus?, never: [CallPath] = []) throws(ShardStateError) -> Leaf? {
         var status = status
-        let record = try callRecord(root.digest)
+        let record = try state.call(root.digest)
         let isHome = isHome(root)
         if status == nil, isHome {
-            let requests = try requestRecord(root.request.principal, root.request.number)
+            let requests = try state.request(root.request.principal, root.request.number)
             status = requests.index(of: root.digest).flatMap { requests.attempts[$0].record(ofLeg: 0)?.status }
         }
         var report = CallReport()
@@ -362,9 +339,9 @@ extension ShardExecutor {
     /// Root calls of which another shard may have to be told, by (deadline, principal, number, digest).
     public func unfinishedCalls(after: RecoveryCursor?, limit: Int) throws(ShardStateError) -> [UnforgottenRecord] {
         var found: [UnforgottenRecord] = []
-        for cursor in indexes.openCalls.elements(after: after, limit: limit) {
-            guard let record = try callRecord(cursor.request) else {
-                throw .corruptEntry(key: StateKey.call(cursor.request), what: "open and not there")
+        for cursor in state.indexes.openCalls.elements(after: after, limit: limit) {
+            guard let record = try state.call(cursor.request) else {
+                throw .corruptEntry(key: StateKey.call(cursor.request).bytes, what: "open and not there")
             }
             let leaf = try callLeaf(record.root, nil) ?? Leaf(request: cursor.request, entries: [])
             var shards: [ShardID] = []

@@ -86,7 +86,7 @@ extension ShardExecutor {
 
     private func run(_ frame: inout Frame, of record: CallRecord) throws(ShardStateError) -> Run {
         let context = ProcedureContext(
-            shard: shard, map: map, limits: limits, overlay: overlay, table: indexes.locks, record: record, frame: frame)
+            shard: shard, map: map, limits: limits, state: state, table: state.indexes.locks, record: record, frame: frame)
         var result: [UInt8]?
         var thrown: (any Error)?
         if let procedure = procedures.find(frame.invocation) {

@@ -9,7 +9,7 @@ extension ShardExecutor {
             // All who may have it at once get it before the first of them runs: if he goes on to change what he has read, he waits for
             // the others as they would for him (R5).
             var granted: [LockTable.Waiter] = []
-            while let waiter = indexes.locks.grantable(resource) {
+            while let waiter = state.indexes.locks.grantable(resource) {
                 try grant(resource, to: waiter)
                 granted.append(waiter)
                 #if MUTANTS
@@ -21,8 +21,8 @@ extension ShardExecutor {
     }
 
     private func record(of waiter: LockTable.Waiter) throws(ShardStateError) -> CallRecord {
-        guard let record = try callRecord(waiter.age.transaction), record.index(of: waiter.path) != nil else {
-            throw .corruptEntry(key: StateKey.call(waiter.age.transaction), what: "waits and is not there")
+        guard let record = try state.call(waiter.age.transaction), record.index(of: waiter.path) != nil else {
+            throw .corruptEntry(key: StateKey.call(waiter.age.transaction).bytes, what: "waits and is not there")
         }
         return record
     }
@@ -30,7 +30,6 @@ extension ShardExecutor {
     private mutating func grant(_ resource: [UInt8], to waiter: LockTable.Waiter) throws(ShardStateError) {
         let stored = try record(of: waiter)
         guard let index = stored.index(of: waiter.path) else { return }
-        let isHome = isHome(stored.root)
         var (record, frame) = (stored, stored.frames[index])
         frame.phase = .calling
         if let place = frame.locks.firstIndex(where: { $0.resource == resource }) {
@@ -39,21 +38,18 @@ extension ShardExecutor {
             frame.locks.append(HeldLock(resource: resource, isExclusive: waiter.isExclusive))
         }
         record.put(frame)
-        indexes.remove(stored, isHome: isHome)
-        indexes.add(record, isHome: isHome)
-        set(StateKey.call(record.root.digest), record.encoded())
+        try state.put(record)
     }
 
     private mutating func run(_ waiter: LockTable.Waiter, into results: inout BatchResults) throws(ShardStateError) {
         // Another frame of its transaction, let in with it, may have run before, and had all of it start over or end.
-        guard var record = try callRecord(waiter.age.transaction), let index = record.index(of: waiter.path),
+        guard var record = try state.call(waiter.age.transaction), let index = record.index(of: waiter.path),
             record.frames[index].phase == .calling
         else { return }
         let isHome = isHome(record.root)
-        indexes.remove(record, isHome: isHome)
+        state.lift(record)
         let outcome = try advance(&record, [waiter.path])
-        indexes.add(record, isHome: isHome)
-        set(StateKey.call(record.root.digest), record.encoded())
+        try state.put(record)
         if isHome { try settleHome(record.root, outcome) }
         try emit(record.root, nil, into: &results)
     }

@@ -1,0 +1,110 @@
+import Messages
+
+/// A record of the state in its own type. Bytes are made of it when it is hashed, written down or sent, and not before.
+enum StateEntry: Hashable, Sendable {
+    case account(AccountRecord)
+    case body(SignedRequest)
+    case call(CallRecord)
+    case issued(Amount)
+    case principal(PrincipalRecord)
+    case request(RequestRecord)
+    case value([UInt8])
+    /// Of the tree over the others; no entry of the state.
+    case node(TreeNode)
+
+    /// - Throws: `corruptEntry`
+    init(decoding bytes: [UInt8], of key: [UInt8]) throws(ShardStateError) {
+        switch StateKey.kind(of: key) {
+        case .account: self = .account(try decodeEntry(bytes, of: key))
+        case .body: self = .body(try decodeEntry(bytes, of: key))
+        case .call: self = .call(try decodeEntry(bytes, of: key))
+        case .issued: self = .issued(try decodeEntry(bytes, of: key))
+        case .principal: self = .principal(try decodeEntry(bytes, of: key))
+        case .request: self = .request(try decodeEntry(bytes, of: key))
+        case .value: self = .value(bytes)
+        case nil: throw .corruptEntry(key: key, what: "not a key of the state")
+        }
+    }
+
+    func encoded() -> [UInt8] {
+        switch self {
+        case .account(let record): record.encoded()
+        case .body(let request): request.encoded()
+        case .call(let record): record.encoded()
+        case .issued(let amount): amount.encoded()
+        case .principal(let record): record.encoded()
+        case .request(let record): record.encoded()
+        case .value(let bytes): bytes
+        case .node(let node): node.encoded()
+        }
+    }
+}
+
+/// What may be under a typed key.
+protocol StateRecord: CanonicalDecodable {
+    /// Nil if the entry is another kind's.
+    init?(_ entry: StateEntry)
+    var entry: StateEntry { get }
+}
+
+/// A key of the state that says what is under it.
+struct EntryKey<Record: StateRecord>: Hashable, Sendable {
+    let bytes: [UInt8]
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+}
+
+extension AccountRecord: StateRecord {
+    init?(_ entry: StateEntry) {
+        guard case .account(let record) = entry else { return nil }
+        self = record
+    }
+    var entry: StateEntry { .account(self) }
+}
+
+extension SignedRequest: StateRecord {
+    init?(_ entry: StateEntry) {
+        guard case .body(let request) = entry else { return nil }
+        self = request
+    }
+    var entry: StateEntry { .body(self) }
+}
+
+extension CallRecord: StateRecord {
+    init?(_ entry: StateEntry) {
+        guard case .call(let record) = entry else { return nil }
+        self = record
+    }
+    var entry: StateEntry { .call(self) }
+}
+
+extension Amount: StateRecord {
+    init?(_ entry: StateEntry) {
+        guard case .issued(let amount) = entry else { return nil }
+        self = amount
+    }
+    var entry: StateEntry { .issued(self) }
+}
+
+extension PrincipalRecord: StateRecord {
+    init?(_ entry: StateEntry) {
+        guard case .principal(let record) = entry else { return nil }
+        self = record
+    }
+    var entry: StateEntry { .principal(self) }
+}
+
+extension RequestRecord: StateRecord {
+    init?(_ entry: StateEntry) {
+        guard case .request(let record) = entry else { return nil }
+        self = record
+    }
+    var entry: StateEntry { .request(self) }
+}
+
+extension TreeNode: StateRecord {
+    init?(_ entry: StateEntry) {
+        guard case .node(let node) = entry else { return nil }
+        self = node
+    }
+    var entry: StateEntry { .node(self) }
+}

@@ -1,0 +1,208 @@
+import Messages
+
+/// A shard's state as it is read and written: the entries in their own types, the indexes over them, and the tree that hashes them.
+/// Whatever is written goes through here, so no index and no hash can be forgotten.
+struct StateView {
+    let shard: ShardID
+    let map: ShardMap
+    private var overlay: Overlay
+    private(set) var indexes: StateIndexes
+    private var tree: StateTree
+    /// Whose record is in no index while it runs: a transaction must not meet its own locks.
+    private var lifted: Digest?
+    /// The batch that is being executed, or was last.
+    private var batch = SequenceNumber.zero
+    /// Buckets below this one were read since the start.
+    private var checked = 0
+
+    /// Reads what is above the buckets, and what hosts may have to push: not the state.
+    init(shard: ShardID, map: ShardMap, overlay: consuming Overlay) throws(ShardStateError) {
+        (self.shard, self.map) = (shard, map)
+        tree = try StateTree(loading: overlay)
+        indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
+        self.overlay = overlay
+    }
+
+    /// Keys written since the last freeze.
+    var count: Int { overlay.count }
+    var isFlushing: Bool { overlay.isFlushing }
+
+    // MARK: Reading
+
+    func record<Record>(_ key: EntryKey<Record>) throws(ShardStateError) -> Record? { try overlay.record(key) }
+
+    /// What is under a key that a procedure names.
+    func bytes(_ key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.bytes(key) }
+
+    func account(_ id: AccountID) throws(ShardStateError) -> AccountRecord? { try record(StateKey.account(id, in: map)) }
+
+    func request(_ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError) -> RequestRecord {
+        try record(StateKey.request(principal, number)) ?? RequestRecord()
+    }
+
+    func principal(_ principal: PublicKey) throws(ShardStateError) -> PrincipalRecord {
+        try record(StateKey.principal(principal)) ?? PrincipalRecord()
+    }
+
+    func body(_ digest: Digest) throws(ShardStateError) -> SignedRequest {
+        let key = StateKey.body(digest)
+        guard let body = try record(key) else { throw .corruptEntry(key: key.bytes, what: "missing") }
+        return body
+    }
+
+    func issued(_ asset: AssetID) throws(ShardStateError) -> UInt128 { try record(StateKey.issued(asset))?.number ?? 0 }
+
+    func call(_ root: Digest) throws(ShardStateError) -> CallRecord? { try record(StateKey.call(root)) }
+
+    func isHome(_ root: SignedRequest) -> Bool { root.request.rootCall.map { map.shard(of: $0.target) == shard } ?? false }
+
+    /// Every entry, ascending by key.
+    func forEach(_ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
+        try overlay.forEach(inBuckets: 0..<StateKey.bucketCount, body)
+    }
+
+    // MARK: Writing
+
+    mutating func begin(_ batch: SequenceNumber) { self.batch = batch }
+
+    mutating func put(_ record: AccountRecord, _ id: AccountID) { set(StateKey.account(id, in: map), record) }
+    mutating func put(_ record: PrincipalRecord, _ principal: PublicKey) { set(StateKey.principal(principal), record) }
+    mutating func put(issued amount: Amount, of asset: AssetID) { set(StateKey.issued(asset), amount) }
+    mutating func put(body: SignedRequest) { set(StateKey.body(body.digest), body) }
+    mutating func remove(body digest: Digest) { set(StateKey.body(digest), nil) }
+
+    /// A record without attempts goes.
+    mutating func put(_ record: RequestRecord, _ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError) {
+        let key = StateKey.request(principal, number)
+        let old = try self.record(key) ?? RequestRecord()
+        for attempt in old.attempts where !record.attempts.contains(attempt) { indexes.remove(attempt, principal, number) }
+        for attempt in record.attempts where !old.attempts.contains(attempt) { indexes.add(attempt, principal, number) }
+        set(key, record.attempts.isEmpty ? nil : record)
+    }
+
+    /// Takes a call's record out of the indexes, with its locks, until it is put back.
+    mutating func lift(_ record: CallRecord) {
+        precondition(lifted == nil, "two calls run at once")
+        lifted = record.root.digest
+        indexes.remove(record, isHome: isHome(record.root))
+    }
+
+    mutating func put(_ record: CallRecord) throws(ShardStateError) {
+        let (key, isHome) = (StateKey.call(record.root.digest), isHome(record.root))
+        if lifted == record.root.digest {
+            lifted = nil
+        } else if let old = try self.record(key) {
+            indexes.remove(old, isHome: isHome)
+        }
+        indexes.add(record, isHome: isHome)
+        set(key, record)
+    }
+
+    mutating func remove(_ record: CallRecord) {
+        indexes.remove(record, isHome: isHome(record.root))
+        set(StateKey.call(record.root.digest), nil)
+    }
+
+    /// What a procedure, or another replica's state, has under a key of any kind.
+    /// - Parameter bytes: nil removes the key.
+    mutating func put(bytes: [UInt8]?, _ key: [UInt8]) throws(ShardStateError) {
+        guard let bytes else { return try remove(key) }
+        switch try StateEntry(decoding: bytes, of: key) {
+        case .call(let record):
+            guard StateKey.call(record.root.digest).bytes == key else { throw .corruptEntry(key: key, what: "another call") }
+            try put(record)
+        case .request(let record):
+            guard let (principal, number) = StateKey.decodeRequest(key) else { throw .corruptEntry(key: key, what: "request key") }
+            try put(record, principal, number)
+        case let entry: set(key, entry)
+        }
+    }
+
+    private mutating func remove(_ key: [UInt8]) throws(ShardStateError) {
+        if let (principal, number) = StateKey.decodeRequest(key), StateKey.kind(of: key) == .request {
+            try put(RequestRecord(), principal, number)
+        } else if StateKey.kind(of: key) == .call, let record = try record(EntryKey<CallRecord>(key)) {
+            remove(record)
+        } else {
+            set(key, nil)
+        }
+    }
+
+    private mutating func set<Record>(_ key: EntryKey<Record>, _ record: Record?) { set(key.bytes, record?.entry) }
+
+    private mutating func set(_ key: [UInt8], _ entry: StateEntry?) {
+        overlay.set(key, entry, bucket: StateKey.bucket(key))
+        tree.note(key, in: batch)
+    }
+
+    // MARK: Hashing and writing down
+
+    /// What has not changed for some batches is hashed.
+    mutating func hash(before batch: SequenceNumber) throws(ShardStateError) { try tree.hash(before: batch, &overlay) }
+
+    /// Of everything that is there now.
+    mutating func root() throws(ShardStateError) -> Digest {
+        try tree.clean(&overlay)
+        return tree.root
+    }
+
+    mutating func bucketDigests() throws(ShardStateError) -> [Digest] {
+        try tree.clean(&overlay)
+        return tree.digests
+    }
+
+    /// Sets apart everything written so far; nil if a flush is under way.
+    mutating func freeze(at sequence: SequenceNumber) throws(ShardStateError) -> [KeyValueWrite]? {
+        // The nodes of the tree are written down with what is below them.
+        try tree.clean(&overlay)
+        return overlay.freeze(at: sequence)
+    }
+
+    mutating func thaw() { overlay.thaw() }
+    mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) { try overlay.flushed(sequence) }
+    func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
+    func storedSeal() throws(ShardStateError) -> [UInt8]? { try overlay.storedSeal() }
+
+    /// Makes a bucket what it is in another state.
+    /// - Parameter entries: all of it, ascending.
+    mutating func replace(bucket: Int, by entries: [StateTransferMessage.StateEntry]) throws(ShardStateError) {
+        var stale: [[UInt8]] = []
+        var next = 0
+        try overlay.forEach(inBuckets: bucket..<bucket + 1) { key, value in
+            while next < entries.count, precedes(entries[next].key, key) { next += 1 }
+            if next == entries.count || entries[next].key != key { stale.append(key) }
+        }
+        for key in stale { try put(bytes: nil, key) }
+        for entry in entries {
+            guard StateKey.bucket(of: entry.key, in: map) == bucket else { throw .corruptEntry(key: entry.key, what: "bucket") }
+            if try bytes(entry.key) != entry.value { try put(bytes: entry.value, entry.key) }
+        }
+    }
+
+    // MARK: Checking
+
+    /// Reads about so many entries on from where the last call stopped, and holds them against the tree.
+    /// - Returns: whether there is more.
+    /// - Throws: what is wrong.
+    mutating func check(entries: Int) throws(ShardStateError) -> Bool {
+        guard checked < StateKey.bucketCount else { return false }
+        try tree.clean(&overlay)
+        var (end, found) = (checked, 0)
+        while end < StateKey.bucketCount, found < entries {
+            found += Int(clamping: tree[end].count)
+            end += 1
+        }
+        if let fault = try tree.fault(inBuckets: checked..<end, overlay) { throw fault }
+        checked = end
+        return checked < StateKey.bucketCount
+    }
+
+    /// What is wrong with the tree; for tests.
+    mutating func fault() throws(ShardStateError) -> ShardStateError? {
+        try tree.clean(&overlay)
+        return try tree.fault(inBuckets: 0..<StateKey.bucketCount, overlay)
+    }
+
+    /// The indexes as the entries would have them; for tests.
+    func rebuiltIndexes() throws(ShardStateError) -> StateIndexes { try StateIndexes(scanning: overlay, shard: shard, map: map) }
+}
