@@ -44,7 +44,25 @@ struct OverlayLayer {
     }
 }
 
-func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool { a.lexicographicallyPrecedes(b) }
+/// In the order of the store: as unsigned bytes. Keys are compared all the time; eight bytes at once is quicker than one by one.
+func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+    a.withUnsafeBytes { a in
+        b.withUnsafeBytes { b in
+            let shared = min(a.count, b.count)
+            var at = 0
+            while at + 8 <= shared {
+                let (x, y) = (a.loadUnaligned(fromByteOffset: at, as: UInt64.self), b.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+                if x != y { return UInt64(bigEndian: x) < UInt64(bigEndian: y) }
+                at += 8
+            }
+            while at < shared {
+                if a[at] != b[at] { return a[at] < b[at] }
+                at += 1
+            }
+            return a.count < b.count
+        }
+    }
+}
 
 /// The state as it is read and written: what was written since the last freeze, over what is being flushed, over the
 /// store as of its last refresh.
@@ -99,13 +117,11 @@ struct Overlay {
     /// Every entry of a part of the state, ascending.
     /// - Parameter part: of one bucket.
     func entries(of part: StatePart) throws(ShardStateError) -> [StateTransferMessage.StateEntry] {
-        let (lower, upper) = (part.lowerBound, part.upperBound)
-        func isWithin(_ key: [UInt8]) -> Bool { !precedes(key, lower) && precedes(key, upper) }
         let bucket = part.bucket..<part.bucket + 1
-        var newer = current.keys(inBuckets: bucket).filter(isWithin)
-        if let frozen { newer += frozen.layer.keys(inBuckets: bucket).lazy.filter { isWithin($0) && current.values[$0] == nil } }
+        var newer = current.keys(inBuckets: bucket).filter(part.contains)
+        if let frozen { newer += frozen.layer.keys(inBuckets: bucket).lazy.filter { part.contains($0) && current.values[$0] == nil } }
         var entries: [StateTransferMessage.StateEntry] = []
-        try forEach(newer, from: lower, to: upper) { key, value in
+        try forEach(newer, from: part.lowerBound, to: part.upperBound) { key, value in
             guard key.count > StateKey.prefixLength else { throw ShardStateError.corruptEntry(key: key, what: "not a key of the state") }
             entries.append(.init(key: key, value: value))
         }

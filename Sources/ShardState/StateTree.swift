@@ -108,10 +108,14 @@ struct StatePart: Hashable {
     private init(depth: Int, first: UInt32) { (self.depth, self.first) = (depth, first) }
 
     /// Of anything: a key that is too short for a place, which only a liar or a broken disk has, is taken for one that ends with zeros.
-    init(of key: [UInt8], depth: Int) {
-        let place = (0..<4).reduce(UInt32(0)) { $0 << 8 | ($1 < key.count ? UInt32(key[$1]) : 0) }
-        self.init(depth: depth, first: place & ~(Self.size(depth) - 1))
+    init(of key: [UInt8], depth: Int) { self.init(depth: depth, first: Self.place(of: key) & ~(Self.size(depth) - 1)) }
+
+    private static func place(of key: [UInt8]) -> UInt32 {
+        guard key.count < 4 else { return UInt32(key[0]) << 24 | UInt32(key[1]) << 16 | UInt32(key[2]) << 8 | UInt32(key[3]) }
+        return (0..<4).reduce(UInt32(0)) { $0 << 8 | ($1 < key.count ? UInt32(key[$1]) : 0) }
     }
+
+    func contains(_ key: [UInt8]) -> Bool { Self.place(of: key) & ~(Self.size(depth) - 1) == first }
 
     init(bucket: Int, depth: Int = StateTree.bucketDepth) {
         let first = UInt32(bucket) << 16
