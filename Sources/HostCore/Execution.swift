@@ -12,6 +12,8 @@ struct Execution {
     private var onDisk: (sequence: SequenceNumber, buckets: [Digest])?
     /// Taken above the state on disk, to vouch for the states of peers that have written down later ones; ascending.
     private(set) var taken: [Checkpoint] = []
+    private var isChecked = false
+    private var checkedAt: UInt64 = 0
     /// The last audit and when it was made.
     private var lastAudit: (audit: ShardAudit, at: UInt64)?
 
@@ -24,12 +26,13 @@ struct Execution {
     }
 
     /// What the store has.
-    mutating func base() throws(ShardStateError) -> Checkpoint {
+    mutating func base(_ options: HostOptions) throws(ShardStateError) -> Checkpoint {
         let base = Checkpoint(sequence: executor.lastExecuted, digest: try executor.checkpointDigest())
         // What is read is what was written, whatever the disk has done to it since.
         if let seal = try executor.storedSeal(), seal != base.digest {
             throw .digestMismatch(got: base.digest, expected: seal)
         }
+        try executor.check(entries: options.entriesCheckedAtStart)
         return base
     }
 
@@ -47,7 +50,7 @@ struct Execution {
             if replica.isCheckpoint(sequence) {
                 taken.append(Checkpoint(sequence: sequence, digest: try executor.checkpointDigest()))
             }
-            if sequence == freezesAt { frozen = executor.freeze() }
+            if sequence == freezesAt { frozen = try executor.freeze() }
         }
         return results
     }
@@ -61,16 +64,14 @@ struct Execution {
     // MARK: Checkpoints
 
     mutating func takeCheckpoint(at sequence: SequenceNumber, options: HostOptions) throws(ShardFailure) -> Checkpoint {
-        let digest: Digest
-        do { digest = try executor.checkpointDigest() } catch {
-            throw ShardFailure(reason: "digest of the state after \(sequence): \(error)")
-        }
-        let checkpoint = Checkpoint(sequence: sequence, digest: digest)
-        taken.append(checkpoint)
-        let isDue = Self.isFlushDue(at: sequence, options) || executor.overlayCount >= options.flushKeys
-        // One flush at a time; the next checkpoint asks again.
-        if isDue, frozen == nil, !executor.isFlushing { frozen = executor.freeze() }
-        return checkpoint
+        do {
+            let checkpoint = Checkpoint(sequence: sequence, digest: try executor.checkpointDigest())
+            taken.append(checkpoint)
+            let isDue = Self.isFlushDue(at: sequence, options) || executor.overlayCount >= options.flushKeys
+            // One flush at a time; the next checkpoint asks again.
+            if isDue, frozen == nil, !executor.isFlushing { frozen = try executor.freeze() }
+            return checkpoint
+        } catch { throw ShardFailure(reason: "digest of the state after \(sequence): \(error)") }
     }
 
     /// The same checkpoints on every host, so that peers hold the same states.
@@ -90,7 +91,7 @@ struct Execution {
     }
 
     private mutating func flush(_ frozen: FrozenState, installs: Bool) -> StateFlush {
-        flushing = frozen.buckets.isEmpty ? nil : (frozen.sequence, frozen.buckets)
+        flushing = (frozen.sequence, frozen.buckets)
         return StateFlush(
             shard: executor.shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
             digest: frozen.digest, installs: installs)
@@ -134,6 +135,18 @@ struct Execution {
         let known = onDisk.flatMap { $0.sequence == sequence ? $0.buckets : nil }
         do { return (try executor.snapshot(), known) } catch {
             throw ShardFailure(reason: "reading a snapshot for a peer: \(error)")
+        }
+    }
+
+    // MARK: Checking
+
+    /// Reads a little more of a large state that was not read at the start.
+    mutating func check(now: UInt64, options: HostOptions) throws(ShardFailure) {
+        guard !isChecked, now >= checkedAt + options.checkInterval else { return }
+        checkedAt = now
+        do { isChecked = try !executor.check(entries: options.entriesCheckedAtOnce) } catch {
+            throw ShardFailure(
+                reason: "the state on disk is not what was written (\(error)): stop the host, rename the folder of the shard's state, and start the host again: it fetches the state from others")
         }
     }
 

@@ -62,6 +62,9 @@ extension ShardMachine {
         case .proposeEmpty: proposeEmptyIfAwaited(now: now)
         case .watchClock: clocks.watch(execution.executor.time, now: now, into: &ready)
         case .fillReads: if reads.fill(now: now) { try answerReads(now: now, into: &ready) }
+        case .checkState:
+            // While a fetched state is written down the store holds a part of it.
+            if !replica.isExecutionPaused { try execution.check(now: now.uptime, options: setting.options) }
         }
     }
 
@@ -74,7 +77,7 @@ extension ShardMachine {
         replica.step(
             .tick(oldestPending: proposer.oldest, primaryReachable: isReachable, pending: proposer.count), now: now,
             into: &work)
-        next([.forward, .push, .transferState, .proposeEmpty, .watchClock, .fillReads])
+        next([.forward, .push, .transferState, .proposeEmpty, .watchClock, .fillReads, .checkState])
     }
 
     /// Hands the primary what has waited for long, and drops what will never be ordered.

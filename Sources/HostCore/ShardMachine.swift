@@ -22,6 +22,7 @@ package struct ShardMachine: ~Copyable {
         case proposeEmpty
         case watchClock
         case fillReads
+        case checkState
     }
 
     let setting: ShardSetting
@@ -48,8 +49,8 @@ package struct ShardMachine: ~Copyable {
         _ setting: ShardSetting, store: any KeyValueStore, records: [JournalRecord], now: Instant
     ) throws(ShardStateError) {
         var execution = try Execution(setting, store: store)
-        let base = try execution.base()
         let (manifest, options) = (setting.manifest, setting.options)
+        let base = try execution.base(options)
         let configuration = ReplicaConfiguration(
             cluster: manifest.cluster, epoch: manifest.epoch, shard: setting.shard, group: setting.group,
             me: setting.me, signer: setting.signer, limits: options.replica)

@@ -76,6 +76,8 @@ public struct SimulationOptions: Sendable {
         host.stateTransferTimeout = 200_000_000
         host.checkpointsPerFlush = 2
         host.bucketPartBytes = 64
+        // Half of the states are read as a large one is: for the most part while the host serves.
+        if !seed.isMultiple(of: 2) { (host.entriesCheckedAtStart, host.entriesCheckedAtOnce) = (10, 10) }
         host.procedures = SimulatedProcedures.registry
         host.compactionBytes = 8 << 10
         host.recentBatches = 64
