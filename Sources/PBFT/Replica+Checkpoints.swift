@@ -14,7 +14,7 @@ extension Replica {
         // needs what leads to this one; without that, nothing here would go to disk until it is level with the others.
         if checkpoint.sequence < certified { return advance(to: checkpoint, into: &ready) }
         // Others truncate on the strength of this: it may leave when the journal can rebuild it.
-        ready.held.append(.checkpoint(checkpoint))
+        promises.sayOnceDurable(.checkpoint(checkpoint), into: &ready)
         // A silent replica's own claim never counts, and the others' may all be here already: nothing else would bring it on when the
         // shard is idle.
         if standing != .full { stabilise(into: &ready) }
@@ -77,7 +77,7 @@ extension Replica {
         ownCheckpoints.removeAll { $0.sequence <= checkpoint.sequence }
         for i in checkpointClaims.indices { checkpointClaims[i].removeAll { $0.sequence <= checkpoint.sequence } }
         nextSequence = max(nextSequence, checkpoint.sequence.next)
-        ready.records.append(.stable(checkpoint))
+        promises.remember(.stable(checkpoint), into: &ready)
         applySelection(into: &ready)
         trimRetained()
     }

@@ -16,8 +16,9 @@ extension Replica {
         #endif
         // Q includes the primary's own pre-prepare (TOCS '02 §4.4).
         if isInQ { log[sequence].addToQ(batch.digest, view: view) }
-        ready.records.append(.prePrepared(view: view, sequence: sequence, batch))
-        ready.held.append(.prePrepare(PrePrepare(view: view, sequence: sequence, batch: batch)))
+        promises.promise(
+            .prePrepared(view: view, sequence: sequence, batch),
+            thenSay: .prePrepare(PrePrepare(view: view, sequence: sequence, batch: batch)), into: &ready)
         evaluate(sequence, into: &ready)
     }
 
@@ -57,8 +58,9 @@ extension Replica {
         log[sequence].isPrePrepared = true
         log[sequence].keep(batch)
         log[sequence].addToQ(batch.digest, view: view)
-        ready.records.append(.prePrepared(view: view, sequence: sequence, batch))
-        ready.held.append(.prepare(Vote(view: view, sequence: sequence, digest: batch.digest)))
+        promises.promise(
+            .prePrepared(view: view, sequence: sequence, batch),
+            thenSay: .prepare(Vote(view: view, sequence: sequence, digest: batch.digest)), into: &ready)
         evaluate(sequence, into: &ready)
     }
 
@@ -136,11 +138,9 @@ extension Replica {
         log[sequence].isPrepared = true
         log[sequence].prepared = PQEntry(sequence: sequence, digest: digest, view: view)
         // COMMIT may leave only when P is durable (R3).
-        ready.records.append(.prepared(view: view, sequence: sequence, digest))
-        #if MUTANTS
-        if Mutant.is(.preparedNotJournaled) { ready.records.removeLast() }
-        #endif
-        ready.held.append(.commit(Vote(view: view, sequence: sequence, digest: digest)))
+        promises.promise(
+            .prepared(view: view, sequence: sequence, digest),
+            thenSay: .commit(Vote(view: view, sequence: sequence, digest: digest)), into: &ready)
     }
 
     /// Committed: 2f + 1 commits. At least f + 1 correct replicas prepared it, so no view change can select another.
@@ -163,11 +163,11 @@ extension Replica {
         while !isHalted && !isExecutionPaused {
             let next = lastExecuted.next
             if let batch = committedBatch(at: next) {
-                ready.records.append(.committed(sequence: next, batch.digest))
+                promises.remember(.committed(sequence: next, batch.digest), into: &ready)
                 execute(batch, at: next, now: now, into: &ready)
             } else if let batch = claimedBatch(at: next) {
                 // The journal must be able to rebuild what a checkpoint claims, so the body goes into it.
-                ready.records.append(.committedBody(sequence: next, batch))
+                promises.remember(.committedBody(sequence: next, batch), into: &ready)
                 execute(batch, at: next, now: now, into: &ready)
             } else {
                 return

@@ -41,9 +41,9 @@ struct Resuming: Sendable {
 extension Replica {
     /// The journal is lost, or is an older one that was restored: enters quarantine before it speaks.
     public mutating func quarantine(now: Instant, into ready: inout ReplicaReady) {
-        standing = .quarantined(until: nil)
+        promises.fallSilent(.quarantined(until: nil))
         live(max(1, now.wall.number))
-        ready.records.append(.quarantine(life: ownLife, isOver: false))
+        promises.remember(.quarantine(life: ownLife, isOver: false), into: &ready)
     }
 
     func life(of replica: ReplicaIndex) -> UInt64 { declarations[replica.index]?.life ?? 0 }
@@ -170,7 +170,7 @@ extension Replica {
             resuming.said[i] = remembers
             let message = Resumption(
                 nonce: resuming.nonce, remembers: remembers, isQuarantined: standing.isQuarantined, declaration: declarations[me.index])
-            ready.sends.append(.init(to: .one(ReplicaIndex(UInt8(i))), message: .resumed(message)))
+            promises.send(.resumed(message), to: .one(ReplicaIndex(UInt8(i))), into: &ready)
         }
     }
 
@@ -198,7 +198,7 @@ extension Replica {
             let isClockBack = recollection.nonce > resuming.nonce && recollection.nonce < .max
             let again = Resumption(
                 nonce: isClockBack ? recollection.nonce + 1 : resuming.nonce, remembers: remembersUpTo, isQuarantined: false, declaration: declarations[me.index])
-            ready.sends.append(.init(to: .one(from), message: .resumed(again)))
+            promises.send(.resumed(again), to: .one(from), into: &ready)
             return
         }
         guard recollection.nonce == resuming.nonce, resuming.nonce != 0 else { return ready.drops.append((from, .notAsked)) }
@@ -224,7 +224,7 @@ extension Replica {
     }
 
     private mutating func takePart(now: Instant, into ready: inout ReplicaReady) {
-        standing = .full
+        promises.takePart()
         floor = ThroughputFloor()
         resume(now: now, into: &ready)
     }
@@ -234,7 +234,7 @@ extension Replica {
     private mutating func liveLater(into ready: inout ReplicaReady) {
         guard let known = resuming.answers.compactMap({ $0?.life }).max(), known > ownLife, known < .max else { return }
         live(known + 1)
-        ready.records.append(.quarantine(life: ownLife, isOver: false))
+        promises.remember(.quarantine(life: ownLife, isOver: false), into: &ready)
         resuming.answers = Array(repeating: nil, count: group.n)
     }
 
@@ -245,27 +245,19 @@ extension Replica {
         let answers = resuming.answers.compactMap { $0 }.filter { $0.life == ownLife }.map(\.checkpoint).sorted(by: >)
         guard answers.count >= group.quorum else { return }
         #if MUTANTS
-        if Mutant.is(.quarantineTooShort) { return standing = .quarantined(until: .zero) }
+        if Mutant.is(.quarantineTooShort) { return promises.fallSilent(.quarantined(until: .zero)) }
         #endif
         let rank = answers.count - 2 * group.f
         let (target, overflow) = answers[rank].number.addingReportingOverflow(2 * limits.window)
         guard !overflow else { return }
         if case .quarantined(let until?) = standing, until.number <= target { return }
-        standing = .quarantined(until: SequenceNumber(target))
+        promises.fallSilent(.quarantined(until: SequenceNumber(target)))
     }
 
-    /// Takes back from a step whatever a silent replica must not say, and ends the silence when its time has come.
-    mutating func keepSilent(now: Instant, into ready: inout ReplicaReady) {
-        ready.held.removeAll { if case .recollection = $0 { standing.isQuarantined } else { true } }
-        ready.sends.removeAll { outgoing in
-            switch outgoing.message {
-            case .status, .fetchBatch, .fetchCommitted, .resumed: false
-            case .recollection: standing.isQuarantined
-            case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .batch, .committed, .committedBody: true
-            }
-        }
+    /// Ends the silence when its time has come.
+    mutating func endQuarantine(now: Instant, into ready: inout ReplicaReady) {
         guard case .quarantined(let until?) = standing, stable.sequence >= until, phase == .normal else { return }
-        ready.records.append(.quarantine(life: ownLife, isOver: true))
+        promises.remember(.quarantine(life: ownLife, isOver: true), into: &ready)
         takePart(now: now, into: &ready)
     }
 
@@ -298,9 +290,9 @@ extension Replica {
             declaration: declarations[peer.index], refuses: peers[peer.index].isRefused)
         // The life has to be remembered before anything rests on it.
         if resumption.isQuarantined {
-            ready.held.append(.recollection(answer))
+            promises.sayOnceDurable(.recollection(answer), into: &ready)
         } else {
-            ready.sends.append(.init(to: .one(peer), message: .recollection(answer)))
+            promises.send(.recollection(answer), to: .one(peer), into: &ready)
         }
     }
 
@@ -317,7 +309,7 @@ extension Replica {
         guard peer.index < group.n, peer != me, declaration.life > life(of: peer) else { return }
         declarations[peer.index] = declaration
         forgettings[peer.index] += 1
-        ready.records.append(.peerLife(declaration))
+        promises.remember(.peerLife(declaration), into: &ready)
         // A journal without its state is read again, and compacted, from what it remembered.
         if case .rebuilding = standing {
             remembered.removeAll { if case .peerLife(let earlier) = $0 { earlier.replica == peer } else { false } }
@@ -340,7 +332,7 @@ extension Replica {
         let complaint = Recollection(
             about: peer, nonce: peers[peer.index].refusedStart, heard: peers[peer.index].heard, checkpoint: stable.sequence,
             declaration: declarations[peer.index], refuses: true)
-        ready.sends.append(.init(to: .one(peer), message: .recollection(complaint)))
+        promises.send(.recollection(complaint), to: .one(peer), into: &ready)
     }
 
     // MARK: A journal without its state
@@ -354,7 +346,7 @@ extension Replica {
         while minimum > .zero, let digest = committed[minimum], digest.isNull || bodies[minimum]?.contains(where: { $0.digest == digest }) == true {
             minimum = SequenceNumber(minimum.number - 1)
         }
-        standing = .rebuilding(from: minimum)
+        promises.fallSilent(.rebuilding(from: minimum))
         remembered = records
     }
 

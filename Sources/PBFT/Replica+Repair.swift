@@ -69,7 +69,7 @@ extension Replica {
         if now.uptime >= lastStatusAt + limits.statusInterval {
             lastStatusAt = now.uptime
             executedAtLastStatus = lastExecuted
-            ready.sends.append(.init(to: .others, message: .status(status())))
+            promises.send(.status(status()), to: .others, into: &ready)
         }
     }
 
@@ -88,20 +88,20 @@ extension Replica {
         if status.suspects, isHeard(.suspect(status.view), from: from) { receiveSuspect(status.view, from: from, now: now, into: &ready) }
         if status.stable < stable.sequence {
             // Those who lack claims for the stable checkpoint cannot move their watermarks.
-            ready.sends.append(.init(to: .one(from), message: .checkpoint(stable)))
+            promises.send(.checkpoint(stable), to: .one(from), into: &ready)
         }
         for own in ownCheckpoints where own.sequence > status.stable && checkpointClaims[me.index].contains(own) {
-            ready.sends.append(.init(to: .one(from), message: .checkpoint(own)))
+            promises.send(.checkpoint(own), to: .one(from), into: &ready)
         }
         switch phase {
         case .changing:
             let isMissing = status.view <= view && !status.holds(viewChangeOf: me, for: view)
             if isMissing, let ownViewChange, viewChanges[me.index] == ownViewChange {
-                ready.sends.append(.init(to: .one(from), message: .viewChange(ownViewChange)))
+                promises.send(.viewChange(ownViewChange), to: .one(from), into: &ready)
             }
         case .normal:
             if status.view < view || (status.view == view && status.isChangingView) {
-                if let newView, isNewViewDurable, status.refuses != newView.hash { ready.sends.append(.init(to: .one(from), message: .newView(newView))) }
+                if let newView, isNewViewDurable, status.refuses != newView.hash { promises.send(.newView(newView), to: .one(from), into: &ready) }
             } else if status.view == view, peers[from.index].isStuck {
                 repeatVotes(to: from, after: status.lastExecuted, upTo: status.proposedUpTo, into: &ready)
             }
@@ -120,14 +120,14 @@ extension Replica {
             let slot = log[next]
             if isPrimary, slot.isProposalDurable, let batch = slot.body(digest) {
                 let prePrepare = PrePrepare(view: view, sequence: next, batch: batch)
-                ready.sends.append(.init(to: .one(peer), message: .prePrepare(prePrepare)))
+                promises.send(.prePrepare(prePrepare), to: .one(peer), into: &ready)
             }
             let vote = Vote(view: view, sequence: next, digest: digest)
             defer { next = next.next }
             guard next <= known || isPrimary else { continue }
             // An own vote is in the set only when it is durable.
-            if slot.prepares.contains(me) { ready.sends.append(.init(to: .one(peer), message: .prepare(vote))) }
-            if slot.commits.contains(me) { ready.sends.append(.init(to: .one(peer), message: .commit(vote))) }
+            if slot.prepares.contains(me) { promises.send(.prepare(vote), to: .one(peer), into: &ready) }
+            if slot.commits.contains(me) { promises.send(.commit(vote), to: .one(peer), into: &ready) }
         }
     }
 
@@ -140,7 +140,7 @@ extension Replica {
             guard selected.asked.count < SelectedBodies.maxAsked else { return }
         }
         selected.asked[digest] = now.uptime
-        ready.sends.append(.init(to: .others, message: .fetchBatch(digest)))
+        promises.send(.fetchBatch(digest), to: .others, into: &ready)
     }
 
     mutating func askForMissingBodies(now: Instant, into ready: inout ReplicaReady) {
@@ -172,14 +172,14 @@ extension Replica {
         for sequence in log.sequences {
             if let batch = log[sequence].bodies.first(where: { $0.digest == digest }) {
                 guard allows(batch.bytes.count, to: peer, now: now) else { return }
-                return ready.sends.append(.init(to: .one(peer), message: .batch(batch)))
+                return promises.send(.batch(batch), to: .one(peer), into: &ready)
             }
         }
         var sequence = stable.sequence
         while sequence >= retained.first, sequence.number + limits.window > stable.sequence.number {
             if let batch = retained[sequence], batch.digest == digest {
                 guard allows(batch.bytes.count, to: peer, now: now) else { return }
-                return ready.sends.append(.init(to: .one(peer), message: .batch(batch)))
+                return promises.send(.batch(batch), to: .one(peer), into: &ready)
             }
             guard sequence.number > 0 else { return }
             sequence = SequenceNumber(sequence.number - 1)
@@ -251,7 +251,7 @@ extension Replica {
         for i in 0..<group.n where i != me.index {
             let peer = ReplicaIndex(UInt8(i))
             let request = FetchCommitted(from: fetch.from, count: count, bodies: peer == sender)
-            ready.sends.append(.init(to: .one(peer), message: .fetchCommitted(request)))
+            promises.send(.fetchCommitted(request), to: .one(peer), into: &ready)
         }
     }
 
@@ -270,7 +270,7 @@ extension Replica {
         guard request.from >= retained.first else {
             // Too far back: say from where on there is something.
             let claims = CommittedClaims(from: retained.first, digests: [])
-            return ready.sends.append(.init(to: .one(peer), message: .committed(claims)))
+            return promises.send(.committed(claims), to: .one(peer), into: &ready)
         }
         var digests: [Digest] = []
         var bodies: [Batch] = []
@@ -294,8 +294,8 @@ extension Replica {
             digests.append(batch.digest)
             sequence = sequence.next
         }
-        ready.sends.append(.init(to: .one(peer), message: .committed(CommittedClaims(from: request.from, digests: digests))))
-        for batch in bodies where !batch.isNull { ready.sends.append(.init(to: .one(peer), message: .committedBody(batch))) }
+        promises.send(.committed(CommittedClaims(from: request.from, digests: digests)), to: .one(peer), into: &ready)
+        for batch in bodies where !batch.isNull { promises.send(.committedBody(batch), to: .one(peer), into: &ready) }
     }
 
     mutating func receive(_ claims: CommittedClaims, from: ReplicaIndex, into ready: inout ReplicaReady) {

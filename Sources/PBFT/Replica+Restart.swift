@@ -43,12 +43,12 @@ extension Replica {
         // `stable` is written after the `committed` that it covers, so on the state that it belongs to a journal without rot
         // always reaches it.
         if isQuarantined {
-            standing = .quarantined(until: nil)
+            promises.fallSilent(.quarantined(until: nil))
         } else if stableCheckpoint.sequence > lastExecuted {
             wait(forStateOf: records, stable: stableCheckpoint, committed: committed, bodies: bodies)
             return
         } else if !records.isEmpty || base.sequence > .zero {
-            standing = .resuming
+            promises.fallSilent(.resuming)
         }
         if stableCheckpoint.sequence <= lastExecuted {
             stable = stableCheckpoint
@@ -114,23 +114,24 @@ extension Replica {
     /// Says again what was said before the restart, byte for byte; all of it is durable.
     mutating func resume(now: Instant, into ready: inout ReplicaReady) {
         (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
-        for own in ownCheckpoints { ready.held.append(.checkpoint(own)) }
+        for own in ownCheckpoints { promises.sayOnceDurable(.checkpoint(own), into: &ready) }
         switch phase {
         case .changing:
             guard let ownViewChange else { return }
-            ready.held.append(.viewChange(ownViewChange))
+            promises.sayOnceDurable(.viewChange(ownViewChange), into: &ready)
         case .normal:
             if let newView, newView.replica == me {
                 isNewViewDurable = false
-                ready.held.append(.newView(newView))
+                promises.sayOnceDurable(.newView(newView), into: &ready)
             }
             // The record of a selected number may have been lost behind NEW-VIEW's.
             applySelection(into: &ready)
             for sequence in log.sequences {
                 guard log[sequence].isPrePrepared, let digest = log[sequence].digest, let batch = log[sequence].body(digest) else { continue }
                 let vote = Vote(view: view, sequence: sequence, digest: digest)
-                ready.held.append(isPrimary ? .prePrepare(PrePrepare(view: view, sequence: sequence, batch: batch)) : .prepare(vote))
-                if log[sequence].isPrepared { ready.held.append(.commit(vote)) }
+                let proposal = PrePrepare(view: view, sequence: sequence, batch: batch)
+                promises.sayOnceDurable(isPrimary ? .prePrepare(proposal) : .prepare(vote), into: &ready)
+                if log[sequence].isPrepared { promises.sayOnceDurable(.commit(vote), into: &ready) }
             }
         }
     }

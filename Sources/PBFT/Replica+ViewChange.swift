@@ -19,7 +19,7 @@ extension Replica {
         // Once: STATUS goes on saying it.
         if isNew, now.uptime >= lastSuspectAt + limits.statusInterval || lastSuspectAt == 0 {
             lastSuspectAt = now.uptime
-            ready.sends.append(.init(to: .others, message: .suspect(view)))
+            promises.send(.suspect(view), to: .others, into: &ready)
         }
         leaveSuspectedView(now: now, into: &ready)
     }
@@ -45,6 +45,7 @@ extension Replica {
 
     mutating func startViewChange(to newView: View, now: Instant, into ready: inout ReplicaReady) {
         precondition(newView > view || (newView == view && phase != .normal))
+        precondition(promises.isFull)
         // A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to move makes no
         // wait longer, except until the next primary has installed its view.
         if phase == .normal, !wasPending { fruitlessBefore = fruitlessViews }
@@ -69,11 +70,7 @@ extension Replica {
             checkpoints: [stable] + ownCheckpoints.filter { $0.sequence <= log.high },
             prepared: prepared, prePrepared: prePrepared, signer: configuration.signer)
         ownViewChange = viewChange
-        ready.records.append(.viewChange(viewChange))
-        #if MUTANTS
-        if Mutant.is(.viewChangeNotJournaled) { ready.records.removeLast() }
-        #endif
-        ready.held.append(.viewChange(viewChange))
+        promises.promise(.viewChange(viewChange), thenSay: .viewChange(viewChange), into: &ready)
     }
 
     mutating func receive(_ viewChange: ViewChange, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -133,9 +130,9 @@ extension Replica {
         let message = NewView(
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view, replica: me,
             viewChanges: messages, start: selection.start, selection: selection.digests, signer: configuration.signer)
+        promises.promise(.newView(message), thenSay: .newView(message), into: &ready)
         install(message, now: now, into: &ready)
         isNewViewDurable = false
-        ready.held.append(.newView(message))
     }
 
     /// S and what it selects. Backups refuse an S with what a replica said before it forgot, and this replica may not have heard
@@ -181,7 +178,7 @@ extension Replica {
             previous = viewChange.replica
         }
         #if MUTANTS
-        if Mutant.is(.selectionNotRecomputed) { return install(newView, now: now, into: &ready) }
+        if Mutant.is(.selectionNotRecomputed) { return follow(newView, now: now, into: &ready) }
         if Mutant.is(.oldTimeRefused), selectsOldTime(newView, now: now) { return ready.drops.append((from, .wrongSelection(newView.view))) }
         #endif
         guard newView.viewChanges.allSatisfy({ $0.life >= life(of: $0.replica) }) else {
@@ -195,7 +192,7 @@ extension Replica {
                     let word = Recollection(
                         about: viewChange.replica, nonce: 0, heard: .zero, checkpoint: stable.sequence,
                         declaration: declarations[viewChange.replica.index])
-                    ready.sends.append(.init(to: .others, message: .recollection(word)))
+                    promises.send(.recollection(word), to: .others, into: &ready)
                 }
             }
             for viewChange in newView.viewChanges where viewChange.replica != me {
@@ -207,11 +204,15 @@ extension Replica {
         guard let selection = NewViewSelection(newView.viewChanges, group: group, window: limits.window),
             selection.start == newView.start, selection.digests == newView.selection
         else { return ready.drops.append((from, .wrongSelection(newView.view))) }
+        follow(newView, now: now, into: &ready)
+    }
+
+    private mutating func follow(_ newView: NewView, now: Instant, into ready: inout ReplicaReady) {
+        promises.remember(.newView(newView), into: &ready)
         install(newView, now: now, into: &ready)
     }
 
-    mutating func install(_ newView: NewView, now: Instant, into ready: inout ReplicaReady) {
-        ready.records.append(.newView(newView))
+    private mutating func install(_ newView: NewView, now: Instant, into ready: inout ReplicaReady) {
         enter(newView, now: now)
         applySelection(into: &ready)
         // What was of use is in its slot now.
@@ -274,14 +275,16 @@ extension Replica {
         log[sequence].keep(body)
         log[sequence].isPrePrepared = true
         log[sequence].addToQ(body.digest, view: view)
-        ready.records.append(
+        let record: JournalRecord =
             isBodyInJournal
-                ? .prePreparedAgain(view: view, sequence: sequence, body.digest)
-                : .prePrepared(view: view, sequence: sequence, body))
-        if isPrimary {
+            ? .prePreparedAgain(view: view, sequence: sequence, body.digest)
+            : .prePrepared(view: view, sequence: sequence, body)
+        if isPrimary, let newView {
+            promises.promise(record, saidBy: newView, into: &ready)
             log[sequence].isProposalDurable = true
         } else {
-            ready.held.append(.prepare(Vote(view: view, sequence: sequence, digest: body.digest)))
+            let vote = Vote(view: view, sequence: sequence, digest: body.digest)
+            promises.promise(record, thenSay: .prepare(vote), into: &ready)
         }
         evaluate(sequence, into: &ready)
     }

@@ -23,46 +23,6 @@ public enum ReplicaInput: Sendable {
     case tick(oldestPending: Instant?, primaryReachable: Bool, pending: Int = 0)
 }
 
-/// What a step asks for, in the order in which it must be done.
-public struct ReplicaReady: Sendable {
-    public enum Destination: Hashable, Sendable {
-        case others
-        case one(ReplicaIndex)
-    }
-    public struct Outgoing: Sendable {
-        public let to: Destination
-        public let message: PBFTMessage
-        public init(to: Destination, message: PBFTMessage) { (self.to, self.message) = (to, message) }
-    }
-
-    /// 1. Append to the journal.
-    public var records: [JournalRecord] = []
-    /// 2. Send to all others once every record up to the end of this step is durable, and then say `.durable`.
-    public var held: [PBFTMessage] = []
-    /// 3. Send at once: all that these say is durable already, or binds nobody.
-    public var sends: [Outgoing] = []
-    /// 4. Execute in this order; what must be certified is certified after it.
-    public var executes: [(sequence: SequenceNumber, batch: Batch)] = []
-    /// 5. Peers no longer have the batches after what is executed here: fetch a state of at least this number.
-    public var needsState: SequenceNumber?
-    /// 6. Count.
-    public var drops: [(ReplicaIndex, DropReason)] = []
-    /// 7. The replica stops for good: its state differs from what a quorum certified, or it forgot votes and did not know.
-    public var halt: String?
-
-    public init() {}
-
-    public mutating func removeAll() {
-        records.removeAll(keepingCapacity: true)
-        held.removeAll(keepingCapacity: true)
-        sends.removeAll(keepingCapacity: true)
-        executes.removeAll(keepingCapacity: true)
-        needsState = nil
-        drops.removeAll(keepingCapacity: true)
-        halt = nil
-    }
-}
-
 /// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O.
 public struct Replica: Sendable {
     public enum Phase: Hashable, Sendable {
@@ -82,7 +42,8 @@ public struct Replica: Sendable {
     public internal(set) var isHalted = false
 
     /// Whether this replica takes part (R4).
-    public internal(set) var standing = Standing.full
+    public var standing: Standing { promises.standing }
+    var promises = Promises()
     var resuming = Resuming()
     /// By replica, the latest: VIEW-CHANGEs of an earlier life are a forgotten one's (R4). The own one is said in VIEW-CHANGE.
     var declarations: [LifeDeclaration?]
@@ -232,7 +193,7 @@ public struct Replica: Sendable {
         }
         // Own votes and freshly arrived ones may have completed a checkpoint or a batch.
         advanceExecution(now: now, into: &ready)
-        if standing != .full { keepSilent(now: now, into: &ready) }
+        endQuarantine(now: now, into: &ready)
     }
 
     private mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
