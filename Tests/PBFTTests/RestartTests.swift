@@ -45,7 +45,6 @@ import Testing
         replica.step(.started, now: group.now, into: &ready)
         if asks { #expect(ready.held.isEmpty) }
         let questions = ready.sends
-        ready.sends.removeAll()
         for question in questions {
             guard case .resumed(let resumption) = question.message, case .one(let peer) = question.to else {
                 Issue.record("says \(question.message) before it is told what it said")
