@@ -14,7 +14,6 @@ extension Replica {
         do {
             try require(stable.sequence <= lastExecuted, "stable \(stable.sequence) above executed \(lastExecuted)")
             try require(log.low == stable.sequence, "low watermark \(log.low) is not the stable checkpoint \(stable.sequence)")
-            try require(retained.last == lastExecuted, "retained up to \(retained.last), executed \(lastExecuted)")
             try require(retained.first <= flushed.next, "batches after \(flushed) are not in the store and not retained")
             let installed = phase == .normal ? view : nil
             let (low, high, quorum, lastExecuted) = (log.low, log.high, group.quorum, lastExecuted)

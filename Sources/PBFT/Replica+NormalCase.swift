@@ -176,7 +176,6 @@ extension Replica {
     }
 
     private mutating func execute(_ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady) {
-        lastExecuted = sequence
         floor.ordered(batch.items.count)
         retained.append(batch)
         fetch.bodies.remove(batch.digest)

@@ -181,11 +181,9 @@ extension Replica {
         }
         if !standing.isQuarantined, recollection.life > ownLife {
             // Its own signature: the journal is one from before a quarantine.
-            isHalted = true
-            ready.halt =
+            return halt(
                 "a peer shows that this replica forgot its votes at \(recollection.life), and its journal knows nothing of it: it is an older "
-                + "backup. Declare it lost, and it rejoins by itself: quorate cluster restore-host"
-            return
+                    + "backup. Declare it lost, and it rejoins by itself: quorate cluster restore-host", into: &ready)
         }
         if recollection.refuses, standing == .full, recollection.heard <= remembersUpTo,
             resuming.nonce != 0, now.uptime >= resuming.retoldAt[from.index] + limits.statusInterval / 8
@@ -212,11 +210,9 @@ extension Replica {
         if case .rebuilding = standing { return }
         let more = resuming.answers.compactMap { $0 }.filter { $0.heard > remembersUpTo }
         if more.count >= group.weakQuorum, let least = more.map(\.heard).min() {
-            isHalted = true
-            ready.halt =
+            return halt(
                 "peers heard votes of this replica up to \(least), its journal remembers them up to \(remembersUpTo): records are lost, as by "
-                + "an older backup. Declare it lost, and it rejoins by itself: quorate cluster restore-host"
-            return
+                    + "an older backup. Declare it lost, and it rejoins by itself: quorate cluster restore-host", into: &ready)
         }
         if standing == .resuming, resuming.answers.count(where: { $0 != nil }) >= group.n - 1 - group.f {
             takePart(now: now, into: &ready)
@@ -282,7 +278,7 @@ extension Replica {
                 peers[peer.index].acceptedStart = resumption.nonce
             }
         }
-        var checkpoint = max(stable.sequence, ownCheckpoints.last?.sequence ?? .zero)
+        var checkpoint = checkpoints.newest.sequence
         for case .stable(let kept) in remembered { checkpoint = max(checkpoint, kept.sequence) }
         if let declaration = resumption.declaration { adopt(declaration, into: &ready) }
         let answer = Recollection(

@@ -90,7 +90,7 @@ extension Replica {
             // Those who lack claims for the stable checkpoint cannot move their watermarks.
             promises.send(.checkpoint(stable), to: .one(from), into: &ready)
         }
-        for own in ownCheckpoints where own.sequence > status.stable && checkpointClaims[me.index].contains(own) {
+        for own in checkpoints.said(above: status.stable) {
             promises.send(.checkpoint(own), to: .one(from), into: &ready)
         }
         switch phase {

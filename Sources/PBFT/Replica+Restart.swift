@@ -36,7 +36,6 @@ extension Replica {
         while let digest = committed[lastExecuted.next] {
             let next = lastExecuted.next
             guard let batch = digest.isNull ? .null : bodies[next]?.first(where: { $0.digest == digest }) else { break }
-            lastExecuted = next
             retained.append(batch)
             ready.executes.append((next, batch))
         }
@@ -51,10 +50,9 @@ extension Replica {
             promises.fallSilent(.resuming)
         }
         if stableCheckpoint.sequence <= lastExecuted {
-            stable = stableCheckpoint
+            checkpoints.restore(stable: stableCheckpoint, base: base)
             if low != base { log = MessageLog(low: stable.sequence, window: limits.window, n: group.n) }
             log.advance(to: stable.sequence)
-            if low != base, stable.sequence < base.sequence { ownCheckpoints.append(base) }
         }
         for record in records { restore(record, bodies: bodies, now: now) }
         nextSequence = max(nextSequence, lastExecuted.next, stable.sequence.next)
@@ -114,7 +112,7 @@ extension Replica {
     /// Says again what was said before the restart, byte for byte; all of it is durable.
     mutating func resume(now: Instant, into ready: inout ReplicaReady) {
         (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
-        for own in ownCheckpoints { promises.sayOnceDurable(.checkpoint(own), into: &ready) }
+        for own in checkpoints.own { promises.sayOnceDurable(.checkpoint(own), into: &ready) }
         switch phase {
         case .changing:
             guard let ownViewChange else { return }

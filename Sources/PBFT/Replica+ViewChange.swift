@@ -67,7 +67,7 @@ extension Replica {
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: newView, replica: me,
             life: ownLife,
             lowWatermark: stable.sequence,
-            checkpoints: [stable] + ownCheckpoints.filter { $0.sequence <= log.high },
+            checkpoints: checkpoints.held(upTo: log.high),
             prepared: prepared, prePrepared: prePrepared, signer: configuration.signer)
         ownViewChange = viewChange
         promises.promise(.viewChange(viewChange), thenSay: .viewChange(viewChange), into: &ready)

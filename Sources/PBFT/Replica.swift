@@ -35,10 +35,11 @@ public struct Replica: Sendable {
     /// The view that is installed, or while changing, the one that this replica wants to enter.
     public internal(set) var view: View
     public internal(set) var phase: Phase
-    public internal(set) var lastExecuted: SequenceNumber
+    public var lastExecuted: SequenceNumber { retained.last }
     /// The stable checkpoint; its sequence number is the low watermark h.
-    public internal(set) var stable: Checkpoint
-    public internal(set) var flushed: SequenceNumber
+    public var stable: Checkpoint { checkpoints.stable }
+    /// The state up to here is durable in the store.
+    public var flushed: SequenceNumber { checkpoints.flushed }
     public internal(set) var isHalted = false
 
     /// Whether this replica takes part (R4).
@@ -66,10 +67,7 @@ public struct Replica: Sendable {
 
     var log: MessageLog
     var retained: RetainedBatches
-    /// The checkpoints taken here above the stable one, ascending.
-    var ownCheckpoints: [Checkpoint] = []
-    /// The newest few checkpoints that each replica claimed.
-    var checkpointClaims: [[Checkpoint]]
+    var checkpoints: Checkpoints
 
     /// The next sequence number that this replica proposes when it is the primary.
     var nextSequence: SequenceNumber
@@ -158,11 +156,11 @@ public struct Replica: Sendable {
     ///   - base: the stable checkpoint that the store holds; sequence 0 at the beginning.
     public init(configuration: ReplicaConfiguration, base: Checkpoint, now: Instant) {
         self.configuration = configuration
-        (view, phase, lastExecuted, stable, flushed) = (View(0), .normal, base.sequence, base, base.sequence)
+        (view, phase) = (View(0), .normal)
+        checkpoints = Checkpoints(configuration: configuration, base: base)
         let n = configuration.group.n
         log = MessageLog(low: base.sequence, window: configuration.limits.window, n: n)
         retained = RetainedBatches(after: base.sequence)
-        checkpointClaims = Array(repeating: [], count: n)
         nextSequence = base.sequence.next
         viewChanges = Array(repeating: nil, count: n)
         declarations = Array(repeating: nil, count: n)
@@ -183,7 +181,7 @@ public struct Replica: Sendable {
         case .propose(let batch): propose(batch, into: &ready)
         case .checkpointTaken(let checkpoint): take(checkpoint, into: &ready)
         case .flushed(let sequence):
-            flushed = max(flushed, sequence)
+            checkpoints.flush(upTo: sequence)
             trimRetained()
         case .stateInstalled(let checkpoint, let isStable): install(checkpoint, isStable: isStable, now: now, into: &ready)
         case .started: start(now: now, into: &ready)
@@ -256,6 +254,12 @@ public struct Replica: Sendable {
         var highest = max(lastExecuted, stable.sequence)
         for sequence in log.sequences where log[sequence].prepared != nil { highest = max(highest, sequence) }
         return highest
+    }
+
+    /// The replica stops for good.
+    mutating func halt(_ reason: String, into ready: inout ReplicaReady) {
+        isHalted = true
+        ready.halt = reason
     }
 
     /// The digest that was executed at a sequence number, while it is remembered.
