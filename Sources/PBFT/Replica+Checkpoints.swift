@@ -59,7 +59,7 @@ extension Replica {
             nextSequence = max(nextSequence, checkpoint.sequence.next)
             take(checkpoint, into: &ready)
         }
-        progressAt = now.uptime
+        pacemaker.installedState(now: now)
         fetch = CatchUp(question: fetch.question)
         for i in peers.indices { peers[i].retainsFrom = nil }
     }

@@ -51,7 +51,7 @@ extension Replica {
         #endif
         guard !batch.isNull, batch.time <= latestAcceptable(local), local <= batch.time.adding(microseconds: timeBehind)
         else {
-            timeRefused = (sequence, now.uptime)
+            pacemaker.refusedTime(of: sequence, now: now)
             return ready.drops.append((from, .timeOutOfBounds(got: batch.time, local: local)))
         }
         log[sequence].digest = batch.digest
@@ -176,16 +176,11 @@ extension Replica {
     }
 
     private mutating func execute(_ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady) {
-        floor.ordered(batch.items.count)
         retained.append(batch)
         fetch.bodies.remove(batch.digest)
         trimRetained()
-        #if MUTANTS
-        let progressBefore = progressAt
-        defer { if Mutant.is(.timerNeverReset) { progressAt = progressBefore } }
-        #endif
-        progressAt = now.uptime
-        if now.uptime >= viewInstalledAt, phase == .normal, newViewEnd < sequence { fruitlessViews = 0 }
+        pacemaker.progressed(
+            ordered: batch.items.count, isFruit: phase == .normal && newViewEnd < sequence, now: now)
         nextSequence = max(nextSequence, sequence.next)
         ready.executes.append((sequence, batch))
     }

@@ -79,27 +79,12 @@ extension Replica {
     /// As an idle primary: whether a peer that takes no part waits for the shard to move on. What it may ask for is bounded.
     public func isAwaited(now: Instant) -> Bool { canPropose && isMoveAwaited(now: now) }
 
-    private func isMoveAwaited(now: Instant) -> Bool {
+    func isMoveAwaited(now: Instant) -> Bool {
         let furthest = stable.sequence.number + 4 * limits.window
         return peers.contains { peer in
             guard let status = peer.status, now.uptime < peer.statusAt + 10 * limits.statusInterval else { return false }
             return status.awaits > lastExecuted && status.awaits.number <= furthest
         }
-    }
-
-    /// As a backup of a shard that stands still: whether a peer has waited for so long for it to move that the primary is at fault. A
-    /// correct primary hears of it with the peer's next STATUS, and orders empty batches. A peer that lies, and always tells everybody
-    /// but the primary, costs an idle shard a view change in so long.
-    mutating func isMoveOverdue(now: Instant) -> Bool {
-        guard isMoveAwaited(now: now) else {
-            moveAwaited = nil
-            return false
-        }
-        guard let awaited = moveAwaited, awaited.executed == lastExecuted else {
-            moveAwaited = (lastExecuted, now.uptime)
-            return false
-        }
-        return now.uptime > max(awaited.since, viewInstalledAt) + max(limits.censorshipTimeout, timeout)
     }
 
     /// Votes of a peer that forgot do not count; a replica without a state waits for one.
@@ -221,7 +206,6 @@ extension Replica {
 
     private mutating func takePart(now: Instant, into ready: inout ReplicaReady) {
         promises.takePart()
-        floor = ThroughputFloor()
         resume(now: now, into: &ready)
     }
 

@@ -68,7 +68,6 @@ extension Replica {
         }
         if now.uptime >= lastStatusAt + limits.statusInterval {
             lastStatusAt = now.uptime
-            executedAtLastStatus = lastExecuted
             promises.send(.status(status()), to: .others, into: &ready)
         }
     }
@@ -218,9 +217,9 @@ extension Replica {
             return
         }
         let isFar = target.number > lastExecuted.number + limits.window / 2
-        let isIdle = now.uptime > progressAt + limits.fetchTimeout
+        let isIdle = now.uptime > pacemaker.progressAt + limits.fetchTimeout
         // While what was asked for is executed, nothing is asked again; a sender whose bodies are of no use has no more time.
-        let heardAt = max(fetch.askedAt, min(progressAt, fetch.askedAt + 4 * limits.fetchTimeout))
+        let heardAt = max(fetch.askedAt, min(pacemaker.progressAt, fetch.askedAt + 4 * limits.fetchTimeout))
         guard isIdle || isFar, now.uptime > heardAt + limits.fetchTimeout else { return }
         let gone = peers.count { $0.retainsFrom.map { $0 > lastExecuted.next } ?? false }
         fetch.fruitless = fetch.askedFrom == lastExecuted.next ? fetch.fruitless + 1 : 0

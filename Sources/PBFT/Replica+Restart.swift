@@ -111,7 +111,7 @@ extension Replica {
 
     /// Says again what was said before the restart, byte for byte; all of it is durable.
     mutating func resume(now: Instant, into ready: inout ReplicaReady) {
-        (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
+        pacemaker.start(now: now)
         for own in checkpoints.own { promises.sayOnceDurable(.checkpoint(own), into: &ready) }
         switch phase {
         case .changing:

@@ -6,7 +6,7 @@ extension Replica {
 
     mutating func receiveSuspect(_ suspected: View, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard suspected >= view else { return }
-        suspicions[from.index] = Suspicion(view: suspected, at: now.uptime)
+        pacemaker.note(suspicionOf: suspected, by: from, now: now)
         leaveSuspectedView(now: now, into: &ready)
     }
 
@@ -14,31 +14,16 @@ extension Replica {
         #if MUTANTS
         if Mutant.is(.suspicionNotSent) { return }
         #endif
-        let isNew = suspicions[me.index]?.view != view
-        suspicions[me.index] = Suspicion(view: view, at: now.uptime)
-        // Once: STATUS goes on saying it.
-        if isNew, now.uptime >= lastSuspectAt + limits.statusInterval || lastSuspectAt == 0 {
-            lastSuspectAt = now.uptime
-            promises.send(.suspect(view), to: .others, into: &ready)
-        }
+        if pacemaker.suspect(view, now: now) { promises.send(.suspect(view), to: .others, into: &ready) }
         leaveSuspectedView(now: now, into: &ready)
     }
 
-    /// f + 1 suspicions contain a correct replica's and pull everybody along; a lone one leaves nothing. Who has left this view
-    /// says SUSPECT of it no more, and suspects it for as long as it is gone: with one of 3f + 1 away, everybody else is needed.
     private mutating func leaveSuspectedView(now: Instant, into ready: inout ReplicaReady) {
-        guard phase == .normal, standing == .full else { return }
-        let window = 2 * timeout
-        let suspecting = suspicions.indices.count { i in
-            if let suspicion = suspicions[i], suspicion.view >= view, now.uptime <= suspicion.at + window { return true }
-            return viewChanges[i].map { $0.view > view } ?? false
-        }
-        if suspecting >= group.weakQuorum { startViewChange(to: view.next, now: now, into: &ready) }
-    }
-
-    /// The wait for progress, doubled for each view that made none, up to the cap.
-    var timeout: UInt64 {
-        min(limits.progressTimeout << UInt64(min(fruitlessViews, 16)), limits.maxTimeout)
+        guard phase == .normal, promises.isFull else { return }
+        let view = view
+        let isSuspected = pacemaker.isSuspected(
+            view, hasLeft: { viewChanges[$0.index].map { $0.view > view } ?? false }, now: now)
+        if isSuspected { startViewChange(to: view.next, now: now, into: &ready) }
     }
 
     // MARK: VIEW-CHANGE
@@ -46,10 +31,7 @@ extension Replica {
     mutating func startViewChange(to newView: View, now: Instant, into ready: inout ReplicaReady) {
         precondition(newView > view || (newView == view && phase != .normal))
         precondition(promises.isFull)
-        // A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to move makes no
-        // wait longer, except until the next primary has installed its view.
-        if phase == .normal, !wasPending { fruitlessBefore = fruitlessViews }
-        if wasPending || phase != .normal { fruitlessViews = min(fruitlessViews + 1, 16) }
+        pacemaker.leaveView(isChanging: phase != .normal)
         view = newView
         phase = .changing(since: now.uptime, quorumSince: nil)
         var prepared: [PQEntry] = []
@@ -146,7 +128,7 @@ extension Replica {
         let here = viewChanges.indices.filter { viewChanges[$0]?.view == view }.sorted { (rank($0), $0) < (rank($1), $1) }
         let missing = viewChanges.indices.filter { viewChanges[$0]?.view != view }.map(rank).min() ?? .max
         var isPatienceOver = false
-        if case .changing(_, let since?) = phase { isPatienceOver = now.uptime >= since + timeout / 4 }
+        if case .changing(_, let since?) = phase { isPatienceOver = now.uptime >= since + pacemaker.timeout / 4 }
         guard here.count >= group.quorum else { return nil }
         for count in group.quorum...here.count {
             guard isPatienceOver || rank(here[count - 1]) <= max(0, missing) else { return nil }
@@ -252,20 +234,16 @@ extension Replica {
     mutating func enter(_ newView: NewView, now: Instant) {
         view = newView.view
         phase = .normal
-        floor.enterView(n: group.n)
+        pacemaker.enterView(now: now)
         self.newView = newView
         isNewViewDurable = true
         ownViewChange = nil
         log.enterView()
-        for i in suspicions.indices { suspicions[i] = nil }
         for i in viewChanges.indices {
             if let viewChange = viewChanges[i], viewChange.view <= view { viewChanges[i] = nil }
         }
-        if let fruitlessBefore { fruitlessViews = fruitlessBefore }
-        fruitlessBefore = nil
         let end = SequenceNumber(newView.start.sequence.number + UInt64(newView.selection.count))
         nextSequence = max(end, lastExecuted, stable.sequence).next
-        (progressAt, viewInstalledAt, lastSuspectAt, timeRefused) = (now.uptime, now.uptime, 0, nil)
     }
 
     /// Pre-prepares what NEW-VIEW selected, now that its body is here: byte for byte what it was, whatever its time (R2).
@@ -310,10 +288,14 @@ extension Replica {
         }
     }
 
-    /// The primary goes on proposing what is too far from this replica's clock. It may be a proposal from before an outage, of which
-    /// nobody else has heard, and which the primary does not make anew: another one has to.
-    private func refusesTime(_ now: Instant) -> Bool {
-        timeRefused.map { $0.sequence > lastExecuted && now.uptime < $0.at + 8 * limits.statusInterval } ?? false
+    private func observe(oldestPending: Instant?, primaryReachable: Bool, now: Instant) -> Pacemaker.Observation {
+        let peer = peers[primary.index]
+        let primaryWaits = peer.status.map { $0.awaits > lastExecuted } ?? false
+        return Pacemaker.Observation(
+            oldestPending: oldestPending, isPrimaryReachable: primaryReachable, isPrimary: isPrimary,
+            awaitsProposal: awaitsProposal, lastExecuted: lastExecuted,
+            primaryWaits: primaryWaits && now.uptime < peer.statusAt + 10 * limits.statusInterval,
+            isMoveAwaited: isMoveAwaited(now: now))
     }
 
     mutating func tickView(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
@@ -321,37 +303,13 @@ extension Replica {
         joinViewsAhead(now: now, into: &ready)
         switch phase {
         case .normal:
-            let isPending = oldestPending != nil || awaitsProposal || refusesTime(now)
-            if !isPending { wasPending = false }
-            // Only a primary that takes part moves an idle shard on, and this one waits itself for the shard to move.
-            if !isPrimary, let status = peers[primary.index].status, status.awaits > lastExecuted,
-                now.uptime < peers[primary.index].statusAt + 10 * limits.statusInterval, now.uptime > viewInstalledAt + timeout
-            {
-                return suspect(now: now, into: &ready)
-            }
-            if !isPrimary, isMoveOverdue(now: now) { return suspect(now: now, into: &ready) }
-            guard isPending else {
-                suspicions[me.index] = nil
-                return
-            }
-            if !wasPending {
-                wasPending = true
-                progressAt = max(progressAt, now.uptime)
-            }
-            // Reset on progress; but one request that waits for ever is censored.
-            let wait = primaryReachable || isPrimary ? timeout : min(timeout, limits.unreachableTimeout << UInt64(min(fruitlessViews, 16)))
-            let isStalled = now.uptime > progressAt + wait
-            var isDelayed = false
-            if let oldestPending {
-                let isCensored = now.uptime > max(oldestPending.uptime, viewInstalledAt) + max(limits.censorshipTimeout, timeout)
-                isDelayed = isCensored || (floor.isViolated && !isPrimary)
-            }
-            if isStalled || isDelayed { suspect(now: now, into: &ready) } else { suspicions[me.index] = nil }
+            let seen = observe(oldestPending: oldestPending, primaryReachable: primaryReachable, now: now)
+            if pacemaker.isAtFault(seen, now: now) { suspect(now: now, into: &ready) }
         case .changing(let since, let quorumSince):
             #if MUTANTS
             if Mutant.is(.newViewNotAwaited) { return tryNewView(now: now, into: &ready) }
             #endif
-            if let quorumSince, now.uptime > quorumSince + timeout {
+            if let quorumSince, now.uptime > quorumSince + pacemaker.timeout {
                 startViewChange(to: view.next, now: now, into: &ready)
             } else if quorumSince == nil {
                 _ = since

@@ -54,8 +54,6 @@ public struct Replica: Sendable {
     var toldOfLivesIn: View?
     /// The last NEW-VIEW that rests on what a replica said before it forgot: nobody need repeat it.
     var refusedNewView = Digest.null
-    /// The last proposal of the primary that was not taken because of its time, and when.
-    var timeRefused: (sequence: SequenceNumber, at: UInt64)?
     /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. `HostCore` says it. A
     /// quorum has found it right once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
     public var certainTime = Timestamp.zero
@@ -74,34 +72,17 @@ public struct Replica: Sendable {
 
     // View change.
     var viewChanges: [ViewChange?]
-    var suspicions: [Suspicion?]
     var ownViewChange: ViewChange?
     /// The NEW-VIEW of the installed view, for those that missed it.
     var newView: NewView?
-    /// Consecutive views without progress: waits double with it.
-    var fruitlessViews = 0
-    /// What it was when an idle view was left; views that nobody installs after it double only the waits until one is.
-    var fruitlessBefore: Int?
     var future: [[PBFTMessage]]
 
     // Progress and repair. Uptimes in nanoseconds.
-    var progressAt: UInt64
-    var viewInstalledAt: UInt64
-    var wasPending = false
-    /// Since when a peer waits for the shard to move, and where the shard stood then.
-    var moveAwaited: (executed: SequenceNumber, since: UInt64)?
-    var floor = ThroughputFloor()
-    var lastSuspectAt: UInt64 = 0
+    var pacemaker: Pacemaker
     var lastStatusAt: UInt64 = 0
-    var executedAtLastStatus = SequenceNumber.zero
     var peers: [PeerProgress]
     var fetch = CatchUp()
     var selected = SelectedBodies()
-
-    struct Suspicion: Sendable {
-        var view: View
-        var at: UInt64
-    }
 
     struct PeerProgress: Sendable {
         var status: Status?
@@ -165,9 +146,8 @@ public struct Replica: Sendable {
         viewChanges = Array(repeating: nil, count: n)
         declarations = Array(repeating: nil, count: n)
         forgettings = Array(repeating: 0, count: n)
-        suspicions = Array(repeating: nil, count: n)
         future = Array(repeating: [], count: n)
-        (progressAt, viewInstalledAt) = (now.uptime, now.uptime)
+        pacemaker = Pacemaker(configuration: configuration, now: now)
         peers = Array(repeating: PeerProgress(), count: n)
     }
 
@@ -186,7 +166,7 @@ public struct Replica: Sendable {
         case .stateInstalled(let checkpoint, let isStable): install(checkpoint, isStable: isStable, now: now, into: &ready)
         case .started: start(now: now, into: &ready)
         case .tick(let oldestPending, let primaryReachable, let pending):
-            if phase == .normal { floor.sample(pending: pending, now: now.uptime, limits: limits) }
+            if phase == .normal { pacemaker.sample(pending: pending, now: now) }
             tick(oldestPending: oldestPending, primaryReachable: primaryReachable, now: now, into: &ready)
         }
         // Own votes and freshly arrived ones may have completed a checkpoint or a batch.
@@ -237,7 +217,7 @@ public struct Replica: Sendable {
         Status(
             view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits,
             viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedNewView,
-            proposedUpTo: proposedUpTo, suspects: standing == .full && suspicions[me.index]?.view == view,
+            proposedUpTo: proposedUpTo, suspects: standing == .full && pacemaker.suspects(view),
             start: resuming.nonce, remembers: standing.isQuarantined ? .zero : remembersUpTo)
     }
 
