@@ -136,25 +136,25 @@ struct MessageLog: Sendable {
 }
 
 /// The last executed batches, kept for peers that lag and for the journal's compaction.
-struct RetainedBatches: Sendable {
+package struct RetainedBatches: Sendable {
     private var batches: [Batch] = []
     /// Where the ring's oldest stands in `batches`; compacted now and then.
     private var head = 0
-    private(set) var first: SequenceNumber
+    package private(set) var first: SequenceNumber
     private(set) var bytes = 0
 
-    init(after sequence: SequenceNumber) { first = sequence.next }
+    package init(after sequence: SequenceNumber) { first = sequence.next }
 
-    var count: Int { batches.count - head }
+    package var count: Int { batches.count - head }
     /// The sequence number of the newest; first - 1 when empty.
-    var last: SequenceNumber { SequenceNumber(first.number + UInt64(count) - 1) }
+    package var last: SequenceNumber { SequenceNumber(first.number + UInt64(count) - 1) }
 
-    subscript(sequence: SequenceNumber) -> Batch? {
+    package subscript(sequence: SequenceNumber) -> Batch? {
         guard sequence >= first, sequence <= last else { return nil }
         return batches[head + Int(sequence.number - first.number)]
     }
 
-    mutating func append(_ batch: Batch) {
+    package mutating func append(_ batch: Batch) {
         batches.append(batch)
         bytes += batch.bytes.count + 64
     }

@@ -60,7 +60,6 @@ extension Replica {
             take(checkpoint, into: &ready)
         }
         pacemaker.installedState(now: now)
-        fetch = CatchUp(question: fetch.question)
-        for i in peers.indices { peers[i].retainsFrom = nil }
+        catchUp.installedState()
     }
 }

@@ -177,7 +177,7 @@ extension Replica {
 
     private mutating func execute(_ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady) {
         retained.append(batch)
-        fetch.bodies.remove(batch.digest)
+        catchUp.executed(batch.digest)
         trimRetained()
         pacemaker.progressed(
             ordered: batch.items.count, isFruit: phase == .normal && newViewEnd < sequence, now: now)

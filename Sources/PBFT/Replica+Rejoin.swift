@@ -80,11 +80,7 @@ extension Replica {
     public func isAwaited(now: Instant) -> Bool { canPropose && isMoveAwaited(now: now) }
 
     func isMoveAwaited(now: Instant) -> Bool {
-        let furthest = stable.sequence.number + 4 * limits.window
-        return peers.contains { peer in
-            guard let status = peer.status, now.uptime < peer.statusAt + 10 * limits.statusInterval else { return false }
-            return status.awaits > lastExecuted && status.awaits.number <= furthest
-        }
+        peers.isMoveAwaited(after: lastExecuted, upTo: stable.sequence.number + 4 * limits.window, now: now)
     }
 
     /// Votes of a peer that forgot do not count; a replica without a state waits for one.
@@ -99,12 +95,12 @@ extension Replica {
         case .status, .resumed, .recollection: return true
         }
         if case .rebuilding = standing { return false }
-        return !peers[from.index].isRefused
+        return !progress[from.index].isRefused
     }
 
     private mutating func note(_ sequence: SequenceNumber, _ from: ReplicaIndex) {
-        guard !peers[from.index].isRefused, sequence <= log.high else { return }
-        peers[from.index].heard = max(peers[from.index].heard, sequence)
+        guard !progress[from.index].isRefused, sequence <= log.high else { return }
+        progress[from.index].heard = max(progress[from.index].heard, sequence)
     }
 
     // MARK: The replica that starts
@@ -151,7 +147,7 @@ extension Replica {
         resuming.rounds += 1
         let remembers = standing.isQuarantined ? .zero : remembersUpTo
         for i in others where resuming.answers[i] == nil || standing == .quarantined(until: nil) {
-            guard resuming.rounds <= Self.blindRounds || now.uptime < peers[i].statusAt + 4 * limits.statusInterval else { continue }
+            guard resuming.rounds <= Self.blindRounds || peers.isHeard(ReplicaIndex(UInt8(i)), within: 4, now: now) else { continue }
             resuming.said[i] = remembers
             let message = Resumption(
                 nonce: resuming.nonce, remembers: remembers, isQuarantined: standing.isQuarantined, declaration: declarations[me.index])
@@ -251,23 +247,23 @@ extension Replica {
         // Each may cost a record, a sync and a word to everybody.
         guard isDue(peer, now: now) else { return }
         if resumption.isQuarantined, resumption.life >= life(of: peer) {
-            (peers[peer.index].heard, peers[peer.index].isRefused) = (.zero, false)
-        } else if resumption.nonce > peers[peer.index].acceptedStart {
+            (progress[peer.index].heard, progress[peer.index].isRefused) = (.zero, false)
+        } else if resumption.nonce > progress[peer.index].acceptedStart {
             // Copies of an earlier start's question come late, and say nothing about this one.
-            peers[peer.index].isRefused = resumption.remembers < peers[peer.index].heard || resumption.life < life(of: peer)
-            if peers[peer.index].isRefused {
-                peers[peer.index].refusedStart = resumption.nonce
-                peers[peer.index].isRefusedForLife = resumption.life < life(of: peer)
+            progress[peer.index].isRefused = resumption.remembers < progress[peer.index].heard || resumption.life < life(of: peer)
+            if progress[peer.index].isRefused {
+                progress[peer.index].refusedStart = resumption.nonce
+                progress[peer.index].isRefusedForLife = resumption.life < life(of: peer)
             } else {
-                peers[peer.index].acceptedStart = resumption.nonce
+                progress[peer.index].acceptedStart = resumption.nonce
             }
         }
         var checkpoint = checkpoints.newest.sequence
         for case .stable(let kept) in remembered { checkpoint = max(checkpoint, kept.sequence) }
         if let declaration = resumption.declaration { adopt(declaration, into: &ready) }
         let answer = Recollection(
-            about: peer, nonce: resumption.nonce, heard: peers[peer.index].heard, checkpoint: checkpoint,
-            declaration: declarations[peer.index], refuses: peers[peer.index].isRefused)
+            about: peer, nonce: resumption.nonce, heard: progress[peer.index].heard, checkpoint: checkpoint,
+            declaration: declarations[peer.index], refuses: progress[peer.index].isRefused)
         // The life has to be remembered before anything rests on it.
         if resumption.isQuarantined {
             promises.sayOnceDurable(.recollection(answer), into: &ready)
@@ -278,8 +274,8 @@ extension Replica {
 
     /// Whether a peer's word of lives is listened to now: a faulty one would otherwise fill the journal with them.
     private mutating func isDue(_ peer: ReplicaIndex, now: Instant) -> Bool {
-        if let at = peers[peer.index].resumedAt, now.uptime < at + limits.statusInterval / 16 { return false }
-        peers[peer.index].resumedAt = now.uptime
+        if let at = progress[peer.index].resumedAt, now.uptime < at + limits.statusInterval / 16 { return false }
+        progress[peer.index].resumedAt = now.uptime
         return true
     }
 
@@ -301,16 +297,16 @@ extension Replica {
     /// A late copy of the question of a peer's present start may have come after votes of it. A replica that is quarantined cannot
     /// complain, and the peer, which was answered, asks no more: its STATUS says what its question would.
     mutating func reconsider(_ peer: ReplicaIndex, _ status: Status) {
-        let known = peers[peer.index]
+        let known = progress[peer.index]
         guard known.isRefused, !known.isRefusedForLife, status.start >= known.refusedStart, status.remembers >= known.heard else { return }
-        (peers[peer.index].isRefused, peers[peer.index].acceptedStart) = (false, status.start)
+        (progress[peer.index].isRefused, progress[peer.index].acceptedStart) = (false, status.start)
     }
 
     /// A refused peer may never have been told: it is, whenever it says where it stands.
     mutating func complain(to peer: ReplicaIndex, into ready: inout ReplicaReady) {
-        guard peers[peer.index].isRefused else { return }
+        guard progress[peer.index].isRefused else { return }
         let complaint = Recollection(
-            about: peer, nonce: peers[peer.index].refusedStart, heard: peers[peer.index].heard, checkpoint: stable.sequence,
+            about: peer, nonce: progress[peer.index].refusedStart, heard: progress[peer.index].heard, checkpoint: stable.sequence,
             declaration: declarations[peer.index], refuses: true)
         promises.send(.recollection(complaint), to: .one(peer), into: &ready)
     }

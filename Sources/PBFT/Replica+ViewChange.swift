@@ -83,7 +83,7 @@ extension Replica {
         guard case .changing(let since, nil) = phase else { return }
         // Who has entered the view, by a NEW-VIEW that this replica refuses, repeats its VIEW-CHANGE no more, and says where it is.
         let supporters = viewChanges.indices.count { i in
-            viewChanges[i].map { $0.view >= view } ?? false || (i != me.index && peers[i].status.map { $0.view >= view } ?? false)
+            viewChanges[i].map { $0.view >= view } ?? false || (i != me.index && peers[ReplicaIndex(UInt8(i))].status.map { $0.view >= view } ?? false)
         }
         if supporters >= group.quorum { phase = .changing(since: since, quorumSince: now.uptime) }
     }
@@ -143,7 +143,7 @@ extension Replica {
         if digest.isNull { return .null }
         if log.contains(sequence), let body = log[sequence].body(digest) { return body }
         if let executed = retained[sequence], executed.digest == digest { return executed }
-        return selected.bodies[digest]
+        return selected[digest]
     }
 
     mutating func receive(_ newView: NewView, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -289,12 +289,10 @@ extension Replica {
     }
 
     private func observe(oldestPending: Instant?, primaryReachable: Bool, now: Instant) -> Pacemaker.Observation {
-        let peer = peers[primary.index]
-        let primaryWaits = peer.status.map { $0.awaits > lastExecuted } ?? false
-        return Pacemaker.Observation(
+        Pacemaker.Observation(
             oldestPending: oldestPending, isPrimaryReachable: primaryReachable, isPrimary: isPrimary,
             awaitsProposal: awaitsProposal, lastExecuted: lastExecuted,
-            primaryWaits: primaryWaits && now.uptime < peer.statusAt + 10 * limits.statusInterval,
+            primaryWaits: peers.waits(primary, after: lastExecuted, now: now),
             isMoveAwaited: isMoveAwaited(now: now))
     }
 

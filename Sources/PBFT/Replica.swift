@@ -80,22 +80,13 @@ public struct Replica: Sendable {
     // Progress and repair. Uptimes in nanoseconds.
     var pacemaker: Pacemaker
     var lastStatusAt: UInt64 = 0
-    var peers: [PeerProgress]
-    var fetch = CatchUp()
+    var peers: Peers
+    var progress: [PeerProgress]
+    var catchUp: CatchUp
+    var serving: Serving
     var selected = SelectedBodies()
 
     struct PeerProgress: Sendable {
-        var status: Status?
-        /// `lastExecuted` did not move since the status before.
-        var isStuck = false
-        var claims: CommittedClaims?
-        /// Below this the peer has no batches any more.
-        var retainsFrom: SequenceNumber?
-        var repairedAt: UInt64 = 0
-        var servedFrom: SequenceNumber?
-        var claimedTurn: UInt64?
-        var servedAt: UInt64 = 0
-        var statusAt: UInt64 = 0
         /// The highest sequence number at which this replica heard a vote of the peer.
         var heard = SequenceNumber.zero
         /// The peer remembers less than this replica heard: its votes do not count until it says more, or declares it.
@@ -107,9 +98,6 @@ public struct Replica: Sendable {
         var refusedStart: UInt64 = 0
         /// When a question of its start was answered, or a word of somebody's life taken from it.
         var resumedAt: UInt64?
-        /// Bytes of bodies that it may still be sent, as of `allowedAt`.
-        var allowance = 0
-        var allowedAt: UInt64 = 0
     }
 
     var me: ReplicaIndex { configuration.me }
@@ -123,8 +111,7 @@ public struct Replica: Sendable {
     /// of them are.
     public var orderingPrimary: ReplicaIndex {
         guard isChangingView else { return primary }
-        let views = peers.compactMap { $0.status.flatMap { $0.isChangingView ? nil : $0.view } }.sorted(by: >)
-        return views.count >= group.weakQuorum ? group.primary(of: views[group.f], in: configuration.shard) : primary
+        return peers.installedView.map { group.primary(of: $0, in: configuration.shard) } ?? primary
     }
 
     /// Whether `propose` may be said now: the pipeline has room.
@@ -148,7 +135,10 @@ public struct Replica: Sendable {
         forgettings = Array(repeating: 0, count: n)
         future = Array(repeating: [], count: n)
         pacemaker = Pacemaker(configuration: configuration, now: now)
-        peers = Array(repeating: PeerProgress(), count: n)
+        peers = Peers(configuration: configuration)
+        catchUp = CatchUp(configuration: configuration)
+        serving = Serving(configuration: configuration)
+        progress = Array(repeating: PeerProgress(), count: n)
     }
 
     public mutating func step(_ input: ReplicaInput, now: Instant, into ready: inout ReplicaReady) {
@@ -187,8 +177,10 @@ public struct Replica: Sendable {
         case .fetchBatch(let digest): answerFetch(of: digest, to: from, now: now, into: &ready)
         case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
         case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
-        case .committed(let claims): receive(claims, from: from, into: &ready)
-        case .committedBody(let batch): receive(committed: batch, from: from, into: &ready)
+        case .committed(let claims):
+            if !catchUp.receive(claims, from: from, executed: lastExecuted) { ready.drops.append((from, .notAsked)) }
+        case .committedBody(let batch):
+            if !catchUp.receive(body: batch) { ready.drops.append((from, .notAsked)) }
         case .resumed(let resumption): answer(resumption, to: from, now: now, into: &ready)
         case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
         }
