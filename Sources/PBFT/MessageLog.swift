@@ -117,8 +117,13 @@ struct MessageLog: Sendable {
     }
 
     /// The sequence numbers between the watermarks, ascending.
-    var sequences: some Sequence<SequenceNumber> {
+    var sequences: some BidirectionalCollection<SequenceNumber> {
         (low.number + 1...high.number).lazy.map { SequenceNumber($0) }
+    }
+
+    /// The highest sequence number that this replica voted for.
+    var lastVoted: SequenceNumber? {
+        sequences.reversed().first { !self[$0].prePrepared.isEmpty || self[$0].prepared != nil }
     }
 
     mutating func advance(to newLow: SequenceNumber) {

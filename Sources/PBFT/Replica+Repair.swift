@@ -21,7 +21,7 @@ extension Replica {
 
     mutating func receive(_ status: Status, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard peers.note(status, from: from, now: now) else { return }
-        reconsider(from, status)
+        rejoin.witness.reconsider(from, status)
         complain(to: from, into: &ready)
         if status.suspects, isHeard(.suspect(status.view), from: from) { receiveSuspect(status.view, from: from, now: now, into: &ready) }
         if status.stable < stable.sequence {

@@ -25,11 +25,9 @@ extension Replica {
             case .stable(let checkpoint) where checkpoint.sequence > stableCheckpoint.sequence: stableCheckpoint = checkpoint
             case .quarantine(let life, let isOver):
                 isQuarantined = !isOver
-                if life > ownLife { live(life) }
+                if life > rejoin.incarnations.own { rejoin.incarnations.begin(life) }
             case .peerLife(let declaration):
-                guard declaration.replica.index < group.n, declaration.life > self.life(of: declaration.replica) else { continue }
-                declarations[declaration.replica.index] = declaration
-                forgettings[declaration.replica.index] = 1
+                rejoin.incarnations.restore(declaration)
             case .prePrepared, .prePreparedAgain, .prepared, .committed, .committedBody, .viewChange, .newView, .stable: break
             }
         }
@@ -44,7 +42,16 @@ extension Replica {
         if isQuarantined {
             promises.fallSilent(.quarantined(until: nil))
         } else if stableCheckpoint.sequence > lastExecuted {
-            wait(forStateOf: records, stable: stableCheckpoint, committed: committed, bodies: bodies)
+            // The journal is whole and the state is not: the votes are remembered, and everything waits for a state on which the
+            // journal's batches follow.
+            var minimum = stableCheckpoint.sequence
+            while minimum > .zero, let digest = committed[minimum],
+                digest.isNull || bodies[minimum]?.contains(where: { $0.digest == digest }) == true
+            {
+                minimum = SequenceNumber(minimum.number - 1)
+            }
+            promises.fallSilent(.rebuilding(from: minimum))
+            rejoin.remember(records)
             return
         } else if !records.isEmpty || base.sequence > .zero {
             promises.fallSilent(.resuming)
@@ -136,10 +143,11 @@ extension Replica {
 
     /// Everything that a restart needs, given the store's state at `flushed`: what compaction writes forward.
     public func liveRecords() -> [JournalRecord] {
-        if case .rebuilding = standing { return remembered }
+        if standing.isRebuilding { return rejoin.remembered }
         var records: [JournalRecord] = []
-        for case let declaration? in declarations where declaration.replica != me { records.append(.peerLife(declaration)) }
-        if ownLife > 0 { records.append(.quarantine(life: ownLife, isOver: !standing.isQuarantined)) }
+        for declaration in rejoin.incarnations.ofPeers { records.append(.peerLife(declaration)) }
+        let life = rejoin.incarnations.own
+        if life > 0 { records.append(.quarantine(life: life, isOver: !standing.isQuarantined)) }
         if let newView { records.append(.newView(newView)) }
         if let ownViewChange { records.append(.viewChange(ownViewChange)) }
         // Executed and not in the store.

@@ -47,7 +47,7 @@ extension Replica {
         prePrepared.sort()
         let viewChange = ViewChange(
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: newView, replica: me,
-            life: ownLife,
+            life: rejoin.incarnations.own,
             lowWatermark: stable.sequence,
             checkpoints: checkpoints.held(upTo: log.high),
             prepared: prepared, prePrepared: prePrepared, signer: configuration.signer)
@@ -56,7 +56,7 @@ extension Replica {
     }
 
     mutating func receive(_ viewChange: ViewChange, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        guard viewChange.replica == from, viewChange.isWellFormed(window: limits.window), viewChange.life >= life(of: from) else {
+        guard viewChange.replica == from, viewChange.isWellFormed(window: limits.window), !rejoin.incarnations.outlived(viewChange) else {
             return ready.drops.append((from, .malformedViewChange(from)))
         }
         if let earlier = viewChanges[from.index], earlier.view >= viewChange.view { return }
@@ -122,7 +122,7 @@ extension Replica {
     /// are used only when the others have had their time. A liar that declares another life to others each time is soon the
     /// last, and 2f + 1 do not.
     private func newViewSelection(now: Instant) -> (messages: [ViewChange], NewViewSelection)? {
-        func rank(_ i: Int) -> Int { i == me.index ? -1 : forgettings[i] }
+        func rank(_ i: Int) -> Int { i == me.index ? -1 : rejoin.incarnations.forgettings[i] }
         // The own VIEW-CHANGE is among them only once it is durable.
         guard viewChanges[me.index]?.view == view else { return nil }
         let here = viewChanges.indices.filter { viewChanges[$0]?.view == view }.sorted { (rank($0), $0) < (rank($1), $1) }
@@ -163,17 +163,17 @@ extension Replica {
         if Mutant.is(.selectionNotRecomputed) { return follow(newView, now: now, into: &ready) }
         if Mutant.is(.oldTimeRefused), selectsOldTime(newView, now: now) { return ready.drops.append((from, .wrongSelection(newView.view))) }
         #endif
-        guard newView.viewChanges.allSatisfy({ $0.life >= life(of: $0.replica) }) else {
+        guard !newView.viewChanges.contains(where: rejoin.incarnations.outlived) else {
             // It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on, and
             // they hear of the life, so that the next primary knows.
             ready.drops.append((from, .malformedNewView(newView.view)))
             refusedNewView = newView.hash
             if toldOfLivesIn.map({ $0 < newView.view }) ?? true {
                 toldOfLivesIn = newView.view
-                for viewChange in newView.viewChanges where viewChange.life < life(of: viewChange.replica) {
+                for viewChange in newView.viewChanges where rejoin.incarnations.outlived(viewChange) {
                     let word = Recollection(
                         about: viewChange.replica, nonce: 0, heard: .zero, checkpoint: stable.sequence,
-                        declaration: declarations[viewChange.replica.index])
+                        declaration: rejoin.incarnations.declaration(of: viewChange.replica))
                     promises.send(.recollection(word), to: .others, into: &ready)
                 }
             }

@@ -45,11 +45,7 @@ public struct Replica: Sendable {
     /// Whether this replica takes part (R4).
     public var standing: Standing { promises.standing }
     var promises = Promises()
-    var resuming = Resuming()
-    /// By replica, the latest: VIEW-CHANGEs of an earlier life are a forgotten one's (R4). The own one is said in VIEW-CHANGE.
-    var declarations: [LifeDeclaration?]
-    /// By replica: how often this replica has heard of a later life, for `tryNewView`.
-    var forgettings: [Int]
+    var rejoin: Rejoin
     /// In this view others were told why a NEW-VIEW was refused.
     var toldOfLivesIn: View?
     /// The last NEW-VIEW that rests on what a replica said before it forgot: nobody need repeat it.
@@ -57,8 +53,6 @@ public struct Replica: Sendable {
     /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. `HostCore` says it. A
     /// quorum has found it right once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
     public var certainTime = Timestamp.zero
-    /// What the journal remembers while the state is missing.
-    var remembered: [JournalRecord] = []
 
     /// While a state from peers is being written down, nothing is executed.
     public var isExecutionPaused = false
@@ -81,24 +75,9 @@ public struct Replica: Sendable {
     var pacemaker: Pacemaker
     var lastStatusAt: UInt64 = 0
     var peers: Peers
-    var progress: [PeerProgress]
     var catchUp: CatchUp
     var serving: Serving
     var selected = SelectedBodies()
-
-    struct PeerProgress: Sendable {
-        /// The highest sequence number at which this replica heard a vote of the peer.
-        var heard = SequenceNumber.zero
-        /// The peer remembers less than this replica heard: its votes do not count until it says more, or declares it.
-        var isRefused = false
-        /// It declared a later life before: what it remembers is from an older backup.
-        var isRefusedForLife = false
-        /// The start that was found to remember enough: later copies of its question arrive among its votes.
-        var acceptedStart: UInt64 = 0
-        var refusedStart: UInt64 = 0
-        /// When a question of its start was answered, or a word of somebody's life taken from it.
-        var resumedAt: UInt64?
-    }
 
     var me: ReplicaIndex { configuration.me }
     var group: ReplicaGroup { configuration.group }
@@ -131,14 +110,12 @@ public struct Replica: Sendable {
         retained = RetainedBatches(after: base.sequence)
         nextSequence = base.sequence.next
         viewChanges = Array(repeating: nil, count: n)
-        declarations = Array(repeating: nil, count: n)
-        forgettings = Array(repeating: 0, count: n)
         future = Array(repeating: [], count: n)
         pacemaker = Pacemaker(configuration: configuration, now: now)
         peers = Peers(configuration: configuration)
         catchUp = CatchUp(configuration: configuration)
         serving = Serving(configuration: configuration)
-        progress = Array(repeating: PeerProgress(), count: n)
+        rejoin = Rejoin(configuration: configuration)
     }
 
     public mutating func step(_ input: ReplicaInput, now: Instant, into ready: inout ReplicaReady) {
@@ -162,6 +139,10 @@ public struct Replica: Sendable {
         // Own votes and freshly arrived ones may have completed a checkpoint or a batch.
         advanceExecution(now: now, into: &ready)
         endQuarantine(now: now, into: &ready)
+    }
+
+    mutating func isHeard(_ message: PBFTMessage, from: ReplicaIndex) -> Bool {
+        rejoin.isHeard(message, from: from, as: standing, high: log.high)
     }
 
     private mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -207,10 +188,10 @@ public struct Replica: Sendable {
 
     public func status() -> Status {
         Status(
-            view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: awaits,
+            view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: standing.awaits(window: limits.window),
             viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedNewView,
             proposedUpTo: proposedUpTo, suspects: standing == .full && pacemaker.suspects(view),
-            start: resuming.nonce, remembers: standing.isQuarantined ? .zero : remembersUpTo)
+            start: rejoin.resuming.nonce, remembers: standing.isQuarantined ? .zero : remembersUpTo)
     }
 
     /// Up to here what is proposed in this view is known.

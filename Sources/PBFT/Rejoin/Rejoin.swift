@@ -1,0 +1,74 @@
+import Messages
+
+/// Starting again, and others that do (R4): whose votes count, and what is remembered while the state is missing.
+struct Rejoin: Sendable {
+    var incarnations: Incarnations
+    var resuming: Resuming
+    var witness: Witness
+    /// What the journal remembers while the state is missing.
+    private(set) var remembered: [JournalRecord] = []
+
+    init(configuration: ReplicaConfiguration) {
+        incarnations = Incarnations(configuration: configuration)
+        resuming = Resuming(configuration: configuration)
+        witness = Witness(configuration: configuration)
+    }
+
+    /// Votes of a peer that forgot do not count; a replica without a state waits for one.
+    /// - Parameter high: votes above this watermark are not noted: nobody votes there yet.
+    mutating func isHeard(_ message: PBFTMessage, from: ReplicaIndex, as standing: Standing, high: SequenceNumber) -> Bool {
+        switch message {
+        case .prePrepare(let m): note(m.sequence, from, high)
+        case .prepare(let m), .commit(let m): note(m.sequence, from, high)
+        // Vouches for the state that a replica without one waits for.
+        case .checkpoint: if standing.isRebuilding { return true }
+        case .suspect, .viewChange: break
+        case .newView, .batch, .committed, .committedBody, .fetchBatch, .fetchCommitted: return !standing.isRebuilding
+        case .status, .resumed, .recollection: return true
+        }
+        return !standing.isRebuilding && !witness.refuses(from)
+    }
+
+    private mutating func note(_ sequence: SequenceNumber, _ from: ReplicaIndex, _ high: SequenceNumber) {
+        if sequence <= high { witness.note(voteAt: sequence, of: from) }
+    }
+
+    /// - Returns: false if it is no news of a peer.
+    mutating func adopt(_ declaration: LifeDeclaration, isRebuilding: Bool) -> Bool {
+        guard incarnations.adopt(declaration) else { return false }
+        // A journal without its state is read again, and compacted, from what it remembered.
+        if isRebuilding {
+            remembered.removeAll {
+                if case .peerLife(let earlier) = $0 { earlier.replica == declaration.replica } else { false }
+            }
+            remembered.append(.peerLife(declaration))
+        }
+        return true
+    }
+
+    // MARK: A journal without its state
+
+    mutating func remember(_ records: [JournalRecord]) { remembered = records }
+
+    /// Zero if nothing is remembered, or nothing of it is stable.
+    var rememberedCheckpoint: SequenceNumber {
+        var highest = SequenceNumber.zero
+        for case .stable(let checkpoint) in remembered { highest = max(highest, checkpoint.sequence) }
+        return highest
+    }
+
+    var highestRemembered: SequenceNumber { remembered.lazy.compactMap(\.votedFor).max() ?? .zero }
+}
+
+extension JournalRecord {
+    /// The sequence number that this speaks of.
+    fileprivate var votedFor: SequenceNumber? {
+        switch self {
+        case .prePrepared(_, let sequence, _), .prePreparedAgain(_, let sequence, _), .prepared(_, let sequence, _),
+            .committed(let sequence, _), .committedBody(let sequence, _):
+            sequence
+        case .stable(let checkpoint): checkpoint.sequence
+        case .viewChange, .newView, .quarantine, .peerLife: nil
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import Messages
+
+/// How a replica that may have lost records comes to take part, and what it does for others that may have (R4).
+extension Replica {
+    /// The journal is lost, or is an older one that was restored: enters quarantine before it speaks.
+    public mutating func quarantine(now: Instant, into ready: inout ReplicaReady) {
+        promises.fallSilent(.quarantined(until: nil))
+        begin(max(1, now.wall.number), into: &ready)
+    }
+
+    private mutating func begin(_ life: UInt64, into ready: inout ReplicaReady) {
+        rejoin.incarnations.begin(life)
+        promises.remember(.quarantine(life: life, isOver: false), into: &ready)
+    }
+
+    /// Whether attestations, answers to reads and state may leave.
+    public var mayAttest: Bool {
+        switch standing {
+        case .full, .resuming: !isHalted
+        case .rebuilding, .quarantined: false
+        }
+    }
+
+    /// Whether this replica may answer quorum reads: it remembers every COMMIT that it sent (R4, R6).
+    public var mayRead: Bool { standing == .full && !isHalted }
+
+    /// As an idle primary: whether a peer that takes no part waits for the shard to move on.
+    public func isAwaited(now: Instant) -> Bool { canPropose && isMoveAwaited(now: now) }
+
+    func isMoveAwaited(now: Instant) -> Bool {
+        peers.isMoveAwaited(after: lastExecuted, upTo: stable.sequence.number + 4 * limits.window, now: now)
+    }
+
+    // MARK: The replica that starts
+
+    mutating func start(now: Instant, into ready: inout ReplicaReady) {
+        rejoin.resuming.start(now: now)
+        if standing == .full { resume(now: now, into: &ready) }
+        sayResumed(now: now, into: &ready)
+    }
+
+    /// The highest sequence number that this replica voted for and remembers.
+    var remembersUpTo: SequenceNumber {
+        standing.isRebuilding ? rejoin.highestRemembered : log.lastVoted ?? stable.sequence
+    }
+
+    private var oneself: Resuming.Oneself {
+        Resuming.Oneself(
+            standing: standing, life: rejoin.incarnations.own, declaration: rejoin.incarnations.declaration(of: me),
+            remembers: remembersUpTo)
+    }
+
+    mutating func sayResumed(now: Instant, into ready: inout ReplicaReady) {
+        guard rejoin.resuming.isDue(standing, now: now) else { return }
+        let peers = peers
+        let questions = rejoin.resuming.ask(as: oneself, isHeard: { peers.isHeard($0, within: 4, now: now) }, now: now)
+        for (peer, question) in questions { promises.send(.resumed(question), to: .one(peer), into: &ready) }
+    }
+
+    mutating func receive(_ recollection: Recollection, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard recollection.about == me else {
+            if let declaration = recollection.declaration, rejoin.witness.isDue(from, now: now) {
+                adopt(declaration, into: &ready)
+            }
+            return
+        }
+        switch rejoin.resuming.hear(recollection, from: from, as: oneself, now: now) {
+        case .notAsked: ready.drops.append((from, .notAsked))
+        case .waits: break
+        case .forgot(let reason): halt(reason, into: &ready)
+        case .retell(let question): promises.send(.resumed(question), to: .one(from), into: &ready)
+        case .outlive(let life): begin(life, into: &ready)
+        case .quarantined(let until): promises.fallSilent(.quarantined(until: until))
+        case .forgotNothing: takePart(now: now, into: &ready)
+        }
+    }
+
+    private mutating func takePart(now: Instant, into ready: inout ReplicaReady) {
+        promises.takePart()
+        resume(now: now, into: &ready)
+    }
+
+    /// Ends the silence when its time has come.
+    mutating func endQuarantine(now: Instant, into ready: inout ReplicaReady) {
+        guard case .quarantined(let until?) = standing, stable.sequence >= until, phase == .normal else { return }
+        promises.remember(.quarantine(life: rejoin.incarnations.own, isOver: true), into: &ready)
+        takePart(now: now, into: &ready)
+    }
+
+    // MARK: Its peers
+
+    /// What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the others know of its life.
+    mutating func answer(_ resumption: Resumption, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard resumption.declaration.map({ $0.replica == peer }) ?? !resumption.isQuarantined else {
+            return ready.drops.append((peer, .notAsked))
+        }
+        // Each may cost a record, a sync and a word to everybody.
+        guard rejoin.witness.isDue(peer, now: now) else { return }
+        rejoin.witness.judge(resumption, of: peer, life: rejoin.incarnations.of(peer))
+        if let declaration = resumption.declaration { adopt(declaration, into: &ready) }
+        let answer = rejoin.witness.answer(
+            resumption, of: peer, checkpoint: max(checkpoints.newest.sequence, rejoin.rememberedCheckpoint),
+            declaration: rejoin.incarnations.declaration(of: peer))
+        // The life has to be remembered before anything rests on it.
+        if resumption.isQuarantined {
+            promises.sayOnceDurable(.recollection(answer), into: &ready)
+        } else {
+            promises.send(.recollection(answer), to: .one(peer), into: &ready)
+        }
+    }
+
+    /// What a peer said before it forgot would undo what it says now.
+    private mutating func adopt(_ declaration: LifeDeclaration, into ready: inout ReplicaReady) {
+        guard rejoin.adopt(declaration, isRebuilding: standing.isRebuilding) else { return }
+        promises.remember(.peerLife(declaration), into: &ready)
+        let peer = declaration.replica
+        if let viewChange = viewChanges[peer.index], viewChange.life < declaration.life { viewChanges[peer.index] = nil }
+    }
+
+    mutating func complain(to peer: ReplicaIndex, into ready: inout ReplicaReady) {
+        let complaint = rejoin.witness.complaint(
+            about: peer, checkpoint: stable.sequence, declaration: rejoin.incarnations.declaration(of: peer))
+        if let complaint { promises.send(.recollection(complaint), to: .one(peer), into: &ready) }
+    }
+
+    // MARK: A journal without its state
+
+    mutating func rebuild(on checkpoint: Checkpoint, isStable: Bool, now: Instant, into ready: inout ReplicaReady) {
+        let records = rejoin.remembered + (isStable ? [.stable(checkpoint)] : [])
+        var resuming = rejoin.resuming
+        resuming.forgetAnswers()
+        self = Replica(configuration: configuration, base: checkpoint, records: records, now: now, into: &ready)
+        rejoin.resuming = resuming
+        lastStatusAt = now.uptime
+    }
+}
