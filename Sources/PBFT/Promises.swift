@@ -30,6 +30,10 @@ public struct ReplicaReady: Sendable {
 
     public init() {}
 
+    mutating func drop(_ reason: DropReason?, of from: ReplicaIndex) {
+        if let reason { drops.append((from, reason)) }
+    }
+
     public mutating func removeAll() {
         records.removeAll(keepingCapacity: true)
         held.removeAll(keepingCapacity: true)

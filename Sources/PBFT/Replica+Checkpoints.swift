@@ -38,10 +38,9 @@ extension Replica {
     private mutating func advance(to checkpoint: Checkpoint, into ready: inout ReplicaReady) {
         precondition(checkpoint.sequence <= lastExecuted)
         checkpoints.advance(to: checkpoint)
-        log.advance(to: checkpoint.sequence)
-        nextSequence = max(nextSequence, checkpoint.sequence.next)
+        ordering.advance(to: checkpoint.sequence)
         promises.remember(.stable(checkpoint), into: &ready)
-        applySelection(into: &ready)
+        takeUpSelection(into: &ready)
         trimRetained()
     }
 
@@ -56,7 +55,7 @@ extension Replica {
         if isStable {
             advance(to: checkpoint, into: &ready)
         } else {
-            nextSequence = max(nextSequence, checkpoint.sequence.next)
+            ordering.skip(to: checkpoint.sequence.next)
             take(checkpoint, into: &ready)
         }
         pacemaker.installedState(now: now)

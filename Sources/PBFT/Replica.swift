@@ -23,7 +23,8 @@ public enum ReplicaInput: Sendable {
     case tick(oldestPending: Instant?, primaryReachable: Bool, pending: Int = 0)
 }
 
-/// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O.
+/// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O. Each part
+/// has its own state and decides by itself; the replica routes between them.
 public struct Replica: Sendable {
     public enum Phase: Hashable, Sendable {
         case normal
@@ -32,85 +33,30 @@ public struct Replica: Sendable {
     }
 
     public let configuration: ReplicaConfiguration
-    /// The view that is installed, or while changing, the one that this replica wants to enter.
-    public internal(set) var view: View
-    public internal(set) var phase: Phase
-    public var lastExecuted: SequenceNumber { retained.last }
-    /// The stable checkpoint; its sequence number is the low watermark h.
-    public var stable: Checkpoint { checkpoints.stable }
-    /// The state up to here is durable in the store.
-    public var flushed: SequenceNumber { checkpoints.flushed }
     public internal(set) var isHalted = false
-
-    /// Whether this replica takes part (R4).
-    public var standing: Standing { promises.standing }
-    var promises = Promises()
-    var rejoin: Rejoin
-    /// In this view others were told why a NEW-VIEW was refused.
-    var toldOfLivesIn: View?
-    /// The last NEW-VIEW that rests on what a replica said before it forgot: nobody need repeat it.
-    var refusedNewView = Digest.null
-    /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. `HostCore` says it. A
-    /// quorum has found it right once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
-    public var certainTime = Timestamp.zero
-
     /// While a state from peers is being written down, nothing is executed.
     public var isExecutionPaused = false
 
-    var log: MessageLog
+    var promises = Promises()
+    var ordering: Ordering
     var retained: RetainedBatches
     var checkpoints: Checkpoints
-
-    /// The next sequence number that this replica proposes when it is the primary.
-    var nextSequence: SequenceNumber
-
-    // View change.
-    var viewChanges: [ViewChange?]
-    var ownViewChange: ViewChange?
-    /// The NEW-VIEW of the installed view, for those that missed it.
-    var newView: NewView?
-    var future: [[PBFTMessage]]
-
-    // Progress and repair. Uptimes in nanoseconds.
+    var viewChanger: ViewChanger
+    var selected = SelectedBodies()
     var pacemaker: Pacemaker
-    var lastStatusAt: UInt64 = 0
     var peers: Peers
     var catchUp: CatchUp
     var serving: Serving
-    var selected = SelectedBodies()
-
-    var me: ReplicaIndex { configuration.me }
-    var group: ReplicaGroup { configuration.group }
-    var limits: ReplicaConfiguration.Limits { configuration.limits }
-    public var primary: ReplicaIndex { group.primary(of: view, in: configuration.shard) }
-    public var isPrimary: Bool { primary == me }
-    public var isChangingView: Bool { phase != .normal }
-
-    /// Who orders, as far as can be told: while this replica wants another view than the others, the primary of the view in which f + 1
-    /// of them are.
-    public var orderingPrimary: ReplicaIndex {
-        guard isChangingView else { return primary }
-        return peers.installedView.map { group.primary(of: $0, in: configuration.shard) } ?? primary
-    }
-
-    /// Whether `propose` may be said now: the pipeline has room.
-    public var canPropose: Bool {
-        !isHalted && standing == .full && phase == .normal && isPrimary && log.contains(nextSequence)
-            && nextSequence.number - min(nextSequence, lastExecuted.next).number < limits.pipelineDepth
-    }
+    var rejoin: Rejoin
 
     /// - Parameters:
     ///   - base: the stable checkpoint that the store holds; sequence 0 at the beginning.
     public init(configuration: ReplicaConfiguration, base: Checkpoint, now: Instant) {
         self.configuration = configuration
-        (view, phase) = (View(0), .normal)
-        checkpoints = Checkpoints(configuration: configuration, base: base)
-        let n = configuration.group.n
-        log = MessageLog(low: base.sequence, window: configuration.limits.window, n: n)
+        ordering = Ordering(configuration: configuration, low: base.sequence)
         retained = RetainedBatches(after: base.sequence)
-        nextSequence = base.sequence.next
-        viewChanges = Array(repeating: nil, count: n)
-        future = Array(repeating: [], count: n)
+        checkpoints = Checkpoints(configuration: configuration, base: base)
+        viewChanger = ViewChanger(configuration: configuration)
         pacemaker = Pacemaker(configuration: configuration, now: now)
         peers = Peers(configuration: configuration)
         catchUp = CatchUp(configuration: configuration)
@@ -127,9 +73,7 @@ public struct Replica: Sendable {
         case .durable(let message): countOwn(message, now: now, into: &ready)
         case .propose(let batch): propose(batch, into: &ready)
         case .checkpointTaken(let checkpoint): take(checkpoint, into: &ready)
-        case .flushed(let sequence):
-            checkpoints.flush(upTo: sequence)
-            trimRetained()
+        case .flushed(let sequence): flush(upTo: sequence)
         case .stateInstalled(let checkpoint, let isStable): install(checkpoint, isStable: isStable, now: now, into: &ready)
         case .started: start(now: now, into: &ready)
         case .tick(let oldestPending, let primaryReachable, let pending):
@@ -142,7 +86,7 @@ public struct Replica: Sendable {
     }
 
     mutating func isHeard(_ message: PBFTMessage, from: ReplicaIndex) -> Bool {
-        rejoin.isHeard(message, from: from, as: standing, high: log.high)
+        rejoin.isHeard(message, from: from, as: standing, high: ordering.log.high)
     }
 
     private mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -159,9 +103,8 @@ public struct Replica: Sendable {
         case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
         case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
         case .committed(let claims):
-            if !catchUp.receive(claims, from: from, executed: lastExecuted) { ready.drops.append((from, .notAsked)) }
-        case .committedBody(let batch):
-            if !catchUp.receive(body: batch) { ready.drops.append((from, .notAsked)) }
+            if !catchUp.receive(claims, from: from, executed: lastExecuted) { ready.drop(.notAsked, of: from) }
+        case .committedBody(let batch): if !catchUp.receive(body: batch) { ready.drop(.notAsked, of: from) }
         case .resumed(let resumption): answer(resumption, to: from, now: now, into: &ready)
         case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
         }
@@ -172,47 +115,76 @@ public struct Replica: Sendable {
     private mutating func countOwn(_ message: PBFTMessage, now: Instant, into ready: inout ReplicaReady) {
         switch message {
         case .prePrepare(let prePrepare):
-            guard phase == .normal, prePrepare.view == view, log.contains(prePrepare.sequence) else { return }
-            log[prePrepare.sequence].isProposalDurable = true
+            if viewChanger.installed?.number == prePrepare.view { ordering.isDurable(prePrepare) }
         case .prepare(let vote): receivePrepare(vote, from: me, into: &ready)
         case .commit(let vote): receiveCommit(vote, from: me, into: &ready)
         case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
-        case .newView(let newView): if newView.view == view { isNewViewDurable = true }
+        case .newView(let newView): viewChanger.isDurable(newView)
         case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: break
         }
-    }
-
-    /// Whether this primary's own NEW-VIEW may be repeated to others. True for views installed from another's.
-    var isNewViewDurable = true
-
-    public func status() -> Status {
-        Status(
-            view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence, awaits: standing.awaits(window: limits.window),
-            viewChanges: viewChanges.contains { $0 != nil } ? viewChanges.map { $0?.view ?? View(0) } : [], refuses: refusedNewView,
-            proposedUpTo: proposedUpTo, suspects: standing == .full && pacemaker.suspects(view),
-            start: rejoin.resuming.nonce, remembers: standing.isQuarantined ? .zero : remembersUpTo)
-    }
-
-    /// Up to here what is proposed in this view is known.
-    private var proposedUpTo: SequenceNumber {
-        var sequence = lastExecuted
-        while log.contains(sequence.next), log[sequence.next].digest != nil { sequence = sequence.next }
-        return sequence
-    }
-
-    /// The last sequence number for which this replica may have sent COMMIT (R6). What a stable checkpoint covers is no longer
-    /// in the log, and perhaps not yet executed.
-    public var committedUpTo: SequenceNumber {
-        var highest = max(lastExecuted, stable.sequence)
-        for sequence in log.sequences where log[sequence].prepared != nil { highest = max(highest, sequence) }
-        return highest
     }
 
     /// The replica stops for good.
     mutating func halt(_ reason: String, into ready: inout ReplicaReady) {
         isHalted = true
         ready.halt = reason
+    }
+}
+
+/// What others ask of it.
+extension Replica {
+    var me: ReplicaIndex { configuration.me }
+    var group: ReplicaGroup { configuration.group }
+    var limits: ReplicaConfiguration.Limits { configuration.limits }
+
+    /// The view that is installed, or while changing, the one that this replica wants to enter.
+    public var view: View { viewChanger.view }
+    public var phase: Phase { viewChanger.phase }
+    public var isChangingView: Bool { viewChanger.isChanging }
+    public var primary: ReplicaIndex { viewChanger.primary(of: view) }
+    public var isPrimary: Bool { primary == me }
+    public var lastExecuted: SequenceNumber { retained.last }
+    /// The stable checkpoint; its sequence number is the low watermark h.
+    public var stable: Checkpoint { checkpoints.stable }
+    /// The state up to here is durable in the store.
+    public var flushed: SequenceNumber { checkpoints.flushed }
+    /// Whether this replica takes part (R4).
+    public var standing: Standing { promises.standing }
+
+    /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. `HostCore` says it. A
+    /// quorum has found it right once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
+    public var certainTime: Timestamp {
+        get { ordering.certainTime }
+        set { ordering.certainTime = newValue }
+    }
+
+    /// Who orders, as far as can be told: while this replica wants another view than the others, the primary of the view in
+    /// which f + 1 of them are.
+    public var orderingPrimary: ReplicaIndex {
+        isChangingView ? viewChanger.primary(of: peers.installedView ?? view) : primary
+    }
+
+    /// Whether `propose` may be said now: the pipeline has room.
+    public var canPropose: Bool {
+        !isHalted && promises.isFull && phase == .normal && isPrimary && ordering.hasRoom(after: lastExecuted)
+    }
+
+    public func status() -> Status {
+        let held = viewChanger.viewChanges
+        return Status(
+            view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence,
+            awaits: standing.awaits(window: limits.window),
+            viewChanges: held.contains { $0 != nil } ? held.map { $0?.view ?? View(0) } : [], refuses: viewChanger.refused,
+            proposedUpTo: ordering.log.proposed(after: lastExecuted),
+            suspects: promises.isFull && pacemaker.suspects(view), start: rejoin.resuming.nonce,
+            remembers: standing.isQuarantined ? .zero : remembersUpTo)
+    }
+
+    /// The last sequence number for which this replica may have sent COMMIT (R6). What a stable checkpoint covers is no longer
+    /// in the log, and perhaps not yet executed.
+    public var committedUpTo: SequenceNumber {
+        max(lastExecuted, stable.sequence, ordering.log.lastPrepared ?? .zero)
     }
 
     /// The digest that was executed at a sequence number, while it is remembered.

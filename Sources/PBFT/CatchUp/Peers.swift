@@ -11,6 +11,8 @@ package struct Peers: Sendable {
 
     private let configuration: ReplicaConfiguration
     private var peers: [Peer]
+    /// When this replica last said where it is itself.
+    private var saidAt: UInt64 = 0
 
     package init(configuration: ReplicaConfiguration) {
         self.configuration = configuration
@@ -27,6 +29,12 @@ package struct Peers: Sendable {
         guard now.uptime >= known.at + configuration.limits.statusInterval / 4 else { return false }
         let isStuck = known.status?.lastExecuted == status.lastExecuted
         peers[from.index] = Peer(status: status, isStuck: isStuck, at: now.uptime)
+        return true
+    }
+
+    mutating func isStatusDue(now: Instant) -> Bool {
+        guard now.uptime >= saidAt + configuration.limits.statusInterval else { return false }
+        saidAt = now.uptime
         return true
     }
 

@@ -40,10 +40,12 @@ package struct Incarnations: Sendable {
     }
 
     /// At a restart.
-    mutating func restore(_ declaration: LifeDeclaration) {
-        guard isNews(declaration) else { return }
-        declarations[declaration.replica.index] = declaration
-        forgettings[declaration.replica.index] = 1
+    mutating func restore(own life: UInt64, peers: [LifeDeclaration]) {
+        if life > own { begin(life) }
+        for declaration in peers where isNews(declaration) {
+            declarations[declaration.replica.index] = declaration
+            forgettings[declaration.replica.index] = 1
+        }
     }
 
     private func isNews(_ declaration: LifeDeclaration) -> Bool {

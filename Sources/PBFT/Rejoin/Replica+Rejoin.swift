@@ -41,7 +41,7 @@ extension Replica {
 
     /// The highest sequence number that this replica voted for and remembers.
     var remembersUpTo: SequenceNumber {
-        standing.isRebuilding ? rejoin.highestRemembered : log.lastVoted ?? stable.sequence
+        standing.isRebuilding ? rejoin.highestRemembered : ordering.log.lastVoted ?? stable.sequence
     }
 
     private var oneself: Resuming.Oneself {
@@ -65,7 +65,7 @@ extension Replica {
             return
         }
         switch rejoin.resuming.hear(recollection, from: from, as: oneself, now: now) {
-        case .notAsked: ready.drops.append((from, .notAsked))
+        case .notAsked: ready.drop(.notAsked, of: from)
         case .waits: break
         case .forgot(let reason): halt(reason, into: &ready)
         case .retell(let question): promises.send(.resumed(question), to: .one(from), into: &ready)
@@ -92,7 +92,7 @@ extension Replica {
     /// What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the others know of its life.
     mutating func answer(_ resumption: Resumption, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard resumption.declaration.map({ $0.replica == peer }) ?? !resumption.isQuarantined else {
-            return ready.drops.append((peer, .notAsked))
+            return ready.drop(.notAsked, of: peer)
         }
         // Each may cost a record, a sync and a word to everybody.
         guard rejoin.witness.isDue(peer, now: now) else { return }
@@ -113,8 +113,7 @@ extension Replica {
     private mutating func adopt(_ declaration: LifeDeclaration, into ready: inout ReplicaReady) {
         guard rejoin.adopt(declaration, isRebuilding: standing.isRebuilding) else { return }
         promises.remember(.peerLife(declaration), into: &ready)
-        let peer = declaration.replica
-        if let viewChange = viewChanges[peer.index], viewChange.life < declaration.life { viewChanges[peer.index] = nil }
+        viewChanger.forget(of: declaration.replica, before: declaration.life)
     }
 
     mutating func complain(to peer: ReplicaIndex, into ready: inout ReplicaReady) {
@@ -131,6 +130,6 @@ extension Replica {
         resuming.forgetAnswers()
         self = Replica(configuration: configuration, base: checkpoint, records: records, now: now, into: &ready)
         rejoin.resuming = resuming
-        lastStatusAt = now.uptime
+        _ = peers.isStatusDue(now: now)
     }
 }

@@ -61,6 +61,12 @@ struct Slot: Sendable {
 
     func hasBody(_ digest: Digest) -> Bool { digest.isNull || bodies.contains { $0.digest == digest } }
 
+    /// Pre-prepares the batch in the current view.
+    mutating func take(_ batch: Batch) {
+        keep(batch)
+        isPrePrepared = true
+    }
+
     mutating func keep(_ batch: Batch) {
         if !batch.isNull, !hasBody(batch.digest) { bodies.append(batch) }
     }
@@ -82,21 +88,21 @@ struct Slot: Sendable {
 }
 
 /// The slots of (low, low + window], in a ring.
-struct MessageLog: Sendable {
+package struct MessageLog: Sendable {
     var ring: [Slot]
     private(set) var low: SequenceNumber
     let window: UInt64
-    private let n: Int
+    let group: ReplicaGroup
 
-    init(low: SequenceNumber, window: UInt64, n: Int) {
-        (self.low, self.window, self.n) = (low, window, n)
+    init(low: SequenceNumber, window: UInt64, group: ReplicaGroup) {
+        (self.low, self.window, self.group) = (low, window, group)
         ring = []
         ring.reserveCapacity(Int(window))
         // ring[i] holds the sequence number that is congruent to i.
         let base = low.number + 1
         for i in 0..<window {
             let offset = (i + window - base % window) % window
-            ring.append(Slot(sequence: SequenceNumber(base + offset), n: n))
+            ring.append(Slot(sequence: SequenceNumber(base + offset), n: group.n))
         }
     }
 
@@ -121,57 +127,16 @@ struct MessageLog: Sendable {
         (low.number + 1...high.number).lazy.map { SequenceNumber($0) }
     }
 
-    /// The highest sequence number that this replica voted for.
-    var lastVoted: SequenceNumber? {
-        sequences.reversed().first { !self[$0].prePrepared.isEmpty || self[$0].prepared != nil }
-    }
-
     mutating func advance(to newLow: SequenceNumber) {
         guard newLow > low else { return }
         let oldHigh = high.number
         low = newLow
         for number in max(oldHigh, newLow.number) + 1...newLow.number + window {
-            ring[Int(number % window)] = Slot(sequence: SequenceNumber(number), n: n)
+            ring[Int(number % window)] = Slot(sequence: SequenceNumber(number), n: group.n)
         }
     }
 
     mutating func enterView() {
-        for i in ring.indices { ring[i].enterView(n: n) }
-    }
-}
-
-/// The last executed batches, kept for peers that lag and for the journal's compaction.
-package struct RetainedBatches: Sendable {
-    private var batches: [Batch] = []
-    /// Where the ring's oldest stands in `batches`; compacted now and then.
-    private var head = 0
-    package private(set) var first: SequenceNumber
-    private(set) var bytes = 0
-
-    package init(after sequence: SequenceNumber) { first = sequence.next }
-
-    package var count: Int { batches.count - head }
-    /// The sequence number of the newest; first - 1 when empty.
-    package var last: SequenceNumber { SequenceNumber(first.number + UInt64(count) - 1) }
-
-    package subscript(sequence: SequenceNumber) -> Batch? {
-        guard sequence >= first, sequence <= last else { return nil }
-        return batches[head + Int(sequence.number - first.number)]
-    }
-
-    package mutating func append(_ batch: Batch) {
-        batches.append(batch)
-        bytes += batch.bytes.count + 64
-    }
-
-    mutating func dropFirst() {
-        bytes -= batches[head].bytes.count + 64
-        batches[head] = .null
-        head += 1
-        first = first.next
-        if head > 1024, head > batches.count / 2 {
-            batches.removeFirst(head)
-            head = 0
-        }
+        for i in ring.indices { ring[i].enterView(n: group.n) }
     }
 }

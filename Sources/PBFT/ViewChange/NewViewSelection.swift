@@ -7,6 +7,16 @@ public struct NewViewSelection: Hashable, Sendable {
     /// For start.sequence + 1, + 2, …
     public let digests: [Digest]
 
+    init(start: Checkpoint, digests: [Digest]) { (self.start, self.digests) = (start, digests) }
+
+    /// The last sequence number that is selected.
+    var end: SequenceNumber { SequenceNumber(start.sequence.number + UInt64(digests.count)) }
+
+    /// What is selected for each sequence number, ascending.
+    var numbered: some Sequence<(sequence: SequenceNumber, digest: Digest)> {
+        digests.lazy.enumerated().map { (SequenceNumber(start.sequence.number + UInt64($0) + 1), $1) }
+    }
+
     /// Nil when neither condition A nor B holds yet for some sequence number: more VIEW-CHANGE messages are needed.
     /// - Parameter viewChanges: correct in form (`isWellFormed`), one a replica, all for one view.
     ///   - window: L. Nothing above start + L can have committed: it would have prepared at f + 1 correct replicas whose h lies

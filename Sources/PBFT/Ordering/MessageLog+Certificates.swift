@@ -1,0 +1,141 @@
+import Messages
+
+/// What the messages between the watermarks prove, and what of them is said again.
+extension MessageLog {
+    // MARK: Certificates
+
+    /// Prepared: the pre-prepare and 2f prepares of different backups that match it (PBFT §4.2).
+    func hasPrepared(_ sequence: SequenceNumber, primary: ReplicaIndex) -> Bool {
+        let slot = self[sequence]
+        guard slot.isPrePrepared, let digest = slot.digest else { return false }
+        #if MUTANTS
+        if Mutant.is(.commitWithoutPrepare) { return true }
+        if Mutant.is(.prepareQuorum) { return slot.prepares.count(of: digest, except: primary) >= 2 * group.f - 1 }
+        #endif
+        return slot.prepares.count(of: digest, except: primary) >= 2 * group.f
+    }
+
+    /// Committed: 2f + 1 commits. At least f + 1 correct replicas prepared it, so no view change can select another.
+    func committedBatch(at sequence: SequenceNumber) -> Batch? {
+        guard contains(sequence) else { return nil }
+        let slot = self[sequence]
+        #if MUTANTS
+        if Mutant.is(.executesPrepared), slot.isPrepared, let digest = slot.digest { return slot.body(digest) }
+        if Mutant.is(.commitQuorum2f), slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= 2 * group.f {
+            return slot.body(digest)
+        }
+        #endif
+        guard slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= group.quorum else { return nil }
+        return slot.body(digest)
+    }
+
+    // MARK: What VIEW-CHANGE says
+
+    /// P: at most one entry a sequence number.
+    var prepared: [PQEntry] {
+        #if MUTANTS
+        if Mutant.is(.viewChangeWithoutP) { return [] }
+        #endif
+        return sequences.compactMap { self[$0].prepared }
+    }
+
+    /// Q: one entry for each (sequence, digest).
+    var prePrepared: [PQEntry] { sequences.flatMap { self[$0].prePrepared }.sorted() }
+
+    // MARK: Numbers
+
+    /// The highest sequence number that this replica voted for.
+    var lastVoted: SequenceNumber? {
+        sequences.reversed().first { !self[$0].prePrepared.isEmpty || self[$0].prepared != nil }
+    }
+
+    /// The highest sequence number for which this replica may have sent COMMIT.
+    var lastPrepared: SequenceNumber? { sequences.reversed().first { self[$0].prepared != nil } }
+
+    /// Up to here what is proposed in this view is known.
+    func proposed(after executed: SequenceNumber) -> SequenceNumber {
+        var sequence = executed
+        while contains(sequence.next), self[sequence.next].digest != nil { sequence = sequence.next }
+        return sequence
+    }
+
+    /// Something is proposed or selected here and not executed. Its requests need not wait at this host: they may have come in
+    /// the proposal alone, and their clients may have f + 1 answers from others. A correct primary has few proposals in flight.
+    func awaitsProposal(after executed: SequenceNumber, pipelineDepth: UInt64) -> Bool {
+        (1...2 * pipelineDepth).contains { ahead in
+            let sequence = SequenceNumber(executed.number + ahead)
+            return contains(sequence) && self[sequence].digest != nil
+        }
+    }
+
+    // MARK: Said again
+
+    /// All that this replica has said, or is bound to say, in the view: after a restart.
+    func votes(in view: InstalledView, of me: ReplicaIndex) -> [PBFTMessage] {
+        sequences.flatMap { sequence -> [PBFTMessage] in
+            let slot = self[sequence]
+            guard slot.isPrePrepared, let digest = slot.digest, let batch = slot.body(digest) else { return [] }
+            let vote = Vote(view: view.number, sequence: sequence, digest: digest)
+            let proposal = PrePrepare(view: view.number, sequence: sequence, batch: batch)
+            let first = view.primary == me ? PBFTMessage.prePrepare(proposal) : .prepare(vote)
+            return slot.isPrepared ? [first, .commit(vote)] : [first]
+        }
+    }
+
+    /// What this replica has said in the view about the numbers on which a peer is stuck.
+    /// - Parameter known: up to here the peer has the proposals, and votes are of use to it.
+    func votes(
+        in view: InstalledView, of me: ReplicaIndex, after sequence: SequenceNumber, upTo known: SequenceNumber
+    ) -> [PBFTMessage] {
+        guard sequence < high else { return [] }
+        var next = max(sequence, low).next
+        var said: [PBFTMessage] = []
+        for _ in 0..<16 {
+            guard contains(next), let digest = self[next].digest else { break }
+            said += durableVotes(at: next, digest, in: view, of: me, isKnown: next <= known)
+            next = next.next
+        }
+        return said
+    }
+
+    private func durableVotes(
+        at sequence: SequenceNumber, _ digest: Digest, in view: InstalledView, of me: ReplicaIndex, isKnown: Bool
+    ) -> [PBFTMessage] {
+        let slot = self[sequence]
+        let isPrimary = view.primary == me
+        var said: [PBFTMessage] = []
+        if isPrimary, slot.isProposalDurable, let batch = slot.body(digest) {
+            said.append(.prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)))
+        }
+        guard isKnown || isPrimary else { return said }
+        let vote = Vote(view: view.number, sequence: sequence, digest: digest)
+        // An own vote is in the set only when it is durable.
+        if slot.prepares.contains(me) { said.append(.prepare(vote)) }
+        if slot.commits.contains(me) { said.append(.commit(vote)) }
+        return said
+    }
+
+    // MARK: Bodies
+
+    func body(of digest: Digest) -> Batch? {
+        for sequence in sequences {
+            if let batch = self[sequence].bodies.first(where: { $0.digest == digest }) { return batch }
+        }
+        return nil
+    }
+
+    /// Everything here that a restart needs.
+    var records: [JournalRecord] {
+        sequences.flatMap { sequence -> [JournalRecord] in
+            let slot = self[sequence]
+            // A body beyond Q's bound is gone only with its entry.
+            var records = slot.prePrepared.compactMap { entry in
+                slot.body(entry.digest).map { JournalRecord.prePrepared(view: entry.view, sequence: sequence, $0) }
+            }
+            if let entry = slot.prepared {
+                records.append(.prepared(view: entry.view, sequence: sequence, entry.digest))
+            }
+            return records
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import Messages
+
+/// The last executed batches, kept for peers that lag and for the journal's compaction.
+package struct RetainedBatches: Sendable {
+    private var batches: [Batch] = []
+    /// Where the ring's oldest stands in `batches`; compacted now and then.
+    private var head = 0
+    package private(set) var first: SequenceNumber
+    private(set) var bytes = 0
+
+    package init(after sequence: SequenceNumber) { first = sequence.next }
+
+    package var count: Int { batches.count - head }
+    /// The sequence number of the newest; first - 1 when empty.
+    package var last: SequenceNumber { SequenceNumber(first.number + UInt64(count) - 1) }
+
+    package subscript(sequence: SequenceNumber) -> Batch? {
+        guard sequence >= first, sequence <= last else { return nil }
+        return batches[head + Int(sequence.number - first.number)]
+    }
+
+    package mutating func append(_ batch: Batch) {
+        batches.append(batch)
+        bytes += batch.bytes.count + 64
+    }
+
+    func after(_ sequence: SequenceNumber) -> some Sequence<(SequenceNumber, Batch)> {
+        let start = max(sequence.next, first)
+        return batches.dropFirst(head + Int(start.number - first.number)).lazy.enumerated().map {
+            (SequenceNumber(start.number + UInt64($0)), $1)
+        }
+    }
+
+    /// The newest of this digest among so many up to a sequence number.
+    func body(of digest: Digest, upTo sequence: SequenceNumber, within window: UInt64) -> Batch? {
+        var next = sequence
+        while next >= first, next.number + window > sequence.number {
+            if let batch = self[next], batch.digest == digest { return batch }
+            guard next.number > 0 else { return nil }
+            next = SequenceNumber(next.number - 1)
+        }
+        return nil
+    }
+
+    /// - Parameter sequence: what lies above is kept, whatever its size.
+    mutating func trim(upTo sequence: SequenceNumber, _ limits: ReplicaConfiguration.Limits) {
+        while count > 0, first <= sequence, bytes > limits.retainedBytes || count > limits.retainedBatches { dropFirst() }
+    }
+
+    private mutating func dropFirst() {
+        bytes -= batches[head].bytes.count + 64
+        batches[head] = .null
+        head += 1
+        first = first.next
+        if head > 1024, head > batches.count / 2 {
+            batches.removeFirst(head)
+            head = 0
+        }
+    }
+}
