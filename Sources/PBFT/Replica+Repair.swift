@@ -11,7 +11,9 @@ extension Replica {
             ready.needsState = minimum
         } else {
             askForMissingBodies(now: now, into: &ready)
-            continueCatchUp(now: now, into: &ready)
+            catchUp.tick(
+                target: peers.certainlyExecuted, executed: lastExecuted, progressAt: pacemaker.progressAt, now: now, promises,
+                into: &ready)
         }
         if peers.isStatusDue(now: now) { promises.send(.status(status()), to: .others, into: &ready) }
     }
@@ -21,7 +23,7 @@ extension Replica {
     mutating func receive(_ status: Status, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard peers.note(status, from: from, now: now) else { return }
         rejoin.witness.reconsider(from, status)
-        complain(to: from, into: &ready)
+        rejoin.complain(to: from, stable: stable.sequence, promises, into: &ready)
         if status.suspects, isHeard(.suspect(status.view), from: from) {
             receiveSuspect(status.view, from: from, now: now, into: &ready)
         }
@@ -29,9 +31,7 @@ extension Replica {
             // Those who lack claims for the stable checkpoint cannot move their watermarks.
             promises.send(.checkpoint(stable), to: .one(from), into: &ready)
         }
-        for own in checkpoints.said(above: status.stable) {
-            promises.send(.checkpoint(own), to: .one(from), into: &ready)
-        }
+        for own in checkpoints.said(above: status.stable) { promises.send(.checkpoint(own), to: .one(from), into: &ready) }
         if let viewChange = viewChanger.repeated(to: status) { promises.send(.viewChange(viewChange), to: .one(from), into: &ready) }
         guard let installed = viewChanger.installed else { return }
         if status.view < view || (status.view == view && status.isChangingView) {
@@ -52,31 +52,10 @@ extension Replica {
 
     // MARK: Committed batches
 
-    private mutating func continueCatchUp(now: Instant, into ready: inout ReplicaReady) {
-        let target = peers.certainlyExecuted
-        guard
-            catchUp.isDue(target: target, executed: lastExecuted, progressAt: pacemaker.progressAt, now: now)
-        else { return }
-        if catchUp.isStateNeeded(after: lastExecuted) { ready.needsState = lastExecuted.next }
-        fetchNext(now: now, into: &ready)
-    }
-
-    private mutating func fetchNext(now: Instant, into ready: inout ReplicaReady) {
-        for (peer, request) in catchUp.ask(after: lastExecuted, now: now) {
-            promises.send(.fetchCommitted(request), to: .one(peer), into: &ready)
-        }
-    }
-
     /// When all that was asked for is executed, the next range is asked for at once.
     mutating func continueFetching(now: Instant, into ready: inout ReplicaReady) {
         guard catchUp.isActive, catchUp.isRangeDone(target: peers.certainlyExecuted, executed: lastExecuted) else { return }
-        fetchNext(now: now, into: &ready)
-    }
-
-    mutating func answer(_ request: FetchCommitted, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        guard let answer = serving.answer(request, to: peer, from: retained, now: now) else { return }
-        promises.send(.committed(answer.claims), to: .one(peer), into: &ready)
-        for batch in answer.bodies { promises.send(.committedBody(batch), to: .one(peer), into: &ready) }
+        catchUp.askNext(after: lastExecuted, now: now, promises, into: &ready)
     }
 
     /// The batch at `sequence` that f + 1 peers claim to have committed. The correct one of them, or whoever it had this from, took

@@ -1,28 +1,5 @@
 import Messages
 
-/// What happens to a replica, one at a time.
-public enum ReplicaInput: Sendable {
-    /// From another replica of the shard: the session authenticated the sender, the signatures inside are checked.
-    case message(from: ReplicaIndex, Verified<PBFTMessage>)
-    /// A message of `ReplicaReady.held` may leave now, and this replica's own vote in it counts from now on.
-    case durable(PBFTMessage)
-    /// Orders a batch; only while `canPropose`.
-    case propose(Batch)
-    /// The state after the checkpoint's sequence number, which this replica has executed, has this digest.
-    case checkpointTaken(Checkpoint)
-    /// The state up to here is durable in the store; the journal below it is no longer needed.
-    case flushed(SequenceNumber)
-    /// A state came from peers, was checked against what enough of them vouched for, and is durable in the store.
-    /// - Parameter isStable: with this replica, f + 1 correct ones hold it; otherwise one correct one has vouched for it.
-    case stateInstalled(Checkpoint, isStable: Bool)
-    /// At each start: ask the peers what they heard (R4), and then say again what was said before, byte for byte (R3).
-    case started
-    /// - Parameters:
-    ///   - oldestPending: since when the oldest request or certificate that waits to be ordered has waited.
-    ///   - pending: how many such wait.
-    case tick(oldestPending: Instant?, primaryReachable: Bool, pending: Int = 0)
-}
-
 /// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O. Each part
 /// has its own state and decides by itself; the replica routes between them.
 public struct Replica: Sendable {
@@ -89,7 +66,7 @@ public struct Replica: Sendable {
         rejoin.isHeard(message, from: from, as: standing, high: ordering.log.high)
     }
 
-    private mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         switch message {
         case .prePrepare(let prePrepare): receive(prePrepare, from: from, now: now, into: &ready)
         case .prepare(let vote): receivePrepare(vote, from: from, into: &ready)
@@ -101,10 +78,10 @@ public struct Replica: Sendable {
         case .status(let status): receive(status, from: from, now: now, into: &ready)
         case .fetchBatch(let digest): answerFetch(of: digest, to: from, now: now, into: &ready)
         case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
-        case .fetchCommitted(let fetch): answer(fetch, to: from, now: now, into: &ready)
+        case .fetchCommitted(let fetch): serving.answer(fetch, to: from, over: retained, now: now, promises, into: &ready)
         case .committed(let claims):
-            if !catchUp.receive(claims, from: from, executed: lastExecuted) { ready.drop(.notAsked, of: from) }
-        case .committedBody(let batch): if !catchUp.receive(body: batch) { ready.drop(.notAsked, of: from) }
+            ready.drop(catchUp.receive(claims, from: from, executed: lastExecuted) ? nil : .notAsked, of: from)
+        case .committedBody(let batch): ready.drop(catchUp.receive(body: batch) ? nil : .notAsked, of: from)
         case .resumed(let resumption): answer(resumption, to: from, now: now, into: &ready)
         case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
         }

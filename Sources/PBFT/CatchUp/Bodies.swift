@@ -31,7 +31,11 @@ package struct SelectedBodies: Sendable {
 
     package init() {}
 
-    package subscript(digest: Digest) -> Batch? { bodies[digest] }
+    /// Fetched, or executed at its number meanwhile.
+    func body(_ digest: Digest, at sequence: SequenceNumber, or retained: RetainedBatches) -> Batch? {
+        if let executed = retained[sequence], executed.digest == digest { return executed }
+        return bodies[digest]
+    }
 
     /// - Parameter patience: how long an answer is awaited.
     /// - Returns: whether to ask for it now.

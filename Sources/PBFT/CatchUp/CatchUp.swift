@@ -104,6 +104,24 @@ package struct CatchUp: Sendable {
         for i in peers.indices { peers[i].retainsFrom = nil }
     }
 
+    /// Asks for what follows if that is due.
+    mutating func tick(
+        target: SequenceNumber, executed: SequenceNumber, progressAt: UInt64, now: Instant, _ promises: Promises,
+        into ready: inout ReplicaReady
+    ) {
+        guard isDue(target: target, executed: executed, progressAt: progressAt, now: now) else { return }
+        if isStateNeeded(after: executed) { ready.needsState = executed.next }
+        askNext(after: executed, now: now, promises, into: &ready)
+    }
+
+    mutating func askNext(
+        after executed: SequenceNumber, now: Instant, _ promises: Promises, into ready: inout ReplicaReady
+    ) {
+        for (peer, request) in ask(after: executed, now: now) {
+            promises.send(.fetchCommitted(request), to: .one(peer), into: &ready)
+        }
+    }
+
     // MARK: Answers
 
     /// - Returns: false if this does not answer the question.

@@ -50,6 +50,15 @@ package struct Serving: Sendable {
         return gather(request, to: peer, from: retained, now: now)
     }
 
+    mutating func answer(
+        _ request: FetchCommitted, to peer: ReplicaIndex, over retained: RetainedBatches, now: Instant, _ promises: Promises,
+        into ready: inout ReplicaReady
+    ) {
+        guard let answer = answer(request, to: peer, from: retained, now: now) else { return }
+        promises.send(.committed(answer.claims), to: .one(peer), into: &ready)
+        for batch in answer.bodies { promises.send(.committedBody(batch), to: .one(peer), into: &ready) }
+    }
+
     private mutating func gather(
         _ request: FetchCommitted, to peer: ReplicaIndex, from retained: RetainedBatches, now: Instant
     ) -> Answer {

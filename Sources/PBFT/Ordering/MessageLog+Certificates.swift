@@ -117,6 +117,11 @@ extension MessageLog {
 
     // MARK: Bodies
 
+    func body(_ digest: Digest, at sequence: SequenceNumber) -> Batch? {
+        if digest.isNull { return .null }
+        return contains(sequence) ? self[sequence].body(digest) : nil
+    }
+
     func body(of digest: Digest) -> Batch? {
         for sequence in sequences {
             if let batch = self[sequence].bodies.first(where: { $0.digest == digest }) { return batch }

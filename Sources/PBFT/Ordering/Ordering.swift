@@ -43,9 +43,7 @@ package struct Ordering: Sendable {
         evaluate(sequence, in: view, promises, into: &ready)
     }
 
-    /// - Parameters:
-    ///   - retained: what was executed here, up to its last number.
-    ///   - selected: takes up what NEW-VIEW selected, now that its body is here.
+    /// - Parameter retained: what was executed here, up to its last number.
     /// - Returns: why it is of no use; nil also for what is old.
     package mutating func receive(
         _ proposal: PrePrepare, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches, now: Instant,
@@ -152,17 +150,17 @@ package struct Ordering: Sendable {
 
     /// Takes up the selected numbers that lie between the watermarks and whose bodies are here; said again when the watermarks
     /// move, because a replica that lags is needed for the quorum as soon as it has caught up.
-    /// - Parameter body: what is here of a digest, for its sequence number.
     /// - Returns: the digests whose bodies are not here.
     @discardableResult
     mutating func takeUpSelection(
-        in view: InstalledView, body: (Digest, SequenceNumber) -> Batch?, _ promises: Promises, into ready: inout ReplicaReady
+        in view: InstalledView, _ selected: SelectedBodies, or retained: RetainedBatches, _ promises: Promises,
+        into ready: inout ReplicaReady
     ) -> [Digest] {
         var missing: [Digest] = []
         guard let newView = view.newView else { return missing }
         for (sequence, digest) in newView.numbered where log.contains(sequence) && !log[sequence].isPrePrepared {
             log[sequence].digest = digest
-            if let body = log[sequence].body(digest) ?? body(digest, sequence) {
+            if let body = log[sequence].body(digest) ?? selected.body(digest, at: sequence, or: retained) {
                 takeUpSelected(sequence, body, in: view, promises, into: &ready)
             } else {
                 missing.append(digest)

@@ -2,6 +2,7 @@ import Messages
 
 /// Starting again, and others that do (R4): whose votes count, and what is remembered while the state is missing.
 struct Rejoin: Sendable {
+    private let configuration: ReplicaConfiguration
     var incarnations: Incarnations
     var resuming: Resuming
     var witness: Witness
@@ -9,6 +10,7 @@ struct Rejoin: Sendable {
     private(set) var remembered: [JournalRecord] = []
 
     init(configuration: ReplicaConfiguration) {
+        self.configuration = configuration
         incarnations = Incarnations(configuration: configuration)
         resuming = Resuming(configuration: configuration)
         witness = Witness(configuration: configuration)
@@ -44,6 +46,61 @@ struct Rejoin: Sendable {
             remembered.append(.peerLife(declaration))
         }
         return true
+    }
+
+    // MARK: What is asked and answered
+
+    private func oneself(_ standing: Standing, remembers: SequenceNumber) -> Resuming.Oneself {
+        let me = configuration.me
+        return Resuming.Oneself(
+            standing: standing, life: incarnations.own, declaration: incarnations.declaration(of: me), remembers: remembers)
+    }
+
+    /// As a replica that starts: asks the peers.
+    /// - Parameter remembers: the highest sequence number that this replica voted for and remembers.
+    mutating func ask(
+        remembers: SequenceNumber, _ peers: Peers, now: Instant, _ promises: Promises, into ready: inout ReplicaReady
+    ) {
+        let questions = resuming.ask(
+            as: oneself(promises.standing, remembers: remembers), isHeard: { peers.isHeard($0, within: 4, now: now) }, now: now)
+        for (peer, question) in questions { promises.send(.resumed(question), to: .one(peer), into: &ready) }
+    }
+
+    mutating func hear(
+        _ word: Recollection, from: ReplicaIndex, as standing: Standing, remembers: SequenceNumber, now: Instant
+    ) -> Resuming.Verdict {
+        resuming.hear(word, from: from, as: oneself(standing, remembers: remembers), now: now)
+    }
+
+    /// As a peer. What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the others know of
+    /// its life, which has to be remembered before anything rests on it.
+    func answer(
+        _ resumption: Resumption, of peer: ReplicaIndex, checkpoint: SequenceNumber, _ promises: Promises,
+        into ready: inout ReplicaReady
+    ) {
+        let answer = witness.answer(
+            resumption, of: peer, checkpoint: max(checkpoint, rememberedCheckpoint),
+            declaration: incarnations.declaration(of: peer))
+        if resumption.isQuarantined {
+            promises.sayOnceDurable(.recollection(answer), into: &ready)
+        } else {
+            promises.send(.recollection(answer), to: .one(peer), into: &ready)
+        }
+    }
+
+    func complain(to peer: ReplicaIndex, stable: SequenceNumber, _ promises: Promises, into ready: inout ReplicaReady) {
+        let complaint = witness.complaint(about: peer, checkpoint: stable, declaration: incarnations.declaration(of: peer))
+        if let complaint { promises.send(.recollection(complaint), to: .one(peer), into: &ready) }
+    }
+
+    /// Tells everybody who forgot what a NEW-VIEW rests on.
+    func tell(whoForgot newView: NewView, stable: SequenceNumber, _ promises: Promises, into ready: inout ReplicaReady) {
+        for viewChange in newView.viewChanges where incarnations.outlived(viewChange) {
+            let word = Recollection(
+                about: viewChange.replica, nonce: 0, heard: .zero, checkpoint: stable,
+                declaration: incarnations.declaration(of: viewChange.replica))
+            promises.send(.recollection(word), to: .others, into: &ready)
+        }
     }
 
     // MARK: A journal without its state

@@ -14,12 +14,7 @@ extension Replica {
     }
 
     /// Whether attestations, answers to reads and state may leave.
-    public var mayAttest: Bool {
-        switch standing {
-        case .full, .resuming: !isHalted
-        case .rebuilding, .quarantined: false
-        }
-    }
+    public var mayAttest: Bool { standing.mayAttest && !isHalted }
 
     /// Whether this replica may answer quorum reads: it remembers every COMMIT that it sent (R4, R6).
     public var mayRead: Bool { standing == .full && !isHalted }
@@ -39,22 +34,14 @@ extension Replica {
         sayResumed(now: now, into: &ready)
     }
 
+    mutating func sayResumed(now: Instant, into ready: inout ReplicaReady) {
+        guard rejoin.resuming.isDue(standing, now: now) else { return }
+        rejoin.ask(remembers: remembersUpTo, peers, now: now, promises, into: &ready)
+    }
+
     /// The highest sequence number that this replica voted for and remembers.
     var remembersUpTo: SequenceNumber {
         standing.isRebuilding ? rejoin.highestRemembered : ordering.log.lastVoted ?? stable.sequence
-    }
-
-    private var oneself: Resuming.Oneself {
-        Resuming.Oneself(
-            standing: standing, life: rejoin.incarnations.own, declaration: rejoin.incarnations.declaration(of: me),
-            remembers: remembersUpTo)
-    }
-
-    mutating func sayResumed(now: Instant, into ready: inout ReplicaReady) {
-        guard rejoin.resuming.isDue(standing, now: now) else { return }
-        let peers = peers
-        let questions = rejoin.resuming.ask(as: oneself, isHeard: { peers.isHeard($0, within: 4, now: now) }, now: now)
-        for (peer, question) in questions { promises.send(.resumed(question), to: .one(peer), into: &ready) }
     }
 
     mutating func receive(_ recollection: Recollection, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
@@ -64,7 +51,7 @@ extension Replica {
             }
             return
         }
-        switch rejoin.resuming.hear(recollection, from: from, as: oneself, now: now) {
+        switch rejoin.hear(recollection, from: from, as: standing, remembers: remembersUpTo, now: now) {
         case .notAsked: ready.drop(.notAsked, of: from)
         case .waits: break
         case .forgot(let reason): halt(reason, into: &ready)
@@ -89,7 +76,6 @@ extension Replica {
 
     // MARK: Its peers
 
-    /// What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the others know of its life.
     mutating func answer(_ resumption: Resumption, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard resumption.declaration.map({ $0.replica == peer }) ?? !resumption.isQuarantined else {
             return ready.drop(.notAsked, of: peer)
@@ -98,15 +84,7 @@ extension Replica {
         guard rejoin.witness.isDue(peer, now: now) else { return }
         rejoin.witness.judge(resumption, of: peer, life: rejoin.incarnations.of(peer))
         if let declaration = resumption.declaration { adopt(declaration, into: &ready) }
-        let answer = rejoin.witness.answer(
-            resumption, of: peer, checkpoint: max(checkpoints.newest.sequence, rejoin.rememberedCheckpoint),
-            declaration: rejoin.incarnations.declaration(of: peer))
-        // The life has to be remembered before anything rests on it.
-        if resumption.isQuarantined {
-            promises.sayOnceDurable(.recollection(answer), into: &ready)
-        } else {
-            promises.send(.recollection(answer), to: .one(peer), into: &ready)
-        }
+        rejoin.answer(resumption, of: peer, checkpoint: checkpoints.newest.sequence, promises, into: &ready)
     }
 
     /// What a peer said before it forgot would undo what it says now.
@@ -114,12 +92,6 @@ extension Replica {
         guard rejoin.adopt(declaration, isRebuilding: standing.isRebuilding) else { return }
         promises.remember(.peerLife(declaration), into: &ready)
         viewChanger.forget(of: declaration.replica, before: declaration.life)
-    }
-
-    mutating func complain(to peer: ReplicaIndex, into ready: inout ReplicaReady) {
-        let complaint = rejoin.witness.complaint(
-            about: peer, checkpoint: stable.sequence, declaration: rejoin.incarnations.declaration(of: peer))
-        if let complaint { promises.send(.recollection(complaint), to: .one(peer), into: &ready) }
     }
 
     // MARK: A journal without its state

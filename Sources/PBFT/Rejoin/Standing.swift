@@ -15,6 +15,13 @@ public enum Standing: Hashable, Sendable, CustomStringConvertible {
     public var isQuarantined: Bool { if case .quarantined = self { true } else { false } }
     var isRebuilding: Bool { if case .rebuilding = self { true } else { false } }
 
+    var mayAttest: Bool {
+        switch self {
+        case .full, .resuming: true
+        case .rebuilding, .quarantined: false
+        }
+    }
+
     /// Where the shard must get before the replica takes part again; zero if that does not depend on the shard.
     func awaits(window: UInt64) -> SequenceNumber {
         switch self {

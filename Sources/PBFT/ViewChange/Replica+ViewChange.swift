@@ -123,14 +123,7 @@ extension Replica {
     /// It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on, and they hear
     /// of the life, so that the next primary knows.
     private mutating func refuse(_ newView: NewView, now: Instant, into ready: inout ReplicaReady) {
-        if viewChanger.refuse(newView) {
-            for viewChange in newView.viewChanges where rejoin.incarnations.outlived(viewChange) {
-                let word = Recollection(
-                    about: viewChange.replica, nonce: 0, heard: .zero, checkpoint: stable.sequence,
-                    declaration: rejoin.incarnations.declaration(of: viewChange.replica))
-                promises.send(.recollection(word), to: .others, into: &ready)
-            }
-        }
+        if viewChanger.refuse(newView) { rejoin.tell(whoForgot: newView, stable: stable.sequence, promises, into: &ready) }
         for viewChange in newView.viewChanges where viewChange.replica != me {
             receive(viewChange, from: viewChange.replica, now: now, into: &ready)
         }
@@ -147,7 +140,7 @@ extension Replica {
         // What was of use is in its slot now.
         selected = SelectedBodies()
         askForMissingBodies(now: now, into: &ready)
-        for (from, message) in viewChanger.takeFuture() { replay(message, from: from, now: now, into: &ready) }
+        for (from, message) in viewChanger.takeFuture() { receive(message, from: from, now: now, into: &ready) }
     }
 
     /// What a NEW-VIEW changes apart from the slots that it selects; used at restart too.
@@ -157,41 +150,18 @@ extension Replica {
         ordering.enter(newView, executed: lastExecuted)
     }
 
-    private mutating func replay(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        switch message {
-        case .prePrepare(let prePrepare): receive(prePrepare, from: from, now: now, into: &ready)
-        case .prepare(let vote): receivePrepare(vote, from: from, into: &ready)
-        case .commit(let vote): receiveCommit(vote, from: from, into: &ready)
-        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed,
-            .committedBody, .resumed, .recollection:
-            break
-        }
-    }
-
     // MARK: Bodies of what NEW-VIEW selects
 
     /// A body that this replica has for a selected digest, wherever it has it.
     func body(_ digest: Digest, at sequence: SequenceNumber) -> Batch? {
-        if digest.isNull { return .null }
-        if ordering.log.contains(sequence), let body = ordering.log[sequence].body(digest) { return body }
-        return Self.body(digest, at: sequence, retained, selected)
-    }
-
-    /// Not in its slot: executed, or fetched.
-    private static func body(
-        _ digest: Digest, at sequence: SequenceNumber, _ retained: RetainedBatches, _ selected: SelectedBodies
-    ) -> Batch? {
-        if let executed = retained[sequence], executed.digest == digest { return executed }
-        return selected[digest]
+        ordering.log.body(digest, at: sequence) ?? selected.body(digest, at: sequence, or: retained)
     }
 
     /// - Returns: the digests whose bodies are not here.
     @discardableResult
     mutating func takeUpSelection(into ready: inout ReplicaReady) -> [Digest] {
         guard let view = viewChanger.installed else { return [] }
-        let (retained, selected) = (retained, selected)
-        return ordering.takeUpSelection(
-            in: view, body: { Self.body($0, at: $1, retained, selected) }, promises, into: &ready)
+        return ordering.takeUpSelection(in: view, selected, or: retained, promises, into: &ready)
     }
 
     mutating func askForMissingBodies(now: Instant, into ready: inout ReplicaReady) {
