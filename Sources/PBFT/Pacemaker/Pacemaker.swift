@@ -37,6 +37,8 @@ package struct Pacemaker: Sendable {
     private var viewInstalledAt: UInt64
     /// Consecutive views without progress: waits double with it.
     private var fruitlessViews = 0
+    /// What it was when an idle view was left; views that nobody installs after it double only the waits until one is.
+    private var fruitlessBefore: Int?
     private var wasPending = false
     /// Since when a peer waits for the shard to move, and where the shard stood then.
     private var moveAwaited: (executed: SequenceNumber, since: UInt64)?
@@ -81,12 +83,15 @@ package struct Pacemaker: Sendable {
     mutating func refusedTime(of sequence: SequenceNumber, now: Instant) { timeRefused = (sequence, now.uptime) }
 
     /// A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to move
-    /// makes no wait longer.
+    /// makes no wait longer, except until the next primary has installed its view.
     package mutating func leaveView(isChanging: Bool) {
+        if !isChanging, !wasPending { fruitlessBefore = fruitlessViews }
         if wasPending || isChanging { fruitlessViews = min(fruitlessViews + 1, 16) }
     }
 
     mutating func enterView(now: Instant) {
+        if let fruitlessBefore { fruitlessViews = fruitlessBefore }
+        fruitlessBefore = nil
         floor.enterView(n: configuration.group.n)
         for i in suspicions.indices { suspicions[i] = nil }
         (progressAt, viewInstalledAt, lastSuspectAt, timeRefused) = (now.uptime, now.uptime, 0, nil)
