@@ -71,7 +71,7 @@ struct ClockWatch: Sendable {
                 the shard's time. The client's clock is ahead, or these hosts' clocks are behind
                 """)
         }
-        for case .request(let signed) in batch.items where isTooLate(signed, executed) {
+        for signed in late(batch, executed) {
             guard Self.isNew(&refusedRequest, now: now.uptime) else { continue }
             let late = Self.seconds(executed.time.microseconds(since: signed.request.deadline))
             return ready.notices.append(
@@ -83,11 +83,14 @@ struct ClockWatch: Sendable {
     }
 
     /// Hardly a request is late without a wrong clock: its sender gave it some seconds at least.
-    private func isTooLate(_ signed: SignedRequest, _ executed: ExecutedBatch) -> Bool {
-        guard executed.time.microseconds(since: signed.request.deadline) > limits.timeAhead else { return false }
-        return executed.leaves.contains { leaf in
-            leaf.request == signed.digest && leaf.entries.contains { $0.status == .noRecordAbort }
-        }
+    private func late(_ batch: Batch, _ executed: ExecutedBatch) -> [SignedRequest] {
+        var late: [SignedRequest] = []
+        for case .request(let signed) in batch.items
+        where executed.time.microseconds(since: signed.request.deadline) > limits.timeAhead { late.append(signed) }
+        if late.isEmpty { return [] }
+        let aborted = executed.leaves.filter { $0.entries.contains { $0.status == .noRecordAbort } }
+        let digests = Set(aborted.map(\.request))
+        return late.filter { digests.contains($0.digest) }
     }
 
     /// Microseconds for a reader.

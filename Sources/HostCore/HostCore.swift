@@ -26,11 +26,11 @@ public final class HostCore {
         var machine: ShardMachine
         /// Its time after its last step.
         var time: Timestamp
-        /// The shards whose time it may follow.
-        let kin: [ShardID]
+        /// The shards whose time it may follow, itself among them, have the same.
+        let family: Int
 
-        init(_ id: ShardID, _ machine: consuming ShardMachine, kin: [ShardID]) {
-            (self.id, self.kin) = (id, kin)
+        init(_ id: ShardID, _ machine: consuming ShardMachine, family: Int) {
+            (self.id, self.family) = (id, family)
             time = machine.execution.executor.time
             self.machine = machine
         }
@@ -68,7 +68,7 @@ public final class HostCore {
         let decoded = try Self.decode(records, shardCount: manifest.shardCount)
         let own = manifest.shards(of: host)
         var machines: [Shard] = []
-        for (id, kin) in zip(own, Self.kin(of: own, in: manifest)) {
+        for (id, family) in zip(own, Self.families(of: own, in: manifest)) {
             guard let store = stores[id], let me = manifest.replica(of: id, on: host) else { throw .missingStore(id) }
             let setting = ShardSetting(
                 shard: id, me: me, host: host, manifest: manifest, options: options, signer: signer)
@@ -76,7 +76,7 @@ public final class HostCore {
             do throws(ShardStateError) {
                 machine = try ShardMachine(setting, store: store, records: decoded[Int(id.number)], now: now)
             } catch { throw .state(id, error) }
-            machines.append(Shard(id, machine, kin: kin.map { own[$0] }))
+            machines.append(Shard(id, machine, family: family))
         }
         var byNumber: [Shard?] = Array(repeating: nil, count: manifest.shardCount)
         for shard in machines { byNumber[Int(shard.id.number)] = shard }
@@ -103,19 +103,25 @@ public final class HostCore {
         return decoded
     }
 
-    /// By shard, the shards that are on the same hosts, and no others: while at most f of its own hosts are faulty, no
-    /// more are of theirs. More than f, one of them on another host, could make any time of their shard final by a view
-    /// change. Their time it may follow (R2, docs/decisions/0027).
-    public static func kin(of shards: [ShardID], in manifest: Manifest) -> [[Int]] {
-        let hosts = shards.map { Set(manifest.hosts(of: $0)) }
-        return hosts.map { own in shards.indices.filter { hosts[$0] == own } }
+    /// By shard, a number that it shares with the shards that are on the same hosts, and no others: while at most f of its
+    /// own hosts are faulty, no more are of theirs. More than f, one of them on another host, could make any time of their
+    /// shard final by a view change. Their time it may follow (R2, docs/decisions/0027).
+    public static func families(of shards: [ShardID], in manifest: Manifest) -> [Int] {
+        var numbers: [[HostID]: Int] = [:]
+        return shards.map { shard in
+            let (hosts, next) = (manifest.hosts(of: shard).sorted(), numbers.count)
+            let number = numbers[hosts] ?? next
+            numbers[hosts] = number
+            return number
+        }
     }
 
     /// Takes what has happened, and adds to `ready` what it asks for.
     public func step(_ input: HostInput, now: Instant, into ready: inout HostReady) {
         if !hasStarted {
             hasStarted = true
-            for shard in machines { say(.started(certainTime: certainTime(for: shard)), to: shard) }
+            let times = certainTimes()
+            for shard in machines { say(.started(certainTime: times[shard.family]), to: shard) }
             drain(now: now, into: &ready)
         }
         switch input {
@@ -128,7 +134,8 @@ public final class HostCore {
         case .flushed(let id, let sequence): if let shard = shard(id) { say(.flushed(sequence), to: shard) }
         case .storageFailed(let reason): for shard in machines { say(.storageFailed(reason), to: shard) }
         case .tick:
-            for shard in machines { say(.tick(connected: connected, certainTime: certainTime(for: shard)), to: shard) }
+            let times = certainTimes()
+            for shard in machines { say(.tick(connected: connected, certainTime: times[shard.family]), to: shard) }
         }
         drain(now: now, into: &ready)
         if case .tick = input { compactIfDue(into: &ready) }
@@ -138,9 +145,14 @@ public final class HostCore {
         if Int(peer.number) < connected.count { connected[Int(peer.number)] = isConnected }
     }
 
-    /// The latest time that is known to be certain.
-    private func certainTime(for shard: Shard) -> Timestamp {
-        shard.kin.compactMap { self.shard($0)?.time }.max() ?? shard.time
+    /// By family, the latest time that is known to be certain.
+    private func certainTimes() -> [Timestamp] {
+        var times: [Timestamp] = []
+        for shard in machines {
+            while times.count <= shard.family { times.append(.zero) }
+            times[shard.family] = max(times[shard.family], shard.time)
+        }
+        return times
     }
 
     // MARK: Routing
