@@ -84,8 +84,9 @@ public struct GatewayCore: Sendable {
             forgetQuestions(of: session)
         case .host(let host, let reply):
             switch reply.value {
-            case .attestation(let attestation):
-                for certificate in evidence.add(reply.map { _ in attestation }) { note(certificate, now: now, into: &ready) }
+            case .attestation:
+                guard let attestation = reply.attestation else { break }
+                for certificate in evidence.add(attestation) { note(certificate, now: now, into: &ready) }
             case .refused(let refusal): note(refusal, from: host, now: now, into: &ready)
             case .account(let id, let view): note(view, ofQuery: id, from: host, now: now, into: &ready)
             case .read(let id, let answer): note(answer, ofRead: id, from: host, now: now, into: &ready)

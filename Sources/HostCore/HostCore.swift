@@ -164,10 +164,10 @@ public final class HostCore {
     private func route(_ message: Verified<HostMessage>, from host: HostID) {
         guard let shard = shard(message.value.shard) else { return droppedMessages += 1 }
         switch message.value {
-        case .pbft(_, let pbft): say(.message(from: host, message.map { _ in pbft }), to: shard)
+        case .pbft: if let pbft = message.pbft { say(.message(from: host, pbft), to: shard) }
         case .stateTransfer(_, let transfer): say(.stateTransfer(from: host, transfer), to: shard)
         case .forward(_, let item): say(.forwarded(from: host, item), to: shard)
-        case .push(_, let push): route(message.map { _ in push }, from: host, to: shard)
+        case .push: if let push = message.push { route(push, from: host, to: shard) }
         }
     }
 

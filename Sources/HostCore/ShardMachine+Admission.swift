@@ -162,7 +162,7 @@ extension ShardMachine {
 
     mutating func sayOwn(to shard: ShardID, _ push: Verified<RecoveryPush>, into ready: inout ShardReady) {
         guard replica.mayAttest, let own = answering.attestedLeaf(push.value.request.digest, setting) else { return }
-        let word = push.map { RecoveryPush(request: $0.request, attested: own, asks: false) }
+        let word = push.attested(here: own)
         ready.words.append((to: shard, word: word))
     }
 

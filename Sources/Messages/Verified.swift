@@ -1,10 +1,59 @@
 /// A value whose every signature was checked against the manifest, but for `PBFTMessage.committedBody`. Only `Verifier`
-/// makes one, so a function that takes `Verified<M>` cannot be called with bytes off the wire.
+/// makes one, so a function that takes `Verified<M>` cannot be called with bytes off the wire. A part of one is verified only
+/// where an extension below says so: what `verify` of the whole has checked, and nothing that somebody puts in its place.
 public struct Verified<M: Sendable>: Sendable {
     public let value: M
     init(checked value: M) { self.value = value }
-    /// A part of a verified value is verified.
-    public func map<T: Sendable>(_ part: (M) -> T) -> Verified<T> { Verified<T>(checked: part(value)) }
+}
+
+extension Verified<HostMessage> {
+    /// Nil for another kind of message, here and below.
+    public var pbft: Verified<PBFTMessage>? {
+        if case .pbft(_, let message) = value { Verified<PBFTMessage>(checked: message) } else { nil }
+    }
+    public var push: Verified<RecoveryPush>? {
+        if case .push(_, let push) = value { Verified<RecoveryPush>(checked: push) } else { nil }
+    }
+}
+
+extension Verified<RecoveryPush> {
+    /// The request, which is verified, with what this host has attested of it itself: nobody checks his own signature.
+    public func attested(here own: AttestedLeaf) -> Verified<RecoveryPush> {
+        Verified(checked: RecoveryPush(request: value.request, attested: own, asks: false))
+    }
+}
+
+extension Verified<HostReply> {
+    public var attestation: Verified<BatchAttestation>? {
+        if case .attestation(let attestation) = value { Verified<BatchAttestation>(checked: attestation) } else { nil }
+    }
+}
+
+extension Verified<PBFTMessage> {
+    /// With every request and certificate of its batch.
+    public var prePrepare: Verified<PrePrepare>? {
+        if case .prePrepare(let prePrepare) = value { Verified<PrePrepare>(checked: prePrepare) } else { nil }
+    }
+    /// Not `committedBody`: nobody checks its signatures.
+    public var batch: Verified<Batch>? {
+        if case .batch(let batch) = value { Verified<Batch>(checked: batch) } else { nil }
+    }
+    /// With every VIEW-CHANGE in it.
+    public var newView: Verified<NewView>? {
+        if case .newView(let newView) = value { Verified<NewView>(checked: newView) } else { nil }
+    }
+    /// Of the replica that the message is from, or about.
+    public var declaration: Verified<LifeDeclaration>? {
+        let declaration: LifeDeclaration? =
+            switch value {
+            case .resumed(let resumption): resumption.declaration
+            case .recollection(let recollection): recollection.declaration
+            case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch,
+                .fetchCommitted, .committed, .committedBody:
+                nil
+            }
+        return declaration.map { Verified<LifeDeclaration>(checked: $0) }
+    }
 }
 
 extension Verified: Equatable where M: Equatable {}

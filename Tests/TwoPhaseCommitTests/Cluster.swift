@@ -78,7 +78,8 @@ struct Cluster {
         let attested = AttestedLeaf(
             statement: statement, signature: sign(statement, by: replica), leaf: leaf, path: MerkleTree(leaves: [leaf]).path(at: 0))
         let push = RecoveryPush(request: request, attested: attested, asks: true)
-        return try verifier.verify(HostMessage.push(ShardID(0), push)).map { _ in push }
+        let verified = try verifier.verify(HostMessage.push(ShardID(0), push))
+        return try #require(verified.push)
     }
 
     /// f + 1 signatures.
