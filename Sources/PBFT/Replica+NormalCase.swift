@@ -7,32 +7,18 @@ extension Replica {
         if let view = viewChanger.installed { ordering.propose(batch, in: view, promises, into: &ready) }
     }
 
-    mutating func receive(_ proposal: PrePrepare, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        guard let view = installed(proposal.view, else: .prePrepare(proposal), from: from, into: &ready) else { return }
-        let refusal = ordering.receive(
-            proposal, from: from, in: view, over: retained, now: now, promises, into: &ready)
-        if case .timeOutOfBounds = refusal { pacemaker.refusedTime(of: proposal.sequence, now: now) }
+    /// PRE-PREPARE, PREPARE and COMMIT of the installed view. Those of a later one wait for it, within a bound.
+    mutating func order(_ message: Verified<PBFTMessage>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        guard let messageView = message.value.orderedIn else { return }
+        guard let view = viewChanger.installed, view.number == messageView else {
+            if viewChanger.isAhead(messageView), viewChanger.postpone(message, from: from) { return }
+            return ready.drop(phase == .normal ? .wrongView(got: messageView, current: self.view) : .changingView, of: from)
+        }
+        let refusal = ordering.receive(message, from: from, in: view, over: retained, now: now, promises, into: &ready)
+        if case .timeOutOfBounds = refusal, let sequence = message.prePrepare?.value.sequence {
+            pacemaker.refusedTime(of: sequence, now: now)
+        }
         ready.drop(refusal, of: from)
-    }
-
-    mutating func receivePrepare(_ vote: Vote, from: ReplicaIndex, into ready: inout ReplicaReady) {
-        guard let view = installed(vote.view, else: .prepare(vote), from: from, into: &ready) else { return }
-        ready.drop(ordering.receive(prepare: vote, from: from, in: view, promises, into: &ready), of: from)
-    }
-
-    mutating func receiveCommit(_ vote: Vote, from: ReplicaIndex, into ready: inout ReplicaReady) {
-        guard installed(vote.view, else: .commit(vote), from: from, into: &ready) != nil else { return }
-        ready.drop(ordering.receive(commit: vote, from: from), of: from)
-    }
-
-    /// The view of a message, if it is installed. Messages of a later one wait for it, within a bound.
-    private mutating func installed(
-        _ messageView: View, else message: @autoclosure () -> PBFTMessage, from: ReplicaIndex, into ready: inout ReplicaReady
-    ) -> InstalledView? {
-        if let installed = viewChanger.installed, installed.number == messageView { return installed }
-        guard from != me, !(viewChanger.isAhead(messageView) && viewChanger.postpone(message(), from: from)) else { return nil }
-        ready.drop(phase == .normal ? .wrongView(got: messageView, current: view) : .changingView, of: from)
-        return nil
     }
 
     // MARK: Execution
@@ -72,4 +58,17 @@ extension Replica {
 
     /// What is not durable in the store is needed after a crash, whatever its size.
     mutating func trimRetained() { retained.trim(upTo: min(flushed, stable.sequence), limits) }
+}
+
+extension PBFTMessage {
+    /// The view of a message of the normal case.
+    fileprivate var orderedIn: View? {
+        switch self {
+        case .prePrepare(let m): m.view
+        case .prepare(let m), .commit(let m): m.view
+        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed,
+            .committedBody, .resumed, .recollection:
+            nil
+        }
+    }
 }

@@ -46,7 +46,7 @@ public struct Replica: Sendable {
         switch input {
         case .message(let from, let message):
             precondition(from.index < group.n && from != me, "the runtime authenticates senders")
-            if isHeard(message.value, from: from) { receive(message.value, from: from, now: now, into: &ready) }
+            if isHeard(message.value, from: from) { receive(message, from: from, now: now, into: &ready) }
         case .durable(let message): countOwn(message, now: now, into: &ready)
         case .propose(let batch): propose(batch, into: &ready)
         case .checkpointTaken(let checkpoint): take(checkpoint, into: &ready)
@@ -66,24 +66,22 @@ public struct Replica: Sendable {
         rejoin.isHeard(message, from: from, as: standing, high: ordering.log.high)
     }
 
-    mutating func receive(_ message: PBFTMessage, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        switch message {
-        case .prePrepare(let prePrepare): receive(prePrepare, from: from, now: now, into: &ready)
-        case .prepare(let vote): receivePrepare(vote, from: from, into: &ready)
-        case .commit(let vote): receiveCommit(vote, from: from, into: &ready)
+    mutating func receive(_ message: Verified<PBFTMessage>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        switch message.value {
+        case .prePrepare, .prepare, .commit: order(message, from: from, now: now, into: &ready)
         case .checkpoint(let checkpoint): receive(checkpoint, from: from, into: &ready)
         case .suspect(let view): receiveSuspect(view, from: from, now: now, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: from, now: now, into: &ready)
-        case .newView(let newView): receive(newView, from: from, now: now, into: &ready)
+        case .newView: if let newView = message.newView { receive(newView, from: from, now: now, into: &ready) }
         case .status(let status): receive(status, from: from, now: now, into: &ready)
         case .fetchBatch(let digest): answerFetch(of: digest, to: from, now: now, into: &ready)
-        case .batch(let batch): receive(batch, from: from, now: now, into: &ready)
+        case .batch: if let batch = message.batch { receive(batch, from: from, now: now, into: &ready) }
         case .fetchCommitted(let fetch): serving.answer(fetch, to: from, over: retained, now: now, promises, into: &ready)
         case .committed(let claims):
             ready.drop(catchUp.receive(claims, from: from, executed: lastExecuted) ? nil : .notAsked, of: from)
         case .committedBody(let batch): ready.drop(catchUp.receive(body: batch) ? nil : .notAsked, of: from)
-        case .resumed(let resumption): answer(resumption, to: from, now: now, into: &ready)
-        case .recollection(let recollection): receive(recollection, from: from, now: now, into: &ready)
+        case .resumed(let resumption): answer(resumption, message.declaration, to: from, now: now, into: &ready)
+        case .recollection(let word): receive(word, message.declaration, from: from, now: now, into: &ready)
         }
     }
 
@@ -93,8 +91,11 @@ public struct Replica: Sendable {
         switch message {
         case .prePrepare(let prePrepare):
             if viewChanger.installed?.number == prePrepare.view { ordering.isDurable(prePrepare) }
-        case .prepare(let vote): receivePrepare(vote, from: me, into: &ready)
-        case .commit(let vote): receiveCommit(vote, from: me, into: &ready)
+        case .prepare(let vote):
+            guard let view = viewChanger.installed, view.number == vote.view else { return }
+            ready.drop(ordering.receive(prepare: vote, from: me, in: view, promises, into: &ready), of: me)
+        case .commit(let vote):
+            if viewChanger.installed?.number == vote.view { ready.drop(ordering.receive(commit: vote, from: me), of: me) }
         case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
         case .newView(let newView): viewChanger.isDurable(newView)

@@ -235,13 +235,14 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         #expect(!changer.isAhead(View(2)) && changer.isAhead(View(3)))
     }
 
-    @Test func messagesOfALaterViewWaitWithinABound() {
+    @Test func messagesOfALaterViewWaitWithinABound() throws {
         let alone = Alone { ($0.futureMessagesPerPeer, $0.pipelineDepth) = (5, 1) }
         var changer = ViewChanger(configuration: alone.configuration)
         let vote = Vote(view: View(1), sequence: SequenceNumber(1), digest: .null)
         let proposal = PrePrepare(view: View(1), sequence: SequenceNumber(1), batch: batch(1))
-        let proposals = (0..<3).map { _ in changer.postpone(.prePrepare(proposal), from: peer(0)) }
-        let votes = (0..<4).map { _ in changer.postpone(.commit(vote), from: peer(0)) }
+        let (first, second) = (try alone.group.verified(.prePrepare(proposal)), try alone.group.verified(.commit(vote)))
+        let proposals = (0..<3).map { _ in changer.postpone(first, from: peer(0)) }
+        let votes = (0..<4).map { _ in changer.postpone(second, from: peer(0)) }
         #expect(proposals == [true, true, false] && votes == [true, true, true, false])
         let waiting = changer.takeFuture()
         #expect(waiting.count == 5)
@@ -271,11 +272,19 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         #expect(!witness.refuses(peer(0)))
     }
 
-    @Test func aLaterDeclarationOutlivesWhatWasSaidBefore() {
+    private func verified(_ declaration: LifeDeclaration) throws -> Verified<LifeDeclaration> {
+        let word = Recollection(about: declaration.replica, nonce: 0, heard: .zero, checkpoint: .zero, declaration: declaration)
+        let message = try alone.group.verified(.recollection(word))
+        return try #require(message.declaration)
+    }
+
+    @Test func aLaterDeclarationOutlivesWhatWasSaidBefore() throws {
         var incarnations = Incarnations(configuration: alone.configuration)
-        let isNews = (0..<2).map { _ in incarnations.adopt(declaration(5, by: 0)) }
+        let first = try verified(declaration(5, by: 0))
+        let isNews = (0..<2).map { _ in incarnations.adopt(first) }
         #expect(isNews == [true, false])
-        #expect(incarnations.adopt(declaration(9, by: 1)) == false, "of itself it knows best")
+        let own = try verified(declaration(9, by: 1))
+        #expect(incarnations.adopt(own) == false, "of itself it knows best")
         #expect(incarnations.outlived(alone.viewChange(1, by: 0, life: 4)) && !incarnations.outlived(alone.viewChange(1, by: 0, life: 5)))
         #expect(incarnations.forgettings == [1, 0, 0, 0])
     }
@@ -305,8 +314,14 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
     @Test func whoForgotWithoutKnowingStops() {
         let heardMore = verdicts(.resuming, heard: 9)
         #expect(heardMore[0] == .waits)
-        guard case .forgot = heardMore[1] else { return Issue.record("two heard more") }
-        guard case .forgot = verdicts(.resuming, said: 7)[0] else { return Issue.record("its own signature") }
+        guard case .forgot = heardMore[1] else {
+            Issue.record("two heard more")
+            return
+        }
+        guard case .forgot = verdicts(.resuming, said: 7)[0] else {
+            Issue.record("its own signature")
+            return
+        }
     }
 
     @Test func quarantineEndsBeyondAllThatItCouldHaveVotedFor() {
@@ -326,45 +341,54 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         return promises
     }
 
-    private func ordered(as standing: Standing) -> ReplicaReady {
+    private func ordered(as standing: Standing) throws -> ReplicaReady {
         let batch = Batch(time: alone.now.wall, items: [])
         var ordering = Ordering(configuration: alone.configuration, low: .zero)
         var ready = ReplicaReady()
         let proposal = PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)
         let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
+        let words: [(Int, PBFTMessage)] = [(0, .prePrepare(proposal)), (2, .prepare(vote)), (3, .prepare(vote))]
         let promises = promises(standing)
         let retained = RetainedBatches(after: .zero)
-        #expect(ordering.receive(proposal, from: peer(0), in: view, over: retained, now: alone.now, promises, into: &ready) == nil)
-        for i in 2...3 { #expect(ordering.receive(prepare: vote, from: peer(i), in: view, promises, into: &ready) == nil) }
+        for (i, word) in words {
+            let word = try alone.group.verified(word)
+            let refusal = ordering.receive(
+                word, from: peer(i), in: view, over: retained, now: alone.now, promises, into: &ready)
+            #expect(refusal == nil)
+        }
         return ready
     }
 
-    @Test func aBackupPreparesAndCommitsWithTwoOthers() {
-        let ready = ordered(as: .full)
+    @Test func aBackupPreparesAndCommitsWithTwoOthers() throws {
+        let ready = try ordered(as: .full)
         #expect(ready.records.count == 2 && ready.held.count == 2)
-        guard case .prepare = ready.held.first, case .commit = ready.held.last else { return Issue.record("\(ready.held)") }
+        guard case .prepare = ready.held.first, case .commit = ready.held.last else {
+            Issue.record("\(ready.held)")
+            return
+        }
     }
 
-    @Test func aSilentBackupRecordsThatAndSaysNothing() {
-        let ready = ordered(as: .quarantined(until: nil))
-        #expect(ready.records == ordered(as: .full).records && ready.held.isEmpty && ready.sends.isEmpty)
+    @Test func aSilentBackupRecordsThatAndSaysNothing() throws {
+        let (ready, full) = (try ordered(as: .quarantined(until: nil)), try ordered(as: .full))
+        #expect(ready.records == full.records && ready.held.isEmpty && ready.sends.isEmpty)
     }
 
-    @Test func onlyThePrimaryProposesAndOnceForANumber() {
+    @Test func onlyThePrimaryProposesAndOnceForANumber() throws {
         var ordering = Ordering(configuration: alone.configuration, low: .zero)
         var ready = ReplicaReady()
         let retained = RetainedBatches(after: .zero)
-        func propose(_ batch: Batch, at sequence: UInt64 = 1, from: Int = 0) -> DropReason? {
+        func propose(_ batch: Batch, at sequence: UInt64 = 1, from: Int = 0) throws -> DropReason? {
             let proposal = PrePrepare(view: View(0), sequence: SequenceNumber(sequence), batch: batch)
-            return ordering.receive(proposal, from: peer(from), in: view, over: retained, now: alone.now, Promises(), into: &ready)
+            let message = try alone.group.verified(.prePrepare(proposal))
+            return ordering.receive(message, from: peer(from), in: view, over: retained, now: alone.now, Promises(), into: &ready)
         }
         let batch = Batch(time: alone.now.wall, items: [])
         let other = Batch(time: alone.now.wall.adding(microseconds: 1), items: [])
-        #expect(propose(batch, from: 2) == .notFromPrimary(peer(2)))
-        #expect(propose(batch) == nil && propose(batch) == nil)
-        #expect(propose(other) == .conflictingPrePrepare(SequenceNumber(1)))
+        #expect(try propose(batch, from: 2) == .notFromPrimary(peer(2)))
+        for _ in 0..<2 { #expect(try propose(batch) == nil) }
+        #expect(try propose(other) == .conflictingPrePrepare(SequenceNumber(1)))
         let late = Batch(time: Timestamp(1), items: [])
-        #expect(propose(late, at: 2) == .timeOutOfBounds(got: Timestamp(1), local: alone.now.wall))
+        #expect(try propose(late, at: 2) == .timeOutOfBounds(got: Timestamp(1), local: alone.now.wall))
     }
 }
 

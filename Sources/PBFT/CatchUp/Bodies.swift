@@ -50,9 +50,9 @@ package struct SelectedBodies: Sendable {
     }
 
     /// - Returns: false if nobody asked for it.
-    package mutating func take(_ batch: Batch) -> Bool {
-        guard asked.removeValue(forKey: batch.digest) != nil else { return false }
-        bodies.insert(batch)
+    package mutating func take(_ batch: Verified<Batch>) -> Bool {
+        guard asked.removeValue(forKey: batch.value.digest) != nil else { return false }
+        bodies.insert(batch.value)
         return true
     }
 }

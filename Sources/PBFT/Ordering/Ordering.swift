@@ -46,6 +46,23 @@ package struct Ordering: Sendable {
     /// - Parameter retained: what was executed here, up to its last number.
     /// - Returns: why it is of no use; nil also for what is old.
     package mutating func receive(
+        _ message: Verified<PBFTMessage>, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches, now: Instant,
+        _ promises: Promises, into ready: inout ReplicaReady
+    ) -> DropReason? {
+        switch message.value {
+        case .prePrepare:
+            message.prePrepare.flatMap {
+                receive($0.value, from: from, in: view, over: retained, now: now, promises, into: &ready)
+            }
+        case .prepare(let vote): receive(prepare: vote, from: from, in: view, promises, into: &ready)
+        case .commit(let vote): receive(commit: vote, from: from)
+        case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed,
+            .committedBody, .resumed, .recollection:
+            nil
+        }
+    }
+
+    private mutating func receive(
         _ proposal: PrePrepare, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches, now: Instant,
         _ promises: Promises, into ready: inout ReplicaReady
     ) -> DropReason? {
@@ -112,7 +129,7 @@ package struct Ordering: Sendable {
 
     // MARK: Votes
 
-    package mutating func receive(
+    mutating func receive(
         prepare vote: Vote, from: ReplicaIndex, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
     ) -> DropReason? {
         guard log.contains(vote.sequence) else { return outside(vote.sequence) }
@@ -123,7 +140,7 @@ package struct Ordering: Sendable {
         return nil
     }
 
-    package mutating func receive(commit vote: Vote, from: ReplicaIndex) -> DropReason? {
+    mutating func receive(commit vote: Vote, from: ReplicaIndex) -> DropReason? {
         guard log.contains(vote.sequence) else { return outside(vote.sequence) }
         return log[vote.sequence].commits.insert(vote.digest, from: from) ? nil : .conflictingVote(vote.sequence, from)
     }

@@ -31,7 +31,8 @@ package struct Incarnations: Sendable {
     }
 
     /// - Returns: false if it is no news of a peer.
-    package mutating func adopt(_ declaration: LifeDeclaration) -> Bool {
+    package mutating func adopt(_ verified: Verified<LifeDeclaration>) -> Bool {
+        let declaration = verified.value
         let peer = declaration.replica
         guard peer != configuration.me, isNews(declaration) else { return false }
         declarations[peer.index] = declaration

@@ -36,8 +36,9 @@ struct Rejoin: Sendable {
     }
 
     /// - Returns: false if it is no news of a peer.
-    mutating func adopt(_ declaration: LifeDeclaration, isRebuilding: Bool) -> Bool {
-        guard incarnations.adopt(declaration) else { return false }
+    mutating func adopt(_ verified: Verified<LifeDeclaration>, isRebuilding: Bool) -> Bool {
+        guard incarnations.adopt(verified) else { return false }
+        let declaration = verified.value
         // A journal without its state is read again, and compacted, from what it remembered.
         if isRebuilding {
             remembered.removeAll {

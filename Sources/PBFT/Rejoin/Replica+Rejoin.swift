@@ -44,9 +44,13 @@ extension Replica {
         standing.isRebuilding ? rejoin.highestRemembered : ordering.log.lastVoted ?? stable.sequence
     }
 
-    mutating func receive(_ recollection: Recollection, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    /// - Parameter declaration: the one in it.
+    mutating func receive(
+        _ recollection: Recollection, _ declaration: Verified<LifeDeclaration>?, from: ReplicaIndex, now: Instant,
+        into ready: inout ReplicaReady
+    ) {
         guard recollection.about == me else {
-            if let declaration = recollection.declaration, rejoin.witness.isDue(from, now: now) {
+            if let declaration, rejoin.witness.isDue(from, now: now) {
                 adopt(declaration, into: &ready)
             }
             return
@@ -76,20 +80,25 @@ extension Replica {
 
     // MARK: Its peers
 
-    mutating func answer(_ resumption: Resumption, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    /// - Parameter declaration: the one in it.
+    mutating func answer(
+        _ resumption: Resumption, _ declaration: Verified<LifeDeclaration>?, to peer: ReplicaIndex, now: Instant,
+        into ready: inout ReplicaReady
+    ) {
         guard resumption.declaration.map({ $0.replica == peer }) ?? !resumption.isQuarantined else {
             return ready.drop(.notAsked, of: peer)
         }
         // Each may cost a record, a sync and a word to everybody.
         guard rejoin.witness.isDue(peer, now: now) else { return }
         rejoin.witness.judge(resumption, of: peer, life: rejoin.incarnations.of(peer))
-        if let declaration = resumption.declaration { adopt(declaration, into: &ready) }
+        if let declaration { adopt(declaration, into: &ready) }
         rejoin.answer(resumption, of: peer, checkpoint: checkpoints.newest.sequence, promises, into: &ready)
     }
 
     /// What a peer said before it forgot would undo what it says now.
-    private mutating func adopt(_ declaration: LifeDeclaration, into ready: inout ReplicaReady) {
-        guard rejoin.adopt(declaration, isRebuilding: standing.isRebuilding) else { return }
+    private mutating func adopt(_ verified: Verified<LifeDeclaration>, into ready: inout ReplicaReady) {
+        guard rejoin.adopt(verified, isRebuilding: standing.isRebuilding) else { return }
+        let declaration = verified.value
         promises.remember(.peerLife(declaration), into: &ready)
         viewChanger.forget(of: declaration.replica, before: declaration.life)
     }

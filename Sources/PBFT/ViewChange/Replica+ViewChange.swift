@@ -105,7 +105,8 @@ extension Replica {
         return missing.isEmpty
     }
 
-    mutating func receive(_ newView: NewView, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    mutating func receive(_ verified: Verified<NewView>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+        let newView = verified.value
         guard viewChanger.isAhead(newView.view) else { return }
         guard viewChanger.isWellFormed(newView) else { return ready.drop(.malformedNewView(newView.view), of: from) }
         #if MUTANTS
@@ -173,9 +174,9 @@ extension Replica {
         promises.send(.fetchBatch(digest), to: .others, into: &ready)
     }
 
-    mutating func receive(_ batch: Batch, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    mutating func receive(_ batch: Verified<Batch>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
         guard selected.take(batch) else { return ready.drop(.notAsked, of: from) }
-        if let view = viewChanger.installed { ordering.takeUpSelected(batch, in: view, promises, into: &ready) }
+        if let view = viewChanger.installed { ordering.takeUpSelected(batch.value, in: view, promises, into: &ready) }
         tryNewView(now: now, into: &ready)
     }
 

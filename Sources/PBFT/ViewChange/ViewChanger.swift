@@ -18,7 +18,7 @@ package struct ViewChanger: Sendable {
     /// In this view others were told why a NEW-VIEW was refused.
     private var toldOfLivesIn: View?
     /// Messages of a later view, by sender.
-    private var future: [[PBFTMessage]]
+    private var future: [[Verified<PBFTMessage>]]
 
     package init(configuration: ReplicaConfiguration) {
         self.configuration = configuration
@@ -184,8 +184,8 @@ package struct ViewChanger: Sendable {
     // MARK: Messages of a later view
 
     /// - Returns: false if there is no room for it.
-    package mutating func postpone(_ message: PBFTMessage, from: ReplicaIndex) -> Bool {
-        guard future[from.index].count < limits.futureMessagesPerPeer, hasRoom(for: message, from) else { return false }
+    package mutating func postpone(_ message: Verified<PBFTMessage>, from: ReplicaIndex) -> Bool {
+        guard future[from.index].count < limits.futureMessagesPerPeer, hasRoom(for: message.value, from) else { return false }
         future[from.index].append(message)
         return true
     }
@@ -193,11 +193,11 @@ package struct ViewChanger: Sendable {
     /// Votes are small; of proposals, which are not, only as many wait as a correct primary has in flight.
     private func hasRoom(for message: PBFTMessage, _ from: ReplicaIndex) -> Bool {
         guard case .prePrepare = message else { return true }
-        let waiting = future[from.index].count { if case .prePrepare = $0 { true } else { false } }
+        let waiting = future[from.index].count { if case .prePrepare = $0.value { true } else { false } }
         return waiting < Int(limits.pipelineDepth) * 2
     }
 
-    package mutating func takeFuture() -> [(from: ReplicaIndex, PBFTMessage)] {
+    package mutating func takeFuture() -> [(from: ReplicaIndex, Verified<PBFTMessage>)] {
         let waiting = future
         future = Array(repeating: [], count: group.n)
         return group.replicas.flatMap { from in waiting[from.index].map { (from, $0) } }
