@@ -17,6 +17,7 @@ extension Verified<HostMessage> {
 }
 
 extension Verified<RecoveryPush> {
+    public var attested: Verified<AttestedLeaf> { Verified<AttestedLeaf>(checked: value.attested) }
     /// The request, which is verified, with what this host has attested of it itself: nobody checks his own signature.
     public func attested(here own: AttestedLeaf) -> Verified<RecoveryPush> {
         Verified(checked: RecoveryPush(request: value.request, attested: own, asks: false))

@@ -38,7 +38,7 @@ public struct Recovery: Sendable {
         let request = push.value.request
         let sender = push.value.attested.statement.shard
         guard sender != shard, push.value.attested.leaf.request == request.digest,
-            let certificate = evidence.add(push.map(\.attested))
+            let certificate = evidence.add(push.attested)
         else { return nil }
 
         let known = boards[request.digest]
@@ -53,7 +53,7 @@ public struct Recovery: Sendable {
     /// The certificate of another shard's leaf of a root call, when f + 1 of its replicas have pushed it.
     public mutating func certificate(of push: Verified<RecoveryPush>) -> Certificate? {
         guard push.value.attested.statement.shard != shard, push.value.attested.leaf.request == push.value.request.digest else { return nil }
-        return evidence.add(push.map(\.attested))
+        return evidence.add(push.attested)
     }
 
     private mutating func remember(_ request: Digest) {
