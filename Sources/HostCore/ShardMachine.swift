@@ -66,7 +66,7 @@ package struct ShardMachine: ~Copyable {
         }
         (self.setting, self.replica, self.execution, self.answering) = (setting, replica, execution, answering)
         proposer = Proposer(options: options, view: replica.view)
-        accounts = SourceAccounts(options: options, now: now)
+        accounts = SourceAccounts(options: options, shards: manifest.shards(of: setting.host).count, now: now)
         reads = QuorumReads(options: options)
         pushes = Pushes(setting)
         fetching = StateFetching(group: setting.group, options: options)

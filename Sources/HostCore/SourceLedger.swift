@@ -10,15 +10,20 @@ import Messages
 struct SourceLedger: Sendable {
     struct Limits: Sendable {
         /// Tokens that a source may have, and that those share who have earned none.
-        var burst = 2048
+        let burst: Int
         /// That come back in a second.
-        var perSecond: UInt64 = 64
-        /// For each item that changed something.
-        var reward = 4
+        let perSecond: UInt64
         /// Of a session that is new.
-        var allowance: Int { min(64, burst) }
+        let allowance: Int
+        /// For each item that changed something.
+        var reward: Int { 4 }
 
-        init() {}
+        /// A part of what a host bounds as a whole.
+        init(burst: Int, perSecond: UInt64, shards: Int) {
+            self.burst = max(1, burst / shards)
+            self.perSecond = max(1, perSecond / UInt64(shards))
+            allowance = max(1, min(64, burst) / shards)
+        }
     }
 
     private struct Purse: Sendable {
@@ -49,10 +54,7 @@ struct SourceLedger: Sendable {
     /// Looked up by key only, never iterated. Bounded by the sessions that are open, and the peers.
     private var purses: [Source: Purse] = [:]
 
-    init(burst: Int, perSecond: UInt64, now: UInt64) {
-        var limits = Limits()
-        (limits.burst, limits.perSecond) = (burst, perSecond)
-        precondition(limits.perSecond > 0)
+    init(limits: Limits, now: UInt64) {
         self.limits = limits
         strangers = Purse(tokens: limits.burst, at: now)
     }
@@ -94,14 +96,18 @@ struct SourceLedger: Sendable {
     mutating func forget(_ source: Source) { purses[source] = nil }
 }
 
-/// What sources have brought one shard in vain, and what its peers have asked it.
+/// What sources have brought one shard in vain, and what its peers have asked it. What a host bounds as a whole is divided among its
+/// shards, so that these need not know of each other.
 struct SourceAccounts: Sendable {
     private var vain: SourceLedger
     private var questions: SourceLedger
 
-    init(options: HostOptions, now: Instant) {
-        vain = SourceLedger(burst: options.vainBurst, perSecond: options.vainPerSecond, now: now.uptime)
-        questions = SourceLedger(burst: options.questionBurst, perSecond: options.questionsPerSecond, now: now.uptime)
+    /// - Parameter shards: of the host.
+    init(options: HostOptions, shards: Int, now: Instant) {
+        let vain = SourceLedger.Limits(burst: options.vainBurst, perSecond: options.vainPerSecond, shards: shards)
+        self.vain = SourceLedger(limits: vain, now: now.uptime)
+        let questions = SourceLedger.Limits(burst: options.questionBurst, perSecond: options.questionsPerSecond, shards: shards)
+        self.questions = SourceLedger(limits: questions, now: now.uptime)
     }
 
     /// False, and a gateway is read no further for a while, if it has brought too much in vain.
