@@ -16,7 +16,7 @@ public enum Domain: String, Sendable, CaseIterable {
     case stateBucket = "quorate/1/state-bucket"
     case manifest = "quorate/1/manifest"
     case read = "quorate/1/read"
-    case life = "quorate/1/life"
+    case incarnation = "quorate/1/life"
     case key = "quorate/1/key"
     case response = "quorate/1/response"
     case evidence = "quorate/1/evidence"
@@ -50,7 +50,7 @@ public enum Domain: String, Sendable, CaseIterable {
         case .stateBucket: 11
         case .manifest: 12
         case .read: 13
-        case .life: 14
+        case .incarnation: 14
         case .key: 15
         case .response: 16
         case .evidence: 17

@@ -87,7 +87,7 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     public let view: View
     public let replica: ReplicaIndex
     /// When the sender last forgot votes, by its own account (R4); zero for never. What it said before that does not count.
-    public let life: UInt64
+    public let incarnation: UInt64
     /// h: the sender's stable checkpoint, `checkpoints[0]`.
     public let lowWatermark: SequenceNumber
     /// C: the checkpoints that the sender holds, ascending, the stable one first.
@@ -99,20 +99,20 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     public let signature: Signature
 
     public init(
-        cluster: ClusterID, epoch: Epoch, shard: ShardID, view: View, replica: ReplicaIndex, life: UInt64 = 0,
+        cluster: ClusterID, epoch: Epoch, shard: ShardID, view: View, replica: ReplicaIndex, incarnation: UInt64 = 0,
         lowWatermark: SequenceNumber, checkpoints: [Checkpoint], prepared: [PQEntry], prePrepared: [PQEntry], signer: any Signer
     ) {
         (self.cluster, self.epoch, self.shard, self.view, self.replica) = (cluster, epoch, shard, view, replica)
-        (self.life, self.lowWatermark, self.checkpoints) = (life, lowWatermark, checkpoints)
+        (self.incarnation, self.lowWatermark, self.checkpoints) = (incarnation, lowWatermark, checkpoints)
         (self.prepared, self.prePrepared) = (prepared, prePrepared)
         let digest = Self.digest(
-            cluster, epoch, shard, view, replica, life, lowWatermark, checkpoints, prepared, prePrepared)
+            cluster, epoch, shard, view, replica, incarnation, lowWatermark, checkpoints, prepared, prePrepared)
         signature = signer.sign(signingInput(.viewChange, digest))
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
-        (view, replica, life) = (try reader.value(), try reader.value(), try reader.uint64())
+        (view, replica, incarnation) = (try reader.value(), try reader.value(), try reader.uint64())
         lowWatermark = try reader.value()
         checkpoints = try reader.array(limit: Self.maxEntries)
         prepared = try reader.array(limit: Self.maxEntries)
@@ -121,20 +121,20 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     }
 
     public func encode(into writer: inout ByteWriter) {
-        Self.encodeBody(&writer, cluster, epoch, shard, view, replica, life, lowWatermark, checkpoints, prepared, prePrepared)
+        Self.encodeBody(&writer, cluster, epoch, shard, view, replica, incarnation, lowWatermark, checkpoints, prepared, prePrepared)
         writer.put(signature)
     }
 
     private static func encodeBody(
         _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View, _ replica: ReplicaIndex,
-        _ life: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
+        _ incarnation: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
     ) {
         writer.put(cluster)
         writer.put(epoch)
         writer.put(shard)
         writer.put(view)
         writer.put(replica)
-        writer.put(life)
+        writer.put(incarnation)
         writer.put(low)
         writer.put(array: checkpoints)
         writer.put(array: prepared)
@@ -143,17 +143,17 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
 
     private static func digest(
         _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View, _ replica: ReplicaIndex,
-        _ life: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
+        _ incarnation: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
     ) -> Digest {
         var writer = ByteWriter(reserving: 1024)
-        encodeBody(&writer, cluster, epoch, shard, view, replica, life, low, checkpoints, prepared, prePrepared)
+        encodeBody(&writer, cluster, epoch, shard, view, replica, incarnation, low, checkpoints, prepared, prePrepared)
         return Hasher256.hash(.viewChange, writer.bytes)
     }
 
     public var signingBytes: [UInt8] {
         signingInput(
             .viewChange,
-            Self.digest(cluster, epoch, shard, view, replica, life, lowWatermark, checkpoints, prepared, prePrepared))
+            Self.digest(cluster, epoch, shard, view, replica, incarnation, lowWatermark, checkpoints, prepared, prePrepared))
     }
 }
 

@@ -1,44 +1,44 @@
 // What a replica and its peers say to each other when it starts (R4).
 
-/// "I may have forgotten what I voted for; what I said before this life does not count." Signed, so that who heard it can show
+/// "I may have forgotten what I voted for; what I said before this incarnation does not count." Signed, so that who heard it can show
 /// it to who did not, and nobody can say it of another.
-public struct LifeDeclaration: Hashable, Sendable, CanonicalCodable {
+public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
     public let cluster: ClusterID
     public let epoch: Epoch
     public let shard: ShardID
     public let replica: ReplicaIndex
     /// The time of the forgetting by the replica's own clock, or later; never zero.
-    public let life: UInt64
+    public let incarnation: UInt64
     public let signature: Signature
 
-    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, replica: ReplicaIndex, life: UInt64, signer: any Signer) {
-        (self.cluster, self.epoch, self.shard, self.replica, self.life) = (cluster, epoch, shard, replica, life)
-        signature = signer.sign(signingInput(.life, Self.digest(cluster, epoch, shard, replica, life)))
+    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, replica: ReplicaIndex, incarnation: UInt64, signer: any Signer) {
+        (self.cluster, self.epoch, self.shard, self.replica, self.incarnation) = (cluster, epoch, shard, replica, incarnation)
+        signature = signer.sign(signingInput(.incarnation, Self.digest(cluster, epoch, shard, replica, incarnation)))
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
-        (replica, life, signature) = (try reader.value(), try reader.uint64(), try reader.value())
-        guard life > 0 else { throw reader.invalid("life") }
+        (replica, incarnation, signature) = (try reader.value(), try reader.uint64(), try reader.value())
+        guard incarnation > 0 else { throw reader.invalid("incarnation") }
     }
     public func encode(into writer: inout ByteWriter) {
-        Self.encodeBody(&writer, cluster, epoch, shard, replica, life)
+        Self.encodeBody(&writer, cluster, epoch, shard, replica, incarnation)
         writer.put(signature)
     }
     private static func encodeBody(
-        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ life: UInt64
+        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ incarnation: UInt64
     ) {
         writer.put(cluster)
         writer.put(epoch)
         writer.put(shard)
         writer.put(replica)
-        writer.put(life)
+        writer.put(incarnation)
     }
-    private static func digest(_ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ life: UInt64) -> Digest {
+    private static func digest(_ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ incarnation: UInt64) -> Digest {
         var writer = ByteWriter(reserving: 64)
-        encodeBody(&writer, cluster, epoch, shard, replica, life)
-        return Hasher256.hash(.life, writer.bytes)
+        encodeBody(&writer, cluster, epoch, shard, replica, incarnation)
+        return Hasher256.hash(.incarnation, writer.bytes)
     }
-    public var signingBytes: [UInt8] { signingInput(.life, Self.digest(cluster, epoch, shard, replica, life)) }
+    public var signingBytes: [UInt8] { signingInput(.incarnation, Self.digest(cluster, epoch, shard, replica, incarnation)) }
 }
 
 /// "I have started; this is what I remember." Peers that heard more refuse its votes.
@@ -50,9 +50,9 @@ public struct Resumption: Hashable, Sendable, CanonicalCodable {
     /// The sender knows that it may have forgotten votes, and casts none.
     public let isQuarantined: Bool
     /// The last time that the sender forgot; nil for never.
-    public let declaration: LifeDeclaration?
+    public let declaration: IncarnationDeclaration?
 
-    public init(nonce: UInt64, remembers: SequenceNumber, isQuarantined: Bool, declaration: LifeDeclaration? = nil) {
+    public init(nonce: UInt64, remembers: SequenceNumber, isQuarantined: Bool, declaration: IncarnationDeclaration? = nil) {
         (self.nonce, self.remembers, self.isQuarantined, self.declaration) = (nonce, remembers, isQuarantined, declaration)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -67,13 +67,13 @@ public struct Resumption: Hashable, Sendable, CanonicalCodable {
         if let declaration { writer.put(declaration) }
     }
 
-    /// `ViewChange.life` of what the sender says from now on.
-    public var life: UInt64 { declaration?.life ?? 0 }
+    /// `ViewChange.incarnation` of what the sender says from now on.
+    public var incarnation: UInt64 { declaration?.incarnation ?? 0 }
 }
 
 /// The answer: what the peer heard from the replica, and where it stands itself.
 public struct Recollection: Hashable, Sendable, CanonicalCodable {
-    /// Of whom this speaks. Everybody hears it, because everybody must know of the life; to others it is no answer.
+    /// Of whom this speaks. Everybody hears it, because everybody must know of the incarnation; to others it is no answer.
     public let about: ReplicaIndex
     /// Of the question; zero if there was none.
     public let nonce: UInt64
@@ -81,13 +81,13 @@ public struct Recollection: Hashable, Sendable, CanonicalCodable {
     public let heard: SequenceNumber
     /// The newest checkpoint that the peer holds.
     public let checkpoint: SequenceNumber
-    /// The peer refuses, for ever, VIEW-CHANGEs of the replica of an earlier life.
-    public let declaration: LifeDeclaration?
+    /// The peer refuses, for ever, VIEW-CHANGEs of the replica of an earlier incarnation.
+    public let declaration: IncarnationDeclaration?
     /// The peer does not count the replica's votes, because it heard more than the replica said to remember.
     public let refuses: Bool
 
     public init(
-        about: ReplicaIndex, nonce: UInt64, heard: SequenceNumber, checkpoint: SequenceNumber, declaration: LifeDeclaration? = nil,
+        about: ReplicaIndex, nonce: UInt64, heard: SequenceNumber, checkpoint: SequenceNumber, declaration: IncarnationDeclaration? = nil,
         refuses: Bool = false
     ) {
         (self.about, self.nonce, self.heard, self.checkpoint) = (about, nonce, heard, checkpoint)
@@ -107,5 +107,5 @@ public struct Recollection: Hashable, Sendable, CanonicalCodable {
         writer.put(refuses)
     }
 
-    public var life: UInt64 { declaration?.life ?? 0 }
+    public var incarnation: UInt64 { declaration?.incarnation ?? 0 }
 }

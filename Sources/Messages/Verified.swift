@@ -44,8 +44,8 @@ extension Verified<PBFTMessage> {
         if case .newView(let newView) = value { Verified<NewView>(checked: newView) } else { nil }
     }
     /// Of the replica that the message is from, or about.
-    public var declaration: Verified<LifeDeclaration>? {
-        let declaration: LifeDeclaration? =
+    public var declaration: Verified<IncarnationDeclaration>? {
+        let declaration: IncarnationDeclaration? =
             switch value {
             case .resumed(let resumption): resumption.declaration
             case .recollection(let recollection): recollection.declaration
@@ -53,7 +53,7 @@ extension Verified<PBFTMessage> {
                 .fetchCommitted, .committed, .committedBody:
                 nil
             }
-        return declaration.map { Verified<LifeDeclaration>(checked: $0) }
+        return declaration.map { Verified<IncarnationDeclaration>(checked: $0) }
     }
 }
 
@@ -207,7 +207,7 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: newView)
     }
 
-    private func check(_ declaration: LifeDeclaration, shard: ShardID) throws(Refused) {
+    private func check(_ declaration: IncarnationDeclaration, shard: ShardID) throws(Refused) {
         guard declaration.cluster == manifest.cluster else { throw .wrongCluster }
         guard declaration.epoch == manifest.epoch else { throw .wrongEpoch }
         guard declaration.shard == shard, manifest.hasShard(shard) else { throw .unknownShard }

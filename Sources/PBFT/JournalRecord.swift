@@ -16,9 +16,9 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
     case newView(NewView)
     case stable(Checkpoint)
     /// From here on the replica may have forgotten votes (R4), or again takes part.
-    case quarantine(life: UInt64, isOver: Bool)
-    /// A peer forgot votes: its VIEW-CHANGEs of an earlier life do not count.
-    case peerLife(LifeDeclaration)
+    case quarantine(incarnation: UInt64, isOver: Bool)
+    /// A peer forgot votes: its VIEW-CHANGEs of an earlier incarnation do not count.
+    case peerIncarnation(IncarnationDeclaration)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -30,8 +30,8 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
         case 6: self = .viewChange(try reader.value())
         case 7: self = .newView(try reader.value())
         case 8: self = .stable(try reader.value())
-        case 9: self = .quarantine(life: try reader.uint64(), isOver: try reader.bool())
-        case 10: self = .peerLife(try reader.value())
+        case 9: self = .quarantine(incarnation: try reader.uint64(), isOver: try reader.bool())
+        case 10: self = .peerIncarnation(try reader.value())
         default: throw reader.invalid("journal record kind")
         }
     }
@@ -70,11 +70,11 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
         case .stable(let checkpoint):
             writer.put(UInt8(8))
             writer.put(checkpoint)
-        case .quarantine(let life, let isOver):
+        case .quarantine(let incarnation, let isOver):
             writer.put(UInt8(9))
-            writer.put(life)
+            writer.put(incarnation)
             writer.put(isOver)
-        case .peerLife(let declaration):
+        case .peerIncarnation(let declaration):
             writer.put(UInt8(10))
             writer.put(declaration)
         }

@@ -115,8 +115,8 @@ package struct Promises: Sendable {
         case committed(sequence: SequenceNumber, Digest)
         case committedBody(sequence: SequenceNumber, Batch)
         case stable(Checkpoint)
-        case quarantine(life: UInt64, isOver: Bool)
-        case peerLife(LifeDeclaration)
+        case quarantine(incarnation: UInt64, isOver: Bool)
+        case peerIncarnation(IncarnationDeclaration)
         /// Of another primary.
         case newView(NewView)
 
@@ -125,8 +125,8 @@ package struct Promises: Sendable {
             case .committed(let sequence, let digest): .committed(sequence: sequence, digest)
             case .committedBody(let sequence, let batch): .committedBody(sequence: sequence, batch)
             case .stable(let checkpoint): .stable(checkpoint)
-            case .quarantine(let life, let isOver): .quarantine(life: life, isOver: isOver)
-            case .peerLife(let declaration): .peerLife(declaration)
+            case .quarantine(let incarnation, let isOver): .quarantine(incarnation: incarnation, isOver: isOver)
+            case .peerIncarnation(let declaration): .peerIncarnation(declaration)
             case .newView(let newView): .newView(newView)
             }
         }

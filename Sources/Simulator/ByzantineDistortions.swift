@@ -256,7 +256,7 @@ extension ByzantineHosts {
             isQuarantined: members[m].rng.chance(perMille: 500), declaration: honest.declaration)
     }
 
-    /// A start that never was: of a host that forgot, in another life for each who hears it, and under the number of somebody
+    /// A start that never was: of a host that forgot, in another incarnation for each who hears it, and under the number of somebody
     /// else's question, so that the answers look as if they were for him.
     mutating func inventResumption(remembers: SequenceNumber, of shard: ShardID, _ m: Int) -> Resumption {
         var nonces: [UInt64] = []
@@ -264,11 +264,11 @@ extension ByzantineHosts {
             if case .pbft(_, .resumed(let question)) = message { nonces.append(question.nonce) }
         }
         let nonce = nonces.isEmpty || members[m].rng.chance(perMille: 300) ? members[m].rng.next() : nonces[members[m].rng.below(nonces.count)]
-        var declaration: LifeDeclaration?
+        var declaration: IncarnationDeclaration?
         if members[m].rng.chance(perMille: 700), let replica = manifest.replica(of: shard, on: HostID(UInt16(members[m].identity))) {
-            let life = members[m].rng.chance(perMille: 100) ? UInt64.max - members[m].rng.below(UInt64(2)) : 1 + members[m].rng.below(UInt64(1) << 60)
-            declaration = LifeDeclaration(
-                cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, replica: replica, life: life,
+            let incarnation = members[m].rng.chance(perMille: 100) ? UInt64.max - members[m].rng.below(UInt64(2)) : 1 + members[m].rng.below(UInt64(1) << 60)
+            declaration = IncarnationDeclaration(
+                cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, replica: replica, incarnation: incarnation,
                 signer: StandInSigner(UInt64(members[m].identity)))
         }
         let isQuarantined = declaration != nil && members[m].rng.chance(perMille: 800)

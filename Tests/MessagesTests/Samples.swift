@@ -160,8 +160,8 @@ struct Samples {
             cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(),
             viewChanges: some { $0.viewChange() }, start: checkpoint(), selection: some { $0.bytes32() }, signer: TestSigner(3))
     }
-    mutating func declaration() -> LifeDeclaration {
-        LifeDeclaration(cluster: bytes32(), epoch: number(), shard: number(), replica: ReplicaIndex(2), life: word() | 1, signer: TestSigner(2))
+    mutating func declaration() -> IncarnationDeclaration {
+        IncarnationDeclaration(cluster: bytes32(), epoch: number(), shard: number(), replica: ReplicaIndex(2), incarnation: word() | 1, signer: TestSigner(2))
     }
     mutating func pbft(_ kind: Int) -> PBFTMessage {
         switch kind {

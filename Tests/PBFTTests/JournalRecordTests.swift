@@ -14,8 +14,8 @@ import Testing
             .prePreparedAgain(view: view, sequence: sequence, batch.digest), .prepared(view: view, sequence: sequence, batch.digest),
             .committed(sequence: sequence, batch.digest), .committedBody(sequence: sequence, batch), .viewChange(viewChange),
             .newView(group.newView(4, from: [viewChange], selection: [batch.digest, .null])),
-            .stable(Checkpoint(sequence: sequence, digest: batch.digest)), .quarantine(life: 7, isOver: true),
-            .peerLife(group.declaration(by: 2, life: 7)),
+            .stable(Checkpoint(sequence: sequence, digest: batch.digest)), .quarantine(incarnation: 7, isOver: true),
+            .peerIncarnation(group.declaration(by: 2, incarnation: 7)),
         ]
     }
 

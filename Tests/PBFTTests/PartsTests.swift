@@ -17,9 +17,9 @@ private struct Alone {
         Instant(uptime: now.uptime + milliseconds * 1_000_000, wall: now.wall.adding(microseconds: milliseconds * 1000))
     }
 
-    func viewChange(_ view: UInt64, by replica: Int, life: UInt64 = 0) -> ViewChange {
+    func viewChange(_ view: UInt64, by replica: Int, incarnation: UInt64 = 0) -> ViewChange {
         ViewChange(
-            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(view), replica: peer(replica), life: life,
+            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(view), replica: peer(replica), incarnation: incarnation,
             lowWatermark: .zero, checkpoints: [Checkpoint(sequence: .zero, digest: .null)], prepared: [], prePrepared: [],
             signer: TestSigner(replica))
     }
@@ -252,27 +252,27 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
 @Suite struct RejoinPartTests {
     private let alone = Alone()
 
-    private func declaration(_ life: UInt64, by replica: Int) -> LifeDeclaration { alone.group.declaration(by: replica, life: life) }
+    private func declaration(_ incarnation: UInt64, by replica: Int) -> IncarnationDeclaration { alone.group.declaration(by: replica, incarnation: incarnation) }
 
-    private func resumption(_ nonce: UInt64, remembers: UInt64, life: UInt64? = nil, isQuarantined: Bool = false) -> Resumption {
+    private func resumption(_ nonce: UInt64, remembers: UInt64, incarnation: UInt64? = nil, isQuarantined: Bool = false) -> Resumption {
         Resumption(
             nonce: nonce, remembers: SequenceNumber(remembers), isQuarantined: isQuarantined,
-            declaration: life.map { declaration($0, by: 0) })
+            declaration: incarnation.map { declaration($0, by: 0) })
     }
 
     @Test func whoRemembersLessThanWasHeardIsRefusedUntilHeDeclaresIt() {
         var witness = Witness(configuration: alone.configuration)
         witness.note(voteAt: SequenceNumber(7), of: peer(0))
-        witness.judge(resumption(1, remembers: 7), of: peer(0), life: 0)
+        witness.judge(resumption(1, remembers: 7), of: peer(0), incarnation: 0)
         #expect(!witness.refuses(peer(0)))
-        witness.judge(resumption(2, remembers: 6), of: peer(0), life: 0)
+        witness.judge(resumption(2, remembers: 6), of: peer(0), incarnation: 0)
         #expect(witness.refuses(peer(0)))
         #expect(witness.complaint(about: peer(0), checkpoint: .zero, declaration: nil)?.heard == SequenceNumber(7))
-        witness.judge(resumption(3, remembers: 0, life: 9, isQuarantined: true), of: peer(0), life: 0)
+        witness.judge(resumption(3, remembers: 0, incarnation: 9, isQuarantined: true), of: peer(0), incarnation: 0)
         #expect(!witness.refuses(peer(0)))
     }
 
-    private func verified(_ declaration: LifeDeclaration) throws -> Verified<LifeDeclaration> {
+    private func verified(_ declaration: IncarnationDeclaration) throws -> Verified<IncarnationDeclaration> {
         let word = Recollection(about: declaration.replica, nonce: 0, heard: .zero, checkpoint: .zero, declaration: declaration)
         let message = try alone.group.verified(.recollection(word))
         return try #require(message.declaration)
@@ -285,16 +285,16 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         #expect(isNews == [true, false])
         let own = try verified(declaration(9, by: 1))
         #expect(incarnations.adopt(own) == false, "of itself it knows best")
-        #expect(incarnations.outlived(alone.viewChange(1, by: 0, life: 4)) && !incarnations.outlived(alone.viewChange(1, by: 0, life: 5)))
+        #expect(incarnations.outlived(alone.viewChange(1, by: 0, incarnation: 4)) && !incarnations.outlived(alone.viewChange(1, by: 0, incarnation: 5)))
         #expect(incarnations.forgettings == [1, 0, 0, 0])
     }
 
-    private func oneself(_ standing: Standing, life: UInt64 = 0, remembers: UInt64 = 8) -> Resuming.Oneself {
-        Resuming.Oneself(standing: standing, life: life, declaration: nil, remembers: SequenceNumber(remembers))
+    private func oneself(_ standing: Standing, incarnation: UInt64 = 0, remembers: UInt64 = 8) -> Resuming.Oneself {
+        Resuming.Oneself(standing: standing, incarnation: incarnation, declaration: nil, remembers: SequenceNumber(remembers))
     }
 
     private func verdicts(
-        _ standing: Standing, life: UInt64 = 0, heard: UInt64 = 8, checkpoint: UInt64 = 100, said: UInt64? = nil
+        _ standing: Standing, incarnation: UInt64 = 0, heard: UInt64 = 8, checkpoint: UInt64 = 100, said: UInt64? = nil
     ) -> [Resuming.Verdict] {
         var resuming = Resuming(configuration: alone.configuration)
         resuming.start(now: alone.now)
@@ -302,7 +302,7 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
             let word = Recollection(
                 about: peer(1), nonce: resuming.nonce, heard: SequenceNumber(heard), checkpoint: SequenceNumber(checkpoint),
                 declaration: said.map { declaration($0, by: 1) })
-            return resuming.hear(word, from: peer(i), as: oneself(standing, life: life), now: alone.now)
+            return resuming.hear(word, from: peer(i), as: oneself(standing, incarnation: incarnation), now: alone.now)
         }
     }
 
@@ -326,8 +326,8 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
 
     @Test func quarantineEndsBeyondAllThatItCouldHaveVotedFor() {
         let end = SequenceNumber(100 + 2 * alone.configuration.limits.window)
-        #expect(verdicts(.quarantined(until: nil), life: 7, said: 7) == [.waits, .waits, .quarantined(until: end)])
-        #expect(verdicts(.quarantined(until: nil), life: 6, said: 7)[0] == .outlive(8))
+        #expect(verdicts(.quarantined(until: nil), incarnation: 7, said: 7) == [.waits, .waits, .quarantined(until: end)])
+        #expect(verdicts(.quarantined(until: nil), incarnation: 6, said: 7)[0] == .outlive(8))
     }
 }
 
@@ -413,9 +413,9 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
     }
 
     @Test func quarantineLastsUntilTheJournalSaysThatItIsOver() {
-        let begun = JournalRecord.quarantine(life: 3, isOver: false)
+        let begun = JournalRecord.quarantine(incarnation: 3, isOver: false)
         #expect(Replay([begun], over: base).standing(executed: .zero, isNew: false).isQuarantined)
-        let over = Replay([begun, .quarantine(life: 3, isOver: true)], over: base)
+        let over = Replay([begun, .quarantine(incarnation: 3, isOver: true)], over: base)
         #expect(over.standing(executed: .zero, isNew: false) == .resuming)
     }
 }

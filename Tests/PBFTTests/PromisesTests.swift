@@ -119,10 +119,10 @@ import Testing
         let promises = promises(standing)
         promises.remember(.committedBody(sequence: sequence, batch), into: &ready)
         promises.remember(.stable(checkpoint), into: &ready)
-        promises.remember(.quarantine(life: 3, isOver: false), into: &ready)
+        promises.remember(.quarantine(incarnation: 3, isOver: false), into: &ready)
         #expect(
             ready.records == [
-                .committedBody(sequence: sequence, batch), .stable(checkpoint), .quarantine(life: 3, isOver: false),
+                .committedBody(sequence: sequence, batch), .stable(checkpoint), .quarantine(incarnation: 3, isOver: false),
             ])
         #expect(ready.held.isEmpty && ready.sends.isEmpty)
     }

@@ -132,14 +132,14 @@ import Testing
         #expect(standing(group, 3)?.isQuarantined == true)
         try orderWhatIsAwaited(&group)
         #expect(standing(group, 3) == .full)
-        let life = try #require(group.nodes[3].durable.compactMap { if case .quarantine(let life, true) = $0 { life } else { nil } }.last)
+        let incarnation = try #require(group.nodes[3].durable.compactMap { if case .quarantine(let incarnation, true) = $0 { incarnation } else { nil } }.last)
         // And so does its end.
         group.crash(3)
         try group.restart(3)
         #expect(standing(group, 3) == .resuming)
-        #expect(group.nodes[3].replica?.liveRecords().contains(.quarantine(life: life, isOver: true)) == true)
-        // The others remember its life over a restart and a compaction.
-        #expect(group.nodes[1].replica?.liveRecords().contains(.peerLife(group.declaration(by: 3, life: life))) == true)
+        #expect(group.nodes[3].replica?.liveRecords().contains(.quarantine(incarnation: incarnation, isOver: true)) == true)
+        // The others remember its incarnation over a restart and a compaction.
+        #expect(group.nodes[1].replica?.liveRecords().contains(.peerIncarnation(group.declaration(by: 3, incarnation: incarnation))) == true)
     }
 
     // MARK: What peers say to one that starts
@@ -166,7 +166,7 @@ import Testing
     }
 
     private func recollection(
-        _ nonce: UInt64, about: Int = 3, heard: UInt64 = 0, checkpoint: UInt64 = 0, declaration: LifeDeclaration? = nil, refuses: Bool = false
+        _ nonce: UInt64, about: Int = 3, heard: UInt64 = 0, checkpoint: UInt64 = 0, declaration: IncarnationDeclaration? = nil, refuses: Bool = false
     ) -> PBFTMessage {
         .recollection(
             Recollection(
@@ -205,8 +205,8 @@ import Testing
         for lie in [UInt64.max, 0] {
             var group = try groupWithForgetfulReplica()
             group.network = []
-            let (nonce, life) = (try nonce(group), group.now.wall.number)
-            let declaration = group.declaration(by: 3, life: life)
+            let (nonce, incarnation) = (try nonce(group), group.now.wall.number)
+            let declaration = group.declaration(by: 3, incarnation: incarnation)
             let honest = recollection(nonce, checkpoint: 8, declaration: declaration)
             try group.receive(3, from: 0, recollection(nonce, checkpoint: lie, declaration: declaration))
             try group.receive(3, from: 1, honest)
@@ -222,22 +222,22 @@ import Testing
     @Test func whereTooManyLieNothingIsEstimatedAndNothingOverflows() throws {
         var group = try groupWithForgetfulReplica()
         group.network = []
-        let (nonce, life) = (try nonce(group), group.now.wall.number)
-        for from in 0..<3 { try group.receive(3, from: from, recollection(nonce, checkpoint: .max, declaration: group.declaration(by: 3, life: life))) }
+        let (nonce, incarnation) = (try nonce(group), group.now.wall.number)
+        for from in 0..<3 { try group.receive(3, from: from, recollection(nonce, checkpoint: .max, declaration: group.declaration(by: 3, incarnation: incarnation))) }
         #expect(standing(group, 3) == .quarantined(until: nil))
     }
 
     @Test func aClockThatWentBackIsOutlived() throws {
         var group = try groupWithForgetfulReplica()
         group.network = []
-        let (nonce, life) = (try nonce(group), group.now.wall.number)
+        let (nonce, incarnation) = (try nonce(group), group.now.wall.number)
         // Its own signature says that it forgot later than its clock says now: one peer that has it is enough.
-        let ready = try group.receive(3, from: 1, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, life: life + 10)))
-        #expect(ready.records == [.quarantine(life: life + 11, isOver: false)])
-        // What was said of the earlier life counts no more.
+        let ready = try group.receive(3, from: 1, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, incarnation: incarnation + 10)))
+        #expect(ready.records == [.quarantine(incarnation: incarnation + 11, isOver: false)])
+        // What was said of the earlier incarnation counts no more.
         for from in 0..<3 {
             #expect(standing(group, 3) == .quarantined(until: nil))
-            try group.receive(3, from: from, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, life: life + 11)))
+            try group.receive(3, from: from, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, incarnation: incarnation + 11)))
         }
         #expect(standing(group, 3) == .quarantined(until: SequenceNumber(40)))
     }
@@ -258,7 +258,7 @@ import Testing
         if let remembers {
             let question = Resumption(
                 nonce: 9, remembers: SequenceNumber(remembers), isQuarantined: isQuarantined,
-                declaration: isQuarantined ? group.declaration(by: 3, life: 9) : nil)
+                declaration: isQuarantined ? group.declaration(by: 3, incarnation: 9) : nil)
             try group.receive(1, from: 3, .resumed(question))
         }
         try group.receive(1, from: 2, .commit(votes[1]))
@@ -290,10 +290,10 @@ import Testing
     }
 
     @Test func aPeerThatDeclaresWhatItForgotIsNotRefused() throws {
-        // Declared, its later votes are of a new life, and it makes none before nothing old is open.
+        // Declared, its later votes are of a new incarnation, and it makes none before nothing old is open.
         let (group, _) = try peerOfForgetful(remembers: 0, isQuarantined: true)
         #expect(group.lastExecuted(1) == 2)
-        #expect(group.nodes[1].durable.contains(.peerLife(group.declaration(by: 3, life: 9))))
+        #expect(group.nodes[1].durable.contains(.peerIncarnation(group.declaration(by: 3, incarnation: 9))))
     }
 
     @Test func aRefusedReplicaThatForgotNothingSaysSoAgain() throws {
@@ -332,18 +332,18 @@ import Testing
         var (group, nonce) = try resumingReplica()
         for from in 1...2 { try group.receive(3, from: from, recollection(nonce, heard: 5)) }
         #expect(standing(group, 3) == .full)
-        let shown = recollection(nonce, declaration: group.declaration(by: 3, life: 7), refuses: true)
+        let shown = recollection(nonce, declaration: group.declaration(by: 3, incarnation: 7), refuses: true)
         #expect(try group.receive(3, from: 0, shown).sends.isEmpty)
         #expect(group.nodes[3].halt?.contains("restore-host") == true)
     }
 
     @Test func nobodyCanDeclareAnothersLife() throws {
         let group = TestGroup()
-        let forged = LifeDeclaration(
-            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, replica: ReplicaIndex(3), life: 7, signer: TestSigner(0))
+        let forged = IncarnationDeclaration(
+            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, replica: ReplicaIndex(3), incarnation: 7, signer: TestSigner(0))
         #expect(throws: Refused.badSignature) { try group.verified(recollection(1, declaration: forged)) }
         // Nor pass one off as said of somebody else.
-        #expect(throws: Refused.badProof) { try group.verified(recollection(1, about: 2, declaration: group.declaration(by: 3, life: 7))) }
+        #expect(throws: Refused.badProof) { try group.verified(recollection(1, about: 2, declaration: group.declaration(by: 3, incarnation: 7))) }
     }
 
     @Test func whatIsSaidOfAnotherIsNoAnswer() throws {
@@ -351,17 +351,17 @@ import Testing
         var (group, nonce) = try resumingReplica()
         for from in 1...2 { try group.receive(3, from: from, recollection(nonce, heard: 5)) }
         #expect(standing(group, 3) == .full)
-        let aboutLiar = recollection(nonce, about: 0, heard: 99, declaration: group.declaration(by: 0, life: .max))
+        let aboutLiar = recollection(nonce, about: 0, heard: 99, declaration: group.declaration(by: 0, incarnation: .max))
         for from in 1...2 { try group.receive(3, from: from, aboutLiar) }
         #expect(group.nodes[3].halt == nil && standing(group, 3) == .full)
         // What it does say is that the liar forgot.
-        #expect(group.nodes[3].durable.contains(.peerLife(group.declaration(by: 0, life: .max))))
+        #expect(group.nodes[3].durable.contains(.peerIncarnation(group.declaration(by: 0, incarnation: .max))))
     }
 
     @Test func questionsInARowAreAnsweredSeldom() throws {
         var group = TestGroup()
-        for life in 1...50 as ClosedRange<UInt64> {
-            let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, life: life))
+        for incarnation in 1...50 as ClosedRange<UInt64> {
+            let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, incarnation: incarnation))
             try group.receive(1, from: 3, .resumed(question))
         }
         #expect(group.nodes[1].durable.count == 1)
@@ -372,9 +372,9 @@ import Testing
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let liar = (0..<4).last { $0 != primary } ?? 3
         let others = (0..<4).filter { $0 != primary && $0 != liar }
-        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: liar, life: 9))
+        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: liar, incarnation: 9))
         try group.receive(primary, from: liar, .resumed(question))
-        try group.receive(primary, from: liar, .viewChange(group.viewChange(by: liar, to: 1, life: 9)))
+        try group.receive(primary, from: liar, .viewChange(group.viewChange(by: liar, to: 1, incarnation: 9)))
         try group.receive(primary, from: others[0], .viewChange(group.viewChange(by: others[0], to: 1)))
         #expect(group.isChangingView(primary), "2f + 1, but one of them said once that it forgot")
         try group.receive(primary, from: others[1], .viewChange(group.viewChange(by: others[1], to: 1)))
@@ -388,9 +388,9 @@ import Testing
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let forgetful = (0..<4).last { $0 != primary } ?? 3
         let other = (0..<4).first { $0 != primary && $0 != forgetful } ?? 0
-        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: forgetful, life: 9))
+        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: forgetful, incarnation: 9))
         try group.receive(primary, from: forgetful, .resumed(question))
-        try group.receive(primary, from: forgetful, .viewChange(group.viewChange(by: forgetful, to: 1, life: 9)))
+        try group.receive(primary, from: forgetful, .viewChange(group.viewChange(by: forgetful, to: 1, incarnation: 9)))
         try group.receive(primary, from: other, .viewChange(group.viewChange(by: other, to: 1)))
         #expect(group.isChangingView(primary))
         group.uptime += group.limits.progressTimeout
@@ -401,7 +401,7 @@ import Testing
     @Test func viewChangesOfAForgottenLifeDoNotCount() throws {
         var group = TestGroup()
         try group.receive(1, from: 3, .viewChange(group.viewChange(by: 3, to: 1)))
-        try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, life: 9))))
+        try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, incarnation: 9))))
         // What it had said is gone, and what comes late is refused.
         let late = try group.receive(1, from: 3, .viewChange(group.viewChange(by: 3, to: 1)))
         #expect(late.drops.map(\.1) == [.malformedViewChange(ReplicaIndex(3))])
@@ -417,12 +417,12 @@ import Testing
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let backup = (0..<4).first { $0 != primary && $0 != 3 } ?? 0
         let viewChanges = (0..<4).filter { $0 != backup }.map { group.viewChange(by: $0, to: 1) }
-        try group.receive(backup, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, life: 9))))
+        try group.receive(backup, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, incarnation: 9))))
         let ready = try group.receive(backup, from: primary, .newView(group.newView(1, from: viewChanges)))
         #expect(ready.drops.map(\.1).contains(.malformedNewView(View(1))))
         // Everybody is shown why, so that the next primary knows.
         let shown = ready.sends.compactMap { if case .recollection(let word) = $0.message, $0.to == .others { word } else { nil } }
-        #expect(shown.map(\.about) == [ReplicaIndex(3)] && shown.map(\.life) == [9])
+        #expect(shown.map(\.about) == [ReplicaIndex(3)] && shown.map(\.incarnation) == [9])
         // Two others want view 1: it joins them.
         #expect(group.view(backup) == 1 && group.isChangingView(backup))
     }

@@ -206,18 +206,18 @@ import Testing
 extension TestGroup {
     /// A VIEW-CHANGE of a replica that has nothing but what is given.
     func viewChange(
-        by i: Int, to view: UInt64, life: UInt64 = 0, low: UInt64 = 0, checkpoints: [Checkpoint]? = nil, prepared: [PQEntry] = [],
+        by i: Int, to view: UInt64, incarnation: UInt64 = 0, low: UInt64 = 0, checkpoints: [Checkpoint]? = nil, prepared: [PQEntry] = [],
         prePrepared: [PQEntry] = []
     ) -> ViewChange {
         ViewChange(
-            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, view: View(view), replica: ReplicaIndex(UInt8(i)), life: life,
+            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, view: View(view), replica: ReplicaIndex(UInt8(i)), incarnation: incarnation,
             lowWatermark: SequenceNumber(low), checkpoints: checkpoints ?? [Checkpoint(sequence: SequenceNumber(low), digest: .null)],
             prepared: prepared, prePrepared: prePrepared, signer: TestSigner(i))
     }
 
-    func declaration(by i: Int, life: UInt64) -> LifeDeclaration {
-        LifeDeclaration(
-            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, replica: ReplicaIndex(UInt8(i)), life: life, signer: TestSigner(i))
+    func declaration(by i: Int, incarnation: UInt64) -> IncarnationDeclaration {
+        IncarnationDeclaration(
+            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, replica: ReplicaIndex(UInt8(i)), incarnation: incarnation, signer: TestSigner(i))
     }
 
     /// The last NEW-VIEW that a replica has said.

@@ -47,7 +47,7 @@ struct Restart {
             memory.prepared[sequence] = (view, digest)
         case .viewChange(let message): memory.viewChanges[message.view] = Hasher256.hash(.viewChange, message.encoded())
         case .newView(let message): memory.newViews[message.view] = Hasher256.hash(.newView, message.encoded())
-        case .committed, .committedBody, .stable, .quarantine, .peerLife: return
+        case .committed, .committedBody, .stable, .quarantine, .peerIncarnation: return
         }
     }
 

@@ -4,7 +4,7 @@ import Messages
 package struct Incarnations: Sendable {
     private let configuration: ReplicaConfiguration
     /// By replica, the latest. The own one is said in VIEW-CHANGE.
-    private var declarations: [LifeDeclaration?]
+    private var declarations: [IncarnationDeclaration?]
     /// By replica: how often this replica has heard of a later one, for the new primary's choice of S.
     package private(set) var forgettings: [Int]
 
@@ -14,24 +14,24 @@ package struct Incarnations: Sendable {
         forgettings = Array(repeating: 0, count: configuration.group.n)
     }
 
-    package func of(_ replica: ReplicaIndex) -> UInt64 { declarations[replica.index]?.life ?? 0 }
+    package func of(_ replica: ReplicaIndex) -> UInt64 { declarations[replica.index]?.incarnation ?? 0 }
     package var own: UInt64 { of(configuration.me) }
 
-    func declaration(of replica: ReplicaIndex) -> LifeDeclaration? { declarations[replica.index] }
+    func declaration(of replica: ReplicaIndex) -> IncarnationDeclaration? { declarations[replica.index] }
 
-    var ofPeers: [LifeDeclaration] { declarations.compactMap { $0 }.filter { $0.replica != configuration.me } }
+    var ofPeers: [IncarnationDeclaration] { declarations.compactMap { $0 }.filter { $0.replica != configuration.me } }
 
     /// Whether the sender may have forgotten this since.
-    package func outlived(_ viewChange: ViewChange) -> Bool { viewChange.life < of(viewChange.replica) }
+    package func outlived(_ viewChange: ViewChange) -> Bool { viewChange.incarnation < of(viewChange.replica) }
 
-    package mutating func begin(_ life: UInt64) {
-        declarations[configuration.me.index] = LifeDeclaration(
+    package mutating func begin(_ incarnation: UInt64) {
+        declarations[configuration.me.index] = IncarnationDeclaration(
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, replica: configuration.me,
-            life: life, signer: configuration.signer)
+            incarnation: incarnation, signer: configuration.signer)
     }
 
     /// - Returns: false if it is no news of a peer.
-    package mutating func adopt(_ verified: Verified<LifeDeclaration>) -> Bool {
+    package mutating func adopt(_ verified: Verified<IncarnationDeclaration>) -> Bool {
         let declaration = verified.value
         let peer = declaration.replica
         guard peer != configuration.me, isNews(declaration) else { return false }
@@ -41,15 +41,15 @@ package struct Incarnations: Sendable {
     }
 
     /// At a restart.
-    mutating func restore(own life: UInt64, peers: [LifeDeclaration]) {
-        if life > own { begin(life) }
+    mutating func restore(own incarnation: UInt64, peers: [IncarnationDeclaration]) {
+        if incarnation > own { begin(incarnation) }
         for declaration in peers where isNews(declaration) {
             declarations[declaration.replica.index] = declaration
             forgettings[declaration.replica.index] = 1
         }
     }
 
-    private func isNews(_ declaration: LifeDeclaration) -> Bool {
-        declaration.replica.index < configuration.group.n && declaration.life > of(declaration.replica)
+    private func isNews(_ declaration: IncarnationDeclaration) -> Bool {
+        declaration.replica.index < configuration.group.n && declaration.incarnation > of(declaration.replica)
     }
 }

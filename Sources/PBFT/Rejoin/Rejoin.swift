@@ -36,15 +36,15 @@ struct Rejoin: Sendable {
     }
 
     /// - Returns: false if it is no news of a peer.
-    mutating func adopt(_ verified: Verified<LifeDeclaration>, isRebuilding: Bool) -> Bool {
+    mutating func adopt(_ verified: Verified<IncarnationDeclaration>, isRebuilding: Bool) -> Bool {
         guard incarnations.adopt(verified) else { return false }
         let declaration = verified.value
         // A journal without its state is read again, and compacted, from what it remembered.
         if isRebuilding {
             remembered.removeAll {
-                if case .peerLife(let earlier) = $0 { earlier.replica == declaration.replica } else { false }
+                if case .peerIncarnation(let earlier) = $0 { earlier.replica == declaration.replica } else { false }
             }
-            remembered.append(.peerLife(declaration))
+            remembered.append(.peerIncarnation(declaration))
         }
         return true
     }
@@ -54,7 +54,7 @@ struct Rejoin: Sendable {
     private func oneself(_ standing: Standing, remembers: SequenceNumber) -> Resuming.Oneself {
         let me = configuration.me
         return Resuming.Oneself(
-            standing: standing, life: incarnations.own, declaration: incarnations.declaration(of: me), remembers: remembers)
+            standing: standing, incarnation: incarnations.own, declaration: incarnations.declaration(of: me), remembers: remembers)
     }
 
     /// As a replica that starts: asks the peers.
@@ -74,7 +74,7 @@ struct Rejoin: Sendable {
     }
 
     /// As a peer. What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the others know of
-    /// its life, which has to be remembered before anything rests on it.
+    /// its incarnation, which has to be remembered before anything rests on it.
     func answer(
         _ resumption: Resumption, of peer: ReplicaIndex, checkpoint: SequenceNumber, _ promises: Promises,
         into ready: inout ReplicaReady
@@ -126,7 +126,7 @@ extension JournalRecord {
             .committed(let sequence, _), .committedBody(let sequence, _):
             sequence
         case .stable(let checkpoint): checkpoint.sequence
-        case .viewChange, .newView, .quarantine, .peerLife: nil
+        case .viewChange, .newView, .quarantine, .peerIncarnation: nil
         }
     }
 }

@@ -8,9 +8,9 @@ extension Replica {
         begin(max(1, now.wall.number), into: &ready)
     }
 
-    private mutating func begin(_ life: UInt64, into ready: inout ReplicaReady) {
-        rejoin.incarnations.begin(life)
-        promises.remember(.quarantine(life: life, isOver: false), into: &ready)
+    private mutating func begin(_ incarnation: UInt64, into ready: inout ReplicaReady) {
+        rejoin.incarnations.begin(incarnation)
+        promises.remember(.quarantine(incarnation: incarnation, isOver: false), into: &ready)
     }
 
     /// Whether attestations, answers to reads and state may leave.
@@ -46,7 +46,7 @@ extension Replica {
 
     /// - Parameter declaration: the one in it.
     mutating func receive(
-        _ recollection: Recollection, _ declaration: Verified<LifeDeclaration>?, from: ReplicaIndex, now: Instant,
+        _ recollection: Recollection, _ declaration: Verified<IncarnationDeclaration>?, from: ReplicaIndex, now: Instant,
         into ready: inout ReplicaReady
     ) {
         guard recollection.about == me else {
@@ -60,7 +60,7 @@ extension Replica {
         case .waits: break
         case .forgot(let reason): halt(reason, into: &ready)
         case .retell(let question): promises.send(.resumed(question), to: .one(from), into: &ready)
-        case .outlive(let life): begin(life, into: &ready)
+        case .outlive(let incarnation): begin(incarnation, into: &ready)
         case .quarantined(let until): promises.fallSilent(.quarantined(until: until))
         case .forgotNothing: takePart(now: now, into: &ready)
         }
@@ -74,7 +74,7 @@ extension Replica {
     /// Ends the silence when its time has come.
     mutating func endQuarantine(now: Instant, into ready: inout ReplicaReady) {
         guard case .quarantined(let until?) = standing, stable.sequence >= until, phase == .normal else { return }
-        promises.remember(.quarantine(life: rejoin.incarnations.own, isOver: true), into: &ready)
+        promises.remember(.quarantine(incarnation: rejoin.incarnations.own, isOver: true), into: &ready)
         takePart(now: now, into: &ready)
     }
 
@@ -82,7 +82,7 @@ extension Replica {
 
     /// - Parameter declaration: the one in it.
     mutating func answer(
-        _ resumption: Resumption, _ declaration: Verified<LifeDeclaration>?, to peer: ReplicaIndex, now: Instant,
+        _ resumption: Resumption, _ declaration: Verified<IncarnationDeclaration>?, to peer: ReplicaIndex, now: Instant,
         into ready: inout ReplicaReady
     ) {
         guard resumption.declaration.map({ $0.replica == peer }) ?? !resumption.isQuarantined else {
@@ -90,17 +90,17 @@ extension Replica {
         }
         // Each may cost a record, a sync and a word to everybody.
         guard rejoin.witness.isDue(peer, now: now) else { return }
-        rejoin.witness.judge(resumption, of: peer, life: rejoin.incarnations.of(peer))
+        rejoin.witness.judge(resumption, of: peer, incarnation: rejoin.incarnations.of(peer))
         if let declaration { adopt(declaration, into: &ready) }
         rejoin.answer(resumption, of: peer, checkpoint: checkpoints.newest.sequence, promises, into: &ready)
     }
 
     /// What a peer said before it forgot would undo what it says now.
-    private mutating func adopt(_ verified: Verified<LifeDeclaration>, into ready: inout ReplicaReady) {
+    private mutating func adopt(_ verified: Verified<IncarnationDeclaration>, into ready: inout ReplicaReady) {
         guard rejoin.adopt(verified, isRebuilding: standing.isRebuilding) else { return }
         let declaration = verified.value
-        promises.remember(.peerLife(declaration), into: &ready)
-        viewChanger.forget(of: declaration.replica, before: declaration.life)
+        promises.remember(.peerIncarnation(declaration), into: &ready)
+        viewChanger.forget(of: declaration.replica, before: declaration.incarnation)
     }
 
     // MARK: A journal without its state

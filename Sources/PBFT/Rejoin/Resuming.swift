@@ -5,13 +5,13 @@ package struct Resuming: Sendable {
     /// What the replica knows of itself when it asks.
     package struct Oneself {
         let standing: Standing
-        let life: UInt64
-        let declaration: LifeDeclaration?
+        let incarnation: UInt64
+        let declaration: IncarnationDeclaration?
         /// The highest sequence number that it voted for and remembers.
         let remembers: SequenceNumber
 
-        package init(standing: Standing, life: UInt64, declaration: LifeDeclaration?, remembers: SequenceNumber) {
-            (self.standing, self.life, self.declaration, self.remembers) = (standing, life, declaration, remembers)
+        package init(standing: Standing, incarnation: UInt64, declaration: IncarnationDeclaration?, remembers: SequenceNumber) {
+            (self.standing, self.incarnation, self.declaration, self.remembers) = (standing, incarnation, declaration, remembers)
         }
     }
 
@@ -20,9 +20,9 @@ package struct Resuming: Sendable {
         case waits
         /// It forgot votes, and did not know: it stops, and says why.
         case forgot(String)
-        /// The peer counts votes of this very life against it: it is told again.
+        /// The peer counts votes of this very incarnation against it: it is told again.
         case retell(Resumption)
-        /// It declared a later life before: it begins a still later one.
+        /// It declared a later incarnation before: it begins a still later one.
         case outlive(UInt64)
         case quarantined(until: SequenceNumber)
         /// Enough peers heard no more than it remembers.
@@ -82,24 +82,24 @@ package struct Resuming: Sendable {
     // MARK: Answers
 
     package mutating func hear(_ word: Recollection, from: ReplicaIndex, as oneself: Oneself, now: Instant) -> Verdict {
-        if !oneself.standing.isQuarantined, word.life > oneself.life {
+        if !oneself.standing.isQuarantined, word.incarnation > oneself.incarnation {
             // Its own signature: the journal is one from before a quarantine.
             return .forgot(
-                "a peer shows that this replica forgot its votes at \(word.life), and its journal knows nothing of it: "
+                "a peer shows that this replica forgot its votes at \(word.incarnation), and its journal knows nothing of it: "
                     + "it is an older backup. \(Self.advice)")
         }
         if let again = retell(word, from: from, as: oneself, now: now) { return .retell(again) }
         guard word.nonce == nonce, nonce != 0 else { return .notAsked }
         answers[from.index] = word
         switch oneself.standing {
-        case .quarantined(let until): return estimate(life: oneself.life, known: until)
+        case .quarantined(let until): return estimate(incarnation: oneself.incarnation, known: until)
         case .rebuilding: return .waits
         case .full, .resuming: return compare(with: oneself)
         }
     }
 
-    /// The peer counts votes of this very life, which it heard before the question, or a late copy of an older question: it is told
-    /// again. Seldom, because it answers; and a refusal for a later life nothing that is said here can mend.
+    /// The peer counts votes of this very incarnation, which it heard before the question, or a late copy of an older question: it is told
+    /// again. Seldom, because it answers; and a refusal for a later incarnation nothing that is said here can mend.
     private mutating func retell(
         _ word: Recollection, from: ReplicaIndex, as oneself: Oneself, now: Instant
     ) -> Resumption? {
@@ -128,14 +128,14 @@ package struct Resuming: Sendable {
     /// An upper bound of what this replica may have voted for. Its low watermark h was certified by 2f + 1, among them at least
     /// f + 1 correct others; of 3f - m others that answered, f + 1 - m of those, and at most f - 1 - m lie. It voted up to h + L,
     /// and a VIEW-CHANGE of it speaks of numbers up to L above its checkpoints, which reach h + L (TOCS '02 §5.3, estimation).
-    private mutating func estimate(life: UInt64, known: SequenceNumber?) -> Verdict {
-        // A clock that went back would make the new life look like an old one: what this replica declared before, by its own
+    private mutating func estimate(incarnation: UInt64, known: SequenceNumber?) -> Verdict {
+        // A clock that went back would make the new incarnation look like an old one: what this replica declared before, by its own
         // signature, is outlived.
-        if let latest = answers.compactMap({ $0?.life }).max(), latest > life, latest < .max {
+        if let latest = answers.compactMap({ $0?.incarnation }).max(), latest > incarnation, latest < .max {
             forgetAnswers()
             return .outlive(latest + 1)
         }
-        let checkpoints = answers.compactMap { $0 }.filter { $0.life == life }.map(\.checkpoint).sorted(by: >)
+        let checkpoints = answers.compactMap { $0 }.filter { $0.incarnation == incarnation }.map(\.checkpoint).sorted(by: >)
         guard checkpoints.count >= group.quorum else { return .waits }
         #if MUTANTS
         if Mutant.is(.quarantineTooShort) { return .quarantined(until: .zero) }

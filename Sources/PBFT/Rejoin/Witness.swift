@@ -8,12 +8,12 @@ package struct Witness: Sendable {
         var heard = SequenceNumber.zero
         /// The peer remembers less than this replica heard: its votes do not count until it says more, or declares it.
         var isRefused = false
-        /// It declared a later life before: what it remembers is from an older backup.
-        var isRefusedForLife = false
+        /// It declared a later incarnation before: what it remembers is from an older backup.
+        var isRefusedForIncarnation = false
         /// The start that was found to remember enough: later copies of its question arrive among its votes.
         var acceptedStart: UInt64 = 0
         var refusedStart: UInt64 = 0
-        /// When a question of its start was answered, or a word of somebody's life taken from it.
+        /// When a question of its start was answered, or a word of somebody's incarnation taken from it.
         var resumedAt: UInt64?
     }
 
@@ -32,23 +32,23 @@ package struct Witness: Sendable {
         peers[peer.index].heard = max(peers[peer.index].heard, sequence)
     }
 
-    /// Whether a peer's word of lives is listened to now: a faulty one would otherwise fill the journal with them.
+    /// Whether a peer's word of incarnations is listened to now: a faulty one would otherwise fill the journal with them.
     package mutating func isDue(_ peer: ReplicaIndex, now: Instant) -> Bool {
         if let at = peers[peer.index].resumedAt, now.uptime < at + statusInterval / 16 { return false }
         peers[peer.index].resumedAt = now.uptime
         return true
     }
 
-    /// - Parameter life: the latest that this replica knows of the peer.
-    package mutating func judge(_ resumption: Resumption, of peer: ReplicaIndex, life: UInt64) {
+    /// - Parameter incarnation: the latest that this replica knows of the peer.
+    package mutating func judge(_ resumption: Resumption, of peer: ReplicaIndex, incarnation: UInt64) {
         var known = peers[peer.index]
-        if resumption.isQuarantined, resumption.life >= life {
+        if resumption.isQuarantined, resumption.incarnation >= incarnation {
             (known.heard, known.isRefused) = (.zero, false)
         } else if resumption.nonce > known.acceptedStart {
             // Copies of an earlier start's question come late, and say nothing about this one.
-            known.isRefused = resumption.remembers < known.heard || resumption.life < life
+            known.isRefused = resumption.remembers < known.heard || resumption.incarnation < incarnation
             if known.isRefused {
-                (known.refusedStart, known.isRefusedForLife) = (resumption.nonce, resumption.life < life)
+                (known.refusedStart, known.isRefusedForIncarnation) = (resumption.nonce, resumption.incarnation < incarnation)
             } else {
                 known.acceptedStart = resumption.nonce
             }
@@ -60,13 +60,13 @@ package struct Witness: Sendable {
     /// cannot complain, and the peer, which was answered, asks no more: its STATUS says what its question would.
     package mutating func reconsider(_ peer: ReplicaIndex, _ status: Status) {
         let known = peers[peer.index]
-        guard known.isRefused, !known.isRefusedForLife, status.start >= known.refusedStart, status.remembers >= known.heard
+        guard known.isRefused, !known.isRefusedForIncarnation, status.start >= known.refusedStart, status.remembers >= known.heard
         else { return }
         (peers[peer.index].isRefused, peers[peer.index].acceptedStart) = (false, status.start)
     }
 
     package func answer(
-        _ resumption: Resumption, of peer: ReplicaIndex, checkpoint: SequenceNumber, declaration: LifeDeclaration?
+        _ resumption: Resumption, of peer: ReplicaIndex, checkpoint: SequenceNumber, declaration: IncarnationDeclaration?
     ) -> Recollection {
         Recollection(
             about: peer, nonce: resumption.nonce, heard: peers[peer.index].heard, checkpoint: checkpoint,
@@ -75,7 +75,7 @@ package struct Witness: Sendable {
 
     /// A refused peer may never have been told: it is, whenever it says where it stands.
     package func complaint(
-        about peer: ReplicaIndex, checkpoint: SequenceNumber, declaration: LifeDeclaration?
+        about peer: ReplicaIndex, checkpoint: SequenceNumber, declaration: IncarnationDeclaration?
     ) -> Recollection? {
         let known = peers[peer.index]
         guard known.isRefused else { return nil }

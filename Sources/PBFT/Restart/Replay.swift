@@ -8,8 +8,8 @@ package struct Replay {
     /// The highest that the journal knows to be stable.
     package private(set) var stable: Checkpoint
     package private(set) var isQuarantined = false
-    private(set) var life: UInt64 = 0
-    private(set) var peerLives: [LifeDeclaration] = []
+    private(set) var incarnation: UInt64 = 0
+    private(set) var peerIncarnations: [IncarnationDeclaration] = []
     private var bodies: [SequenceNumber: [Batch]] = [:]
     private var committed: [SequenceNumber: Digest] = [:]
 
@@ -38,8 +38,8 @@ package struct Replay {
             committed[sequence] = batch.digest
         case .committed(let sequence, let digest): if sequence > base.sequence { committed[sequence] = digest }
         case .stable(let checkpoint): if checkpoint.sequence > stable.sequence { stable = checkpoint }
-        case .quarantine(let life, let isOver): (isQuarantined, self.life) = (!isOver, max(self.life, life))
-        case .peerLife(let declaration): peerLives.append(declaration)
+        case .quarantine(let incarnation, let isOver): (isQuarantined, self.incarnation) = (!isOver, max(self.incarnation, incarnation))
+        case .peerIncarnation(let declaration): peerIncarnations.append(declaration)
         case .prePreparedAgain, .prepared, .viewChange, .newView: break
         }
     }

@@ -9,7 +9,7 @@ extension Replica {
     ) {
         self.init(configuration: configuration, base: base, now: now)
         let journal = Replay(records, over: base)
-        rejoin.incarnations.restore(own: journal.life, peers: journal.peerLives)
+        rejoin.incarnations.restore(own: journal.incarnation, peers: journal.peerIncarnations)
         for (sequence, batch) in journal.executed {
             retained.append(batch)
             ready.executes.append((sequence, batch))
@@ -44,7 +44,7 @@ extension Replica {
             guard viewChanger.isAhead(newView.view) else { return }
             enter(newView, now: now)
             ordering.select(newView)
-        case .committed, .committedBody, .stable, .quarantine, .peerLife: return
+        case .committed, .committedBody, .stable, .quarantine, .peerIncarnation: return
         }
     }
 
@@ -65,9 +65,9 @@ extension Replica {
     /// Everything that a restart needs, given the store's state at `flushed`: what compaction writes forward.
     public func liveRecords() -> [JournalRecord] {
         if standing.isRebuilding { return rejoin.remembered }
-        var records = rejoin.incarnations.ofPeers.map { JournalRecord.peerLife($0) }
-        let life = rejoin.incarnations.own
-        if life > 0 { records.append(.quarantine(life: life, isOver: !standing.isQuarantined)) }
+        var records = rejoin.incarnations.ofPeers.map { JournalRecord.peerIncarnation($0) }
+        let incarnation = rejoin.incarnations.own
+        if incarnation > 0 { records.append(.quarantine(incarnation: incarnation, isOver: !standing.isQuarantined)) }
         if let newView = viewChanger.newView { records.append(.newView(newView)) }
         if let own = viewChanger.own { records.append(.viewChange(own)) }
         // Executed and not in the store.

@@ -59,7 +59,7 @@ extension Replica {
         pacemaker.leaveView(isChanging: isChangingView)
         viewChanger.leave(for: newView, now: now)
         let viewChange = viewChanger.sign(
-            life: rejoin.incarnations.own, checkpoints: checkpoints.held(upTo: ordering.log.high), stable: stable.sequence,
+            incarnation: rejoin.incarnations.own, checkpoints: checkpoints.held(upTo: ordering.log.high), stable: stable.sequence,
             prepared: ordering.log.prepared, prePrepared: ordering.log.prePrepared)
         promises.promise(.viewChange(viewChange), thenSay: .viewChange(viewChange), into: &ready)
     }
@@ -122,7 +122,7 @@ extension Replica {
     }
 
     /// It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on, and they hear
-    /// of the life, so that the next primary knows.
+    /// of the incarnation, so that the next primary knows.
     private mutating func refuse(_ newView: NewView, now: Instant, into ready: inout ReplicaReady) {
         if viewChanger.refuse(newView) { rejoin.tell(whoForgot: newView, stable: stable.sequence, promises, into: &ready) }
         for viewChange in newView.viewChanges where viewChange.replica != me {

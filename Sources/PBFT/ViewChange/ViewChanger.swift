@@ -16,7 +16,7 @@ package struct ViewChanger: Sendable {
     /// The last NEW-VIEW that rests on what a replica said before it forgot: nobody need repeat it.
     private(set) var refused = Digest.null
     /// In this view others were told why a NEW-VIEW was refused.
-    private var toldOfLivesIn: View?
+    private var toldOfIncarnationsIn: View?
     /// Messages of a later view, by sender.
     private var future: [[Verified<PBFTMessage>]]
 
@@ -53,11 +53,11 @@ package struct ViewChanger: Sendable {
 
     /// The VIEW-CHANGE for the view that this replica wants to enter.
     package mutating func sign(
-        life: UInt64, checkpoints: [Checkpoint], stable: SequenceNumber, prepared: [PQEntry], prePrepared: [PQEntry]
+        incarnation: UInt64, checkpoints: [Checkpoint], stable: SequenceNumber, prepared: [PQEntry], prePrepared: [PQEntry]
     ) -> ViewChange {
         let viewChange = ViewChange(
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view, replica: me,
-            life: life, lowWatermark: stable, checkpoints: checkpoints, prepared: prepared, prePrepared: prePrepared,
+            incarnation: incarnation, lowWatermark: stable, checkpoints: checkpoints, prepared: prepared, prePrepared: prePrepared,
             signer: configuration.signer)
         own = viewChange
         return viewChange
@@ -74,8 +74,8 @@ package struct ViewChanger: Sendable {
     }
 
     /// The replica forgot, and what it said before does not count.
-    package mutating func forget(of replica: ReplicaIndex, before life: UInt64) {
-        if let viewChange = viewChanges[replica.index], viewChange.life < life { viewChanges[replica.index] = nil }
+    package mutating func forget(of replica: ReplicaIndex, before incarnation: UInt64) {
+        if let viewChange = viewChanges[replica.index], viewChange.incarnation < incarnation { viewChanges[replica.index] = nil }
     }
 
     func hasLeft(_ replica: ReplicaIndex) -> Bool { viewChanges[replica.index].map { $0.view > view } ?? false }
@@ -115,7 +115,7 @@ package struct ViewChanger: Sendable {
 
     /// As the new primary: S and what it selects. Backups refuse an S with what a replica said before it forgot, and this replica
     /// may not have heard that it forgot: so those of whom nobody ever said so come first, then those of whom it was said least
-    /// often, and these are used only when the others have had their time. A liar that declares another life to others each time
+    /// often, and these are used only when the others have had their time. A liar that declares another incarnation to others each time
     /// is soon the last, and 2f + 1 do not.
     package func select(
         forgettings: [Int], timeout: UInt64, now: Instant
@@ -160,8 +160,8 @@ package struct ViewChanger: Sendable {
     /// - Returns: whether the others are to be told why: once a view.
     package mutating func refuse(_ newView: NewView) -> Bool {
         refused = newView.hash
-        guard toldOfLivesIn.map({ $0 < newView.view }) ?? true else { return false }
-        toldOfLivesIn = newView.view
+        guard toldOfIncarnationsIn.map({ $0 < newView.view }) ?? true else { return false }
+        toldOfIncarnationsIn = newView.view
         return true
     }
 
