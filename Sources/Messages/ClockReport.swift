@@ -15,17 +15,20 @@ public struct ClockReport: Hashable, Sendable {
     /// Ascending.
     public private(set) var hosts: [Host] = []
     public var shards: [Shard] {
-        readings.map { reading in
+        readings.compactMap { reading in
             let sorted = reading.ahead.sorted()
-            return Shard(shard: reading.shard, ahead: sorted[(sorted.count - 1) / 2])
+            let median = sorted[(sorted.count - 1) / 2]
+            return median == Self.never ? nil : Shard(shard: reading.shard, ahead: median)
         }
     }
-    /// What each host said of a shard's time: the lower median lies between what two correct ones say, whatever f others do.
+    /// What each host said of a shard's time: the lower median lies between what two correct ones say, whatever f others do. Those who
+    /// say that nothing was ever ordered there count as well: without them somebody who lies would be the only one.
     private struct Reading: Hashable, Sendable {
         let shard: ShardID
-        /// Never empty.
+        /// Never empty; `never` for a time of zero.
         var ahead: [Int64]
     }
+    private static let never = Int64.min
     private var readings: [Reading] = []
 
     public init() {}
@@ -44,11 +47,11 @@ public struct ClockReport: Hashable, Sendable {
             hosts.append(Host(host: host, ahead: ahead(clock)))
             hosts.sort { $0.host < $1.host }
         }
-        guard time > .zero else { return }
+        let reading = time > .zero ? ahead(time) : Self.never
         if let known = readings.firstIndex(where: { $0.shard == shard }) {
-            readings[known].ahead.append(ahead(time))
+            readings[known].ahead.append(reading)
         } else {
-            readings.append(Reading(shard: shard, ahead: [ahead(time)]))
+            readings.append(Reading(shard: shard, ahead: [reading]))
             readings.sort { $0.shard < $1.shard }
         }
     }

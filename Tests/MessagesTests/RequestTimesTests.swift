@@ -85,6 +85,16 @@ import Testing
         }
     }
 
+    @Test func oneHostThatLiesOfAShardWhereNothingWasOrderedAccusesNobody() {
+        for liar in 0..<4 {
+            var report = ClockReport()
+            for host in 0..<4 {
+                report.note(HostID(UInt16(host)), clock: at(0), shard: ShardID(0), time: host == liar ? at(3600) : .zero, own: own)
+            }
+            #expect(report.problems == [] && report.shards == [])
+        }
+    }
+
     @Test func aReportSurvivesAnyTimes() {
         var report = ClockReport()
         report.note(HostID(0), clock: Timestamp(.max), shard: ShardID(0), time: Timestamp(.max), own: .zero)
