@@ -183,6 +183,12 @@ public final class GatewayConnection: Sendable {
         }
     }
 
+    /// Ends the connection when nothing waits for an answer on it any more.
+    func closeWhenIdle() {
+        let handler = handler
+        loop.execute { handler.value.endWhenIdle() }
+    }
+
     /// Ends the connection; whatever waits fails with `closed`.
     public func close() async {
         let handler = handler
@@ -243,6 +249,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
     private var waiting: [UInt64: Waiting] = [:]
     private var lastID: UInt64 = 0
     private var ended: ConnectionError?
+    private var endsWhenIdle = false
 
     init(_ channel: any Channel, maxOutstanding: Int) { (self.channel, self.maxOutstanding) = (channel, maxOutstanding) }
 
@@ -264,6 +271,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
                 let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
                 timer = channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
                     bound.value.waiting.removeValue(forKey: id)?.completion(.failure(.timeout))
+                    bound.value.endIfIdle()
                 }
             }
             waiting[id] = Waiting(completion: call.completion, timer: timer)
@@ -285,6 +293,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
                 call.timer?.cancel()
                 call.completion(.success(reply))
             }
+            endIfIdle()
         } catch {
             end(.garbage("\(error)"))
         }
@@ -292,6 +301,13 @@ private final class ConnectionHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) { end(.lost("closed by the gateway")) }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.lost(NetworkFailure.text(error))) }
+
+    func endWhenIdle() {
+        endsWhenIdle = true
+        endIfIdle()
+    }
+
+    private func endIfIdle() { if endsWhenIdle, waiting.isEmpty { end(.closed) } }
 
     func end(_ why: ConnectionError) {
         guard ended == nil else { return }

@@ -53,12 +53,20 @@ public struct RequestWindow: Hashable, Sendable {
     }
 
     /// Leaves numbers out that others with the key have used.
-    /// - Parameter foreign: as in `init`. Nothing changes if `next` is not above this window's own.
+    /// - Parameters:
+    ///   - next: above all of theirs. It need not be above this window's own.
+    ///   - foreign: as in `init`.
     public mutating func raise(to next: RequestNumber, keeping foreign: RequestNumber) {
-        guard next > self.next else { return }
-        if awaited.isEmpty { acknowledgedBelow = next }
-        self.next = next
-        keep(foreign)
+        // What was kept before is kept, unless its time is over.
+        let kept = self.next < foreignUntil ? self.foreign : nil
+        if next > self.next {
+            if awaited.isEmpty { acknowledgedBelow = next }
+            self.next = next
+        } else {
+            // Theirs lie below this window's own, if there are any.
+            guard foreign < next else { return }
+        }
+        keep(min(foreign, kept ?? foreign))
     }
 
     /// What a request with this number tells the shards that its principal needs no outcomes below.

@@ -42,19 +42,31 @@ package struct ClockBook: Sendable {
     package func stale(of shards: [ShardID], own: Timestamp, at: ContinuousClock.Instant) -> [ShardID] {
         shards.filter { shard in
             guard let entry = entries[shard], at - entry.askedAt < entry.goodFor else { return true }
-            let expected = entry.ownAsked.adding(microseconds: UInt64(max(.zero, at - entry.askedAt) / .microseconds(1)))
-            return max(own.microseconds(since: expected), expected.microseconds(since: own)) > RequestTimes.tolerance / 2
+            return Self.wasSet(own, since: entry.ownAsked, for: at - entry.askedAt)
         }
     }
 
     /// As they are by now. A shard's time may stand still; its hosts' clocks go on.
-    package func clocks(of shards: [ShardID], at: ContinuousClock.Instant) -> [ShardClock] {
+    ///
+    /// Where nobody answered when this was asked last, and this machine's clock was set since somebody did, the hosts' may have been
+    /// set with it: then it counts itself. A shard's time does not go back.
+    /// - Parameter own: this machine's clock.
+    package func clocks(of shards: [ShardID], own: Timestamp, at: ContinuousClock.Instant) -> [ShardClock] {
         shards.compactMap { shard in
             guard let entry = entries[shard], let times = entry.times else { return nil }
-            let passed = UInt64(max(.zero, at - entry.saidAt) / .microseconds(1))
-            return ShardClock(shard: shard, time: times.time, clock: times.clock.adding(microseconds: passed))
+            let isOld = entry.saidAt != entry.askedAt && Self.wasSet(own, since: entry.own, for: at - entry.saidAt)
+            let clock = isOld ? own : times.clock.adding(microseconds: Self.microseconds(at - entry.saidAt))
+            return ShardClock(shard: shard, time: times.time, clock: clock)
         }
     }
+
+    /// Whether a clock shows something else than it would if it had gone on for so long.
+    private static func wasSet(_ clock: Timestamp, since before: Timestamp, for passed: Duration) -> Bool {
+        let expected = before.adding(microseconds: microseconds(passed))
+        return max(clock.microseconds(since: expected), expected.microseconds(since: clock)) > RequestTimes.tolerance / 2
+    }
+
+    private static func microseconds(_ duration: Duration) -> UInt64 { UInt64(max(.zero, duration) / .microseconds(1)) }
 
     /// Of the shards that answered when they were asked last.
     func report(of shards: [ShardID], _ manifest: Manifest) -> ClockReport {
@@ -88,14 +100,16 @@ extension QuorateClient {
     func times(of operations: [Operation], lifetime: UInt64) async -> RequestTimes {
         let shards = shards(of: operations)
         await learnClocks(of: shards)
-        return RequestTimes(own: WallClock.now(), clocks: clockBook.clocks(of: shards, at: .now), lifetime: lifetime)
+        let own = WallClock.now()
+        return RequestTimes(own: own, clocks: clockBook.clocks(of: shards, own: own, at: .now), lifetime: lifetime)
     }
 
     /// How long until the shards' time has passed a request's deadline, as far as is known. Where a shard's time stands still nobody
     /// waits until then: for as long as a request may live.
     func untilDeadline(of request: Request) -> Duration {
-        let clocks = clockBook.clocks(of: shards(of: request.operations), at: .now)
-        let now = clocks.map(\.present).max() ?? WallClock.now()
+        let own = WallClock.now()
+        let clocks = clockBook.clocks(of: shards(of: request.operations), own: own, at: .now)
+        let now = clocks.map(\.present).max() ?? own
         return .microseconds(Int64(min(request.deadline.microseconds(since: now), RequestTimes.longestLifetime)))
     }
 
@@ -120,33 +134,58 @@ extension QuorateClient {
     /// How often a request is signed again after that.
     package static let lateRetries = 2
 
-    /// Whose time matters. Of a call the target's shard: where else it gets is not known before, and those shards follow each other.
-    private func shards(of operations: [Operation]) -> [ShardID] {
+    /// Which take part: nothing else than the operations tells, and it is their time that matters. Of a call the target's shard: where else it gets is not known before, and those shards follow each other.
+    func shards(of operations: [Operation]) -> [ShardID] {
         let request = Request(
             cluster: manifest.cluster, epoch: manifest.epoch, principal: publicKey, number: RequestNumber(1),
             acknowledgedBelow: RequestNumber(0), issuedAt: .zero, deadline: .zero, mode: .independent, operations: operations)
         return request.participants(in: manifest.shardMap)
     }
 
-    /// How many shards are asked at once.
-    private static let questionsAtOnce = 32
-
     /// Asks the shards of which nothing is known any more, once and not for long: without an answer the own clock has to do.
     private func learnClocks(of shards: [ShardID]) async {
         let stale = clockBook.stale(of: shards, own: WallClock.now(), at: .now)
-        let attempts = min(2, gateways.count)
-        for first in stride(from: 0, to: stale.count, by: Self.questionsAtOnce) {
-            await withTaskGroup(of: (ShardID, ShardTimes?).self) { group in
-                for shard in stale[first..<min(first + Self.questionsAtOnce, stale.count)] {
-                    group.addTask {
-                        let proof = try? await self.proof(of: .principal(self.publicKey, at: shard), attempts: attempts, timeout: .seconds(1))
-                        return (shard, proof?.times)
-                    }
-                }
-                while let (shard, times) = await group.next() {
-                    clockBook.note(times, of: shard, own: WallClock.now(), at: .now)
-                }
-            }
+        _ = try? await Self.each(stale) { await self.learnClock(of: $0) }
+    }
+
+    /// All who want to know it at once share one question.
+    private func learnClock(of shard: ShardID) async {
+        let question = clockQuestions[shard]?.task ?? Task { await askForTime(of: shard) }
+        clockQuestions[shard, default: ClockQuestion(task: question)].waiting += 1
+        await withTaskCancellationHandler { await question.value } onCancel: {
+            Task { await self.stopWaiting(for: question, of: shard) }
         }
     }
+
+    /// A question that nobody waits for any more is given up.
+    private func stopWaiting(for question: Task<Void, Never>, of shard: ShardID) {
+        guard clockQuestions[shard]?.task == question else { return }
+        clockQuestions[shard]?.waiting -= 1
+        guard clockQuestions[shard]?.waiting == 0 else { return }
+        clockQuestions[shard] = nil
+        question.cancel()
+    }
+
+    private func askForTime(of shard: ShardID) async {
+        let proof = try? await proof(of: .principal(Self.nobody, at: shard), attempts: min(2, gateways.count), timeout: .seconds(1))
+        // Then there is another one in its place.
+        guard !Task.isCancelled else { return }
+        clockQuestions[shard] = nil
+        noteTimes(proof?.times, of: shard)
+    }
+
+    /// Of this key nothing is ever recorded: what replicas say of it is the same at any time, whatever is being ordered. No quorum says
+    /// alike of a key in use.
+    private static let nobody = PublicKey(FixedBytes32())
+
+    func noteTimes(_ times: ShardTimes) { noteTimes(times, of: times.shard) }
+
+    private func noteTimes(_ times: ShardTimes?, of shard: ShardID) { clockBook.note(times, of: shard, own: WallClock.now(), at: .now) }
+}
+
+/// A question for a shard's time that is under way.
+struct ClockQuestion: Sendable {
+    let task: Task<Void, Never>
+    /// How many wait for it.
+    var waiting = 0
 }

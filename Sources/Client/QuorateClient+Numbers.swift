@@ -13,9 +13,9 @@ extension QuorateClient {
 
     /// Another program with the key may have used numbers on these shards: they are left out. Asked once for each shard.
     /// - Throws: `ClientError.noQuorum`; nothing is signed then.
-    func number(_ operations: [Operation], _ mode: Request.Mode) async throws {
+    func number(_ operations: [Operation]) async throws {
         guard !numbering.isGiven else { return }
-        let shards = participants(operations, mode).filter { !numbering.known.contains($0) }
+        let shards = shards(of: operations).filter { !numbering.known.contains($0) }
         guard !shards.isEmpty else { return }
         let standing = try await standing(on: shards)
         numbering.known.formUnion(shards)
@@ -38,12 +38,4 @@ extension QuorateClient {
 
     /// How often a request that another program's superseded is tried again.
     static let supersededRetries = 8
-
-    private func participants(_ operations: [Operation], _ mode: Request.Mode) -> [ShardID] {
-        // Which shards take part depends on nothing else.
-        Request(
-            cluster: manifest.cluster, epoch: manifest.epoch, principal: publicKey, number: RequestNumber(1), acknowledgedBelow: RequestNumber(1),
-            issuedAt: .zero, deadline: .zero, mode: mode, operations: operations
-        ).participants(in: manifest.shardMap)
-    }
 }

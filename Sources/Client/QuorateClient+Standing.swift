@@ -32,17 +32,32 @@ extension QuorateClient {
     private func proofs(
         of key: PublicKey, on shards: [ShardID]?, attempts: Int = 3, timeout: Duration = .seconds(10)
     ) async throws -> [ReadProof] {
-        let shards = shards ?? (0..<manifest.shardCount).map { ShardID(UInt16($0)) }
-        return try await withThrowingTaskGroup(of: (Int, ReadProof).self) { group in
-            for (i, shard) in shards.enumerated() {
-                group.addTask {
-                    guard let proof = try await self.proof(of: .principal(key, at: shard), attempts: attempts, timeout: timeout) else { throw ClientError.noQuorum(shard) }
-                    return (i, proof)
-                }
+        try await Self.each(shards ?? (0..<manifest.shardCount).map { ShardID(UInt16($0)) }) { shard in
+            guard let proof = try await self.proof(of: .principal(key, at: shard), attempts: attempts, timeout: timeout) else {
+                throw ClientError.noQuorum(shard)
             }
-            var proofs: [(Int, ReadProof)] = []
-            while let proof = try await group.next() { proofs.append(proof) }
-            return proofs.sorted { $0.0 < $1.0 }.map(\.1)
+            // Whoever signs next need not ask for it once more.
+            await self.noteTimes(proof.times)
+            return proof
+        }
+    }
+
+    /// How many shards are asked at once.
+    private static let questionsAtOnce = 32
+
+    /// Asks each of the shards.
+    /// - Returns: the answers, in the shards' order.
+    static func each<Answer: Sendable>(
+        _ shards: [ShardID], _ ask: @escaping @Sendable (ShardID) async throws -> Answer
+    ) async throws -> [Answer] {
+        try await withThrowingTaskGroup(of: (Int, Answer).self) { group in
+            var answers: [(Int, Answer)] = []
+            for (i, shard) in shards.enumerated() {
+                if i >= questionsAtOnce, let answer = try await group.next() { answers.append(answer) }
+                group.addTask { (i, try await ask(shard)) }
+            }
+            while let answer = try await group.next() { answers.append(answer) }
+            return answers.sorted { $0.0 < $1.0 }.map(\.1)
         }
     }
 }

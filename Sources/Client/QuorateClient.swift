@@ -110,8 +110,9 @@ public actor QuorateClient {
     /// The gateway that is asked first: the last one that answered.
     private var preferred = 0
     var random = SystemRandomNumberGenerator()
-    /// What shards say of their time.
+    /// What shards say of their time, and which of them are asked for it just now.
     var clockBook = ClockBook()
+    var clockQuestions: [ShardID: ClockQuestion] = [:]
 
     /// - Parameters:
     ///   - firstNumber: see `Principal.init`; nil to ask the shards which numbers of this key they have recorded.
@@ -169,7 +170,7 @@ public actor QuorateClient {
     }
 
     private func sign(_ operations: [Operation], _ mode: Request.Mode) async throws -> SignedRequest {
-        try await number(operations, mode)
+        try await number(operations)
         let times = await times(of: operations, lifetime: UInt64(max(0, options.lifetime / .microseconds(1))))
         let lifetime = times.deadline.microseconds(since: times.issuedAt)
         guard let request = principal.sign(operations, mode: mode, issuedAt: times.issuedAt, lifetimeMicroseconds: lifetime) else {
@@ -189,29 +190,37 @@ public actor QuorateClient {
         returning _: Result.Type = Result.self
     ) async throws -> (result: Result, outcome: Outcome) {
         let invocation = Invocation(target: target, procedure: procedure, version: version, arguments: arguments.encoded())
+        let home = manifest.shardMap.shard(of: target)
         let start = ContinuousClock.now
-        var attempts = 0
-        // The attempt before: not acknowledged until the next one has taken its age over.
+        var (deaths, superseded, late) = (0, 0, 0)
+        // The last attempt that was executed: not acknowledged until another one has taken its age over.
         var died: RequestNumber?
         defer { if let died { principal.window.close(died) } }
         while true {
-            let outcome = try await attempt(invocation, continues: died)
-            died = nil
-            switch outcome.status(at: manifest.shardMap.shard(of: target)) {
+            let outcome = try await tryOnce(invocation, continues: died)
+            switch outcome.status(at: home) {
             case .returned(let bytes, _)?: return (try Result(decoding: bytes), outcome)
             case .failed(let failure)? where failure.isToBeTriedAgain:
+                if let died { principal.window.close(died) }
                 died = outcome.receipt.request.request.number
                 guard start.duration(to: .now) < options.lifetime else { throw CallFailed(failure: failure, outcome: outcome) }
-                try await Task.sleep(for: options.callBackoff.delay(attempt: attempts, using: &random))
+                try await Task.sleep(for: options.callBackoff.delay(attempt: deaths, using: &random))
+                deaths += 1
             case .failed(let failure)?: throw CallFailed(failure: failure, outcome: outcome)
-            case nil where Self.isSuperseded(outcome) && attempts < Self.supersededRetries:
-                try await leaveOut(on: [manifest.shardMap.shard(of: target)])
-            case .aborted(.superseded)? where attempts < Self.supersededRetries: try await leaveOut(on: [manifest.shardMap.shard(of: target)])
-            case _ where isLateByClock(outcome) && attempts < Self.lateRetries: clockBook.doubt()
+            case let status where Self.isSuperseded(outcome, status) && superseded < Self.supersededRetries:
+                superseded += 1
+                try await leaveOut(on: [home])
+            case _ where isLateByClock(outcome) && late < Self.lateRetries:
+                late += 1
+                clockBook.doubt()
             default: throw CallFailed(failure: nil, outcome: outcome)
             }
-            attempts += 1
         }
+    }
+
+    /// - Parameter status: of a call, at home.
+    private static func isSuperseded(_ outcome: Outcome, _ status: LegStatus?) -> Bool {
+        status == .aborted(.superseded) || status == nil && isSuperseded(outcome)
     }
 
     /// One attempt of a call, for who tries again by himself. While its outcome is one to be tried again
@@ -220,6 +229,11 @@ public actor QuorateClient {
     /// - Throws: `ClientError`.
     public func attempt(_ invocation: Invocation, continues died: RequestNumber? = nil) async throws -> Outcome {
         defer { if let died { principal.window.close(died) } }
+        return try await tryOnce(invocation, continues: died)
+    }
+
+    /// As `attempt`; the attempt before stays open.
+    private func tryOnce(_ invocation: Invocation, continues died: RequestNumber?) async throws -> Outcome {
         let request = try await sign([.call(invocation, continues: died)], .atomic)
         let outcome = try await resolve(request, closes: false)
         if case .failed(let failure)? = outcome.status(at: manifest.shardMap.shard(of: invocation.target)), failure.isToBeTriedAgain {
@@ -248,8 +262,7 @@ public actor QuorateClient {
             let address = gateways[preferred % gateways.count]
             var pause = options.backoff.delay(attempt: attempt, using: &random)
             do {
-                let result = try await connection(to: address).submit(request, timeout: options.answerTimeout)
-                switch result {
+                switch try await ask(address, { try await $0.submit(request, timeout: options.answerTimeout) }) {
                 case .receipt(let receipt, let retries, let conflicts):
                     if let decisions = try proven(receipt, for: request) {
                         if closes { principal.window.close(request.request.number) }
@@ -278,7 +291,6 @@ public actor QuorateClient {
                 throw error
             } catch {
                 cause = "\(error)"
-                await connections.removeValue(forKey: address)?.close()
                 preferred += 1
             }
             if invalid.count == Set(gateways).count {
@@ -303,9 +315,9 @@ public actor QuorateClient {
         for _ in gateways {
             let address = gateways[preferred % gateways.count]
             do {
-                return try await connection(to: address).account(account).view
+                return try await ask(address) { try await $0.account(account).view }
             } catch {
-                (last, connections[address]) = (error, nil)
+                last = error
                 preferred += 1
             }
         }
@@ -351,9 +363,9 @@ public actor QuorateClient {
             let nonce = Digest(fresh)
             let address = gateways[preferred % gateways.count]
             do {
-                let answers = try await connection(to: address).read(subject, nonce: nonce, timeout: timeout)
+                let answers = try await ask(address) { try await $0.read(subject, nonce: nonce, timeout: timeout) }
                 if let proof = try? verifier.verify(answers, of: subject, nonce: nonce) { return proof.value }
-            } catch { await connections.removeValue(forKey: address)?.close() }
+            } catch {}
             // The gateway itself may keep answers back.
             preferred += 1
         }
@@ -365,6 +377,36 @@ public actor QuorateClient {
         let open = connections.values
         connections = [:]
         for connection in open { await connection.close() }
+    }
+
+    /// One call to a gateway, on the connection that all calls share.
+    private func ask<Answer: Sendable>(
+        _ address: GatewayAddress, _ call: (GatewayConnection) async throws -> Answer
+    ) async throws -> Answer {
+        let connection = try await connection(to: address)
+        do { return try await call(connection) } catch {
+            await leave(connection, after: error)
+            throw error
+        }
+    }
+
+    /// What becomes of a connection on which a call has failed. Others wait on it, and it may have been replaced meanwhile.
+    private func leave(_ connection: GatewayConnection, after error: any Error) async {
+        switch error {
+        case ConnectionError.lost, ConnectionError.garbage, ConnectionError.cannotConnect:
+            forget(connection)
+            await connection.close()
+        case ConnectionError.timeout:
+            forget(connection)
+            connection.closeWhenIdle()
+        // That of a call that was cancelled is as good as before.
+        case ConnectionError.closed where !Task.isCancelled: forget(connection)
+        default: break
+        }
+    }
+
+    private func forget(_ connection: GatewayConnection) {
+        if connections[connection.address] === connection { connections[connection.address] = nil }
     }
 
     private func connection(to address: GatewayAddress) async throws -> GatewayConnection {

@@ -24,7 +24,7 @@ import Testing
         #expect(!isStale(book, after: .seconds(59)) && isStale(book, after: .seconds(60)))
         book.doubt()
         #expect(isStale(book, after: .zero))
-        #expect(book.clocks(of: [shard], at: start).map(\.time) == [own], "it stays known")
+        #expect(book.clocks(of: [shard], own: own, at: start).map(\.time) == [own], "it stays known")
     }
 
     @Test func whereNobodyAnswersWhatWasSaidStays() {
@@ -32,13 +32,30 @@ import Testing
         book.note(times(ahead: 3_600_000_000), of: shard, own: own, at: start)
         book.note(nil, of: shard, own: own.adding(microseconds: 2_000_000), at: start + .seconds(2))
         #expect(!isStale(book, after: .seconds(6)) && isStale(book, after: .seconds(8)))
-        let clock = book.clocks(of: [shard], at: start + .seconds(3)).first
+        let clock = book.clocks(of: [shard], own: own.adding(microseconds: 3_000_000), at: start + .seconds(3)).first
         #expect(clock?.time == own.adding(microseconds: 3_600_000_000))
         #expect(clock?.clock == own.adding(microseconds: 3_603_000_000))
         // Nobody ever did: the own clock has to do, and is not asked about again at once.
         var empty = ClockBook()
         empty.note(nil, of: shard, own: own, at: start)
-        #expect(empty.clocks(of: [shard], at: start) == [] && !isStale(empty, after: .seconds(4)))
+        #expect(empty.clocks(of: [shard], own: own, at: start) == [] && !isStale(empty, after: .seconds(4)))
+    }
+
+    /// All clocks were an hour ahead, and were put right while the gateway was away.
+    @Test func whereNobodyAnswersAndTheOwnClockWasSetItCountsItself() {
+        var book = ClockBook()
+        let time = own.adding(microseconds: 1_000_000)
+        let ahead = own.adding(microseconds: 3_600_000_000)
+        let replicas = (0..<3).map { ShardTimes.Reading(replica: ReplicaIndex($0), time: time, clock: ahead) }
+        book.note(ShardTimes(shard: shard, replicas: replicas), of: shard, own: ahead, at: start)
+        let later = own.adding(microseconds: 2_000_000)
+        book.note(nil, of: shard, own: later, at: start + .seconds(2))
+        #expect(book.clocks(of: [shard], own: later, at: start + .seconds(2)).map(\.present) == [later])
+        // The shard's time does not go back with it.
+        #expect(book.clocks(of: [shard], own: .zero, at: start + .seconds(2)).map(\.present) == [time])
+        // It was not set: the difference is what it was.
+        let on = ahead.adding(microseconds: 2_000_000)
+        #expect(book.clocks(of: [shard], own: on, at: start + .seconds(2)).map(\.present) == [on])
     }
 
     private func isLate(_ statuses: [LegStatus], _ decisions: [Decision], after latency: Duration) throws -> Bool {

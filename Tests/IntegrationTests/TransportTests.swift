@@ -420,6 +420,24 @@ struct TransportTests {
         }
     }
 
+    /// This window may be far above another program's numbers, of which it hears only when it comes to another shard.
+    @Test func whatOthersHaveOpenBelowThisWindowIsKeptToo() {
+        var window = RequestWindow(first: RequestNumber(100))
+        window.raise(to: RequestNumber(60), keeping: RequestNumber(50))
+        #expect(window.acknowledgement(with: RequestNumber(100)) == RequestNumber(50))
+        // Of two the one that is further behind.
+        window.raise(to: RequestNumber(60), keeping: RequestNumber(55))
+        window.raise(to: RequestNumber(200), keeping: RequestNumber(150))
+        #expect(window.open() == RequestNumber(200))
+        #expect(window.acknowledgement(with: RequestNumber(200)) == RequestNumber(50))
+        // A shard that has never heard of the key, or for which nothing is open, keeps nothing.
+        for (next, foreign) in [(0, 0), (50, 50)] as [(UInt64, UInt64)] {
+            var alone = RequestWindow(first: RequestNumber(100))
+            alone.raise(to: RequestNumber(next), keeping: RequestNumber(foreign))
+            #expect(alone.acknowledgement(with: RequestNumber(100)) == RequestNumber(100))
+        }
+    }
+
     @Test func numbersThatOthersUsedAreLeftOutAndAnOpenOneIsNotAcknowledged() {
         var window = RequestWindow(first: RequestNumber(1))
         let first = window.open()
