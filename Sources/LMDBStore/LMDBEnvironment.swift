@@ -37,6 +37,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
     let entries: MDB_dbi
     let metadata: MDB_dbi
     let failure = Mutex<LMDBError?>(nil)
+    let syncs: SyncWitness
     private let identity: Identity
 
     /// Opens the database in a folder; makes both if they do not exist. The folder's parent must exist. Whoever opens it sees to
@@ -52,9 +53,9 @@ public final class LMDBEnvironment: @unchecked Sendable {
         guard stat(path, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
         let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
         guard Self.open.withLock({ $0.insert(identity).inserted }) else { throw .alreadyOpen(path: path) }
+        let file = path + "/data.mdb"
         do throws(LMDBError) {
             mark = try FaultMark(in: path)
-            let file = path + "/data.mdb"
             mapSize = Self.mapSize(atLeast: options.mapSize, for: file)
             try LMDBFileCheck.check(file, mapSize: mapSize)
             try Self.prepareLock(path + "/lock.mdb", readers: options.maximumReaders)
@@ -65,7 +66,9 @@ public final class LMDBEnvironment: @unchecked Sendable {
         }
         do throws(LMDBError) {
             let handle = handle
-            (entries, metadata) = try mark.guarding { () throws(LMDBError) in try Self.openDatabases(handle, path) }
+            let witness = try SyncWitness(file)
+            syncs = witness
+            (entries, metadata) = try mark.guarding { () throws(LMDBError) in try Self.openDatabases(handle, path, witness) }
             // The files' names, and the folder's own.
             try Self.syncDirectory(path)
             try Self.syncDirectory(path + "/..")
@@ -160,11 +163,13 @@ public final class LMDBEnvironment: @unchecked Sendable {
 
     private static func lacksRoom(_ code: Int32) -> Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
 
-    private static func openDatabases(_ handle: OpaquePointer, _ path: String) throws(LMDBError) -> (MDB_dbi, MDB_dbi) {
+    private static func openDatabases(
+        _ handle: OpaquePointer, _ path: String, _ syncs: SyncWitness
+    ) throws(LMDBError) -> (MDB_dbi, MDB_dbi) {
         var transaction: OpaquePointer?
         var (entries, metadata): (MDB_dbi, MDB_dbi) = (0, 0)
         var code = mdb_env_sync(handle, 1)
-        guard code == 0 else { throw .failed(operation: "syncing", path: path, code: code) }
+        guard code == 0 else { throw .syncFailed(operation: "syncing", path: path, code: code) }
         code = mdb_txn_begin(handle, nil, 0, &transaction)
         guard code == 0 else { throw .failed(operation: "beginning a transaction", path: path, code: code) }
         code = mdb_dbi_open(transaction, "entries", UInt32(MDB_CREATE), &entries)
@@ -174,6 +179,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
             throw .failed(operation: "opening databases", path: path, code: code)
         }
         code = mdb_txn_commit(transaction)
+        if code != 0, syncs.hasFailed { throw .syncFailed(operation: "creating databases", path: path, code: code) }
         guard code == 0 else { throw .failed(operation: "creating databases", path: path, code: reason(of: code, in: path)) }
         return (entries, metadata)
     }
@@ -182,6 +188,24 @@ public final class LMDBEnvironment: @unchecked Sendable {
         let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .failed(operation: "opening the folder", path: path, code: errno) }
         defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw .failed(operation: "syncing the folder", path: path, code: errno) }
+        guard fsync(descriptor) == 0 else { throw .syncFailed(operation: "syncing the folder", path: path, code: errno) }
     }
+}
+
+/// Tells whether a commit that failed had failed to write or to sync, which LMDB says with the same codes.
+///
+/// Linux says of a file that could not be written back to everybody who has it open, to each once: at his next sync, whoever
+/// else has heard of it. So a descriptor of its own, which never syncs otherwise, hears of each failure since it was opened.
+final class SyncWitness: Sendable {
+    private let descriptor: Int32
+
+    init(_ file: String) throws(LMDBError) {
+        descriptor = open(file, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .failed(operation: "opening", path: file, code: errno) }
+    }
+
+    /// Asked once, when a commit has failed: the environment is poisoned then.
+    var hasFailed: Bool { fdatasync(descriptor) != 0 }
+
+    deinit { close(descriptor) }
 }

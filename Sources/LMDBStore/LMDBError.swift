@@ -6,6 +6,8 @@ import Messages
 public enum LMDBError: Error, Equatable, Sendable {
     /// LMDB, or the operating system under it, refused. `code` is LMDB's.
     case failed(operation: String, path: String, code: Int32)
+    /// A sync failed, by itself or in a commit: what was written may be lost, though it can be read (R7). `code` is the system's.
+    case syncFailed(operation: String, path: String, code: Int32)
     /// The file is not what LMDB wrote: in `page`, which is the first thing that LMDB would have stumbled over.
     case damaged(path: String, page: UInt64, what: String)
     /// A process died by a fault in LMDB while it had the database open.
@@ -29,7 +31,16 @@ extension LMDBError: StoreFailure {
             // Not what another LMDB says of a sound file: after an upgrade all hosts would put theirs aside at once.
             [MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC, MDB_CURSOR_FULL].contains(code)
         case .poisoned(let cause): cause.isDamage
-        case .alreadyOpen, .mapFull, .keyLength: false
+        case .syncFailed, .alreadyOpen, .mapFull, .keyLength: false
+        }
+    }
+
+    /// What was written may be lost, though it can be read: another try would believe it (R7).
+    public var isOfSync: Bool {
+        switch self {
+        case .syncFailed: true
+        case .poisoned(let cause): cause.isOfSync
+        case .failed, .damaged, .diedReading, .alreadyOpen, .mapFull, .keyLength: false
         }
     }
 }
@@ -37,7 +48,8 @@ extension LMDBError: StoreFailure {
 extension LMDBError: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .failed(let operation, let path, let code): "lmdb: \(operation) of \(path) failed: \(String(cString: mdb_strerror(code))) (\(code))"
+        case .failed(let operation, let path, let code), .syncFailed(let operation, let path, let code):
+            "lmdb: \(operation) of \(path) failed: \(String(cString: mdb_strerror(code))) (\(code))"
         case .damaged(let path, let page, let what): "lmdb: page \(page) of \(path) is damaged: \(what)"
         case .diedReading(let path): "lmdb: a process died by a fault while it read or wrote \(path)"
         case .alreadyOpen(let path): "lmdb: \(path) is already open in this process"

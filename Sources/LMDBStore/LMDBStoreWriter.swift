@@ -32,7 +32,9 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
         }
         do throws(LMDBError) {
             // Frees the transaction even when it fails.
-            try environment.check(mdb_txn_commit(transaction), "committing")
+            let code = mdb_txn_commit(transaction)
+            if code != 0, environment.syncs.hasFailed { throw .syncFailed(operation: "committing", path: environment.path, code: code) }
+            try environment.check(code, "committing")
         } catch {
             environment.failure.withLock { $0 = error }
             throw error

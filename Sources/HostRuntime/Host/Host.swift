@@ -22,6 +22,7 @@ public final class Host: Sendable {
     private let states: Worker<StateWriter.Job>
     private let lock: FolderLock
     private let failures: AsyncStream<StorageFailure>
+    private let failing: AsyncStream<StorageFailure>.Continuation
     private let logger: Logger
 
     /// Opens the folder's journal and state, takes up where it left off, and joins the cluster.
@@ -72,13 +73,16 @@ public final class Host: Sendable {
         return nil
     }
 
+    /// Those that came after it, of a host that has been stopped.
+    func furtherFailures() async -> [StorageFailure] { await failures.reduce(into: []) { $0.append($1) } }
+
     init(
         id: HostID, threads: RuntimeThreads, transport: PeerTransport, inbound: HostInbound, engine: NIOLoopBound<HostEngine>,
         ticker: NIOLoopBound<RepeatedTask>, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>,
-        lock: FolderLock, failures: AsyncStream<StorageFailure>, logger: Logger
+        lock: FolderLock, failures: (AsyncStream<StorageFailure>, AsyncStream<StorageFailure>.Continuation), logger: Logger
     ) {
         (self.id, self.threads, self.transport, self.engine, self.ticker) = (id, threads, transport, engine, ticker)
-        (self.inbound, self.failures) = (inbound, failures)
+        (self.inbound, (self.failures, failing)) = (inbound, failures)
         (self.journal, self.states, self.lock, self.logger) = (journal, states, lock, logger)
         (port, counters) = (transport.port, transport.counters)
     }
@@ -99,6 +103,7 @@ public final class Host: Sendable {
         try? await journalClosed.futureResult.get()
         try? await statesClosed.futureResult.get()
         await threads.stop()
+        failing.finish()
         lock.release()
         logger.info("stopped")
     }
@@ -174,7 +179,7 @@ private struct HostAssembly {
         logger.info("host \(host) of cluster \(manifest.cluster.short) listens on \(address.address):\(transport.port)")
         return Host(
             id: host, threads: threads, transport: transport, inbound: inbound, engine: engine, ticker: ticker, journal: journal,
-            states: states, lock: lock, failures: failures, logger: logger)
+            states: states, lock: lock, failures: (failures, failing), logger: logger)
     }
 
     private func openJournal(

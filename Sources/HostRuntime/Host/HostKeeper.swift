@@ -48,17 +48,28 @@ public final class HostKeeper: Sendable {
             let folder = (try? cluster.host(running.id))?.path ?? cluster.path
             pause = await waitForRoom(on: failure.isFullDisk ? folder : nil, atLeast: pause)
             await running.stop()
+            // Another thread may have failed too, for another reason, or the last sync.
+            if let worse = await running.furtherFailures().first(where: { !$0.isForRoom }) { return await giveUp("\(worse)", logger) }
             host = nil
             while host == nil, !Task.isCancelled {
                 do {
                     host = try await Host.start(running.id, of: cluster, options: options, logger: logger)
                 } catch {
                     let failure = StorageFailure.of(error)
-                    logger.error("cannot start again, and tries later: \(failure?.description ?? "\(error)")")
+                    let what = failure?.description ?? "\(error)"
+                    guard failure?.isForRoom ?? (error is ListenFailure) else { return await giveUp(what, logger) }
+                    logger.error("cannot start again, and tries later: \(what)")
                     pause = await waitForRoom(on: failure?.isFullDisk == true ? folder : nil, atLeast: pause)
                 }
             }
         }
+    }
+
+    /// What was written may be lost, or is not what it should be: another try would believe it (R7).
+    private static func giveUp(_ what: String, _ logger: Logger) async {
+        if Task.isCancelled { return }
+        logger.critical("it does not start again by itself, but when it is restarted on a sound disk: \(what)")
+        await untilCancelled()
     }
 
     /// Returns when there is room, as far as the system says, or the task is cancelled.

@@ -14,7 +14,7 @@ public struct StorageFailure: Error, Sendable, CustomStringConvertible {
     let isFullDisk: Bool
 
     init(_ error: JournalError) { self.init(error.description, code: error.code, isFullMap: false, isOfSync: error.isOfSync) }
-    init(_ error: LMDBError) { self.init(error.description, code: error.code, isFullMap: error.isFullMap) }
+    init(_ error: LMDBError) { self.init(error.description, code: error.code, isFullMap: error.isFullMap, isOfSync: error.isOfSync) }
     init(_ failure: FileFailure) {
         let isTooLong = failure.operation == "read" && failure.code == EFBIG
         self.init(
@@ -89,7 +89,7 @@ extension LMDBError {
     /// The system's, or one of LMDB's own, which are negative.
     fileprivate var code: Int32 {
         switch self {
-        case .failed(_, _, let code): code
+        case .failed(_, _, let code), .syncFailed(_, _, let code): code
         case .poisoned(let cause): cause.code
         case .damaged, .diedReading, .alreadyOpen, .mapFull, .keyLength: 0
         }
@@ -99,7 +99,7 @@ extension LMDBError {
         switch self {
         case .mapFull: true
         case .poisoned(let cause): cause.isFullMap
-        case .damaged, .diedReading, .failed, .alreadyOpen, .keyLength: false
+        case .damaged, .diedReading, .failed, .syncFailed, .alreadyOpen, .keyLength: false
         }
     }
 }
