@@ -262,6 +262,30 @@ struct RuntimeTests {
         await cluster.stop()
     }
 
+    /// What the journal holds is known only when it was read.
+    @Test func theFolderStaysBoundWhileItIsNotKnownWhetherTheJournalHasRecords() async throws {
+        let cluster = try await Cluster(shards: 1)
+        let client = cluster.client(try cluster.folder.issuer())
+        try await client.openAccount(AssetID(1))
+        await client.close()
+        await cluster.hosts[3]?.stop()
+        cluster.hosts[3] = nil
+        let path = cluster.folder.path + "/hosts/3"
+        try FileManager.default.removeItem(atPath: path + "/initialised")
+        let before = try FileManager.default.attributesOfItem(atPath: path + "/procedures")[.systemFileNumber] as? UInt64
+        await #expect(throws: ClusterFolderError.otherProcedures(path: path, known: [], ours: ExampleProcedures.registry.names)) {
+            var options = HostRuntimeOptions()
+            options.core.procedures = ExampleProcedures.registry
+            _ = try await Host.start(
+                HostID(3), of: cluster.folder, options: options, logger: LineLogHandler.logger("test", level: .critical))
+        }
+        let after = try FileManager.default.attributesOfItem(atPath: path + "/procedures")[.systemFileNumber] as? UInt64
+        #expect(before != nil && before == after)
+        #expect(!FileManager.default.fileExists(atPath: path + "/initialised"))
+        try await cluster.restart(3)
+        await cluster.stop()
+    }
+
     @Test func aHostWhoseJournalIsGoneStartsInQuarantine() async throws {
         // R4.
         let cluster = try await Cluster(shards: 1)

@@ -84,6 +84,16 @@ enum DurableFile {
         guard Glibc.rename(old, new) == 0 else { throw FileFailure("rename", old) }
     }
 
+    /// Whether a folder holds nothing, or is not there. One that cannot be listed may hold anything.
+    static func isEmpty(_ path: String) -> Bool {
+        guard let folder = opendir(path) else { return errno == ENOENT }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        // Itself, and the one above.
+        return count <= 2
+    }
+
     /// Removes a folder and everything in it; used for what this process has just made. Errors are ignored.
     static func removeTree(_ path: String) {
         if let folder = opendir(path) {

@@ -59,35 +59,38 @@ public struct HostFolder: Sendable {
     /// become something else than what this host has certified. Bound from the first start on, before the host speaks; a host that
     /// has lost its journal is bound anew.
     /// - Parameter procedures: their names, ascending.
-    /// - Returns: those that it was bound to instead. If its journal turns out to hold records, they are bound again.
+    /// - Returns: those that it is bound to instead, where only the journal can tell whether it has records that they were made by:
+    ///   `bindAnew` is called if it has none.
     func bind(to procedures: [String]) throws(ClusterFolderError) -> [String]? {
-        let bytes = Array(procedures.map { $0 + "\n" }.joined().utf8)
-        var replaced: [String]?
-        do {
-            if DurableFile.exists(proceduresPath) {
-                let known = try DurableFile.read(proceduresPath, limit: 1 << 20)
-                guard known != bytes else { return nil }
-                let names = String(decoding: known, as: UTF8.self).split(separator: "\n").map(String.init)
-                replaced = names
-                guard !isInitialised || !DurableFile.exists(journalPath) || hasLostRecords else {
-                    throw ClusterFolderError.otherProcedures(path: path, known: names, ours: procedures)
-                }
-                try DurableFile.remove(proceduresPath)
+        if DurableFile.exists(proceduresPath) {
+            let known: [UInt8]
+            do { known = try DurableFile.read(proceduresPath, limit: 1 << 20) } catch { throw .file(error) }
+            guard known != Self.list(procedures) else { return nil }
+            let names = String(decoding: known, as: UTF8.self).split(separator: "\n").map(String.init)
+            guard !isInitialised || !DurableFile.exists(journalPath) || hasLostRecords else {
+                throw .otherProcedures(path: path, known: names, ours: procedures)
             }
+            // The file that says that there is a journal may be what was lost.
+            if !isInitialised, !DurableFile.isEmpty(journalPath) { return names }
+        }
+        try bindAnew(to: procedures)
+        return nil
+    }
+
+    private static func list(_ procedures: [String]) -> [UInt8] { Array(procedures.map { $0 + "\n" }.joined().utf8) }
+
+    func bindAnew(to procedures: [String]) throws(ClusterFolderError) {
+        do {
             // Whole or not there: a half-written list would keep everybody out.
             let temporary = proceduresPath + ".new"
             try DurableFile.remove(temporary)
-            try DurableFile.create(temporary, bytes, mode: 0o644)
+            try DurableFile.create(temporary, Self.list(procedures), mode: 0o644)
+            try DurableFile.remove(proceduresPath)
             try DurableFile.rename(temporary, proceduresPath)
             try DurableFile.syncFolder(path)
-        } catch let failure as FileFailure {
-            throw .file(failure)
-        } catch let error as ClusterFolderError {
-            throw error
         } catch {
-            throw .noSuchFolder(path)
+            throw .file(error)
         }
-        return replaced
     }
 
     /// Whether the host has ever had a journal. The marker is durable before the host first speaks.

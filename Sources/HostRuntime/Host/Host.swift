@@ -45,14 +45,14 @@ public final class Host: Sendable {
         let folder = try cluster.host(host)
         let lock = try folder.lock()
         let signer = try folder.signer()
-        let replaced = try folder.bind(to: options.core.procedures.names)
+        let bound = try folder.bind(to: options.core.procedures.names)
         try folder.prepareStorage()
         // A state that cannot be read is put aside and fetched anew; each shard's at most once.
         for _ in 0...folder.manifest.shards(of: host).count {
             let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
             do {
                 return try await HostAssembly(
-                    folder: folder, replacedProcedures: replaced, signer: signer, options: options, threads: threads, logger: logger
+                    folder: folder, otherProcedures: bound, signer: signer, options: options, threads: threads, logger: logger
                 ).assemble(lock: lock)
             } catch HostStartError.state(let shard, let error) where error.isDamage {
                 await threads.stop()
@@ -112,8 +112,8 @@ public final class Host: Sendable {
 /// What is needed to build a host, piece by piece.
 private struct HostAssembly {
     let folder: HostFolder
-    /// Those that the folder was bound to until this start.
-    let replacedProcedures: [String]?
+    /// Those that the folder is bound to still, until the journal is known to hold no records; nil if it is bound to this program's.
+    let otherProcedures: [String]?
     let signer: Ed25519Signer
     let options: HostRuntimeOptions
     let threads: RuntimeThreads
@@ -189,6 +189,8 @@ private struct HostAssembly {
         let (writer, records) = try await loop.submit {
             let storage = PosixJournalStorage(directory: folder.journalPath)
             let (journal, records) = try openOrCreate(storage)
+            // Nothing is there that others have executed.
+            if otherProcedures != nil { try folder.bindAnew(to: options.core.procedures.names) }
             if !folder.isInitialised { try folder.markInitialised() }
             return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report, failed: failed), eventLoop: loop), records)
         }.get()
@@ -212,8 +214,7 @@ private struct HostAssembly {
             return (try replaceJournal("\(error)", using: &random), [])
         }
         if !records.isEmpty, !folder.isInitialised {
-            if let known = replacedProcedures {
-                _ = try folder.bind(to: known)
+            if let known = otherProcedures {
                 throw ClusterFolderError.otherProcedures(path: folder.path, known: known, ours: options.core.procedures.names)
             }
             logger.warning("\(folder.path) does not say any more that the host has a journal. The journal is there and whole; it is said again")
