@@ -140,7 +140,11 @@ final class Session: ChannelInboundHandler {
         end(.closed)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.failed(NetworkFailure.text(error))) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // TLS says goodbye; who is killed does not.
+        if case NIOSSLError.uncleanShutdown = error { return end(.failed("the other side went without a word: it was killed, or the network failed")) }
+        end(.failed(NetworkFailure.text(error)))
+    }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { flush() }
