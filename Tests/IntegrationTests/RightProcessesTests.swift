@@ -59,6 +59,62 @@ import Testing
         #expect(cluster.processes.isEmpty)
     }
 
+    /// A container's host may have a folder of the same name.
+    @Test(.enabled(if: getuid() == 0 && FileManager.default.isExecutableFile(atPath: "/usr/bin/unshare")))
+    func aProcessThatSeesAnotherFolderUnderThePathIsLeftAlone() throws {
+        let cluster = try TestedCluster(isUp: false)
+        let other = cluster.folder.path("other")
+        try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
+        // Its command line is a host's.
+        try Data("echo \"$@\"; sleep 60\n".utf8).write(to: URL(fileURLWithPath: other + "/host"))
+        let container = Process()
+        container.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+        container.arguments = ["-m", "sh", "-c", "mount --bind \"$0\" \"$1\" && cd \"$0\" && exec sh host run \"$1\" 0", other, cluster.path]
+        let said = Pipe()
+        container.standardOutput = said
+        try container.run()
+        defer { kill(container.processIdentifier, SIGKILL) }
+        #expect(String(decoding: said.fileHandleForReading.availableData, as: UTF8.self) == "run \(cluster.path) 0\n")
+        #expect(try Tool.succeed("cluster", "down", cluster.path).contains("nothing was running"))
+        #expect(container.isRunning)
+    }
+
+    /// The kernel cuts a program's name after 15 bytes, here within a letter.
+    @Test func aHostProgramMayHaveAnyName() throws {
+        let cluster = try TestedCluster(isUp: false)
+        let program = cluster.folder.path("host-programmé")
+        try FileManager.default.createSymbolicLink(atPath: program, withDestinationPath: try Tool.executable().path)
+        try Tool.succeed("cluster", "up", cluster.path, "--host-program", program)
+        #expect(try Tool.succeed("cluster", "up", cluster.path).contains("everything runs already"))
+        try Tool.succeed("cluster", "kill-host", cluster.path, "1")
+        #expect(try Tool.succeed("cluster", "down", cluster.path).contains("host 0, host 2, host 3"))
+        #expect(cluster.processes.isEmpty)
+    }
+
+    /// A script that starts the host and waits for it is the host's process for the tool, and the host belongs to it.
+    @Test func aHostThatAScriptHasStartedIsNotASecondOne() throws {
+        let cluster = try TestedCluster(isUp: false)
+        let program = cluster.folder.path("script")
+        try Data("#!/bin/sh\n'\(try Tool.executable().path)' \"$@\"\nexit $?\n".utf8).write(to: URL(fileURLWithPath: program))
+        chmod(program, 0o755)
+        try Tool.succeed("cluster", "up", cluster.path, "--host-program", program)
+        let (status, output) = try Tool.run("cluster", "up", cluster.path)
+        #expect(status == 0 && output.contains("everything runs already") && !output.contains("one too many"), "\(output)")
+        let restarted = try Tool.run("cluster", "restart-host", cluster.path, "2", "--host-program", program)
+        #expect(restarted.status == 0 && !restarted.output.contains("one too many"), "\(restarted.output)")
+        #expect(cluster.processes.count == 5)
+        #expect(try Tool.succeed("cluster", "down", cluster.path).contains("host 0, host 1, host 2, host 3"))
+        #expect(cluster.processes.isEmpty)
+    }
+
+    @Test func noHostIsKilledBesideOneThatDoesNotRun() throws {
+        let cluster = try TestedCluster()
+        try Tool.succeed("cluster", "kill-host", cluster.path, "3", "3")
+        let (status, output) = try Tool.run("cluster", "kill-host", cluster.path, "0", "3")
+        #expect(status == 17 && output.contains("host 3 does not run") && !output.contains("killed"), "\(output)")
+        #expect(cluster.processes.count == 4)
+    }
+
     /// As on a full disk: the host was started, and nobody would find it again.
     @Test func aStartThatCannotWriteDownWhatItStartedEndsIt() throws {
         let cluster = try TestedCluster(isUp: false)

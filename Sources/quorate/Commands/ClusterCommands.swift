@@ -220,11 +220,14 @@ struct ClusterCommand: AsyncParsableCommand {
             let lock = try await ClusterLock.hold(processes.run, for: "cluster kill-host")
             defer { withExtendedLifetime(lock) {} }
             try processes.adopt()
-            for host in hosts {
+            var wanted: [Int] = []
+            for host in hosts where !wanted.contains(host) { wanted.append(host) }
+            try processes.requireKillable(hosts: wanted)
+            for host in wanted {
                 try await processes.kill(host: host)
                 if !json { Console.out("killed host \(host)") }
             }
-            if json { try Console.json(Changed(killed: hosts)) }
+            if json { try Console.json(Changed(killed: wanted)) }
         }
     }
 
@@ -242,13 +245,7 @@ struct ClusterCommand: AsyncParsableCommand {
             let lock = try await ClusterLock.hold(processes.run, for: "cluster restart-host")
             defer { withExtendedLifetime(lock) {} }
             try processes.adopt()
-            if let identity = processes.run.running(.host(host)) {
-                guard identity.send(SIGTERM) != .notPermitted else {
-                    throw ToolError(.notPermitted, "not permitted to stop host \(host) (process \(identity.pid)): another user's")
-                }
-                identity.signal(SIGCONT)
-                if await !identity.waitForEnd(.seconds(10)) { try await processes.kill(host: host) }
-            }
+            try await processes.stop(host: host)
             _ = try await processes.up(hosts: [host], gateways: 0, gatewayPort: 0)
             Interrupts.disownAll()
             if json { try Console.json(Changed(running: [host])) } else { Console.out("host \(host) runs") }

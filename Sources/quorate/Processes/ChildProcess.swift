@@ -61,13 +61,25 @@ struct ChildProcess: Sendable {
         var pid: pid_t = 0
         let code = posix_spawn(&pid, executable, &actions, &attributes, argv, environment)
         guard code == 0 else { throw ToolError(.failure, "cannot start \(executable): \(String(cString: strerror(code)))") }
-        guard let identity = ProcessIdentity(running: pid) else {
-            var status: Int32 = 0
-            waitpid(pid, &status, 0)
-            let why = status & 0x7f == 0 ? "with exit code \((status >> 8) & 0xff)" : "by signal \(status & 0x7f)"
-            throw ToolError(.failure, "\(executable) ended as soon as it was started, \(why); see \(log)")
+        if let identity = ProcessIdentity(running: pid) { return ChildProcess(pid: pid, identity: identity, logStart: logStart) }
+        guard let status = reap(pid) else {
+            throw ToolError(.failure, "\(executable) was started, but /proc/\(pid)/stat does not say when, so it was killed")
         }
-        return ChildProcess(pid: pid, identity: identity, logStart: logStart)
+        let why = status & 0x7f == 0 ? "with exit code \((status >> 8) & 0xff)" : "by signal \(status & 0x7f)"
+        throw ToolError(.failure, "\(executable) ended as soon as it was started, \(why); see \(log)")
+    }
+
+    /// Of a child that seems to have ended.
+    /// - Returns: nil if it had not, for two seconds: it is killed.
+    private static func reap(_ pid: pid_t) -> Int32? {
+        var status: Int32 = 0
+        for _ in 0..<200 {
+            guard waitpid(pid, &status, WNOHANG) == 0 else { return status }
+            usleep(10_000)
+        }
+        kill(pid, SIGKILL)
+        waitpid(pid, &status, 0)
+        return nil
     }
 
     /// Its exit code if it has ended (128 + signal if a signal ended it); nil while it runs. Reaps it.
@@ -89,30 +101,55 @@ struct ProcessIdentity: Sendable, Hashable {
     init(pid: Int32, start: UInt64) { (self.pid, self.start) = (pid, start) }
 
     init?(running pid: pid_t) {
-        guard let start = Self.startTime(pid) else { return nil }
+        guard case .running(let start, _) = Self.look(pid) else { return nil }
         (self.pid, self.start) = (pid, start)
     }
 
-    var isRunning: Bool { Self.startTime(pid) == start }
-
-    /// By SIGSTOP.
-    var isStopped: Bool { isRunning && Self.fields(pid)?.first == "T" }
-
-    /// From its state on, which is field 3 of /proc/PID/stat.
-    private static func fields(_ pid: pid_t) -> [String]? {
-        guard pid > 0, let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return nil }
-        // The name in parentheses may hold anything; what follows the last parenthesis is fixed.
-        guard let end = text.lastIndex(of: ")") else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ").map(String.init)
-        return fields.count > 19 ? fields : nil
+    /// One that cannot be looked at just now is not taken for ended: another would be started beside it.
+    var isRunning: Bool {
+        switch Self.look(pid) {
+        case .running(let start, _): start == self.start
+        case .unknown: true
+        case .gone: false
+        }
     }
 
-    /// Nil if there is no such process, or only its remains.
-    private static func startTime(_ pid: pid_t) -> UInt64? {
-        guard let fields = fields(pid), fields[0] != "X" else { return nil }
+    /// By SIGSTOP.
+    var isStopped: Bool { if case .running(let start, "T") = Self.look(pid) { start == self.start } else { false } }
+
+    private enum Look {
+        case running(start: UInt64, state: String)
+        /// There is no such process, or only its remains.
+        case gone
+        /// This process may open no more files, for instance.
+        case unknown
+    }
+
+    private static func look(_ pid: pid_t) -> Look {
+        guard pid > 0 else { return .gone }
+        let (bytes, code) = statLine(pid)
+        guard code == 0 else { return code == ENOENT || code == ESRCH ? .gone : .unknown }
+        // The name in parentheses may hold anything, half a character too; what follows the last parenthesis is fixed.
+        guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return .unknown }
+        // From the state on, which is field 3.
+        let fields = bytes[(end + 1)...].split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
+        guard fields.count > 19, let start = UInt64(fields[19]) else { return .unknown }
+        if fields[0] == "X" { return .gone }
         // The first thread may be a zombie while others still hold the process's files, its folder's lock among them.
-        if fields[0] == "Z", let threads = Int(fields[17]), threads <= 1 { return nil }
-        return UInt64(fields[19])
+        if fields[0] == "Z", let threads = Int(fields[17]), threads <= 1 { return .gone }
+        return .running(start: start, state: fields[0])
+    }
+
+    /// `/proc/PID/stat`
+    /// - Returns: with an error number, or 0.
+    private static func statLine(_ pid: pid_t) -> (bytes: [UInt8], code: Int32) {
+        let descriptor = open("/proc/\(pid)/stat", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return ([], errno) }
+        defer { close(descriptor) }
+        // It is shorter, and comes whole.
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        return count < 0 ? ([], errno) : (Array(bytes[..<count]), 0)
     }
 
     enum Delivery: Equatable {
@@ -127,7 +164,8 @@ struct ProcessIdentity: Sendable, Hashable {
     /// this executable leads a session, and so a group, of its own.
     /// - Parameter number: 0 sends nothing, and tells whether one could be sent.
     func send(_ number: Int32) -> Delivery {
-        guard pid > 1, isRunning else { return .gone }
+        // What it is must be certain.
+        guard pid > 1, case .running(let start, _) = Self.look(pid), start == self.start else { return .gone }
         if kill(-pid, number) == 0 || kill(pid, number) == 0 { return .sent }
         return errno == EPERM ? .notPermitted : .gone
     }

@@ -88,7 +88,10 @@ struct ClusterProcesses: Sendable {
     /// Processes of the cluster that no file names are written down, so that they are found from now on.
     func adopt() throws {
         for (role, identity) in run.unrecorded() {
-            guard run.running(role) == nil else {
+            let recorded = run.running(role)
+            // A script's child is in its group, and is ended with it.
+            if let recorded, getpgid(identity.pid) == recorded.pid { continue }
+            guard recorded == nil else {
                 Console.error("warning: there are two processes of \(role), \(identity.pid) is one too many; end it with: kill \(identity.pid)")
                 continue
             }
@@ -208,7 +211,36 @@ struct ClusterProcesses: Sendable {
             let names = left.map { "\($0.0) (process \($0.1.pid))" }.joined(separator: ", ")
             throw ToolError(.failure, "\(names) did not end, though killed; look at ps -o stat,wchan -p \(left[0].1.pid)")
         }
-        return running.map(\.0)
+        var roles: [RunFolder.Role] = []
+        for (role, _) in running where !roles.contains(role) { roles.append(role) }
+        return roles
+    }
+
+    /// Ends a host if it runs, in order if it does so in time.
+    /// - Throws: `notPermitted` if it is another user's.
+    func stop(host: Int) async throws {
+        let role = RunFolder.Role.host(host)
+        let running = [run.running(role)].compactMap { $0 } + run.unrecorded().filter { $0.role == role }.map(\.identity)
+        if let foreign = running.first(where: { $0.send(0) == .notPermitted }) {
+            throw ToolError(.notPermitted, "not permitted to stop host \(host) (process \(foreign.pid)): another user's")
+        }
+        guard let left = await endTogether(running.map { (role, $0) }, grace: .seconds(10)).first else { return }
+        throw ToolError(.failure, "host \(host) (process \(left.1.pid)) did not end")
+    }
+
+    /// - Throws: unless all of them run and may be killed: one that does not is found out before the first was killed.
+    func requireKillable(hosts: [Int]) throws {
+        for host in hosts { _ = try killable(.host(host)) }
+    }
+
+    private func killable(_ role: RunFolder.Role) throws -> ProcessIdentity {
+        guard let identity = run.running(role) else { throw ToolError(.notRunning, "\(role) does not run") }
+        guard identity.send(0) != .notPermitted else { throw Self.notPermitted(role, identity) }
+        return identity
+    }
+
+    private static func notPermitted(_ role: RunFolder.Role, _ identity: ProcessIdentity) -> ToolError {
+        ToolError(.notPermitted, "not permitted to kill \(role) (process \(identity.pid)): another user's")
     }
 
     /// - Returns: what did not end.
@@ -251,11 +283,9 @@ struct ClusterProcesses: Sendable {
     /// The same of any process of the cluster.
     @discardableResult
     func kill(_ role: RunFolder.Role) async throws -> UInt64 {
-        guard let identity = run.running(role) else { throw ToolError(.notRunning, "\(role) does not run") }
+        let identity = try killable(role)
         let moment = Instant.current().uptime
-        guard identity.send(SIGKILL) != .notPermitted else {
-            throw ToolError(.notPermitted, "not permitted to kill \(role) (process \(identity.pid)): another user's")
-        }
+        guard identity.send(SIGKILL) != .notPermitted else { throw Self.notPermitted(role, identity) }
         // Before it is waited for: whoever watches for processes that end unexpectedly (`whileAllRun`) must not take it for one,
         // however late this task goes on.
         run.forget(role)

@@ -89,14 +89,18 @@ struct RunFolder: Sendable {
         return line.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// The folder after `run`.
+    /// The folder after `run`, as the process sees it: in a container the same path is another folder.
     private static func folder(in words: [String], of pid: Int32) -> FolderIdentity? {
         guard let run = words.firstIndex(of: "run"), run + 1 < words.count else { return nil }
         let path = words[run + 1]
-        return FolderIdentity(of: path.hasPrefix("/") ? path : "/proc/\(pid)/cwd/\(path)")
+        guard path.hasPrefix("/") else { return FolderIdentity(of: "/proc/\(pid)/cwd/\(path)") }
+        if let folder = FolderIdentity(of: "/proc/\(pid)/root\(path)") { return folder }
+        // Another user's process does not show what it sees. Who may not look may not signal it either.
+        return errno == EACCES || errno == EPERM ? FolderIdentity(of: path) : nil
     }
 
-    /// Processes of this folder that no file names: whoever started them was killed before it could write one.
+    /// Processes of this folder that no file names: whoever started them was killed before it could write one, or the file names the
+    /// script that started them.
     func unrecorded() -> [(role: Role, identity: ProcessIdentity)] {
         guard let own = FolderIdentity(of: cluster) else { return [] }
         let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
