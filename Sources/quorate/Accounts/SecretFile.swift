@@ -89,22 +89,33 @@ enum SecretFile {
 /// Keeps two commands from using one key at once. Goes with the value, or with the process.
 final class KeyLock: Sendable {
     private let descriptor: Int32
+    /// Longer than a command takes that asks until a deadline is past, which lies two minutes ahead at most.
+    private static let patience = Duration.seconds(200)
 
-    /// Waits for its turn, and says so.
+    /// Waits for its turn, and says for whom.
     /// - Parameter name: whose key it is.
+    /// - Throws: `busy` with the holder's name, when it does not come to an end.
     static func take(_ path: String, of name: String) async throws -> KeyLock {
         let lock = try KeyLock(path)
+        let start = ContinuousClock.now
         var isQuiet = true
         while flock(lock.descriptor, LOCK_EX | LOCK_NB) != 0 {
             guard errno == EWOULDBLOCK || errno == EINTR else {
                 throw ToolError(.storage, "cannot lock \(path): \(String(cString: strerror(errno)))")
             }
-            if isQuiet { Console.error("waiting for another command that uses the key of \(name)") }
+            guard ContinuousClock.now - start < patience else {
+                throw ToolError(.busy, "\(LockHolder.read(path)) uses the key of \(name); wait until it has ended, or end it")
+            }
+            if isQuiet { Console.error("waiting for \(LockHolder.read(path)), which uses the key of \(name)") }
             isQuiet = false
             try await Task.sleep(for: .milliseconds(50))
         }
+        LockHolder.write(thisCommand, into: lock.descriptor)
         return lock
     }
+
+    /// "transfer": what was asked for is nobody else's business.
+    private static var thisCommand: String { CommandLine.arguments.dropFirst().first ?? "" }
 
     private init(_ path: String) throws {
         descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)

@@ -34,11 +34,7 @@ final class ClusterLock: Sendable {
                 throw ToolError(code == EACCES ? .notPermitted : .storage, "cannot open \(path): \(String(cString: strerror(code)))")
             }
             if flock(opened, LOCK_EX | LOCK_NB) == 0 {
-                if isWritable {
-                    let text = Array("\(getpid()) \(command)\n".utf8)
-                    _ = ftruncate(opened, 0)
-                    _ = text.withUnsafeBytes { pwrite(opened, $0.baseAddress, $0.count, 0) }
-                }
+                if isWritable { LockHolder.write(command, into: opened) }
                 return ClusterLock(opened)
             }
             let code = errno
@@ -48,18 +44,26 @@ final class ClusterLock: Sendable {
             }
             let waited = ContinuousClock.now - start
             if waited >= patience {
-                throw ToolError(.busy, "\(holder(path)) is at work on \(run.cluster); wait until it has ended, or end it")
+                throw ToolError(.busy, "\(LockHolder.read(path)) is at work on \(run.cluster); wait until it has ended, or end it")
             }
             if waited >= silence, !hasSpoken {
                 hasSpoken = true
-                Console.error("waiting for \(holder(path)), which is at work on \(run.cluster)")
+                Console.error("waiting for \(LockHolder.read(path)), which is at work on \(run.cluster)")
             }
             try await Task.sleep(for: .milliseconds(100))
         }
     }
+}
 
-    /// As it has written into the file.
-    private static func holder(_ path: String) -> String {
+/// Who holds a lock says so in its file, for whoever waits.
+enum LockHolder {
+    static func write(_ command: String, into descriptor: Int32) {
+        let text = Array("\(getpid()) \(command)\n".utf8)
+        _ = ftruncate(descriptor, 0)
+        _ = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    }
+
+    static func read(_ path: String) -> String {
         let words = (FileManager.default.contents(atPath: path).map { String(decoding: $0.prefix(200), as: UTF8.self) } ?? "")
             .trimmingCharacters(in: .whitespacesAndNewlines).split(separator: " ", maxSplits: 1)
         guard words.count == 2, let pid = Int32(words[0]) else { return "another command" }
