@@ -72,6 +72,23 @@ import Testing
         #expect(again.status == 10 && again.output.contains("quorate account create alice --resume"))
     }
 
+    @Test func aDamagedAccountFileHidesNoOther() throws {
+        let cluster = try TestedCluster()
+        for name in ["alice", "bob", "carol"] { try Tool.succeed("account", "create", name, "--cluster", cluster.path) }
+        try Data("{".utf8).write(to: URL(fileURLWithPath: cluster.path + "/accounts/bob.json"))
+        for form in [[], ["--json"]] {
+            let (status, output) = try Tool.run(["account", "list", "--cluster", cluster.path] + form)
+            #expect(status == 12 && output.contains("alice") && output.contains("carol") && output.contains("accounts/bob.json"), "\(output)")
+        }
+    }
+
+    @Test func everyCommandSaysTheToolsVersion() throws {
+        for words in [[], ["transfer"], ["call"]] {
+            let (status, output) = try Tool.run(words + ["--version"])
+            #expect(status == 0 && output.hasPrefix("0."), "\(words): \(output)")
+        }
+    }
+
     @Test func proceduresAreCalledWithJSON() throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }

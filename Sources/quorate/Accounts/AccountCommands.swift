@@ -209,12 +209,17 @@ struct AccountCommand: AsyncParsableCommand {
         }
         var schema = 1
         var accounts: [Account]
+        /// Of files that are damaged, what is wrong with each; left out if there are none.
+        var problems: [String]?
     }
 
     struct List: ToolCommand {
         static let configuration = CommandConfiguration(
             abstract: "The accounts whose keys are in the cluster's folder, and what they hold.",
-            discussion: "What they hold is a quorum read of each, where the cluster runs; otherwise it is left out.")
+            discussion: """
+                What they hold is a quorum read of each, where the cluster runs; otherwise it is left out. A file that is damaged is named, \
+                and the others are listed; the exit code is then that of the damage.
+                """)
         @OptionGroup var cluster: ClusterOption
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -223,23 +228,40 @@ struct AccountCommand: AsyncParsableCommand {
             let folder = processes.folder
             let reader = processes.gateways.isEmpty ? nil : try processes.reader()
             var accounts: [Listed.Account] = []
+            var problems: [ToolError] = []
             var waited = Duration.zero
             for name in AccountFile.names(folder.path) {
-                let file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
+                let file: AccountFile
+                let open: Int
+                do {
+                    file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
+                    open = try KeyHolder.account(file).outbox(folder).entries().count { $0.state == .open && !$0.isRead }
+                } catch {
+                    problems.append(ToolError(error))
+                    continue
+                }
                 guard let id = AccountID(hex: file.account) else { continue }
                 // Where nobody answers, each account is not waited for again.
                 let start = ContinuousClock.now
                 let isAsked = waited < .seconds(1)
                 let statement = isAsked ? try await reader?.quorumRead(id, attempts: 1, timeout: .seconds(2)) : nil
                 if isAsked, statement == nil { waited += .now - start }
-                let open = try KeyHolder.account(file).outbox(folder).entries().count { $0.state == .open && !$0.isRead }
                 accounts.append(Listed.Account(
                     name: name, account: id.hex, shard: Int(folder.manifest.shardMap.shard(of: id).number), asset: file.asset, open: open,
                     posted: statement.map { ($0.view?.posted ?? .zero).description }, exists: statement.map { $0.view != nil }))
             }
             await reader?.close()
-            if json { return try Console.json(Listed(accounts: accounts)) }
-            guard !accounts.isEmpty else {
+            for problem in problems { Console.error("error: \(problem.description)") }
+            if json {
+                try Console.json(Listed(accounts: accounts, problems: problems.isEmpty ? nil : problems.map(\.description)))
+            } else {
+                show(accounts, folder, areAll: problems.isEmpty)
+            }
+            if let first = problems.first { throw ExitCode(first.reason.rawValue) }
+        }
+
+        private func show(_ accounts: [Listed.Account], _ folder: ClusterFolder, areAll: Bool) {
+            guard !accounts.isEmpty || !areAll else {
                 return Console.out("no account's key is in \(AccountFile.folder(folder.path)); make one with: quorate account create alice\(cluster.option)")
             }
             let width = accounts.map(\.name.count).max() ?? 0

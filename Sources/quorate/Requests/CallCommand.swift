@@ -25,7 +25,9 @@ struct CallCommand: ToolCommand {
     @Argument(help: "Its arguments: one JSON object.") var arguments: String
     @Option(name: .customLong("as"), help: "The account whose key signs.") var signer: String
     @Option(help: "For a procedure that the tool does not know: key:TEXT or account:NAME.") var target: String?
-    @Option(help: "Its version. Default: of a procedure that the tool knows its own, otherwise 1.") var version: UInt16?
+    @Option(
+        name: .customLong("procedure-version"), help: "Its version. Default: of a procedure that the tool knows its own, otherwise 1.")
+    var version: UInt16?
     @OptionGroup var cluster: ClusterOption
     @Option(help: "Where to write the receipt. Default: receipts/TXID.json in the cluster's folder.") var receipt: String?
     @Flag(help: "Print one JSON object.") var json = false
