@@ -14,6 +14,8 @@ enum Console {
     private struct Output {
         /// Why nothing more can be written to standard output: an error number.
         var failure: Int32?
+        /// Why something could not be written to standard error.
+        var errorsFailure: Int32?
         var hasJSON = false
     }
     private static let output = Mutex(Output())
@@ -36,7 +38,7 @@ enum Console {
                 _ = poll(&waiting, 1, 1000)
                 continue
             }
-            guard descriptor == STDOUT_FILENO else { return }
+            guard descriptor == STDOUT_FILENO else { return output.withLock { $0.errorsFailure = $0.errorsFailure ?? code } }
             output.withLock { $0.failure = $0.failure ?? code }
             Interrupts.cancel()
             return
@@ -53,9 +55,10 @@ enum Console {
         return isOnlyThis ? ExitReason.output.rawValue : code
     }
 
+    /// - Parameter descriptor: where it was said.
     /// - Throws: `output` if something that was said of a transaction was not taken: nobody knows it yet.
-    static func checkDelivery(of txid: String) throws {
-        guard output.withLock({ $0.failure }) != nil else { return }
+    static func checkDelivery(of txid: String, to descriptor: Int32 = STDOUT_FILENO) throws {
+        guard output.withLock({ descriptor == STDOUT_FILENO ? $0.failure : $0.errorsFailure }) != nil else { return }
         throw ToolError(.output, "what became of \(txid) could not be said, so the next command with its key says it again", txid: txid)
     }
 

@@ -151,6 +151,73 @@ import Testing
         #expect(try bank.balance("bob") == 26)
     }
 
+    /// What became of an earlier request is said on standard error.
+    @Test func whatAnotherCommandFindsOutIsSaidBeforeItIsPutDown() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        try bank.leaveOpen("transfer", "alice", "bob", "5")
+        bank.continueGateway()
+        let txid = try #require(try bank.open("alice").first)
+        let full = try RunningTool(
+            ["transfer", "alice", "bob", "6", "--json", "--cluster", bank.cluster], errors: FileHandle(forWritingAtPath: "/dev/full"))
+        #expect(full.end().status == 40 && full.output.contains(#""code":"output""#) && full.output.contains(txid), "\(full.output)")
+        #expect(try bank.open("alice") == [txid])
+        // Whoever repeats it is told that it is done, and nothing else was.
+        #expect(try bank.succeed("transfer", "alice", "bob", "5", "--json").output.contains(#""earlier":true"#))
+        #expect(try bank.balance("bob") == 5)
+    }
+
+    @Test func whatIsSettledIsReportedFromWhatWasProven() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        let txids = try [("5", 0), ("5000", 20)].map { amount, status in
+            let paid = try bank.run("transfer", "alice", "bob", amount)
+            #expect(paid.status == Int32(status))
+            let line = paid.output.split(separator: "\n").first { $0.hasPrefix("txid") }
+            return try #require(line?.split(separator: " ").last.map(String.init), "\(paid)")
+        }
+        // Nobody is asked.
+        try Tool.succeed("cluster", "down", bank.cluster)
+        let done = try bank.run("tx", "resolve", txids[0])
+        #expect(done.status == 0 && done.output.contains(": committed") && done.output.contains("receipt  "), "\(done)")
+        let refused = try bank.run("tx", "resolve", txids[1], "--json")
+        #expect(refused.status == 20 && refused.output.contains(#""committed":false"#) && refused.output.contains("insufficient funds"), "\(refused)")
+    }
+
+    @Test func whoWaitsForAKeyIsToldForWhom() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        bank.pauseGateway()
+        let first = try RunningTool(["transfer", "alice", "bob", "1", "--cluster", bank.cluster])
+        let holder = "\(first.process.processIdentifier) transfer\n"
+        #expect(first.waits(10) { (try? String(contentsOfFile: bank.cluster + "/accounts/alice.json.lock", encoding: .utf8)) == holder })
+        let second = try RunningTool(["transfer", "alice", "bob", "2", "--cluster", bank.cluster])
+        let words = "waiting for quorate transfer (process \(first.process.processIdentifier)), which uses the key of alice"
+        #expect(second.waits(10) { second.errors.contains(words) }, "\(second.errors)")
+        for command in [first, second] { command.signal(SIGKILL) }
+        for command in [first, second] { _ = command.end() }
+    }
+
+    /// A file that cannot be looked at may say that it was done: here a link to itself stands in its place.
+    @Test func whatCannotBeLookedAtIsNotTakenForUndone() throws {
+        let bank = try Bank()
+        defer { bank.remove() }
+        try bank.succeed("issue", "bob", "77", "--operation", "gift")
+        let manager = FileManager.default
+        let outbox = bank.cluster + "/issuer.outbox"
+        for name in bank.names("issuer") { try manager.removeItem(atPath: outbox + "/" + name) }
+        for path in [outbox + "/operations/gift.json", outbox + "/operations", outbox] {
+            try manager.moveItem(atPath: path, toPath: path + ".aside")
+            try manager.createSymbolicLink(atPath: path, withDestinationPath: path)
+            let refused = try bank.run("issue", "bob", "77", "--operation", "gift")
+            #expect(refused.status == 15 && refused.output.contains("cannot look at \(path)"), "\(refused)")
+            try manager.removeItem(atPath: path)
+            try manager.moveItem(atPath: path + ".aside", toPath: path)
+        }
+        #expect(try bank.succeed("issue", "bob", "77", "--operation", "gift", "--json").output.contains(#""earlier":true"#))
+        #expect(try bank.balance("bob") == 77)
+    }
+
     @Test func anOlderAttemptDoesNotHideWhatWasCommittedUnderItsName() async throws {
         let bank = try Bank()
         defer { bank.remove() }

@@ -8,9 +8,11 @@ final class RunningTool {
 
     /// - Parameters:
     ///   - output: where its standard output goes; nil for a file that `output` reads.
+    ///   - errors: the same of its standard error.
     ///   - program: who runs it, with what; nil for nobody.
     init(
-        _ arguments: [String], environment: [String: String] = [:], output: FileHandle? = nil, through program: [String] = []
+        _ arguments: [String], environment: [String: String] = [:], output: FileHandle? = nil, errors: FileHandle? = nil,
+        through program: [String] = []
     ) throws {
         folder = try TemporaryFolder()
         let command = program + [try Tool.executable().path] + arguments
@@ -20,7 +22,7 @@ final class RunningTool {
         process.standardInput = FileHandle.nullDevice
         for name in ["output", "errors"] { _ = FileManager.default.createFile(atPath: folder.path(name), contents: nil) }
         process.standardOutput = output ?? FileHandle(forWritingAtPath: folder.path("output"))
-        process.standardError = FileHandle(forWritingAtPath: folder.path("errors"))
+        process.standardError = errors ?? FileHandle(forWritingAtPath: folder.path("errors"))
         try process.run()
     }
 

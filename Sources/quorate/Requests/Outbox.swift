@@ -19,15 +19,36 @@ struct Outbox: Sendable {
     /// Ascending by number.
     /// - Throws: `ToolError` that names a file that is damaged: what it kept may be under way.
     func entries() throws -> [OutboxEntry] {
-        guard FileManager.default.fileExists(atPath: folder) else { return [] }
-        let names: [String]
-        do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
-            throw ToolError(.storage, "cannot list \(folder): \(String(cString: strerror(errno)))")
-        }
-        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.map { name in
+        try Self.names(in: folder).map { name in
             let entry = try read(folder + "/" + name)
             return try Self.check(entry, file: folder + "/" + name, isNamed: entry.txid)
         }.sorted { ($0.number, $0.txid) < ($1.number, $1.txid) }
+    }
+
+    /// As it is on disk now; nil if it is not there.
+    func entry(_ txid: String) throws -> OutboxEntry? {
+        let path = "\(folder)/\(txid).json"
+        guard try Self.isThere(path) else { return nil }
+        return try Self.check(try read(path), file: path, isNamed: txid)
+    }
+
+    /// - Throws: `ToolError` where that cannot be found out: what cannot be seen may be there all the same, and was perhaps paid.
+    private static func isThere(_ path: String) throws -> Bool {
+        var information = stat()
+        guard stat(path, &information) != 0 else { return true }
+        let code = errno
+        guard code == ENOENT else { throw ToolError(.storage, "cannot look at \(path): \(String(cString: strerror(code)))") }
+        return false
+    }
+
+    /// The files of requests in a folder, which need not be there.
+    private static func names(in folder: String) throws -> [String] {
+        guard try isThere(folder) else { return [] }
+        let names: [String]
+        do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
+            throw ToolError(.storage, ToolError(error).description)
+        }
+        return names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }
     }
 
     /// What is settled is written to the file that has its name: another one would stay as it is, and be taken for open.
@@ -50,14 +71,13 @@ struct Outbox: Sendable {
 
     /// All that were settled under a name.
     func operations() throws -> [OutboxEntry] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: named)) ?? []
-        return try names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.sorted().compactMap { try operation(String($0.dropLast(5))) }
+        try Self.names(in: named).sorted().compactMap { try operation(String($0.dropLast(5))) }
     }
 
     /// What was settled under this name.
     func operation(_ name: String) throws -> OutboxEntry? {
         let path = named + "/\(name).json"
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        guard try Self.isThere(path) else { return nil }
         let entry = try read(path)
         return try Self.check(entry, file: path, isNamed: entry.operation ?? "")
     }
@@ -82,10 +102,10 @@ struct Outbox: Sendable {
 
     func remove(_ entry: OutboxEntry) throws { try SecretFile.remove(path(entry)) }
 
-    /// Lets the oldest of the settled ones go.
-    func prune() throws {
-        let settled = try entries().filter { $0.state == .settled }
-        for entry in settled.dropLast(Self.kept) { try remove(entry) }
+    /// Lets the oldest of the settled ones go. One that cannot be removed now stays until the next time, and harms nobody.
+    func prune() {
+        guard let settled = try? entries().filter({ $0.state == .settled }) else { return }
+        for entry in settled.dropLast(Self.kept) { try? remove(entry) }
     }
 
     private func path(_ entry: OutboxEntry) -> String { "\(folder)/\(entry.txid).json" }

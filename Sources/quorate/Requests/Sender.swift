@@ -67,8 +67,7 @@ struct Sender: Sendable {
         if let interrupted = try await settleOpen(butFirst: { $0.isFor(operations, mode, operation: operation) }) {
             if interrupted.outcome?.isCommitted == true { return interrupted }
             // It is certain that it had no effect.
-            try settle(interrupted, receipt: try? ReceiptStore.save(interrupted, processes.folder))
-            say(interrupted.entry)
+            try conclude(interrupted)
         }
         if let operation {
             let known = try outbox.operation(operation)
@@ -182,8 +181,7 @@ struct Sender: Sendable {
                 found = reply
                 continue
             }
-            try settle(reply, receipt: try? ReceiptStore.save(reply, processes.folder))
-            say(reply.entry, reply.outcome)
+            try conclude(reply)
         }
         return found
     }
@@ -201,8 +199,7 @@ struct Sender: Sendable {
         for entry in entries {
             let reply = try await settleOne(entry)
             if reply.outcome?.isCommitted == true { return reply }
-            try settle(reply, receipt: try? ReceiptStore.save(reply, processes.folder))
-            say(reply.entry, reply.outcome)
+            try conclude(reply)
         }
         return nil
     }
@@ -216,9 +213,13 @@ struct Sender: Sendable {
         return Reply(entry: entry, outcome: outcome, when: .interrupted)
     }
 
-    private func say(_ entry: OutboxEntry, _ outcome: Outcome? = nil) {
-        let text = outcome.map { Text.outcome($0.decisions.first) } ?? entry.outcome ?? "settled"
-        Console.error("settled: \(book.label(entry)): \(text)")
+    /// Says what became of a request that the command is not about, and only then puts it down as settled: whoever was not told
+    /// would take it for undone, and do it again.
+    private func conclude(_ reply: Reply) throws {
+        let text = reply.outcome.map { Text.outcome($0.decisions.first) } ?? reply.entry.outcome ?? "settled"
+        Console.error("settled: \(book.label(reply.entry)): \(text)")
+        try Console.checkDelivery(of: reply.entry.txid, to: STDERR_FILENO)
+        try settle(reply, receipt: try? ReceiptStore.save(reply, processes.folder))
     }
 
     private func resolve(_ entry: OutboxEntry, with client: QuorateClient, patience: Duration) async throws -> Outcome {
@@ -240,10 +241,17 @@ struct Sender: Sendable {
         entry.outcome = Text.outcome(outcome.decisions.first)
         entry.receipt = receipt
         try outbox.replace(entry)
-        try outbox.prune()
+        outbox.prune()
     }
 
     // MARK: What is not known
+
+    /// What is known by now stays: a proven outcome is never given up for a word that proves nothing.
+    func putDown(_ entry: OutboxEntry, as state: OutboxEntry.State) throws {
+        guard var now = try outbox.entry(entry.txid), now.state == .open || now.state == .abandoned else { return }
+        now.state = state
+        try outbox.replace(now)
+    }
 
     private func explain(_ error: any Error, _ entry: OutboxEntry) throws -> any Error {
         if entry.isRead, let error = error as? ClientError {
@@ -258,9 +266,7 @@ struct Sender: Sendable {
             return unknown(entry, "its outcome is not known: \(Printable.line(cause))")
         case ClientError.acknowledged:
             // Nothing can be proven any more, so it must not stand in the way for ever; but nothing is signed in its place unasked.
-            var forgotten = entry
-            forgotten.state = .forgotten
-            try outbox.replace(forgotten)
+            try putDown(entry, as: .forgotten)
             return unknown(
                 entry,
                 "its outcome cannot be proven: another program with \(holder.name)'s key has told the shards to forget number \(entry.number). It does nothing from now on, and may have done so before; look at the account, then send it again if it did not happen")

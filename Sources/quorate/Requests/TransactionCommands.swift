@@ -158,10 +158,12 @@ struct TransactionCommand: AsyncParsableCommand {
         func execute() async throws {
             try await reporting(json: json) {
                 let processes = try cluster.open()
-                let (holder, _) = try transaction.find(processes.folder, hint: cluster.option)
+                let (holder, found) = try transaction.find(processes.folder, hint: cluster.option)
+                if found.state == .settled { return try Self.report(settled: found, AddressBook(processes.folder), json: json) }
                 let sender = try await Sender(holder, processes, cluster)
                 // Read again under the lock: another command may have settled it.
                 let (_, entry) = try transaction.find(processes.folder, hint: cluster.option)
+                if entry.state == .settled { return try Self.report(settled: entry, sender.book, json: json) }
                 try ReceiptStore.check(nil, processes.folder)
                 try await Self.settle(entry, sender, json: json)
             }
@@ -173,18 +175,31 @@ struct TransactionCommand: AsyncParsableCommand {
             guard let outcome = reply.outcome else { throw ToolError(.outcomeUnknown, "no outcome", txid: entry.txid) }
             let kept = Kept(reply, folder)
             let text = OutcomeText(outcome.receipt, folder.manifest, sender.book)
-            if json {
-                try Console.json(Settled(
+            try say(
+                entry, sender.book, json: json,
+                Settled(
                     txid: entry.txid, purpose: sender.book.purpose(entry), committed: text.committed, outcome: text.outcome, why: text.why,
                     receipt: kept.path))
-            } else {
-                Console.out("\(sender.book.label(entry)): \(text.committed ? "committed" : "aborted: \(text.why ?? text.outcome)")")
-                Console.out("txid     \(entry.txid)")
-                if let path = kept.path { Console.out("receipt  \(path)") }
-            }
             try sender.settle(reply, receipt: kept.path)
             try kept.check(entry, sender.cluster)
             guard text.committed else { throw ExitCode(ExitReason.aborted.rawValue) }
+        }
+
+        /// Of one that is settled nobody is asked: its outcome was proven, and the shards may have forgotten it since.
+        private static func report(settled entry: OutboxEntry, _ book: AddressBook, json: Bool) throws {
+            try say(
+                entry, book, json: json,
+                Settled(
+                    txid: entry.txid, purpose: book.purpose(entry), committed: entry.isCommitted, outcome: entry.outcome ?? "settled",
+                    why: nil, receipt: entry.receipt))
+            guard entry.isCommitted else { throw ExitCode(ExitReason.aborted.rawValue) }
+        }
+
+        private static func say(_ entry: OutboxEntry, _ book: AddressBook, json: Bool, _ settled: Settled) throws {
+            if json { return try Console.json(settled) }
+            Console.out("\(book.label(entry)): \(settled.why.map { "aborted: \($0)" } ?? settled.outcome)")
+            Console.out("txid     \(entry.txid)")
+            if let path = settled.receipt { Console.out("receipt  \(path)") }
         }
     }
 
@@ -207,12 +222,6 @@ struct TransactionCommand: AsyncParsableCommand {
         private static let margin: UInt64 = 3_000_000
         /// Longer than any request may live, in microseconds.
         private static let longest: UInt64 = 150_000_000
-
-        private static func putAside(_ entry: inout OutboxEntry, _ sender: Sender) throws {
-            guard entry.state == .open else { return }
-            entry.state = .abandoned
-            try sender.outbox.replace(entry)
-        }
 
         /// Until the deadline has passed by the clocks of the shards, which judge it: ours may be wrong.
         /// - Returns: false, at once, where that would take longer than a request lives.
@@ -244,23 +253,25 @@ struct TransactionCommand: AsyncParsableCommand {
                 let processes = try cluster.open()
                 let (holder, _) = try transaction.find(processes.folder, hint: cluster.option)
                 let sender = try await Sender(holder, processes, cluster)
-                var (_, entry) = try transaction.find(processes.folder, hint: cluster.option)
+                let (_, entry) = try transaction.find(processes.folder, hint: cluster.option)
                 guard entry.state != .settled else {
                     throw ToolError(
                         .failure, "\(sender.book.label(entry)) is settled: \(entry.outcome ?? "")", txid: entry.txid)
                 }
                 try ReceiptStore.check(nil, processes.folder)
                 guard try await Self.waitUntilOver(entry, sender) else {
-                    try Self.putAside(&entry, sender)
+                    try sender.putDown(entry, as: .abandoned)
                     throw sender.unknown(
                         entry,
                         "put aside, and no longer in the way of others. The clock was ahead when it was signed: whoever has it may still bring it, until the shards' clocks have passed its deadline. Ask then")
                 }
                 do {
                     try await Resolve.settle(entry, sender, json: json)
-                } catch is UnknownOutcome {
+                } catch let unknown as UnknownOutcome {
                     try Task.checkCancellation()
-                    try Self.putAside(&entry, sender)
+                    // That it never can be proven was put down, and says more.
+                    if try sender.outbox.entry(entry.txid)?.state == .forgotten { throw unknown }
+                    try sender.putDown(entry, as: .abandoned)
                     throw sender.unknown(
                         entry, "given up, and no longer in the way of others. Whether it took effect is not known yet: no proof was to be had")
                 }
