@@ -66,7 +66,7 @@ import Testing
         let other = cluster.folder.path("other")
         try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
         // Its command line is a host's.
-        try Data("echo \"$@\"; sleep 60\n".utf8).write(to: URL(fileURLWithPath: other + "/host"))
+        try Data("echo \"$@\"; sleep 60 >/dev/null\n".utf8).write(to: URL(fileURLWithPath: other + "/host"))
         let container = Process()
         container.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
         container.arguments = ["-m", "sh", "-c", "mount --bind \"$0\" \"$1\" && cd \"$0\" && exec sh host run \"$1\" 0", other, cluster.path]
@@ -82,7 +82,7 @@ import Testing
     /// The kernel cuts a program's name after 15 bytes, here within a letter.
     @Test func aHostProgramMayHaveAnyName() throws {
         let cluster = try TestedCluster(isUp: false)
-        let program = cluster.folder.path("host-programmé")
+        let program = cluster.folder.path("host-programmeé")
         try FileManager.default.createSymbolicLink(atPath: program, withDestinationPath: try Tool.executable().path)
         try Tool.succeed("cluster", "up", cluster.path, "--host-program", program)
         #expect(try Tool.succeed("cluster", "up", cluster.path).contains("everything runs already"))

@@ -108,7 +108,7 @@ private final class FakeGateway: Sendable {
     }
 
     deinit {
-        shutdown(listener, Int32(SHUT_RDWR.rawValue))
+        shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
     }
 
@@ -143,13 +143,13 @@ private final class FakeGateway: Sendable {
     private static func send(_ reply: GatewayReply, to descriptor: Int32) {
         let bytes = reply.encoded()
         let frame = (0..<4).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) } + bytes
-        _ = frame.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+        _ = frame.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
     }
 
     /// Nil at the end.
     private static func read(_ count: Int, from descriptor: Int32) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: count)
-        let got = bytes.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, count, Int32(MSG_WAITALL.rawValue)) }
+        let got = bytes.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, count, Int32(MSG_WAITALL)) }
         return got == count ? bytes : nil
     }
 
