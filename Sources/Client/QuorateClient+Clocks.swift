@@ -134,7 +134,8 @@ extension QuorateClient {
     /// How often a request is signed again after that.
     package static let lateRetries = 2
 
-    /// Which take part: nothing else than the operations tells, and it is their time that matters. Of a call the target's shard: where else it gets is not known before, and those shards follow each other.
+    /// Which take part: nothing else than the operations tells, and it is their time that matters. Of a call the target's
+    /// shard: where else it gets is not known before, and those shards follow each other.
     func shards(of operations: [Operation]) -> [ShardID] {
         let request = Request(
             cluster: manifest.cluster, epoch: manifest.epoch, principal: publicKey, number: RequestNumber(1),
