@@ -1,4 +1,5 @@
 import Messages
+import Testing
 
 /// A cluster's keys and a verifier: attestations by hand, with real signatures.
 struct Cluster {
