@@ -1,4 +1,5 @@
 import Messages
+import PBFT
 import ShardState
 
 /// For tests and simulation: what is true between any two steps, and what there is to compare.
@@ -11,6 +12,12 @@ extension HostCore {
         public let undecided: Int
         /// The shard's time.
         public let time: Timestamp
+
+        init(of machine: borrowing ShardMachine) {
+            (shard, view) = (machine.setting.shard, machine.replica.view)
+            (sequence, history) = (machine.execution.executor.lastExecuted, machine.execution.executor.history)
+            (undecided, time) = (machine.execution.executor.undecidedCount, machine.execution.executor.time)
+        }
     }
 
     /// What a replica has still to do without anybody asking.
@@ -21,21 +28,28 @@ extension HostCore {
         /// Records that are pushed to other shards.
         public let open: Int
         public var isNothing: Bool { pending == 0 && open == 0 }
+
+        init(of machine: borrowing ShardMachine) {
+            (shard, pending) = (machine.setting.shard, machine.proposer.count)
+            open = machine.execution.executor.openCount
+        }
     }
 
     /// Ascending.
     public var shards: [ShardID] { machines.map(\.id) }
 
     /// - Parameter now: nil leaves out for how long records have been undecided.
-    public func status(now: Instant? = nil) -> [ReplicaStatus] { machines.map { $0.machine.status(now: now) } }
+    public func status(now: Instant? = nil) -> [ReplicaStatus] {
+        machines.map { ReplicaStatus(of: $0.machine, now: now) }
+    }
 
-    public func activity() -> [Activity] { machines.map { $0.machine.activity() } }
+    public func activity() -> [Activity] { machines.map { Activity(of: $0.machine) } }
 
-    public func progress() -> [Progress] { machines.map { $0.machine.progress() } }
+    public func progress() -> [Progress] { machines.map { Progress(of: $0.machine) } }
 
     /// As `progress`, without making a list of it.
     public func forEachProgress(_ body: (Progress) throws -> Void) rethrows {
-        for shard in machines { try body(shard.machine.progress()) }
+        for shard in machines { try body(Progress(of: shard.machine)) }
     }
 
     /// The shard that a step with this input works on; nil if it may be any.
@@ -66,5 +80,23 @@ extension HostCore {
     /// As this host has it now.
     public func view(of account: AccountID) -> AccountView? {
         shard(manifest.shardMap.shard(of: account))?.machine.view(of: account)
+    }
+}
+
+extension ReplicaStatus {
+    /// - Parameter now: nil leaves out what needs a clock.
+    init(of machine: borrowing ShardMachine, now: Instant?) {
+        let pending = UInt32(clamping: machine.proposer.count)
+        let undecided = UInt32(clamping: machine.execution.executor.undecidedCount)
+        let open = UInt32(clamping: machine.execution.executor.openCount)
+        let standing = machine.replica.standing
+        self.init(
+            shard: machine.setting.shard, replica: machine.setting.me, view: machine.replica.view,
+            isChangingView: machine.replica.isChangingView, isPrimary: machine.replica.isPrimary,
+            lastExecuted: machine.replica.lastExecuted, stable: machine.replica.stable.sequence,
+            flushed: machine.replica.flushed, pendingRequests: pending, undecided: undecided, open: open,
+            oldestUndecided: now.map { machine.pushes.oldestUndecided(now: $0) / 1000 } ?? 0,
+            halted: machine.halted ?? "", standing: standing == .full ? "" : standing.description,
+            time: machine.execution.executor.time, clock: now?.wall ?? .zero)
     }
 }

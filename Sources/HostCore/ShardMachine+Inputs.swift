@@ -15,7 +15,7 @@ extension ShardMachine {
             replica.step(.message(from: sender, message), now: now, into: &work)
         case .stateTransfer(let host, let message):
             guard let sender = setting.peer(on: host) else { return ready.drops += 1 }
-            try receive(message, from: sender, now: now, into: &ready)
+            try transfer(.message(from: sender, message), now: now, into: &ready)
         case .forwarded(let host, let item): try receive(item, forwardedBy: host, now: now, into: &ready)
         case .push(let host, let push): try receive(push, from: host, now: now, into: &ready)
         case .sayOwn(let shard, let push): sayOwn(to: shard, push, into: &ready)
@@ -58,7 +58,7 @@ extension ShardMachine {
         case .answerReads: try answerReads(now: now, into: &ready)
         case .forward: try forwardToPrimary(now: now, into: &ready)
         case .push: try pushUnforgotten(now: now, into: &ready)
-        case .transferState: try tickStateTransfer(now: now, into: &ready)
+        case .transferState: try transfer(.tick, now: now, into: &ready)
         case .proposeEmpty: proposeEmptyIfAwaited(now: now)
         case .watchClock: clocks.watch(execution.executor.time, now: now, into: &ready)
         case .fillReads: if reads.fill(now: now) { try answerReads(now: now, into: &ready) }
@@ -84,13 +84,17 @@ extension ShardMachine {
     private mutating func forwardToPrimary(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
         // Without the state it cannot be known what was executed: ordered again, it would be one more batch to run
         // after.
-        guard !replica.isPrimary || replica.isChangingView, fetching.isIdle else { return }
+        guard !replica.isPrimary || replica.isChangingView, transfer.isIdle else { return }
         let items = proposer.takeForForwarding(now: now)
         guard !items.isEmpty else { return }
         let primary = setting.hosts[replica.orderingPrimary.index]
+        let rule = Forwarding(setting: setting, now: now)
         for (item, times) in items {
             let isWanted: Bool
-            do { isWanted = try wants(item, forwarded: times, now: now) } catch {
+            do {
+                isWanted = try rule.wants(
+                    item, forwarded: times, execution.executor, proposer, answering, pushes)
+            } catch {
                 throw ShardFailure(reason: "reading what is recorded of what waits: \(error)")
             }
             if !isWanted {
@@ -99,40 +103,6 @@ extension ShardMachine {
                 ready.send(.forward(setting.shard, item), to: [primary])
             }
         }
-    }
-
-    /// How often what would change nothing is handed on, unless it is needed here.
-    private static let maxVainForwards = 4
-
-    /// What came after its own execution, or was overtaken by other certificates, will never be ordered: it must not
-    /// make this replica suspect the primary.
-    private func wants(_ item: BatchItem, forwarded times: Int, now: Instant) throws(ShardStateError) -> Bool {
-        switch item {
-        case .request(let request):
-            if let leaf = answering.recent.leaf(for: request.digest), setting.isComplete(leaf, request) { return false }
-            if times <= Self.maxVainForwards || isNeeded(request, now: now) { return true }
-            // Past its deadline it has no effect any more. Who alone holds it under a mute primary would suspect that
-            // one for ever.
-            guard max(now.wall, execution.executor.time) <= request.request.deadline else { return false }
-            return try !execution.executor.isAnswered(request)
-        case .decide(let decide):
-            return switch try execution.executor.effect(of: decide) {
-            case .notes, .decides: true
-            // The vote that it waited for was refused; whoever votes again is pushed again.
-            case .noRecord: proposer.isWaiting(request: decide.request)
-            case .nothing: false
-            }
-        case .evidence(let evidence):
-            return switch try execution.executor.effect(of: evidence, wall: now.wall) {
-            case .changes: true
-            case .question: times <= Self.maxVainForwards || isNeeded(evidence.root, now: now)
-            case .nothing: false
-            }
-        }
-    }
-
-    private func isNeeded(_ request: SignedRequest, now: Instant) -> Bool {
-        pushes.isNeeded(request, answering, time: execution.executor.time, now: now)
     }
 
     // MARK: What is asked of the state

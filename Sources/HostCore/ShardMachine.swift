@@ -2,12 +2,11 @@ import Messages
 import PBFT
 import ShardState
 
-/// One shard on one host: a replica with its state and everything that waits for it. One `step`, no I/O, and nothing
-/// that another shard of the host has a part in.
+/// One shard on one host: a replica with its state and everything that waits for it. One `step`, no I/O, and but for
+/// `SourceAccounts` nothing that another shard of the host has a part in.
 ///
 /// It is made of parts that each own their state. What one input brings about is carried out here, in one loop, until
-/// nothing is left to do. Never copied: there is one of each replica, and what is asked of it is looked at where it
-/// lies.
+/// nothing is left to do. Never copied: there is one of each replica, and what is asked of it is looked at where it lies.
 package struct ShardMachine: ~Copyable {
     /// What is left to do of an input once the replica has been drained of what came before.
     enum Errand {
@@ -30,11 +29,11 @@ package struct ShardMachine: ~Copyable {
     var execution: Execution
     var proposer: Proposer
     var answering: Answering
+    /// The host's.
     var accounts: SourceAccounts
     var reads: QuorumReads
     var pushes: Pushes
-    var fetching: StateFetching
-    var serving: StateServing
+    var transfer: StateTransfer
     var clocks: ClockWatch
     /// Why it has halted. It stays silent until an operator acts.
     package private(set) var halted: String?
@@ -69,8 +68,7 @@ package struct ShardMachine: ~Copyable {
         accounts = SourceAccounts(options: options, shards: manifest.shards(of: setting.host).count, now: now)
         reads = QuorumReads(options: options)
         pushes = Pushes(setting)
-        fetching = StateFetching(group: setting.group, options: options)
-        serving = StateServing(group: setting.group, options: options)
+        transfer = StateTransfer(setting)
         clocks = ClockWatch(setting)
         for checkpoint in execution.taken { self.replica.step(.checkpointTaken(checkpoint), now: now, into: &work) }
     }
@@ -120,20 +118,15 @@ package struct ShardMachine: ~Copyable {
             work = ReplicaReady()
             ready.records += asked.records
             for message in asked.held { ready.held.append(.init(message: message, after: ready.records.count)) }
-            for outgoing in asked.sends { ready.send(.pbft(setting.shard, outgoing.message), to: hosts(outgoing.to)) }
+            for outgoing in asked.sends {
+                ready.send(.pbft(setting.shard, outgoing.message), to: setting.hosts(outgoing.to))
+            }
             note(asked.drops, now: now, into: &ready)
             if let reason = asked.halt { throw ShardFailure(reason: reason) }
             for (sequence, batch) in asked.executes { try execute(batch, at: sequence, now: now, into: &ready) }
-            if let minimum = asked.needsState { try fetch(.needed(atLeast: minimum), now: now, into: &ready) }
+            if let minimum = asked.needsState { try transfer(.needed(atLeast: minimum), now: now, into: &ready) }
             if let flush = execution.flush(stable: replica.stable.sequence) { ready.flushes.append(flush) }
             hasExecuted = !asked.executes.isEmpty
-        }
-    }
-
-    func hosts(_ destination: ReplicaReady.Destination) -> [HostID] {
-        switch destination {
-        case .others: setting.others
-        case .one(let replica): [setting.hosts[replica.index]]
         }
     }
 

@@ -1,4 +1,5 @@
 import Messages
+import PBFT
 
 /// What does not change about one replica while its host runs. Its parts are given it to look at.
 package struct ShardSetting: Sendable {
@@ -28,6 +29,13 @@ package struct ShardSetting: Sendable {
     func peer(on host: HostID) -> ReplicaIndex? {
         guard let index = hosts.firstIndex(of: host), index != me.index else { return nil }
         return ReplicaIndex(UInt8(index))
+    }
+
+    func hosts(_ destination: ReplicaReady.Destination) -> [HostID] {
+        switch destination {
+        case .others: others
+        case .one(let replica): [hosts[replica.index]]
+        }
     }
 
     /// The leaf covers every leg that this shard takes part in.

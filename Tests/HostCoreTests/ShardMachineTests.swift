@@ -15,7 +15,8 @@ private final class Alone {
         let setting = ShardSetting(
             shard: ShardID(0), me: ReplicaIndex(0), host: HostID(0), manifest: SomeState.manifest, options: options,
             signer: StandInSigner(0))
-        machine = try ShardMachine(setting, store: MemoryStore(), records: [], now: moment(0))
+        machine = try ShardMachine(
+            setting, store: MemoryStore(), records: [], now: moment(0))
     }
 
     var halted: String? { machine.halted }

@@ -46,7 +46,9 @@ private struct Server {
     /// Of the buckets that were sent, those that are whole.
     func bucketsSent(to peer: Int) -> [Int] {
         sent.compactMap {
-            guard $0.peer == peer, case .state(.bucket(_, let bucket, _, isLast: true, _)) = $0.message else { return nil }
+            guard $0.peer == peer, case .state(.bucket(_, let bucket, _, isLast: true, _)) = $0.message else {
+                return nil
+            }
             return Int(bucket)
         }
     }
