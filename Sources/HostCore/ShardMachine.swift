@@ -6,7 +6,8 @@ import ShardState
 /// `SourceAccounts` nothing that another shard of the host has a part in.
 ///
 /// It is made of parts that each own their state. What one input brings about is carried out here, in one loop, until
-/// nothing is left to do. Never copied: there is one of each replica, and what is asked of it is looked at where it lies.
+/// nothing is left to do. Never copied: there is one of each replica, and what is asked of it is looked at where it
+/// lies.
 package struct ShardMachine: ~Copyable {
     /// What is left to do of an input once the replica has been drained of what came before.
     enum Errand {
@@ -110,7 +111,7 @@ package struct ShardMachine: ~Copyable {
         } while propose(now: now)
     }
 
-    /// In the order of `ReplicaReady`.
+    /// In the order of `ReplicaReady`, but who halts executes nothing any more.
     private mutating func carryOut(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
         var hasExecuted = true
         while hasExecuted {

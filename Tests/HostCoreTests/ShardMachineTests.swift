@@ -99,7 +99,8 @@ private final class Alone {
         shard.step(.request(from: Alone.session, Alone.open(1)))
         #expect(shard.ready.records.isEmpty && shard.ready.held.isEmpty && shard.ready.halt == nil)
         guard case .refused(let refusal) = shard.ready.toGateways.first?.reply else {
-            return Issue.record("no refusal")
+            Issue.record("no refusal")
+            return
         }
         #expect(refusal.reason == .halted)
         shard.step(.tick(connected: [true, true, true, true], certainTime: .zero), at: 10_000)
@@ -111,7 +112,10 @@ private final class Alone {
         shard.step(.started(certainTime: .zero))
         let subject = ReadSubject.principal(SomeState.issuer.publicKey, at: ShardID(0))
         shard.step(.read(from: Alone.session, id: 7, subject, nonce: .null))
-        guard case .read(7, let answer?) = shard.ready.toGateways.first?.reply else { return Issue.record("no answer") }
+        guard case .read(7, let answer?) = shard.ready.toGateways.first?.reply else {
+            Issue.record("no answer")
+            return
+        }
         #expect(answer.statement.standing?.nextNumber == RequestNumber(0))
     }
 }

@@ -106,6 +106,7 @@ private struct Fetcher {
             entries: [.init(key: [1], value: [2])])
         fetcher.step(.bucket(from: ReplicaIndex(UInt8(asked.peer)), forged))
         #expect(fetcher.drops == 1)
+        try fetcher.answer(state, butNot: [asked.peer])
         fetcher.tick(after: 600)
         #expect(fetcher.questions.contains { $0.peer != asked.peer && $0.buckets.contains(asked.buckets[0]) })
         try fetcher.answer(state, butNot: [asked.peer])
