@@ -146,7 +146,8 @@ struct Execution {
         checkedAt = now
         do { isChecked = try !executor.check(entries: options.entriesCheckedAtOnce) } catch {
             throw ShardFailure(
-                reason: "the state on disk is not what was written (\(error)): stop the host, rename the folder of the shard's state, and start the host again: it fetches the state from others")
+                reason: "the state on disk is not what was written: \(error). Restart the host: it puts the state aside and fetches it",
+                isDamage: true)
         }
     }
 

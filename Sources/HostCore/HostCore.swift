@@ -67,6 +67,7 @@ public final class HostCore {
         compaction = Compaction(options: options)
         let decoded = try Self.decode(records, shardCount: manifest.shardCount)
         let own = manifest.shards(of: host)
+        let accounts = SourceAccounts(options: options, now: now)
         var machines: [Shard] = []
         for (id, family) in zip(own, Self.families(of: own, in: manifest)) {
             guard let store = stores[id], let me = manifest.replica(of: id, on: host) else { throw .missingStore(id) }
@@ -74,7 +75,8 @@ public final class HostCore {
                 shard: id, me: me, host: host, manifest: manifest, options: options, signer: signer)
             let machine: ShardMachine
             do throws(ShardStateError) {
-                machine = try ShardMachine(setting, store: store, records: decoded[Int(id.number)], now: now)
+                machine = try ShardMachine(
+                    setting, accounts: accounts, store: store, records: decoded[Int(id.number)], now: now)
             } catch { throw .state(id, error) }
             machines.append(Shard(id, machine, family: family))
         }
@@ -251,6 +253,7 @@ public final class HostCore {
         for (id, word) in work.words { if let other = self.shard(id) { queue.insert((other, .word(word)), at: 0) } }
         ready.flushes += work.flushes
         for session in work.pauses where !ready.pauses.contains(session) { ready.pauses.append(session) }
+        if work.isDamaged { ready.damaged.append(shard.id) }
         if let reason = work.halt { ready.halts.append((shard.id, reason)) }
         ready.notices += work.notices
         droppedMessages += UInt64(work.drops)

@@ -80,9 +80,11 @@ public struct HostReady: Sendable {
     public var flushes: [StateFlush] = []
     /// 6. Read nothing from these sessions for a while: what they brought was in vain.
     public var pauses: [SessionID] = []
-    /// 7. Log. A replica that halts stays silent until an operator acts.
+    /// 7. The state of these shards is not what was written: have the next start put it aside.
+    public var damaged: [ShardID] = []
+    /// 8. Log. A replica that halts stays silent until an operator acts.
     public var halts: [(ShardID, String)] = []
-    /// 8. Log, as warnings: what an operator should know of clocks, once a change.
+    /// 9. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
 
     public init() {}
@@ -94,6 +96,7 @@ public struct HostReady: Sendable {
         toGateways.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)
+        damaged.removeAll(keepingCapacity: true)
         halts.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
     }

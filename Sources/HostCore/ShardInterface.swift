@@ -63,11 +63,13 @@ package struct ShardReady {
     package var flushes: [StateFlush] = []
     /// 7. Read nothing from these sessions for a while.
     package var pauses: [SessionID] = []
-    /// 8. The replica has halted, and asks for nothing any more.
+    /// 8. The state on disk is not what was written.
+    package var isDamaged = false
+    /// 9. The replica has halted, and asks for nothing any more.
     package var halt: String?
-    /// 9. Log.
+    /// 10. Log.
     package var notices: [String] = []
-    /// 10. Count.
+    /// 11. Count.
     package var drops = 0
     /// The shard's time after the step.
     package var time = Timestamp.zero
@@ -82,7 +84,7 @@ package struct ShardReady {
         words.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)
-        halt = nil
+        (isDamaged, halt) = (false, nil)
         notices.removeAll(keepingCapacity: true)
         drops = 0
     }

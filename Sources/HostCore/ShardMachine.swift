@@ -31,7 +31,7 @@ package struct ShardMachine: ~Copyable {
     var proposer: Proposer
     var answering: Answering
     /// The host's.
-    var accounts: SourceAccounts
+    let accounts: SourceAccounts
     var reads: QuorumReads
     var pushes: Pushes
     var transfer: StateTransfer
@@ -46,7 +46,8 @@ package struct ShardMachine: ~Copyable {
     /// Opens the state where the store has it and executes again what the journal knows to be committed above it.
     /// - Parameter records: the journal's of this shard, in order.
     package init(
-        _ setting: ShardSetting, store: any KeyValueStore, records: [JournalRecord], now: Instant
+        _ setting: ShardSetting, accounts: SourceAccounts, store: any KeyValueStore, records: [JournalRecord],
+        now: Instant
     ) throws(ShardStateError) {
         var execution = try Execution(setting, store: store)
         let (manifest, options) = (setting.manifest, setting.options)
@@ -66,7 +67,7 @@ package struct ShardMachine: ~Copyable {
         }
         (self.setting, self.replica, self.execution, self.answering) = (setting, replica, execution, answering)
         proposer = Proposer(options: options, view: replica.view)
-        accounts = SourceAccounts(options: options, shards: manifest.shards(of: setting.host).count, now: now)
+        self.accounts = accounts
         reads = QuorumReads(options: options)
         pushes = Pushes(setting)
         transfer = StateTransfer(setting)
@@ -88,6 +89,7 @@ package struct ShardMachine: ~Copyable {
                 try drain(now: now, into: &ready)
             }
         } catch {
+            ready.isDamaged = error.isDamage
             halt(error.reason, into: &ready)
         }
     }

@@ -10,20 +10,15 @@ import Messages
 struct SourceLedger: Sendable {
     struct Limits: Sendable {
         /// Tokens that a source may have, and that those share who have earned none.
-        let burst: Int
+        var burst = 2048
         /// That come back in a second.
-        let perSecond: UInt64
-        /// Of a session that is new.
-        let allowance: Int
+        var perSecond: UInt64 = 64
         /// For each item that changed something.
-        var reward: Int { 4 }
+        var reward = 4
+        /// Of a session that is new.
+        var allowance: Int { min(64, burst) }
 
-        /// A part of what a host bounds as a whole.
-        init(burst: Int, perSecond: UInt64, shards: Int) {
-            self.burst = max(1, burst / shards)
-            self.perSecond = max(1, perSecond / UInt64(shards))
-            allowance = max(1, min(64, burst) / shards)
-        }
+        init() {}
     }
 
     private struct Purse: Sendable {
@@ -54,7 +49,10 @@ struct SourceLedger: Sendable {
     /// Looked up by key only, never iterated. Bounded by the sessions that are open, and the peers.
     private var purses: [Source: Purse] = [:]
 
-    init(limits: Limits, now: UInt64) {
+    init(burst: Int, perSecond: UInt64, now: UInt64) {
+        var limits = Limits()
+        (limits.burst, limits.perSecond) = (burst, perSecond)
+        precondition(limits.perSecond > 0)
         self.limits = limits
         strangers = Purse(tokens: limits.burst, at: now)
     }
@@ -96,36 +94,33 @@ struct SourceLedger: Sendable {
     mutating func forget(_ source: Source) { purses[source] = nil }
 }
 
-/// What sources have brought one shard in vain, and what its peers have asked it. What a host bounds as a whole is divided among its
-/// shards, so that these need not know of each other.
-struct SourceAccounts: Sendable {
+/// What sources have brought in vain, and what peers have asked. One for all shards of a host, which is why it is a class:
+/// what a source may cost is bounded for the host, whatever the number of its shards. It is all that they share.
+package final class SourceAccounts {
     private var vain: SourceLedger
     private var questions: SourceLedger
 
-    /// - Parameter shards: of the host.
-    init(options: HostOptions, shards: Int, now: Instant) {
-        let vain = SourceLedger.Limits(burst: options.vainBurst, perSecond: options.vainPerSecond, shards: shards)
-        self.vain = SourceLedger(limits: vain, now: now.uptime)
-        let questions = SourceLedger.Limits(burst: options.questionBurst, perSecond: options.questionsPerSecond, shards: shards)
-        self.questions = SourceLedger(limits: questions, now: now.uptime)
+    package init(options: HostOptions, now: Instant) {
+        vain = SourceLedger(burst: options.vainBurst, perSecond: options.vainPerSecond, now: now.uptime)
+        questions = SourceLedger(burst: options.questionBurst, perSecond: options.questionsPerSecond, now: now.uptime)
     }
 
     /// False, and a gateway is read no further for a while, if it has brought too much in vain.
-    mutating func charge(_ source: Source, now: Instant, into ready: inout ShardReady) -> Bool {
+    func charge(_ source: Source, now: Instant, into ready: inout ShardReady) -> Bool {
         if vain.charge(source, now: now.uptime) { return true }
         if case .gateway(let session) = source, !ready.pauses.contains(session) { ready.pauses.append(session) }
         return false
     }
 
     /// False if a peer has asked too much.
-    mutating func chargeQuestion(of peer: HostID, now: Instant) -> Bool {
+    func chargeQuestion(of peer: HostID, now: Instant) -> Bool {
         questions.charge(.peer(peer), now: now.uptime)
     }
 
     /// Whether the next thing in vain is one too many.
-    mutating func isBroke(_ source: Source, now: Instant) -> Bool { vain.isBroke(source, now: now.uptime) }
+    func isBroke(_ source: Source, now: Instant) -> Bool { vain.isBroke(source, now: now.uptime) }
 
-    mutating func reward(_ source: Source, now: Instant) { vain.reward(source, now: now.uptime) }
+    func reward(_ source: Source, now: Instant) { vain.reward(source, now: now.uptime) }
 
-    mutating func close(_ session: SessionID) { vain.forget(.gateway(session)) }
+    func close(_ session: SessionID) { vain.forget(.gateway(session)) }
 }

@@ -58,7 +58,7 @@ struct StateDownload: Sendable {
     /// What differs from the own state and was not fetched is to be asked.
     /// - Returns: whether that is nothing.
     mutating func plan(own: [Digest]) -> Bool {
-        let empty = StateDigest.bucketDigest([])
+        let empty = StateDigest.emptyBucketDigest
         var missing: [Int] = []
         for bucket in chosen.buckets.indices.reversed() {
             let wanted = chosen.buckets[bucket]
@@ -156,7 +156,7 @@ struct StateDownload: Sendable {
             peers[peer].askedAt = now
             return .part
         }
-        guard Self.isRight(partial.entries, chosen.buckets[part.bucket]) else { return .refused }
+        guard Self.isRight(partial.entries, of: part.bucket, chosen.buckets[part.bucket]) else { return .refused }
         peers[peer].askedAt = now
         // Others may have been asked too.
         for other in peers.indices { peers[other].asked.removeAll { $0 == part.bucket } }
@@ -164,10 +164,12 @@ struct StateDownload: Sendable {
         return .bucket(isDone: isDone, isIdle: peers[peer].asked.isEmpty)
     }
 
-    private static func isRight(_ entries: [StateTransferMessage.StateEntry], _ digest: Digest) -> Bool {
+    private static func isRight(
+        _ entries: [StateTransferMessage.StateEntry], of bucket: Int, _ digest: Digest
+    ) -> Bool {
         #if MUTANTS
         if Mutant.is(.bucketDigestUnchecked) { return true }
         #endif
-        return StateDigest.bucketDigest(entries) == digest
+        return StateDigest.bucketDigest(entries, of: bucket) == digest
     }
 }

@@ -32,6 +32,14 @@ struct FaultMark: ~Copyable {
         guard fsync(descriptor) == 0 else { throw .failed(operation: "syncing", path: path, code: errno) }
     }
 
+    /// Has the next opening refuse the database, as if the process had died reading it.
+    /// - Throws: `.failed`
+    func condemn(_ path: String) throws(LMDBError) {
+        guard pwrite(descriptor, Self.died, Self.died.count, 0) == Self.died.count, fsync(descriptor) == 0 else {
+            throw .failed(operation: "marking as damaged", path: path, code: errno)
+        }
+    }
+
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Runs what reads or writes mapped pages. Not within itself.

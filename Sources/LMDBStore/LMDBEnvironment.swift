@@ -93,6 +93,10 @@ public final class LMDBEnvironment: @unchecked Sendable {
         return (info.me_last_pgno + 1) * Int(status.ms_psize)
     }
 
+    /// Has the next opening refuse the database as damaged: what was read of it is not what was written.
+    /// - Throws: `.failed`
+    public func condemn() throws(LMDBError) { try mark.condemn(path) }
+
     func check(_ code: Int32, _ operation: String) throws(LMDBError) {
         guard code != 0 else { return }
         if code == MDB_MAP_FULL { throw .mapFull(path: path, limit: mapSize) }

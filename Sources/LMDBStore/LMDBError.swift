@@ -51,7 +51,7 @@ extension LMDBError: CustomStringConvertible {
         case .failed(let operation, let path, let code), .syncFailed(let operation, let path, let code):
             "lmdb: \(operation) of \(path) failed: \(String(cString: mdb_strerror(code))) (\(code))"
         case .damaged(let path, let page, let what): "lmdb: page \(page) of \(path) is damaged: \(what)"
-        case .diedReading(let path): "lmdb: a process died by a fault while it read or wrote \(path)"
+        case .diedReading(let path): "lmdb: a process died by a fault while it read or wrote \(path), or found that it is not what was written"
         case .alreadyOpen(let path): "lmdb: \(path) is already open in this process"
         case .mapFull(let path, let limit): "lmdb: \(path) is full: its map size of \(limit) bytes is used up"
         case .keyLength(let count): "lmdb: a key of \(count) bytes; keys have 1 to 511"

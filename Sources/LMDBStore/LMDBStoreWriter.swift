@@ -8,6 +8,9 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
 
     public init(_ environment: LMDBEnvironment) { self.environment = environment }
 
+    /// See `LMDBEnvironment.condemn`.
+    public func condemn() throws(LMDBError) { try environment.condemn() }
+
     /// Large batches are cheaper: see the design's durability section. Ascending keys are cheapest.
     /// - Throws: `LMDBError`. After `.mapFull` and `.keyLength` nothing was applied; a failed commit poisons the environment.
     public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws {

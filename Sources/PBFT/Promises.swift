@@ -45,7 +45,8 @@ public struct ReplicaReady: Sendable {
     }
 }
 
-/// The only way to bind the replica, and to say anything at all. Nobody else can write what a step asks to be journaled, held
+/// The only way to bind the replica, and for PBFT to say anything at all. (State transfer says again which checkpoints were taken here and
+/// are stable, which binds to nothing new.) Nobody else can write what a step asks to be journaled, held
 /// or sent, so these two rules are kept in this file alone:
 ///
 /// - R3: what binds leaves only when its record is durable, and the record comes first.
@@ -96,7 +97,7 @@ package struct Promises: Sendable {
     /// Writes what the replica must know after a restart, and which binds it to nothing.
     package func remember(_ memory: Memory, into ready: inout ReplicaReady) { ready.records.append(memory.record) }
 
-    /// Sends at once what binds nobody, or what is durable and was said before.
+    /// Sends at once what binds nobody, what is durable and was said before, or what a quorum has certified already.
     package func send(_ message: PBFTMessage, to destination: ReplicaReady.Destination, into ready: inout ReplicaReady) {
         guard standing.allows(message) else { return }
         ready.sends.append(.init(to: destination, message: message))

@@ -2,17 +2,48 @@ import Messages
 
 /// Values that are newer than the store's: nil where a key was removed.
 struct OverlayLayer {
+    /// The keys of one bucket, in order of arrival. Many are divided by the next eight bits of their places: procedures may keep a
+    /// million keys together in one bucket, and a part of it must be found without looking at all of them.
+    private struct Keys {
+        static let undivided = 64
+        private var divisions: [[[UInt8]]]
+
+        init(_ key: [UInt8]) { divisions = [[key]] }
+
+        mutating func append(_ key: [UInt8]) {
+            guard divisions.count == 1 else { return divisions[Self.division(key)].append(key) }
+            divisions[0].append(key)
+            guard divisions[0].count > Self.undivided else { return }
+            let keys = divisions[0]
+            divisions = Array(repeating: [], count: 256)
+            for key in keys { divisions[Self.division(key)].append(key) }
+        }
+
+        private static func division(_ key: [UInt8]) -> Int { key.count > 2 ? Int(key[2]) : 0 }
+
+        var all: [[UInt8]] { divisions.count == 1 ? divisions[0] : divisions.flatMap { $0 } }
+
+        func of(_ part: StatePart) -> [[UInt8]] {
+            guard divisions.count > 1 else { return divisions[0].filter(part.contains) }
+            let (first, last) = (Int(part.lowerBound[2]), Int(part.last[2]))
+            return divisions[first...last].flatMap { $0.filter(part.contains) }
+        }
+    }
+
     private(set) var values: [[UInt8]: StateEntry?] = [:]
-    /// The keys of each bucket that has any, in order of arrival: a dictionary must never be iterated here.
-    private var lists: [(bucket: Int, keys: [[UInt8]])] = []
+    /// By bucket, those that have any: a dictionary must never be iterated here.
+    private var lists: [(bucket: Int, keys: Keys)] = []
     /// By bucket: where in `lists` it is, counted from one; 0 if it has no keys. The tree's nodes have the last place.
     private var place = [UInt16](repeating: 0, count: StateKey.bucketCount + 1)
     static let nodes = StateKey.bucketCount
+    /// Keys of the state, without the tree's nodes: when these are written depends on when the tree was hashed.
+    private(set) var count = 0
 
     mutating func set(_ key: [UInt8], _ value: StateEntry?, bucket: Int) {
         guard values.updateValue(value, forKey: key) == nil else { return }
+        if bucket != Self.nodes { count += 1 }
         if place[bucket] == 0 {
-            lists.append((bucket, [key]))
+            lists.append((bucket, Keys(key)))
             place[bucket] = UInt16(lists.count)
         } else {
             lists[Int(place[bucket]) - 1].keys.append(key)
@@ -22,15 +53,21 @@ struct OverlayLayer {
     /// Everything that a newer layer says.
     mutating func set(_ newer: OverlayLayer) {
         for list in newer.lists {
-            for key in list.keys { set(key, newer.values[key] ?? nil, bucket: list.bucket) }
+            for key in list.keys.all { set(key, newer.values[key] ?? nil, bucket: list.bucket) }
         }
     }
 
     /// In no order.
     func keys(inBuckets buckets: Range<Int>) -> [[UInt8]] {
-        guard buckets.count == 1 else { return lists.flatMap { buckets.contains($0.bucket) ? $0.keys : [] } }
+        guard buckets.count == 1 else { return lists.flatMap { buckets.contains($0.bucket) ? $0.keys.all : [] } }
         let place = Int(place[buckets.lowerBound])
-        return place == 0 ? [] : lists[place - 1].keys
+        return place == 0 ? [] : lists[place - 1].keys.all
+    }
+
+    /// In no order.
+    func keys(in part: StatePart) -> [[UInt8]] {
+        let place = Int(place[part.bucket])
+        return place == 0 ? [] : lists[place - 1].keys.of(part)
     }
 
     /// Ascending by key.
@@ -38,7 +75,9 @@ struct OverlayLayer {
         var writes: [KeyValueWrite] = []
         writes.reserveCapacity(values.count)
         for list in lists.sorted(by: { $0.bucket < $1.bucket }) {
-            for key in list.keys.sorted(by: precedes) { writes.append(KeyValueWrite(key: key, value: (values[key] ?? nil)?.encoded())) }
+            for key in list.keys.all.sorted(by: precedes) {
+                writes.append(KeyValueWrite(key: key, value: (values[key] ?? nil)?.encoded()))
+            }
         }
         return writes
     }
@@ -79,7 +118,7 @@ struct Overlay {
     init(store: any KeyValueStore) { self.store = store }
 
     /// Keys written since the last freeze.
-    var count: Int { current.values.count }
+    var count: Int { current.count }
     var isFlushing: Bool { frozen != nil }
 
     func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try reading { try store.snapshot() } }
@@ -117,9 +156,8 @@ struct Overlay {
     /// Every entry of a part of the state, ascending.
     /// - Parameter part: of one bucket.
     func entries(of part: StatePart) throws(ShardStateError) -> [StateTransferMessage.StateEntry] {
-        let bucket = part.bucket..<part.bucket + 1
-        var newer = current.keys(inBuckets: bucket).filter(part.contains)
-        if let frozen { newer += frozen.layer.keys(inBuckets: bucket).lazy.filter { part.contains($0) && current.values[$0] == nil } }
+        var newer = current.keys(in: part)
+        if let frozen { newer += frozen.layer.keys(in: part).lazy.filter { current.values[$0] == nil } }
         var entries: [StateTransferMessage.StateEntry] = []
         try forEach(newer, from: part.lowerBound, to: part.upperBound) { key, value in
             guard key.count > StateKey.prefixLength else { throw ShardStateError.corruptEntry(key: key, what: "not a key of the state") }

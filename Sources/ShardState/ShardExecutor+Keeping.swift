@@ -57,6 +57,7 @@ extension ShardExecutor {
         let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, procedures)
         guard decoded.sequence == sequence else { throw .sequenceMismatch(got: decoded.sequence, expected: sequence) }
         for (bucket, entries) in buckets { try state.replace(bucket: bucket, by: entries) }
+        try state.rebuildIndexes()
         (lastExecuted, time, history) = (sequence, decoded.time, decoded.history)
         let got = try checkpointDigest()
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }

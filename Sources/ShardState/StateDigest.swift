@@ -10,10 +10,18 @@ public enum StateDigest {
     /// The bucket that a key belongs to; nil if the key is not one of this module's.
     public static func bucket(of key: [UInt8], in map: ShardMap) -> Int? { StateKey.bucket(of: key, in: map) }
 
-    /// - Parameter entries: the whole bucket, ascending by key.
-    public static func bucketDigest(_ entries: [StateTransferMessage.StateEntry]) -> Digest {
-        Subtree.build(entries[...], depth: StateTree.bucketDepth) { _, _ in }.digest
+    /// - Parameter entries: what somebody says a whole bucket is.
+    /// - Returns: null, which is no bucket's digest, unless they are keys of this bucket, strictly ascending: entries in another order
+    ///   would not all be hashed.
+    public static func bucketDigest(_ entries: [StateTransferMessage.StateEntry], of bucket: Int) -> Digest {
+        for (i, entry) in entries.enumerated() {
+            guard entry.key.count > StateKey.prefixLength, StateKey.bucket(entry.key) == bucket else { return .null }
+            guard i == 0 || precedes(entries[i - 1].key, entry.key) else { return .null }
+        }
+        return Subtree.build(entries[...], depth: StateTree.bucketDepth) { _, _ in }.digest
     }
+
+    public static var emptyBucketDigest: Digest { Subtree.empty.digest }
 
     /// The digest that 2f + 1 replicas vote for at a checkpoint; nil unless there is a digest for every bucket.
     public static func checkpoint(metadata: [UInt8], bucketDigests: [Digest]) -> Digest? {

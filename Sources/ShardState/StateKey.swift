@@ -1,6 +1,6 @@
 import Messages
 
-/// Keys of the state: bucket (UInt16, big-endian) ‖ place in it (UInt16, big-endian) ‖ kind ‖ logical key.
+/// Keys of the state: bucket (UInt16, big-endian) ‖ place in it (UInt32, big-endian) ‖ kind ‖ logical key.
 ///
 /// Buckets are what state transfer fetches, and a range of keys is a range of buckets. What belongs to a shard because of its identifier
 /// (accounts, procedures' values) is placed by the very hash that `ShardMap` places it by: where it lies among the shard's identifiers.
@@ -33,14 +33,14 @@ enum StateKey {
     static let recordBuckets = 2048..<3584
     /// Of what other shards may have to be told.
     static let openBuckets = 3584..<4096
-    static let prefixLength = 5
+    static let prefixLength = 7
 
     static func account(_ id: AccountID, in map: ShardMap) -> EntryKey<AccountRecord> {
-        EntryKey(key(.account, bigEndian(id.number), placedBuckets, map.position(of: id), UInt16(truncatingIfNeeded: id.number >> 48)))
+        EntryKey(key(.account, bigEndian(id.number), placedBuckets, map.position(of: id), UInt32(truncatingIfNeeded: id.number >> 32)))
     }
     static func value(_ name: [UInt8], in map: ShardMap) -> [UInt8] {
         let own = Hasher256.hash(.stateKey, name).value.bytes
-        return key(.value, name, placedBuckets, map.position(ofKey: name), UInt16(own[0]) << 8 | UInt16(own[1]))
+        return key(.value, name, placedBuckets, map.position(ofKey: name), own[..<4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
     }
     static func body(_ digest: Digest) -> EntryKey<SignedRequest> { EntryKey(key(.body, digest.bytes, openBuckets, hash: digest.bytes)) }
     static func call(_ digest: Digest) -> EntryKey<CallRecord> { EntryKey(key(.call, digest.bytes, openBuckets, hash: digest.bytes)) }
@@ -68,8 +68,8 @@ enum StateKey {
         return right == key ? bucket(key) : nil
     }
 
-    /// - Precondition: it is a key of this type.
-    static func bucket(_ key: [UInt8]) -> Int { Int(key[0]) << 8 | Int(key[1]) }
+    /// Of what a broken disk has for a key: that of a key which ends with zeros.
+    static func bucket(_ key: [UInt8]) -> Int { key.count > 1 ? Int(key[0]) << 8 | Int(key[1]) : Int(key.first ?? 0) << 8 }
 
     /// First bytes of every key of a bucket; the first key of no bucket is `lowerBound(bucketCount)`.
     static func lowerBound(_ bucket: Int) -> [UInt8] { [UInt8(bucket >> 8), UInt8(bucket & 0xff)] }
@@ -100,23 +100,22 @@ enum StateKey {
     /// - Parameters:
     ///   - position: where it is among all that may be in `buckets`.
     ///   - place: where in its bucket.
-    private static func key(_ kind: Kind, _ logical: [UInt8], _ buckets: Range<Int>, _ position: UInt64, _ place: UInt16) -> [UInt8] {
+    private static func key(_ kind: Kind, _ logical: [UInt8], _ buckets: Range<Int>, _ position: UInt64, _ place: UInt32) -> [UInt8] {
         let bucket = buckets.lowerBound + Int(position.multipliedFullWidth(by: UInt64(buckets.count)).high)
         var key: [UInt8] = []
         key.reserveCapacity(prefixLength + logical.count)
         key.append(UInt8(bucket >> 8))
         key.append(UInt8(bucket & 0xff))
-        key.append(UInt8(place >> 8))
-        key.append(UInt8(place & 0xff))
+        key += bigEndian(place)
         key.append(kind.rawValue)
         key += logical
         return key
     }
 
-    /// - Parameter hash: at least ten bytes that nobody can choose.
+    /// - Parameter hash: at least twelve bytes that nobody can choose.
     private static func key(_ kind: Kind, _ logical: [UInt8], _ buckets: Range<Int>, hash: [UInt8]) -> [UInt8] {
         let position = hash[..<8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return key(kind, logical, buckets, position, UInt16(hash[8]) << 8 | UInt16(hash[9]))
+        return key(kind, logical, buckets, position, hash[8..<12].reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
     }
 
     /// Numbers are chosen by whoever signs: a hash keeps them from being chosen so that they all meet in one place.

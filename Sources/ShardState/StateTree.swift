@@ -86,10 +86,12 @@ struct TreeNode: Hashable, CanonicalCodable {
     static func forEachParent(in reader: some KeyValueReader, _ body: (Int, TreeNode) -> Void) throws {
         let depth = StateTree.bucketDepth - 1
         try reader.forEach(from: StatePart.firstKey(ofDepth: depth), to: StatePart.firstKey(ofDepth: depth + 1)) { key, value in
-            guard key.count == StatePart.keyLength, StateKey.bucketCount > (Int(key[2]) << 8 | Int(key[3])) else {
+            guard key.count == StatePart.keyLength else { throw ShardStateError.corruptEntry(key: key, what: "a node's key") }
+            let bucket = Int(key[2]) << 8 | Int(key[3])
+            guard bucket < StateKey.bucketCount, key == StatePart(bucket: bucket, depth: depth).nodeKey else {
                 throw ShardStateError.corruptEntry(key: key, what: "a node's key")
             }
-            body(Int(key[2]) << 8 | Int(key[3]), try decodeEntry(value, of: key))
+            body(bucket, try decodeEntry(value, of: key))
             return true
         }
     }
@@ -97,33 +99,38 @@ struct TreeNode: Hashable, CanonicalCodable {
 
 /// All entries whose keys begin with the same bits.
 struct StatePart: Hashable {
-    static let keyLength = 6
+    static let keyLength = 8
     private static let area: UInt8 = 0x80
+    /// Bytes of bucket and place.
+    private static let placeLength = 6
 
     /// Of four bits each; a bucket is three deep.
     let depth: Int
     /// Bucket and place of the first key that can be in it.
-    private let first: UInt32
+    private let first: UInt64
 
-    private init(depth: Int, first: UInt32) { (self.depth, self.first) = (depth, first) }
+    private init(depth: Int, first: UInt64) { (self.depth, self.first) = (depth, first) }
 
     /// Of anything: a key that is too short for a place, which only a liar or a broken disk has, is taken for one that ends with zeros.
     init(of key: [UInt8], depth: Int) { self.init(depth: depth, first: Self.place(of: key) & ~(Self.size(depth) - 1)) }
 
-    private static func place(of key: [UInt8]) -> UInt32 {
-        guard key.count < 4 else { return UInt32(key[0]) << 24 | UInt32(key[1]) << 16 | UInt32(key[2]) << 8 | UInt32(key[3]) }
-        return (0..<4).reduce(UInt32(0)) { $0 << 8 | ($1 < key.count ? UInt32(key[$1]) : 0) }
+    private static func place(of key: [UInt8]) -> UInt64 {
+        guard key.count < placeLength else {
+            let bucket = UInt64(key[0]) << 40 | UInt64(key[1]) << 32
+            return bucket | UInt64(key[2]) << 24 | UInt64(key[3]) << 16 | UInt64(key[4]) << 8 | UInt64(key[5])
+        }
+        return (0..<placeLength).reduce(UInt64(0)) { $0 << 8 | ($1 < key.count ? UInt64(key[$1]) : 0) }
     }
 
     func contains(_ key: [UInt8]) -> Bool { Self.place(of: key) & ~(Self.size(depth) - 1) == first }
 
     init(bucket: Int, depth: Int = StateTree.bucketDepth) {
-        let first = UInt32(bucket) << 16
+        let first = UInt64(bucket) << 32
         self.init(depth: depth, first: first & ~(Self.size(depth) - 1))
     }
 
-    /// How many places; the places of the state have 28 bits.
-    private static func size(_ depth: Int) -> UInt32 { 1 << UInt32(4 * (StateTree.maxDepth - depth)) }
+    /// How many places; the places of the state have 44 bits.
+    private static func size(_ depth: Int) -> UInt64 { 1 << UInt64(4 * (StateTree.maxDepth - depth)) }
 
     static func nibble(of key: [UInt8], depth: Int) -> Int {
         let index = (depth + 1) / 2
@@ -132,16 +139,18 @@ struct StatePart: Hashable {
         return Int(depth.isMultiple(of: 2) ? byte & 0xf : byte >> 4)
     }
 
-    var bucket: Int { Int(first >> 16) }
+    var bucket: Int { Int(first >> 32) }
     var lowerBound: [UInt8] { Self.bytes(first) }
     var upperBound: [UInt8] { Self.bytes(first + Self.size(depth)) }
+    /// The bytes of the last place that is in it.
+    var last: [UInt8] { Self.bytes(first + Self.size(depth) - 1) }
 
     /// Under which its node is kept: behind all entries.
     var nodeKey: [UInt8] { [Self.area, UInt8(depth)] + lowerBound }
     static func firstKey(ofDepth depth: Int) -> [UInt8] { [area, UInt8(depth)] }
 
-    private static func bytes(_ place: UInt32) -> [UInt8] {
-        [UInt8(place >> 24), UInt8(place >> 16 & 0xff), UInt8(place >> 8 & 0xff), UInt8(place & 0xff)]
+    private static func bytes(_ place: UInt64) -> [UInt8] {
+        (0..<placeLength).map { UInt8(truncatingIfNeeded: place >> UInt64(8 * (placeLength - 1 - $0))) }
     }
 }
 
@@ -154,7 +163,7 @@ struct StateTree {
     /// Three of four bits each make a bucket.
     static let bucketDepth = 3
     /// All bits of a place.
-    static let maxDepth = 7
+    static let maxDepth = 11
     /// Batches after which what changed, and did not change again, is hashed without waiting for a checkpoint.
     static let patience: UInt64 = 8
 
@@ -258,6 +267,14 @@ struct StateTree {
     private static func build(_ part: StatePart, _ overlay: inout Overlay) throws(ShardStateError) -> Subtree {
         let entries = try overlay.entries(of: part)
         return Subtree.build(entries[...], depth: part.depth) { overlay.setNode($0.nodeKey, $1) }
+    }
+
+    /// A bucket is now these entries and no others, whatever was thought of it before.
+    mutating func replace(bucket: Int, by entries: [StateTransferMessage.StateEntry], _ overlay: inout Overlay) {
+        let subtree = Subtree.build(entries[...], depth: Self.bucketDepth) { overlay.setNode($0.nodeKey, $1) }
+        buckets[bucket] = subtree
+        top.set(bucket, subtree.digest)
+        parents.insert(bucket / TreeNode.fanout * TreeNode.fanout)
     }
 
     // MARK: Checking

@@ -12,7 +12,7 @@ struct StateView {
     private var lifted: Digest?
     /// The batch that is being executed, or was last.
     private var batch = SequenceNumber.zero
-    /// Buckets below this one were read since the start.
+    /// How many buckets were read since the start.
     private var checked = 0
 
     /// Reads what is above the buckets, and what hosts may have to push: not the state.
@@ -163,7 +163,8 @@ struct StateView {
     func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
     func storedSeal() throws(ShardStateError) -> [UInt8]? { try overlay.storedSeal() }
 
-    /// Makes a bucket what it is in another state.
+    /// Makes a bucket what it is in another state. What was there may be damaged, so nothing is made of it: the indexes are not kept, and
+    /// the part of the tree is made anew.
     /// - Parameter entries: all of it, ascending.
     mutating func replace(bucket: Int, by entries: [StateTransferMessage.StateEntry]) throws(ShardStateError) {
         var stale: [[UInt8]] = []
@@ -172,12 +173,17 @@ struct StateView {
             while next < entries.count, precedes(entries[next].key, key) { next += 1 }
             if next == entries.count || entries[next].key != key { stale.append(key) }
         }
-        for key in stale { try put(bytes: nil, key) }
+        for key in stale { overlay.set(key, nil, bucket: bucket) }
         for entry in entries {
             guard StateKey.bucket(of: entry.key, in: map) == bucket else { throw .corruptEntry(key: entry.key, what: "bucket") }
-            if try bytes(entry.key) != entry.value { try put(bytes: entry.value, entry.key) }
+            if try bytes(entry.key) == entry.value { continue }
+            overlay.set(entry.key, try StateEntry(decoding: entry.value, of: entry.key), bucket: bucket)
         }
+        tree.replace(bucket: bucket, by: entries, &overlay)
     }
+
+    /// After `replace`.
+    mutating func rebuildIndexes() throws(ShardStateError) { indexes = try rebuiltIndexes() }
 
     // MARK: Checking
 
@@ -187,14 +193,25 @@ struct StateView {
     mutating func check(entries: Int) throws(ShardStateError) -> Bool {
         guard checked < StateKey.bucketCount else { return false }
         try tree.clean(&overlay)
-        var (end, found) = (checked, 0)
-        while end < StateKey.bucketCount, found < entries {
-            found += Int(clamping: tree[end].count)
-            end += 1
+        var left = entries
+        while checked < StateKey.bucketCount, left > 0 {
+            let first = Self.bucket(checked: checked)
+            let last = checked < Self.checkedFirst.count ? Self.checkedFirst.upperBound : Self.checkedFirst.lowerBound
+            var end = first
+            while end < last, left > 0 {
+                left -= Int(min(tree[end].count, UInt64(left)))
+                end += 1
+            }
+            if let fault = try tree.fault(inBuckets: first..<end, overlay) { throw fault }
+            checked += end - first
         }
-        if let fault = try tree.fault(inBuckets: checked..<end, overlay) { throw fault }
-        checked = end
         return checked < StateKey.bucketCount
+    }
+
+    /// What the start reads to know what is to be pushed is read first.
+    private static var checkedFirst: Range<Int> { StateKey.openBuckets }
+    private static func bucket(checked: Int) -> Int {
+        checked < checkedFirst.count ? checkedFirst.lowerBound + checked : checked - checkedFirst.count
     }
 
     /// What is wrong with the tree; for tests.

@@ -88,7 +88,7 @@ extension ByzantineHosts {
             case 0: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: buckets.map { lie(about: $0) }), .wrongTransfer)]
             case 1...3:
                 // A state without some of its entries: nobody can be asked for what an empty bucket holds.
-                let empty = StateDigest.bucketDigest([])
+                let empty = StateDigest.emptyBucketDigest
                 guard let robbed = buckets.indices.filter({ buckets[$0] != empty }).randomElement(using: &members[m].rng) else { return [(message, nil)] }
                 var fewer = buckets
                 fewer[robbed] = empty
@@ -123,6 +123,13 @@ extension ByzantineHosts {
                 return [(message, entries.isEmpty ? nil : .wrongTransfer)]
             default:
                 let other = UInt16(members[m].rng.below(65536))
+                if !other.isMultiple(of: 2), let last = entries.last {
+                    // All that is right, and one before it that is not.
+                    let first = StateTransferMessage.StateEntry(key: last.key, value: [UInt8(truncatingIfNeeded: other)])
+                    let more = StateTransferMessage.bucket(
+                        sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: [first] + entries)
+                    return [(more, .wrongTransfer)]
+                }
                 let elsewhere = StateTransferMessage.bucket(sequence: sequence, bucket: other, part: part, isLast: isLast, entries: entries)
                 return [(elsewhere, .wrongTransfer), (message, nil)]
             }

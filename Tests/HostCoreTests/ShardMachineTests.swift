@@ -11,12 +11,13 @@ private final class Alone {
     private(set) var ready = ShardReady()
     static let session = SessionID(1)
 
-    init(options: HostOptions = HostOptions()) throws {
+    init(options: HostOptions = HostOptions(), store: MemoryStore = MemoryStore()) throws {
         let setting = ShardSetting(
             shard: ShardID(0), me: ReplicaIndex(0), host: HostID(0), manifest: SomeState.manifest, options: options,
             signer: StandInSigner(0))
+        let accounts = SourceAccounts(options: options, now: moment(0))
         machine = try ShardMachine(
-            setting, store: MemoryStore(), records: [], now: moment(0))
+            setting, accounts: accounts, store: store, records: [], now: moment(0))
     }
 
     var halted: String? { machine.halted }
@@ -62,6 +63,34 @@ private final class Alone {
         for number in 2...3 as ClosedRange<UInt64> {
             shard.step(.request(from: Alone.session, Alone.open(number)))
             #expect(shard.ready.records.isEmpty && shard.ready.held.isEmpty)
+        }
+    }
+
+    /// A large state is not read whole before its replica serves.
+    @Test func whatHasRottedInALargeStateIsFoundWhileItServes() throws {
+        let state = try SomeState(batches: 50)
+        var options = HostOptions()
+        (options.entriesCheckedAtStart, options.entriesCheckedAtOnce) = (0, 10)
+        for isRotten in [false, true] {
+            let store = MemoryStore()
+            var writes: [KeyValueWrite] = []
+            try state.snapshot.forEach(from: [], to: nil) { key, value in
+                writes.append(KeyValueWrite(key: key, value: value))
+                return true
+            }
+            // The first bucket that has any entries is read late.
+            let place = try #require(writes.firstIndex { $0.key.first != 0x80 })
+            if isRotten { writes[place] = KeyValueWrite(key: writes[place].key, value: [1, 2, 3]) }
+            try store.apply(writes, metadata: state.metadata, seal: nil, clearing: false)
+            store.refresh()
+            let shard = try Alone(options: options, store: store)
+            shard.step(.started(certainTime: .zero))
+            var wasFound = false
+            for tick in 1...100 as ClosedRange<UInt64> where shard.halted == nil {
+                shard.step(.tick(connected: [true, true, true, true], certainTime: .zero), at: tick * 100)
+                if shard.ready.isDamaged { wasFound = true }
+            }
+            #expect(wasFound == isRotten && (shard.halted != nil) == isRotten)
         }
     }
 

@@ -13,7 +13,7 @@ struct SomeState {
         shards: [(0..<4).map { HostID($0) }], issuer: issuer.publicKey)
     static let group = manifest.group(of: ShardID(0))
     /// Of a replica that has executed nothing.
-    static let emptyBuckets = [Digest](repeating: StateDigest.bucketDigest([]), count: StateDigest.bucketCount)
+    static let emptyBuckets = [Digest](repeating: StateDigest.emptyBucketDigest, count: StateDigest.bucketCount)
 
     let checkpoint: Checkpoint
     let metadata: [UInt8]
@@ -28,7 +28,7 @@ struct SomeState {
             _ = try executor.execute(Self.batch(number), sequence: SequenceNumber(number))
         }
         let digest = try executor.checkpointDigest()
-        guard let frozen = executor.freeze() else { throw ShardStateError.corruptMetadata("nothing to freeze") }
+        guard let frozen = try executor.freeze() else { throw ShardStateError.corruptMetadata("nothing to freeze") }
         try store.apply(frozen.writes, metadata: frozen.metadata, seal: nil, clearing: false)
         store.refresh()
         checkpoint = Checkpoint(sequence: SequenceNumber(batches), digest: digest)

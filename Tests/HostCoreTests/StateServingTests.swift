@@ -69,7 +69,7 @@ private struct Server {
         #expect(server.bucketsSent(to: 2) == state.filled)
         for (_, message) in server.sent.dropFirst(2) {
             guard case .state(.bucket(_, let bucket, _, _, let entries)) = message else { continue }
-            #expect(StateDigest.bucketDigest(entries) == state.buckets[Int(bucket)])
+            #expect(StateDigest.bucketDigest(entries, of: Int(bucket)) == state.buckets[Int(bucket)])
         }
     }
 

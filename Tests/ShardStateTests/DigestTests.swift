@@ -186,7 +186,7 @@ extension ShardExecutor {
     ) throws -> FrozenState {
         var buckets = [[StateTransferMessage.StateEntry]](repeating: [], count: StateDigest.bucketCount)
         for entry in entries { if let bucket = StateDigest.bucket(of: entry.key, in: map) { buckets[bucket].append(entry) } }
-        let wanted = buckets.map { StateDigest.bucketDigest($0) }
+        let wanted = buckets.indices.map { StateDigest.bucketDigest(buckets[$0], of: $0) }
         let own = try bucketDigests()
         let differing = wanted.indices.filter { wanted[$0] != own[$0] }.map { (bucket: $0, entries: buckets[$0]) }
         let digest = StateDigest.checkpoint(metadata: metadata, bucketDigests: wanted) ?? .null

@@ -26,7 +26,7 @@ import Testing
 
     /// Keys are bucket, place, kind, and what the kind is kept by.
     private func keys(_ kind: Character) -> [[UInt8]] {
-        TestStore(cluster.shards[0].disk).snapshot().keys.filter { $0.count > 6 && $0[4] == kind.asciiValue }
+        TestStore(cluster.shards[0].disk).snapshot().keys.filter { $0.count > 8 && $0[6] == kind.asciiValue }
     }
 
     /// The state with one entry changed.
@@ -111,7 +111,7 @@ import Testing
         _ = try twin.shards[0].submit(twin.transfer(alice, 7, from: from, to: twin.account(alice, on: 1).id, 30))
         try twin.shards[0].flush()
         let foreign = TestStore(twin.shards[0].disk).snapshot()
-        let foreignKey = try #require(foreign.keys.first { $0.count > 6 && $0[4] == UInt8(ascii: "B") })
+        let foreignKey = try #require(foreign.keys.first { $0.count > 8 && $0[6] == UInt8(ascii: "B") })
         let body = try #require(foreign.value(forKey: foreignKey))
         let orphaned = #expect(throws: ShardStateError.self) { try violation(foreignKey) { $0 = body } }
         guard case .corruptEntry(_, "missing") = orphaned else { throw orphaned ?? ShardStateError.corruptMetadata("nothing was thrown") }
@@ -122,7 +122,7 @@ import Testing
     @Test func `one attempt with a number holds a leg`() throws {
         // The record of the committed transfer twice, under two digests.
         let number = withUnsafeBytes(of: UInt64(6).bigEndian) { Array($0) }
-        let key = try #require(keys("R").first { $0.suffix(8) == number[...] && $0.dropFirst(5).prefix(32) == alice.key.bytes[...] })
+        let key = try #require(keys("R").first { $0.suffix(8) == number[...] && $0.dropFirst(7).prefix(32) == alice.key.bytes[...] })
         let found = try violation(key) { value in
             let count = value.prefix(4)
             var attempt = value.dropFirst(4)
@@ -137,7 +137,7 @@ import Testing
 
     @Test func `a key that is no key of the state is found by reading it`() throws {
         let key = try accountKey
-        let others = [[key[0] ^ 1] + key.dropFirst(), key[..<4] + [0x5a] + key.dropFirst(5), [key[0], key[1]], [0, 0, 0]] as [[UInt8]]
+        let others = [[key[0] ^ 1] + key.dropFirst(), key[..<6] + [0x5a] + key.dropFirst(7), [key[0], key[1]], [0, 0, 0]] as [[UInt8]]
         for strange in others {
             let disk = try changed(strange) { $0 = [1] }
             var executor = try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))

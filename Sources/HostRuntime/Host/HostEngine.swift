@@ -46,6 +46,7 @@ final class HostEngine {
         transport.send(ready.toGateways)
         for flush in ready.flushes { states.post(.flush(flush)) }
         transport.pause(ready.pauses)
+        for shard in ready.damaged { states.post(.condemn(shard)) }
         for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }
         for notice in ready.notices { logger.warning("\(notice)") }
         ready.removeAll()

@@ -9,6 +9,8 @@ import NIOCore
 final class StateWriter {
     enum Job: Sendable {
         case flush(StateFlush)
+        /// The state is damaged: the next start puts it aside.
+        case condemn(ShardID)
         case close(EventLoopPromise<Void>)
     }
 
@@ -32,11 +34,16 @@ final class StateWriter {
         for job in jobs {
             switch job {
             case .flush(let flush): write(flush)
+            case .condemn(let shard): condemn(shard)
             case .close(let promise):
                 writers = [:]
                 promise.succeed(())
             }
         }
+    }
+
+    private func condemn(_ shard: ShardID) {
+        do { try writers[shard]?.condemn() } catch { logger.critical("shard \(shard)'s state is damaged and cannot be marked so: \(error)") }
     }
 
     private func write(_ flush: StateFlush) {
