@@ -47,7 +47,9 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<8 { group.addTask { _ = await client.clockReport() } }
         }
-        let subjects = gateway.state.questions.map { if case .read(_, let subject, _) = $0 { Optional(subject) } else { nil } }
+        let subjects = gateway.state.questions.map { question -> ReadSubject? in
+            if case .read(_, let subject, _) = question { subject } else { nil }
+        }
         #expect(subjects == [.principal(PublicKey(FixedBytes32()), at: ShardID(0))])
         await client.close()
     }
