@@ -34,7 +34,10 @@ let package = Package(
         .target(name: "ShardState", dependencies: ["Messages", .product(name: "DequeModule", package: "swift-collections")]),
         .target(name: "TwoPhaseCommit", dependencies: ["Messages"]),
         .target(name: "Gateway", dependencies: ["Messages"]),
-        .target(name: "HostCore", dependencies: ["Messages", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway"]),
+        .target(name: "HostCore", dependencies: [
+            "Messages", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway",
+            .product(name: "DequeModule", package: "swift-collections"),
+        ]),
         // Procedures as users write them.
         .target(name: "ExampleProcedures", dependencies: ["Messages", "ShardState"]),
         // What is read from outside, and how it is shown.

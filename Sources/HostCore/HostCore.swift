@@ -1,3 +1,4 @@
+import DequeModule
 import Messages
 import PBFT
 import ShardState
@@ -47,7 +48,7 @@ public final class HostCore {
     private var compaction: Compaction
     private var connected: [Bool]
     /// What is to be said to shards, the next one first.
-    private var queue: [(shard: Shard, input: ShardInput)] = []
+    private var queue: Deque<(shard: Shard, input: ShardInput)> = []
     /// What the last step of a shard asked for.
     private var work = ShardReady()
     private var hasStarted = false
@@ -231,8 +232,7 @@ public final class HostCore {
     }
 
     private func sayNext(now: Instant, into ready: inout HostReady) -> Bool {
-        guard !queue.isEmpty else { return false }
-        let (shard, input) = queue.removeFirst()
+        guard let (shard, input) = queue.popFirst() else { return false }
         step(shard, input, now: now, into: &ready)
         return true
     }
@@ -250,7 +250,7 @@ public final class HostCore {
         for held in work.held { gate.hold(held.message, of: shard.id, position: before + UInt64(held.after)) }
         ready.toHosts += work.toHosts
         ready.toGateways += work.toGateways
-        for (id, word) in work.words { if let other = self.shard(id) { queue.insert((other, .word(word)), at: 0) } }
+        for (id, word) in work.words { if let other = self.shard(id) { queue.prepend((other, .word(word))) } }
         ready.flushes += work.flushes
         for session in work.pauses where !ready.pauses.contains(session) { ready.pauses.append(session) }
         if work.isDamaged { ready.damaged.append(shard.id) }

@@ -12,8 +12,9 @@ package struct ShardMachine: ~Copyable {
     /// What is left to do of an input once the replica has been drained of what came before.
     enum Errand {
         /// What this shard has to say of a request is to be certified in a new batch.
-        case order(SignedRequest, CallEvidence, from: Source)
-        case answer(RecoveryPush, CallEvidence, to: HostID)
+        // Indirect, so that the many that say little are small.
+        indirect case order(SignedRequest, CallEvidence, from: Source)
+        indirect case answer(RecoveryPush, CallEvidence, to: HostID)
         case answerReads
         // Of a tick.
         case forward
@@ -40,7 +41,7 @@ package struct ShardMachine: ~Copyable {
     package private(set) var halted: String?
     /// What the replica asks for and has not got yet.
     var work = ReplicaReady()
-    /// The next one first.
+    /// The next one last.
     private var agenda: [Errand] = []
 
     /// Opens the state where the store has it and executes again what the journal knows to be committed above it.
@@ -84,8 +85,8 @@ package struct ShardMachine: ~Copyable {
         do throws(ShardFailure) {
             try handle(input, now: now, into: &ready)
             try drain(now: now, into: &ready)
-            while !agenda.isEmpty {
-                try handle(agenda.removeFirst(), now: now, into: &ready)
+            while let errand = agenda.popLast() {
+                try handle(errand, now: now, into: &ready)
                 try drain(now: now, into: &ready)
             }
         } catch {
@@ -95,7 +96,7 @@ package struct ShardMachine: ~Copyable {
     }
 
     /// Before what is left already.
-    mutating func next(_ errands: [Errand]) { agenda.insert(contentsOf: errands, at: 0) }
+    mutating func next(_ errands: [Errand]) { agenda.append(contentsOf: errands.reversed()) }
 
     mutating func halt(_ reason: String, into ready: inout ShardReady) {
         guard halted == nil else { return }
