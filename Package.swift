@@ -31,7 +31,7 @@ let package = Package(
             .product(name: "Crypto", package: "swift-crypto"),
         ]),
         .target(name: "PBFT", dependencies: ["Messages"]),
-        .target(name: "ShardState", dependencies: ["Messages", .product(name: "DequeModule", package: "swift-collections")]),
+        .target(name: "ShardState", dependencies: ["Messages"]),
         .target(name: "TwoPhaseCommit", dependencies: ["Messages"]),
         .target(name: "Gateway", dependencies: ["Messages"]),
         .target(name: "HostCore", dependencies: [

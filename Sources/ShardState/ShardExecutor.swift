@@ -81,7 +81,6 @@ public struct ShardExecutor {
     public mutating func execute(_ batch: Batch, sequence: SequenceNumber) throws(ShardStateError) -> ExecutedBatch {
         precondition(sequence == lastExecuted.next, "batch \(sequence) after \(lastExecuted)")
         var results = BatchResults()
-        state.begin(sequence)
         // The null request carries no time and changes nothing (R2).
         if !batch.isNull {
             time = max(time, batch.time)
@@ -115,7 +114,7 @@ public struct ShardExecutor {
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence
-        try state.hash(before: SequenceNumber(sequence.number - min(sequence.number, StateTree.patience)))
+        try state.hashIfDue()
         return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time, vain: results.vain)
     }
 

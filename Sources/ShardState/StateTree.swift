@@ -1,4 +1,3 @@
-import DequeModule
 import Messages
 
 /// What a part of the state hashes to. A function of its entries alone: of few they are hashed together, of more than
@@ -164,15 +163,16 @@ struct StateTree {
     static let bucketDepth = 3
     /// All bits of a place.
     static let maxDepth = 11
-    /// Batches after which what changed, and did not change again, is hashed without waiting for a checkpoint.
-    static let patience: UInt64 = 8
+    /// When so many parts wait to be hashed this is not put off to the next checkpoint, which would be a pause that grows with the state.
+    /// More than there are buckets: what is hashed once a checkpoint, however often it changes, costs least.
+    private static let maxWaiting = 5000
 
     private var top = BucketTree.empty
     private var buckets = [Subtree](repeating: .empty, count: StateKey.bucketCount)
-    /// What changed and was not hashed since, in the order of the batches; a key that changed again is there again.
-    private var queue: Deque<(batch: SequenceNumber, key: [UInt8])> = []
-    /// In which batch a key of the queue changed last. Looked up by key only.
-    private var changedIn: [[UInt8]: SequenceNumber] = [:]
+    /// What changed and was not hashed since; sorted before it is used.
+    private var changed: Set<[UInt8]> = []
+    /// The parts that are to be hashed for it, about; counted only.
+    private var waiting: Set<StatePart> = []
     /// Whose nodes right above the buckets are to be written; by the first bucket, looked up only.
     private var parents: Set<Int> = []
 
@@ -197,28 +197,28 @@ struct StateTree {
     /// - Precondition: everything is hashed.
     var root: Digest { mutating get { top.root } }
 
-    mutating func note(_ key: [UInt8], in batch: SequenceNumber) {
-        if changedIn.updateValue(batch, forKey: key) != batch { queue.append((batch, key)) }
+    mutating func note(_ key: [UInt8], bucket: Int) {
+        guard changed.insert(key).inserted else { return }
+        var (depth, count) = (Self.bucketDepth, buckets[bucket].count)
+        while count > UInt64(Subtree.leafLimit), depth < Self.maxDepth { (depth, count) = (depth + 1, count / UInt64(TreeNode.fanout)) }
+        waiting.insert(StatePart(of: key, depth: depth))
     }
+
+    /// Whether enough waits to be hashed now.
+    var isDue: Bool { waiting.count >= Self.maxWaiting }
 
     /// Hashes everything that changed, and writes the nodes that changed with it.
     mutating func clean(_ overlay: inout Overlay) throws(ShardStateError) {
-        try hash(before: nil, &overlay)
+        try hash(&overlay)
         for bucket in parents.sorted() { writeParent(bucket, &overlay) }
         parents.removeAll(keepingCapacity: true)
     }
 
-    /// Hashes what changed before this batch, and not again since: so much less is left for the next checkpoint. What changes all the
-    /// time waits for that.
-    mutating func hash(before batch: SequenceNumber?, _ overlay: inout Overlay) throws(ShardStateError) {
-        var keys: [[UInt8]] = []
-        while let first = queue.first, batch.map({ first.batch < $0 }) ?? true {
-            queue.removeFirst()
-            guard changedIn[first.key] == first.batch else { continue }
-            changedIn[first.key] = nil
-            keys.append(first.key)
-        }
-        keys.sort(by: precedes)
+    /// All but the nodes right above the buckets.
+    mutating func hash(_ overlay: inout Overlay) throws(ShardStateError) {
+        let keys = changed.sorted(by: precedes)
+        changed.removeAll(keepingCapacity: true)
+        waiting.removeAll(keepingCapacity: true)
         var rest = keys[...]
         while let first = rest.first {
             let bucket = StateKey.bucket(first)

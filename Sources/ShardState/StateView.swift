@@ -10,8 +10,6 @@ struct StateView {
     private var tree: StateTree
     /// Whose record is in no index while it runs: a transaction must not meet its own locks.
     private var lifted: Digest?
-    /// The batch that is being executed, or was last.
-    private var batch = SequenceNumber.zero
     /// How many buckets were read since the start.
     private var checked = 0
 
@@ -62,8 +60,6 @@ struct StateView {
     }
 
     // MARK: Writing
-
-    mutating func begin(_ batch: SequenceNumber) { self.batch = batch }
 
     mutating func put(_ record: AccountRecord, _ id: AccountID) { set(StateKey.account(id, in: map), record) }
     mutating func put(_ record: PrincipalRecord, _ principal: PublicKey) { set(StateKey.principal(principal), record) }
@@ -131,14 +127,15 @@ struct StateView {
     private mutating func set<Record>(_ key: EntryKey<Record>, _ record: Record?) { set(key.bytes, record?.entry) }
 
     private mutating func set(_ key: [UInt8], _ entry: StateEntry?) {
-        overlay.set(key, entry, bucket: StateKey.bucket(key))
-        tree.note(key, in: batch)
+        let bucket = StateKey.bucket(key)
+        overlay.set(key, entry, bucket: bucket)
+        tree.note(key, bucket: bucket)
     }
 
     // MARK: Hashing and writing down
 
-    /// What has not changed for some batches is hashed.
-    mutating func hash(before batch: SequenceNumber) throws(ShardStateError) { try tree.hash(before: batch, &overlay) }
+    /// What changed is hashed at checkpoints, unless it is much.
+    mutating func hashIfDue() throws(ShardStateError) { if tree.isDue { try tree.hash(&overlay) } }
 
     /// Of everything that is there now.
     mutating func root() throws(ShardStateError) -> Digest {
