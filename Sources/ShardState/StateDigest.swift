@@ -64,11 +64,6 @@ public enum StateDigest {
         hasher.update(metadata)
         return hasher.finish()
     }
-
-    static func put(_ key: [UInt8], _ value: [UInt8], into writer: inout ByteWriter) {
-        writer.put(blob: key)
-        writer.put(blob: value)
-    }
 }
 
 /// The tree over the buckets' digests. Hashed again from the buckets that changed when its root is asked for.

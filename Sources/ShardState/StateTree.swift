@@ -176,9 +176,6 @@ struct StateTree {
     /// Whose nodes right above the buckets are to be written; by the first bucket, looked up only.
     private var parents: Set<Int> = []
 
-    /// Of an empty state.
-    init() {}
-
     /// Of what the store holds.
     init(loading overlay: borrowing Overlay) throws(ShardStateError) {
         var found = buckets
@@ -190,8 +187,6 @@ struct StateTree {
     }
 
     subscript(bucket: Int) -> Subtree { buckets[bucket] }
-    /// Entries of the whole state.
-    var count: UInt64 { buckets.reduce(0) { $0 &+ $1.count } }
     /// - Precondition: everything is hashed.
     var digests: [Digest] { top.buckets }
     /// - Precondition: everything is hashed.

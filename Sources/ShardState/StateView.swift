@@ -217,6 +217,6 @@ struct StateView {
         return try tree.fault(inBuckets: 0..<StateKey.bucketCount, overlay)
     }
 
-    /// The indexes as the entries would have them; for tests.
+    /// The indexes as the entries would have them.
     func rebuiltIndexes() throws(ShardStateError) -> StateIndexes { try StateIndexes(scanning: overlay, shard: shard, map: map) }
 }
