@@ -2,8 +2,11 @@
 import Foundation
 import PackageDescription
 
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
+
 let strict: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
+    .swiftLanguageMode(.v6)
 ]
 
 /// The module table of docs/ARCHITECTURE.md; `--explicit-target-dependency-import-check error` keeps imports to it.
@@ -27,17 +30,22 @@ let package = Package(
     ],
     targets: [
         // Protocol modules: deterministic, no I/O.
-        .target(name: "Messages", dependencies: [
-            .product(name: "Crypto", package: "swift-crypto"),
-        ]),
-        .target(name: "PBFT", dependencies: ["Messages"]),
+        .target(
+            name: "Messages",
+            dependencies: [
+                .product(name: "Crypto", package: "swift-crypto")
+            ]),
+        // Seeded chance and backoff.
+        .target(name: "Randomness"),
+        .target(name: "PBFT", dependencies: ["Messages", deque]),
         .target(name: "ShardState", dependencies: ["Messages"]),
         .target(name: "TwoPhaseCommit", dependencies: ["Messages"]),
-        .target(name: "Gateway", dependencies: ["Messages"]),
-        .target(name: "HostCore", dependencies: [
-            "Messages", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway",
-            .product(name: "DequeModule", package: "swift-collections"),
-        ]),
+        .target(name: "Gateway", dependencies: ["Messages", "Randomness", deque]),
+        .target(
+            name: "Cores",
+            dependencies: [
+                "Messages", "Randomness", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", deque, heap,
+            ]),
         // Procedures as users write them.
         .target(name: "ExampleProcedures", dependencies: ["Messages", "ShardState"]),
         // What is read from outside, and how it is shown.
@@ -50,74 +58,106 @@ let package = Package(
         // Who dies by a signal while it reads mapped pages leaves a word.
         .target(name: "CFaultMark"),
         .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB", "CFaultMark"]),
-        .target(name: "Journal", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "WriteAheadLog", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
         // Whether what clients saw is strictly serializable.
-        .target(name: "Histories", dependencies: ["StrictInput"]),
+        .target(name: "Histories", dependencies: ["StrictInput", deque]),
         // The same protocol code under a virtual clock, network and disk.
-        .target(name: "Simulator", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "Journal", "Histories"]),
+        .target(
+            name: "Simulator",
+            dependencies: [
+                "Messages", "StrictInput", "Randomness", "Cores", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway",
+                "WriteAheadLog", "Histories", deque, heap,
+            ]),
         // The network library's errors in words for people.
-        .target(name: "ConnectionErrors", dependencies: [
-            .product(name: "NIOCore", package: "swift-nio"),
-            .product(name: "NIOPosix", package: "swift-nio"),
-        ]),
+        .target(
+            name: "ConnectionErrors",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         // Runtime.
-        .target(name: "Client", dependencies: [
-            "Messages", "ManifestFile", "ConnectionErrors",
-            .product(name: "NIOCore", package: "swift-nio"),
-            .product(name: "NIOPosix", package: "swift-nio"),
-        ]),
-        .target(name: "HostRuntime", dependencies: [
-            "Messages", "StrictInput", "ManifestFile", "HostCore", "PBFT", "ShardState", "TwoPhaseCommit", "Gateway", "LMDBStore", "Journal",
-            "ConnectionErrors",
-            .product(name: "NIOCore", package: "swift-nio"),
-            .product(name: "NIOPosix", package: "swift-nio"),
-            .product(name: "NIOSSL", package: "swift-nio-ssl"),
-            .product(name: "X509", package: "swift-certificates"),
-            .product(name: "SwiftASN1", package: "swift-asn1"),
-            .product(name: "Crypto", package: "swift-crypto"),
-            .product(name: "NIOTLS", package: "swift-nio"),
-            .product(name: "Logging", package: "swift-log"),
-        ]),
+        .target(
+            name: "Client",
+            dependencies: [
+                "Messages", "Randomness", "ManifestFile", "ConnectionErrors",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .target(
+            name: "HostRuntime",
+            dependencies: [
+                "Messages", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState", "TwoPhaseCommit",
+                "Gateway", "LMDBStore", "WriteAheadLog",
+                "ConnectionErrors",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         // Host programs with procedures of their users.
-        .target(name: "QuorateHost", dependencies: [
-            "Messages", "StrictInput", "ManifestFile", "ShardState", "HostCore", "HostRuntime", "ConnectionErrors",
-            .product(name: "NIOCore", package: "swift-nio"),
-            .product(name: "Logging", package: "swift-log"),
-        ]),
-        .target(name: "Workload", dependencies: [
-            "Messages", "StrictInput", "Client", "CZlib",
-            .product(name: "Histogram", package: "hdrhistogram-swift"),
-        ]),
-        .executableTarget(name: "quorate", dependencies: [
-            "Messages", "StrictInput", "ManifestFile", "Client", "Workload", "HostRuntime", "QuorateHost", "HostCore", "ShardState", "PBFT",
-            "LMDBStore", "Journal", "Simulator", "ExampleProcedures", "Histories",
-            .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            .product(name: "NIOCore", package: "swift-nio"),
-            .product(name: "NIOPosix", package: "swift-nio"),
-        ]),
+        .target(
+            name: "QuorateHost",
+            dependencies: [
+                "Messages", "StrictInput", "ManifestFile", "ShardState", "Cores", "HostRuntime", "ConnectionErrors",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        .target(
+            name: "Workload",
+            dependencies: [
+                "Messages", "StrictInput", "Randomness", "Client", "CZlib", deque,
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
+        .executableTarget(
+            name: "quorate",
+            dependencies: [
+                "Messages", "StrictInput", "Randomness", "ManifestFile", "Client", "Workload", "HostRuntime",
+                "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
+                "ExampleProcedures", "Histories",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         // Tests.
-        .testTarget(name: "MessagesTests", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
-        .testTarget(name: "PBFTTests", dependencies: ["Messages", "PBFT"]),
-        .testTarget(name: "ShardStateTests", dependencies: ["Messages", "ShardState", "ExampleProcedures"]),
-        .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
-        .testTarget(name: "GatewayTests", dependencies: ["Messages", "Gateway", "HostCore"]),
-        .testTarget(name: "HostCoreTests", dependencies: ["Messages", "HostCore", "PBFT", "ShardState", "Simulator"]),
-        .testTarget(name: "JournalTests", dependencies: ["Messages", "Journal", "Simulator"]),
-        .testTarget(name: "StoreTests", dependencies: ["Messages", "LMDBStore", "Simulator"]),
         .testTarget(
-            name: "SimulatorTests", dependencies: ["Messages", "Simulator", "HostCore", "PBFT", "ShardState", "Journal"],
+            name: "MessagesTests",
+            dependencies: ["Randomness", "Messages", .product(name: "Crypto", package: "swift-crypto")]),
+        .testTarget(name: "PBFTTests", dependencies: ["Randomness", "Messages", "PBFT"]),
+        .testTarget(
+            name: "ShardStateTests", dependencies: ["Randomness", "Messages", "ShardState", "ExampleProcedures"]),
+        .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
+        .testTarget(name: "GatewayTests", dependencies: ["Randomness", "Messages", "Gateway", "Cores"]),
+        .testTarget(name: "CoresTests", dependencies: ["Messages", "Cores", "PBFT", "ShardState", "Simulator"]),
+        .testTarget(
+            name: "WriteAheadLogTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Simulator"]),
+        .testTarget(name: "StoreTests", dependencies: ["Randomness", "Messages", "LMDBStore", "Simulator"]),
+        .testTarget(
+            name: "SimulatorTests",
+            dependencies: ["Messages", "Simulator", "Cores", "PBFT", "ShardState", "WriteAheadLog"],
             exclude: ["Scenarios"]),
         // Interposes the calls that write to a disk in the test program; see its header.
         .target(name: "PowerLossRecorder", path: "Tests/PowerLossRecorder"),
-        .testTarget(name: "PowerLossTests", dependencies: [
-            "PowerLossRecorder", "Messages", "Simulator", "HostCore", "HostRuntime", "PBFT", "LMDBStore", "Journal",
-        ]),
-        .testTarget(name: "StrictInputTests", dependencies: ["StrictInput"]),
+        .testTarget(
+            name: "PowerLossTests",
+            dependencies: [
+                "Randomness",
+                "PowerLossRecorder", "Messages", "Simulator", "Cores", "HostRuntime", "PBFT", "LMDBStore",
+                "WriteAheadLog",
+            ]),
+        .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
-        .testTarget(name: "WorkloadTests", dependencies: ["Messages", "Workload"]),
-        .testTarget(name: "IntegrationTests", dependencies: [
-            "Messages", "ManifestFile", "Client", "HostRuntime", "HostCore", "LMDBStore", "Journal", "ExampleProcedures", "Simulator",
-        ]),
+        .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Workload"]),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "Randomness",
+                "Messages", "ManifestFile", "Client", "HostRuntime", "Cores", "LMDBStore", "WriteAheadLog",
+                "ExampleProcedures", "Simulator",
+            ]),
     ]
 )
 
@@ -125,10 +165,12 @@ for target in package.targets where target.type != .system && target.type != .pl
     target.swiftSettings = strict
 }
 
-// Deliberately broken variants of the protocol, to show that the simulator catches them (docs/SIMULATION.md). They exist
-// only in a build of their own: QUORATE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product quorate-mutants
+// Deliberately broken variants of the protocol, to show that the simulator catches them (docs/SIMULATION.md). They
+// exist only in a build of their own: QUORATE_MUTANTS=1 swift build -c release --scratch-path .build/mutants --product
+// quorate-mutants
 if ProcessInfo.processInfo.environment["QUORATE_MUTANTS"] == "1" {
-    let runner = Target.executableTarget(name: "MutantRunner", dependencies: ["Messages", "Simulator"], path: "Tests/MutantRunner")
+    let runner = Target.executableTarget(
+        name: "MutantRunner", dependencies: ["Messages", "Simulator"], path: "Tests/MutantRunner")
     runner.swiftSettings = strict
     package.targets.append(runner)
     package.products.append(.executable(name: "quorate-mutants", targets: ["MutantRunner"]))
@@ -137,12 +179,13 @@ if ProcessInfo.processInfo.environment["QUORATE_MUTANTS"] == "1" {
     }
 }
 
-// Coverage of the protocol modules (deploy/coverage). Only they are instrumented, so that long simulations stay quick, and
-// nothing of them is inlined into other modules, where it would not be counted.
+// Coverage of the protocol modules (deploy/coverage). Only they are instrumented, so that long simulations stay quick,
+// and nothing of them is inlined into other modules, where it would not be counted.
 if ProcessInfo.processInfo.environment["QUORATE_COVERAGE"] == "1" {
-    let measured = ["PBFT", "TwoPhaseCommit", "ShardState", "Journal"]
+    let measured = ["PBFT", "TwoPhaseCommit", "ShardState", "WriteAheadLog"]
     for target in package.targets where measured.contains(target.name) {
-        target.swiftSettings = strict + [.unsafeFlags(["-profile-generate", "-profile-coverage-mapping", "-disable-cmo"])]
+        target.swiftSettings =
+            strict + [.unsafeFlags(["-profile-generate", "-profile-coverage-mapping", "-disable-cmo"])]
     }
     for target in package.targets where target.type == .test || target.type == .executable {
         target.linkerSettings = (target.linkerSettings ?? []) + [.unsafeFlags(["-profile-generate"])]

@@ -3,7 +3,8 @@ import Messages
 /// An account that is open: since this request, or already before it.
 public struct OpenedAccount: Sendable {
     public let specification: AccountSpecification
-    /// False: it was there already. Who asks again after a crash finds the same account, whatever became of the first request.
+    /// False: it was there already. Who asks again after a crash finds the same account, whatever became of the first
+    /// request.
     public let isNew: Bool
     /// With the receipt that proves either.
     public let outcome: Outcome
@@ -17,7 +18,9 @@ public struct AccountNotOpened: Error, Sendable, CustomStringConvertible {
     public let outcome: Outcome
 
     public var description: String {
-        if case .abort(let reason)? = outcome.decisions.first { return "account \(specification.id) was not opened: \(reason)" }
+        if case .abort(let reason)? = outcome.decisions.first {
+            return "account \(specification.id) was not opened: \(reason)"
+        }
         return "account \(specification.id) was not opened"
     }
 }
@@ -30,7 +33,8 @@ extension QuorateClient {
         try await openAccount(AccountSpecification(owner: publicKey, asset: asset, index: index))
     }
 
-    /// Opens an empty account of anybody, or of a procedure (`AccountSpecification.init(procedure:)`), if it is not open yet.
+    /// Opens an empty account of anybody, or of a procedure (`AccountSpecification.init(procedure:)`), if it is not
+    /// open yet.
     /// - Throws: `AccountNotOpened`; `ClientError`.
     @discardableResult public func openAccount(_ specification: AccountSpecification) async throws -> OpenedAccount {
         let outcome = try await submit([.open(specification)], mode: .independent)
@@ -42,16 +46,19 @@ extension QuorateClient {
         }
     }
 
-    /// What every shard would refuse for ever, whatever its state, and would say no more of than that the request is malformed.
+    /// What every shard would refuse for ever, whatever its state, and would say no more of than that the request is
+    /// malformed.
     /// - Throws: `ClientError.malformed`, which says what is wrong with which operation.
     static func check(_ operations: [Operation], _ mode: Request.Mode) throws {
         guard !operations.isEmpty else { throw ClientError.malformed("a request without operations") }
         guard operations.count <= Request.maxOperations else {
-            throw ClientError.malformed("\(operations.count) operations in one request, of which \(Request.maxOperations) are allowed")
+            throw ClientError.malformed(
+                "\(operations.count) operations in one request, of which \(Request.maxOperations) are allowed")
         }
         for (number, operation) in operations.enumerated() {
             guard let problem = problem(operation, mode, isAlone: operations.count == 1) else { continue }
-            throw ClientError.malformed(operations.count == 1 ? problem : "operation \(number + 1) of \(operations.count): \(problem)")
+            throw ClientError.malformed(
+                operations.count == 1 ? problem : "operation \(number + 1) of \(operations.count): \(problem)")
         }
     }
 
@@ -60,7 +67,9 @@ extension QuorateClient {
             if amount == .zero { return "an amount of zero" }
             return amount > .limit ? "an amount of \(amount), above the limit of \(Amount.limit)" : nil
         }
-        func independent(_ what: String) -> String { "\(what) is a transaction of its own: submit it with mode: .independent" }
+        func independent(_ what: String) -> String {
+            "\(what) is a transaction of its own: submit it with mode: .independent"
+        }
         switch operation {
         case .transfer(let transfer):
             if transfer.from == transfer.to { return "a transfer from account \(transfer.from) to itself" }

@@ -19,7 +19,9 @@ struct FrameParser {
 
     /// The next whole frame; nil until more has arrived.
     mutating func next() throws(ConnectionError) -> [UInt8]? {
-        guard let length = buffer.getInteger(at: buffer.readerIndex, endianness: .little, as: UInt32.self) else { return nil }
+        guard let length = buffer.getInteger(at: buffer.readerIndex, endianness: .little, as: UInt32.self) else {
+            return nil
+        }
         guard length > 0, Int(length) <= Self.maxFrame else { throw .garbage("a frame of \(length) bytes") }
         guard buffer.readableBytes >= 4 + Int(length) else { return nil }
         buffer.moveReaderIndex(forwardBy: 4)

@@ -105,7 +105,8 @@ public final class GatewayConnection: Sendable {
                 completion(.success(.receipt(receipt, retries: retries, conflicts: conflicts)))
             case .success(.rejected(_, let reason, let retryAfter)):
                 completion(.success(.rejected(reason, retryAfterMicroseconds: retryAfter)))
-            case .success(.account), .success(.status), .success(.read): completion(.failure(.garbage("a reply of another kind")))
+            case .success(.account), .success(.status), .success(.read):
+                completion(.failure(.garbage("a reply of another kind")))
             case .failure(let error): completion(.failure(error))
             }
         }
@@ -127,7 +128,9 @@ public final class GatewayConnection: Sendable {
     }
 
     /// The answers to a quorum read, unchecked: the gateway is trusted with nothing. None if it is overloaded.
-    public func read(_ subject: ReadSubject, nonce: Digest, timeout: Duration? = .seconds(10)) async throws -> [ReadAnswer] {
+    public func read(_ subject: ReadSubject, nonce: Digest, timeout: Duration? = .seconds(10)) async throws
+        -> [ReadAnswer]
+    {
         switch try await call({ .read(id: $0, subject, nonce: nonce) }, timeout) {
         case .read(_, let answers): return answers
         case .rejected: return []
@@ -148,7 +151,8 @@ public final class GatewayConnection: Sendable {
         try await untilCancelled { call(message, timeout, $0) }
     }
 
-    /// What `start` completes with; `closed` as soon as the task is cancelled: whoever interrupts a wait does not wait for its end.
+    /// What `start` completes with; `closed` as soon as the task is cancelled: whoever interrupts a wait does not wait
+    /// for its end.
     private func untilCancelled<Value: Sendable>(
         _ start: (@escaping @Sendable (Result<Value, ConnectionError>) -> Void) -> Void
     ) async throws -> Value {
@@ -165,7 +169,8 @@ public final class GatewayConnection: Sendable {
 
     /// Hands the call to the loop; a burst wakes it once and leaves in one write.
     private func call(
-        _ message: @escaping @Sendable (UInt64) -> ClientMessage, _ timeout: Duration?, _ completion: @escaping Completion
+        _ message: @escaping @Sendable (UInt64) -> ClientMessage, _ timeout: Duration?,
+        _ completion: @escaping Completion
     ) {
         let wakes = state.withLock { state in
             state.calls.append(Call(message: message, timeout: timeout, completion: completion))
@@ -251,7 +256,9 @@ private final class ConnectionHandler: ChannelInboundHandler {
     private var ended: ConnectionError?
     private var endsWhenIdle = false
 
-    init(_ channel: any Channel, maxOutstanding: Int) { (self.channel, self.maxOutstanding) = (channel, maxOutstanding) }
+    init(_ channel: any Channel, maxOutstanding: Int) {
+        (self.channel, self.maxOutstanding) = (channel, maxOutstanding)
+    }
 
     func send(_ calls: [GatewayConnection.Call]) {
         var bytes = channel.allocator.buffer(capacity: 512 * calls.count)
@@ -325,7 +332,9 @@ private final class ConnectionHandler: ChannelInboundHandler {
 extension GatewayReply {
     fileprivate var id: UInt64 {
         switch self {
-        case .receipt(let id, _, _, _), .rejected(let id, _, _), .account(let id, _, _), .status(let id, _), .read(let id, _): id
+        case .receipt(let id, _, _, _), .rejected(let id, _, _), .account(let id, _, _), .status(let id, _),
+            .read(let id, _):
+            id
         }
     }
 }

@@ -4,24 +4,24 @@ import Messages
 public struct RequestWindow: Hashable, Sendable {
     /// Shards accept numbers below `acknowledgedBelow` + this.
     public static let width: UInt64 = 1024
-    /// For so many numbers of this window's own, none of the last 511 is acknowledged that others with the key may have open. By then
-    /// their deadline is over, or near, and shards need not keep outcomes for ever.
+    /// For so many numbers of this window's own, none of the last 511 is acknowledged that others with the key may have
+    /// open. By then their deadline is over, or near, and shards need not keep outcomes for ever.
     public static let foreignRoom: UInt64 = 512
 
     /// Every outcome of this window's own below it is known, or given up for ever.
     public private(set) var acknowledgedBelow: RequestNumber
     private var next: RequestNumber
     private var awaited: Set<RequestNumber> = []
-    /// From here to the first number, there may be requests of an earlier life, or of another program with the key, whose outcomes
-    /// are still to be asked for.
+    /// From here to the first number, there may be requests of an earlier life, or of another program with the key,
+    /// whose outcomes are still to be asked for.
     private var foreign: RequestNumber?
     /// The first number with which they are acknowledged.
     private var foreignUntil: RequestNumber
 
     /// - Parameters:
     ///   - first: above every number that the principal has used before.
-    ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once. Nil: what was under way
-    ///     before and was not executed is refused for ever.
+    ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once. Nil: what
+    ///     was under way before and was not executed is refused for ever.
     public init(first: RequestNumber, keeping foreign: RequestNumber? = nil) {
         (acknowledgedBelow, next, foreignUntil) = (first, first, first)
         if let foreign { keep(foreign) }
@@ -87,8 +87,8 @@ public struct Principal: Sendable {
     public var publicKey: PublicKey { signer.publicKey }
 
     /// - Parameters:
-    ///   - first: the first request number, above all that the key has signed: 1 for a new key. For any other the shards know it
-    ///     (`QuorateClient.standing`).
+    ///   - first: the first request number, above all that the key has signed: 1 for a new key. For any other the
+    ///     shards know it (`QuorateClient.standing`).
     ///   - foreign: see `RequestWindow.init`.
     public init(
         signer: Ed25519Signer, manifest: Manifest, first: RequestNumber = RequestNumber(1),

@@ -15,7 +15,8 @@ package struct ClockBook: Sendable {
     }
     private var entries: [ShardID: Entry] = [:]
 
-    /// Where all agree; where they do not; and where nobody answered: then what was said before has to do, or the own clock.
+    /// Where all agree; where they do not; and where nobody answered: then what was said before has to do, or the own
+    /// clock.
     private static let (agreed, differing, unknown) = (Duration.seconds(60), Duration.seconds(1), Duration.seconds(5))
 
     package init() {}
@@ -23,7 +24,9 @@ package struct ClockBook: Sendable {
     /// - Parameter times: nil if nobody answered. What was known stays: a shard's time does not go back.
     package mutating func note(_ times: ShardTimes?, of shard: ShardID, own: Timestamp, at: ContinuousClock.Instant) {
         guard let times else {
-            var entry = entries[shard] ?? Entry(times: nil, saidAt: at, own: own, askedAt: at, ownAsked: own, goodFor: Self.unknown)
+            var entry =
+                entries[shard]
+                ?? Entry(times: nil, saidAt: at, own: own, askedAt: at, ownAsked: own, goodFor: Self.unknown)
             (entry.askedAt, entry.ownAsked, entry.goodFor) = (at, own, Self.unknown)
             return entries[shard] = entry
         }
@@ -48,8 +51,8 @@ package struct ClockBook: Sendable {
 
     /// As they are by now. A shard's time may stand still; its hosts' clocks go on.
     ///
-    /// Where nobody answered when this was asked last, and this machine's clock was set since somebody did, the hosts' may have been
-    /// set with it: then it counts itself. A shard's time does not go back.
+    /// Where nobody answered when this was asked last, and this machine's clock was set since somebody did, the hosts'
+    /// may have been set with it: then it counts itself. A shard's time does not go back.
     /// - Parameter own: this machine's clock.
     package func clocks(of shards: [ShardID], own: Timestamp, at: ContinuousClock.Instant) -> [ShardClock] {
         shards.compactMap { shard in
@@ -63,7 +66,8 @@ package struct ClockBook: Sendable {
     /// Whether a clock shows something else than it would if it had gone on for so long.
     private static func wasSet(_ clock: Timestamp, since before: Timestamp, for passed: Duration) -> Bool {
         let expected = before.adding(microseconds: microseconds(passed))
-        return max(clock.microseconds(since: expected), expected.microseconds(since: clock)) > RequestTimes.tolerance / 2
+        return max(clock.microseconds(since: expected), expected.microseconds(since: clock)) > RequestTimes.tolerance
+            / 2
     }
 
     private static func microseconds(_ duration: Duration) -> UInt64 { UInt64(max(.zero, duration) / .microseconds(1)) }
@@ -82,8 +86,8 @@ package struct ClockBook: Sendable {
     }
 }
 
-/// Clients go by the shards' time where it is not their own clock's: a client whose clock is wrong works all the same, and so does one of
-/// a shard whose time stands ahead of all clocks (docs/decisions/0027).
+/// Clients go by the shards' time where it is not their own clock's: a client whose clock is wrong works all the same,
+/// and so does one of a shard whose time stands ahead of all clocks (docs/decisions/0027).
 extension QuorateClient {
     /// Which clocks are wrong, and by how much, asked now; empty if no quorum answers.
     public func clockReport() async -> ClockReport {
@@ -104,8 +108,8 @@ extension QuorateClient {
         return RequestTimes(own: own, clocks: clockBook.clocks(of: shards, own: own, at: .now), lifetime: lifetime)
     }
 
-    /// How long until the shards' time has passed a request's deadline, as far as is known. Where a shard's time stands still nobody
-    /// waits until then: for as long as a request may live.
+    /// How long until the shards' time has passed a request's deadline, as far as is known. Where a shard's time stands
+    /// still nobody waits until then: for as long as a request may live.
     func untilDeadline(of request: Request) -> Duration {
         let own = WallClock.now()
         let clocks = clockBook.clocks(of: shards(of: request.operations), own: own, at: .now)
@@ -119,31 +123,37 @@ extension QuorateClient {
         return problems.isEmpty ? nil : problems.joined(separator: "; ")
     }
 
-    /// Whether it is certified that a request did nothing because a shard's time had passed its deadline, and that long before it should
-    /// have: clocks were set after this client compared its own with them, and it may sign again.
+    /// Whether it is certified that a request did nothing because a shard's time had passed its deadline, and that long
+    /// before it should have: clocks were set after this client compared its own with them, and it may sign again.
     public nonisolated func isLateByClock(_ outcome: Outcome) -> Bool {
         Self.isLateByClock(outcome.decisions, outcome.receipt, latency: outcome.latency, lifetime: options.lifetime)
     }
 
-    package static func isLateByClock(_ decisions: [Decision], _ receipt: Receipt, latency: Duration, lifetime: Duration) -> Bool {
+    package static func isLateByClock(
+        _ decisions: [Decision], _ receipt: Receipt, latency: Duration, lifetime: Duration
+    ) -> Bool {
         // Where clocks differ by no more than they may, it was simply late.
-        guard latency + .microseconds(Int64(RequestTimes.tolerance)) < lifetime, !decisions.contains(.commit) else { return false }
+        guard latency + .microseconds(Int64(RequestTimes.tolerance)) < lifetime, !decisions.contains(.commit) else {
+            return false
+        }
         return receipt.certificates.contains { $0.leaf.entries.contains { $0.status == .noRecordAbort } }
     }
 
     /// How often a request is signed again after that.
     package static let lateRetries = 2
 
-    /// Which take part: nothing else than the operations tells, and it is their time that matters. Of a call the target's
-    /// shard: where else it gets is not known before, and those shards follow each other.
+    /// Which take part: nothing else than the operations tells, and it is their time that matters. Of a call the
+    /// target's shard: where else it gets is not known before, and those shards follow each other.
     func shards(of operations: [Operation]) -> [ShardID] {
         let request = Request(
             cluster: manifest.cluster, epoch: manifest.epoch, principal: publicKey, number: RequestNumber(1),
-            acknowledgedBelow: RequestNumber(0), issuedAt: .zero, deadline: .zero, mode: .independent, operations: operations)
+            acknowledgedBelow: RequestNumber(0), issuedAt: .zero, deadline: .zero, mode: .independent,
+            operations: operations)
         return request.participants(in: manifest.shardMap)
     }
 
-    /// Asks the shards of which nothing is known any more, once and not for long: without an answer the own clock has to do.
+    /// Asks the shards of which nothing is known any more, once and not for long: without an answer the own clock has
+    /// to do.
     private func learnClocks(of shards: [ShardID]) async {
         let stale = clockBook.stale(of: shards, own: WallClock.now(), at: .now)
         _ = try? await Self.each(stale) { await self.learnClock(of: $0) }
@@ -153,7 +163,9 @@ extension QuorateClient {
     private func learnClock(of shard: ShardID) async {
         let question = clockQuestions[shard]?.task ?? Task { await askForTime(of: shard) }
         clockQuestions[shard, default: ClockQuestion(task: question)].waiting += 1
-        await withTaskCancellationHandler { await question.value } onCancel: {
+        await withTaskCancellationHandler {
+            await question.value
+        } onCancel: {
             Task { await self.stopWaiting(for: question, of: shard) }
         }
     }
@@ -168,20 +180,23 @@ extension QuorateClient {
     }
 
     private func askForTime(of shard: ShardID) async {
-        let proof = try? await proof(of: .principal(Self.nobody, at: shard), attempts: min(2, gateways.count), timeout: .seconds(1))
+        let proof = try? await proof(
+            of: .principal(Self.nobody, at: shard), attempts: min(2, gateways.count), timeout: .seconds(1))
         // Then there is another one in its place.
         guard !Task.isCancelled else { return }
         clockQuestions[shard] = nil
         noteTimes(proof?.times, of: shard)
     }
 
-    /// Of this key nothing is ever recorded: what replicas say of it is the same at any time, whatever is being ordered. No quorum says
-    /// alike of a key in use.
+    /// Of this key nothing is ever recorded: what replicas say of it is the same at any time, whatever is being
+    /// ordered. No quorum says alike of a key in use.
     private static let nobody = PublicKey(FixedBytes32())
 
     func noteTimes(_ times: ShardTimes) { noteTimes(times, of: times.shard) }
 
-    private func noteTimes(_ times: ShardTimes?, of shard: ShardID) { clockBook.note(times, of: shard, own: WallClock.now(), at: .now) }
+    private func noteTimes(_ times: ShardTimes?, of shard: ShardID) {
+        clockBook.note(times, of: shard, own: WallClock.now(), at: .now)
+    }
 }
 
 /// A question for a shard's time that is under way.

@@ -1,16 +1,18 @@
 import Messages
 
-/// What the shards know that a client needs before it signs: which of its numbers they have seen, and what time it is for them.
-/// Quorum reads (R6), so that neither a gateway nor f replicas of a shard can make it up.
+/// What the shards know that a client needs before it signs: which of its numbers they have seen, and what time it is
+/// for them. Quorum reads (R6), so that neither a gateway nor f replicas of a shard can make it up.
 extension QuorateClient {
-    /// What the shards have recorded of a key's request numbers: the greatest of every shard's. A number from `nextNumber` on has
-    /// not been ordered anywhere when this is asked; requests that are still on their way are not known to anybody.
+    /// What the shards have recorded of a key's request numbers: the greatest of every shard's. A number from
+    /// `nextNumber` on has not been ordered anywhere when this is asked; requests that are still on their way are not
+    /// known to anybody.
     /// - Parameters:
     ///   - key: nil for this client's own.
     ///   - shards: nil for all.
     ///   - attempts: how often a shard is asked.
     ///   - timeout: for the answer to one attempt.
-    /// - Throws: `ClientError.noGateways`, `ClientError.noQuorum` with the shard of which no 2f + 1 replicas agree just now.
+    /// - Throws: `ClientError.noGateways`, `ClientError.noQuorum` with the shard of which no 2f + 1 replicas agree just
+    ///   now.
     public func standing(
         of key: PublicKey? = nil, on shards: [ShardID]? = nil, attempts: Int = 3, timeout: Duration = .seconds(10)
     ) async throws -> PrincipalStanding {
@@ -33,7 +35,8 @@ extension QuorateClient {
         of key: PublicKey, on shards: [ShardID]?, attempts: Int = 3, timeout: Duration = .seconds(10)
     ) async throws -> [ReadProof] {
         try await Self.each(shards ?? (0..<manifest.shardCount).map { ShardID(UInt16($0)) }) { shard in
-            guard let proof = try await self.proof(of: .principal(key, at: shard), attempts: attempts, timeout: timeout) else {
+            guard let proof = try await self.proof(of: .principal(key, at: shard), attempts: attempts, timeout: timeout)
+            else {
                 throw ClientError.noQuorum(shard)
             }
             // Whoever signs next need not ask for it once more.

@@ -11,8 +11,9 @@ public struct ClientOptions: Hashable, Sendable {
     public var grace = Duration.seconds(10)
     public var connectTimeout = Duration.seconds(3)
     public var backoff = Backoff()
-    /// Before a call is tried again for which others stood in the way: about as long as it takes them to be gone. The next attempt is
-    /// as old as the first, so it need not hurry; who comes back at once locks what he needs at home, and dies again where he died.
+    /// Before a call is tried again for which others stood in the way: about as long as it takes them to be gone. The
+    /// next attempt is as old as the first, so it need not hurry; who comes back at once locks what he needs at home,
+    /// and dies again where he died.
     public var callBackoff = Backoff(base: .milliseconds(32), cap: .milliseconds(500))
 
     public init() {}
@@ -30,26 +31,30 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case outcomeUnknown(SignedRequest, lastCause: String)
     /// The signed bytes can never be accepted here.
     case invalid(SignedRequest)
-    /// The principal has acknowledged the number, and a shard that the outcome hangs on may have forgotten it: what became of the
-    /// request, if anything, is known from an earlier receipt. It will not take effect from now on (R11).
+    /// The principal has acknowledged the number, and a shard that the outcome hangs on may have forgotten it: what
+    /// became of the request, if anything, is known from an earlier receipt. It will not take effect from now on (R11).
     case acknowledged(SignedRequest)
     /// The account belongs to somebody else, and no quorum of replicas agreed on what it holds.
     case readRefused(AccountID)
-    /// No 2f + 1 replicas of the shard said the same when they were asked: too many do not answer, or what was asked about changes.
+    /// No 2f + 1 replicas of the shard said the same when they were asked: too many do not answer, or what was asked
+    /// about changes.
     case noQuorum(ShardID)
 
     public var description: String {
         switch self {
         case .noGateways: "no gateway was given"
         case .malformed(let problem): "the request was not sent: \(problem)"
-        case .windowFull(let oldest): "the outcome of request \(oldest) is unknown, and \(RequestWindow.width) came after it"
-        case .outcomeUnknown(let request, let cause): "the outcome of request \(request.request.number) is unknown: \(cause)"
+        case .windowFull(let oldest):
+            "the outcome of request \(oldest) is unknown, and \(RequestWindow.width) came after it"
+        case .outcomeUnknown(let request, let cause):
+            "the outcome of request \(request.request.number) is unknown: \(cause)"
         case .readRefused(let account):
             "no quorum agrees on account \(account) just now, and a read in order is for its owner only; ask again"
         case .noQuorum(let shard): "no quorum of shard \(shard) answers alike just now; ask again"
         case .acknowledged(let request):
             "request number \(request.request.number) was acknowledged before: it does nothing from now on, and what it did is known only from an earlier receipt"
-        case .invalid(let request): "every gateway says that request \(request.request.number) is not valid for its cluster"
+        case .invalid(let request):
+            "every gateway says that request \(request.request.number) is not valid for its cluster"
         }
     }
 }
@@ -83,8 +88,8 @@ public struct Outcome: Sendable {
 
     public var isCommitted: Bool { decisions.allSatisfy { $0 == .commit } }
 
-    /// Of a root call: only home's word counts. A gateway may add what others have certified of the same call, which says nothing of
-    /// its outcome.
+    /// Of a root call: only home's word counts. A gateway may add what others have certified of the same call, which
+    /// says nothing of its outcome.
     public func status(at home: ShardID) -> LegStatus? {
         for certificate in receipt.certificates where certificate.shard == home {
             if let status = certificate.leaf.status(ofLeg: 0) { return status }
@@ -116,7 +121,8 @@ public actor QuorateClient {
 
     /// - Parameters:
     ///   - firstNumber: see `Principal.init`; nil to ask the shards which numbers of this key they have recorded.
-    ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once (`RequestWindow`).
+    ///   - foreign: outcomes from this number on, which lies below the first, are not acknowledged at once
+    ///     (`RequestWindow`).
     public init(
         signer: Ed25519Signer, manifest: Manifest, gateways: [GatewayAddress], options: ClientOptions = .init(),
         firstNumber: RequestNumber? = nil, keeping foreign: RequestNumber? = nil,
@@ -138,11 +144,11 @@ public actor QuorateClient {
         try await submit([.transfer(Transfer(from: from, to: to, asset: asset, amount: amount))], mode: .atomic)
     }
 
-    /// Signs the operations under the next request number, and returns when every leg's outcome is proven. If another program with this
-    /// key has used that number, it is certified that nothing was done, and the operations are signed under another one; so they are if
-    /// clocks were set meanwhile, and the deadline was past when the request came.
-    /// - Parameter mode: whether the operations are one transaction, or each is one. Accounts are opened, and money is issued, by
-    ///   transactions of their own.
+    /// Signs the operations under the next request number, and returns when every leg's outcome is proven. If another
+    /// program with this key has used that number, it is certified that nothing was done, and the operations are signed
+    /// under another one; so they are if clocks were set meanwhile, and the deadline was past when the request came.
+    /// - Parameter mode: whether the operations are one transaction, or each is one. Accounts are opened, and money is
+    ///   issued, by transactions of their own.
     /// - Throws: `ClientError`; before anything is signed, `malformed`.
     public func submit(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> Outcome {
         try Self.check(operations, mode)
@@ -161,8 +167,8 @@ public actor QuorateClient {
         }
     }
 
-    /// Signs the operations under the next request number and sends nothing: for who keeps the signed bytes before they are sent, so
-    /// that after a crash the same bytes are sent again, and nothing happens twice. Then `resolve`.
+    /// Signs the operations under the next request number and sends nothing: for who keeps the signed bytes before they
+    /// are sent, so that after a crash the same bytes are sent again, and nothing happens twice. Then `resolve`.
     /// - Throws: `ClientError.malformed`, `ClientError.windowFull`, `ClientError.noQuorum`.
     public func prepare(_ operations: [Operation], mode: Request.Mode = .atomic) async throws -> SignedRequest {
         try Self.check(operations, mode)
@@ -173,23 +179,29 @@ public actor QuorateClient {
         try await number(operations)
         let times = await times(of: operations, lifetime: UInt64(max(0, options.lifetime / .microseconds(1))))
         let lifetime = times.deadline.microseconds(since: times.issuedAt)
-        guard let request = principal.sign(operations, mode: mode, issuedAt: times.issuedAt, lifetimeMicroseconds: lifetime) else {
+        guard
+            let request = principal.sign(
+                operations, mode: mode, issuedAt: times.issuedAt, lifetimeMicroseconds: lifetime)
+        else {
             throw ClientError.windowFull(oldest: principal.window.acknowledgedBelow)
         }
         return request
     }
 
-    /// Calls a procedure on the shard of its target; whatever it does on any shard happens, or none of it (R13). Tried again, as a
-    /// request of its own that is as old as the first, when an older transaction was in its way, until `options.lifetime` has passed.
+    /// Calls a procedure on the shard of its target; whatever it does on any shard happens, or none of it (R13). Tried
+    /// again, as a request of its own that is as old as the first, when an older transaction was in its way, until
+    /// `options.lifetime` has passed.
     /// - Parameters:
     ///   - arguments: as the procedure declares them.
     /// - Returns: what the procedure returned, and the receipt.
-    /// - Throws: `CallFailed` when the transaction is certified to have no effect, with the procedure's own words; `ClientError`.
+    /// - Throws: `CallFailed` when the transaction is certified to have no effect, with the procedure's own words;
+    ///   `ClientError`.
     public func call<Result: CanonicalDecodable>(
         _ target: CallTarget, _ procedure: String, version: UInt16 = 1, _ arguments: some CanonicalEncodable & Sendable,
         returning _: Result.Type = Result.self
     ) async throws -> (result: Result, outcome: Outcome) {
-        let invocation = Invocation(target: target, procedure: procedure, version: version, arguments: arguments.encoded())
+        let invocation = Invocation(
+            target: target, procedure: procedure, version: version, arguments: arguments.encoded())
         let home = manifest.shardMap.shard(of: target)
         let start = ContinuousClock.now
         var (deaths, superseded, late) = (0, 0, 0)
@@ -203,8 +215,10 @@ public actor QuorateClient {
             case .failed(let failure)? where failure.isToBeTriedAgain:
                 if let died { principal.window.close(died) }
                 died = outcome.receipt.request.request.number
-                guard start.duration(to: .now) < options.lifetime else { throw CallFailed(failure: failure, outcome: outcome) }
-                try await Task.sleep(for: options.callBackoff.delay(attempt: deaths, using: &random))
+                guard start.duration(to: .now) < options.lifetime else {
+                    throw CallFailed(failure: failure, outcome: outcome)
+                }
+                try await Task.sleep(for: options.callBackoff.pause(attempt: deaths, using: &random))
                 deaths += 1
             case .failed(let failure)?: throw CallFailed(failure: failure, outcome: outcome)
             case let status where Self.isSuperseded(outcome, status) && superseded < Self.supersededRetries:
@@ -224,7 +238,8 @@ public actor QuorateClient {
     }
 
     /// One attempt of a call, for who tries again by himself. While its outcome is one to be tried again
-    /// (`CallFailure.isToBeTriedAgain`), its number stays open for the attempt that continues it, or until it is given up (`abandon`).
+    /// (`CallFailure.isToBeTriedAgain`), its number stays open for the attempt that continues it, or until it is given
+    /// up (`abandon`).
     /// - Parameter died: the attempt before: this one is as old.
     /// - Throws: `ClientError`.
     public func attempt(_ invocation: Invocation, continues died: RequestNumber? = nil) async throws -> Outcome {
@@ -236,20 +251,24 @@ public actor QuorateClient {
     private func tryOnce(_ invocation: Invocation, continues died: RequestNumber?) async throws -> Outcome {
         let request = try await sign([.call(invocation, continues: died)], .atomic)
         let outcome = try await resolve(request, closes: false)
-        if case .failed(let failure)? = outcome.status(at: manifest.shardMap.shard(of: invocation.target)), failure.isToBeTriedAgain {
+        if case .failed(let failure)? = outcome.status(at: manifest.shardMap.shard(of: invocation.target)),
+            failure.isToBeTriedAgain
+        {
             return outcome
         }
         principal.window.close(request.request.number)
         return outcome
     }
 
-    /// Submits the same signed bytes until an outcome is proven. Safe at any time: signed bytes have one outcome (R11), and after
-    /// their deadline this only asks which.
+    /// Submits the same signed bytes until an outcome is proven. Safe at any time: signed bytes have one outcome (R11),
+    /// and after their deadline this only asks which.
     /// - Parameters:
     ///   - patience: asks for so long at least, however long ago the deadline was.
     ///   - closes: whether an outcome acknowledges the number.
     /// - Throws: `ClientError`.
-    public func resolve(_ request: SignedRequest, patience: Duration = .zero, closes: Bool = true) async throws -> Outcome {
+    public func resolve(_ request: SignedRequest, patience: Duration = .zero, closes: Bool = true) async throws
+        -> Outcome
+    {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         let start = ContinuousClock.now
         // By this machine's monotonic clock: its wall clock may be the one that is wrong.
@@ -260,7 +279,7 @@ public actor QuorateClient {
         var cause = "nothing was tried"
         while true {
             let address = gateways[preferred % gateways.count]
-            var pause = options.backoff.delay(attempt: attempt, using: &random)
+            var pause = options.backoff.pause(attempt: attempt, using: &random)
             do {
                 switch try await ask(address, { try await $0.submit(request, timeout: options.answerTimeout) }) {
                 case .receipt(let receipt, let retries, let conflicts):
@@ -281,7 +300,9 @@ public actor QuorateClient {
                     }
                     if let timeProblem { cause += "; \(timeProblem)" }
                     // A hint from someone untrusted: it may not stall the client.
-                    pause += min(.microseconds(Int64(min(retryAfter, 1_000_000))), options.backoff.cap)
+                    pause += min(
+                        .microseconds(Int64(min(retryAfter, 1_000_000))),
+                        .nanoseconds(Int64(clamping: options.backoff.cap)))
                     if reason != .queueFull { preferred += 1 }
                 }
             } catch let error as ClientError {
@@ -299,7 +320,9 @@ public actor QuorateClient {
                 throw ClientError.invalid(request)
             }
             guard ContinuousClock.now < end else { throw ClientError.outcomeUnknown(request, lastCause: cause) }
-            do { try await Task.sleep(for: pause) } catch { throw ClientError.outcomeUnknown(request, lastCause: "cancelled") }
+            do { try await Task.sleep(for: pause) } catch {
+                throw ClientError.outcomeUnknown(request, lastCause: "cancelled")
+            }
             attempt += 1
         }
     }
@@ -324,8 +347,8 @@ public actor QuorateClient {
         throw last
     }
 
-    /// A linearizable read: what 2f + 1 replicas say alike (R6); where they do not, because the account is in use just now or
-    /// too many of them do not answer, a read in order, which only the account's owner may ask for.
+    /// A linearizable read: what 2f + 1 replicas say alike (R6); where they do not, because the account is in use just
+    /// now or too many of them do not answer, a read in order, which only the account's owner may ask for.
     /// - Returns: nil if there is no such account.
     /// - Throws: `ClientError`.
     public func read(_ account: AccountID) async throws -> AccountView? {
@@ -336,7 +359,8 @@ public actor QuorateClient {
             abandon(request.request.number)
             throw ClientError.outcomeUnknown(request, lastCause: cause)
         }
-        for certificate in outcome.receipt.certificates where certificate.shard == manifest.shardMap.shard(of: account) {
+        for certificate in outcome.receipt.certificates where certificate.shard == manifest.shardMap.shard(of: account)
+        {
             if case .read(let view)? = certificate.leaf.status(ofLeg: 0) { return view }
         }
         throw ClientError.readRefused(account)
@@ -355,11 +379,14 @@ public actor QuorateClient {
     /// What 2f + 1 replicas of a shard say alike of a subject, with the time of each.
     /// - Returns: nil if no 2f + 1 replicas said the same.
     /// - Throws: `ClientError.noGateways`.
-    func proof(of subject: ReadSubject, attempts: Int = 3, timeout: Duration? = .seconds(10)) async throws -> ReadProof? {
+    func proof(of subject: ReadSubject, attempts: Int = 3, timeout: Duration? = .seconds(10)) async throws -> ReadProof?
+    {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         for attempt in 0..<attempts {
-            if attempt > 0 { try await Task.sleep(for: options.backoff.delay(attempt: attempt, using: &random)) }
-            guard let fresh = FixedBytes32((0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }) else { continue }
+            if attempt > 0 { try await Task.sleep(for: options.backoff.pause(attempt: attempt, using: &random)) }
+            guard let fresh = FixedBytes32((0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }) else {
+                continue
+            }
             let nonce = Digest(fresh)
             let address = gateways[preferred % gateways.count]
             do {
@@ -390,7 +417,8 @@ public actor QuorateClient {
         }
     }
 
-    /// What becomes of a connection on which a call has failed. Others wait on it, and it may have been replaced meanwhile.
+    /// What becomes of a connection on which a call has failed. Others wait on it, and it may have been replaced
+    /// meanwhile.
     private func leave(_ connection: GatewayConnection, after error: any Error) async {
         switch error {
         case ConnectionError.lost, ConnectionError.garbage, ConnectionError.cannotConnect:

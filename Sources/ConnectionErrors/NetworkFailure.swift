@@ -10,7 +10,9 @@ package enum NetworkFailure {
         case let error as NIOConnectionError:
             // One for each address that was tried; a name may have several.
             var words: [String] = []
-            for failure in error.connectionErrors.map(\.error) + [error.dnsAError, error.dnsAAAAError].compactMap({ $0 }) {
+            for failure in error.connectionErrors.map(\.error)
+                + [error.dnsAError, error.dnsAAAAError].compactMap({ $0 })
+            {
                 let text = text(failure)
                 if !words.contains(text) { words.append(text) }
             }
@@ -25,7 +27,8 @@ package enum NetworkFailure {
     private static func channel(_ error: ChannelError) -> String {
         switch error {
         case .connectTimeout(let time): "no connection within \(milliseconds(time))"
-        case .connectPending, .alreadyClosed, .ioOnClosedChannel, .outputClosed, .inputClosed, .eof: "the connection was closed"
+        case .connectPending, .alreadyClosed, .ioOnClosedChannel, .outputClosed, .inputClosed, .eof:
+            "the connection was closed"
         default: "\(error)"
         }
     }

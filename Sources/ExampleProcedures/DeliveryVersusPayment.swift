@@ -1,8 +1,8 @@
 import Messages
 import ShardState
 
-/// Securities for cash, both or neither, over the shards of the buyer, the seller and the securities. The seller puts the
-/// securities into an account that no key owns, but a procedure does, and goes home; the buyer settles alone.
+/// Securities for cash, both or neither, over the shards of the buyer, the seller and the securities. The seller puts
+/// the securities into an account that no key owns, but a procedure does, and goes home; the buyer settles alone.
 public struct Offer: Hashable, Sendable, CanonicalCodable {
     public let id: String
     /// Of the seller: where the money goes.
@@ -50,7 +50,9 @@ public struct OfferForSale: Procedure {
         public let securities: AccountID
         public let offer: Offer
         public init(securities: AccountID, offer: Offer) { (self.securities, self.offer) = (securities, offer) }
-        public init(from reader: inout ByteReader) throws(DecodingFailure) { (securities, offer) = (try reader.value(), try reader.value()) }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (securities, offer) = (try reader.value(), try reader.value())
+        }
         public func encode(into writer: inout ByteWriter) {
             writer.put(securities)
             writer.put(offer)
@@ -95,7 +97,9 @@ public struct ReleaseDelivery: Procedure {
         public let custody: AccountID
         public let payment: Payment
         public init(custody: AccountID, payment: Payment) { (self.custody, self.payment) = (custody, payment) }
-        public init(from reader: inout ByteReader) throws(DecodingFailure) { (custody, payment) = (try reader.value(), try reader.value()) }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (custody, payment) = (try reader.value(), try reader.value())
+        }
         public func encode(into writer: inout ByteWriter) {
             writer.put(custody)
             writer.put(payment)
@@ -135,11 +139,14 @@ public struct Settle: Procedure {
         let offer: Offer = try context.call(.key("offer/\(arguments.offer)"), TakeOffer.name, arguments.offer)
         try context.debit(arguments.cash, offer.price.asset, offer.price.amount)
         let payment = Payment(offer.price, to: offer.cash)
-        let release = ReleaseDelivery.Arguments(custody: offer.custody, payment: Payment(offer.quantity, to: arguments.securities))
+        let release = ReleaseDelivery.Arguments(
+            custody: offer.custody, payment: Payment(offer.quantity, to: arguments.securities))
         // Beside each other: neither waits for the other.
         _ = try context.callAll([
             Invocation(target: .account(offer.cash), procedure: Credit.name, version: 1, arguments: payment.encoded()),
-            Invocation(target: .account(offer.custody), procedure: ReleaseDelivery.name, version: 1, arguments: release.encoded()),
+            Invocation(
+                target: .account(offer.custody), procedure: ReleaseDelivery.name, version: 1,
+                arguments: release.encoded()),
         ])
         return offer
     }

@@ -1,14 +1,16 @@
 import Messages
 import ShardState
 
-/// Visits keys one after the other, each from within the call before, and leaves its place in the line at each. A key may come
-/// again, and then has what the earlier visit left.
+/// Visits keys one after the other, each from within the call before, and leaves its place in the line at each. A key
+/// may come again, and then has what the earlier visit left.
 public struct Chain: Procedure {
     public struct Arguments: Hashable, Sendable, CanonicalCodable {
         public let keys: [String]
         public let place: UInt64
         public init(keys: [String], place: UInt64 = 0) { (self.keys, self.place) = (keys, place) }
-        public init(from reader: inout ByteReader) throws(DecodingFailure) { (keys, place) = (try reader.array(limit: 16), try reader.uint64()) }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (keys, place) = (try reader.array(limit: 16), try reader.uint64())
+        }
         public func encode(into writer: inout ByteWriter) {
             writer.put(array: keys)
             writer.put(integer: place)
@@ -46,10 +48,10 @@ public struct ListOperation: Hashable, Sendable, CanonicalCodable {
 
 /// Operations on lists of any shards, in one transaction: the workload of `quorate bench --workload list-append`.
 ///
-/// Their order matters only where they concern the same list. So they are grouped by shard, and every shard is called once, in
-/// ascending order, and takes its locks in ascending order: then the transaction waits where others stand in its way, and does
-/// not die (R5). It is best called on the highest of its shards, `home(of:)`: what that one locks is let go in the same batch, if
-/// nobody is in the way.
+/// Their order matters only where they concern the same list. So they are grouped by shard, and every shard is called
+/// once, in ascending order, and takes its locks in ascending order: then the transaction waits where others stand in
+/// its way, and does not die (R5). It is best called on the highest of its shards, `home(of:)`: what that one locks is
+/// let go in the same batch, if nobody is in the way.
 public struct ListTransaction: Procedure {
     public static let name = "lists"
     public static let version: UInt16 = 2
@@ -57,7 +59,9 @@ public struct ListTransaction: Procedure {
 
     /// Where it is best called.
     public static func home(of operations: [ListOperation], in map: ShardMap) -> CallTarget? {
-        operations.max { (map.shard(ofKey: Array($0.key.utf8)), $0.key) < (map.shard(ofKey: Array($1.key.utf8)), $1.key) }.map { .key($0.key) }
+        operations.max {
+            (map.shard(ofKey: Array($0.key.utf8)), $0.key) < (map.shard(ofKey: Array($1.key.utf8)), $1.key)
+        }.map { .key($0.key) }
     }
 
     /// What each operation read, before its append.

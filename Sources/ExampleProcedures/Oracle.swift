@@ -27,7 +27,9 @@ public struct PublishPrice: Procedure {
         public let symbol: String
         public let price: UInt64
         public init(symbol: String, price: UInt64) { (self.symbol, self.price) = (symbol, price) }
-        public init(from reader: inout ByteReader) throws(DecodingFailure) { (symbol, price) = (try reader.value(), try reader.uint64()) }
+        public init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (symbol, price) = (try reader.value(), try reader.uint64())
+        }
         public func encode(into writer: inout ByteWriter) {
             writer.put(symbol)
             writer.put(integer: price)
@@ -51,7 +53,9 @@ public struct PublishPrice: Procedure {
 public struct SpotPrice: Procedure {
     public static let name = "oracle.spot"
     public static func run(_ symbol: String, _ context: ProcedureContext) throws -> UInt64 {
-        guard let price: UInt64 = try context.value(of: Oracle.priceKey(symbol)) else { throw Oracle.Problem.noPrice(symbol) }
+        guard let price: UInt64 = try context.value(of: Oracle.priceKey(symbol)) else {
+            throw Oracle.Problem.noPrice(symbol)
+        }
         return price
     }
 }
@@ -66,7 +70,9 @@ public struct BuyAtMost: Procedure {
         public let quantity: UInt64
         public let mostPerUnit: UInt64
 
-        public init(buyer: AccountID, seller: AccountID, asset: AssetID, symbol: String, quantity: UInt64, mostPerUnit: UInt64) {
+        public init(
+            buyer: AccountID, seller: AccountID, asset: AssetID, symbol: String, quantity: UInt64, mostPerUnit: UInt64
+        ) {
             (self.buyer, self.seller, self.asset) = (buyer, seller, asset)
             (self.symbol, self.quantity, self.mostPerUnit) = (symbol, quantity, mostPerUnit)
         }
@@ -88,7 +94,9 @@ public struct BuyAtMost: Procedure {
     /// Gives what was paid.
     public static func run(_ arguments: Arguments, _ context: ProcedureContext) throws -> UInt128 {
         let price: UInt64 = try context.call(.key(Oracle.priceKey(arguments.symbol)), SpotPrice.name, arguments.symbol)
-        guard price <= arguments.mostPerUnit else { throw Oracle.Problem.tooDear(price: price, most: arguments.mostPerUnit) }
+        guard price <= arguments.mostPerUnit else {
+            throw Oracle.Problem.tooDear(price: price, most: arguments.mostPerUnit)
+        }
         let total = Amount(UInt128(price) * UInt128(arguments.quantity))
         try context.debit(arguments.buyer, arguments.asset, total)
         try context.pay(Payment(account: arguments.seller, asset: arguments.asset, amount: total))

@@ -1,3 +1,4 @@
+import DequeModule
 import Messages
 
 public struct AdmissionLimits: Sendable {
@@ -46,9 +47,9 @@ public struct AdmissionQueue: Sendable {
         var inFlight = 0
         /// Everything that still needs a place here, wherever it waits at the moment.
         var needing = 0
-        var waiting: [PublicKey: FIFO<Digest>] = [:]
+        var waiting: [PublicKey: Deque<Digest>] = [:]
         /// Principals with something in `waiting`, in the order of their turns.
-        var turns = FIFO<PublicKey>()
+        var turns = Deque<PublicKey>()
         /// Positions in `waiting` of requests that are gone, and of requests that are not.
         var gone = 0
         var present = 0
@@ -59,10 +60,10 @@ public struct AdmissionQueue: Sendable {
     private var lanes: [Lane]
     private var items: [Digest: Item] = [:]
     private var perPrincipal: [PublicKey: Int] = [:]
-    private var departures = FIFO<Departure>()
+    private var departures = Deque<Departure>()
     /// Lanes that may have a free place and someone to give it to. A work list instead of recursion, which could go as
     /// deep as the queue is long.
-    private var toServe = FIFO<Int>()
+    private var toServe = Deque<Int>()
     /// Requests that have not started.
     public private(set) var queued = 0
     /// Requests that have started and not finished.
@@ -132,7 +133,7 @@ public struct AdmissionQueue: Sendable {
         }
         let lane = Int(item.shards[item.held].number)
         if lanes[lane].waiting[item.principal] == nil {
-            lanes[lane].waiting[item.principal] = FIFO()
+            lanes[lane].waiting[item.principal] = Deque()
             lanes[lane].turns.append(item.principal)
         }
         lanes[lane].waiting[item.principal]?.append(request)
@@ -209,11 +210,11 @@ public struct AdmissionQueue: Sendable {
         let old = lanes[lane].waiting
         var turns = lanes[lane].turns
         lanes[lane].waiting = [:]
-        lanes[lane].turns = FIFO()
+        lanes[lane].turns = Deque()
         lanes[lane].gone = 0
         while let principal = turns.popFirst() {
             guard var queue = old[principal] else { continue }
-            queue.keep { isWaiting($0, in: lane) }
+            queue.removeAll { !isWaiting($0, in: lane) }
             if queue.isEmpty { continue }
             lanes[lane].waiting[principal] = queue
             lanes[lane].turns.append(principal)

@@ -2,11 +2,11 @@ import Messages
 
 /// Keeps requests away from a shard that certifies nothing (Nygard, "Release It!", 2007: closed, open, half-open).
 ///
-/// Without it a shard without quorum would fill its lane with requests that wait for their deadlines, take the places of
-/// requests over several shards in the lanes of healthy ones, and use up the retry budget that those share.
+/// Without it a shard without quorum would fill its lane with requests that wait for their deadlines, take the places
+/// of requests over several shards in the lanes of healthy ones, and use up the retry budget that those share.
 ///
-/// A shard owes an answer from the first thing that was sent to it since it was last heard. Only what a quorum must have ordered
-/// counts as hearing from it: a single replica's word would let one liar hold the breaker closed.
+/// A shard owes an answer from the first thing that was sent to it since it was last heard. Only what a quorum must
+/// have ordered counts as hearing from it: a single replica's word would let one liar hold the breaker closed.
 public struct CircuitBreaker: Hashable, Sendable {
     public struct Limits: Hashable, Sendable {
         /// How long a shard may owe an answer, in nanoseconds: longer than a view change with a faulty successor takes.
@@ -51,7 +51,9 @@ public struct CircuitBreaker: Hashable, Sendable {
 
     /// - Returns: true if it opens now.
     public mutating func tick(now: Instant) -> Bool {
-        guard case .closed(let since?) = state, now.uptime >= since, now.uptime - since >= limits.openAfter else { return false }
+        guard case .closed(let since?) = state, now.uptime >= since, now.uptime - since >= limits.openAfter else {
+            return false
+        }
         state = .open(probeAt: now.uptime + limits.probeInterval)
         return true
     }

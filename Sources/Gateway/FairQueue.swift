@@ -1,9 +1,12 @@
-/// A queue in which sources take turns: what one of them asks for waits for one thing of every other source at most, and not for
-/// all that another has piled up. In the order of arrival within a source. Its owner keeps the bound (`FairShare`).
+import DequeModule
+
+/// A queue in which sources take turns: what one of them asks for waits for one thing of every other source at most,
+/// and not for all that another has piled up. In the order of arrival within a source. Its owner keeps the bound
+/// (`FairShare`).
 public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendable {
-    private var queues: [Source: FIFO<Element>] = [:]
+    private var queues: [Source: Deque<Element>] = [:]
     /// Every source with something in `queues`, once.
-    private var turns = FIFO<Source>()
+    private var turns = Deque<Source>()
     public private(set) var count = 0
 
     public init() {}
@@ -12,7 +15,7 @@ public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendabl
 
     public mutating func append(_ element: Element, from source: Source) {
         if queues[source] == nil { turns.append(source) }
-        queues[source, default: FIFO()].append(element)
+        queues[source, default: Deque()].append(element)
         count += 1
     }
 
@@ -37,11 +40,9 @@ public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendabl
     /// - Returns: what is dropped, in order.
     @discardableResult
     public mutating func removeAll(from source: Source) -> [Element] {
-        guard var queue = queues.removeValue(forKey: source) else { return [] }
-        turns.keep { $0 != source }
-        var removed: [Element] = []
-        while let element = queue.popFirst() { removed.append(element) }
-        count -= removed.count
-        return removed
+        guard let queue = queues.removeValue(forKey: source) else { return [] }
+        turns.removeAll { $0 == source }
+        count -= queue.count
+        return Array(queue)
     }
 }

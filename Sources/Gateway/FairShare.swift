@@ -1,7 +1,7 @@
-/// A bound over all holders together of which nobody takes what another needs. Half of it is divided: so much each holder has
-/// for itself, whatever the others do. Of the other half each may have as much as is still free of it (Choudhury and Hahne,
-/// "Dynamic queue length thresholds", 1998), so that one alone has a good deal and nobody everything. Nothing that was accepted
-/// has to be thrown out for who comes later.
+/// A bound over all holders together of which nobody takes what another needs. Half of it is divided: so much each
+/// holder has for itself, whatever the others do. Of the other half each may have as much as is still free of it
+/// (Choudhury and Hahne, "Dynamic queue length thresholds", 1998), so that one alone has a good deal and nobody
+/// everything. Nothing that was accepted has to be thrown out for who comes later.
 public struct FairShare<Holder: Hashable & Sendable>: Sendable {
     public let limit: Int
     /// What every holder has for itself.
@@ -22,8 +22,8 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
 
     public func held(by holder: Holder) -> Int { held[holder] ?? 0 }
 
-    /// False if there is no room; then nothing has changed. What weighs nothing always fits, and so does the first thing of all,
-    /// or what is larger than the bound could never pass.
+    /// False if there is no room; then nothing has changed. What weighs nothing always fits, and so does the first
+    /// thing of all, or what is larger than the bound could never pass.
     public mutating func take(_ amount: Int, for holder: Holder) -> Bool {
         guard amount > 0 else { return true }
         let mine = held[holder] ?? 0

@@ -1,8 +1,8 @@
 import Messages
 
 /// A token bucket that ties retries to fresh requests: when everything fails, the load is at most 1 + `perMille` / 1000
-/// of what clients send, plus a floor, so that retries cannot storm (Beyer et al., "Site Reliability Engineering", ch. 21).
-/// A retry of ordinary cost takes 1,000 millitokens.
+/// of what clients send, plus a floor, so that retries cannot storm (Beyer et al., "Site Reliability Engineering", ch.
+/// 21). A retry of ordinary cost takes 1,000 millitokens.
 public struct RetryBudget: Sendable {
     /// What each fresh request adds.
     public let perMille: UInt64

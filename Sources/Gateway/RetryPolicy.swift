@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 
 /// Why a request must be sent again, or cannot be.

@@ -1,5 +1,5 @@
-/// What clients asked for and saw of lists under keys: the workload that shows most about isolation, because a list that is read
-/// tells the order of all appends before it (Kingsbury and Alvaro, "Elle", VLDB 14(3), 2020).
+/// What clients asked for and saw of lists under keys: the workload that shows most about isolation, because a list
+/// that is read tells the order of all appends before it (Kingsbury and Alvaro, "Elle", VLDB 14(3), 2020).
 public struct ListHistory: Sendable {
     public enum Operation: Hashable, Sendable {
         /// Values are unique, per key.

@@ -1,6 +1,6 @@
-/// One line of a recorded history: that a transaction begins, or how it ended. Two of one process stand after each other, so
-/// an end belongs to the last invocation of its process. A process whose transaction ended in `info` is not used again: that
-/// transaction may take effect at any later time.
+/// One line of a recorded history: that a transaction begins, or how it ended. Two of one process stand after each
+/// other, so an end belongs to the last invocation of its process. A process whose transaction ended in `info` is not
+/// used again: that transaction may take effect at any later time.
 public struct HistoryEvent: Hashable, Sendable {
     public enum Kind: String, Sendable, CaseIterable {
         case invoke
@@ -32,7 +32,8 @@ extension ListHistory {
         for (i, event) in events.enumerated() {
             guard event.kind != .invoke else {
                 guard open.updateValue(event, forKey: event.process) == nil else {
-                    throw HistoryFormatError(line: i + 1, what: "process \(event.process) begins before its last transaction has ended")
+                    throw HistoryFormatError(
+                        line: i + 1, what: "process \(event.process) begins before its last transaction has ended")
                 }
                 continue
             }
@@ -45,10 +46,16 @@ extension ListHistory {
                 case .ok: .ok
                 case .fail: .failed
                 }
-            add(.init(process: event.process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome, operations: event.operations))
+            add(
+                .init(
+                    process: event.process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome,
+                    operations: event.operations))
         }
         for event in open.values.sorted(by: { ($0.time, $0.process) < ($1.time, $1.process) }) {
-            add(.init(process: event.process, invokedAt: event.time, returnedAt: event.time, outcome: .unknown, operations: event.operations))
+            add(
+                .init(
+                    process: event.process, invokedAt: event.time, returnedAt: event.time, outcome: .unknown,
+                    operations: event.operations))
         }
     }
 }

@@ -20,9 +20,11 @@ extension HistoryEvent {
         let values = operations.map { Self.text($0, format) }
         switch format {
         case .jsonLines:
-            return "{\"process\":\(process),\"type\":\"\(kind.rawValue)\",\"f\":\"txn\",\"time\":\(time),\"value\":[\(values.joined(separator: ","))]}"
+            return
+                "{\"process\":\(process),\"type\":\"\(kind.rawValue)\",\"f\":\"txn\",\"time\":\(time),\"value\":[\(values.joined(separator: ","))]}"
         case .edn:
-            return "{:process \(process), :type :\(kind.rawValue), :f :txn, :time \(time), :value [\(values.joined(separator: " "))]}"
+            return
+                "{:process \(process), :type :\(kind.rawValue), :f :txn, :time \(time), :value [\(values.joined(separator: " "))]}"
         }
     }
 
@@ -35,7 +37,8 @@ extension HistoryEvent {
         case .read(let list, let numbers?):
             (name, key, value) = ("r", list, "[" + numbers.map { String($0) }.joined(separator: separator) + "]")
         }
-        return "[" + [format == .edn ? ":\(name)" : "\"\(name)\"", quoted(key), value].joined(separator: separator) + "]"
+        return "[" + [format == .edn ? ":\(name)" : "\"\(name)\"", quoted(key), value].joined(separator: separator)
+            + "]"
     }
 
     /// The same in both.
@@ -54,22 +57,28 @@ extension HistoryEvent {
         return out + "\""
     }
 
-    /// - Parameter line: one JSON object. Besides our keys it may have those that other checkers' histories have: `error` and `index`;
-    ///   `f` may be missing, as there.
+    /// - Parameter line: one JSON object. Besides our keys it may have those that other checkers' histories have:
+    ///   `error` and `index`; `f` may be missing, as there.
     /// - Parameter number: of the line, for the error.
     public init(line: String, number: Int = 1) throws(HistoryFormatError) {
         do {
             let fields = try JSONReader(Array(line.utf8), file: "the history")
                 .object(["process", "type", "time", "value"], optional: ["f", "error", "index"])
-            if let f = fields.optional("f"), try f.string() != "txn" { throw f.problem("another operation", expected: "txn") }
+            if let f = fields.optional("f"), try f.string() != "txn" {
+                throw f.problem("another operation", expected: "txn")
+            }
             guard let kind = Kind(rawValue: try fields["type"].string()) else {
-                throw fields["type"].problem("an unknown type", expected: Kind.allCases.map(\.rawValue).joined(separator: ", "))
+                throw fields["type"].problem(
+                    "an unknown type", expected: Kind.allCases.map(\.rawValue).joined(separator: ", "))
             }
             let operations = try fields["value"].elements().map(Self.operation)
-            self.init(process: try fields["process"].integer(), kind: kind, time: try fields["time"].integer(), operations: operations)
+            self.init(
+                process: try fields["process"].integer(), kind: kind, time: try fields["time"].integer(),
+                operations: operations)
         } catch let problem as InputProblem {
             let place = problem.path.isEmpty ? "" : "\(problem.path): "
-            throw HistoryFormatError(line: number, what: place + problem.problem + (problem.expected.map { "; expected \($0)" } ?? ""))
+            throw HistoryFormatError(
+                line: number, what: place + problem.problem + (problem.expected.map { "; expected \($0)" } ?? ""))
         } catch {
             throw HistoryFormatError(line: number, what: "\(error)")
         }
@@ -77,7 +86,9 @@ extension HistoryEvent {
 
     private static func operation(_ value: JSONReader) throws(InputProblem) -> ListHistory.Operation {
         let values = try value.elements()
-        guard values.count == 3 else { throw value.problem("\(values.count) elements", expected: "an operation: its kind, a key, and a value") }
+        guard values.count == 3 else {
+            throw value.problem("\(values.count) elements", expected: "an operation: its kind, a key, and a value")
+        }
         let (kind, key, last) = (try values[0].string(), try values[1].string(), values[2])
         switch kind {
         case "append": return .append(key: key, value: try last.integer())
@@ -95,7 +106,8 @@ extension ListHistory {
     /// Reads what a `HistoryRecorder` has written. Empty lines are skipped.
     public init(lines: String) throws(HistoryFormatError) {
         var events: [HistoryEvent] = []
-        for (i, line) in lines.split(separator: "\n", omittingEmptySubsequences: false).enumerated() where !line.isEmpty {
+        for (i, line) in lines.split(separator: "\n", omittingEmptySubsequences: false).enumerated() where !line.isEmpty
+        {
             events.append(try HistoryEvent(line: String(line), number: i + 1))
         }
         try self.init(events: events)

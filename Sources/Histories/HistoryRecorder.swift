@@ -1,7 +1,8 @@
 import Synchronization
 
-/// Notes transactions of concurrent clients, each before it is asked for and after its answer has been checked, in memory and
-/// line by line wherever its owner wants them. Times are taken under the lock, so that they ascend from line to line.
+/// Notes transactions of concurrent clients, each before it is asked for and after its answer has been checked, in
+/// memory and line by line wherever its owner wants them. Times are taken under the lock, so that they ascend from line
+/// to line.
 public final class HistoryRecorder: Sendable {
     private struct State {
         var open: [Int: HistoryEvent] = [:]
@@ -21,7 +22,8 @@ public final class HistoryRecorder: Sendable {
     ///   - clock: monotonic nanoseconds.
     ///   - sink: gets every line with its line feed, in order and one at a time.
     public init(
-        limit: Int = SerializabilityChecker.benchLimit, clock: @escaping @Sendable () -> UInt64, format: HistoryFormat = .jsonLines,
+        limit: Int = SerializabilityChecker.benchLimit, clock: @escaping @Sendable () -> UInt64,
+        format: HistoryFormat = .jsonLines,
         sink: (@Sendable (String) -> Void)? = nil
     ) {
         (self.limit, self.clock, self.format, self.sink) = (limit, clock, format, sink)
@@ -31,7 +33,8 @@ public final class HistoryRecorder: Sendable {
     /// - Parameters:
     ///   - operations: reads without what they read.
     ///   - isExtra: noted even if the history is full: for the few reads with which a run ends.
-    /// - Returns: its time; nil if the history is full, and then it must not be asked for: nobody would know of its appends.
+    /// - Returns: its time; nil if the history is full, and then it must not be asked for: nobody would know of its
+    ///   appends.
     public func invoke(_ process: Int, _ operations: [ListHistory.Operation], isExtra: Bool = false) -> UInt64? {
         state.withLock { state in
             guard isExtra || state.begun < limit else {
@@ -60,9 +63,13 @@ public final class HistoryRecorder: Sendable {
                 case .unknown: .info
                 }
             let event = HistoryEvent(process: process, kind: kind, time: clock(), operations: operations)
-            guard let begin = state.open.removeValue(forKey: process) else { preconditionFailure("a process ends what it has begun") }
+            guard let begin = state.open.removeValue(forKey: process) else {
+                preconditionFailure("a process ends what it has begun")
+            }
             state.finished.add(
-                .init(process: process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome, operations: operations))
+                .init(
+                    process: process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome,
+                    operations: operations))
             sink?(event.line(format) + "\n")
             return event.time
         }
@@ -77,7 +84,9 @@ public final class HistoryRecorder: Sendable {
             var history = state.finished
             for event in state.open.values.sorted(by: { $0.time < $1.time }) {
                 history.add(
-                    .init(process: event.process, invokedAt: event.time, returnedAt: event.time, outcome: .unknown, operations: event.operations))
+                    .init(
+                        process: event.process, invokedAt: event.time, returnedAt: event.time, outcome: .unknown,
+                        operations: event.operations))
             }
             return history
         }

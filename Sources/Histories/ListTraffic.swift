@@ -1,5 +1,5 @@
-/// Which lists transactions read and append to. Some lists are hot; every list is followed by a new one when enough has been
-/// appended to it, so that lists, and with them messages and the check, stay small.
+/// Which lists transactions read and append to. Some lists are hot; every list is followed by a new one when enough has
+/// been appended to it, so that lists, and with them messages and the check, stay small.
 public struct ListTraffic: Sendable {
     public struct Shape: Sendable {
         /// Lists that are in use at a time.
@@ -13,11 +13,14 @@ public struct ListTraffic: Sendable {
         public var appendsPerList: Int
 
         public init(
-            lists: Int, hotLists: Int = 0, hotPercent: Int = 0, appendPercent: Int = 50, maxOperations: Int = 4, appendsPerList: Int = 64
+            lists: Int, hotLists: Int = 0, hotPercent: Int = 0, appendPercent: Int = 50, maxOperations: Int = 4,
+            appendsPerList: Int = 64
         ) {
             precondition(lists >= 1 && (0...lists).contains(hotLists) && maxOperations >= 1 && appendsPerList >= 1)
             (self.lists, self.hotLists, self.hotPercent) = (lists, hotLists, hotPercent)
-            (self.appendPercent, self.maxOperations, self.appendsPerList) = (appendPercent, maxOperations, appendsPerList)
+            (self.appendPercent, self.maxOperations, self.appendsPerList) = (
+                appendPercent, maxOperations, appendsPerList
+            )
         }
     }
 
@@ -58,7 +61,9 @@ public struct ListTraffic: Sendable {
         (0..<Int.random(in: 1...shape.maxOperations, using: &random)).map { _ in
             let isHot = shape.hotLists > 0 && Int.random(in: 0..<100, using: &random) < shape.hotPercent
             let place = Int.random(in: 0..<(isHot ? shape.hotLists : shape.lists), using: &random)
-            guard Int.random(in: 0..<100, using: &random) < shape.appendPercent else { return Step(key: slots[place].key, value: nil) }
+            guard Int.random(in: 0..<100, using: &random) < shape.appendPercent else {
+                return Step(key: slots[place].key, value: nil)
+            }
             let step = Step(key: slots[place].key, value: newValue())
             slots[place].appends += 1
             if slots[place].appends >= shape.appendsPerList {

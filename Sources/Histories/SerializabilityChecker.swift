@@ -1,11 +1,14 @@
-/// Whether some order of a history's transactions explains all that was read, and never puts a transaction before one that had
-/// returned when it was asked for (strict serializability; Adya 1999, Elle 2020).
+import DequeModule
+/// Whether some order of a history's transactions explains all that was read, and never puts a transaction before one
+/// that had returned when it was asked for (strict serializability; Adya 1999, Elle 2020).
 ///
-/// Lists tell the order of their appends. From that follow dependencies: who appended after whom, who read what somebody
-/// appended, who read before somebody appended; and who returned before somebody else began. A circle of them has no order.
+/// Lists tell the order of their appends. From that follow dependencies: who appended after whom, who read what
+/// somebody appended, who read before somebody appended; and who returned before somebody else began. A circle of them
+/// has no order.
 ///
-/// Time and memory grow with the operations and with the elements of all lists that were read: so a workload keeps its lists
-/// short, and begins new ones. Only a list that many read before many appends that nobody has read costs the product of the two.
+/// Time and memory grow with the operations and with the elements of all lists that were read: so a workload keeps its
+/// lists short, and begins new ones. Only a list that many read before many appends that nobody has read costs the
+/// product of the two.
 public enum SerializabilityChecker {
     /// Transactions of one history that a bench records at most: what is checked in about a second, with some 250 MB.
     public static let benchLimit = 200_000
@@ -17,7 +20,9 @@ public enum SerializabilityChecker {
         graph.addTime()
         if let cycle = graph.shortestCycle() {
             var text = "not strictly serializable:"
-            for (from, reason, to) in cycle { text += "\n  \(graph.describe(from))\n    \(reason)" + (to == cycle[0].0 ? " the first" : "") }
+            for (from, reason, to) in cycle {
+                text += "\n  \(graph.describe(from))\n    \(reason)" + (to == cycle[0].0 ? " the first" : "")
+            }
             throw HistoryViolation(description: text)
         }
     }
@@ -29,7 +34,8 @@ struct DependencyGraph {
         let reason: Reason
     }
 
-    /// Why one transaction is before another. Words are made only for what is shown: a long history has millions of edges.
+    /// Why one transaction is before another. Words are made only for what is shown: a long history has millions of
+    /// edges.
     private enum Reason {
         /// To a moment and from it: the place of a return in time.
         case time
@@ -65,14 +71,16 @@ struct DependencyGraph {
             case .read(let key, let values): "read \(key): \(values.map(Self.short) ?? "?")"
             }
         }
-        return "#\(i) of process \(transaction.process), \(transaction.invokedAt)…\(transaction.outcome == .unknown ? "?" : "\(transaction.returnedAt)") ns: "
+        return
+            "#\(i) of process \(transaction.process), \(transaction.invokedAt)…\(transaction.outcome == .unknown ? "?" : "\(transaction.returnedAt)") ns: "
             + operations.joined(separator: ", ")
     }
 
     /// The ends of a long list: what is wrong with it is said beside it.
     private static func short(_ values: [UInt64]) -> String {
         guard values.count > 12 else { return "\(values)" }
-        return "[\(values.prefix(3).map { "\($0)" }.joined(separator: ", ")), …, \(values.suffix(6).map { "\($0)" }.joined(separator: ", "))]"
+        return
+            "[\(values.prefix(3).map { "\($0)" }.joined(separator: ", ")), …, \(values.suffix(6).map { "\($0)" }.joined(separator: ", "))]"
             + " (\(values.count))"
     }
 
@@ -125,7 +133,9 @@ struct DependencyGraph {
                 case .append(let name, let value):
                     touch(name)
                     if let other = appender.updateValue(i, forKey: Appended(key: name, value: value)) {
-                        throw HistoryViolation(description: "\(value) is appended to \(name) twice:\n  \(describe(other))\n  \(describe(i))")
+                        throw HistoryViolation(
+                            description:
+                                "\(value) is appended to \(name) twice:\n  \(describe(other))\n  \(describe(i))")
                     }
                     if transaction.outcome != .failed { keys[name]?.appends.append((i, value)) }
                     if own[name] != nil { own[name]?.append(value) } else { pending[name, default: []].append(value) }
@@ -133,13 +143,17 @@ struct DependencyGraph {
                     touch(name)
                     if let expected = own[name] {
                         guard values == expected else {
-                            throw HistoryViolation(description: "does not see \(Self.short(expected)) in \(name), what it did itself:\n  \(describe(i))")
+                            throw HistoryViolation(
+                                description:
+                                    "does not see \(Self.short(expected)) in \(name), what it did itself:\n  \(describe(i))"
+                            )
                         }
                         continue
                     }
                     let before = pending[name] ?? []
                     guard values.suffix(before.count) == before[...] else {
-                        throw HistoryViolation(description: "does not see what it appended itself, \(before):\n  \(describe(i))")
+                        throw HistoryViolation(
+                            description: "does not see what it appended itself, \(before):\n  \(describe(i))")
                     }
                     own[name] = values
                     keys[name]?.reads.append((i, before.isEmpty ? values : Array(values.dropLast(before.count))))
@@ -149,7 +163,9 @@ struct DependencyGraph {
         }
         for name in names {
             guard var key = keys[name] else { continue }
-            for read in key.reads where read.values.count > key.order.count || key.reader == nil { (key.order, key.reader) = (read.values, read.by) }
+            for read in key.reads where read.values.count > key.order.count || key.reader == nil {
+                (key.order, key.reader) = (read.values, read.by)
+            }
             // Of a transaction whose outcome nobody knows, what somebody has seen has happened, and then all of it.
             for value in key.order {
                 if let writer = appender[Appended(key: name, value: value)] { happened[writer] = true }
@@ -161,7 +177,9 @@ struct DependencyGraph {
         }
     }
 
-    private mutating func add(_ key: Key, _ place: Int32, named name: String, _ appender: [Appended: Int]) throws(HistoryViolation) {
+    private mutating func add(_ key: Key, _ place: Int32, named name: String, _ appender: [Appended: Int])
+        throws(HistoryViolation)
+    {
         var appended: [Int: [UInt64]] = [:]
         for append in key.appends { appended[append.by, default: []].append(append.value) }
         var inOrder = Set<Int>()
@@ -169,29 +187,39 @@ struct DependencyGraph {
         while writers.count < key.order.count {
             let value = key.order[writers.count]
             guard let writer = appender[Appended(key: name, value: value)] else {
-                throw HistoryViolation(description: "\(value) in \(name) was appended by nobody:\n  \(key.reader.map(describe) ?? "")")
+                throw HistoryViolation(
+                    description: "\(value) in \(name) was appended by nobody:\n  \(key.reader.map(describe) ?? "")")
             }
             guard history[writer].outcome != .failed else {
                 throw HistoryViolation(
-                    description: "\(value) in \(name) is of a transaction that aborted:\n  \(describe(writer))\n  \(key.reader.map(describe) ?? "")")
+                    description:
+                        "\(value) in \(name) is of a transaction that aborted:\n  \(describe(writer))\n  \(key.reader.map(describe) ?? "")"
+                )
             }
-            // All that one transaction appended to a list stands there once, together and in its order, or nothing of it does.
+            // All that one transaction appended to a list stands there once, together and in its order, or nothing of
+            // it does.
             let own = appended[writer] ?? []
             guard inOrder.insert(writer).inserted, key.order[writers.count...].starts(with: own) else {
                 throw HistoryViolation(
-                    description: "\(name) does not hold \(own) once and in one piece:\n  \(describe(writer))\n  \(key.reader.map(describe) ?? "")")
+                    description:
+                        "\(name) does not hold \(own) once and in one piece:\n  \(describe(writer))\n  \(key.reader.map(describe) ?? "")"
+                )
             }
             if let last = writers.last { add(last, writer, .appendedBefore(key: place)) }
             writers += repeatElement(writer, count: own.count)
         }
         // What nobody has read comes after all that was read, if it is there at all.
         let unread = appended.keys.filter { !inOrder.contains($0) }.sorted()
-        if let last = writers.last { for writer in unread where happened[writer] { add(last, writer, .appendedBefore(key: place)) } }
+        if let last = writers.last {
+            for writer in unread where happened[writer] { add(last, writer, .appendedBefore(key: place)) }
+        }
         for read in key.reads {
             guard key.order.starts(with: read.values) else {
                 let place = zip(key.order, read.values).prefix { $0 == $1 }.count
                 throw HistoryViolation(
-                    description: "\(name) has two orders, which part after \(place) values:\n  \(describe(read.by))\n  \(key.reader.map(describe) ?? "")")
+                    description:
+                        "\(name) has two orders, which part after \(place) values:\n  \(describe(read.by))\n  \(key.reader.map(describe) ?? "")"
+                )
             }
             if let last = read.values.last, let writer = appender[Appended(key: name, value: last)] {
                 add(writer, read.by, .wasRead(key: place, value: last))
@@ -216,7 +244,9 @@ struct DependencyGraph {
         var events: [Event] = []
         for (i, transaction) in history.enumerated() where transaction.outcome != .failed {
             events.append(Event(time: transaction.invokedAt, isReturn: false, transaction: i))
-            if transaction.outcome == .ok { events.append(Event(time: transaction.returnedAt, isReturn: true, transaction: i)) }
+            if transaction.outcome == .ok {
+                events.append(Event(time: transaction.returnedAt, isReturn: true, transaction: i))
+            }
         }
         // At one moment, what begins comes first: nothing then says that the other had returned.
         events.sort { ($0.time, $0.isReturn ? 1 : 0, $0.transaction) < ($1.time, $1.isReturn ? 1 : 0, $1.transaction) }
@@ -237,8 +267,8 @@ struct DependencyGraph {
 
     // MARK: Circles
 
-    /// A circle of two if there is one in the first strongly connected component, or else the shortest through some of its
-    /// transactions; nil if there is none.
+    /// A circle of two if there is one in the first strongly connected component, or else the shortest through some of
+    /// its transactions; nil if there is none.
     func shortestCycle() -> [(Int, String, Int)]? {
         guard let component = component() else { return nil }
         let members = Set(component)
@@ -254,8 +284,12 @@ struct DependencyGraph {
     private func pair(from start: Int) -> [(Int, Reason, Int)]? {
         for edge in edges[start] where !isMoment[edge.to] {
             let (first, other) = (history[start], history[edge.to])
-            if other.outcome == .ok, other.returnedAt < first.invokedAt { return [(start, edge.reason, edge.to), (edge.to, .returned, start)] }
-            if let back = edges[edge.to].first(where: { $0.to == start }) { return [(start, edge.reason, edge.to), (edge.to, back.reason, start)] }
+            if other.outcome == .ok, other.returnedAt < first.invokedAt {
+                return [(start, edge.reason, edge.to), (edge.to, .returned, start)]
+            }
+            if let back = edges[edge.to].first(where: { $0.to == start }) {
+                return [(start, edge.reason, edge.to), (edge.to, back.reason, start)]
+            }
         }
         return nil
     }
@@ -263,11 +297,8 @@ struct DependencyGraph {
     /// Breadth first, back to where it began.
     private func cycle(from start: Int, within members: Set<Int>) -> [(Int, Reason, Int)]? {
         var came: [Int: (from: Int, reason: Reason)] = [:]
-        var queue = [start]
-        var head = 0
-        while head < queue.count {
-            let node = queue[head]
-            head += 1
+        var queue: Deque = [start]
+        while let node = queue.popFirst() {
             for edge in edges[node] where members.contains(edge.to) {
                 if edge.to == start {
                     var path = [(node, edge.reason, start)]
@@ -290,7 +321,11 @@ struct DependencyGraph {
     private func withoutMoments(_ path: [(Int, Reason, Int)]) -> [(Int, Reason, Int)] {
         var result: [(Int, Reason, Int)] = []
         for (from, reason, to) in path {
-            if isMoment[from], let last = result.popLast() { result.append((last.0, last.1, to)) } else { result.append((from, reason, to)) }
+            if isMoment[from], let last = result.popLast() {
+                result.append((last.0, last.1, to))
+            } else {
+                result.append((from, reason, to))
+            }
         }
         return result
     }
@@ -314,7 +349,11 @@ struct DependencyGraph {
                 if edge < edges[node].count {
                     work[work.count - 1].edge += 1
                     let to = edges[node][edge].to
-                    if index[to] < 0 { work.append((to, 0)) } else if isOnStack[to] { low[node] = min(low[node], index[to]) }
+                    if index[to] < 0 {
+                        work.append((to, 0))
+                    } else if isOnStack[to] {
+                        low[node] = min(low[node], index[to])
+                    }
                     continue
                 }
                 work.removeLast()

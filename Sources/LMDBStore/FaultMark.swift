@@ -4,8 +4,8 @@ import Glibc
 /// The file `opened` beside a database: whether a process has died by a fault while LMDB read or wrote it.
 ///
 /// It says `open` from the first opening on, whether the database is open or not, and a signal handler turns that into
-/// `died`. So a kill, a power cut and a fault elsewhere in the process leave it as it is. What only touches LMDB's lock file is
-/// not guarded: that it cannot be written says nothing about the database.
+/// `died`. So a kill, a power cut and a fault elsewhere in the process leave it as it is. What only touches LMDB's lock
+/// file is not guarded: that it cannot be written says nothing about the database.
 struct FaultMark: ~Copyable {
     static let name = "opened"
     private static let open = Array(FAULT_MARK_OPEN.utf8)

@@ -5,9 +5,9 @@ import Synchronization
 public struct LMDBOptions: Sendable {
     /// The most that the database can hold, in bytes.
     ///
-    /// This is address space, reserved when the database is opened; the file only has the pages that were ever used. A file
-    /// that takes more than half of it gets twice as much. The map is never grown later: LMDB may do that only while the
-    /// process has no transaction open, and readers hold one all the time.
+    /// This is address space, reserved when the database is opened; the file only has the pages that were ever used. A
+    /// file that takes more than half of it gets twice as much. The map is never grown later: LMDB may do that only
+    /// while the process has no transaction open, and readers hold one all the time.
     public var mapSize: Int
     /// How many readers and snapshots can be open at once.
     public var maximumReaders: Int
@@ -17,10 +17,11 @@ public struct LMDBOptions: Sendable {
     }
 }
 
-/// One replica's database: a folder with LMDB's two files, a map of entries and, in a database of its own, the metadata.
+/// One replica's database: a folder with LMDB's two files, a map of entries and, in a database of its own, the
+/// metadata.
 ///
-/// It is synced with every commit, data and meta page both: never MDB_NOSYNC, never MDB_MAPASYNC (R7). Closed when the last
-/// reader, writer and snapshot of it are gone.
+/// It is synced with every commit, data and meta page both: never MDB_NOSYNC, never MDB_MAPASYNC (R7). Closed when the
+/// last reader, writer and snapshot of it are gone.
 // Unchecked: LMDB's environment and database handles may be used by all threads at once; they are set once, before
 // anybody else has them, and freed when nobody has them. Everything else is a constant or a Mutex.
 public final class LMDBEnvironment: @unchecked Sendable {
@@ -40,15 +41,17 @@ public final class LMDBEnvironment: @unchecked Sendable {
     let syncs: SyncWitness
     private let identity: Identity
 
-    /// Opens the database in a folder; makes both if they do not exist. The folder's parent must exist. Whoever opens it sees to
-    /// it that no other process has it open.
+    /// Opens the database in a folder; makes both if they do not exist. The folder's parent must exist. Whoever opens
+    /// it sees to it that no other process has it open.
     ///
-    /// LMDB sees the file only when it was found sound, page by page (`LMDBFileCheck`), and when no process died by a fault in
-    /// LMDB since the folder is there (`FaultMark`).
+    /// LMDB sees the file only when it was found sound, page by page (`LMDBFileCheck`), and when no process died by a
+    /// fault in LMDB since the folder is there (`FaultMark`).
     /// - Throws: an error with `isDamage` for a file that LMDB must not see. It is left as it is.
     public init(path: String, options: LMDBOptions = LMDBOptions()) throws(LMDBError) {
         self.path = path
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw .failed(operation: "creation", path: path, code: errno) }
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw .failed(operation: "creation", path: path, code: errno)
+        }
         var status = stat()
         guard stat(path, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
         let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
@@ -68,7 +71,9 @@ public final class LMDBEnvironment: @unchecked Sendable {
             let handle = handle
             let witness = try SyncWitness(file)
             syncs = witness
-            (entries, metadata) = try mark.guarding { () throws(LMDBError) in try Self.openDatabases(handle, path, witness) }
+            (entries, metadata) = try mark.guarding { () throws(LMDBError) in
+                try Self.openDatabases(handle, path, witness)
+            }
             // The files' names, and the folder's own.
             try Self.syncDirectory(path)
             try Self.syncDirectory(path + "/..")
@@ -115,8 +120,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
         return size
     }
 
-    /// LMDB's lock file is memory that those share who have the database open; the first of them writes it anew, but takes its
-    /// length as it is, and a page of it for which the disk has no room is a SIGBUS.
+    /// LMDB's lock file is memory that those share who have the database open; the first of them writes it anew, but
+    /// takes its length as it is, and a page of it for which the disk has no room is a SIGBUS.
     private static func prepareLock(_ file: String, readers: Int) throws(LMDBError) {
         let size = off_t(192 + (readers - 1) * 64)
         let descriptor = Glibc.open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -127,10 +132,14 @@ public final class LMDBEnvironment: @unchecked Sendable {
         guard code == 0 else { throw .failed(operation: "allocating", path: file, code: code) }
     }
 
-    private static func openHandle(_ path: String, mapSize: Int, _ options: LMDBOptions) throws(LMDBError) -> OpaquePointer {
+    private static func openHandle(_ path: String, mapSize: Int, _ options: LMDBOptions) throws(LMDBError)
+        -> OpaquePointer
+    {
         var created: OpaquePointer?
         let code = mdb_env_create(&created)
-        guard code == 0, let handle = created else { throw .failed(operation: "creation of an environment", path: path, code: code) }
+        guard code == 0, let handle = created else {
+            throw .failed(operation: "creation of an environment", path: path, code: code)
+        }
         // Read transactions belong to their objects, not to threads.
         let flags = UInt32(MDB_NOTLS)
         for (operation, call) in [
@@ -150,8 +159,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
         return handle
     }
 
-    /// LMDB says EIO when the system took less than it was to write, as a full disk, a quota and a limit have it do. So where EIO was
-    /// said, another file is asked for room behind the end of the database.
+    /// LMDB says EIO when the system took less than it was to write, as a full disk, a quota and a limit have it do. So
+    /// where EIO was said, another file is asked for room behind the end of the database.
     static func reason(of code: Int32, in path: String) -> Int32 {
         guard code == EIO else { return code }
         var status = stat()
@@ -184,7 +193,9 @@ public final class LMDBEnvironment: @unchecked Sendable {
         }
         code = mdb_txn_commit(transaction)
         if code != 0, syncs.hasFailed { throw .syncFailed(operation: "creating databases", path: path, code: code) }
-        guard code == 0 else { throw .failed(operation: "creating databases", path: path, code: reason(of: code, in: path)) }
+        guard code == 0 else {
+            throw .failed(operation: "creating databases", path: path, code: reason(of: code, in: path))
+        }
         return (entries, metadata)
     }
 
@@ -192,14 +203,17 @@ public final class LMDBEnvironment: @unchecked Sendable {
         let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .failed(operation: "opening the folder", path: path, code: errno) }
         defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw .syncFailed(operation: "syncing the folder", path: path, code: errno) }
+        guard fsync(descriptor) == 0 else {
+            throw .syncFailed(operation: "syncing the folder", path: path, code: errno)
+        }
     }
 }
 
 /// Tells whether a commit that failed had failed to write or to sync, which LMDB says with the same codes.
 ///
-/// Linux says of a file that could not be written back to everybody who has it open, to each once: at his next sync, whoever
-/// else has heard of it. So a descriptor of its own, which never syncs otherwise, hears of each failure since it was opened.
+/// Linux says of a file that could not be written back to everybody who has it open, to each once: at his next sync,
+/// whoever else has heard of it. So a descriptor of its own, which never syncs otherwise, hears of each failure since
+/// it was opened.
 final class SyncWitness: Sendable {
     private let descriptor: Int32
 

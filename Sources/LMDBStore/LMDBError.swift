@@ -6,7 +6,8 @@ import Messages
 public enum LMDBError: Error, Equatable, Sendable {
     /// LMDB, or the operating system under it, refused. `code` is LMDB's.
     case failed(operation: String, path: String, code: Int32)
-    /// A sync failed, by itself or in a commit: what was written may be lost, though it can be read (R7). `code` is the system's.
+    /// A sync failed, by itself or in a commit: what was written may be lost, though it can be read (R7). `code` is the
+    /// system's.
     case syncFailed(operation: String, path: String, code: Int32)
     /// The file is not what LMDB wrote: in `page`, which is the first thing that LMDB would have stumbled over.
     case damaged(path: String, page: UInt64, what: String)
@@ -51,7 +52,8 @@ extension LMDBError: CustomStringConvertible {
         case .failed(let operation, let path, let code), .syncFailed(let operation, let path, let code):
             "lmdb: \(operation) of \(path) failed: \(String(cString: mdb_strerror(code))) (\(code))"
         case .damaged(let path, let page, let what): "lmdb: page \(page) of \(path) is damaged: \(what)"
-        case .diedReading(let path): "lmdb: a process died by a fault while it read or wrote \(path), or found that it is not what was written"
+        case .diedReading(let path):
+            "lmdb: a process died by a fault while it read or wrote \(path), or found that it is not what was written"
         case .alreadyOpen(let path): "lmdb: \(path) is already open in this process"
         case .mapFull(let path, let limit): "lmdb: \(path) is full: its map size of \(limit) bytes is used up"
         case .keyLength(let count): "lmdb: a key of \(count) bytes; keys have 1 to 511"

@@ -3,13 +3,13 @@ import Glibc
 
 /// Whether a data file that nobody has open is one that LMDB can read and write.
 ///
-/// LMDB maps the file and believes what it reads: a wrong offset, page number or length ends the process by SIGBUS, SIGSEGV
-/// or an assertion, and pages that lead back to themselves keep it busy for ever. So everything that it believes is checked
-/// before it sees the file, with ordinary reads: both meta pages, and every page of every tree that the newer one leads to.
-/// What an entry says is not checked here, but by the state's digest (`LMDBStoreWriter.apply`).
+/// LMDB maps the file and believes what it reads: a wrong offset, page number or length ends the process by SIGBUS,
+/// SIGSEGV or an assertion, and pages that lead back to themselves keep it busy for ever. So everything that it
+/// believes is checked before it sees the file, with ordinary reads: both meta pages, and every page of every tree that
+/// the newer one leads to. What an entry says is not checked here, but by the state's digest (`LMDBStoreWriter.apply`).
 ///
-/// The format is that of LMDB 0.9 (`mdb.c`: `MDB_page`, `MDB_node`, `MDB_meta`, `MDB_db`) in the byte order of this machine,
-/// and stricter than it: as a file is that only `LMDBEnvironment` has written.
+/// The format is that of LMDB 0.9 (`mdb.c`: `MDB_page`, `MDB_node`, `MDB_meta`, `MDB_db`) in the byte order of this
+/// machine, and stricter than it: as a file is that only `LMDBEnvironment` has written.
 struct LMDBFileCheck {
     /// What is wrong.
     struct Finding: Error {
@@ -55,16 +55,20 @@ struct LMDBFileCheck {
         init(_ page: [UInt8], number: UInt64) throws(Finding) {
             let isMeta: Bool
             (isMeta, free, main, lastPage, transaction) = page.withUnsafeBytes { page in
-                let isMeta = page.number(0) as UInt64 == number && page.number(10) as UInt16 == LMDBFileCheck.metaFlag
+                let isMeta =
+                    page.number(0) as UInt64 == number && page.number(10) as UInt16 == LMDBFileCheck.metaFlag
                     && page.number(16) as UInt32 == LMDBFileCheck.magic && page.number(20) as UInt32 == 1
                 return (
-                    isMeta, Tree(page.part(40, Tree.size)), Tree(page.part(40 + Tree.size, Tree.size)), page.number(136),
+                    isMeta, Tree(page.part(40, Tree.size)), Tree(page.part(40 + Tree.size, Tree.size)),
+                    page.number(136),
                     page.number(144)
                 )
             }
             guard isMeta else { throw Finding(page: number, what: "no meta page of LMDB 0.9") }
             // The two take turns.
-            guard transaction == 0 || transaction % 2 == number else { throw Finding(page: number, what: "transaction \(transaction)") }
+            guard transaction == 0 || transaction % 2 == number else {
+                throw Finding(page: number, what: "transaction \(transaction)")
+            }
         }
     }
 
@@ -115,19 +119,28 @@ struct LMDBFileCheck {
         let first = try Self.read(descriptor, at: 0, count: 512, page: 0)
         let size: UInt32 = first.withUnsafeBytes { $0.number(40) }
         try Self.checkVersion(descriptor, first)
-        guard (512...65_536).contains(size), size.nonzeroBitCount == 1 else { throw Finding(page: 0, what: "a page size of \(size)") }
+        guard (512...65_536).contains(size), size.nonzeroBitCount == 1 else {
+            throw Finding(page: 0, what: "a page size of \(size)")
+        }
         pageSize = Int(size)
         var metas: [Meta] = []
         for number in 0..<2 {
             let page = try Self.read(descriptor, at: number * pageSize, count: pageSize, page: UInt64(number))
             metas.append(try Meta(page, number: UInt64(number)))
         }
-        guard metas[0].free.pad == size, metas[1].free.pad == size else { throw Finding(page: 1, what: "two page sizes") }
+        guard metas[0].free.pad == size, metas[1].free.pad == size else {
+            throw Finding(page: 1, what: "two page sizes")
+        }
         // LMDB takes the newer one. The other is what a torn commit would leave, and is only ever written over.
         let newer = metas[0].transaction < metas[1].transaction ? 1 : 0
         meta = metas[newer]
-        guard meta.transaction > 1 ? metas[1 - newer].transaction == meta.transaction - 1 : metas[1 - newer].transaction <= 1 else {
-            throw Finding(page: UInt64(newer), what: "transactions \(metas[0].transaction) and \(metas[1].transaction) do not follow each other")
+        guard
+            meta.transaction > 1
+                ? metas[1 - newer].transaction == meta.transaction - 1 : metas[1 - newer].transaction <= 1
+        else {
+            throw Finding(
+                page: UInt64(newer),
+                what: "transactions \(metas[0].transaction) and \(metas[1].transaction) do not follow each other")
         }
         lastPage = meta.lastPage
         guard lastPage >= 1, lastPage < UInt64(mapSize / pageSize) else {
@@ -151,9 +164,12 @@ struct LMDBFileCheck {
     }
 
     private mutating func run() throws(Finding) {
-        guard meta.free.flags == 8, meta.main.flags == 0, meta.main.pad == 0 else { throw Finding(page: 0, what: "flags of a database") }
+        guard meta.free.flags == 8, meta.main.flags == 0, meta.main.pad == 0 else {
+            throw Finding(page: 0, what: "flags of a database")
+        }
         try walk(meta.main, .bytes) { (check, key, value, flags, page) throws(Finding) in
-            guard flags == 2, value.count == Tree.size, Self.databases.contains(where: { $0.utf8.elementsEqual(key) }) else {
+            guard flags == 2, value.count == Tree.size, Self.databases.contains(where: { $0.utf8.elementsEqual(key) })
+            else {
                 throw Finding(page: page, what: "no database of a state")
             }
             let tree = value.withUnsafeBytes { Tree($0) }
@@ -187,15 +203,20 @@ struct LMDBFileCheck {
 
     /// Every page has one use.
     private mutating func note(_ page: UInt64, from: UInt64) throws(Finding) {
-        guard page >= 2, page <= lastPage else { throw Finding(page: from, what: "it leads to page \(page) of \(lastPage)") }
+        guard page >= 2, page <= lastPage else {
+            throw Finding(page: from, what: "it leads to page \(page) of \(lastPage)")
+        }
         let (word, bit) = (Int(page / 64), UInt64(1) << (page % 64))
-        guard met[word] & bit == 0 else { throw Finding(page: from, what: "it leads to page \(page), which has another use") }
+        guard met[word] & bit == 0 else {
+            throw Finding(page: from, what: "it leads to page \(page), which has another use")
+        }
         met[word] |= bit
     }
 
     // MARK: Trees
 
-    private typealias Visit = (inout LMDBFileCheck, _ key: [UInt8], _ value: [UInt8], _ flags: UInt16, _ page: UInt64) throws(Finding) -> Void
+    private typealias Visit = (inout LMDBFileCheck, _ key: [UInt8], _ value: [UInt8], _ flags: UInt16, _ page: UInt64)
+        throws(Finding) -> Void
 
     private mutating func walk(_ tree: Tree, _ order: Order, _ visit: Visit) throws(Finding) {
         var count = Count()
@@ -204,14 +225,17 @@ struct LMDBFileCheck {
         }
         guard count.branches == tree.branches, count.leaves == tree.leaves, count.overflows == tree.overflows,
             count.entries == tree.entries, count.depth == Int(tree.depth)
-        else { throw Finding(page: tree.root == Self.noPage ? 0 : tree.root, what: "a tree that is not what its root says") }
+        else {
+            throw Finding(page: tree.root == Self.noPage ? 0 : tree.root, what: "a tree that is not what its root says")
+        }
     }
 
     /// - Parameters:
     ///   - from: the page that led here.
     ///   - lower: no key of this page is below it.
     private mutating func walk(
-        page number: UInt64, from: UInt64, depth: Int, _ order: Order, lower: [UInt8]?, _ count: inout Count, _ visit: Visit
+        page number: UInt64, from: UInt64, depth: Int, _ order: Order, lower: [UInt8]?, _ count: inout Count,
+        _ visit: Visit
     ) throws(Finding) {
         guard depth <= Self.maximumDepth else { throw Finding(page: from, what: "a tree that is too deep") }
         try note(number, from: from)
@@ -219,7 +243,9 @@ struct LMDBFileCheck {
         let isLeaf = try page.isLeaf()
         let nodes = try page.nodes(isLeaf: isLeaf)
         // All leaves are at the same depth.
-        guard !isLeaf || count.depth == 0 || count.depth == depth else { throw Finding(page: number, what: "leaves at two depths") }
+        guard !isLeaf || count.depth == 0 || count.depth == depth else {
+            throw Finding(page: number, what: "leaves at two depths")
+        }
         if isLeaf {
             count.depth = depth
             count.leaves += 1
@@ -232,16 +258,22 @@ struct LMDBFileCheck {
         } else {
             count.branches += 1
             // The tree of free pages may have a branch with one child.
-            guard nodes.count > 1 || order == .numbers else { throw Finding(page: number, what: "a branch with one child") }
+            guard nodes.count > 1 || order == .numbers else {
+                throw Finding(page: number, what: "a branch with one child")
+            }
             for (i, node) in nodes.enumerated() {
                 // The first key of a branch is not used.
                 if i > 0 { try check(key: node.key, order, after: count.last, lower: nil, on: number) }
-                try walk(page: node.child, from: number, depth: depth + 1, order, lower: i == 0 ? lower : node.key, &count, visit)
+                try walk(
+                    page: node.child, from: number, depth: depth + 1, order, lower: i == 0 ? lower : node.key, &count,
+                    visit)
             }
         }
     }
 
-    private func check(key: [UInt8], _ order: Order, after last: [UInt8]?, lower: [UInt8]?, on page: UInt64) throws(Finding) {
+    private func check(key: [UInt8], _ order: Order, after last: [UInt8]?, lower: [UInt8]?, on page: UInt64)
+        throws(Finding)
+    {
         guard (1...LMDBKey.maximum).contains(key.count), order == .bytes || key.count == 8 else {
             throw Finding(page: page, what: "a key of \(key.count) bytes")
         }
@@ -260,9 +292,13 @@ struct LMDBFileCheck {
         let first = node.value.withUnsafeBytes { $0.number(0) as UInt64 }
         try note(first, from: page)
         let start = try Self.read(descriptor, at: Int(first) * pageSize, count: Self.header, page: first)
-        let (own, flags, pages): (UInt64, UInt16, UInt32) = start.withUnsafeBytes { ($0.number(0), $0.number(10), $0.number(12)) }
+        let (own, flags, pages): (UInt64, UInt16, UInt32) = start.withUnsafeBytes {
+            ($0.number(0), $0.number(10), $0.number(12))
+        }
         // A value that was replaced by a shorter one in the same transaction keeps its pages.
-        guard own == first, flags == 4, Int(pages) > (Self.header - 1 + node.length) / pageSize, UInt64(pages) <= lastPage else {
+        guard own == first, flags == 4, Int(pages) > (Self.header - 1 + node.length) / pageSize,
+            UInt64(pages) <= lastPage
+        else {
             throw Finding(page: first, what: "no page of a value of \(node.length) bytes")
         }
         for next in 1..<UInt64(max(1, pages)) { try note(first + next, from: page) }
@@ -322,12 +358,16 @@ struct LMDBFileCheck {
 
         func isLeaf() throws(Finding) -> Bool {
             let (own, flags): (UInt64, UInt16) = bytes.withUnsafeBytes { ($0.number(0), $0.number(10)) }
-            guard own == number, flags == 1 || flags == 2 else { throw Finding(page: number, what: "no page of a tree") }
+            guard own == number, flags == 1 || flags == 2 else {
+                throw Finding(page: number, what: "no page of a tree")
+            }
             return flags == 2
         }
 
         func nodes(isLeaf: Bool) throws(Finding) -> [Node] {
-            let (lower, upper): (Int, Int) = bytes.withUnsafeBytes { (Int($0.number(12) as UInt16), Int($0.number(14) as UInt16)) }
+            let (lower, upper): (Int, Int) = bytes.withUnsafeBytes {
+                (Int($0.number(12) as UInt16), Int($0.number(14) as UInt16))
+            }
             guard lower > LMDBFileCheck.header, lower.isMultiple(of: 2), lower <= upper, upper <= bytes.count else {
                 throw Finding(page: number, what: "bounds of its nodes")
             }
@@ -341,16 +381,22 @@ struct LMDBFileCheck {
             }
             var end = upper
             for place in places.sorted(by: { $0.start < $1.start }) {
-                guard place.start == end else { throw Finding(page: number, what: "nodes that overlap, or a gap between them") }
+                guard place.start == end else {
+                    throw Finding(page: number, what: "nodes that overlap, or a gap between them")
+                }
                 end += place.size
             }
-            guard end == bytes.count else { throw Finding(page: number, what: "nodes that overlap, or a gap between them") }
+            guard end == bytes.count else {
+                throw Finding(page: number, what: "nodes that overlap, or a gap between them")
+            }
             return nodes
         }
 
         private func node(at start: Int, from upper: Int, isLeaf: Bool) throws(Finding) -> (Node, size: Int) {
             let outside = Finding(page: number, what: "a node that is not within the page")
-            guard start >= upper, start.isMultiple(of: 2), start + LMDBFileCheck.nodeHeader <= bytes.count else { throw outside }
+            guard start >= upper, start.isMultiple(of: 2), start + LMDBFileCheck.nodeHeader <= bytes.count else {
+                throw outside
+            }
             let (low, high, flags, keySize): (UInt16, UInt16, UInt16, UInt16) = bytes.withUnsafeBytes {
                 ($0.number(start), $0.number(start + 2), $0.number(start + 4), $0.number(start + 6))
             }
@@ -368,6 +414,10 @@ struct LMDBFileCheck {
 }
 
 extension UnsafeRawBufferPointer {
-    fileprivate func number<T: FixedWidthInteger>(_ offset: Int) -> T { loadUnaligned(fromByteOffset: offset, as: T.self) }
-    fileprivate func part(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[offset..<offset + count]) }
+    fileprivate func number<T: FixedWidthInteger>(_ offset: Int) -> T {
+        loadUnaligned(fromByteOffset: offset, as: T.self)
+    }
+    fileprivate func part(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: self[offset..<offset + count])
+    }
 }

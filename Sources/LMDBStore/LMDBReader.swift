@@ -19,7 +19,9 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
         var started: OpaquePointer?
         let code = mdb_txn_begin(environment.handle, nil, UInt32(MDB_RDONLY), &started)
         try environment.check(code, "beginning a read transaction")
-        guard let started else { throw .failed(operation: "beginning a read transaction", path: environment.path, code: MDB_PANIC) }
+        guard let started else {
+            throw .failed(operation: "beginning a read transaction", path: environment.path, code: MDB_PANIC)
+        }
         (self.environment, transaction) = (environment, started)
     }
 
@@ -76,7 +78,9 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
         return found
     }
 
-    private func chunk(from start: [UInt8], exclusive: Bool, to upper: [UInt8]?) throws(LMDBError) -> [([UInt8], [UInt8])] {
+    private func chunk(from start: [UInt8], exclusive: Bool, to upper: [UInt8]?) throws(LMDBError) -> [(
+        [UInt8], [UInt8]
+    )] {
         var entries: [([UInt8], [UInt8])] = []
         let code = exclusively {
             var cursor: OpaquePointer?

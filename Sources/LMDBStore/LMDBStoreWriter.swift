@@ -1,8 +1,8 @@
 import CLMDB
 import Messages
 
-/// Writes one replica's state to LMDB, one synced transaction per `apply`, begun and committed on the calling thread: LMDB
-/// deadlocks when another thread commits.
+/// Writes one replica's state to LMDB, one synced transaction per `apply`, begun and committed on the calling thread:
+/// LMDB deadlocks when another thread commits.
 public struct LMDBStoreWriter: KeyValueWriter, Sendable {
     private let environment: LMDBEnvironment
 
@@ -12,17 +12,21 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
     public func condemn() throws(LMDBError) { try environment.condemn() }
 
     /// Large batches are cheaper: see the design's durability section. Ascending keys are cheapest.
-    /// - Throws: `LMDBError`. After `.mapFull` and `.keyLength` nothing was applied; a failed commit poisons the environment.
+    /// - Throws: `LMDBError`. After `.mapFull` and `.keyLength` nothing was applied; a failed commit poisons the
+    ///   environment.
     public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws {
         if let failure = environment.failure.withLock({ $0 }) { throw LMDBError.poisoned(by: failure) }
         for write in writes { try LMDBKey.check(write.key) }
         var transaction: OpaquePointer?
         try environment.check(mdb_txn_begin(environment.handle, nil, 0, &transaction), "beginning a write transaction")
-        try environment.mark.guarding { () throws(LMDBError) in try commit(writes, metadata, seal, clearing, transaction) }
+        try environment.mark.guarding { () throws(LMDBError) in
+            try commit(writes, metadata, seal, clearing, transaction)
+        }
     }
 
     private func commit(
-        _ writes: [KeyValueWrite], _ metadata: [UInt8], _ seal: [UInt8]?, _ clearing: Bool, _ transaction: OpaquePointer?
+        _ writes: [KeyValueWrite], _ metadata: [UInt8], _ seal: [UInt8]?, _ clearing: Bool,
+        _ transaction: OpaquePointer?
     ) throws(LMDBError) {
         do throws(LMDBError) {
             if clearing { try environment.check(mdb_drop(transaction, environment.entries, 0), "clearing") }
@@ -36,7 +40,9 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
         do throws(LMDBError) {
             // Frees the transaction even when it fails.
             let code = mdb_txn_commit(transaction)
-            if code != 0, environment.syncs.hasFailed { throw .syncFailed(operation: "committing", path: environment.path, code: code) }
+            if code != 0, environment.syncs.hasFailed {
+                throw .syncFailed(operation: "committing", path: environment.path, code: code)
+            }
             try environment.check(code, "committing")
         } catch {
             environment.failure.withLock { $0 = error }
@@ -44,7 +50,9 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
         }
     }
 
-    private func put(_ key: [UInt8], _ value: [UInt8]?, _ database: MDB_dbi, _ transaction: OpaquePointer?) throws(LMDBError) {
+    private func put(_ key: [UInt8], _ value: [UInt8]?, _ database: MDB_dbi, _ transaction: OpaquePointer?)
+        throws(LMDBError)
+    {
         let code = LMDBKey.with(key) { key in
             guard let value else {
                 let code = mdb_del(transaction, database, &key, nil)

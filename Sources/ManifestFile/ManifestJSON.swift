@@ -20,7 +20,9 @@ public struct ManifestFileError: Error, Hashable, Sendable, CustomStringConverti
     package init(_ problem: InputProblem, advice: String? = nil) {
         (file, location, line, column) = (problem.file, problem.path, problem.line, problem.column)
         self.problem = problem.problem
-        self.advice = advice ?? problem.expected.map { "Expected \($0)." } ?? "Restore the file from another copy of the cluster folder."
+        self.advice =
+            advice ?? problem.expected.map { "Expected \($0)." }
+            ?? "Restore the file from another copy of the cluster folder."
     }
 }
 

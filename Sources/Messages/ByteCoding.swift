@@ -120,7 +120,8 @@ public struct ByteReader: Sendable {
     }
 
     /// - Parameter limit: the largest number of elements that is accepted.
-    public mutating func array<T: CanonicalDecodable>(of _: T.Type = T.self, limit: Int) throws(DecodingFailure) -> [T] {
+    public mutating func array<T: CanonicalDecodable>(of _: T.Type = T.self, limit: Int) throws(DecodingFailure) -> [T]
+    {
         let start = offset
         let count = Int(try uint32())
         guard count <= limit else { throw .tooLong(offset: start, count: count, limit: limit) }

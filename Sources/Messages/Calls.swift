@@ -38,8 +38,8 @@ public enum CallTarget: Hashable, Sendable, CanonicalCodable, CustomStringConver
 }
 
 extension ShardMap {
-    /// Keys are spread by a hash of their own. If a key has something in braces, only the first such part counts, so that keys can
-    /// be kept together.
+    /// Keys are spread by a hash of their own. If a key has something in braces, only the first such part counts, so
+    /// that keys can be kept together.
     public func shard(ofKey key: [UInt8]) -> ShardID { ShardID(UInt16(place(ofKey: key).high)) }
 
     /// Where a key lies among those of its shard, as `position(of:)` has it for accounts.
@@ -47,7 +47,9 @@ extension ShardMap {
 
     private func place(ofKey key: [UInt8]) -> (high: UInt64, low: UInt64) {
         var counted = key[...]
-        if let open = key.firstIndex(of: UInt8(ascii: "{")), let close = key[open...].firstIndex(of: UInt8(ascii: "}")), close > open + 1 {
+        if let open = key.firstIndex(of: UInt8(ascii: "{")), let close = key[open...].firstIndex(of: UInt8(ascii: "}")),
+            close > open + 1
+        {
             counted = key[(open + 1)..<close]
         }
         let digest = Hasher256.hash(.key, Array(counted))
@@ -90,8 +92,8 @@ public struct Invocation: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// Where a frame stands in the tree of calls: at each level which group of parallel calls, and which of the group. Frames of
-/// one group run side by side; of two groups the later one starts after all of the earlier one have returned.
+/// Where a frame stands in the tree of calls: at each level which group of parallel calls, and which of the group.
+/// Frames of one group run side by side; of two groups the later one starts after all of the earlier one have returned.
 public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, CustomStringConvertible {
     public struct Step: Hashable, Comparable, Sendable {
         public let group: UInt8
@@ -123,7 +125,9 @@ public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, Custom
     }
 
     public var depth: Int { steps.count }
-    public func isAncestor(of other: CallPath) -> Bool { steps.count < other.steps.count && other.steps.starts(with: steps) }
+    public func isAncestor(of other: CallPath) -> Bool {
+        steps.count < other.steps.count && other.steps.starts(with: steps)
+    }
 
     /// Depth first: a frame before those that it calls.
     public static func < (a: Self, b: Self) -> Bool { a.steps.lexicographicallyPrecedes(b.steps) }
@@ -134,7 +138,9 @@ public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, Custom
         return false
     }
 
-    public var description: String { steps.isEmpty ? "root" : steps.map { "\($0.group).\($0.index)" }.joined(separator: "/") }
+    public var description: String {
+        steps.isEmpty ? "root" : steps.map { "\($0.group).\($0.index)" }.joined(separator: "/")
+    }
 }
 
 /// Why a call gave no result. It dooms the transaction, and its text reaches the client.
@@ -144,8 +150,8 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
         case procedure = 1
         case unknownProcedure = 2
         case badArguments = 3
-        /// Others hold what it needs, or wait for it, for whom it may not wait (R5), or an undecided transfer holds something of it.
-        /// To be tried again as another attempt.
+        /// Others hold what it needs, or wait for it, for whom it may not wait (R5), or an undecided transfer holds
+        /// something of it. To be tried again as another attempt.
         case died = 4
         /// The deadline passed before it could answer.
         case deadline = 5
@@ -181,7 +187,8 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
             }
         }
     }
-    /// The transaction had no effect, for want of a lock: another attempt may well succeed, and may name this one's number.
+    /// The transaction had no effect, for want of a lock: another attempt may well succeed, and may name this one's
+    /// number.
     public var isToBeTriedAgain: Bool { reason == .died || reason == .waited }
 
     public static let maxTextBytes = 256
@@ -196,7 +203,9 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
         (self.reason, self.shard) = (reason, shard)
         self.procedure = String(decoding: procedure.utf8.prefix(Invocation.maxNameBytes / 2), as: UTF8.self)
         // Cut in the middle of a character, the last one becomes a replacement of up to 3 bytes.
-        self.text = text.utf8.count <= Self.maxTextBytes - 8 ? text : String(decoding: text.utf8.prefix(Self.maxTextBytes - 8), as: UTF8.self)
+        self.text =
+            text.utf8.count <= Self.maxTextBytes - 8
+            ? text : String(decoding: text.utf8.prefix(Self.maxTextBytes - 8), as: UTF8.self)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         guard let reason = Reason(rawValue: try reader.uint8()) else { throw reader.invalid("call failure") }
@@ -243,7 +252,9 @@ public struct AssetFlow: Hashable, Sendable, CanonicalCodable {
     public var credits: UInt128
     public var debits: UInt128
 
-    public init(asset: AssetID, credits: UInt128, debits: UInt128) { (self.asset, self.credits, self.debits) = (asset, credits, debits) }
+    public init(asset: AssetID, credits: UInt128, debits: UInt128) {
+        (self.asset, self.credits, self.debits) = (asset, credits, debits)
+    }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (asset, credits, debits) = (try reader.value(), try reader.uint128(), try reader.uint128())
     }
@@ -260,7 +271,9 @@ public struct ConsumedCall: Hashable, Sendable, CanonicalCodable {
     public let shard: ShardID
     public let response: Digest
 
-    public init(path: CallPath, shard: ShardID, response: Digest) { (self.path, self.shard, self.response) = (path, shard, response) }
+    public init(path: CallPath, shard: ShardID, response: Digest) {
+        (self.path, self.shard, self.response) = (path, shard, response)
+    }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (path, shard, response) = (try reader.value(), try reader.value(), try reader.value())
     }
@@ -298,11 +311,13 @@ public struct CallResponse: Hashable, Sendable, CanonicalCodable {
     public var digest: Digest { Hasher256.hash(.response, encoded()) }
 }
 
-/// What the caller's shard certifies of the transaction's locks while a call runs: who knows them may wait where others die (R5).
+/// What the caller's shard certifies of the transaction's locks while a call runs: who knows them may wait where others
+/// die (R5).
 public enum CallReach: UInt8, Sendable, CaseIterable {
     /// Nothing.
     case any = 0
-    /// Beside this call nothing of the transaction runs, and its locks on other shards than the callee are on lower ones.
+    /// Beside this call nothing of the transaction runs, and its locks on other shards than the callee are on lower
+    /// ones.
     case ascending = 1
     /// Beside this call nothing of the transaction runs, and it has no locks on other shards than the callee.
     case bare = 2
@@ -329,8 +344,8 @@ public struct IssuedCall: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// What a shard says of the frames of one root call: which calls wait for answers, what its frames have answered, and which
-/// calls it will never run, because its time has passed the deadline and it has no record of them (R10).
+/// What a shard says of the frames of one root call: which calls wait for answers, what its frames have answered, and
+/// which calls it will never run, because its time has passed the deadline and it has no record of them (R10).
 public struct CallReport: Hashable, Sendable, CanonicalCodable {
     public static let maxEntries = 64
 
@@ -359,18 +374,23 @@ public struct CallReport: Hashable, Sendable, CanonicalCodable {
     public var isEmpty: Bool { issued.isEmpty && responses.isEmpty && never.isEmpty }
 }
 
-/// A signed root call with what shards have certified of it. Starts frames, brings answers, ends what is decided; without any
-/// certificate it only makes a shard look at its clock. Carries nothing of its own: whoever sends it is untrusted.
+/// A signed root call with what shards have certified of it. Starts frames, brings answers, ends what is decided;
+/// without any certificate it only makes a shard look at its clock. Carries nothing of its own: whoever sends it is
+/// untrusted.
 public struct CallEvidence: Hashable, Sendable, CanonicalCodable {
     public let root: SignedRequest
     /// Ascending by shard, at most one a shard.
     public let certificates: [Certificate]
 
-    public init(root: SignedRequest, certificates: [Certificate]) { (self.root, self.certificates) = (root, certificates) }
+    public init(root: SignedRequest, certificates: [Certificate]) {
+        (self.root, self.certificates) = (root, certificates)
+    }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         root = try reader.value()
         certificates = try reader.array(limit: TransactionDecide.maxCertificates)
-        for (a, b) in zip(certificates, certificates.dropFirst()) where a.shard >= b.shard { throw reader.invalid("order of shards") }
+        for (a, b) in zip(certificates, certificates.dropFirst()) where a.shard >= b.shard {
+            throw reader.invalid("order of shards")
+        }
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(root)
@@ -391,7 +411,9 @@ public struct CallEvidence: Hashable, Sendable, CanonicalCodable {
 extension Request {
     /// The root call, if this is one: it is alone in an atomic request.
     public var rootCall: Invocation? {
-        guard mode == .atomic, operations.count == 1, case .call(let invocation, _)? = operations.first else { return nil }
+        guard mode == .atomic, operations.count == 1, case .call(let invocation, _)? = operations.first else {
+            return nil
+        }
         return invocation
     }
 
@@ -405,7 +427,9 @@ extension Request {
 // MARK: Values that procedures take and give
 
 extension String: CanonicalEncodable, CanonicalDecodable {
-    public init(from reader: inout ByteReader) throws(DecodingFailure) { try self.init(from: &reader, limit: Invocation.maxValueBytes) }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        try self.init(from: &reader, limit: Invocation.maxValueBytes)
+    }
 
     init(from reader: inout ByteReader, limit: Int) throws(DecodingFailure) {
         let bytes = try reader.blob(limit: limit)
@@ -440,7 +464,9 @@ extension Array: CanonicalEncodable where Element: CanonicalEncodable {
 }
 
 extension Array: CanonicalDecodable where Element: CanonicalDecodable {
-    public init(from reader: inout ByteReader) throws(DecodingFailure) { self = try reader.array(limit: Invocation.maxValueBytes) }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        self = try reader.array(limit: Invocation.maxValueBytes)
+    }
 }
 
 /// For a procedure without arguments or result.

@@ -18,7 +18,9 @@ public struct AttestationStatement: Hashable, Sendable, CanonicalCodable {
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (cluster, epoch, shard, sequence) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
+        (cluster, epoch, shard, sequence) = (
+            try reader.value(), try reader.value(), try reader.value(), try reader.value()
+        )
         (previousHistory, batch, leavesRoot) = (try reader.value(), try reader.value(), try reader.value())
     }
 
@@ -94,7 +96,9 @@ public struct AttestedLeaf: Hashable, Sendable, CanonicalCodable {
         (self.statement, self.signature, self.leaf, self.path) = (statement, signature, leaf, path)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (statement, signature, leaf, path) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
+        (statement, signature, leaf, path) = (
+            try reader.value(), try reader.value(), try reader.value(), try reader.value()
+        )
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(statement)
@@ -151,14 +155,15 @@ public struct Receipt: Hashable, Sendable, CanonicalCodable {
         writer.put(array: certificates)
     }
 
-    /// The decision of a leg as far as these certificates go; checks no signature. A shard's `acknowledged` counts for nothing
-    /// here: a shard that still holds the vote may abort by it, but whoever comes later may have been preceded by a commit that
-    /// has been forgotten since (R11).
+    /// The decision of a leg as far as these certificates go; checks no signature. A shard's `acknowledged` counts for
+    /// nothing here: a shard that still holds the vote may abort by it, but whoever comes later may have been preceded
+    /// by a commit that has been forgotten since (R11).
     public func decision(ofLeg leg: Int, in map: ShardMap) -> Decision? {
         Decision(statuses(ofLeg: leg, in: map).map { $0 == .acknowledged ? nil : $0 })
     }
 
-    /// The leg is not decided by these certificates, and one of its shards will never say more about it: another one still might.
+    /// The leg is not decided by these certificates, and one of its shards will never say more about it: another one
+    /// still might.
     public func isBeyondProof(leg: Int, in map: ShardMap) -> Bool {
         decision(ofLeg: leg, in: map) == nil && statuses(ofLeg: leg, in: map).contains(.acknowledged)
     }

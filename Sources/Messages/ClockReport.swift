@@ -1,5 +1,5 @@
-/// Which clock of a cluster is wrong, and by how much: the hosts' clocks and the shards' times beside the clock of whoever asks, in
-/// microseconds. For people: nothing is decided by it.
+/// Which clock of a cluster is wrong, and by how much: the hosts' clocks and the shards' times beside the clock of
+/// whoever asks, in microseconds. For people: nothing is decided by it.
 public struct ClockReport: Hashable, Sendable {
     public struct Host: Hashable, Sendable {
         public let host: HostID
@@ -21,8 +21,9 @@ public struct ClockReport: Hashable, Sendable {
             return median == Self.never ? nil : Shard(shard: reading.shard, ahead: median)
         }
     }
-    /// What each host said of a shard's time: the lower median lies between what two correct ones say, whatever f others do. Those who
-    /// say that nothing was ever ordered there count as well: without them somebody who lies would be the only one.
+    /// What each host said of a shard's time: the lower median lies between what two correct ones say, whatever f
+    /// others do. Those who say that nothing was ever ordered there count as well: without them somebody who lies would
+    /// be the only one.
     private struct Reading: Hashable, Sendable {
         let shard: ShardID
         /// Never empty; `never` for a time of zero.
@@ -41,7 +42,8 @@ public struct ClockReport: Hashable, Sendable {
         // A century is for ever: what others say may be anything.
         func ahead(_ time: Timestamp) -> Int64 {
             let century: UInt64 = 3_155_760_000_000_000
-            return Int64(min(time.microseconds(since: own), century)) - Int64(min(own.microseconds(since: time), century))
+            return Int64(min(time.microseconds(since: own), century))
+                - Int64(min(own.microseconds(since: time), century))
         }
         if !hosts.contains(where: { $0.host == host }) {
             hosts.append(Host(host: host, ahead: ahead(clock)))
@@ -73,16 +75,21 @@ public struct ClockReport: Hashable, Sendable {
         let tolerance = Int64(RequestTimes.tolerance)
         var problems: [String] = []
         if !hosts.isEmpty, abs(median) > tolerance {
-            problems.append("this machine's clock is \(Self.seconds(median)) \(median > 0 ? "behind" : "ahead of") the clocks of the cluster's hosts")
+            problems.append(
+                "this machine's clock is \(Self.seconds(median)) \(median > 0 ? "behind" : "ahead of") the clocks of the cluster's hosts"
+            )
         }
         for host in hosts where abs(host.ahead - median) > tolerance {
             let ahead = host.ahead - median
-            problems.append("the clock of host \(host.host) is \(Self.seconds(ahead)) \(ahead > 0 ? "ahead of" : "behind") most hosts' clocks")
+            problems.append(
+                "the clock of host \(host.host) is \(Self.seconds(ahead)) \(ahead > 0 ? "ahead of" : "behind") most hosts' clocks"
+            )
         }
         for shard in shards {
             guard let standing = standing(shard) else { continue }
             problems.append(
-                "shard \(shard.shard)'s time is \(Self.seconds(standing)) ahead of its hosts' clocks, which were ahead before: it stands still until they have caught up. Transactions go on; one that waits for its deadline waits so much longer")
+                "shard \(shard.shard)'s time is \(Self.seconds(standing)) ahead of its hosts' clocks, which were ahead before: it stands still until they have caught up. Transactions go on; one that waits for its deadline waits so much longer"
+            )
         }
         return problems
     }

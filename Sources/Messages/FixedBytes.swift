@@ -5,14 +5,18 @@ public struct FixedBytes32: Hashable, Comparable, Sendable, CanonicalCodable {
 
     public init() { (w0, w1, w2, w3) = (0, 0, 0, 0) }
 
-    init(_ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64) { (self.w0, self.w1, self.w2, self.w3) = (w0, w1, w2, w3) }
+    init(_ w0: UInt64, _ w1: UInt64, _ w2: UInt64, _ w3: UInt64) {
+        (self.w0, self.w1, self.w2, self.w3) = (w0, w1, w2, w3)
+    }
 
     /// Nil unless there are exactly 32 bytes.
     public init?(_ bytes: some Collection<UInt8>) {
         guard bytes.count == 32 else { return nil }
         var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: bytes) }
-        self.init(UInt64(bigEndian: words.0), UInt64(bigEndian: words.1), UInt64(bigEndian: words.2), UInt64(bigEndian: words.3))
+        self.init(
+            UInt64(bigEndian: words.0), UInt64(bigEndian: words.1), UInt64(bigEndian: words.2),
+            UInt64(bigEndian: words.3))
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -37,7 +41,9 @@ public struct FixedBytes32: Hashable, Comparable, Sendable, CanonicalCodable {
 
 extension ByteReader {
     /// Eight bytes in memory order.
-    fileprivate mutating func rawWord() throws(DecodingFailure) -> UInt64 { UInt64(littleEndian: try uint64()).littleEndian }
+    fileprivate mutating func rawWord() throws(DecodingFailure) -> UInt64 {
+        UInt64(littleEndian: try uint64()).littleEndian
+    }
 }
 
 /// A newtype over 32 bytes.
@@ -56,7 +62,9 @@ extension Bytes32 {
         guard let bytes = Hex.decode(hex) else { return nil }
         self.init(bytes: bytes)
     }
-    public init(from reader: inout ByteReader) throws(DecodingFailure) { self.init(try reader.value(FixedBytes32.self)) }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        self.init(try reader.value(FixedBytes32.self))
+    }
     public func encode(into writer: inout ByteWriter) { value.encode(into: &writer) }
     public static func < (a: Self, b: Self) -> Bool { a.value < b.value }
     public var bytes: [UInt8] { value.bytes }

@@ -77,7 +77,9 @@ public struct Timestamp: NumberNewtype {
         return Timestamp(overflow ? .max : sum)
     }
     /// Zero if `earlier` is later.
-    public func microseconds(since earlier: Timestamp) -> UInt64 { number > earlier.number ? number - earlier.number : 0 }
+    public func microseconds(since earlier: Timestamp) -> UInt64 {
+        number > earlier.number ? number - earlier.number : 0
+    }
 }
 
 /// What a process knows of time at one step: a monotonic clock for timers and the wall clock for timestamps.

@@ -19,7 +19,8 @@ public protocol KeyValueReader {
 
     /// Calls `body` for every entry with lower ≤ key < upper, ascending; stops when it returns false.
     /// - Parameter upper: nil for "to the end".
-    func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool) throws
+    func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool)
+        throws
 
     /// What the last applied write put beside the entries; nil if nothing was ever applied.
     func metadata() throws -> [UInt8]?

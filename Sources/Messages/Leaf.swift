@@ -46,8 +46,8 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     case aborted(AbortReason)
     /// This shard's time has passed the deadline and it has no record, nor ever will have (R10).
     case noRecordAbort
-    /// The number is below what the principal acknowledged: refused for ever (R11). Says nothing of what was before: it may have
-    /// committed and been forgotten.
+    /// The number is below what the principal acknowledged: refused for ever (R11). Says nothing of what was before: it
+    /// may have committed and been forgotten.
     case acknowledged
     /// The outcome of a read: the account at this place in the order; nil if there is none.
     case read(AccountView?)
@@ -57,8 +57,8 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     case returned([UInt8], consumed: [ConsumedCall])
     /// The outcome of a root call that has no effects.
     case failed(CallFailure)
-    /// A shard that was called, or might be: its time has passed the deadline, nothing of the call is open there, nor ever will be.
-    /// Says nothing of what was: it may have forgotten that it committed (R13).
+    /// A shard that was called, or might be: its time has passed the deadline, nothing of the call is open there, nor
+    /// ever will be. Says nothing of what was: it may have forgotten that it committed (R13).
     case closed
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -75,7 +75,8 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         case 8: self = .running
         case 9:
             self = .returned(
-                try reader.blob(limit: Invocation.maxValueBytes), consumed: try reader.array(limit: CallResponse.maxConsumed))
+                try reader.blob(limit: Invocation.maxValueBytes),
+                consumed: try reader.array(limit: CallResponse.maxConsumed))
         case 10: self = .failed(try reader.value())
         case 11: self = .closed
         default: throw reader.invalid("leg status")
@@ -194,8 +195,9 @@ public enum Decision: Hashable, Sendable {
 
     /// Nil while the statuses that are there decide nothing.
     ///
-    /// `acknowledged` is an abort to a shard that holds an undecided vote: no participant forgets before it has proof that all
-    /// are decided, so whoever says it then never had the transaction. To anybody else it proves nothing (`Receipt.decision`).
+    /// `acknowledged` is an abort to a shard that holds an undecided vote: no participant forgets before it has proof
+    /// that all are decided, so whoever says it then never had the transaction. To anybody else it proves nothing
+    /// (`Receipt.decision`).
     /// - Parameter statuses: one slot a participant; nil where nothing certified is known.
     public init?(_ statuses: [LegStatus?]) {
         var allYes = true
@@ -213,9 +215,7 @@ public enum Decision: Hashable, Sendable {
             case .running, .closed: allYes = false
             case .noRecordAbort, .acknowledged: abort = abort ?? .participantAborted
             case nil:
-                #if MUTANTS
                 if Mutant.is(.decidesWithoutAllVotes) { continue }
-                #endif
                 allYes = false
             }
         }

@@ -39,11 +39,15 @@ public struct Manifest: Hashable, Sendable {
 
         public var description: String {
             switch self {
-            case .version(let version): "manifest version \(version); this build reads version \(Manifest.currentVersion)"
+            case .version(let version):
+                "manifest version \(version); this build reads version \(Manifest.currentVersion)"
             case .noShards: "the manifest has no shards"
-            case .replicas(let shard, let count): "shard \(shard) has \(count) replicas; it must have 3f + 1 with f ≥ 1, at most 64 (4, 7, 10, …)"
-            case .unknownHost(let shard, let host): "shard \(shard) names host \(host), which the manifest does not have"
-            case .hostTwice(let shard, let host): "shard \(shard) names host \(host) twice; a host runs at most one replica of a shard"
+            case .replicas(let shard, let count):
+                "shard \(shard) has \(count) replicas; it must have 3f + 1 with f ≥ 1, at most 64 (4, 7, 10, …)"
+            case .unknownHost(let shard, let host):
+                "shard \(shard) names host \(host), which the manifest does not have"
+            case .hostTwice(let shard, let host):
+                "shard \(shard) names host \(host) twice; a host runs at most one replica of a shard"
             case .keyTwice(let a, let b): "hosts \(a) and \(b) have the same public key"
             }
         }
@@ -108,9 +112,7 @@ public struct ReplicaGroup: Hashable, Sendable {
     public var f: Int { (n - 1) / 3 }
     /// 2f + 1: any two quorums share a correct replica (PBFT §4.2).
     public var quorum: Int {
-        #if MUTANTS
         if Mutant.is(.smallQuorum) { return 2 * f }
-        #endif
         return 2 * f + 1
     }
     /// f + 1: contains a correct replica.

@@ -1,5 +1,7 @@
-#if MUTANTS
-/// One way to break the protocol. The simulator must catch each (docs/SIMULATION.md, Mutants). Exists in no ordinary build.
+/// One way to break the protocol. The simulator must catch each (docs/SIMULATION.md, Mutants).
+///
+/// The code asks `Mutant.is` in one line, beside the rule that the mutant breaks. In an ordinary build that is the
+/// constant false, and the compiler leaves nothing of what stands behind it.
 public enum Mutant: String, CaseIterable, Sendable {
     // PBFT.
     case smallQuorum
@@ -25,7 +27,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case truncatesAtWeakQuorum
     case laggardTrustsOneClaim
     case quarantineTooShort
-    // HostCore.
+    // Cores.
     case sendsBeforeSync
     case prePrepareBeforeSync
     case rejoinsWithoutQuarantine
@@ -67,10 +69,16 @@ public enum Mutant: String, CaseIterable, Sendable {
     case journalNeverSynced
     case rotTakenForTornTail
 
+    #if MUTANTS
     /// Safe without a lock: the runner has one thread, and sets it only between two simulations.
     nonisolated(unsafe) public static var current: Mutant?
 
+    /// Whether this is how the protocol is broken now.
     @inline(__always)
     public static func `is`(_ mutant: Mutant) -> Bool { current == mutant }
+    #else
+    /// Whether this is how the protocol is broken now: never, in this build.
+    @inlinable @inline(__always)
+    public static func `is`(_ mutant: Mutant) -> Bool { false }
+    #endif
 }
-#endif

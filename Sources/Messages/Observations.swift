@@ -54,8 +54,10 @@ public struct ReplicaStatus: Hashable, Sendable, CanonicalCodable {
     public let clock: Timestamp
 
     public init(
-        shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool, lastExecuted: SequenceNumber,
-        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, open: UInt32 = 0, oldestUndecided: UInt64 = 0,
+        shard: ShardID, replica: ReplicaIndex, view: View, isChangingView: Bool, isPrimary: Bool,
+        lastExecuted: SequenceNumber,
+        stable: SequenceNumber, flushed: SequenceNumber, pendingRequests: UInt32, undecided: UInt32, open: UInt32 = 0,
+        oldestUndecided: UInt64 = 0,
         halted: String,
         standing: String = "", time: Timestamp = .zero, clock: Timestamp = .zero
     ) {

@@ -86,7 +86,8 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     /// The view that the sender wants to enter.
     public let view: View
     public let replica: ReplicaIndex
-    /// When the sender last forgot votes, by its own account (R4); zero for never. What it said before that does not count.
+    /// When the sender last forgot votes, by its own account (R4); zero for never. What it said before that does not
+    /// count.
     public let incarnation: UInt64
     /// h: the sender's stable checkpoint, `checkpoints[0]`.
     public let lowWatermark: SequenceNumber
@@ -100,7 +101,8 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
 
     public init(
         cluster: ClusterID, epoch: Epoch, shard: ShardID, view: View, replica: ReplicaIndex, incarnation: UInt64 = 0,
-        lowWatermark: SequenceNumber, checkpoints: [Checkpoint], prepared: [PQEntry], prePrepared: [PQEntry], signer: any Signer
+        lowWatermark: SequenceNumber, checkpoints: [Checkpoint], prepared: [PQEntry], prePrepared: [PQEntry],
+        signer: any Signer
     ) {
         (self.cluster, self.epoch, self.shard, self.view, self.replica) = (cluster, epoch, shard, view, replica)
         (self.incarnation, self.lowWatermark, self.checkpoints) = (incarnation, lowWatermark, checkpoints)
@@ -121,13 +123,17 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     }
 
     public func encode(into writer: inout ByteWriter) {
-        Self.encodeBody(&writer, cluster, epoch, shard, view, replica, incarnation, lowWatermark, checkpoints, prepared, prePrepared)
+        Self.encodeBody(
+            &writer, cluster, epoch, shard, view, replica, incarnation, lowWatermark, checkpoints, prepared, prePrepared
+        )
         writer.put(signature)
     }
 
     private static func encodeBody(
-        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View, _ replica: ReplicaIndex,
-        _ incarnation: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
+        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View,
+        _ replica: ReplicaIndex,
+        _ incarnation: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry],
+        _ prePrepared: [PQEntry]
     ) {
         writer.put(cluster)
         writer.put(epoch)
@@ -143,7 +149,8 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
 
     private static func digest(
         _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View, _ replica: ReplicaIndex,
-        _ incarnation: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry], _ prePrepared: [PQEntry]
+        _ incarnation: UInt64, _ low: SequenceNumber, _ checkpoints: [Checkpoint], _ prepared: [PQEntry],
+        _ prePrepared: [PQEntry]
     ) -> Digest {
         var writer = ByteWriter(reserving: 1024)
         encodeBody(&writer, cluster, epoch, shard, view, replica, incarnation, low, checkpoints, prepared, prePrepared)
@@ -153,7 +160,8 @@ public struct ViewChange: Hashable, Sendable, CanonicalCodable {
     public var signingBytes: [UInt8] {
         signingInput(
             .viewChange,
-            Self.digest(cluster, epoch, shard, view, replica, incarnation, lowWatermark, checkpoints, prepared, prePrepared))
+            Self.digest(
+                cluster, epoch, shard, view, replica, incarnation, lowWatermark, checkpoints, prepared, prePrepared))
     }
 }
 
@@ -197,7 +205,8 @@ public struct NewView: Hashable, Sendable, CanonicalCodable {
     }
 
     private static func encodeBody(
-        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View, _ replica: ReplicaIndex,
+        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ view: View,
+        _ replica: ReplicaIndex,
         _ viewChanges: [ViewChange], _ start: Checkpoint, _ selection: [Digest]
     ) {
         writer.put(cluster)
@@ -236,7 +245,8 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     public let stable: SequenceNumber
     /// The sender takes no part before the shard gets there (R4); zero while it takes part.
     public let awaits: SequenceNumber
-    /// By replica, the view of the VIEW-CHANGE that the sender holds of it, zero for none: nobody repeats what is there.
+    /// By replica, the view of the VIEW-CHANGE that the sender holds of it, zero for none: nobody repeats what is
+    /// there.
     public let viewChanges: [View]
     /// The last NEW-VIEW that the sender does not take, by its hash; null for none.
     public let refuses: Digest
@@ -251,7 +261,8 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     static let maxReplicas = 64
 
     public init(
-        view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber, awaits: SequenceNumber = .zero,
+        view: View, isChangingView: Bool, lastExecuted: SequenceNumber, stable: SequenceNumber,
+        awaits: SequenceNumber = .zero,
         viewChanges: [View] = [], refuses: Digest = .null, proposedUpTo: SequenceNumber = .zero, suspects: Bool = false,
         start: UInt64 = 0, remembers: SequenceNumber = .zero
     ) {
@@ -311,7 +322,9 @@ public struct FetchCommitted: Hashable, Sendable, CanonicalCodable {
     /// Whether the bodies are wanted too, or only the claims.
     public let bodies: Bool
 
-    public init(from: SequenceNumber, count: UInt32, bodies: Bool) { (self.from, self.count, self.bodies) = (from, count, bodies) }
+    public init(from: SequenceNumber, count: UInt32, bodies: Bool) {
+        (self.from, self.count, self.bodies) = (from, count, bodies)
+    }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (from, count, bodies) = (try reader.value(), try reader.uint32(), try reader.bool())
     }
@@ -339,8 +352,8 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
     case batch(Batch)
     case fetchCommitted(FetchCommitted)
     case committed(CommittedClaims)
-    /// Answers `fetchCommitted(bodies: true)`, after the claims. Nobody checks its signatures: it is of use only where f + 1
-    /// replicas claim to have executed its digest, and then one of them checked all that the digest covers.
+    /// Answers `fetchCommitted(bodies: true)`, after the claims. Nobody checks its signatures: it is of use only where
+    /// f + 1 replicas claim to have executed its digest, and then one of them checked all that the digest covers.
     case committedBody(Batch)
     case resumed(Resumption)
     case recollection(Recollection)

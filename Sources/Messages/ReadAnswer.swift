@@ -53,12 +53,13 @@ public struct PrincipalStanding: Hashable, Sendable, CanonicalCodable {
     /// What holds for two shards together: a request is numbered once for all its shards.
     public func joined(with other: PrincipalStanding) -> PrincipalStanding {
         PrincipalStanding(
-            acknowledgedBelow: max(acknowledgedBelow, other.acknowledgedBelow), nextNumber: max(nextNumber, other.nextNumber))
+            acknowledgedBelow: max(acknowledgedBelow, other.acknowledgedBelow),
+            nextNumber: max(nextNumber, other.nextNumber))
     }
 }
 
-/// What one replica says of a subject to whoever asked with this nonce. Given without order: only 2f + 1 equal ones prove
-/// anything (R1, R6).
+/// What one replica says of a subject to whoever asked with this nonce. Given without order: only 2f + 1 equal ones
+/// prove anything (R1, R6).
 public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
     /// What there is of the subject, of the same kind.
     public enum Value: Hashable, Sendable {
@@ -75,11 +76,15 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
     public let subject: ReadSubject
     public let value: Value
 
-    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, account: AccountID, view: AccountView?) {
+    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, account: AccountID, view: AccountView?)
+    {
         (self.cluster, self.epoch, self.shard) = (cluster, epoch, shard)
         (self.nonce, subject, value) = (nonce, .account(account), .account(view))
     }
-    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, principal: PublicKey, standing: PrincipalStanding) {
+    public init(
+        cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, principal: PublicKey,
+        standing: PrincipalStanding
+    ) {
         (self.cluster, self.epoch, self.shard) = (cluster, epoch, shard)
         (self.nonce, subject, value) = (nonce, .principal(principal, at: shard), .principal(standing))
     }
@@ -111,8 +116,8 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
     public var standing: PrincipalStanding? { if case .principal(let standing) = value { standing } else { nil } }
 }
 
-/// A statement with the two times of whoever made it. The times are signed with it and are no part of what has to be equal: they
-/// are each replica's own.
+/// A statement with the two times of whoever made it. The times are signed with it and are no part of what has to be
+/// equal: they are each replica's own.
 public struct ReadAnswer: Hashable, Sendable, CanonicalCodable {
     public let statement: ReadStatement
     /// The shard's time (R2) as this replica has executed it, by which deadlines are judged.
@@ -125,7 +130,9 @@ public struct ReadAnswer: Hashable, Sendable, CanonicalCodable {
         (self.statement, self.time, self.clock, self.signature) = (statement, time, clock, signature)
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (statement, time, clock, signature) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
+        (statement, time, clock, signature) = (
+            try reader.value(), try reader.value(), try reader.value(), try reader.value()
+        )
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(statement)
@@ -157,7 +164,9 @@ public struct ShardTimes: Hashable, Sendable {
         /// The clock of its host.
         public let clock: Timestamp
 
-        package init(replica: ReplicaIndex, time: Timestamp, clock: Timestamp) { (self.replica, self.time, self.clock) = (replica, time, clock) }
+        package init(replica: ReplicaIndex, time: Timestamp, clock: Timestamp) {
+            (self.replica, self.time, self.clock) = (replica, time, clock)
+        }
     }
 
     package init(shard: ShardID, replicas: [Reading]) { (self.shard, self.replicas) = (shard, replicas) }
@@ -178,10 +187,12 @@ public struct ReadProof: Hashable, Sendable {
 }
 
 extension Verifier {
-    /// The subject as 2f + 1 different replicas have it: linearizable, because each answered only after executing all that it
-    /// had sent COMMIT for, and one of them had done so for everything that was acknowledged before (R6).
+    /// The subject as 2f + 1 different replicas have it: linearizable, because each answered only after executing all
+    /// that it had sent COMMIT for, and one of them had done so for everything that was acknowledged before (R6).
     /// - Throws: if it is not proven.
-    public func verify(_ answers: [ReadAnswer], of subject: ReadSubject, nonce: Digest) throws(Refused) -> Verified<ReadProof> {
+    public func verify(_ answers: [ReadAnswer], of subject: ReadSubject, nonce: Digest) throws(Refused) -> Verified<
+        ReadProof
+    > {
         try check(subject)
         let shard = subject.shard(in: manifest.shardMap)
         let group = manifest.group(of: shard)
@@ -190,7 +201,8 @@ extension Verifier {
         }
         guard answers.count <= group.n, statement.subject == subject, statement.nonce == nonce else { throw .badProof }
         for (i, answer) in answers.enumerated() {
-            guard answer.statement == statement, !answers[..<i].contains(where: { $0.signature.replica == answer.signature.replica })
+            guard answer.statement == statement,
+                !answers[..<i].contains(where: { $0.signature.replica == answer.signature.replica })
             else { throw .badProof }
             try check(answer)
         }

@@ -1,7 +1,7 @@
 // What a replica and its peers say to each other when it starts (R4).
 
-/// "I may have forgotten what I voted for; what I said before this incarnation does not count." Signed, so that who heard it can show
-/// it to who did not, and nobody can say it of another.
+/// "I may have forgotten what I voted for; what I said before this incarnation does not count." Signed, so that who
+/// heard it can show it to who did not, and nobody can say it of another.
 public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
     public let cluster: ClusterID
     public let epoch: Epoch
@@ -11,8 +11,12 @@ public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
     public let incarnation: UInt64
     public let signature: Signature
 
-    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, replica: ReplicaIndex, incarnation: UInt64, signer: any Signer) {
-        (self.cluster, self.epoch, self.shard, self.replica, self.incarnation) = (cluster, epoch, shard, replica, incarnation)
+    public init(
+        cluster: ClusterID, epoch: Epoch, shard: ShardID, replica: ReplicaIndex, incarnation: UInt64, signer: any Signer
+    ) {
+        (self.cluster, self.epoch, self.shard, self.replica, self.incarnation) = (
+            cluster, epoch, shard, replica, incarnation
+        )
         signature = signer.sign(signingInput(.incarnation, Self.digest(cluster, epoch, shard, replica, incarnation)))
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -25,7 +29,8 @@ public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
         writer.put(signature)
     }
     private static func encodeBody(
-        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ incarnation: UInt64
+        _ writer: inout ByteWriter, _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex,
+        _ incarnation: UInt64
     ) {
         writer.put(cluster)
         writer.put(epoch)
@@ -33,12 +38,16 @@ public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
         writer.put(replica)
         writer.put(incarnation)
     }
-    private static func digest(_ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ incarnation: UInt64) -> Digest {
+    private static func digest(
+        _ cluster: ClusterID, _ epoch: Epoch, _ shard: ShardID, _ replica: ReplicaIndex, _ incarnation: UInt64
+    ) -> Digest {
         var writer = ByteWriter(reserving: 64)
         encodeBody(&writer, cluster, epoch, shard, replica, incarnation)
         return Hasher256.hash(.incarnation, writer.bytes)
     }
-    public var signingBytes: [UInt8] { signingInput(.incarnation, Self.digest(cluster, epoch, shard, replica, incarnation)) }
+    public var signingBytes: [UInt8] {
+        signingInput(.incarnation, Self.digest(cluster, epoch, shard, replica, incarnation))
+    }
 }
 
 /// "I have started; this is what I remember." Peers that heard more refuse its votes.
@@ -52,8 +61,12 @@ public struct Resumption: Hashable, Sendable, CanonicalCodable {
     /// The last time that the sender forgot; nil for never.
     public let declaration: IncarnationDeclaration?
 
-    public init(nonce: UInt64, remembers: SequenceNumber, isQuarantined: Bool, declaration: IncarnationDeclaration? = nil) {
-        (self.nonce, self.remembers, self.isQuarantined, self.declaration) = (nonce, remembers, isQuarantined, declaration)
+    public init(
+        nonce: UInt64, remembers: SequenceNumber, isQuarantined: Bool, declaration: IncarnationDeclaration? = nil
+    ) {
+        (self.nonce, self.remembers, self.isQuarantined, self.declaration) = (
+            nonce, remembers, isQuarantined, declaration
+        )
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (nonce, remembers) = (try reader.uint64(), try reader.value())
@@ -73,7 +86,8 @@ public struct Resumption: Hashable, Sendable, CanonicalCodable {
 
 /// The answer: what the peer heard from the replica, and where it stands itself.
 public struct Recollection: Hashable, Sendable, CanonicalCodable {
-    /// Of whom this speaks. Everybody hears it, because everybody must know of the incarnation; to others it is no answer.
+    /// Of whom this speaks. Everybody hears it, because everybody must know of the incarnation; to others it is no
+    /// answer.
     public let about: ReplicaIndex
     /// Of the question; zero if there was none.
     public let nonce: UInt64
@@ -87,7 +101,8 @@ public struct Recollection: Hashable, Sendable, CanonicalCodable {
     public let refuses: Bool
 
     public init(
-        about: ReplicaIndex, nonce: UInt64, heard: SequenceNumber, checkpoint: SequenceNumber, declaration: IncarnationDeclaration? = nil,
+        about: ReplicaIndex, nonce: UInt64, heard: SequenceNumber, checkpoint: SequenceNumber,
+        declaration: IncarnationDeclaration? = nil,
         refuses: Bool = false
     ) {
         (self.about, self.nonce, self.heard, self.checkpoint) = (about, nonce, heard, checkpoint)
@@ -95,7 +110,9 @@ public struct Recollection: Hashable, Sendable, CanonicalCodable {
     }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (about, nonce, heard) = (try reader.value(), try reader.uint64(), try reader.value())
-        (checkpoint, declaration, refuses) = (try reader.value(), try reader.bool() ? try reader.value() : nil, try reader.bool())
+        (checkpoint, declaration, refuses) = (
+            try reader.value(), try reader.bool() ? try reader.value() : nil, try reader.bool()
+        )
     }
     public func encode(into writer: inout ByteWriter) {
         writer.put(about)

@@ -53,8 +53,9 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     case issue(to: AccountID, asset: AssetID, amount: Amount)
     /// Reads an account, in order; only its owner may. For when a quorum read finds no agreement (R6).
     case read(AccountID)
-    /// Runs a procedure on its target's shard, which may call others (R13). Alone in an atomic request. `continues` is an earlier
-    /// number of the principal whose call died on that shard, or waited past its deadline: this one is as old as that was (R5).
+    /// Runs a procedure on its target's shard, which may call others (R13). Alone in an atomic request. `continues` is
+    /// an earlier number of the principal whose call died on that shard, or waited past its deadline: this one is as
+    /// old as that was (R5).
     case call(Invocation, continues: RequestNumber? = nil)
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -263,9 +264,7 @@ extension Request {
             switch operation {
             case .transfer(let transfer):
                 add(map.shard(of: transfer.from))
-                #if MUTANTS
                 if Mutant.is(.participantLeftOut), operations.count == 1 { continue }
-                #endif
                 add(map.shard(of: transfer.to))
             case .open(let account): add(map.shard(of: account.id))
             case .issue(let to, _, _): add(map.shard(of: to))
@@ -292,8 +291,12 @@ extension Request {
         for operation in operations(ofLeg: leg) {
             switch operation {
             case .transfer(let transfer):
-                if map.shard(of: transfer.from) == shard { effects.append(.debit(transfer.from, transfer.asset, transfer.amount)) }
-                if map.shard(of: transfer.to) == shard { effects.append(.credit(transfer.to, transfer.asset, transfer.amount)) }
+                if map.shard(of: transfer.from) == shard {
+                    effects.append(.debit(transfer.from, transfer.asset, transfer.amount))
+                }
+                if map.shard(of: transfer.to) == shard {
+                    effects.append(.credit(transfer.to, transfer.asset, transfer.amount))
+                }
             case .open(let account):
                 if map.shard(of: account.id) == shard { effects.append(.open(account)) }
             case .issue(let to, let asset, let amount):

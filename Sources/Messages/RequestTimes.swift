@@ -6,7 +6,9 @@ public struct ShardClock: Hashable, Sendable {
     /// What most of its hosts' clocks say.
     public let clock: Timestamp
 
-    public init(shard: ShardID, time: Timestamp, clock: Timestamp) { (self.shard, self.time, self.clock) = (shard, time, clock) }
+    public init(shard: ShardID, time: Timestamp, clock: Timestamp) {
+        (self.shard, self.time, self.clock) = (shard, time, clock)
+    }
 
     /// The time of its next batch, about.
     public var present: Timestamp { max(time, clock) }
@@ -14,8 +16,8 @@ public struct ShardClock: Hashable, Sendable {
     public var standing: UInt64 { time.microseconds(since: clock) }
 }
 
-/// When a request is issued, and its deadline: such that every shard that takes part accepts both, whatever the client's own clock
-/// says (R8, docs/decisions/0027).
+/// When a request is issued, and its deadline: such that every shard that takes part accepts both, whatever the
+/// client's own clock says (R8, docs/decisions/0027).
 public struct RequestTimes: Hashable, Sendable {
     public let issuedAt: Timestamp
     public let deadline: Timestamp
@@ -39,9 +41,10 @@ public struct RequestTimes: Hashable, Sendable {
         }
         // No shard's time has passed the deadline.
         deadline = latest.adding(microseconds: lifetime)
-        // From no shard's future, and no earlier than a request may live. The own clock is right if it can be: should the hosts' clocks
-        // be wrong and be mended before this is ordered, it is not from the future then. Where two shards are further apart than a
-        // request may live, the one that is behind follows the other with the batch that this comes in.
+        // From no shard's future, and no earlier than a request may live. The own clock is right if it can be: should
+        // the hosts' clocks be wrong and be mended before this is ordered, it is not from the future then. Where two
+        // shards are further apart than a request may live, the one that is behind follows the other with the batch
+        // that this comes in.
         let oldest = Timestamp(deadline.number - min(deadline.number, max(lifetime, Self.longestLifetime)))
         issuedAt = max(oldest, min(own, earliest))
     }

@@ -1,5 +1,5 @@
-/// State transfer: the digests of a checkpoint's buckets, and the entries of those that differ, each checked against its
-/// digest (docs/decisions/0016).
+/// State transfer: the digests of a checkpoint's buckets, and the entries of those that differ, each checked against
+/// its digest (docs/decisions/0016).
 public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
     /// Of one question.
     public static let maxBuckets = 64
@@ -33,7 +33,8 @@ public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
         case 1: self = .fetchCheckpoint(minimum: try reader.value())
         case 2:
             self = .checkpoint(
-                sequence: try reader.value(), metadata: try reader.blob(limit: 1 << 20), buckets: try reader.array(limit: 65536))
+                sequence: try reader.value(), metadata: try reader.blob(limit: 1 << 20),
+                buckets: try reader.array(limit: 65536))
         case 3:
             let sequence: SequenceNumber = try reader.value()
             let count = Int(try reader.uint32())
@@ -43,7 +44,8 @@ public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
             self = .fetchBuckets(sequence: sequence, buckets: buckets)
         case 4:
             self = .bucket(
-                sequence: try reader.value(), bucket: try reader.uint16(), part: try reader.uint16(), isLast: try reader.bool(),
+                sequence: try reader.value(), bucket: try reader.uint16(), part: try reader.uint16(),
+                isLast: try reader.bool(),
                 entries: try reader.array(limit: 1 << 20))
         case 5: self = .gone(sequence: try reader.value())
         default: throw reader.invalid("state transfer message kind")

@@ -1,6 +1,7 @@
 /// A value whose every signature was checked against the manifest, but for `PBFTMessage.committedBody`. Only `Verifier`
-/// makes one, so a function that takes `Verified<M>` cannot be called with bytes off the wire. A part of one is verified only
-/// where an extension below says so: what `verify` of the whole has checked, and nothing that somebody puts in its place.
+/// makes one, so a function that takes `Verified<M>` cannot be called with bytes off the wire. A part of one is
+/// verified only where an extension below says so: what `verify` of the whole has checked, and nothing that somebody
+/// puts in its place.
 public struct Verified<M: Sendable>: Sendable {
     public let value: M
     init(checked value: M) { self.value = value }
@@ -49,7 +50,8 @@ extension Verified<PBFTMessage> {
             switch value {
             case .resumed(let resumption): resumption.declaration
             case .recollection(let recollection): recollection.declaration
-            case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch,
+            case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch,
+                .batch,
                 .fetchCommitted, .committed, .committedBody:
                 nil
             }
@@ -106,14 +108,18 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: request)
     }
 
-    private mutating func check(_ signature: ReplicaSignature, of statement: AttestationStatement, digest: Digest) throws(Refused) {
+    private mutating func check(_ signature: ReplicaSignature, of statement: AttestationStatement, digest: Digest)
+        throws(Refused)
+    {
         guard statement.cluster == manifest.cluster else { throw .wrongCluster }
         guard statement.epoch == manifest.epoch else { throw .wrongEpoch }
         guard manifest.hasShard(statement.shard) else { throw .unknownShard }
         guard let key = manifest.key(of: signature.replica, in: statement.shard) else { throw .unknownReplica }
         let cacheKey = AttestationKey(statement: digest, signature: signature)
         if attestations.contains(cacheKey) { return }
-        guard scheme.isValid(signature.signature, of: signingInput(.attestation, digest), by: key) else { throw .badSignature }
+        guard scheme.isValid(signature.signature, of: signingInput(.attestation, digest), by: key) else {
+            throw .badSignature
+        }
         attestations.insert(cacheKey)
     }
 
@@ -123,7 +129,9 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         guard certificate.signatures.count >= needed else {
             throw .tooFewSignatures(got: certificate.signatures.count, needed: needed)
         }
-        guard certificate.path.root(from: certificate.leaf.hash) == certificate.statement.leavesRoot else { throw .badProof }
+        guard certificate.path.root(from: certificate.leaf.hash) == certificate.statement.leavesRoot else {
+            throw .badProof
+        }
         // The decoder keeps signatures ascending by replica; a value made in memory is checked here too.
         for (a, b) in zip(certificate.signatures, certificate.signatures.dropFirst()) where a.replica >= b.replica {
             throw .badProof
@@ -149,11 +157,7 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         guard !decide.certificates.isEmpty else { throw .badProof }
         for (i, certificate) in decide.certificates.enumerated() {
             // Each batch of each shard once: repetitions prove nothing and fill batches.
-            #if MUTANTS
             let isAboutIt = certificate.leaf.request == decide.request || Mutant.is(.anyAttemptsVotes)
-            #else
-            let isAboutIt = certificate.leaf.request == decide.request
-            #endif
             guard isAboutIt,
                 !decide.certificates[..<i].contains(where: { $0.statement == certificate.statement })
             else { throw .badProof }
@@ -165,7 +169,9 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
     public mutating func verify(_ evidence: CallEvidence) throws(Refused) -> Verified<CallEvidence> {
         guard evidence.root.request.rootCall != nil else { throw .badProof }
         _ = try verify(evidence.root)
-        for (a, b) in zip(evidence.certificates, evidence.certificates.dropFirst()) where a.shard >= b.shard { throw .badProof }
+        for (a, b) in zip(evidence.certificates, evidence.certificates.dropFirst()) where a.shard >= b.shard {
+            throw .badProof
+        }
         for certificate in evidence.certificates {
             guard certificate.leaf.request == evidence.root.digest else { throw .badProof }
             _ = try verify(certificate)
@@ -225,7 +231,8 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         case .newView(let newView):
             guard newView.shard == shard else { throw .unknownShard }
             _ = try verify(newView)
-        case .resumed(let resumption): if let declaration = resumption.declaration { try check(declaration, shard: shard) }
+        case .resumed(let resumption):
+            if let declaration = resumption.declaration { try check(declaration, shard: shard) }
         case .recollection(let recollection):
             if let declaration = recollection.declaration {
                 guard declaration.replica == recollection.about else { throw .badProof }

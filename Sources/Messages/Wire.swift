@@ -36,7 +36,8 @@ public struct Refusal: Hashable, Sendable, CanonicalCodable {
     /// When to try again, in microseconds; a hint.
     public let retryAfterMicroseconds: UInt64
 
-    public init(shard: ShardID, request: Digest, legs: [UInt16], reason: RefusalReason, retryAfterMicroseconds: UInt64) {
+    public init(shard: ShardID, request: Digest, legs: [UInt16], reason: RefusalReason, retryAfterMicroseconds: UInt64)
+    {
         (self.shard, self.request, self.legs, self.reason) = (shard, request, legs, reason)
         self.retryAfterMicroseconds = retryAfterMicroseconds
     }
@@ -66,8 +67,8 @@ public struct RecoveryPush: Hashable, Sendable, CanonicalCodable {
     /// The signed transaction, so that a shard that never saw it can record or refuse it (R10).
     public let request: SignedRequest
     public let attested: AttestedLeaf
-    /// The sender has an open record and waits for the receiver's word. An answer does not ask: two shards would answer each other
-    /// for ever.
+    /// The sender has an open record and waits for the receiver's word. An answer does not ask: two shards would answer
+    /// each other for ever.
     public let asks: Bool
 
     public init(request: SignedRequest, attested: AttestedLeaf, asks: Bool) {
@@ -320,7 +321,9 @@ public struct GatewayStatus: Hashable, Sendable, CanonicalCodable {
     /// Sent again after `conflict`.
     public var conflicts: UInt64
 
-    public init() { (queued, inFlight, admitted, rejected, completed, retransmissions, conflicts) = (0, 0, 0, 0, 0, 0, 0) }
+    public init() {
+        (queued, inFlight, admitted, rejected, completed, retransmissions, conflicts) = (0, 0, 0, 0, 0, 0, 0)
+    }
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (queued, inFlight, admitted) = (try reader.uint64(), try reader.uint64(), try reader.uint64())
         (rejected, completed) = (try reader.uint64(), try reader.uint64())
@@ -345,7 +348,10 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
-        case 1: self = .receipt(id: try reader.uint64(), try reader.value(), retries: try reader.uint32(), conflicts: try reader.uint32())
+        case 1:
+            self = .receipt(
+                id: try reader.uint64(), try reader.value(), retries: try reader.uint32(),
+                conflicts: try reader.uint32())
         case 2:
             let id = try reader.uint64()
             guard let reason = GatewayRejection(rawValue: try reader.uint8()) else { throw reader.invalid("rejection") }

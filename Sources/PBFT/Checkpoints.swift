@@ -86,12 +86,11 @@ package struct Checkpoints: Sendable {
     private func verdict(on checkpoint: Checkpoint, isSilent: Bool) -> Verdict {
         let claims = claims.map { $0.first { $0.sequence == checkpoint.sequence } }
         let agreeing = claims.count { $0 == checkpoint }
-        #if MUTANTS
         if Mutant.is(.truncatesAtWeakQuorum), agreeing >= group.weakQuorum { return .stable(checkpoint) }
-        #endif
         if agreeing >= group.quorum, claims[me.index] == checkpoint || isSilent { return .stable(checkpoint) }
         // A quorum's claim contains f + 1 correct replicas; if it is not ours, our state is wrong.
-        for case let claim? in claims where claim != checkpoint && claims.count(where: { $0 == claim }) >= group.quorum {
+        for case let claim? in claims where claim != checkpoint && claims.count(where: { $0 == claim }) >= group.quorum
+        {
             return .diverged(own: checkpoint, certified: claim)
         }
         return .undecided

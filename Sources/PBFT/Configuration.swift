@@ -10,7 +10,10 @@ public struct ReplicaConfiguration: Sendable {
     public let signer: any Signer
     public var limits: Limits
 
-    public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, group: ReplicaGroup, me: ReplicaIndex, signer: any Signer, limits: Limits) {
+    public init(
+        cluster: ClusterID, epoch: Epoch, shard: ShardID, group: ReplicaGroup, me: ReplicaIndex, signer: any Signer,
+        limits: Limits
+    ) {
         precondition(me.index < group.n)
         precondition(limits.window % limits.checkpointInterval == 0 && limits.window >= 2 * limits.checkpointInterval)
         (self.cluster, self.epoch, self.shard, self.group, self.me) = (cluster, epoch, shard, group, me)
@@ -25,9 +28,9 @@ public struct ReplicaConfiguration: Sendable {
         public var window: UInt64 = 512
         /// Batches that the primary has proposed and not executed.
         public var pipelineDepth: UInt64 = 2
-        /// How far a fresh proposal's time may be ahead of or behind a backup's clock (R2), in microseconds. Behind, less than what a
-        /// request may be ahead of the shard's time, by as much as clocks may differ: otherwise a primary with a slow clock would have
-        /// requests refused as from the future, and be kept.
+        /// How far a fresh proposal's time may be ahead of or behind a backup's clock (R2), in microseconds. Behind,
+        /// less than what a request may be ahead of the shard's time, by as much as clocks may differ: otherwise a
+        /// primary with a slow clock would have requests refused as from the future, and be kept.
         public var timeAhead: UInt64 = 5_000_000
         public var timeBehind: UInt64 = 2_500_000
         /// Without progress for so long, with something pending, the primary is suspected.
@@ -38,8 +41,8 @@ public struct ReplicaConfiguration: Sendable {
         public var censorshipTimeout: UInt64 = 8_000_000_000
         /// Waits double from view to view without progress, up to this: more than the worst order plus sync.
         public var maxTimeout: UInt64 = 10_000_000_000
-        /// The throughput floor: measured over so much time in which something waits; the wait when nothing queues that is
-        /// excused; and what a shard is taken to be able to do before it was seen to do more, in requests a second.
+        /// The throughput floor: measured over so much time in which something waits; the wait when nothing queues that
+        /// is excused; and what a shard is taken to be able to do before it was seen to do more, in requests a second.
         public var floorWindow: UInt64 = 1_000_000_000
         public var floorLatency: UInt64 = 100_000_000
         public var assumedThroughput: UInt64 = 100

@@ -20,8 +20,8 @@ public struct ReplicaReady: Sendable {
     public fileprivate(set) var sends: [Outgoing] = []
     /// 4. Count.
     public internal(set) var drops: [(ReplicaIndex, DropReason)] = []
-    /// 5. The replica stops for good: its state differs from what a quorum certified, or it forgot votes and did not know. Nothing
-    /// below is carried out of a step that halts.
+    /// 5. The replica stops for good: its state differs from what a quorum certified, or it forgot votes and did not
+    ///    know. Nothing below is carried out of a step that halts.
     public internal(set) var halt: String?
     /// 6. Execute in this order; what must be certified is certified after it.
     public internal(set) var executes: [(sequence: SequenceNumber, batch: Batch)] = []
@@ -45,16 +45,17 @@ public struct ReplicaReady: Sendable {
     }
 }
 
-/// The only way to bind the replica, and for PBFT to say anything at all. (State transfer says again which checkpoints were taken here and
-/// are stable, which binds to nothing new.) Nobody else can write what a step asks to be journaled, held
-/// or sent, so these two rules are kept in this file alone:
+/// The only way to bind the replica, and for PBFT to say anything at all. (State transfer says again which checkpoints
+/// were taken here and are stable, which binds to nothing new.) Nobody else can write what a step asks to be journaled,
+/// held or sent, so these two rules are kept in this file alone:
 ///
 /// - R3: what binds leaves only when its record is durable, and the record comes first.
-/// - R4: who may have forgotten votes, or does not yet know that he did not, is silent. That is decided here, before anything is
-///   said, by `Standing.allows`.
+/// - R4: who may have forgotten votes, or does not yet know that he did not, is silent. That is decided here, before
+///   anything is said, by `Standing.allows`.
 ///
-/// A silent replica takes up what is ordered all the same: it writes the record, and says nothing. Its own vote never counts, because
-/// only what is held comes back as `.durable`. When it takes part again it says what its records bind it to (`Replica.resume`).
+/// A silent replica takes up what is ordered all the same: it writes the record, and says nothing. Its own vote never
+/// counts, because only what is held comes back as `.durable`. When it takes part again it says what its records bind
+/// it to (`Replica.resume`).
 package struct Promises: Sendable {
     package private(set) var standing = Standing.full
 
@@ -73,20 +74,22 @@ package struct Promises: Sendable {
     /// Binds the replica: `message` leaves when `record` is durable.
     /// - Returns: false if the replica is silent: the record is written, and nobody is promised anything.
     @discardableResult
-    package func promise(_ record: JournalRecord, thenSay message: PBFTMessage, into ready: inout ReplicaReady) -> Bool {
+    package func promise(_ record: JournalRecord, thenSay message: PBFTMessage, into ready: inout ReplicaReady) -> Bool
+    {
         precondition(record.binds(to: message), "the record of one promise, the message of another")
         write(record, into: &ready)
         return sayOnceDurable(message, into: &ready)
     }
 
-    /// Binds the primary to what its NEW-VIEW has said already: that is its pre-prepare for every number that it selects.
+    /// Binds the primary to what its NEW-VIEW has said already: that is its pre-prepare for every number that it
+    /// selects.
     package func promise(_ record: JournalRecord, saidBy newView: NewView, into ready: inout ReplicaReady) {
         precondition(record.isSelected(by: newView), "not what the NEW-VIEW selects")
         write(record, into: &ready)
     }
 
-    /// Says what records of earlier steps bind the replica to, once those of this step are durable too: after a restart what was said
-    /// before it, byte for byte, and CHECKPOINT, which rests on the records of every batch up to it.
+    /// Says what records of earlier steps bind the replica to, once those of this step are durable too: after a restart
+    /// what was said before it, byte for byte, and CHECKPOINT, which rests on the records of every batch up to it.
     @discardableResult
     package func sayOnceDurable(_ message: PBFTMessage, into ready: inout ReplicaReady) -> Bool {
         guard standing.allows(message) else { return false }
@@ -98,16 +101,15 @@ package struct Promises: Sendable {
     package func remember(_ memory: Memory, into ready: inout ReplicaReady) { ready.records.append(memory.record) }
 
     /// Sends at once what binds nobody, what is durable and was said before, or what a quorum has certified already.
-    package func send(_ message: PBFTMessage, to destination: ReplicaReady.Destination, into ready: inout ReplicaReady) {
+    package func send(_ message: PBFTMessage, to destination: ReplicaReady.Destination, into ready: inout ReplicaReady)
+    {
         guard standing.allows(message) else { return }
         ready.sends.append(.init(to: destination, message: message))
     }
 
     private func write(_ record: JournalRecord, into ready: inout ReplicaReady) {
-        #if MUTANTS
         if Mutant.is(.preparedNotJournaled), case .prepared = record { return }
         if Mutant.is(.viewChangeNotJournaled), case .viewChange = record { return }
-        #endif
         ready.records.append(record)
     }
 
@@ -135,13 +137,15 @@ package struct Promises: Sendable {
 }
 
 extension Standing {
-    /// Whether a replica of this standing may say this (R4). The silent ones ask, and say where they are; of what a replica that
-    /// starts was told by others it may tell, and one in quarantine, which may have forgotten that too, may not.
+    /// Whether a replica of this standing may say this (R4). The silent ones ask, and say where they are; of what a
+    /// replica that starts was told by others it may tell, and one in quarantine, which may have forgotten that too,
+    /// may not.
     func allows(_ message: PBFTMessage) -> Bool {
         switch message {
         case .status, .fetchBatch, .fetchCommitted, .resumed: true
         case .recollection: !isQuarantined
-        case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .batch, .committed, .committedBody:
+        case .prePrepare, .prepare, .commit, .checkpoint, .suspect, .viewChange, .newView, .batch, .committed,
+            .committedBody:
             self == .full
         }
     }

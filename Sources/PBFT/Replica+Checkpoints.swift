@@ -6,17 +6,20 @@ extension Replica {
     public func isCheckpoint(_ sequence: SequenceNumber) -> Bool { checkpoints.isCheckpoint(sequence) }
 
     /// Whether a peer said CHECKPOINT for this one, above the stable checkpoint here.
-    public func hasClaimed(_ checkpoint: Checkpoint, _ peer: ReplicaIndex) -> Bool { checkpoints.hasClaimed(checkpoint, peer) }
+    public func hasClaimed(_ checkpoint: Checkpoint, _ peer: ReplicaIndex) -> Bool {
+        checkpoints.hasClaimed(checkpoint, peer)
+    }
 
     mutating func take(_ checkpoint: Checkpoint, into ready: inout ReplicaReady) {
         guard checkpoints.take(checkpoint) else { return }
-        // A replica that catches up comes by after the CHECKPOINTs of this one. A quorum can rebuild a later state, so none
-        // needs what leads to this one; without that, nothing here would go to disk until it is level with the others.
+        // A replica that catches up comes by after the CHECKPOINTs of this one. A quorum can rebuild a later state, so
+        // none needs what leads to this one; without that, nothing here would go to disk until it is level with the
+        // others.
         if checkpoint.sequence < checkpoints.certified { return advance(to: checkpoint, into: &ready) }
         // Others truncate on the strength of this: it may leave when the journal can rebuild it.
         promises.sayOnceDurable(.checkpoint(checkpoint), into: &ready)
-        // A silent replica's own claim never counts, and the others' may all be here already: nothing else would bring it on
-        // when the shard is idle.
+        // A silent replica's own claim never counts, and the others' may all be here already: nothing else would bring
+        // it on when the shard is idle.
         if !promises.isFull { stabilise(into: &ready) }
     }
 
@@ -31,7 +34,8 @@ extension Replica {
         case .stable(let checkpoint): advance(to: checkpoint, into: &ready)
         case .diverged(let own, let certified):
             halt(
-                "the state after \(own.sequence) has digest \(own.digest.short), a quorum has \(certified.digest.short)", into: &ready)
+                "the state after \(own.sequence) has digest \(own.digest.short), a quorum has \(certified.digest.short)",
+                into: &ready)
         }
     }
 
@@ -44,9 +48,9 @@ extension Replica {
         trimRetained()
     }
 
-    /// A state from peers replaces everything up to its sequence number. The watermarks follow only if it is stable: otherwise
-    /// it is as if this replica had executed batches that it never voted on (docs/decisions/0007), and what it voted for below
-    /// stays in its log for a view change.
+    /// A state from peers replaces everything up to its sequence number. The watermarks follow only if it is stable:
+    /// otherwise it is as if this replica had executed batches that it never voted on (docs/decisions/0007), and what
+    /// it voted for below stays in its log for a view change.
     mutating func install(_ checkpoint: Checkpoint, isStable: Bool, now: Instant, into ready: inout ReplicaReady) {
         guard checkpoint.sequence > lastExecuted else { return }
         if case .rebuilding = standing { return rebuild(on: checkpoint, isStable: isStable, now: now, into: &ready) }

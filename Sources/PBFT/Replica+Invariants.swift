@@ -13,10 +13,13 @@ extension Replica {
     /// Mutating only so that everything is looked at where it lies.
     public mutating func checkInvariants() throws {
         do {
-            try Self.require(stable.sequence <= lastExecuted, "stable \(stable.sequence) above executed \(lastExecuted)")
+            try Self.require(
+                stable.sequence <= lastExecuted, "stable \(stable.sequence) above executed \(lastExecuted)")
             let low = ordering.log.low
-            try Self.require(low == stable.sequence, "low watermark \(low) is not the stable checkpoint \(stable.sequence)")
-            try Self.require(retained.first <= flushed.next, "batches after \(flushed) are not in the store and not retained")
+            try Self.require(
+                low == stable.sequence, "low watermark \(low) is not the stable checkpoint \(stable.sequence)")
+            try Self.require(
+                retained.first <= flushed.next, "batches after \(flushed) are not in the store and not retained")
             let retained = retained
             try ordering.checkLog(installed: viewChanger.installed?.number) { retained[$0]?.digest }
         } catch let violation as InvariantViolation {

@@ -8,11 +8,14 @@ extension Replica {
     }
 
     /// PRE-PREPARE, PREPARE and COMMIT of the installed view. Those of a later one wait for it, within a bound.
-    mutating func order(_ message: Verified<PBFTMessage>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    mutating func order(
+        _ message: Verified<PBFTMessage>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady
+    ) {
         guard let messageView = message.value.orderedIn else { return }
         guard let view = viewChanger.installed, view.number == messageView else {
             if viewChanger.isAhead(messageView), viewChanger.postpone(message, from: from) { return }
-            return ready.drop(phase == .normal ? .wrongView(got: messageView, current: self.view) : .changingView, of: from)
+            return ready.drop(
+                phase == .normal ? .wrongView(got: messageView, current: self.view) : .changingView, of: from)
         }
         let refusal = ordering.receive(message, from: from, in: view, over: retained, now: now, promises, into: &ready)
         if case .timeOutOfBounds = refusal, let sequence = message.prePrepare?.value.sequence {
@@ -41,7 +44,9 @@ extension Replica {
         }
     }
 
-    private mutating func execute(_ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady) {
+    private mutating func execute(
+        _ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady
+    ) {
         retained.append(batch)
         catchUp.executed(batch.digest)
         trimRetained()

@@ -12,7 +12,8 @@ extension Replica {
         } else {
             askForMissingBodies(now: now, into: &ready)
             catchUp.tick(
-                target: peers.certainlyExecuted, executed: lastExecuted, progressAt: pacemaker.progressAt, now: now, promises,
+                target: peers.certainlyExecuted, executed: lastExecuted, progressAt: pacemaker.progressAt, now: now,
+                promises,
                 into: &ready)
         }
         if peers.isStatusDue(now: now) { promises.send(.status(status()), to: .others, into: &ready) }
@@ -31,11 +32,17 @@ extension Replica {
             // Those who lack claims for the stable checkpoint cannot move their watermarks.
             promises.send(.checkpoint(stable), to: .one(from), into: &ready)
         }
-        for own in checkpoints.said(above: status.stable) { promises.send(.checkpoint(own), to: .one(from), into: &ready) }
-        if let viewChange = viewChanger.repeated(to: status) { promises.send(.viewChange(viewChange), to: .one(from), into: &ready) }
+        for own in checkpoints.said(above: status.stable) {
+            promises.send(.checkpoint(own), to: .one(from), into: &ready)
+        }
+        if let viewChange = viewChanger.repeated(to: status) {
+            promises.send(.viewChange(viewChange), to: .one(from), into: &ready)
+        }
         guard let installed = viewChanger.installed else { return }
         if status.view < view || (status.view == view && status.isChangingView) {
-            if let newView = viewChanger.repeated(newViewTo: status) { promises.send(.newView(newView), to: .one(from), into: &ready) }
+            if let newView = viewChanger.repeated(newViewTo: status) {
+                promises.send(.newView(newView), to: .one(from), into: &ready)
+            }
         } else if status.view == view, peers[from].isStuck {
             let votes = ordering.log.votes(in: installed, of: me, after: status.lastExecuted, upTo: status.proposedUpTo)
             for vote in votes { promises.send(vote, to: .one(from), into: &ready) }
@@ -45,7 +52,8 @@ extension Replica {
     // MARK: Bodies by digest
 
     mutating func answerFetch(of digest: Digest, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        let body = ordering.log.body(of: digest) ?? retained.body(of: digest, upTo: stable.sequence, within: limits.window)
+        let body =
+            ordering.log.body(of: digest) ?? retained.body(of: digest, upTo: stable.sequence, within: limits.window)
         guard let batch = body, serving.allows(batch, to: peer, now: now) else { return }
         promises.send(.batch(batch), to: .one(peer), into: &ready)
     }
@@ -54,12 +62,14 @@ extension Replica {
 
     /// When all that was asked for is executed, the next range is asked for at once.
     mutating func continueFetching(now: Instant, into ready: inout ReplicaReady) {
-        guard catchUp.isActive, catchUp.isRangeDone(target: peers.certainlyExecuted, executed: lastExecuted) else { return }
+        guard catchUp.isActive, catchUp.isRangeDone(target: peers.certainlyExecuted, executed: lastExecuted) else {
+            return
+        }
         catchUp.askNext(after: lastExecuted, now: now, promises, into: &ready)
     }
 
-    /// The batch at `sequence` that f + 1 peers claim to have committed. The correct one of them, or whoever it had this from, took
-    /// part in ordering it, and so had checked its signatures.
+    /// The batch at `sequence` that f + 1 peers claim to have committed. The correct one of them, or whoever it had
+    /// this from, took part in ordering it, and so had checked its signatures.
     func claimedBatch(at sequence: SequenceNumber) -> Batch? {
         catchUp.certainDigest(at: sequence).flatMap { body($0, at: sequence) ?? catchUp.body($0) }
     }

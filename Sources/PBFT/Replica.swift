@@ -1,7 +1,7 @@
 import Messages
 
-/// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O. Each part
-/// has its own state and decides by itself; the replica routes between them.
+/// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O.
+/// Each part has its own state and decides by itself; the replica routes between them.
 public struct Replica: Sendable {
     public enum Phase: Hashable, Sendable {
         case normal
@@ -51,7 +51,8 @@ public struct Replica: Sendable {
         case .propose(let batch): propose(batch, into: &ready)
         case .checkpointTaken(let checkpoint): take(checkpoint, into: &ready)
         case .flushed(let sequence): flush(upTo: sequence)
-        case .stateInstalled(let checkpoint, let isStable): install(checkpoint, isStable: isStable, now: now, into: &ready)
+        case .stateInstalled(let checkpoint, let isStable):
+            install(checkpoint, isStable: isStable, now: now, into: &ready)
         case .started: start(now: now, into: &ready)
         case .tick(let oldestPending, let primaryReachable, let pending):
             if phase == .normal { pacemaker.sample(pending: pending, now: now) }
@@ -66,7 +67,9 @@ public struct Replica: Sendable {
         rejoin.isHeard(message, from: from, as: standing, high: ordering.log.high)
     }
 
-    mutating func receive(_ message: Verified<PBFTMessage>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    mutating func receive(
+        _ message: Verified<PBFTMessage>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady
+    ) {
         switch message.value {
         case .prePrepare, .prepare, .commit: order(message, from: from, now: now, into: &ready)
         case .checkpoint(let checkpoint): receive(checkpoint, from: from, into: &ready)
@@ -76,7 +79,8 @@ public struct Replica: Sendable {
         case .status(let status): receive(status, from: from, now: now, into: &ready)
         case .fetchBatch(let digest): answerFetch(of: digest, to: from, now: now, into: &ready)
         case .batch: if let batch = message.batch { receive(batch, from: from, now: now, into: &ready) }
-        case .fetchCommitted(let fetch): serving.answer(fetch, to: from, over: retained, now: now, promises, into: &ready)
+        case .fetchCommitted(let fetch):
+            serving.answer(fetch, to: from, over: retained, now: now, promises, into: &ready)
         case .committed(let claims):
             ready.drop(catchUp.receive(claims, from: from, executed: lastExecuted) ? nil : .notAsked, of: from)
         case .committedBody(let batch): ready.drop(catchUp.receive(body: batch) ? nil : .notAsked, of: from)
@@ -95,11 +99,15 @@ public struct Replica: Sendable {
             guard let view = viewChanger.installed, view.number == vote.view else { return }
             ready.drop(ordering.receive(prepare: vote, from: me, in: view, promises, into: &ready), of: me)
         case .commit(let vote):
-            if viewChanger.installed?.number == vote.view { ready.drop(ordering.receive(commit: vote, from: me), of: me) }
+            if viewChanger.installed?.number == vote.view {
+                ready.drop(ordering.receive(commit: vote, from: me), of: me)
+            }
         case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
         case .newView(let newView): viewChanger.isDurable(newView)
-        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: break
+        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
+            .recollection:
+            break
         }
     }
 
@@ -130,15 +138,16 @@ extension Replica {
     /// Whether this replica takes part (R4).
     public var standing: Standing { promises.standing }
 
-    /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. `HostCore` says it. A
-    /// quorum has found it right once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
+    /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. `HostCore` says
+    /// it. A quorum has found it right once, so a fresh proposal may have it, however far behind this host's clock is
+    /// now (R2).
     public var certainTime: Timestamp {
         get { ordering.certainTime }
         set { ordering.certainTime = newValue }
     }
 
-    /// Who orders, as far as can be told: while this replica wants another view than the others, the primary of the view in
-    /// which f + 1 of them are.
+    /// Who orders, as far as can be told: while this replica wants another view than the others, the primary of the
+    /// view in which f + 1 of them are.
     public var orderingPrimary: ReplicaIndex {
         isChangingView ? viewChanger.primary(of: peers.installedView ?? view) : primary
     }
@@ -153,14 +162,15 @@ extension Replica {
         return Status(
             view: view, isChangingView: isChangingView, lastExecuted: lastExecuted, stable: stable.sequence,
             awaits: standing.awaits(window: limits.window),
-            viewChanges: held.contains { $0 != nil } ? held.map { $0?.view ?? View(0) } : [], refuses: viewChanger.refused,
+            viewChanges: held.contains { $0 != nil } ? held.map { $0?.view ?? View(0) } : [],
+            refuses: viewChanger.refused,
             proposedUpTo: ordering.log.proposed(after: lastExecuted),
             suspects: promises.isFull && pacemaker.suspects(view), start: rejoin.resuming.nonce,
             remembers: standing.isQuarantined ? .zero : remembersUpTo)
     }
 
-    /// The last sequence number for which this replica may have sent COMMIT (R6). What a stable checkpoint covers is no longer
-    /// in the log, and perhaps not yet executed.
+    /// The last sequence number for which this replica may have sent COMMIT (R6). What a stable checkpoint covers is no
+    /// longer in the log, and perhaps not yet executed.
     public var committedUpTo: SequenceNumber {
         max(lastExecuted, stable.sequence, ordering.log.lastPrepared ?? .zero)
     }

@@ -13,7 +13,8 @@ public enum ReplicaInput: Sendable {
     /// The state up to here is durable in the store; the journal below it is no longer needed.
     case flushed(SequenceNumber)
     /// A state came from peers, was checked against what enough of them vouched for, and is durable in the store.
-    /// - Parameter isStable: with this replica, f + 1 correct ones hold it; otherwise one correct one has vouched for it.
+    /// - Parameter isStable: with this replica, f + 1 correct ones hold it; otherwise one correct one has vouched for
+    ///   it.
     case stateInstalled(Checkpoint, isStable: Bool)
     /// At each start: ask the peers what they heard (R4), and then say again what was said before, byte for byte (R3).
     case started

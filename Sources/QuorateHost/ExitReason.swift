@@ -1,12 +1,13 @@
 import Foundation
-import HostCore
+import Cores
 import HostRuntime
 import ManifestFile
 import NIOCore
 import ShardState
 import StrictInput
 
-/// Every exit code of the tool and of host programs. Scripts may rely on them, and `quorate cluster up` on those of hosts.
+/// Every exit code of the tool and of host programs. Scripts may rely on them, and `quorate cluster up` on those of
+/// hosts.
 package enum ExitReason: Int32, CaseIterable {
     case failure = 1
     case folderExists = 10
@@ -73,8 +74,11 @@ package enum ExitReason: Int32, CaseIterable {
     }
 
     package static var documentation: String {
-        let lines = allCases.map { "  \(String(repeating: " ", count: 3 - String($0.rawValue).count))\($0.rawValue)  \($0.meaning)" }
-        return (["EXIT CODES", "    0  success", "   64  wrong usage"] + lines
+        let lines = allCases.map {
+            "  \(String(repeating: " ", count: 3 - String($0.rawValue).count))\($0.rawValue)  \($0.meaning)"
+        }
+        return
+            (["EXIT CODES", "    0  success", "   64  wrong usage"] + lines
             + ["  141  whoever read its standard output did not read to the end"]).joined(separator: "\n")
     }
 }
@@ -99,9 +103,12 @@ package struct ProgramError: Error, CustomStringConvertible {
         case let error as ManifestFileError: self.init(Self.reason(error), error.description)
         case let error as KeyFileError: self.init(.missingKeys, error.description)
         case let error as StorageFailure: self.init(.storage, error.description)
-        case let error as IOError where error.errnoCode == EADDRINUSE: self.init(.portInUse, "the port is in use: \(String(cString: strerror(error.errnoCode)))")
-        case let error as ListenFailure: self.init(error.reason.contains("already in use") ? .portInUse : .failure, error.description)
-        case HostStartError.state(_, .otherProcedures), HostStartError.state(_, .stateVersion): self.init(.versionMismatch, "\(error)")
+        case let error as IOError where error.errnoCode == EADDRINUSE:
+            self.init(.portInUse, "the port is in use: \(String(cString: strerror(error.errnoCode)))")
+        case let error as ListenFailure:
+            self.init(error.reason.contains("already in use") ? .portInUse : .failure, error.description)
+        case HostStartError.state(_, .otherProcedures), HostStartError.state(_, .stateVersion):
+            self.init(.versionMismatch, "\(error)")
         case let error as InputProblem: self.init(.failure, error.description)
         default:
             let (reason, text) = PlainWords.failure(error)
@@ -122,5 +129,7 @@ package struct ProgramError: Error, CustomStringConvertible {
         }
     }
 
-    private static func reason(_ error: ManifestFileError) -> ExitReason { error.location == "version" ? .versionMismatch : .wrongManifest }
+    private static func reason(_ error: ManifestFileError) -> ExitReason {
+        error.location == "version" ? .versionMismatch : .wrongManifest
+    }
 }

@@ -10,23 +10,26 @@ import StrictInput
 ///         static func main() async { await HostProgram.main(procedures: [Greet.self]) }
 ///     }
 ///
-/// Besides these it has `Credit`, with which they pay (`ProcedureContext.pay`).
-/// `quorate cluster up FOLDER --host-program PATH` starts it. All hosts of a cluster need the same procedures: one with others
-/// refuses to start, and is refused by its peers.
+/// Besides these it has `Credit`, with which they pay (`ProcedureContext.pay`). `quorate cluster up FOLDER
+/// --host-program PATH` starts it. All hosts of a cluster need the same procedures: one with others refuses to start,
+/// and is refused by its peers.
 public enum HostProgram {
-    /// Runs the host that the command line names (`host run FOLDER NUMBER`), until SIGTERM or SIGINT. Logs to standard error.
+    /// Runs the host that the command line names (`host run FOLDER NUMBER`), until SIGTERM or SIGINT. Logs to standard
+    /// error.
     /// - Precondition: no two procedures have one name and version, and each name has 1 to 32 bytes.
     public static func main(procedures: [any Procedure.Type]) async -> Never {
         let registry = Self.registry(of: procedures)
         let arguments = CommandLine.arguments
         let words = arguments.dropFirst()
-        exit(await run(
-            words.starts(with: ["host", "run"]) ? Array(words.dropFirst(2)) : words.filter(HostArguments.isQuestion),
-            program: arguments.first ?? "host", procedures: registry))
+        exit(
+            await run(
+                words.starts(with: ["host", "run"])
+                    ? Array(words.dropFirst(2)) : words.filter(HostArguments.isQuestion),
+                program: arguments.first ?? "host", procedures: registry))
     }
 
-    /// With `Credit`, without which a procedure that pays would be refused when it first does, and never could: a cluster keeps the
-    /// procedures that it was started with.
+    /// With `Credit`, without which a procedure that pays would be refused when it first does, and never could: a
+    /// cluster keeps the procedures that it was started with.
     package static func registry(of procedures: [any Procedure.Type]) -> ProcedureRegistry {
         var registry = ProcedureRegistry()
         registry.register(Credit.self)

@@ -1,8 +1,8 @@
 import ConnectionErrors
 import Foundation
 
-/// Errors of libraries in words for people, and in the exit code that they stand for. The one place for it: nothing of a library's
-/// own description, which shows its insides, reaches a terminal.
+/// Errors of libraries in words for people, and in the exit code that they stand for. The one place for it: nothing of
+/// a library's own description, which shows its insides, reaches a terminal.
 enum PlainWords {
     static func failure(_ error: any Error) -> (reason: ExitReason, text: String) {
         switch error {
@@ -53,7 +53,8 @@ enum PlainWords {
 
     private static func context(_ error: DecodingError) -> String {
         switch error {
-        case .dataCorrupted(let context), .keyNotFound(_, let context), .typeMismatch(_, let context), .valueNotFound(_, let context):
+        case .dataCorrupted(let context), .keyNotFound(_, let context), .typeMismatch(_, let context),
+            .valueNotFound(_, let context):
             context.debugDescription
         @unknown default: ""
         }

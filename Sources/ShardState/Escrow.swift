@@ -54,7 +54,8 @@ struct Escrow {
                 position[specification.id] = slots.count
                 slots.append(
                     Slot(
-                        id: specification.id, record: AccountRecord(owner: specification.owner, asset: specification.asset),
+                        id: specification.id,
+                        record: AccountRecord(owner: specification.owner, asset: specification.asset),
                         isNew: true))
             }
         }
@@ -66,9 +67,7 @@ struct Escrow {
         var conflict = false
         for slot in slots {
             let record = slot.record
-            #if MUTANTS
             if Mutant.is(.escrowIgnoresReserved), slot.debits <= record.posted { continue }
-            #endif
             if slot.debits > record.available {
                 if slot.debits > record.posted + record.pendingCredits { return .never(.insufficientFunds) }
                 conflict = true
@@ -107,7 +106,9 @@ struct Escrow {
     func settled(commits: Bool) -> [Slot]? {
         var settled: [Slot] = []
         for var slot in slots {
-            guard slot.record.pendingDebits >= slot.debits, slot.record.pendingCredits >= slot.credits else { return nil }
+            guard slot.record.pendingDebits >= slot.debits, slot.record.pendingCredits >= slot.credits else {
+                return nil
+            }
             slot.record.pendingDebits -= slot.debits
             slot.record.pendingCredits -= slot.credits
             if commits { slot.record.posted = slot.record.posted - slot.debits + slot.credits }

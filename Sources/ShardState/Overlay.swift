@@ -2,8 +2,8 @@ import Messages
 
 /// Values that are newer than the store's: nil where a key was removed.
 struct OverlayLayer {
-    /// The keys of one bucket, in order of arrival. Many are divided by the next eight bits of their places: procedures may keep a
-    /// million keys together in one bucket, and a part of it must be found without looking at all of them.
+    /// The keys of one bucket, in order of arrival. Many are divided by the next eight bits of their places: procedures
+    /// may keep a million keys together in one bucket, and a part of it must be found without looking at all of them.
     private struct Keys {
         static let undivided = 64
         private var divisions: [[[UInt8]]]
@@ -83,14 +83,18 @@ struct OverlayLayer {
     }
 }
 
-/// In the order of the store: as unsigned bytes. Keys are compared all the time; eight bytes at once is quicker than one by one.
+/// In the order of the store: as unsigned bytes. Keys are compared all the time; eight bytes at once is quicker than
+/// one by one.
 func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
     a.withUnsafeBytes { a in
         b.withUnsafeBytes { b in
             let shared = min(a.count, b.count)
             var at = 0
             while at + 8 <= shared {
-                let (x, y) = (a.loadUnaligned(fromByteOffset: at, as: UInt64.self), b.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+                let (x, y) = (
+                    a.loadUnaligned(fromByteOffset: at, as: UInt64.self),
+                    b.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+                )
                 if x != y { return UInt64(bigEndian: x) < UInt64(bigEndian: y) }
                 at += 8
             }
@@ -131,7 +135,9 @@ struct Overlay {
     func record<Record>(_ key: EntryKey<Record>) throws(ShardStateError) -> Record? {
         if let entry = newest(key.bytes) {
             guard let entry else { return nil }
-            guard let record = Record(entry) else { throw .corruptEntry(key: key.bytes, what: "an entry of another kind") }
+            guard let record = Record(entry) else {
+                throw .corruptEntry(key: key.bytes, what: "an entry of another kind")
+            }
             return record
         }
         guard let bytes = try reading({ try store.value(forKey: key.bytes) }) else { return nil }
@@ -150,7 +156,8 @@ struct Overlay {
     func forEach(inBuckets buckets: Range<Int>, _ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
         var newer = current.keys(inBuckets: buckets)
         if let frozen { newer += frozen.layer.keys(inBuckets: buckets).lazy.filter { current.values[$0] == nil } }
-        try forEach(newer, from: StateKey.lowerBound(buckets.lowerBound), to: StateKey.lowerBound(buckets.upperBound), body)
+        try forEach(
+            newer, from: StateKey.lowerBound(buckets.lowerBound), to: StateKey.lowerBound(buckets.upperBound), body)
     }
 
     /// Every entry of a part of the state, ascending.
@@ -160,7 +167,9 @@ struct Overlay {
         if let frozen { newer += frozen.layer.keys(in: part).lazy.filter { current.values[$0] == nil } }
         var entries: [StateTransferMessage.StateEntry] = []
         try forEach(newer, from: part.lowerBound, to: part.upperBound) { key, value in
-            guard key.count > StateKey.prefixLength else { throw ShardStateError.corruptEntry(key: key, what: "not a key of the state") }
+            guard key.count > StateKey.prefixLength else {
+                throw ShardStateError.corruptEntry(key: key, what: "not a key of the state")
+            }
             entries.append(.init(key: key, value: value))
         }
         return entries
@@ -199,7 +208,9 @@ struct Overlay {
 
     func node(_ part: StatePart) throws(ShardStateError) -> TreeNode? { try record(EntryKey<TreeNode>(part.nodeKey)) }
 
-    mutating func setNode(_ key: [UInt8], _ node: TreeNode?) { current.set(key, node.map { .node($0) }, bucket: OverlayLayer.nodes) }
+    mutating func setNode(_ key: [UInt8], _ node: TreeNode?) {
+        current.set(key, node.map { .node($0) }, bucket: OverlayLayer.nodes)
+    }
 
     /// The nodes right above the buckets, as the store has them.
     func forEachParent(_ body: (Int, TreeNode) -> Void) throws(ShardStateError) {
@@ -224,7 +235,8 @@ struct Overlay {
         self.frozen = nil
     }
 
-    /// The store holds the frozen layer of `sequence`. Word of a flush that an installed state has overtaken is ignored.
+    /// The store holds the frozen layer of `sequence`. Word of a flush that an installed state has overtaken is
+    /// ignored.
     mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) {
         guard let frozen, frozen.sequence == sequence else { return }
         do { try store.refresh() } catch { throw .store(String(describing: error)) }

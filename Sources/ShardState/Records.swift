@@ -123,15 +123,14 @@ struct AttemptRecord: Hashable, CanonicalCodable {
     mutating func put(_ record: LegRecord) {
         let position = position(of: record.leg)
         guard position < legs.count, legs[position].leg == record.leg else { return legs.insert(record, at: position) }
-        precondition(!legs[position].status.isDecided || legs[position].status == record.status, "a decided leg changes")
+        precondition(
+            !legs[position].status.isDecided || legs[position].status == record.status, "a decided leg changes")
         legs[position] = record
     }
 
     /// Nothing that another shard could still need (R10), apart from the deadline.
     var isSettled: Bool {
-        #if MUTANTS
         if Mutant.is(.forgetsEarly) { return undecided == 0 }
-        #endif
         return legs.allSatisfy(\.isSettled)
     }
     var undecided: Int { legs.reduce(0) { $0 + ($1.status.isDecided ? 0 : 1) } }
@@ -182,7 +181,10 @@ struct StateMetadata: Hashable, CanonicalCodable {
     /// Of the registered procedures: replicas with others would execute something else.
     let procedures: Digest
 
-    init(cluster: ClusterID, shard: ShardID, sequence: SequenceNumber, history: Digest, time: Timestamp, procedures: Digest) {
+    init(
+        cluster: ClusterID, shard: ShardID, sequence: SequenceNumber, history: Digest, time: Timestamp,
+        procedures: Digest
+    ) {
         version = Self.currentVersion
         self.procedures = procedures
         (self.cluster, self.shard, self.sequence) = (cluster, shard, sequence)
@@ -190,7 +192,8 @@ struct StateMetadata: Hashable, CanonicalCodable {
     }
     /// The same with the version of this build.
     var inCurrentVersion: StateMetadata {
-        StateMetadata(cluster: cluster, shard: shard, sequence: sequence, history: history, time: time, procedures: procedures)
+        StateMetadata(
+            cluster: cluster, shard: shard, sequence: sequence, history: history, time: time, procedures: procedures)
     }
 
     init(from reader: inout ByteReader) throws(DecodingFailure) {

@@ -25,9 +25,7 @@ extension ShardExecutor {
 
     /// Decides what the certificates decide. Re-checks nothing of the request: what was reserved is there.
     mutating func execute(_ decide: TransactionDecide, into results: inout BatchResults) throws(ShardStateError) {
-        #if MUTANTS
         if Mutant.is(.decidesUnderTheCap), state.indexes.undecided > limits.maxUndecided / 2 { return }
-        #endif
         var record = try state.request(decide.principal, decide.number)
         guard let index = record.index(of: decide.request) else {
             // For a vote on it in this batch (R12).
@@ -39,7 +37,8 @@ extension ShardExecutor {
         var isVain = true
         if attempt.hasBody {
             let request = try state.body(attempt.digest).request
-            let advance = AttemptAdvance(attempt, request: request, shard: shard, map: map, certificates: decide.certificates)
+            let advance = AttemptAdvance(
+                attempt, request: request, shard: shard, map: map, certificates: decide.certificates)
             for (leg, commits) in advance.decisions { try settle(leg, of: request, commits: commits) }
             if !advance.decisions.isEmpty {
                 var principal = try state.principal(decide.principal)
@@ -59,7 +58,9 @@ extension ShardExecutor {
         results.emit(decide.request, record.attempts[index].leaf.entries)
     }
 
-    private func advance(_ attempt: AttemptRecord, by decide: TransactionDecide) throws(ShardStateError) -> AttemptAdvance {
+    private func advance(_ attempt: AttemptRecord, by decide: TransactionDecide) throws(ShardStateError)
+        -> AttemptAdvance
+    {
         let request = try state.body(attempt.digest).request
         return AttemptAdvance(attempt, request: request, shard: shard, map: map, certificates: decide.certificates)
     }
@@ -67,7 +68,8 @@ extension ShardExecutor {
     private mutating func settle(_ leg: UInt16, of request: Request, commits: Bool) throws(ShardStateError) {
         var escrow = Escrow()
         let effects = request.effects(ofLeg: Int(leg), on: shard, in: map)
-        let problem = try escrow.add(effects, principal: request.principal, issuer: issuer) { id throws(ShardStateError) in
+        let problem = try escrow.add(effects, principal: request.principal, issuer: issuer) {
+            id throws(ShardStateError) in
             try state.account(id)
         }
         guard problem == nil, let slots = escrow.settled(commits: commits) else {

@@ -6,20 +6,20 @@ extension ShardExecutor {
     /// `limits.maxExpiriesPerBatch` of them, earliest deadline first (R2).
     mutating func forgetDue() throws(ShardStateError) {
         for _ in 0..<limits.maxExpiriesPerBatch {
-            #if MUTANTS
             let isEarly = Mutant.is(.forgetsEarly)
-            #else
-            let isEarly = false
-            #endif
             guard let cursor = state.indexes.due.first, time > cursor.deadline || isEarly else { return }
             var record = try state.request(cursor.principal, cursor.number)
-            guard let index = record.index(of: cursor.request), isEarly || VotingRules.mayDropBody(record.attempts[index], time: time) else {
+            guard let index = record.index(of: cursor.request),
+                isEarly || VotingRules.mayDropBody(record.attempts[index], time: time)
+            else {
                 throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number).bytes, what: "not due")
             }
             state.remove(body: cursor.request)
             record.attempts[index].hasBody = false
             let acknowledgedBelow = try state.principal(cursor.principal).acknowledgedBelow
-            if VotingRules.mayForget(record.attempts[index], number: cursor.number, acknowledgedBelow: acknowledgedBelow) {
+            if VotingRules.mayForget(
+                record.attempts[index], number: cursor.number, acknowledgedBelow: acknowledgedBelow)
+            {
                 record.attempts.remove(at: index)
             }
             try state.put(record, cursor.principal, cursor.number)
@@ -27,8 +27,9 @@ extension ShardExecutor {
     }
 
     /// Forgets what the principal has newly acknowledged, except what others may need: that goes with its body.
-    /// - Parameter before: the principal's record until now. Nothing at or above its `nextNumber` was recorded then, and the
-    ///   window keeps that within 1,024 of what it had acknowledged, so the loop is short however far the number jumps.
+    /// - Parameter before: the principal's record until now. Nothing at or above its `nextNumber` was recorded then,
+    ///   and the window keeps that within 1,024 of what it had acknowledged, so the loop is short however far the
+    ///   number jumps.
     mutating func forgetAcknowledged(
         _ principal: PublicKey, before: PrincipalRecord, acknowledgedBelow: UInt64
     ) throws(ShardStateError) {
@@ -38,7 +39,9 @@ extension ShardExecutor {
             let number = RequestNumber(number)
             var record = try state.request(principal, number)
             let count = record.attempts.count
-            record.attempts.removeAll { VotingRules.mayForget($0, number: number, acknowledgedBelow: acknowledgedBelow) }
+            record.attempts.removeAll {
+                VotingRules.mayForget($0, number: number, acknowledgedBelow: acknowledgedBelow)
+            }
             if record.attempts.count < count { try state.put(record, principal, number) }
         }
     }

@@ -45,13 +45,14 @@ extension ShardExecutor {
     /// Forgets that a frozen state was to be flushed: it never will be.
     public mutating func thaw() { state.thaw() }
 
-    /// Becomes another replica's state, from this one's and the buckets that differ. The caller has checked metadata and
-    /// buckets against a digest that enough peers vouch for.
+    /// Becomes another replica's state, from this one's and the buckets that differ. The caller has checked metadata
+    /// and buckets against a digest that enough peers vouch for.
     /// - Parameter buckets: all entries of each bucket whose digest differs from `bucketDigests()`, ascending.
     /// - Precondition: no flush is under way.
     /// - Returns: what is to be flushed.
     public mutating func install(
-        sequence: SequenceNumber, metadata: [UInt8], buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])], digest: Digest
+        sequence: SequenceNumber, metadata: [UInt8],
+        buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])], digest: Digest
     ) throws(ShardStateError) -> FrozenState {
         precondition(!isFlushing)
         let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, procedures)
@@ -62,7 +63,8 @@ extension ShardExecutor {
         let got = try checkpointDigest()
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
         guard let writes = try state.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
-        return FrozenState(sequence: sequence, writes: writes, metadata: metadata, buckets: try state.bucketDigests(), digest: digest)
+        return FrozenState(
+            sequence: sequence, writes: writes, metadata: metadata, buckets: try state.bucketDigests(), digest: digest)
     }
 
     /// The store as of the last flush, for peers that fetch from it.
@@ -70,8 +72,8 @@ extension ShardExecutor {
 
     // MARK: Checking what was read
 
-    /// Reads buckets of the state, and holds them against their digests: what is read is what was written, whatever the disk has done to
-    /// it since. Goes on where the last call stopped, until everything was read once.
+    /// Reads buckets of the state, and holds them against their digests: what is read is what was written, whatever the
+    /// disk has done to it since. Goes on where the last call stopped, until everything was read once.
     /// - Parameter entries: about so many.
     /// - Returns: whether there is more.
     /// - Throws: what is wrong.

@@ -32,7 +32,9 @@ extension ShardExecutor {
     }
 
     /// The value of a key as this replica has it now; nil if there is none.
-    public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try state.bytes(StateKey.value(key, in: map)) }
+    public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
+        try state.bytes(StateKey.value(key, in: map))
+    }
 
     /// What is recorded of exactly this request's legs here; nil if none, or if a leg could still get a vote.
     public func recorded(_ signed: SignedRequest) throws(ShardStateError) -> Leaf? {
@@ -40,7 +42,8 @@ extension ShardExecutor {
         let record = try state.request(request.principal, request.number)
         guard let index = record.index(of: signed.digest) else { return nil }
         let legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
-        let answers = finalAnswers(legs, of: request, attempt: record.attempts[index], try state.principal(request.principal))
+        let answers = finalAnswers(
+            legs, of: request, attempt: record.attempts[index], try state.principal(request.principal))
         var entries: [Leaf.Entry] = []
         for (leg, answer) in zip(legs, answers) {
             guard let answer else { return nil }
@@ -56,18 +59,22 @@ extension ShardExecutor {
         for cursor in state.indexes.open.elements(after: after, limit: limit) {
             let record = try state.request(cursor.principal, cursor.number)
             guard let index = record.index(of: cursor.request) else {
-                throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number).bytes, what: "attempt missing")
+                throw .corruptEntry(
+                    key: StateKey.request(cursor.principal, cursor.number).bytes, what: "attempt missing")
             }
             let attempt = record.attempts[index]
             let signed = try state.body(cursor.request)
             var waitingFor: [ShardID] = []
             for leg in attempt.legs where leg.isCrossShard && !leg.isSettled {
                 for (i, participant) in signed.request.participants(ofLeg: Int(leg.leg), in: map).enumerated()
-                where participant != shard && leg.knownDecided >> UInt64(i) & 1 == 0 && !waitingFor.contains(participant) {
+                where participant != shard && leg.knownDecided >> UInt64(i) & 1 == 0
+                    && !waitingFor.contains(participant)
+                {
                     waitingFor.append(participant)
                 }
             }
-            found.append(UnforgottenRecord(cursor: cursor, request: signed, leaf: attempt.leaf, waitingFor: waitingFor.sorted()))
+            found.append(
+                UnforgottenRecord(cursor: cursor, request: signed, leaf: attempt.leaf, waitingFor: waitingFor.sorted()))
         }
         return found
     }
@@ -93,7 +100,9 @@ extension ShardExecutor {
                 sums[index].debits &+= account.pendingDebits
                 sums[index].credits &+= account.pendingCredits
             case .issued:
-                guard let asset = StateKey.decodeIssued(key) else { throw ShardStateError.corruptEntry(key: key, what: "asset") }
+                guard let asset = StateKey.decodeIssued(key) else {
+                    throw ShardStateError.corruptEntry(key: key, what: "asset")
+                }
                 let amount: Amount = try decodeEntry(value, of: key)
                 sums[sum(of: asset)].issued = amount.number
             case .body, .call, .principal, .request, .value: break
@@ -102,11 +111,13 @@ extension ShardExecutor {
         }
         sums.sort { $0.asset < $1.asset }
         return ShardAudit(
-            shard: shard, replica: replica, sequence: lastExecuted, stateDigest: try checkpointDigest(), history: history,
+            shard: shard, replica: replica, sequence: lastExecuted, stateDigest: try checkpointDigest(),
+            history: history,
             accounts: accounts, undecided: UInt64(undecidedCount),
             assets: sums.map {
                 ShardAudit.Asset(
-                    asset: $0.asset, posted: $0.posted, pendingDebits: $0.debits, pendingCredits: $0.credits, issued: $0.issued)
+                    asset: $0.asset, posted: $0.posted, pendingDebits: $0.debits, pendingCredits: $0.credits,
+                    issued: $0.issued)
             })
     }
 }

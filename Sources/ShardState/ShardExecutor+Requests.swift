@@ -35,12 +35,10 @@ extension ShardExecutor {
             }
             switch try vote(leg, of: signed, record, undecided: undecided, new: undecided - Int(principal.undecided)) {
             case .record(let status):
-                #if MUTANTS
                 if Mutant.is(.refusalNotRecorded), case .votedNo = status {
                     entries.append(Leaf.Entry(leg: leg.leg, status: status))
                     continue
                 }
-                #endif
                 attempt.put(LegRecord(leg: leg.leg, status: status, participants: leg.participants.count, own: leg.own))
                 if leg.isCrossShard { attempt.hasBody = true }
                 if !status.isDecided { undecided += 1 }
@@ -64,31 +62,35 @@ extension ShardExecutor {
     public func isAnswered(_ signed: SignedRequest) throws(ShardStateError) -> Bool {
         let request = signed.request
         var legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
-        if request.rootCall != nil { legs = isHome(signed) ? [VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)] : [] }
+        if request.rootCall != nil {
+            legs = isHome(signed) ? [VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)] : []
+        }
         let record = try state.request(request.principal, request.number)
         let attempt = record.index(of: signed.digest).map { record.attempts[$0] }
-        return finalAnswers(legs, of: request, attempt: attempt, try state.principal(request.principal)).allSatisfy { $0 != nil }
+        return finalAnswers(legs, of: request, attempt: attempt, try state.principal(request.principal)).allSatisfy {
+            $0 != nil
+        }
     }
 
     /// What is certified of each leg already or can be without a record; nil where it has to be voted on.
     func finalAnswers(
         _ legs: [VotingRules.OwnLeg], of request: Request, attempt: AttemptRecord?, _ principal: PrincipalRecord
     ) -> [LegStatus?] {
-        #if MUTANTS
         let attempt = Mutant.forgetful(attempt)
-        #endif
         let isMalformed = VotingRules.isMalformed(request, limits)
         return legs.map { leg in
             attempt?.record(ofLeg: leg.leg)?.status
                 ?? VotingRules.permanentRefusal(
-                    of: leg, request: request, isMalformed: isMalformed, acknowledgedBelow: principal.acknowledgedBelow, time: time)
+                    of: leg, request: request, isMalformed: isMalformed, acknowledgedBelow: principal.acknowledgedBelow,
+                    time: time)
         }
     }
 
     /// Whether a new attempt may be looked at now. Says nothing for ever, so it is not certified (R9).
     func admission(of request: Request, attempts: Int, _ principal: PrincipalRecord) -> RefusalReason? {
         let acknowledgedBelow = max(principal.acknowledgedBelow, request.acknowledgedBelow.number)
-        if request.number.number >= acknowledgedBelow, request.number.number - acknowledgedBelow >= limits.requestWindow {
+        if request.number.number >= acknowledgedBelow, request.number.number - acknowledgedBelow >= limits.requestWindow
+        {
             return .numberTooHigh
         }
         if request.issuedAt > time.adding(microseconds: limits.futureToleranceMicroseconds) { return .fromTheFuture }
@@ -108,12 +110,15 @@ extension ShardExecutor {
         if VotingRules.isSuperseded(leg.leg, of: signed.digest, in: record) { return .record(leg.refused(.superseded)) }
         var escrow = Escrow()
         let effects = signed.request.effects(ofLeg: Int(leg.leg), on: shard, in: map)
-        let problem = try escrow.add(effects, principal: signed.request.principal, issuer: issuer) { id throws(ShardStateError) in
+        let problem = try escrow.add(effects, principal: signed.request.principal, issuer: issuer) {
+            id throws(ShardStateError) in
             try state.account(id)
         }
         if let problem { return .record(leg.refused(problem)) }
         // What a procedure uses is not for escrow before the procedure's transaction ends (R6).
-        if !state.indexes.locks.isEmpty, escrow.slots.contains(where: { state.indexes.locks.isTouched(StateKey.account($0.id, in: map).bytes) }) {
+        if !state.indexes.locks.isEmpty,
+            escrow.slots.contains(where: { state.indexes.locks.isTouched(StateKey.account($0.id, in: map).bytes) })
+        {
             return .refuse(.conflict)
         }
         switch escrow.answer {
@@ -130,15 +135,21 @@ extension ShardExecutor {
             try set(escrow.applied())
             return .record(.committed)
         }
-        let room = isBacked(leg, of: signed) ? limits.maxUndecided : hasDebit(effects) ? limits.maxUndecided * 3 / 4 : limits.maxUndecided / 2
-        guard undecided < limits.maxUndecidedPerPrincipal, state.indexes.undecided + new < room else { return .refuse(.overloaded) }
+        let room =
+            isBacked(leg, of: signed)
+            ? limits.maxUndecided : hasDebit(effects) ? limits.maxUndecided * 3 / 4 : limits.maxUndecided / 2
+        guard undecided < limits.maxUndecidedPerPrincipal, state.indexes.undecided + new < room else {
+            return .refuse(.overloaded)
+        }
         try set(escrow.reserved())
         return .record(.votedYes)
     }
 
     mutating func set(_ slots: [Escrow.Slot]) throws(ShardStateError) {
         for slot in slots {
-            guard slot.record.isSound else { throw .corruptEntry(key: StateKey.account(slot.id, in: map).bytes, what: "balance") }
+            guard slot.record.isSound else {
+                throw .corruptEntry(key: StateKey.account(slot.id, in: map).bytes, what: "balance")
+            }
             state.put(slot.record, slot.id)
         }
     }
@@ -147,8 +158,8 @@ extension ShardExecutor {
         effects.contains { if case .debit = $0 { true } else { false } }
     }
 
-    /// Every shard that is debited has voted yes, by the certificates that came with the batch: the leg has cost somebody something,
-    /// and is about to be decided (R12).
+    /// Every shard that is debited has voted yes, by the certificates that came with the batch: the leg has cost
+    /// somebody something, and is about to be decided (R12).
     private func isBacked(_ leg: VotingRules.OwnLeg, of signed: SignedRequest) -> Bool {
         guard let certificates = backing[signed.digest] else { return false }
         return leg.participants.allSatisfy { participant in
@@ -165,9 +176,7 @@ extension ShardExecutor {
 
     /// A balance read takes a mode that conflicts with undecided escrow (R6): it is refused, and asked again.
     private func read(_ id: AccountID, for principal: PublicKey) throws(ShardStateError) -> LegAnswer {
-        #if MUTANTS
         if Mutant.is(.readsWithoutLock) { return .record(.read(try account(id))) }
-        #endif
         if isLocked(id) { return .refuse(.conflict) }
         guard let view = try account(id) else { return .record(.read(nil)) }
         guard view.owner == principal else { return .record(.aborted(.notAuthorised)) }
@@ -187,7 +196,9 @@ extension ShardExecutor {
         }
     }
 
-    func report(_ refused: [(leg: UInt16, reason: RefusalReason)], of signed: SignedRequest, into results: inout BatchResults) {
+    func report(
+        _ refused: [(leg: UInt16, reason: RefusalReason)], of signed: SignedRequest, into results: inout BatchResults
+    ) {
         for reason in RefusalReason.allCases {
             let legs = refused.filter { $0.reason == reason }.map(\.leg)
             guard !legs.isEmpty else { continue }
@@ -199,20 +210,22 @@ extension ShardExecutor {
                 case .fromTheFuture: signed.request.issuedAt.microseconds(since: time)
                 }
             results.refuse(
-                Refusal(shard: shard, request: signed.digest, legs: legs, reason: reason, retryAfterMicroseconds: retryAfter))
+                Refusal(
+                    shard: shard, request: signed.digest, legs: legs, reason: reason, retryAfterMicroseconds: retryAfter
+                ))
         }
     }
 }
 
-#if MUTANTS
 extension Mutant {
     /// The exactly-once table with holes.
     static func forgetful(_ attempt: AttemptRecord?) -> AttemptRecord? {
         // A call that runs is another mutant's.
         guard let attempt, !attempt.hasCall, Mutant.is(.executesAgain) || Mutant.is(.votesAgain) else { return attempt }
         var kept = AttemptRecord(digest: attempt.digest, deadline: attempt.deadline, mode: attempt.mode)
-        for leg in attempt.legs where Mutant.is(.executesAgain) ? leg.isCrossShard : leg.status != .votedYes { kept.put(leg) }
+        for leg in attempt.legs where Mutant.is(.executesAgain) ? leg.isCrossShard : leg.status != .votedYes {
+            kept.put(leg)
+        }
         return kept
     }
 }
-#endif

@@ -12,8 +12,8 @@ public struct ExecutedBatch: Hashable, Sendable {
     public let refusals: [Refusal]
     /// The shard's time after this batch.
     public let time: Timestamp
-    /// Items that changed nothing and were refused nothing: whoever brought them made the shard order what it knew. Requests by their
-    /// digest, decides and evidence as `PendingPool` names them.
+    /// Items that changed nothing and were refused nothing: whoever brought them made the shard order what it knew.
+    /// Requests by their digest, decides and evidence as `PendingPool` names them.
     public let vain: [Digest]
 
     public var sequence: SequenceNumber { statement.sequence }
@@ -39,7 +39,8 @@ public struct ShardExecutor {
     let map: ShardMap
     let procedures: ProcedureRegistry
     var state: StateView
-    /// Of the batch that is being executed: its number, how many waits began in it, and what was let go and not yet given on.
+    /// Of the batch that is being executed: its number, how many waits began in it, and what was let go and not yet
+    /// given on.
     var executing = SequenceNumber.zero
     var waits: UInt64 = 0
     /// Of the batch that is executed: certified votes of requests of which nothing is recorded here.
@@ -47,7 +48,10 @@ public struct ShardExecutor {
     var grants: [[UInt8]] = []
 
     /// Reads what is above the buckets, and what hosts may have to push: not the state.
-    public init(shard: ShardID, manifest: Manifest, store: any KeyValueStore, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws(ShardStateError) {
+    public init(
+        shard: ShardID, manifest: Manifest, store: any KeyValueStore, limits: ShardLimits = .init(),
+        procedures: ProcedureRegistry = .init()
+    ) throws(ShardStateError) {
         precondition(manifest.hasShard(shard))
         (self.shard, self.limits) = (shard, limits)
         (cluster, epoch, issuer, map) = (manifest.cluster, manifest.epoch, manifest.issuer, manifest.shardMap)
@@ -104,22 +108,21 @@ public struct ShardExecutor {
             backing = [:]
         }
         let leaves = results.leaves
-        #if MUTANTS
         let previous = Mutant.is(.attestationWithoutHistory) ? .null : history
-        #else
-        let previous = history
-        #endif
         let statement = AttestationStatement(
-            cluster: cluster, epoch: epoch, shard: shard, sequence: sequence, previousHistory: previous, batch: batch.digest,
+            cluster: cluster, epoch: epoch, shard: shard, sequence: sequence, previousHistory: previous,
+            batch: batch.digest,
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence
         try state.hashIfDue()
-        return ExecutedBatch(statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time, vain: results.vain)
+        return ExecutedBatch(
+            statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time,
+            vain: results.vain)
     }
 
-    /// Metadata that say that the state is not for this host may have rotted: then it is a damaged state, which can be fetched again.
-    /// Of another version's state only that is known, that it is sound if it is not this version's.
+    /// Metadata that say that the state is not for this host may have rotted: then it is a damaged state, which can be
+    /// fetched again. Of another version's state only that is known, that it is sound if it is not this version's.
     /// - Throws: `digestMismatch` if the store's seal tells that they rotted.
     private static func checkSeal(
         of store: any KeyValueStore, metadata stored: [UInt8], refusedFor error: ShardStateError
@@ -134,14 +137,16 @@ public struct ShardExecutor {
             let ours = (try? StateMetadata(decoding: stored))?.inCurrentVersion.encoded()
             isDamaged = ours.flatMap { StateDigest.checkpoint(metadata: $0, bucketDigests: buckets) } == expected
         case .foreignState, .otherProcedures: isDamaged = got != expected
-        case .store, .damagedStore, .corruptEntry, .corruptMetadata, .sequenceMismatch, .digestMismatch: isDamaged = false
+        case .store, .damagedStore, .corruptEntry, .corruptMetadata, .sequenceMismatch, .digestMismatch:
+            isDamaged = false
         }
         if isDamaged { throw .digestMismatch(got: got, expected: expected) }
     }
 
     var metadata: StateMetadata {
         StateMetadata(
-            cluster: cluster, shard: shard, sequence: lastExecuted, history: history, time: time, procedures: procedures.fingerprint)
+            cluster: cluster, shard: shard, sequence: lastExecuted, history: history, time: time,
+            procedures: procedures.fingerprint)
     }
 
     static func decode(

@@ -12,15 +12,15 @@ public struct ShardLimits: Hashable, Sendable {
     public var maxAttempts = 8
     /// Undecided legs of one principal (R12).
     public var maxUndecidedPerPrincipal = 4096
-    /// Undecided legs of all principals. Three quarters are for legs that reserve money here, half also for what anybody with a fresh
-    /// key can begin, credits and calls. The last quarter is only for credits whose debits have voted yes, so that two shards full of
-    /// each other's debits can decide them (R12).
+    /// Undecided legs of all principals. Three quarters are for legs that reserve money here, half also for what
+    /// anybody with a fresh key can begin, credits and calls. The last quarter is only for credits whose debits have
+    /// voted yes, so that two shards full of each other's debits can decide them (R12).
     public var maxUndecided = 65536
     /// Records that may be forgotten at the start of one batch (R2).
     public var maxExpiriesPerBatch = 256
 
-    /// Bounds of procedures: what one run may do, what one transaction holds, and how many unfinished transactions of other home
-    /// shards one principal may have here (R12).
+    /// Bounds of procedures: what one run may do, what one transaction holds, and how many unfinished transactions of
+    /// other home shards one principal may have here (R12).
     public var maxStepsPerFrame = 10_000
     public var maxLocksPerFrame = 128
     /// Of a root call that has called no other shard: how often it runs from its start instead of dying (R5).
@@ -28,8 +28,8 @@ public struct ShardLimits: Hashable, Sendable {
     public var maxWritesPerFrame = 128
     public var maxCallsPerGroup = 16
     public var maxCallsPerPrincipal = 256
-    /// Of one transaction on one shard: calls that its frames issue, frames, and bytes of arguments, results and writes. What these
-    /// allow is far below what a state entry, a leaf or a frame of the transport holds.
+    /// Of one transaction on one shard: calls that its frames issue, frames, and bytes of arguments, results and
+    /// writes. What these allow is far below what a state entry, a leaf or a frame of the transport holds.
     public var maxCallsPerRecord = 64
     public var maxFramesPerRecord = 64
     public var maxBytesPerRecord = 64 << 10

@@ -33,7 +33,8 @@ public enum InvariantViolation: Error, Equatable, Sendable, CustomStringConverti
         case .undecidedOfPrincipal(let principal, let recorded, let counted):
             "principal \(principal.short) has \(recorded) undecided legs by its record, \(counted) by its requests"
         case .undecided(let recorded, let counted): "\(recorded) undecided legs by the index, \(counted) by the records"
-        case .twoAttempts(let principal, let number, let leg): "two attempts hold leg \(leg) of \(principal.short) \(number)"
+        case .twoAttempts(let principal, let number, let leg):
+            "two attempts hold leg \(leg) of \(principal.short) \(number)"
         case .bodies(let kept, let needed): "\(kept) signed requests kept, \(needed) needed"
         case .notForgotten(let principal, let number): "\(principal.short) \(number) is acknowledged and still there"
         case .index(let open, let expectedOpen, let due, let expectedDue):
@@ -68,11 +69,15 @@ extension ShardExecutor {
         } catch { throw .state(error) }
         guard rebuilt.open.count == state.indexes.open.count, rebuilt.due.count == state.indexes.due.count else {
             throw .index(
-                open: state.indexes.open.count, expectedOpen: rebuilt.open.count, due: state.indexes.due.count, expectedDue: rebuilt.due.count)
+                open: state.indexes.open.count, expectedOpen: rebuilt.open.count, due: state.indexes.due.count,
+                expectedDue: rebuilt.due.count)
         }
-        guard rebuilt.undecided == state.indexes.undecided else { throw .undecided(recorded: state.indexes.undecided, counted: rebuilt.undecided) }
+        guard rebuilt.undecided == state.indexes.undecided else {
+            throw .undecided(recorded: state.indexes.undecided, counted: rebuilt.undecided)
+        }
         guard rebuilt.locks == state.indexes.locks, rebuilt.openCalls.count == state.indexes.openCalls.count,
-            rebuilt.dueCalls.count == state.indexes.dueCalls.count, rebuilt.expiringCalls.count == state.indexes.expiringCalls.count
+            rebuilt.dueCalls.count == state.indexes.dueCalls.count,
+            rebuilt.expiringCalls.count == state.indexes.expiringCalls.count
         else { throw .locks }
         let pending = try checkRequests(census)
         for (id, account) in census.accounts {
@@ -80,7 +85,9 @@ extension ShardExecutor {
                 owner: account.owner, asset: account.asset, posted: Amount(account.posted),
                 pendingDebits: Amount(account.pendingDebits), pendingCredits: Amount(account.pendingCredits))
             guard account.isSound else { throw .balance(id, view) }
-            if account.pendingDebits > 0 || account.pendingCredits > 0, !state.indexes.locks.holders(of: StateKey.account(id, in: map).bytes).isEmpty {
+            if account.pendingDebits > 0 || account.pendingCredits > 0,
+                !state.indexes.locks.holders(of: StateKey.account(id, in: map).bytes).isEmpty
+            {
                 throw .lockedAndReserved(id)
             }
             let expected = pending[id] ?? Pending()
@@ -133,7 +140,9 @@ extension ShardExecutor {
         for (key, principal) in census.principals where Int(principal.undecided) != undecided[key] ?? 0 {
             throw .undecidedOfPrincipal(key, recorded: Int(principal.undecided), counted: undecided[key] ?? 0)
         }
-        guard census.bodies.count == bodiesNeeded else { throw .bodies(kept: census.bodies.count, needed: bodiesNeeded) }
+        guard census.bodies.count == bodiesNeeded else {
+            throw .bodies(kept: census.bodies.count, needed: bodiesNeeded)
+        }
         return pending
     }
 

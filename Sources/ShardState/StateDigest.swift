@@ -1,8 +1,8 @@
 import Messages
 
 /// How the state is hashed: entries in buckets, buckets in a tree, the tree's root with the metadata. State transfer
-/// fetches the buckets that differ and checks each against the certified digest. A bucket with many entries is a tree itself
-/// (`StateTree`).
+/// fetches the buckets that differ and checks each against the certified digest. A bucket with many entries is a tree
+/// itself (`StateTree`).
 public enum StateDigest {
     /// Every key is in exactly one.
     public static var bucketCount: Int { StateKey.bucketCount }
@@ -11,8 +11,8 @@ public enum StateDigest {
     public static func bucket(of key: [UInt8], in map: ShardMap) -> Int? { StateKey.bucket(of: key, in: map) }
 
     /// - Parameter entries: what somebody says a whole bucket is.
-    /// - Returns: null, which is no bucket's digest, unless they are keys of this bucket, strictly ascending: entries in another order
-    ///   would not all be hashed.
+    /// - Returns: null, which is no bucket's digest, unless they are keys of this bucket, strictly ascending: entries
+    ///   in another order would not all be hashed.
     public static func bucketDigest(_ entries: [StateTransferMessage.StateEntry], of bucket: Int) -> Digest {
         for (i, entry) in entries.enumerated() {
             guard entry.key.count > StateKey.prefixLength, StateKey.bucket(entry.key) == bucket else { return .null }
@@ -28,7 +28,9 @@ public enum StateDigest {
         guard bucketDigests.count == bucketCount else { return nil }
         // Starting from empty saves most of the tree of a small state.
         var tree = BucketTree.empty
-        for (bucket, digest) in bucketDigests.enumerated() where digest != Subtree.empty.digest { tree.set(bucket, digest) }
+        for (bucket, digest) in bucketDigests.enumerated() where digest != Subtree.empty.digest {
+            tree.set(bucket, digest)
+        }
         return checkpoint(metadata: metadata, root: tree.root)
     }
 
@@ -39,7 +41,9 @@ public enum StateDigest {
 
     /// All entries of a bucket, ascending, as a snapshot has them.
     /// - Throws: what the reader throws.
-    public static func entries(ofBucket bucket: Int, in reader: some KeyValueReader) throws -> [StateTransferMessage.StateEntry] {
+    public static func entries(ofBucket bucket: Int, in reader: some KeyValueReader) throws -> [StateTransferMessage
+        .StateEntry]
+    {
         var entries: [StateTransferMessage.StateEntry] = []
         try reader.forEach(from: StateKey.lowerBound(bucket), to: StateKey.lowerBound(bucket + 1)) { key, value in
             entries.append(StateTransferMessage.StateEntry(key: key, value: value))
@@ -79,7 +83,9 @@ struct BucketTree {
         levels = [buckets]
         while let below = levels.last, below.count > 1 {
             levels.append(
-                stride(from: 0, to: below.count, by: TreeNode.fanout).map { TreeNode.digest(below[$0..<$0 + TreeNode.fanout]) })
+                stride(from: 0, to: below.count, by: TreeNode.fanout).map {
+                    TreeNode.digest(below[$0..<$0 + TreeNode.fanout])
+                })
         }
     }
 
@@ -99,7 +105,9 @@ struct BucketTree {
             dirty.removeAll(keepingCapacity: true)
             for level in levels.indices.dropFirst() {
                 var parents: [Int] = []
-                for child in changed where parents.last != child / TreeNode.fanout { parents.append(child / TreeNode.fanout) }
+                for child in changed where parents.last != child / TreeNode.fanout {
+                    parents.append(child / TreeNode.fanout)
+                }
                 for parent in parents {
                     let first = parent * TreeNode.fanout
                     levels[level][parent] = TreeNode.digest(levels[level - 1][first..<first + TreeNode.fanout])

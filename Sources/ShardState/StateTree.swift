@@ -1,8 +1,8 @@
 import Messages
 
 /// What a part of the state hashes to. A function of its entries alone: of few they are hashed together, of more than
-/// `leafLimit` they are divided by the next four bits of their place, so that a change costs the hashing of its neighbours and of
-/// the nodes above it, however much else there is.
+/// `leafLimit` they are divided by the next four bits of their place, so that a change costs the hashing of its
+/// neighbours and of the nodes above it, however much else there is.
 struct Subtree: Hashable, CanonicalCodable {
     /// So many entries are hashed together at most, as long as their places differ.
     static let leafLimit = 16
@@ -12,7 +12,9 @@ struct Subtree: Hashable, CanonicalCodable {
     var digest: Digest
 
     init(count: UInt64, digest: Digest) { (self.count, self.digest) = (count, digest) }
-    init(from reader: inout ByteReader) throws(DecodingFailure) { (count, digest) = (try reader.uint64(), try reader.value()) }
+    init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (count, digest) = (try reader.uint64(), try reader.value())
+    }
     func encode(into writer: inout ByteWriter) {
         writer.put(count)
         writer.put(digest)
@@ -27,7 +29,9 @@ struct Subtree: Hashable, CanonicalCodable {
     static func build(
         _ entries: ArraySlice<StateTransferMessage.StateEntry>, depth: Int, visit: (StatePart, TreeNode) -> Void
     ) -> Subtree {
-        guard entries.count > leafLimit, depth < StateTree.maxDepth, let first = entries.first else { return leaf(entries) }
+        guard entries.count > leafLimit, depth < StateTree.maxDepth, let first = entries.first else {
+            return leaf(entries)
+        }
         var node = TreeNode()
         var rest = entries
         while let next = rest.first {
@@ -84,8 +88,11 @@ struct TreeNode: Hashable, CanonicalCodable {
     /// The nodes right above the buckets, each with its first bucket.
     static func forEachParent(in reader: some KeyValueReader, _ body: (Int, TreeNode) -> Void) throws {
         let depth = StateTree.bucketDepth - 1
-        try reader.forEach(from: StatePart.firstKey(ofDepth: depth), to: StatePart.firstKey(ofDepth: depth + 1)) { key, value in
-            guard key.count == StatePart.keyLength else { throw ShardStateError.corruptEntry(key: key, what: "a node's key") }
+        try reader.forEach(from: StatePart.firstKey(ofDepth: depth), to: StatePart.firstKey(ofDepth: depth + 1)) {
+            key, value in
+            guard key.count == StatePart.keyLength else {
+                throw ShardStateError.corruptEntry(key: key, what: "a node's key")
+            }
             let bucket = Int(key[2]) << 8 | Int(key[3])
             guard bucket < StateKey.bucketCount, key == StatePart(bucket: bucket, depth: depth).nodeKey else {
                 throw ShardStateError.corruptEntry(key: key, what: "a node's key")
@@ -110,7 +117,8 @@ struct StatePart: Hashable {
 
     private init(depth: Int, first: UInt64) { (self.depth, self.first) = (depth, first) }
 
-    /// Of anything: a key that is too short for a place, which only a liar or a broken disk has, is taken for one that ends with zeros.
+    /// Of anything: a key that is too short for a place, which only a liar or a broken disk has, is taken for one that
+    /// ends with zeros.
     init(of key: [UInt8], depth: Int) { self.init(depth: depth, first: Self.place(of: key) & ~(Self.size(depth) - 1)) }
 
     private static func place(of key: [UInt8]) -> UInt64 {
@@ -153,18 +161,19 @@ struct StatePart: Hashable {
     }
 }
 
-/// The state's hash tree (Merkle, CRYPTO '87), as deep as there are entries. Nodes of buckets and below are kept in the store with
-/// the entries, and are read when something below them changes; those above are few and are kept here.
+/// The state's hash tree (Merkle, CRYPTO '87), as deep as there are entries. Nodes of buckets and below are kept in the
+/// store with the entries, and are read when something below them changes; those above are few and are kept here.
 ///
-/// What a checkpoint costs is what changed since the last one: the keys, their at most `Subtree.leafLimit` neighbours and the nodes
-/// above them.
+/// What a checkpoint costs is what changed since the last one: the keys, their at most `Subtree.leafLimit` neighbours
+/// and the nodes above them.
 struct StateTree {
     /// Three of four bits each make a bucket.
     static let bucketDepth = 3
     /// All bits of a place.
     static let maxDepth = 11
-    /// When so many parts wait to be hashed this is not put off to the next checkpoint, which would be a pause that grows with the state.
-    /// More than there are buckets: what is hashed once a checkpoint, however often it changes, costs least.
+    /// When so many parts wait to be hashed this is not put off to the next checkpoint, which would be a pause that
+    /// grows with the state. More than there are buckets: what is hashed once a checkpoint, however often it changes,
+    /// costs least.
     private static let maxWaiting = 5000
 
     private var top = BucketTree.empty
@@ -179,7 +188,9 @@ struct StateTree {
     /// Of what the store holds.
     init(loading overlay: borrowing Overlay) throws(ShardStateError) {
         var found = buckets
-        try overlay.forEachParent { bucket, node in found.replaceSubrange(bucket..<bucket + TreeNode.fanout, with: node.children) }
+        try overlay.forEachParent { bucket, node in
+            found.replaceSubrange(bucket..<bucket + TreeNode.fanout, with: node.children)
+        }
         for (bucket, subtree) in found.enumerated() where subtree.count > 0 {
             buckets[bucket] = subtree
             top.set(bucket, subtree.digest)
@@ -195,7 +206,9 @@ struct StateTree {
     mutating func note(_ key: [UInt8], bucket: Int) {
         guard changed.insert(key).inserted else { return }
         var (depth, count) = (Self.bucketDepth, buckets[bucket].count)
-        while count > UInt64(Subtree.leafLimit), depth < Self.maxDepth { (depth, count) = (depth + 1, count / UInt64(TreeNode.fanout)) }
+        while count > UInt64(Subtree.leafLimit), depth < Self.maxDepth {
+            (depth, count) = (depth + 1, count / UInt64(TreeNode.fanout))
+        }
         waiting.insert(StatePart(of: key, depth: depth))
     }
 
@@ -246,7 +259,8 @@ struct StateTree {
         while let first = rest.first {
             let nibble = StatePart.nibble(of: first, depth: part.depth)
             let below = rest.prefix { StatePart.nibble(of: $0, depth: part.depth) == nibble }
-            node.children[nibble] = try update(StatePart(of: first, depth: part.depth + 1), below, node.children[nibble], &overlay)
+            node.children[nibble] = try update(
+                StatePart(of: first, depth: part.depth + 1), below, node.children[nibble], &overlay)
             rest = rest[below.endIndex...]
         }
         let subtree = node.subtree
@@ -277,7 +291,8 @@ struct StateTree {
     /// Whether the entries of buckets, and the nodes over them, are what the buckets' digests say.
     /// - Precondition: nothing in them has changed since the last cleaning.
     /// - Returns: what is wrong.
-    func fault(inBuckets buckets: Range<Int>, _ overlay: borrowing Overlay) throws(ShardStateError) -> ShardStateError? {
+    func fault(inBuckets buckets: Range<Int>, _ overlay: borrowing Overlay) throws(ShardStateError) -> ShardStateError?
+    {
         var entries: [StateTransferMessage.StateEntry] = []
         try overlay.forEach(inBuckets: buckets) { entries.append(.init(key: $0, value: $1)) }
         if let strange = entries.first(where: { $0.key.count <= StateKey.prefixLength }) {

@@ -1,7 +1,7 @@
 import Messages
 
-/// A shard's state as it is read and written: the entries in their own types, the indexes over them, and the tree that hashes them.
-/// Whatever is written goes through here, so no index and no hash can be forgotten.
+/// A shard's state as it is read and written: the entries in their own types, the indexes over them, and the tree that
+/// hashes them. Whatever is written goes through here, so no index and no hash can be forgotten.
 struct StateView {
     let shard: ShardID
     let map: ShardMap
@@ -32,7 +32,9 @@ struct StateView {
     /// What is under a key that a procedure names.
     func bytes(_ key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.bytes(key) }
 
-    func account(_ id: AccountID) throws(ShardStateError) -> AccountRecord? { try record(StateKey.account(id, in: map)) }
+    func account(_ id: AccountID) throws(ShardStateError) -> AccountRecord? {
+        try record(StateKey.account(id, in: map))
+    }
 
     func request(_ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError) -> RequestRecord {
         try record(StateKey.request(principal, number)) ?? RequestRecord()
@@ -52,7 +54,9 @@ struct StateView {
 
     func call(_ root: Digest) throws(ShardStateError) -> CallRecord? { try record(StateKey.call(root)) }
 
-    func isHome(_ root: SignedRequest) -> Bool { root.request.rootCall.map { map.shard(of: $0.target) == shard } ?? false }
+    func isHome(_ root: SignedRequest) -> Bool {
+        root.request.rootCall.map { map.shard(of: $0.target) == shard } ?? false
+    }
 
     /// Every entry, ascending by key.
     func forEach(_ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
@@ -68,10 +72,13 @@ struct StateView {
     mutating func remove(body digest: Digest) { set(StateKey.body(digest), nil) }
 
     /// A record without attempts goes.
-    mutating func put(_ record: RequestRecord, _ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError) {
+    mutating func put(_ record: RequestRecord, _ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError)
+    {
         let key = StateKey.request(principal, number)
         let old = try self.record(key) ?? RequestRecord()
-        for attempt in old.attempts where !record.attempts.contains(attempt) { indexes.remove(attempt, principal, number) }
+        for attempt in old.attempts where !record.attempts.contains(attempt) {
+            indexes.remove(attempt, principal, number)
+        }
         for attempt in record.attempts where !old.attempts.contains(attempt) { indexes.add(attempt, principal, number) }
         set(key, record.attempts.isEmpty ? nil : record)
     }
@@ -105,10 +112,14 @@ struct StateView {
         guard let bytes else { return try remove(key) }
         switch try StateEntry(decoding: bytes, of: key) {
         case .call(let record):
-            guard StateKey.call(record.root.digest).bytes == key else { throw .corruptEntry(key: key, what: "another call") }
+            guard StateKey.call(record.root.digest).bytes == key else {
+                throw .corruptEntry(key: key, what: "another call")
+            }
             try put(record)
         case .request(let record):
-            guard let (principal, number) = StateKey.decodeRequest(key) else { throw .corruptEntry(key: key, what: "request key") }
+            guard let (principal, number) = StateKey.decodeRequest(key) else {
+                throw .corruptEntry(key: key, what: "request key")
+            }
             try put(record, principal, number)
         case let entry: set(key, entry)
         }
@@ -160,8 +171,8 @@ struct StateView {
     func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
     func storedSeal() throws(ShardStateError) -> [UInt8]? { try overlay.storedSeal() }
 
-    /// Makes a bucket what it is in another state. What was there may be damaged, so nothing is made of it: the indexes are not kept, and
-    /// the part of the tree is made anew.
+    /// Makes a bucket what it is in another state. What was there may be damaged, so nothing is made of it: the indexes
+    /// are not kept, and the part of the tree is made anew.
     /// - Parameter entries: all of it, ascending.
     mutating func replace(bucket: Int, by entries: [StateTransferMessage.StateEntry]) throws(ShardStateError) {
         var stale: [[UInt8]] = []
@@ -172,7 +183,9 @@ struct StateView {
         }
         for key in stale { overlay.set(key, nil, bucket: bucket) }
         for entry in entries {
-            guard StateKey.bucket(of: entry.key, in: map) == bucket else { throw .corruptEntry(key: entry.key, what: "bucket") }
+            guard StateKey.bucket(of: entry.key, in: map) == bucket else {
+                throw .corruptEntry(key: entry.key, what: "bucket")
+            }
             if try bytes(entry.key) == entry.value { continue }
             overlay.set(entry.key, try StateEntry(decoding: entry.value, of: entry.key), bucket: bucket)
         }
@@ -218,5 +231,7 @@ struct StateView {
     }
 
     /// The indexes as the entries would have them.
-    func rebuiltIndexes() throws(ShardStateError) -> StateIndexes { try StateIndexes(scanning: overlay, shard: shard, map: map) }
+    func rebuiltIndexes() throws(ShardStateError) -> StateIndexes {
+        try StateIndexes(scanning: overlay, shard: shard, map: map)
+    }
 }

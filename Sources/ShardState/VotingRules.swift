@@ -20,7 +20,9 @@ enum VotingRules {
     static func ownLegs(of request: Request, shard: ShardID, in map: ShardMap) -> [OwnLeg] {
         (0..<request.legCount).compactMap { leg in
             let participants = request.participants(ofLeg: leg, in: map)
-            return participants.firstIndex(of: shard).map { OwnLeg(leg: UInt16(leg), participants: participants, own: $0) }
+            return participants.firstIndex(of: shard).map {
+                OwnLeg(leg: UInt16(leg), participants: participants, own: $0)
+            }
         }
     }
 
@@ -60,9 +62,7 @@ enum VotingRules {
 
     /// Another attempt holds or committed this leg, so this one must not (R11).
     static func isSuperseded(_ leg: UInt16, of digest: Digest, in record: RequestRecord) -> Bool {
-        #if MUTANTS
         if Mutant.is(.twoAttempts) { return false }
-        #endif
         return record.attempts.contains { attempt in
             guard attempt.digest != digest else { return false }
             switch attempt.record(ofLeg: leg)?.status {
@@ -97,11 +97,9 @@ struct AttemptAdvance {
     ///   are as if they were not there (R8: nothing that a coordinator adds is part of a transaction).
     init(_ attempt: AttemptRecord, request: Request, shard: ShardID, map: ShardMap, certificates: [Certificate]) {
         self.attempt = attempt
-        #if MUTANTS
-        let leaves = certificates.filter { ($0.leaf.request == attempt.digest || Mutant.is(.anyAttemptsVotes)) && $0.shard != shard }
-        #else
-        let leaves = certificates.filter { $0.leaf.request == attempt.digest && $0.shard != shard }
-        #endif
+        let leaves = certificates.filter {
+            ($0.leaf.request == attempt.digest || Mutant.is(.anyAttemptsVotes)) && $0.shard != shard
+        }
         guard attempt.hasBody, !leaves.isEmpty else { return }
         for record in attempt.legs where record.isCrossShard && !record.isSettled {
             let participants = request.participants(ofLeg: Int(record.leg), in: map)
@@ -110,11 +108,7 @@ struct AttemptAdvance {
             }
             var updated = record
             // Once decided, nothing can change it: not even certificates of more than f faulty replicas.
-            #if MUTANTS
             let isOpen = !record.status.isDecided || Mutant.is(.decidesAgain)
-            #else
-            let isOpen = !record.status.isDecided
-            #endif
             if isOpen, let decision = Decision(statuses) {
                 switch decision {
                 case .commit: updated.status = .committed

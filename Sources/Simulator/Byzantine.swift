@@ -1,4 +1,5 @@
-import HostCore
+import Randomness
+import Cores
 import Messages
 
 /// What a Byzantine host may do; several at once, others later.
@@ -146,7 +147,8 @@ struct ByzantineHosts {
         for _ in 0..<count {
             let identity = hosts.remove(at: rng.below(hosts.count))
             var host = ByzantineHost(
-                identity: identity, rng: SplitMix64(seed: rng.next()), routes: Array(repeating: 2, count: options.replicas))
+                identity: identity, rng: SplitMix64(seed: rng.next()),
+                routes: Array(repeating: 2, count: options.replicas))
             if rng.chance(perMille: 350) {
                 host.twin = index
                 index += 1
@@ -161,7 +163,9 @@ struct ByzantineHosts {
     var twins: [Int] { members.compactMap(\.twin).sorted() }
 
     /// The host that a core belongs to.
-    func identity(_ index: Int) -> Int { index < replicas ? index : members.first { $0.twin == index }?.identity ?? index }
+    func identity(_ index: Int) -> Int {
+        index < replicas ? index : members.first { $0.twin == index }?.identity ?? index
+    }
 
     /// Which of the members a core is.
     func member(_ index: Int) -> Int? {

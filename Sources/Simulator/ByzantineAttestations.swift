@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import PBFT
 import ShardState
@@ -28,7 +28,9 @@ extension ByzantineHosts {
         return Leaf(request: leaf.request, entries: entries, calls: calls)
     }
 
-    func sign(_ honest: AttestationStatement, leavesRoot: Digest, by replica: ReplicaIndex, _ m: Int) -> (AttestationStatement, ReplicaSignature) {
+    func sign(_ honest: AttestationStatement, leavesRoot: Digest, by replica: ReplicaIndex, _ m: Int) -> (
+        AttestationStatement, ReplicaSignature
+    ) {
         let statement = AttestationStatement(
             cluster: honest.cluster, epoch: honest.epoch, shard: honest.shard, sequence: honest.sequence,
             previousHistory: honest.previousHistory, batch: honest.batch, leavesRoot: leavesRoot)
@@ -40,9 +42,12 @@ extension ByzantineHosts {
         guard members[m].does(.wrongAttestation) else { return Distorted(message: honest) }
         let leaf = lie(about: push.attested.leaf)
         let tree = MerkleTree(leaves: [leaf])
-        let (statement, signature) = sign(push.attested.statement, leavesRoot: tree.root, by: push.attested.signature.replica, m)
+        let (statement, signature) = sign(
+            push.attested.statement, leavesRoot: tree.root, by: push.attested.signature.replica, m)
         let attested = AttestedLeaf(statement: statement, signature: signature, leaf: leaf, path: tree.path(at: 0))
-        return Distorted(message: .push(shard, RecoveryPush(request: push.request, attested: attested, asks: push.asks)), act: .wrongAttestation)
+        return Distorted(
+            message: .push(shard, RecoveryPush(request: push.request, attested: attested, asks: push.asks)),
+            act: .wrongAttestation)
     }
 
     mutating func distort(_ reply: HostReply, by m: Int) -> [DistortedReply] {
@@ -52,10 +57,12 @@ extension ByzantineHosts {
         }
         switch reply {
         case .attestation(let attestation):
-            if members[m].does(.falseRefusal), let leaf = attestation.leaves.first, members[m].rng.chance(perMille: 500) {
+            if members[m].does(.falseRefusal), let leaf = attestation.leaves.first, members[m].rng.chance(perMille: 500)
+            {
                 let reason = RefusalReason.allCases[members[m].rng.below(RefusalReason.allCases.count)]
                 let refusal = Refusal(
-                    shard: attestation.statement.shard, request: leaf.request, legs: leaf.entries.map(\.leg), reason: reason,
+                    shard: attestation.statement.shard, request: leaf.request, legs: leaf.entries.map(\.leg),
+                    reason: reason,
                     retryAfterMicroseconds: members[m].rng.chance(perMille: 300) ? .max : 1000)
                 return [DistortedReply(reply: .refused(refusal), act: .falseRefusal)]
             }
@@ -63,7 +70,8 @@ extension ByzantineHosts {
             var leaves = attestation.leaves.map { lie(about: $0) }
             if members[m].rng.chance(perMille: 200) { leaves.removeLast() }
             let (statement, signature) = sign(
-                attestation.statement, leavesRoot: MerkleTree(leaves: leaves).root, by: attestation.signature.replica, m)
+                attestation.statement, leavesRoot: MerkleTree(leaves: leaves).root, by: attestation.signature.replica, m
+            )
             let wrong = BatchAttestation(statement: statement, signature: signature, leaves: leaves)
             let said = DistortedReply(reply: .attestation(wrong), act: .wrongAttestation)
             // Before or after the truth, or instead of it.
@@ -85,11 +93,19 @@ extension ByzantineHosts {
             members[m].hasRobbed = false
             // Often honest: who is not believed is not asked for buckets.
             switch members[m].rng.below(10) {
-            case 0: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: buckets.map { lie(about: $0) }), .wrongTransfer)]
+            case 0:
+                return [
+                    (
+                        .checkpoint(sequence: sequence, metadata: metadata, buckets: buckets.map { lie(about: $0) }),
+                        .wrongTransfer
+                    )
+                ]
             case 1...3:
                 // A state without some of its entries: nobody can be asked for what an empty bucket holds.
                 let empty = StateDigest.emptyBucketDigest
-                guard let robbed = buckets.indices.filter({ buckets[$0] != empty }).randomElement(using: &members[m].rng) else { return [(message, nil)] }
+                guard
+                    let robbed = buckets.indices.filter({ buckets[$0] != empty }).randomElement(using: &members[m].rng)
+                else { return [(message, nil)] }
                 var fewer = buckets
                 fewer[robbed] = empty
                 members[m].hasRobbed = true
@@ -98,10 +114,18 @@ extension ByzantineHosts {
                 // A state from the far future, or of another history, if the metadata can still be read.
                 var invented = metadata
                 let place = members[m].rng.chance(perMille: 500) ? 36..<44 : 44..<52
-                for i in invented.indices where place.contains(i) { invented[i] = UInt8(truncatingIfNeeded: members[m].rng.next()) }
+                for i in invented.indices where place.contains(i) {
+                    invented[i] = UInt8(truncatingIfNeeded: members[m].rng.next())
+                }
                 let claimed = StateDigest.sequence(ofMetadata: invented) ?? SequenceNumber(.max)
                 return [(.checkpoint(sequence: claimed, metadata: invented, buckets: buckets), .wrongTransfer)]
-            case 5: return [(.checkpoint(sequence: sequence, metadata: metadata, buckets: Array(buckets.dropLast())), .wrongTransfer)]
+            case 5:
+                return [
+                    (
+                        .checkpoint(sequence: sequence, metadata: metadata, buckets: Array(buckets.dropLast())),
+                        .wrongTransfer
+                    )
+                ]
             // An honest offer that will not be kept.
             default: return [(message, nil)]
             }
@@ -111,26 +135,31 @@ extension ByzantineHosts {
             switch members[m].rng.below(5) {
             case 0: return [(.gone(sequence: sequence), .wrongTransfer)]
             case 1:
-                let nothing = StateTransferMessage.bucket(sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: [])
+                let nothing = StateTransferMessage.bucket(
+                    sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: [])
                 return [(nothing, entries.isEmpty ? nil : .wrongTransfer)]
             case 3:
                 // Never the last part.
-                let half = StateTransferMessage.bucket(sequence: sequence, bucket: bucket, part: part, isLast: false, entries: entries)
+                let half = StateTransferMessage.bucket(
+                    sequence: sequence, bucket: bucket, part: part, isLast: false, entries: entries)
                 return [(half, .wrongTransfer)]
             case 2:
                 let wrong = entries.map { StateTransferMessage.StateEntry(key: $0.key, value: $0.value + [0]) }
-                let message = StateTransferMessage.bucket(sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: wrong)
+                let message = StateTransferMessage.bucket(
+                    sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: wrong)
                 return [(message, entries.isEmpty ? nil : .wrongTransfer)]
             default:
                 let other = UInt16(members[m].rng.below(65536))
                 if !other.isMultiple(of: 2), let last = entries.last {
                     // All that is right, and one before it that is not.
-                    let first = StateTransferMessage.StateEntry(key: last.key, value: [UInt8(truncatingIfNeeded: other)])
+                    let first = StateTransferMessage.StateEntry(
+                        key: last.key, value: [UInt8(truncatingIfNeeded: other)])
                     let more = StateTransferMessage.bucket(
                         sequence: sequence, bucket: bucket, part: part, isLast: isLast, entries: [first] + entries)
                     return [(more, .wrongTransfer)]
                 }
-                let elsewhere = StateTransferMessage.bucket(sequence: sequence, bucket: other, part: part, isLast: isLast, entries: entries)
+                let elsewhere = StateTransferMessage.bucket(
+                    sequence: sequence, bucket: other, part: part, isLast: isLast, entries: entries)
                 return [(elsewhere, .wrongTransfer), (message, nil)]
             }
         case .fetchCheckpoint, .fetchBuckets, .gone: return [(message, nil)]

@@ -1,8 +1,9 @@
-import HostCore
+import Randomness
+import Cores
 import Messages
 
-/// A client that tells different hosts different things under one request number, without a gateway. It owns accounts of
-/// its own, so that whatever it achieves stays among them.
+/// A client that tells different hosts different things under one request number, without a gateway. It owns accounts
+/// of its own, so that whatever it achieves stays among them.
 struct ByzantineClient {
     static let session = SessionID(1 << 40)
     static let accountCount = 4
@@ -28,13 +29,15 @@ struct ByzantineClient {
             let from = rng.below(accounts.count)
             let to = (from + 1 + rng.below(accounts.count - 1)) % accounts.count
             let transfer = Transfer(
-                from: accounts[from].id, to: accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(1 + rng.below(400))))
+                from: accounts[from].id, to: accounts[to].id, asset: AssetID(1),
+                amount: Amount(UInt128(1 + rng.below(400))))
             let back = Transfer(from: accounts[to].id, to: accounts[from].id, asset: AssetID(1), amount: Amount(1))
             // A short life for some, so that deadlines pass in the middle.
             let life: UInt64 = rng.chance(perMille: 500) ? 2_000_000 : 20_000_000
             let request = Request(
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: number,
-                acknowledgedBelow: RequestNumber(number.number > 3 && rng.chance(perMille: 200) ? number.number - 2 : 1),
+                acknowledgedBelow: RequestNumber(
+                    number.number > 3 && rng.chance(perMille: 200) ? number.number - 2 : 1),
                 issuedAt: now.wall, deadline: now.wall.adding(microseconds: life),
                 mode: rng.chance(perMille: 700) ? .atomic : .independent,
                 operations: rng.chance(perMille: 500) ? [.transfer(transfer)] : [.transfer(transfer), .transfer(back)])
@@ -61,7 +64,8 @@ extension Simulation {
     mutating func byzantineClientTick() {
         guard options.hasByzantineHosts, clients.isSetUp, !isHealed else { return }
         for (host, message) in byzantineClient.next(manifest: manifest, now: instant(), using: &byzantineRng) {
-            let arrivals = network.arrivals(from: gatewayEndpoint, to: host, now: now, isHealed: isCalm, using: &byzantineRng)
+            let arrivals = network.arrivals(
+                from: gatewayEndpoint, to: host, now: now, isHealed: isCalm, using: &byzantineRng)
             guard let time = arrivals.first else { continue }
             events.insert(.fromGateway(to: host, Box(message), session: ByzantineClient.session), at: time)
         }

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import PBFT
 
@@ -16,7 +16,9 @@ extension ByzantineHosts {
             if hasJumpingClocks { latestTime[shard] = max(latestTime[shard] ?? .zero, prePrepare.batch.time) }
         case .batch(let batch), .committedBody(let batch): note(batch, shard)
         case .viewChange(let viewChange): note(viewChange)
-        case .prepare, .commit, .checkpoint, .suspect, .newView, .status, .fetchBatch, .fetchCommitted, .committed, .resumed, .recollection: break
+        case .prepare, .commit, .checkpoint, .suspect, .newView, .status, .fetchBatch, .fetchCommitted, .committed,
+            .resumed, .recollection:
+            break
         }
     }
 
@@ -81,7 +83,9 @@ extension ByzantineHosts {
             if isToCorrect { effects.count(.mute) }
             return []
         }
-        let isSilenced = members[m].silencedPeers >> UInt64(to % 64) & 1 == 1 || members[m].silencedKinds >> Self.kind(message) & 1 == 1
+        let isSilenced =
+            members[m].silencedPeers >> UInt64(to % 64) & 1 == 1
+            || members[m].silencedKinds >> Self.kind(message) & 1 == 1
         if members[m].does(.selectiveSilence), isSilenced {
             if isToCorrect { effects.count(.selectiveSilence) }
             return []
@@ -116,20 +120,28 @@ extension ByzantineHosts {
 
     // MARK: PBFT
 
-    private mutating func distort(_ message: PBFTMessage, _ shard: ShardID, by m: Int, to: Int) -> [(PBFTMessage, ByzantineAct?)] {
+    private mutating func distort(_ message: PBFTMessage, _ shard: ShardID, by m: Int, to: Int) -> [(
+        PBFTMessage, ByzantineAct?
+    )] {
         switch message {
         case .prePrepare(let prePrepare):
             note(prePrepare.batch, shard)
             let position = Position(shard: shard, view: prePrepare.view, sequence: prePrepare.sequence)
-            if members[m].does(.equivocation), alternatives[position] == nil, let other = alternative(to: prePrepare.batch, on: shard, m) {
+            if members[m].does(.equivocation), alternatives[position] == nil,
+                let other = alternative(to: prePrepare.batch, on: shard, m)
+            {
                 note(other, shard)
                 // Any split, so that sometimes either side has enough for a quorum with liars' votes.
-                alternatives[position] = Alternative(digest: other.digest, batch: other, believers: members[m].rng.next())
+                alternatives[position] = Alternative(
+                    digest: other.digest, batch: other, believers: members[m].rng.next())
             }
-            guard let alternative = alternatives[position], let batch = alternative.batch, Self.believes(alternative, to) else {
+            guard let alternative = alternatives[position], let batch = alternative.batch,
+                Self.believes(alternative, to)
+            else {
                 return [(message, nil)]
             }
-            let other = PBFTMessage.prePrepare(PrePrepare(view: prePrepare.view, sequence: prePrepare.sequence, batch: batch))
+            let other = PBFTMessage.prePrepare(
+                PrePrepare(view: prePrepare.view, sequence: prePrepare.sequence, batch: batch))
             if members[m].rng.chance(perMille: 100) { return [(other, .equivocation), (message, .equivocation)] }
             return [(other, .equivocation)]
         case .prepare(let vote): return distort(vote, shard, isCommit: false, by: m, to: to)
@@ -140,12 +152,16 @@ extension ByzantineHosts {
             return [(.checkpoint(wrong), .wrongCheckpoint)]
         case .viewChange(let viewChange):
             note(viewChange)
-            guard members[m].does(.forgedViewChange), isOwn(viewChange.replica, shard, m) else { return [(message, nil)] }
+            guard members[m].does(.forgedViewChange), isOwn(viewChange.replica, shard, m) else {
+                return [(message, nil)]
+            }
             let forged = forge(viewChange, m)
             note(forged)
             return [(.viewChange(forged), .forgedViewChange)]
         case .newView(let newView):
-            guard members[m].does(.forgedNewView), isOwn(newView.replica, shard, m), members[m].rng.chance(perMille: 700) else {
+            guard members[m].does(.forgedNewView), isOwn(newView.replica, shard, m),
+                members[m].rng.chance(perMille: 700)
+            else {
                 return [(message, nil)]
             }
             return [(.newView(forge(newView, m, to: to)), .forgedNewView)]
@@ -161,7 +177,9 @@ extension ByzantineHosts {
             let other = bodies[members[m].rng.below(bodies.count)]
             return [(.batch(other), other == batch ? nil : .unaskedBodies)]
         case .committedBody(let batch):
-            if members[m].does(.forgedBodies), let forgery = forgery(of: batch) { return [(.committedBody(forgery), .forgedBodies)] }
+            if members[m].does(.forgedBodies), let forgery = forgery(of: batch) {
+                return [(.committedBody(forgery), .forgedBodies)]
+            }
             guard members[m].does(.unaskedBodies), !bodies.isEmpty else { return [(message, nil)] }
             let other = bodies[members[m].rng.below(bodies.count)]
             return [(.committedBody(other), other == batch ? nil : .unaskedBodies)]
@@ -175,14 +193,20 @@ extension ByzantineHosts {
         }
     }
 
-    private static func believes(_ alternative: Alternative, _ peer: Int) -> Bool { alternative.believers >> UInt64(peer % 64) & 1 == 1 }
+    private static func believes(_ alternative: Alternative, _ peer: Int) -> Bool {
+        alternative.believers >> UInt64(peer % 64) & 1 == 1
+    }
 
-    private mutating func distort(_ vote: Vote, _ shard: ShardID, isCommit: Bool, by m: Int, to: Int) -> [(PBFTMessage, ByzantineAct?)] {
+    private mutating func distort(_ vote: Vote, _ shard: ShardID, isCommit: Bool, by m: Int, to: Int) -> [(
+        PBFTMessage, ByzantineAct?
+    )] {
         func message(_ vote: Vote, _ isCommit: Bool) -> PBFTMessage { isCommit ? .commit(vote) : .prepare(vote) }
         let position = Position(shard: shard, view: vote.view, sequence: vote.sequence)
         var digest = vote.digest
         var act: ByzantineAct?
-        if let alternative = alternatives[position], members[m].does(.equivocation) || members[m].does(.conflictingVotes) {
+        if let alternative = alternatives[position],
+            members[m].does(.equivocation) || members[m].does(.conflictingVotes)
+        {
             // Tells everyone what it believes already.
             if Self.believes(alternative, to) {
                 digest = alternative.digest
@@ -203,8 +227,18 @@ extension ByzantineHosts {
         var items = batch.items
         var time = batch.time
         switch members[m].rng.below(4) {
-        case 0: if items.count > 1 { items.removeFirst(1 + members[m].rng.below(items.count - 1)) } else { time = time.adding(microseconds: 1) }
-        case 1: if items.count > 1 { items.reverse() } else { time = (latestTime[shard] ?? time).adding(microseconds: 3_000_000) }
+        case 0:
+            if items.count > 1 {
+                items.removeFirst(1 + members[m].rng.below(items.count - 1))
+            } else {
+                time = time.adding(microseconds: 1)
+            }
+        case 1:
+            if items.count > 1 {
+                items.reverse()
+            } else {
+                time = (latestTime[shard] ?? time).adding(microseconds: 3_000_000)
+            }
         case 2: time = Timestamp(time.number - min(time.number, 5_000_000))
         default:
             guard !requests.isEmpty else { return nil }
@@ -236,9 +270,12 @@ extension ByzantineHosts {
     }
 
     mutating func falsify(_ status: Status, _ m: Int) -> Status {
-        let view = members[m].rng.chance(perMille: 300) ? View(status.view.number &+ members[m].rng.below(UInt64(3))) : status.view
+        let view =
+            members[m].rng.chance(perMille: 300)
+            ? View(status.view.number &+ members[m].rng.below(UInt64(3))) : status.view
         return Status(
-            view: members[m].rng.chance(perMille: 50) ? View(.max) : view, isChangingView: members[m].rng.chance(perMille: 300),
+            view: members[m].rng.chance(perMille: 50) ? View(.max) : view,
+            isChangingView: members[m].rng.chance(perMille: 300),
             lastExecuted: any(status.lastExecuted, m), stable: any(status.stable, m),
             awaits: members[m].rng.chance(perMille: 500) ? any(status.lastExecuted, m) : status.awaits)
     }
@@ -246,39 +283,53 @@ extension ByzantineHosts {
     /// Votes of the asker that nobody heard, and checkpoints that nobody took.
     mutating func falsify(_ honest: Recollection, _ m: Int) -> Recollection {
         Recollection(
-            about: honest.about, nonce: honest.nonce, heard: any(honest.heard, m), checkpoint: any(honest.checkpoint, m),
-            declaration: members[m].rng.chance(perMille: 500) ? honest.declaration : nil, refuses: members[m].rng.chance(perMille: 300))
+            about: honest.about, nonce: honest.nonce, heard: any(honest.heard, m),
+            checkpoint: any(honest.checkpoint, m),
+            declaration: members[m].rng.chance(perMille: 500) ? honest.declaration : nil,
+            refuses: members[m].rng.chance(perMille: 300))
     }
 
     mutating func falsify(_ honest: Resumption, _ m: Int) -> Resumption {
         Resumption(
-            nonce: members[m].rng.chance(perMille: 300) ? members[m].rng.next() : honest.nonce, remembers: any(honest.remembers, m),
+            nonce: members[m].rng.chance(perMille: 300) ? members[m].rng.next() : honest.nonce,
+            remembers: any(honest.remembers, m),
             isQuarantined: members[m].rng.chance(perMille: 500), declaration: honest.declaration)
     }
 
-    /// A start that never was: of a host that forgot, in another incarnation for each who hears it, and under the number of somebody
-    /// else's question, so that the answers look as if they were for him.
+    /// A start that never was: of a host that forgot, in another incarnation for each who hears it, and under the
+    /// number of somebody else's question, so that the answers look as if they were for him.
     mutating func inventResumption(remembers: SequenceNumber, of shard: ShardID, _ m: Int) -> Resumption {
         var nonces: [UInt64] = []
         for message in members[m].heard {
             if case .pbft(_, .resumed(let question)) = message { nonces.append(question.nonce) }
         }
-        let nonce = nonces.isEmpty || members[m].rng.chance(perMille: 300) ? members[m].rng.next() : nonces[members[m].rng.below(nonces.count)]
+        let nonce =
+            nonces.isEmpty || members[m].rng.chance(perMille: 300)
+            ? members[m].rng.next() : nonces[members[m].rng.below(nonces.count)]
         var declaration: IncarnationDeclaration?
-        if members[m].rng.chance(perMille: 700), let replica = manifest.replica(of: shard, on: HostID(UInt16(members[m].identity))) {
-            let incarnation = members[m].rng.chance(perMille: 100) ? UInt64.max - members[m].rng.below(UInt64(2)) : 1 + members[m].rng.below(UInt64(1) << 60)
+        if members[m].rng.chance(perMille: 700),
+            let replica = manifest.replica(of: shard, on: HostID(UInt16(members[m].identity)))
+        {
+            let incarnation =
+                members[m].rng.chance(perMille: 100)
+                ? UInt64.max - members[m].rng.below(UInt64(2)) : 1 + members[m].rng.below(UInt64(1) << 60)
             declaration = IncarnationDeclaration(
-                cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, replica: replica, incarnation: incarnation,
+                cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, replica: replica,
+                incarnation: incarnation,
                 signer: StandInSigner(UInt64(members[m].identity)))
         }
         let isQuarantined = declaration != nil && members[m].rng.chance(perMille: 800)
-        return Resumption(nonce: nonce, remembers: any(remembers, m), isQuarantined: isQuarantined, declaration: declaration)
+        return Resumption(
+            nonce: nonce, remembers: any(remembers, m), isQuarantined: isQuarantined, declaration: declaration)
     }
 
-    /// With a request in the name of somebody who never signed it. The bodies of claims pass no verifier, so claims must hold it off.
+    /// With a request in the name of somebody who never signed it. The bodies of claims pass no verifier, so claims
+    /// must hold it off.
     private func forgery(of batch: Batch) -> Batch? {
         var items = batch.items
-        guard let i = items.firstIndex(where: { if case .request = $0 { true } else { false } }), case .request(let request) = items[i] else {
+        guard let i = items.firstIndex(where: { if case .request = $0 { true } else { false } }),
+            case .request(let request) = items[i]
+        else {
             return nil
         }
         items[i] = .request(SignedRequest(request.request, signedBy: StandInSigner(.max)))
@@ -293,7 +344,9 @@ extension ByzantineHosts {
         switch members[m].rng.below(4) {
         case 0: CommittedClaims(from: claims.from, digests: claims.digests.map { lie(about: $0) })
         case 1: CommittedClaims(from: claims.from, digests: claims.digests.map { _ in anyDigest(shard, m) })
-        case 2: CommittedClaims(from: SequenceNumber(claims.from.number &+ 1 &+ members[m].rng.below(UInt64(50))), digests: [])
+        case 2:
+            CommittedClaims(
+                from: SequenceNumber(claims.from.number &+ 1 &+ members[m].rng.below(UInt64(50))), digests: [])
         default: CommittedClaims(from: claims.from, digests: Array(claims.digests.dropFirst()))
         }
     }

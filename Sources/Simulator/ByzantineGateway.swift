@@ -1,9 +1,11 @@
-import HostCore
+import Randomness
+import Cores
 import Messages
 
-/// A second coordinator that hears what the first one hears, and lies: it sends a request to some of its participants long after,
-/// decides with votes that are missing or of something else, tells some and not the others, repeats what is over, and cuts
-/// certificates down until they prove nothing. R8: whatever it does, the decision stays the AND of the votes.
+/// A second coordinator that hears what the first one hears, and lies: it sends a request to some of its participants
+/// long after, decides with votes that are missing or of something else, tells some and not the others, repeats what is
+/// over, and cuts certificates down until they prove nothing. R8: whatever it does, the decision stays the AND of the
+/// votes.
 struct ByzantineGateway {
     static let session = SessionID(1 << 41)
     private static let kept = 64
@@ -42,12 +44,15 @@ struct ByzantineGateway {
         else { return }
         open[place].signatures.append(attestation.signature)
         open[place].signatures.sort { $0.replica < $1.replica }
-        guard open[place].signatures.count == manifest.group(of: statement.shard).weakQuorum, !open[place].leaves.isEmpty else { return }
+        guard open[place].signatures.count == manifest.group(of: statement.shard).weakQuorum,
+            !open[place].leaves.isEmpty
+        else { return }
         let (leaves, signatures) = (open[place].leaves, open[place].signatures)
         let tree = MerkleTree(leaves: leaves)
         for (i, leaf) in leaves.enumerated() {
             if certificates.count == Self.kept { certificates.remove(at: rng.below(certificates.count)) }
-            certificates.append(Certificate(statement: statement, leaf: leaf, path: tree.path(at: i), signatures: signatures))
+            certificates.append(
+                Certificate(statement: statement, leaf: leaf, path: tree.path(at: i), signatures: signatures))
         }
     }
 
@@ -55,7 +60,8 @@ struct ByzantineGateway {
         guard now >= nextAt, let request = requests.randomElement(using: &rng) else { return [] }
         nextAt = now + rng.below(UInt64(300_000_000))
         let participants = request.request.participants(in: manifest.shardMap)
-        let shards = some(of: rng.chance(perMille: 800) ? participants : manifest.shards.indices.map { ShardID(UInt16($0)) })
+        let shards = some(
+            of: rng.chance(perMille: 800) ? participants : manifest.shards.indices.map { ShardID(UInt16($0)) })
         guard !shards.isEmpty else { return [] }
         let about = certificates.filter { $0.leaf.request == request.digest }
         var carried = some(of: rng.chance(perMille: 700) ? about : certificates)
@@ -65,7 +71,9 @@ struct ByzantineGateway {
         if rng.chance(perMille: 350) {
             message = .submit(shards, request)
         } else if request.request.rootCall != nil, rng.chance(perMille: 800) {
-            let distinct = carried.indices.filter { $0 == 0 || carried[$0 - 1].shard != carried[$0].shard }.map { carried[$0] }
+            let distinct = carried.indices.filter { $0 == 0 || carried[$0 - 1].shard != carried[$0].shard }.map {
+                carried[$0]
+            }
             message = .evidence(shards, CallEvidence(root: request, certificates: distinct))
         } else {
             let other = rng.chance(perMille: 100) ? requests.randomElement(using: &rng) ?? request : request
@@ -85,8 +93,12 @@ struct ByzantineGateway {
     /// Proves nothing: a signature too few, or another leaf.
     private mutating func maimed(_ certificate: Certificate) -> Certificate {
         var (leaf, signatures) = (certificate.leaf, certificate.signatures)
-        if rng.chance(perMille: 500) { signatures.removeLast() } else {
-            let opposite = leaf.entries.map { Leaf.Entry(leg: $0.leg, status: $0.status == .committed ? .noRecordAbort : .committed) }
+        if rng.chance(perMille: 500) {
+            signatures.removeLast()
+        } else {
+            let opposite = leaf.entries.map {
+                Leaf.Entry(leg: $0.leg, status: $0.status == .committed ? .noRecordAbort : .committed)
+            }
             leaf = Leaf(request: leaf.request, entries: opposite)
         }
         return Certificate(statement: certificate.statement, leaf: leaf, path: certificate.path, signatures: signatures)
@@ -96,9 +108,12 @@ struct ByzantineGateway {
 extension Simulation {
     /// Like all that is faulty, it stops when the network is healed.
     mutating func byzantineGatewayTick() {
-        guard options.hasByzantineHosts, ByzantineGateway.exists(seed: options.seed), clients.isSetUp, !isHealed else { return }
+        guard options.hasByzantineHosts, ByzantineGateway.exists(seed: options.seed), clients.isSetUp, !isHealed else {
+            return
+        }
         for (host, message) in byzantineGateway.next(now: now) {
-            let arrivals = network.arrivals(from: gatewayEndpoint, to: host, now: now, isHealed: isCalm, using: &byzantineRng)
+            let arrivals = network.arrivals(
+                from: gatewayEndpoint, to: host, now: now, isHealed: isCalm, using: &byzantineRng)
             guard let time = arrivals.first else { continue }
             events.insert(.fromGateway(to: host, Box(message), session: ByzantineGateway.session), at: time)
         }

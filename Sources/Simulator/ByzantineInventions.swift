@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 import PBFT
 
@@ -22,7 +23,9 @@ extension ByzantineHosts {
         }
         if sometimes(.falseStatus, perMille: 60, &rng) {
             members[m].rng = rng
-            let honest = Status(view: mine.view, isChangingView: mine.isChangingView, lastExecuted: mine.lastExecuted, stable: mine.stable)
+            let honest = Status(
+                view: mine.view, isChangingView: mine.isChangingView, lastExecuted: mine.lastExecuted,
+                stable: mine.stable)
             let status = falsify(honest, m)
             rng = members[m].rng
             tell(one, .status(status), .falseStatus)
@@ -46,7 +49,9 @@ extension ByzantineHosts {
         }
         if sometimes(.wrongCheckpoint, perMille: 50, &rng) {
             let sequence = rng.chance(perMille: 200) ? UInt64.max : (mine.stable.number / 4 + rng.below(UInt64(6))) * 4
-            tell(peers, .checkpoint(Checkpoint(sequence: SequenceNumber(sequence), digest: lie(about: .null))), .wrongCheckpoint)
+            tell(
+                peers, .checkpoint(Checkpoint(sequence: SequenceNumber(sequence), digest: lie(about: .null))),
+                .wrongCheckpoint)
         }
         if sometimes(.conflictingVotes, perMille: 100, &rng) {
             members[m].rng = rng
@@ -56,11 +61,15 @@ extension ByzantineHosts {
             rng = members[m].rng
             tell(one, rng.chance(perMille: 500) ? .prepare(vote) : .commit(vote), .conflictingVotes)
         }
-        if sometimes(.forgedViewChange, perMille: 25, &rng), let replica = manifest.replica(of: mine.shard, on: HostID(UInt16(members[m].identity))) {
+        if sometimes(.forgedViewChange, perMille: 25, &rng),
+            let replica = manifest.replica(of: mine.shard, on: HostID(UInt16(members[m].identity)))
+        {
             members[m].rng = rng
             let empty = ViewChange(
-                cluster: manifest.cluster, epoch: manifest.epoch, shard: mine.shard, view: mine.view.next, replica: replica,
-                lowWatermark: mine.stable, checkpoints: [Checkpoint(sequence: mine.stable, digest: lie(about: .null))], prepared: [],
+                cluster: manifest.cluster, epoch: manifest.epoch, shard: mine.shard, view: mine.view.next,
+                replica: replica,
+                lowWatermark: mine.stable, checkpoints: [Checkpoint(sequence: mine.stable, digest: lie(about: .null))],
+                prepared: [],
                 prePrepared: [], signer: signer(m))
             let ahead = View(mine.view.number + 1 + members[m].rng.below(UInt64(3)))
             for peer in peers {
@@ -75,7 +84,9 @@ extension ByzantineHosts {
             for _ in 0..<rng.below(4) {
                 guard let message = members[m].anyHeard() else { break }
                 let shards = status.map(\.shard)
-                let again = members[m].rng.chance(perMille: 150) ? Self.move(message, to: shards[members[m].rng.below(shards.count)]) : message
+                let again =
+                    members[m].rng.chance(perMille: 150)
+                    ? Self.move(message, to: shards[members[m].rng.below(shards.count)]) : message
                 said.append((peers[members[m].rng.below(peers.count)], Distorted(message: again, act: .replay)))
             }
         }
@@ -112,7 +123,10 @@ extension ByzantineHosts {
                 case 1: .fetchBuckets(sequence: sequence, buckets: [0, 65535, 7, 7])
                 case 2: .gone(sequence: sequence)
                 case 3: .checkpoint(sequence: sequence, metadata: [], buckets: [])
-                default: .bucket(sequence: sequence, bucket: UInt16(members[m].rng.below(65536)), part: 0, isLast: true, entries: [])
+                default:
+                    .bucket(
+                        sequence: sequence, bucket: UInt16(members[m].rng.below(65536)), part: 0, isLast: true,
+                        entries: [])
                 }
             said.append(Distorted(message: .stateTransfer(shard, message), act: .wrongTransfer))
         }
@@ -120,7 +134,8 @@ extension ByzantineHosts {
         let sequence = number(&members[m].rng)
         switch members[m].rng.below(5) {
         case 0:
-            let fetch = FetchCommitted(from: sequence, count: members[m].rng.chance(perMille: 500) ? .max : 7, bodies: true)
+            let fetch = FetchCommitted(
+                from: sequence, count: members[m].rng.chance(perMille: 500) ? .max : 7, bodies: true)
             said.append(Distorted(message: .pbft(shard, .fetchCommitted(fetch)), act: .rubbish))
         case 1: said.append(Distorted(message: .pbft(shard, .fetchBatch(anyDigest(mine.shard, m))), act: .rubbish))
         case 2:
@@ -137,7 +152,8 @@ extension ByzantineHosts {
             // A certificate under which nobody's name stands.
             guard let request = requests.last else { break }
             let decide = TransactionDecide(
-                principal: request.request.principal, number: request.request.number, request: request.digest, certificates: [])
+                principal: request.request.principal, number: request.request.number, request: request.digest,
+                certificates: [])
             said.append(Distorted(message: .forward(shard, .decide(decide)), act: .rubbish))
         }
         return said

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 
 /// What a Byzantine host sends instead of what its core asked for.
@@ -44,7 +44,8 @@ extension Simulation {
         }
         for reply in ready.toGateways where reply.to.contains(session) {
             for distorted in byzantine.distort(reply.reply, by: m) {
-                guard let time = arrival(from: byzantine.identity(i), to: gatewayEndpoint, isRead: reply.reply.isRead) else { continue }
+                guard let time = arrival(from: byzantine.identity(i), to: gatewayEndpoint, isRead: reply.reply.isRead)
+                else { continue }
                 events.insert(.byzantineReply(from: i, Box(distorted), session: session), at: time)
             }
         }
@@ -52,7 +53,9 @@ extension Simulation {
         if case .tick = input {
             // The twin would only repeat it.
             guard i == byzantine.members[m].identity else { return }
-            for (to, distorted) in byzantine.invent(by: m, status: hosts[i].core?.status() ?? []) { post(distorted, from: i, to: to) }
+            for (to, distorted) in byzantine.invent(by: m, status: hosts[i].core?.status() ?? []) {
+                post(distorted, from: i, to: to)
+            }
         }
     }
 
@@ -73,7 +76,9 @@ extension Simulation {
             let (first, again) = network.arrivals(from: from, to: to, now: now, isHealed: isCalm, using: &rng)
             let box = Box(distorted)
             for time in [first, again] {
-                if let time { events.insert(.byzantine(to: core, from: HostID(UInt16(from)), box), at: time + distorted.delay) }
+                if let time {
+                    events.insert(.byzantine(to: core, from: HostID(UInt16(from)), box), at: time + distorted.delay)
+                }
             }
         }
     }
@@ -81,7 +86,9 @@ extension Simulation {
     mutating func deliver(_ distorted: Distorted, from: HostID, to: Int) throws {
         guard hosts[to].isUp else { return }
         // What cannot be read or is refused is dropped, as the transport does.
-        guard let decoded = try? HostMessage(decoding: distorted.message.encoded()), let verified = try? verifier.verify(decoded) else { return }
+        guard let decoded = try? HostMessage(decoding: distorted.message.encoded()),
+            let verified = try? verifier.verify(decoded)
+        else { return }
         if let act = distorted.act, !byzantine.isByzantine(to) { byzantine.effects.count(act) }
         if options.keepsLog {
             let act = distorted.act.map { " [\($0)]" } ?? ""
@@ -91,7 +98,9 @@ extension Simulation {
     }
 
     mutating func deliver(_ distorted: DistortedReply, from i: Int) throws {
-        guard let decoded = try? HostReply(decoding: distorted.reply.encoded()), let verified = try? verifier.verify(decoded) else { return }
+        guard let decoded = try? HostReply(decoding: distorted.reply.encoded()),
+            let verified = try? verifier.verify(decoded)
+        else { return }
         if let act = distorted.act { byzantine.effects.count(act) }
         try gatewayStep(.host(hostID(i), verified))
     }

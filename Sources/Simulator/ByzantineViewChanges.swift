@@ -3,7 +3,8 @@ import PBFT
 
 /// Forged VIEW-CHANGE and NEW-VIEW, with valid signatures.
 extension ByzantineHosts {
-    /// A VIEW-CHANGE that lies about what was prepared, pre-prepared and stable; mostly well formed, as others are refused.
+    /// A VIEW-CHANGE that lies about what was prepared, pre-prepared and stable; mostly well formed, as others are
+    /// refused.
     mutating func forge(_ original: ViewChange, _ m: Int, view: View? = nil) -> ViewChange {
         let view = view ?? original.view
         var rng = members[m].rng
@@ -12,7 +13,9 @@ extension ByzantineHosts {
         var checkpoints = original.checkpoints
         var prepared = rng.chance(perMille: 400) ? [] : original.prepared
         var prePrepared = rng.chance(perMille: 400) ? [] : original.prePrepared
-        if rng.chance(perMille: 250) { checkpoints = checkpoints.map { Checkpoint(sequence: $0.sequence, digest: lie(about: $0.digest)) } }
+        if rng.chance(perMille: 250) {
+            checkpoints = checkpoints.map { Checkpoint(sequence: $0.sequence, digest: lie(about: $0.digest)) }
+        }
         if rng.chance(perMille: 150) {
             low = SequenceNumber(low.number - min(low.number, 4 * (1 + rng.below(UInt64(3)))))
             checkpoints = [Checkpoint(sequence: low, digest: lie(about: .null))]
@@ -20,7 +23,8 @@ extension ByzantineHosts {
             low = SequenceNumber(low.number + 4 * (1 + rng.below(UInt64(4))))
             checkpoints = [Checkpoint(sequence: low, digest: lie(about: .null))]
         } else if rng.chance(perMille: 150), let last = checkpoints.last {
-            checkpoints.append(Checkpoint(sequence: SequenceNumber(last.sequence.number + 4), digest: lie(about: last.digest)))
+            checkpoints.append(
+                Checkpoint(sequence: SequenceNumber(last.sequence.number + 4), digest: lie(about: last.digest)))
         }
         // Inventions in P and Q: digests of real proposals, equivocated ones before all, in the highest views.
         members[m].rng = rng
@@ -35,16 +39,20 @@ extension ByzantineHosts {
         }
         rng = members[m].rng
         let high = low.number + window
-        func fits(_ entry: PQEntry) -> Bool { entry.sequence > low && entry.sequence.number <= high && entry.view < view }
+        func fits(_ entry: PQEntry) -> Bool {
+            entry.sequence > low && entry.sequence.number <= high && entry.view < view
+        }
         prepared = prepared.filter(fits).sorted { ($0.sequence, $1.view) < ($1.sequence, $0.view) }
         prePrepared = prePrepared.filter(fits).sorted()
         var p: [PQEntry] = []
         for entry in prepared where p.last?.sequence != entry.sequence { p.append(entry) }
         var q: [PQEntry] = []
-        for entry in prePrepared where q.last.map({ ($0.sequence, $0.digest) != (entry.sequence, entry.digest) }) ?? true { q.append(entry) }
+        for entry in prePrepared
+        where q.last.map({ ($0.sequence, $0.digest) != (entry.sequence, entry.digest) }) ?? true { q.append(entry) }
         checkpoints = checkpoints.filter { $0.sequence.number <= high }
         return ViewChange(
-            cluster: original.cluster, epoch: original.epoch, shard: original.shard, view: view, replica: original.replica,
+            cluster: original.cluster, epoch: original.epoch, shard: original.shard, view: view,
+            replica: original.replica,
             lowWatermark: low, checkpoints: checkpoints, prepared: p, prePrepared: q, signer: signer(m))
     }
 
@@ -73,12 +81,16 @@ extension ByzantineHosts {
             (messages, start, selection) = (chosen, other.start, other.digests)
             let first = start.sequence.number
             for (i, digest) in selection.enumerated() {
-                let position = Position(shard: original.shard, view: original.view, sequence: SequenceNumber(first + 1 + UInt64(i)))
-                if alternatives[position] == nil { alternatives[position] = Alternative(digest: digest, batch: nil, believers: 1 << UInt64(to % 64)) }
+                let position = Position(
+                    shard: original.shard, view: original.view, sequence: SequenceNumber(first + 1 + UInt64(i)))
+                if alternatives[position] == nil {
+                    alternatives[position] = Alternative(digest: digest, batch: nil, believers: 1 << UInt64(to % 64))
+                }
             }
         }
         return NewView(
-            cluster: original.cluster, epoch: original.epoch, shard: original.shard, view: original.view, replica: original.replica,
+            cluster: original.cluster, epoch: original.epoch, shard: original.shard, view: original.view,
+            replica: original.replica,
             viewChanges: messages, start: start, selection: selection, signer: signer(m))
     }
 }

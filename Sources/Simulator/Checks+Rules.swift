@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import PBFT
 
@@ -39,7 +39,9 @@ struct RuleChecks {
     /// Of those that lost records: the highest number at which they had voted.
     private var lostUpTo: [Voter: SequenceNumber] = [:]
 
-    mutating func lostRecords(host: Int) { for (voter, highest) in votedUpTo where voter.host == host { lostUpTo[voter] = highest } }
+    mutating func lostRecords(host: Int) {
+        for (voter, highest) in votedUpTo where voter.host == host { lostUpTo[voter] = highest }
+    }
 
     /// R4: who forgot votes does not vote again where it could have voted.
     mutating func vote(_ host: Int, _ shard: ShardID, _ sequence: SequenceNumber) throws {
@@ -60,11 +62,13 @@ struct RuleChecks {
         let count = (claims[Place(shard: flush.shard, sequence: flush.sequence)] ?? 0).nonzeroBitCount
         guard count < correctQuorum(flush.shard, liars: liars) else { return }
         throw Checks.Violation(
-            description: "shard \(flush.shard) writes the state of \(flush.sequence) down, which \(count) correct hosts claimed")
+            description:
+                "shard \(flush.shard) writes the state of \(flush.sequence) down, which \(count) correct hosts claimed")
     }
 
     mutating func commit(_ host: Int, _ shard: ShardID, _ vote: Vote) {
-        commits[Choice(place: Place(shard: shard, sequence: vote.sequence), digest: vote.digest), default: 0] |= 1 << UInt64(host)
+        commits[Choice(place: Place(shard: shard, sequence: vote.sequence), digest: vote.digest), default: 0] |=
+            1 << UInt64(host)
     }
 
     /// R1: only what a quorum committed is attested.
@@ -73,27 +77,34 @@ struct RuleChecks {
         let count = (commits[choice] ?? 0).nonzeroBitCount
         guard count < correctQuorum(statement.shard, liars: liars) else { return }
         throw Checks.Violation(
-            description: "shard \(statement.shard) attests \(statement.sequence), which \(count) correct hosts committed")
+            description:
+                "shard \(statement.shard) attests \(statement.sequence), which \(count) correct hosts committed")
     }
 
     mutating func note(_ viewChange: ViewChange) {
         for entry in viewChange.prePrepared {
-            prePrepared.insert(Choice(place: Place(shard: viewChange.shard, sequence: entry.sequence), digest: entry.digest))
+            prePrepared.insert(
+                Choice(place: Place(shard: viewChange.shard, sequence: entry.sequence), digest: entry.digest))
         }
     }
 
-    /// Who passes a NEW-VIEW on has found that it follows from S, and what it selects was pre-prepared by a correct host.
+    /// Who passes a NEW-VIEW on has found that it follows from S, and what it selects was pre-prepared by a correct
+    /// host.
     func relay(_ newView: NewView) throws {
         guard let manifest else { return }
         let selection = NewViewSelection(newView.viewChanges, group: manifest.group(of: newView.shard), window: window)
         guard let selection, selection.start == newView.start, selection.digests == newView.selection else {
-            throw Checks.Violation(description: "shard \(newView.shard): the NEW-VIEW of \(newView.view) does not follow from its S")
+            throw Checks.Violation(
+                description: "shard \(newView.shard): the NEW-VIEW of \(newView.view) does not follow from its S")
         }
         for (i, digest) in newView.selection.enumerated() where !digest.isNull {
-            let place = Place(shard: newView.shard, sequence: SequenceNumber(newView.start.sequence.number + UInt64(i) + 1))
+            let place = Place(
+                shard: newView.shard, sequence: SequenceNumber(newView.start.sequence.number + UInt64(i) + 1))
             guard !prePrepared.contains(Choice(place: place, digest: digest)) else { continue }
             throw Checks.Violation(
-                description: "shard \(newView.shard): the NEW-VIEW of \(newView.view) selects at \(place.sequence) what no correct host pre-prepared")
+                description:
+                    "shard \(newView.shard): the NEW-VIEW of \(newView.view) selects at \(place.sequence) what no correct host pre-prepared"
+            )
         }
     }
 }

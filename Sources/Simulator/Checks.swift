@@ -1,5 +1,6 @@
+import DequeModule
 import Histories
-import HostCore
+import Cores
 import Messages
 import PBFT
 
@@ -96,7 +97,8 @@ struct Checks {
         let position = Position(shard: progress.shard, sequence: progress.sequence)
         if let known = histories[position] {
             if known != progress.history {
-                throw Violation(description: "shard \(progress.shard) executed different batches up to \(progress.sequence)")
+                throw Violation(
+                    description: "shard \(progress.shard) executed different batches up to \(progress.sequence)")
             }
         } else {
             histories[position] = progress.history
@@ -111,21 +113,33 @@ struct Checks {
         clocks.note(clock.adding(microseconds: ahead), now: now)
     }
 
-    /// R2: a shard's time goes on to what a correct host's clock showed when the batch was proposed, and what a proposal may be ahead of
-    /// it, and no further; or to a time that was executed before. Where the clocks were before that excuses nothing.
+    /// R2: a shard's time goes on to what a correct host's clock showed when the batch was proposed, and what a
+    /// proposal may be ahead of it, and no further; or to a time that was executed before. Where the clocks were before
+    /// that excuses nothing.
     private mutating func observeTime(_ progress: HostCore.Progress, at position: Position) throws {
         if let known = times[position] {
             guard known != progress.time else { return }
-            throw Violation(description: "after \(progress.sequence) shard \(progress.shard)'s time is \(known) and \(progress.time)")
+            throw Violation(
+                description:
+                    "after \(progress.sequence) shard \(progress.shard)'s time is \(known) and \(progress.time)")
         }
-        let before = progress.sequence > .zero ? times[Position(shard: progress.shard, sequence: SequenceNumber(progress.sequence.number - 1))] : nil
+        let before =
+            progress.sequence > .zero
+            ? times[Position(shard: progress.shard, sequence: SequenceNumber(progress.sequence.number - 1))] : nil
         if let before, before > progress.time {
-            throw Violation(description: "shard \(progress.shard)'s time goes back at \(progress.sequence), from \(before) to \(progress.time)")
+            throw Violation(
+                description:
+                    "shard \(progress.shard)'s time goes back at \(progress.sequence), from \(before) to \(progress.time)"
+            )
         }
-        if before != progress.time, let highest = clocks.highest, progress.time > highest, !executedTimes.contains(progress.time) {
+        if before != progress.time, let highest = clocks.highest, progress.time > highest,
+            !executedTimes.contains(progress.time)
+        {
             let ahead = progress.time.microseconds(since: highest) / 1000
             throw Violation(
-                description: "shard \(progress.shard)'s time is \(ahead) ms later than any correct host's clock allowed in \(HighestClock.window / 1_000_000_000) s")
+                description:
+                    "shard \(progress.shard)'s time is \(ahead) ms later than any correct host's clock allowed in \(HighestClock.window / 1_000_000_000) s"
+            )
         }
         times[position] = progress.time
         executedTimes.insert(progress.time)
@@ -148,7 +162,9 @@ struct Checks {
                 rules.commit(host, shard, m)
             case .viewChange(let m):
                 rules.note(m)
-                try say(Said(host: host, shard: shard, kind: 4, view: m.view, sequence: .zero), Hasher256.hash(.viewChange, m.encoded()))
+                try say(
+                    Said(host: host, shard: shard, kind: 4, view: m.view, sequence: .zero),
+                    Hasher256.hash(.viewChange, m.encoded()))
             case .newView(let m):
                 try rules.relay(m)
                 // Relayed by anyone: it is the new primary's word.
@@ -160,7 +176,9 @@ struct Checks {
                 checkpoints += 1
                 rules.claim(host, shard, m.sequence)
                 try say(Said(host: -100, shard: shard, kind: 6, view: View(0), sequence: m.sequence), m.digest)
-            case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: break
+            case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
+                .recollection:
+                break
             }
         case .push(_, let push):
             try observe(push.attested.statement)
@@ -180,7 +198,9 @@ struct Checks {
             let position = Position(shard: certificate.statement.shard, sequence: certificate.statement.sequence)
             guard statements[position] != certificate.statement else { continue }
             throw Violation(
-                description: "a receipt's statement for shard \(position.shard) sequence \(position.sequence) was made by no correct host")
+                description:
+                    "a receipt's statement for shard \(position.shard) sequence \(position.sequence) was made by no correct host"
+            )
         }
     }
 
@@ -196,7 +216,9 @@ struct Checks {
         let before = Position(shard: statement.shard, sequence: SequenceNumber(statement.sequence.number - 1))
         if let known = histories[before], known != statement.previousHistory {
             throw Violation(
-                description: "the attestation of shard \(statement.shard) sequence \(statement.sequence) does not follow from what was executed")
+                description:
+                    "the attestation of shard \(statement.shard) sequence \(statement.sequence) does not follow from what was executed"
+            )
         }
         statements[position] = statement
     }
@@ -224,31 +246,29 @@ struct Checks {
         if let known = said[key], known != digest {
             let names = ["", "PRE-PREPARE", "PREPARE", "COMMIT", "VIEW-CHANGE", "NEW-VIEW", "CHECKPOINT"]
             throw Violation(
-                description: "\(names[key.kind]) shard \(key.shard) view \(key.view) sequence \(key.sequence): \(known.short), then \(digest.short)")
+                description:
+                    "\(names[key.kind]) shard \(key.shard) view \(key.view) sequence \(key.sequence): \(known.short), then \(digest.short)"
+            )
         }
         said[key] = digest
     }
 }
 
-/// The highest clock of the last minute: longer than it takes from the proposal of a batch to its execution, over view changes.
+/// The highest clock of the last minute: longer than it takes from the proposal of a batch to its execution, over view
+/// changes.
 struct HighestClock {
     /// Nanoseconds.
     static let window: UInt64 = 60_000_000_000
-    /// Later ones are lower; those before `head` are too old.
-    private var shown: [(now: UInt64, clock: Timestamp)] = []
-    private var head = 0
+    /// Later ones are lower.
+    private var shown: Deque<(now: UInt64, clock: Timestamp)> = []
 
     mutating func note(_ clock: Timestamp, now: UInt64) {
-        while shown.count > head, let last = shown.last, last.clock <= clock { shown.removeLast() }
+        while let last = shown.last, last.clock <= clock { shown.removeLast() }
         shown.append((now, clock))
-        while head < shown.count - 1, shown[head].now + Self.window < now { head += 1 }
-        if head > 64 {
-            shown.removeFirst(head)
-            head = 0
-        }
+        while shown.count > 1, let first = shown.first, first.now + Self.window < now { shown.removeFirst() }
     }
 
-    var highest: Timestamp? { head < shown.count ? shown[head].clock : nil }
+    var highest: Timestamp? { shown.first?.clock }
 }
 
 extension HostCore {
@@ -265,7 +285,9 @@ extension HostMessage {
         case .pbft(_, let message):
             switch message {
             case .prePrepare, .prepare, .commit, .checkpoint, .status: false
-            case .suspect, .viewChange, .newView, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: true
+            case .suspect, .viewChange, .newView, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody,
+                .resumed, .recollection:
+                true
             }
         case .push: false
         case .stateTransfer(_, let message): if case .checkpoint = message { false } else { true }
@@ -307,15 +329,20 @@ extension Simulation {
             }
             for audit in audits {
                 fingerprint.update(audit.stateDigest)
-                if let reference = first.first(where: { $0.shard == audit.shard }), reference.stateDigest != audit.stateDigest {
+                if let reference = first.first(where: { $0.shard == audit.shard }),
+                    reference.stateDigest != audit.stateDigest
+                {
                     throw failure(
-                        "the states of shard \(audit.shard) differ between host \(correctHosts[0]) and \(i) at sequence \(audit.sequence)")
+                        "the states of shard \(audit.shard) differ between host \(correctHosts[0]) and \(i) at sequence \(audit.sequence)"
+                    )
                 }
                 guard i == correctHosts.first else { continue }
                 for asset in audit.assets {
                     posted += asset.posted
                     issued += asset.issued
-                    if asset.pendingDebits != 0 || asset.pendingCredits != 0 { throw failure("something is still reserved at the end") }
+                    if asset.pendingDebits != 0 || asset.pendingCredits != 0 {
+                        throw failure("something is still reserved at the end")
+                    }
                 }
             }
             try checkByzantineClient(core, host: i)
@@ -324,12 +351,15 @@ extension Simulation {
                 let expected = clients.balances[account.id]
                 if balance != expected {
                     throw failure(
-                        "account \(account.id) holds \(balance.map { "\($0)" } ?? "nothing") on host \(i); by the receipts it is \(expected.map { "\($0)" } ?? "none")")
+                        "account \(account.id) holds \(balance.map { "\($0)" } ?? "nothing") on host \(i); by the receipts it is \(expected.map { "\($0)" } ?? "none")"
+                    )
                 }
             }
         }
         if posted != issued { throw failure("\(posted) posted, \(issued) issued") }
-        if options.profile == .calm, !checks.views.isEmpty { throw failure("a primary was replaced although nothing was wrong") }
+        if options.profile == .calm, !checks.views.isEmpty {
+            throw failure("a primary was replaced although nothing was wrong")
+        }
         return summary(fingerprint: fingerprint.finish())
     }
 
@@ -349,7 +379,8 @@ extension Simulation {
         for i in hosts.indices {
             for s in hosts[i].core?.status() ?? [] {
                 lines.append(
-                    "host \(i) shard \(s.shard): view \(s.view)\(s.isChangingView ? " (changing)" : "") executed \(s.lastExecuted) stable \(s.stable) flushed \(s.flushed) pending \(s.pendingRequests) undecided \(s.undecided) \(s.standing)")
+                    "host \(i) shard \(s.shard): view \(s.view)\(s.isChangingView ? " (changing)" : "") executed \(s.lastExecuted) stable \(s.stable) flushed \(s.flushed) pending \(s.pendingRequests) undecided \(s.undecided) \(s.standing)"
+                )
             }
         }
         return lines.joined(separator: "\n  ")
@@ -359,14 +390,17 @@ extension Simulation {
         switch message {
         case .pbft(let shard, let pbft):
             switch pbft {
-            case .prePrepare(let m): "s\(shard) PRE-PREPARE v\(m.view) n\(m.sequence) \(m.batch.digest.short) (\(m.batch.items.count))"
+            case .prePrepare(let m):
+                "s\(shard) PRE-PREPARE v\(m.view) n\(m.sequence) \(m.batch.digest.short) (\(m.batch.items.count))"
             case .prepare(let m): "s\(shard) PREPARE v\(m.view) n\(m.sequence) \(m.digest.short)"
             case .commit(let m): "s\(shard) COMMIT v\(m.view) n\(m.sequence) \(m.digest.short)"
             case .checkpoint(let m): "s\(shard) CHECKPOINT n\(m.sequence) \(m.digest.short)"
             case .suspect(let view): "s\(shard) SUSPECT v\(view)"
-            case .viewChange(let m): "s\(shard) VIEW-CHANGE v\(m.view) h\(m.lowWatermark) P\(m.prepared.count) Q\(m.prePrepared.count)"
+            case .viewChange(let m):
+                "s\(shard) VIEW-CHANGE v\(m.view) h\(m.lowWatermark) P\(m.prepared.count) Q\(m.prePrepared.count)"
             case .newView(let m): "s\(shard) NEW-VIEW v\(m.view) start \(m.start.sequence) + \(m.selection.count)"
-            case .status(let m): "s\(shard) STATUS v\(m.view)\(m.isChangingView ? "?" : "") executed \(m.lastExecuted) stable \(m.stable)"
+            case .status(let m):
+                "s\(shard) STATUS v\(m.view)\(m.isChangingView ? "?" : "") executed \(m.lastExecuted) stable \(m.stable)"
             case .fetchBatch(let d): "s\(shard) FETCH \(d.short)"
             case .batch(let b): "s\(shard) BATCH \(b.digest.short)"
             case .fetchCommitted(let m): "s\(shard) FETCH-COMMITTED \(m.from)+\(m.count)\(m.bodies ? " bodies" : "")"
@@ -375,13 +409,15 @@ extension Simulation {
             case .resumed(let m): "s\(shard) RESUMED \(m.isQuarantined ? "quarantined" : "remembers \(m.remembers)")"
             case .recollection(let m): "s\(shard) RECOLLECTION heard \(m.heard) checkpoint \(m.checkpoint)"
             }
-        case .push(let shard, let push): "s\(shard) PUSH \(push.request.digest.short) \(push.attested.leaf.entries.map(\.status))"
+        case .push(let shard, let push):
+            "s\(shard) PUSH \(push.request.digest.short) \(push.attested.leaf.entries.map(\.status))"
         case .stateTransfer(let shard, let m):
             switch m {
             case .fetchCheckpoint(let minimum): "s\(shard) FETCH-CHECKPOINT \(minimum)"
             case .checkpoint(let n, _, _): "s\(shard) STATE n\(n)"
             case .fetchBuckets(let n, let buckets): "s\(shard) FETCH-BUCKETS n\(n) \(buckets.count)"
-            case .bucket(let n, let bucket, let part, let isLast, let entries): "s\(shard) BUCKET n\(n) \(bucket).\(part)\(isLast ? "" : "…") (\(entries.count))"
+            case .bucket(let n, let bucket, let part, let isLast, let entries):
+                "s\(shard) BUCKET n\(n) \(bucket).\(part)\(isLast ? "" : "…") (\(entries.count))"
             case .gone(let n): "s\(shard) GONE n\(n)"
             }
         case .forward(let shard, _): "s\(shard) FORWARD"

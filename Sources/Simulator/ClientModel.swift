@@ -1,5 +1,6 @@
+import Randomness
 import Histories
-import HostCore
+import Cores
 import Messages
 
 /// The clients of a run: each makes one transfer after the other and repeats what was not answered. Remembers every
@@ -61,7 +62,8 @@ struct ClientModel {
         (self.manifest, self.issuer, self.others, seed) = (manifest, issuer, others, options.seed)
         principals = (0..<options.clients).map { Principal(signer: StandInSigner(1_000 + UInt64($0))) }
         accounts = (0..<options.accounts).map { [principals] in
-            AccountSpecification(owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
+            AccountSpecification(
+                owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
         }
         pending = Array(repeating: nil, count: options.clients + 1)
         died = Array(repeating: nil, count: options.clients)
@@ -74,7 +76,10 @@ struct ClientModel {
         pause = 2 * options.faultyUntil / UInt64(max(1, options.transfersPerClient))
     }
 
-    var isDone: Bool { isSetUp && closing.isEmpty && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 } && reads.isIdle }
+    var isDone: Bool {
+        isSetUp && closing.isEmpty && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 }
+            && reads.isIdle
+    }
 
     /// What a client sends now: its next request, or again the one that is not answered.
     mutating func next(client: Int, now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
@@ -85,14 +90,18 @@ struct ClientModel {
             return waiting.request
         }
         guard !isMisled(now) else { return nil }
-        guard let request = client == 0 ? nextSetUp(now) : orderedRead(client, now) ?? nextTransfer(client, now, using: &rng) else { return nil }
+        guard
+            let request = client == 0
+                ? nextSetUp(now) : orderedRead(client, now) ?? nextTransfer(client, now, using: &rng)
+        else { return nil }
         reads.asked(request)
         pending[client] = Pending(request: request, sentAt: now.uptime, askedAt: now.uptime)
         return request
     }
 
-    /// The hosts' clocks say that it is far later than it is, and no shard has gone by them yet. Were they put right now, what is signed
-    /// for that time would be from the future until then. Whose clock is wrong a client cannot know; here its own is right, so it waits.
+    /// The hosts' clocks say that it is far later than it is, and no shard has gone by them yet. Were they put right
+    /// now, what is signed for that time would be from the future until then. Whose clock is wrong a client cannot
+    /// know; here its own is right, so it waits.
     private func isMisled(_ now: Instant) -> Bool {
         let issuedAt = RequestTimes(own: now.wall, clocks: clocks, lifetime: Self.lifetimeMicroseconds).issuedAt
         return issuedAt > max(now.wall, clocks.map(\.time).max() ?? .zero)
@@ -125,7 +134,8 @@ struct ClientModel {
 
     mutating func beginRead(_ client: Int, _ account: AccountID, nonce: Digest, isOrdered: Bool = false, now: UInt64) {
         reads.begin(
-            client, account, nonce: nonce, isOrdered: isOrdered, balance: balances[account], inFlight: pending.compactMap { $0?.request },
+            client, account, nonce: nonce, isOrdered: isOrdered, balance: balances[account],
+            inFlight: pending.compactMap { $0?.request },
             now: now)
     }
 
@@ -165,7 +175,10 @@ struct ClientModel {
         let operations: [Operation]
         switch setUpStep {
         case 0: operations = (accounts + others).map { .open($0) }
-        case 1: operations = (accounts + others).map { .issue(to: $0.id, asset: $0.asset, amount: Amount(UInt128(Self.opening))) }
+        case 1:
+            operations = (accounts + others).map {
+                .issue(to: $0.id, asset: $0.asset, amount: Amount(UInt128(Self.opening)))
+            }
         default:
             isSetUp = true
             guard !closing.isEmpty else { return nil }
@@ -173,7 +186,9 @@ struct ClientModel {
             closing = []
         }
         setUpStep += 1
-        return sign(operations, .independent, by: issuer, number: RequestNumber(UInt64(setUpStep)), below: RequestNumber(1), now)
+        return sign(
+            operations, .independent, by: issuer, number: RequestNumber(UInt64(setUpStep)), below: RequestNumber(1), now
+        )
     }
 
     /// Has something ordered on each of these shards that moves no money: an account is opened there.
@@ -204,7 +219,9 @@ struct ClientModel {
             if to >= from { to += 1 }
             // Now and then more than there is.
             let amount = rng.chance(perMille: 100) ? 5_000 : 1 + rng.below(300)
-            return .transfer(Transfer(from: accounts[from].id, to: accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(amount))))
+            return .transfer(
+                Transfer(
+                    from: accounts[from].id, to: accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(amount))))
         }
         if let again = callAgain(member, now, using: &rng) { return again }
         if callsPerMille > 0, rng.chance(perMille: callsPerMille) { return nextCall(member, own, now, using: &rng) }
@@ -228,10 +245,12 @@ struct ClientModel {
             // What a call that failed would have appended must never be seen.
             let fresh = operations.map { operation in
                 if operation.value != nil { lastValue += 1 }
-                return SimulatedProcedures.ListOperation(key: operation.key, value: operation.value.map { _ in lastValue })
+                return SimulatedProcedures.ListOperation(
+                    key: operation.key, value: operation.value.map { _ in lastValue })
             }
             again = Invocation(
-                target: invocation.target, procedure: invocation.procedure, version: invocation.version, arguments: fresh.encoded())
+                target: invocation.target, procedure: invocation.procedure, version: invocation.version,
+                arguments: fresh.encoded())
         }
         let number = principals[member].nextNumber
         principals[member].nextNumber = number.next
@@ -241,21 +260,27 @@ struct ClientModel {
     }
 
     /// A root call: money that moves by calls, or lists on several shards.
-    private mutating func nextCall(_ member: Int, _ own: [Int], _ now: Instant, using rng: inout SplitMix64) -> SignedRequest {
+    private mutating func nextCall(_ member: Int, _ own: [Int], _ now: Instant, using rng: inout SplitMix64)
+        -> SignedRequest
+    {
         let invocation: Invocation
         if rng.chance(perMille: 400) {
             let count = 1 + rng.below(4)
             let operations = (0..<count).map { _ in
                 lastValue += 1
-                return SimulatedProcedures.ListOperation(key: "list \(rng.below(6))", value: rng.chance(perMille: 600) ? lastValue : nil)
+                return SimulatedProcedures.ListOperation(
+                    key: "list \(rng.below(6))", value: rng.chance(perMille: 600) ? lastValue : nil)
             }
             let name = lastValue % 2 == 0 ? SimulatedProcedures.Lists.name : SimulatedProcedures.ListsInOrder.name
-            invocation = Invocation(target: .key(operations[0].key), procedure: name, version: 1, arguments: operations.encoded())
+            invocation = Invocation(
+                target: .key(operations[0].key), procedure: name, version: 1, arguments: operations.encoded())
         } else if rng.chance(perMille: 50) {
             // Money from nowhere: must abort.
             let account = accounts[own[rng.below(own.count)]].id
             let movement = SimulatedProcedures.Movement(from: account, to: account, amount: 7)
-            invocation = Invocation(target: .account(account), procedure: SimulatedProcedures.Credit.name, version: 1, arguments: movement.encoded())
+            invocation = Invocation(
+                target: .account(account), procedure: SimulatedProcedures.Credit.name, version: 1,
+                arguments: movement.encoded())
         } else {
             let from = accounts[own[rng.below(own.count)]].id
             var to = from
@@ -263,12 +288,14 @@ struct ClientModel {
             let amount = rng.chance(perMille: 100) ? 5_000 : 1 + UInt64(rng.below(300))
             let movement = SimulatedProcedures.Movement(from: from, to: to, amount: amount)
             let procedure = rng.chance(perMille: 500) ? SimulatedProcedures.Move.name : SimulatedProcedures.Bounce.name
-            invocation = Invocation(target: .account(from), procedure: procedure, version: 1, arguments: movement.encoded())
+            invocation = Invocation(
+                target: .account(from), procedure: procedure, version: 1, arguments: movement.encoded())
         }
         let number = principals[member].nextNumber
         principals[member].nextNumber = number.next
         return sign(
-            [.call(invocation)], .atomic, by: principals[member].signer, number: number, below: principals[member].acknowledgedBelow, now)
+            [.call(invocation)], .atomic, by: principals[member].signer, number: number,
+            below: principals[member].acknowledgedBelow, now)
     }
 
     /// What a committed call has done to the balances.
@@ -280,12 +307,14 @@ struct ClientModel {
     /// In a third of the runs with faults some requests live so short that their deadlines pass while things go wrong.
     private func lifetime(of number: RequestNumber, client: StandInSigner) -> UInt64 {
         guard !isCalm, seed.isMultiple(of: 3), isSetUp else { return Self.lifetimeMicroseconds }
-        var chance = ChanceStream.lifetimes.generator(seed: seed, number: Int(truncatingIfNeeded: number.number) << 8 | Int(client.publicKey.bytes[0]))
+        var chance = ChanceStream.lifetimes.generator(
+            seed: seed, number: Int(truncatingIfNeeded: number.number) << 8 | Int(client.publicKey.bytes[0]))
         return chance.chance(perMille: 500) ? 1_000_000 + chance.below(UInt64(3_000_000)) : Self.lifetimeMicroseconds
     }
 
     private func sign(
-        _ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber, below: RequestNumber,
+        _ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber,
+        below: RequestNumber,
         _ now: Instant
     ) -> SignedRequest {
         let times = RequestTimes(own: now.wall, clocks: clocks, lifetime: lifetime(of: number, client: signer))
@@ -318,8 +347,11 @@ struct ClientModel {
         if let invocation = request.rootCall {
             note(invocation, receipt, client: client, from: waiting.askedAt, to: now)
             for certificate in receipt.certificates where isCalm {
-                guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0), failure.reason == .deadline || failure.reason == .waited else { continue }
-                return "\(receipt.request.digest.short) waited until its deadline although nothing was wrong: \(failure)"
+                guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0),
+                    failure.reason == .deadline || failure.reason == .waited
+                else { continue }
+                return
+                    "\(receipt.request.digest.short) waited until its deadline although nothing was wrong: \(failure)"
             }
         }
         pending[client] = nil
@@ -366,7 +398,9 @@ struct ClientModel {
         guard let operations = SimulatedProcedures.listOperations(of: invocation) else { return }
         var read: [[UInt64]]?
         for certificate in receipt.certificates {
-            if case .returned(let bytes, _)? = certificate.leaf.status(ofLeg: 0) { read = try? [[UInt64]](decoding: bytes) }
+            if case .returned(let bytes, _)? = certificate.leaf.status(ofLeg: 0) {
+                read = try? [[UInt64]](decoding: bytes)
+            }
         }
         var noted: [ListHistory.Operation] = []
         for (i, operation) in operations.enumerated() {
@@ -374,7 +408,9 @@ struct ClientModel {
             if let value = operation.value { noted.append(.append(key: operation.key, value: value)) }
         }
         history.add(
-            .init(process: client, invokedAt: from, returnedAt: to, outcome: read == nil ? .failed : .ok, operations: noted))
+            .init(
+                process: client, invokedAt: from, returnedAt: to, outcome: read == nil ? .failed : .ok,
+                operations: noted))
     }
 
     /// A rejection is no outcome: the same request is sent again at once.

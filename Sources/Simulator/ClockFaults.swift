@@ -1,9 +1,10 @@
-import HostCore
+import Randomness
+import Cores
 import Messages
 
-/// In a quarter of the runs of `everything` hosts' clocks jump, on all hosts or on some, forwards and back, by a second to an hour, and
-/// are put right again; at the latest when the network heals. Some liars' clocks are far ahead for good. Clients' clocks are right, and
-/// like `QuorateClient` they go by the shards' time where it differs.
+/// In a quarter of the runs of `everything` hosts' clocks jump, on all hosts or on some, forwards and back, by a second
+/// to an hour, and are put right again; at the latest when the network heals. Some liars' clocks are far ahead for
+/// good. Clients' clocks are right, and like `QuorateClient` they go by the shards' time where it differs.
 struct ClockFaults {
     let exists: Bool
     /// Injected jumps are numbered from here, apart from other faults, which stay what they are.
@@ -15,7 +16,8 @@ struct ClockFaults {
     var healedAt: UInt64 = 0
     /// The right time when clocks that had jumped were put right last.
     var mended = Timestamp.zero
-    /// Requests that were refused as from the future while a clock or the shard's time was wrong: who catches up refuses them again.
+    /// Requests that were refused as from the future while a clock or the shard's time was wrong: who catches up
+    /// refuses them again.
     var refused: Set<Digest> = []
 
     init(_ options: SimulationOptions) {
@@ -34,7 +36,8 @@ struct ClockFaults {
         return (Self.firstNumber + count, ChanceStream.jumps.generator(seed: seed, number: 1 + count))
     }
 
-    /// After so long without a batch, once all is well and while a client waits, nothing will come any more. Nanoseconds.
+    /// After so long without a batch, once all is well and while a client waits, nothing will come any more.
+    /// Nanoseconds.
     static let patience: UInt64 = 90_000_000_000
 }
 
@@ -84,7 +87,8 @@ extension Simulation {
 
     /// How far the shard that is furthest ahead stands ahead of the right time, in microseconds.
     var standing: UInt64 {
-        correctHosts.flatMap { hosts[$0].core?.progress() ?? [] }.map { $0.time.microseconds(since: instant().wall) }.max() ?? 0
+        correctHosts.flatMap { hosts[$0].core?.progress() ?? [] }.map { $0.time.microseconds(since: instant().wall) }
+            .max() ?? 0
     }
 
     /// What a quorum of signed answers would tell a client, from correct hosts.
@@ -95,7 +99,9 @@ extension Simulation {
         guard !clocks.isEmpty else { return [] }
         var times: [ShardID: Timestamp] = [:]
         for i in up {
-            for progress in hosts[i].core?.progress() ?? [] { times[progress.shard] = max(times[progress.shard] ?? .zero, progress.time) }
+            for progress in hosts[i].core?.progress() ?? [] {
+                times[progress.shard] = max(times[progress.shard] ?? .zero, progress.time)
+            }
         }
         return manifest.shards.indices.map { shard in
             let shard = ShardID(UInt16(shard))
@@ -103,18 +109,22 @@ extension Simulation {
         }
     }
 
-    /// R2: where correct hosts' clocks are right, and the shard's time is, no request is from the future that a right clock signed. Clients'
-    /// are right, but they went by the shards' times, and these may have been ahead.
+    /// R2: where correct hosts' clocks are right, and the shard's time is, no request is from the future that a right
+    /// clock signed. Clients' are right, but they went by the shards' times, and these may have been ahead.
     mutating func checkFuture(_ refusal: Refusal, from i: Int) throws {
         func isSignedAhead() -> Bool {
-            let request = clients.pending.lazy.compactMap { $0?.request }.first { $0.digest == refusal.request }?.request
+            let request = clients.pending.lazy.compactMap { $0?.request }.first { $0.digest == refusal.request }?
+                .request
             return request.map { $0.issuedAt > instant().wall } ?? true
         }
-        if clockFaults.exists, clockFaults.refused.contains(refusal.request) || !isTimeRight(of: refusal.shard, on: i) || isSignedAhead() {
+        if clockFaults.exists,
+            clockFaults.refused.contains(refusal.request) || !isTimeRight(of: refusal.shard, on: i) || isSignedAhead()
+        {
             clockFaults.refused.insert(refusal.request)
             return
         }
-        throw failure("host \(i) refuses \(refusal.request.short) as from the future: shard \(refusal.shard)'s time is held back")
+        throw failure(
+            "host \(i) refuses \(refusal.request.short) as from the future: shard \(refusal.shard)'s time is held back")
     }
 
     /// Whether no clock is wrong, and a batch was ordered since the last one was.
@@ -128,14 +138,16 @@ extension Simulation {
     /// R2: whatever clocks were before, batches go on when they are right, on every shard on which something waits.
     func checkGoesOn() throws {
         guard isHealed, clockFaults.exists, now > clockFaults.healedAt + ClockFaults.patience else { return }
-        for shard in manifest.shards.indices.map({ ShardID(UInt16($0)) }) where now > (checks.executedAt[shard] ?? 0) + ClockFaults.patience {
+        for shard in manifest.shards.indices.map({ ShardID(UInt16($0)) })
+        where now > (checks.executedAt[shard] ?? 0) + ClockFaults.patience {
             let waits = clients.pending.contains { pending in
                 guard let pending, now > pending.askedAt + ClockFaults.patience else { return false }
                 return pending.request.request.participants(in: manifest.shardMap).contains(shard)
             }
             guard waits else { continue }
             throw failure(
-                "not everything is answered: no batch on shard \(shard) for \(ClockFaults.patience / 1_000_000_000) s although clocks are right; a shard's time stood \(clockFaults.standing) µs ahead of them: \(describeState())")
+                "not everything is answered: no batch on shard \(shard) for \(ClockFaults.patience / 1_000_000_000) s although clocks are right; a shard's time stood \(clockFaults.standing) µs ahead of them: \(describeState())"
+            )
         }
     }
 }

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 
 /// What goes wrong, by the seed.
@@ -34,15 +34,17 @@ extension Simulation {
         return faults
     }
 
-    /// Something that went wrong on purpose. Numbers count from 0; what fault k is depends on the seed and k alone, so that
-    /// leaving one out (`SimulationOptions.suppressed`) leaves the others what they were.
+    /// Something that went wrong on purpose. Numbers count from 0; what fault k is depends on the seed and k alone, so
+    /// that leaving one out (`SimulationOptions.suppressed`) leaves the others what they were.
     public struct InjectedFault: Sendable, Equatable {
         public let number: Int
         /// Nanoseconds.
         public let time: UInt64
         public let what: String
 
-        public init(number: Int, time: UInt64, what: String) { (self.number, self.time, self.what) = (number, time, what) }
+        public init(number: Int, time: UInt64, what: String) {
+            (self.number, self.time, self.what) = (number, time, what)
+        }
     }
 
     /// Remembers what was done, for the account of a failure.
@@ -80,7 +82,9 @@ extension Simulation {
         case .crashOfMany:
             var others = Array(cut.indices)
             var hit: [Int] = []
-            for _ in 0...f + faultChance.below(cut.count - f) { hit.append(others.remove(at: faultChance.below(others.count))) }
+            for _ in 0...f + faultChance.below(cut.count - f) {
+                hit.append(others.remove(at: faultChance.below(others.count)))
+            }
             record("hosts \(hit.sorted().map(String.init).joined(separator: " ")) lose power")
             for i in hit { try stop(i, losesPower: true) }
         case .partition: cutLinks()
@@ -166,16 +170,22 @@ extension Simulation {
             record("host \(host) is cut off (out \(out), in \(back))")
         case 3:
             // Single directions of single links.
-            for from in cut.indices { for to in cut.indices where from != to { cut[from][to] = faultChance.chance(perMille: 250) } }
-            record("links are cut: " + cut.indices.flatMap { from in
-                cut.indices.filter { cut[from][$0] }.map { "\(from)>\($0)" }
-            }.joined(separator: " "))
+            for from in cut.indices {
+                for to in cut.indices where from != to { cut[from][to] = faultChance.chance(perMille: 250) }
+            }
+            record(
+                "links are cut: "
+                    + cut.indices.flatMap { from in
+                        cut.indices.filter { cut[from][$0] }.map { "\(from)>\($0)" }
+                    }.joined(separator: " "))
         default:
             let side = cut.indices.map { _ in faultChance.chance(perMille: 500) }
             for from in cut.indices { for to in cut.indices { cut[from][to] = side[from] != side[to] } }
-            record("network is cut: " + [false, true].map { group in
-                side.indices.filter { side[$0] == group }.map(String.init).joined(separator: " ")
-            }.joined(separator: " | "))
+            record(
+                "network is cut: "
+                    + [false, true].map { group in
+                        side.indices.filter { side[$0] == group }.map(String.init).joined(separator: " ")
+                    }.joined(separator: " | "))
         }
     }
 

@@ -1,3 +1,4 @@
+import Randomness
 /// What becomes of a file, by chance.
 public enum FileDamage {
     /// - Returns: the bytes, and in words what is different; perhaps nothing is.

@@ -1,9 +1,9 @@
 import Messages
 import Synchronization
 
-/// `KeyValueStore` and `KeyValueWriter` in memory, with LMDB's semantics: what is read is what the last `refresh` saw; an
-/// `apply` is all or nothing, and durable when it returned. A simulated host that lost its power opens the same store
-/// again: `refresh` shows everything that was applied and nothing else.
+/// `KeyValueStore` and `KeyValueWriter` in memory, with LMDB's semantics: what is read is what the last `refresh` saw;
+/// an `apply` is all or nothing, and durable when it returned. A simulated host that lost its power opens the same
+/// store again: `refresh` shows everything that was applied and nothing else.
 ///
 /// A snapshot costs O(1); a batch of writes copies the pages that it touches.
 public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {

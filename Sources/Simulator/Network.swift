@@ -1,5 +1,6 @@
-/// How messages travel. Every link has delays, losses and repetitions of its own in each direction, drawn from the seed; what
-/// is sent later may arrive earlier. The gateway is the endpoint after the last host.
+import Randomness
+/// How messages travel. Every link has delays, losses and repetitions of its own in each direction, drawn from the
+/// seed; what is sent later may arrive earlier. The gateway is the endpoint after the last host.
 struct Network {
     struct Link {
         /// The delay is this and something below `spread`. Nanoseconds, as everything here.
@@ -21,7 +22,9 @@ struct Network {
     init(endpoints: Int, isLossy: Bool, lossPerMille: Int = 100, using rng: inout SplitMix64) {
         links = Array(repeating: Array(repeating: Link(), count: endpoints), count: endpoints)
         guard isLossy else { return }
-        for from in links.indices { for to in links.indices where from != to { links[from][to] = Self.draw(lossPerMille, using: &rng) } }
+        for from in links.indices {
+            for to in links.indices where from != to { links[from][to] = Self.draw(lossPerMille, using: &rng) }
+        }
     }
 
     private static func draw(_ lossPerMille: Int, using rng: inout SplitMix64) -> Link {

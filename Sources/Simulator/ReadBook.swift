@@ -1,7 +1,8 @@
 import Messages
 
-/// The reads of a run's clients, each held against what it may see (R6): everything that was answered before it was asked and
-/// all that an earlier read saw; nothing that was not yet asked for when it was answered, and nothing that was aborted.
+/// The reads of a run's clients, each held against what it may see (R6): everything that was answered before it was
+/// asked and all that an earlier read saw; nothing that was not yet asked for when it was answered, and nothing that
+/// was aborted.
 struct ReadBook {
     /// What a transaction does to the account.
     struct Change {
@@ -47,12 +48,14 @@ struct ReadBook {
 
     /// - Parameter inFlight: asked for by any client and not answered.
     mutating func begin(
-        _ client: Int, _ account: AccountID, nonce: Digest, isOrdered: Bool, balance: Int128?, inFlight: [SignedRequest], now: UInt64
+        _ client: Int, _ account: AccountID, nonce: Digest, isOrdered: Bool, balance: Int128?,
+        inFlight: [SignedRequest], now: UInt64
     ) {
         let changes = inFlight.flatMap { self.changes(of: $0, to: account) }
         let known = changes.filter { seen.contains($0.id) }.reduce(0) { $0 + $1.amount }
         open[client] = Open(
-            account: account, isOrdered: isOrdered, nonce: nonce, dueAt: now + Self.patience, base: balance.map { $0 + known },
+            account: account, isOrdered: isOrdered, nonce: nonce, dueAt: now + Self.patience,
+            base: balance.map { $0 + known },
             possible: changes.filter { !seen.contains($0.id) })
         wantsOrder[client] = nil
     }
@@ -80,10 +83,13 @@ struct ReadBook {
                 if transfer.to == account { amount += Int128(transfer.amount.number) }
             }
             if let invocation = request.rootCall {
-                for effect in SimulatedProcedures.effects(of: invocation) where effect.account == account { amount += effect.amount }
+                for effect in SimulatedProcedures.effects(of: invocation) where effect.account == account {
+                    amount += effect.amount
+                }
             }
             guard amount != 0 else { return nil }
-            return Change(id: TransactionID(request: signed.digest, mode: request.mode, leg: UInt16(leg)), amount: amount)
+            return Change(
+                id: TransactionID(request: signed.digest, mode: request.mode, leg: UInt16(leg)), amount: amount)
         }
     }
 

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import PBFT
 
@@ -43,7 +43,9 @@ public struct Scenario {
         }
         for (i, line) in lines.enumerated() {
             if i == (setUp ?? -1) + 1 { cluster?.isDrawing = true }
-            func failure(_ what: String) -> ScenarioFailure { ScenarioFailure(line: line.number, command: line.text, what: what) }
+            func failure(_ what: String) -> ScenarioFailure {
+                ScenarioFailure(line: line.number, command: line.text, what: what)
+            }
             do { try carryOut(line.command) } catch let problem as ScenarioCluster.Problem {
                 throw failure(problem.what)
             } catch { throw failure("\(error)") }
@@ -52,7 +54,9 @@ public struct Scenario {
     }
 
     /// What was sent and done since the accounts are there, also after a run that failed.
-    public var diagram: SequenceDiagram { SequenceDiagram(hosts: cluster?.hostCount ?? 0, steps: cluster?.drawing ?? []) }
+    public var diagram: SequenceDiagram {
+        SequenceDiagram(hosts: cluster?.hostCount ?? 0, steps: cluster?.drawing ?? [])
+    }
 
     private mutating func carryOut(_ command: ScenarioCommand) throws {
         if case .cluster(let shards, let replicas) = command {
@@ -64,7 +68,9 @@ public struct Scenario {
             switch hosts {
             case .all: return Array(0..<hostCount)
             case .some(let hosts):
-                if let unknown = hosts.first(where: { $0 >= hostCount || $0 < 0 }) { throw ScenarioCluster.Problem(what: "there is no host \(unknown)") }
+                if let unknown = hosts.first(where: { $0 >= hostCount || $0 < 0 }) {
+                    throw ScenarioCluster.Problem(what: "there is no host \(unknown)")
+                }
                 return hosts
             }
         }
@@ -83,22 +89,29 @@ public struct Scenario {
         }
     }
 
-    private mutating func run(for duration: UInt64) throws { if let now = cluster?.now { try cluster?.run(until: now + duration) } }
+    private mutating func run(for duration: UInt64) throws {
+        if let now = cluster?.now { try cluster?.run(until: now + duration) }
+    }
 
     // MARK: Requests
 
     private mutating func open(_ name: String, shard: Int, balance: UInt64) throws {
-        guard let manifest = cluster?.manifest, shard < manifest.shardCount else { throw ScenarioCluster.Problem(what: "there is no shard \(shard)") }
+        guard let manifest = cluster?.manifest, shard < manifest.shardCount else {
+            throw ScenarioCluster.Problem(what: "there is no shard \(shard)")
+        }
         guard accounts[name] == nil else { throw ScenarioCluster.Problem(what: "account \(name) exists") }
         let signer = StandInSigner(1_000 + UInt64(accounts.count))
         // The first index whose identifier falls to the shard.
         var specification = AccountSpecification(owner: signer.publicKey, asset: AssetID(1), index: 0)
         while manifest.shardMap.shard(of: specification.id) != ShardID(UInt16(shard)) {
-            specification = AccountSpecification(owner: signer.publicKey, asset: AssetID(1), index: specification.index + 1)
+            specification = AccountSpecification(
+                owner: signer.publicKey, asset: AssetID(1), index: specification.index + 1)
         }
         accounts[name] = Account(specification: specification, signer: signer)
         try issue([.open(specification)])
-        if balance > 0 { try issue([.issue(to: specification.id, asset: AssetID(1), amount: Amount(UInt128(balance)))]) }
+        if balance > 0 {
+            try issue([.issue(to: specification.id, asset: AssetID(1), amount: Amount(UInt128(balance)))])
+        }
     }
 
     private mutating func issue(_ operations: [Operation]) throws {
@@ -106,26 +119,35 @@ public struct Scenario {
         issued = issued.next
         try cluster?.submit(request)
         try run(for: 40_000_000)
-        guard cluster?.decision(request) == .commit else { throw ScenarioCluster.Problem(what: "\(operations) did not commit") }
+        guard cluster?.decision(request) == .commit else {
+            throw ScenarioCluster.Problem(what: "\(operations) did not commit")
+        }
     }
 
     private mutating func submit(_ from: String, _ to: String, _ amount: UInt64) throws {
         guard let source = accounts[from] else { throw ScenarioCluster.Problem(what: "there is no account \(from)") }
         guard let target = accounts[to] else { throw ScenarioCluster.Problem(what: "there is no account \(to)") }
-        let transfer = Transfer(from: source.specification.id, to: target.specification.id, asset: AssetID(1), amount: Amount(UInt128(amount)))
-        guard let request = sign([.transfer(transfer)], .atomic, by: source.signer, number: source.nextNumber) else { return }
+        let transfer = Transfer(
+            from: source.specification.id, to: target.specification.id, asset: AssetID(1),
+            amount: Amount(UInt128(amount)))
+        guard let request = sign([.transfer(transfer)], .atomic, by: source.signer, number: source.nextNumber) else {
+            return
+        }
         accounts[from]?.nextNumber = source.nextNumber.next
         lastSubmission = request
         try cluster?.submit(request)
     }
 
-    private func sign(_ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber) -> SignedRequest? {
+    private func sign(_ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber)
+        -> SignedRequest?
+    {
         guard let cluster else { return nil }
         // As `QuorateClient` does.
         let times = RequestTimes(own: cluster.instant.wall, clocks: cluster.shardClocks(), lifetime: 20_000_000)
         return SignedRequest(
             Request(
-                cluster: cluster.manifest.cluster, epoch: cluster.manifest.epoch, principal: signer.publicKey, number: number,
+                cluster: cluster.manifest.cluster, epoch: cluster.manifest.epoch, principal: signer.publicKey,
+                number: number,
                 acknowledgedBelow: RequestNumber(1), issuedAt: times.issuedAt, deadline: times.deadline, mode: mode,
                 operations: operations),
             signedBy: signer)
@@ -136,21 +158,28 @@ public struct Scenario {
     private func check(_ expectation: ScenarioCommand.Expectation) throws {
         guard let cluster else { return }
         let cores = cluster.live.compactMap { i in cluster.core(i).map { (i, $0) } }
-        func require(_ condition: Bool, _ what: String) throws { if !condition { throw ScenarioCluster.Problem(what: what) } }
-        func concerns(_ status: ReplicaStatus, _ shard: Int?) -> Bool { shard.map { $0 == Int(status.shard.number) } ?? true }
+        func require(_ condition: Bool, _ what: String) throws {
+            if !condition { throw ScenarioCluster.Problem(what: what) }
+        }
+        func concerns(_ status: ReplicaStatus, _ shard: Int?) -> Bool {
+            shard.map { $0 == Int(status.shard.number) } ?? true
+        }
         switch expectation {
         case .view(let view, let shard):
             for (i, core) in cores {
                 for status in core.status() where concerns(status, shard) {
                     try require(
                         status.view.number == view && !status.isChangingView,
-                        "host \(i) shard \(status.shard) is in view \(status.view)\(status.isChangingView ? ", changing" : "")")
+                        "host \(i) shard \(status.shard) is in view \(status.view)\(status.isChangingView ? ", changing" : "")"
+                    )
                 }
             }
         case .executed(let sequence, let shard):
             for (i, core) in cores {
                 for status in core.status() where concerns(status, shard) {
-                    try require(status.lastExecuted.number == sequence, "host \(i) shard \(status.shard) has executed \(status.lastExecuted)")
+                    try require(
+                        status.lastExecuted.number == sequence,
+                        "host \(i) shard \(status.shard) has executed \(status.lastExecuted)")
                 }
             }
         case .executedAllEqual:
@@ -163,10 +192,13 @@ public struct Scenario {
                 }
             }
         case .balance(let name, let amount):
-            guard let account = accounts[name] else { throw ScenarioCluster.Problem(what: "there is no account \(name)") }
+            guard let account = accounts[name] else {
+                throw ScenarioCluster.Problem(what: "there is no account \(name)")
+            }
             for (i, core) in cores {
                 let balance = core.balance(account.specification.id)
-                try require(balance == UInt128(amount), "\(name) has \(balance.map { "\($0)" } ?? "no account") on host \(i)")
+                try require(
+                    balance == UInt128(amount), "\(name) has \(balance.map { "\($0)" } ?? "no account") on host \(i)")
             }
         case .outcome(let outcome):
             guard let lastSubmission else { throw ScenarioCluster.Problem(what: "nothing was submitted") }

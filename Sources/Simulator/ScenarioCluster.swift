@@ -1,9 +1,10 @@
-import HostCore
+import Randomness
+import Cores
 import Messages
 import PBFT
 
-/// Whole hosts under a script's clock: every message takes one millisecond, every sync a fifth of one, and a client talks to
-/// all hosts itself, without a gateway. Nothing is random, so that a trace is the same each time.
+/// Whole hosts under a script's clock: every message takes one millisecond, every sync a fifth of one, and a client
+/// talks to all hosts itself, without a gateway. Nothing is random, so that a trace is the same each time.
 struct ScenarioCluster {
     private enum Event {
         case tick(host: Int, life: Int)
@@ -56,8 +57,11 @@ struct ScenarioCluster {
         let keys = (0..<replicas).map { StandInSigner(UInt64($0)) }
         manifest = Manifest(
             cluster: ClusterID(StandInSigner(4711).publicKey.value), epoch: Epoch(1),
-            hosts: keys.enumerated().map { .init(address: "simulated", port: $0.offset, publicKey: $0.element.publicKey) },
-            shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards), issuer: StandInSigner(999).publicKey)
+            hosts: keys.enumerated().map {
+                .init(address: "simulated", port: $0.offset, publicKey: $0.element.publicKey)
+            },
+            shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards),
+            issuer: StandInSigner(999).publicKey)
         hosts = Array(repeating: Host(), count: replicas)
         verifier = Verifier(manifest: manifest, scheme: StandInScheme())
         sides = Array(repeating: 0, count: replicas)
@@ -79,13 +83,15 @@ struct ScenarioCluster {
         guard !clocks.isEmpty else { return [] }
         return manifest.shards.indices.map { shard in
             let times = live.compactMap { core($0)?.progress()[shard].time }
-            return ShardClock(shard: ShardID(UInt16(shard)), time: times.max() ?? .zero, clock: clocks[clocks.count / 2])
+            return ShardClock(
+                shard: ShardID(UInt16(shard)), time: times.max() ?? .zero, clock: clocks[clocks.count / 2])
         }
     }
 
     mutating func setClocks(_ chosen: [Int], ahead: Int64) {
         for i in chosen { hosts[i].ahead = ahead }
-        let whose = chosen.count == hosts.count ? "of all hosts" : "of " + chosen.map(String.init).joined(separator: " ")
+        let whose =
+            chosen.count == hosts.count ? "of all hosts" : "of " + chosen.map(String.init).joined(separator: " ")
         let size = "\(abs(ahead) / 1000) ms \(ahead > 0 ? "ahead" : "behind")"
         note("clocks", "\(whose) are \(ahead == 0 ? "right" : size)", isDrawn: false)
     }
@@ -107,10 +113,13 @@ struct ScenarioCluster {
     mutating func submit(_ request: SignedRequest) throws {
         note("client", "submits \(request.digest.short)", isDrawn: false)
         if isDrawing {
-            drawing.append(SequenceDiagram.Step(
-                time: time, .message(
-                    from: SequenceDiagram.client, to: Array(hosts.indices), lost: hosts.indices.filter { hosts[$0].core == nil },
-                    label: "REQUEST \(request.digest.short)")))
+            drawing.append(
+                SequenceDiagram.Step(
+                    time: time,
+                    .message(
+                        from: SequenceDiagram.client, to: Array(hosts.indices),
+                        lost: hosts.indices.filter { hosts[$0].core == nil },
+                        label: "REQUEST \(request.digest.short)")))
         }
         let message = GatewayMessage.submit(request.request.participants(in: manifest.shardMap), request)
         for i in hosts.indices { events.insert(.submitted(to: i, message), at: now + Self.delay) }
@@ -119,7 +128,9 @@ struct ScenarioCluster {
     mutating func start(_ i: Int) throws {
         guard hosts[i].core == nil else { throw Problem(what: "host \(i) is up") }
         let host = HostID(UInt16(i))
-        for shard in manifest.shards(of: host) where hosts[i].disk.stores[shard] == nil { hosts[i].disk.stores[shard] = MemoryStore() }
+        for shard in manifest.shards(of: host) where hosts[i].disk.stores[shard] == nil {
+            hosts[i].disk.stores[shard] = MemoryStore()
+        }
         hosts[i].life += 1
         (hosts[i].isSyncing, hosts[i].executed) = (false, [:])
         do {
@@ -151,7 +162,11 @@ struct ScenarioCluster {
     mutating func partition(_ groups: [[Int]]) {
         sides = Array(repeating: 0, count: hosts.count)
         for (side, members) in groups.enumerated() { for i in members { sides[i] = side + 1 } }
-        note("network", groups.isEmpty ? "is whole" : "is cut: " + groups.map { $0.map(String.init).joined(separator: " ") }.joined(separator: " | "))
+        note(
+            "network",
+            groups.isEmpty
+                ? "is whole"
+                : "is cut: " + groups.map { $0.map(String.init).joined(separator: " ") }.joined(separator: " | "))
     }
 
     /// What f + 1 attestations of each participant decide; nil while they decide nothing.
@@ -225,7 +240,8 @@ struct ScenarioCluster {
             startSync(i)
         case .flushed(let i, let life, let flush):
             guard hosts[i].life == life else { return }
-            try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
+            try hosts[i].disk.stores[flush.shard]?.apply(
+                flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
             try step(i, .flushed(flush.shard, flush.sequence))
         }
     }
@@ -236,7 +252,10 @@ struct ScenarioCluster {
         guard attested[statement]?.count == manifest.group(of: statement.shard).weakQuorum else { return }
         for leaf in attestation.leaves {
             statuses[leaf.request, default: [:]][statement.shard] = leaf
-            note("client", "has \(leaf.request.short) of shard \(statement.shard): \(leaf.entries.map { "\($0.status)" }.joined(separator: ", "))")
+            note(
+                "client",
+                "has \(leaf.request.short) of shard \(statement.shard): \(leaf.entries.map { "\($0.status)" }.joined(separator: ", "))"
+            )
         }
     }
 
@@ -260,7 +279,8 @@ struct ScenarioCluster {
 
     private mutating func noteMessage(_ message: HostMessage, from i: Int, to: [Int]) {
         if case .pbft(_, .status) = message, tracing != .all { return }
-        note("\(i) -> \(to.map(String.init).joined(separator: " "))", " " + Simulation.describe(message),
+        note(
+            "\(i) -> \(to.map(String.init).joined(separator: " "))", " " + Simulation.describe(message),
             lost: to.filter { sides[$0] != sides[i] || hosts[$0].core == nil })
     }
 

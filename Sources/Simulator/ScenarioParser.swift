@@ -104,7 +104,8 @@ struct ScenarioParser {
     private static func command(_ words: [String]) -> ScenarioCommand? {
         switch (words[0], words.count) {
         case ("cluster", 5) where words[1] == "shards" && words[3] == "replicas":
-            guard let shards = Int(words[2]), let replicas = Int(words[4]), (1...maxShards).contains(shards), replicas >= 4, replicas <= 64, replicas % 3 == 1
+            guard let shards = Int(words[2]), let replicas = Int(words[4]), (1...maxShards).contains(shards),
+                replicas >= 4, replicas <= 64, replicas % 3 == 1
             else { return nil }
             return .cluster(shards: shards, replicas: replicas)
         case ("account", 4), ("account", 6):
@@ -114,7 +115,8 @@ struct ScenarioParser {
             return .account(words[1], shard: shard, balance: balance)
         case ("submit", 3):
             guard let arrow = words[1].firstRange(of: "->"), let amount = UInt64(words[2]) else { return nil }
-            return .submit(from: String(words[1][..<arrow.lowerBound]), to: String(words[1][arrow.upperBound...]), amount: amount)
+            return .submit(
+                from: String(words[1][..<arrow.lowerBound]), to: String(words[1][arrow.upperBound...]), amount: amount)
         case ("run", 2): return duration(words[1]).map { .run($0) }
         case ("crash", 2...): return hosts(words.dropFirst()).map { .crash($0) }
         case ("restart", 2...): return hosts(words.dropFirst()).map { .restart($0) }
@@ -126,7 +128,9 @@ struct ScenarioParser {
         case ("clock", 3...):
             guard let last = words.last, let hosts = hosts(words.dropFirst().dropLast()) else { return nil }
             let isBehind = last.hasPrefix("-")
-            guard let size = duration(isBehind ? String(last.dropFirst()) : last), size <= 86_400_000_000_000 else { return nil }
+            guard let size = duration(isBehind ? String(last.dropFirst()) : last), size <= 86_400_000_000_000 else {
+                return nil
+            }
             return .clock(hosts, Int64(size / 1000) * (isBehind ? -1 : 1))
         case ("trace", 2):
             switch words[1] {
@@ -142,7 +146,8 @@ struct ScenarioParser {
 
     private static func expectation(_ words: [String]) -> ScenarioCommand.Expectation? {
         func shard() -> Int? {
-            guard words.count == 4, words[2] == "shard", let shard = Int(words[3]), (0..<maxShards).contains(shard) else { return nil }
+            guard words.count == 4, words[2] == "shard", let shard = Int(words[3]), (0..<maxShards).contains(shard)
+            else { return nil }
             return shard
         }
         switch words[0] {

@@ -17,7 +17,9 @@ public struct SeedRange: Equatable, Sendable, CustomStringConvertible {
 
     /// Seeds that belong to a day: 2026-11-23 begins at 20261123000000, so that days do not overlap.
     public init?(year: Int, month: Int, day: Int, count: Int) {
-        guard (1970...9999).contains(year), (1...12).contains(month), (1...31).contains(day), (1...1_000_000).contains(count) else { return nil }
+        guard (1970...9999).contains(year), (1...12).contains(month), (1...31).contains(day),
+            (1...1_000_000).contains(count)
+        else { return nil }
         self.init(first: UInt64((year * 100 + month) * 100 + day) * 1_000_000, count: count)
     }
 
@@ -29,7 +31,8 @@ public struct SeedRange: Equatable, Sendable, CustomStringConvertible {
         // UInt64 would take a sign.
         func number(_ digits: Substring) -> UInt64? { digits.allSatisfy(\.isNumber) ? UInt64(digits) : nil }
         guard let dots = text.firstRange(of: "..") else { return number(text[...]).map { ($0, $0) } }
-        guard let low = number(text[..<dots.lowerBound]), let high = number(text[dots.upperBound...]), low <= high else { return nil }
+        guard let low = number(text[..<dots.lowerBound]), let high = number(text[dots.upperBound...]), low <= high
+        else { return nil }
         return (low, high)
     }
 }
@@ -53,7 +56,11 @@ public struct FaultList: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         var runs: [(low: Int, high: Int)] = []
         for number in numbers.sorted() {
-            if let last = runs.last, last.high + 1 == number { runs[runs.count - 1].high = number } else { runs.append((number, number)) }
+            if let last = runs.last, last.high + 1 == number {
+                runs[runs.count - 1].high = number
+            } else {
+                runs.append((number, number))
+            }
         }
         return runs.map { $0.low == $0.high ? "\($0.low)" : "\($0.low)..\($0.high)" }.joined(separator: ",")
     }

@@ -1,7 +1,8 @@
+import StrictInput
 extension SequenceDiagram {
-    /// A picture that stands by itself, legible on light and on dark: lifelines, arrows coloured by the kind of message,
-    /// lost ones dashed. Arrows slant as time does; distances down the page are steps, not time, and where the time jumps there is a
-    /// mark that says how far. Below is a legend of what occurs.
+    /// A picture that stands by itself, legible on light and on dark: lifelines, arrows coloured by the kind of
+    /// message, lost ones dashed. Arrows slant as time does; distances down the page are steps, not time, and where the
+    /// time jumps there is a mark that says how far. Below is a legend of what occurs.
     public func svg(title: String? = nil) -> String { SVGDrawing(self, title: title).document() }
 }
 
@@ -38,7 +39,7 @@ private struct SVGDrawing {
         let height = bottom + 30 + legend.rows * legendRow + 8
         var out = """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(width) \(height)" width="\(width)" height="\(height)" role="img">
-            <title>\(escape(title ?? "Sequence diagram"))</title>
+            <title>\(Markup.escape(title ?? "Sequence diagram"))</title>
             <style>\(Self.style)</style>
             <defs>
             """
@@ -51,8 +52,9 @@ private struct SVGDrawing {
                 """
         }
         out += "\n</defs>\n<rect class=\"page\" width=\"100%\" height=\"100%\" rx=\"8\"/>\n"
-        if let title { out += "<text class=\"title\" x=\"20\" y=\"32\">\(escape(title))</text>\n" }
-        out += "<text class=\"time\" x=\"\(left - 46)\" y=\"\(top - 22)\">\(diagram.timeUnit.map { "time, \($0)" } ?? "time")</text>\n"
+        if let title { out += "<text class=\"title\" x=\"20\" y=\"32\">\(Markup.escape(title))</text>\n" }
+        out +=
+            "<text class=\"time\" x=\"\(left - 46)\" y=\"\(top - 22)\">\(diagram.timeUnit.map { "time, \($0)" } ?? "time")</text>\n"
         for column in diagram.columns {
             out += "<rect class=\"box\" x=\"\(x(column) - 36)\" y=\"\(top - 40)\" width=\"72\" height=\"26\" rx=\"5\"/>"
             out += "<text class=\"name\" x=\"\(x(column))\" y=\"\(top - 22)\">\(SequenceDiagram.name(column))</text>\n"
@@ -64,7 +66,8 @@ private struct SVGDrawing {
             let y = y(number)
             if let jump = jumps[number] { arrows += self.jump(jump, y - 20, down) }
             for step in row { step.follow(&down) }
-            labels += "<text class=\"time\" x=\"\(left - 46)\" y=\"\(y + 4)\">\(escape(row.first?.time ?? ""))</text>\n"
+            labels +=
+                "<text class=\"time\" x=\"\(left - 46)\" y=\"\(y + 4)\">\(Markup.escape(row.first?.time ?? ""))</text>\n"
             for step in row { draw(step, isAlone: row.count == 1, y, &arrows, &labels) }
         }
         // Labels last: nothing is drawn over them.
@@ -74,8 +77,8 @@ private struct SVGDrawing {
     /// A line over all lifelines, which has a break where it crosses each.
     /// - Parameter down: hosts that have no lifeline there.
     private func jump(_ text: String, _ y: Int, _ down: Set<Int>) -> String {
-        var out = "<g class=\"jump\"><title>\(escape(text)) pass here</title>"
-        out += "<text class=\"time\" x=\"\(left - 46)\" y=\"\(y + 4)\">+ \(escape(text))</text>"
+        var out = "<g class=\"jump\"><title>\(Markup.escape(text)) pass here</title>"
+        out += "<text class=\"time\" x=\"\(left - 46)\" y=\"\(y + 4)\">+ \(Markup.escape(text))</text>"
         out += "<path d=\"M\(left - 36) \(y)H\(width - 16)\"/>"
         for column in diagram.columns where !down.contains(column) {
             let x = x(column)
@@ -99,41 +102,66 @@ private struct SVGDrawing {
             case .message(_, _, let lost, let label):
                 kinds.insert(MessageKind(label))
                 if !lost.isEmpty { losesSome = true }
-            case .mark: if step.isCrash { places.crash = true } else if step.isStart { places.start = true } else { places.did = true }
+            case .mark:
+                if step.isCrash {
+                    places.crash = true
+                } else if step.isStart {
+                    places.start = true
+                } else {
+                    places.did = true
+                }
             case .note: break
             }
         }
         for kind in MessageKind.allCases where kinds.contains(kind) {
-            items.append(({ x, y in
-                "<circle class=\"head \(kind)\" cx=\"\(x + 3)\" cy=\"\(y)\" r=\"3\"/><line class=\"arrow \(kind)\" x1=\"\(x + 3)\" y1=\"\(y)\" "
-                    + "x2=\"\(x + 28)\" y2=\"\(y)\" marker-end=\"url(#\(kind))\"/>"
-            }, kind.meaning))
+            items.append(
+                (
+                    { x, y in
+                        "<circle class=\"head \(kind)\" cx=\"\(x + 3)\" cy=\"\(y)\" r=\"3\"/><line class=\"arrow \(kind)\" x1=\"\(x + 3)\" y1=\"\(y)\" "
+                            + "x2=\"\(x + 28)\" y2=\"\(y)\" marker-end=\"url(#\(kind))\"/>"
+                    }, kind.meaning
+                ))
         }
         if losesSome {
-            items.append(({ x, y in
-                "<line class=\"arrow lost request\" x1=\"\(x)\" y1=\"\(y)\" x2=\"\(x + 24)\" y2=\"\(y)\"/>"
-                    + "<path class=\"gone\" d=\"M\(x + 20) \(y - 4)L\(x + 28) \(y + 4)M\(x + 20) \(y + 4)L\(x + 28) \(y - 4)\"/>"
-            }, "lost"))
+            items.append(
+                (
+                    { x, y in
+                        "<line class=\"arrow lost request\" x1=\"\(x)\" y1=\"\(y)\" x2=\"\(x + 24)\" y2=\"\(y)\"/>"
+                            + "<path class=\"gone\" d=\"M\(x + 20) \(y - 4)L\(x + 28) \(y + 4)M\(x + 20) \(y + 4)L\(x + 28) \(y - 4)\"/>"
+                    }, "lost"
+                ))
         }
-        if places.did { items.append(({ "<circle class=\"mark\" cx=\"\($0 + 14)\" cy=\"\($1)\" r=\"4.5\"/>" }, "does something by itself")) }
+        if places.did {
+            items.append(
+                ({ "<circle class=\"mark\" cx=\"\($0 + 14)\" cy=\"\($1)\" r=\"4.5\"/>" }, "does something by itself"))
+        }
         if places.crash {
-            items.append(({ x, y in
-                "<path class=\"crash\" d=\"M\(x + 7) \(y - 7)L\(x + 21) \(y + 7)M\(x + 7) \(y + 7)L\(x + 21) \(y - 7)\"/>"
-            }, "loses power"))
+            items.append(
+                (
+                    { x, y in
+                        "<path class=\"crash\" d=\"M\(x + 7) \(y - 7)L\(x + 21) \(y + 7)M\(x + 7) \(y + 7)L\(x + 21) \(y - 7)\"/>"
+                    }, "loses power"
+                ))
         }
-        if places.start { items.append(({ "<circle class=\"start\" cx=\"\($0 + 14)\" cy=\"\($1)\" r=\"4.5\"/>" }, "starts again")) }
+        if places.start {
+            items.append(({ "<circle class=\"start\" cx=\"\($0 + 14)\" cy=\"\($1)\" r=\"4.5\"/>" }, "starts again"))
+        }
         if !jumps.isEmpty {
-            items.append(({ x, y in
-                "<g class=\"jump\"><path d=\"M\(x) \(y)H\(x + 28)\"/><path class=\"cut\" d=\"M\(x + 6) \(y + 7)L\(x + 22) \(y)M\(x + 6) \(y)L\(x + 22) \(y - 7)\"/></g>"
-            }, "much more time passes than between other rows"))
+            items.append(
+                (
+                    { x, y in
+                        "<g class=\"jump\"><path d=\"M\(x) \(y)H\(x + 28)\"/><path class=\"cut\" d=\"M\(x + 6) \(y + 7)L\(x + 22) \(y)M\(x + 6) \(y)L\(x + 22) \(y - 7)\"/></g>"
+                    }, "much more time passes than between other rows"
+                ))
         }
         var (x, row) = (20, 0)
-        var out = "<text class=\"caption\" x=\"20\" y=\"\(bottom + 22)\">Simulated time; distances down the page are steps, not time.</text>\n"
+        var out =
+            "<text class=\"caption\" x=\"20\" y=\"\(bottom + 22)\">Simulated time; distances down the page are steps, not time.</text>\n"
         for (sample, text) in items {
             let length = 38 + text.count * 6 + 22
             if x > 20, x + length > width - 8 { (x, row) = (20, row + 1) }
             let y = bottom + 44 + row * legendRow
-            out += sample(x, y) + "<text class=\"key\" x=\"\(x + 38)\" y=\"\(y + 4)\">\(escape(text))</text>\n"
+            out += sample(x, y) + "<text class=\"key\" x=\"\(x + 38)\" y=\"\(y + 4)\">\(Markup.escape(text))</text>\n"
             x += length
         }
         return (out, row + 1)
@@ -165,33 +193,39 @@ private struct SVGDrawing {
 
     // MARK: Steps
 
-    private func draw(_ step: SequenceDiagram.Step, isAlone: Bool, _ y: Int, _ arrows: inout String, _ labels: inout String) {
+    private func draw(
+        _ step: SequenceDiagram.Step, isAlone: Bool, _ y: Int, _ arrows: inout String, _ labels: inout String
+    ) {
         switch step.event {
         case .message(let from, let to, let lost, let label):
             let kind = MessageKind(label)
             for target in to { arrows += arrow(from: from, to: target, isLost: lost.contains(target), kind, y, label) }
             arrows += "<circle class=\"head \(kind)\" cx=\"\(x(from))\" cy=\"\(y)\" r=\"3\"/>\n"
             // Above the line's beginning and at the sender's right, where no other sender's label is.
-            labels += "<text class=\"label \(kind)\" x=\"\(x(from) + 8)\" y=\"\(y - 3)\">\(escape(short(label)))</text>\n"
+            labels +=
+                "<text class=\"label \(kind)\" x=\"\(x(from) + 8)\" y=\"\(y - 3)\">\(Markup.escape(short(label)))</text>\n"
         case .mark(let column, let what):
             guard diagram.columns.contains(column) else { return }
             let x = x(column)
             if step.isCrash {
-                arrows += "<path class=\"crash\" d=\"M\(x - 7) \(y - 7)L\(x + 7) \(y + 7)M\(x - 7) \(y + 7)L\(x + 7) \(y - 7)\"/>\n"
+                arrows +=
+                    "<path class=\"crash\" d=\"M\(x - 7) \(y - 7)L\(x + 7) \(y + 7)M\(x - 7) \(y + 7)L\(x + 7) \(y - 7)\"/>\n"
             } else {
                 arrows += "<circle class=\"\(step.isStart ? "start" : "mark")\" cx=\"\(x)\" cy=\"\(y)\" r=\"4.5\"/>\n"
             }
-            labels += "<text class=\"did\(step.isCrash ? " bad" : "")\" x=\"\(x + 11)\" y=\"\(y + 4)\">\(escape(isAlone ? what : short(what)))</text>\n"
+            labels +=
+                "<text class=\"did\(step.isCrash ? " bad" : "")\" x=\"\(x + 11)\" y=\"\(y + 4)\">\(Markup.escape(isAlone ? what : short(what)))</text>\n"
         case .note(let what):
             arrows +=
                 "<rect class=\"band\" x=\"\(left - 36)\" y=\"\(y - 10)\" width=\"\(width - left + 20)\" height=\"20\" rx=\"4\"/>\n"
-            labels += "<text class=\"note\" x=\"\(left - 26)\" y=\"\(y + 4)\">\(escape(what))</text>\n"
+            labels += "<text class=\"note\" x=\"\(left - 26)\" y=\"\(y + 4)\">\(Markup.escape(what))</text>\n"
         }
     }
 
     private func arrow(from: Int, to: Int, isLost: Bool, _ kind: MessageKind, _ y: Int, _ label: String) -> String {
         let (x1, x2) = (x(from), x(to))
-        let tip = "<title>\(escape("\(SequenceDiagram.name(from)) to \(SequenceDiagram.name(to)): \(label)\(isLost ? " (lost)" : "")"))</title>"
+        let tip =
+            "<title>\(Markup.escape("\(SequenceDiagram.name(from)) to \(SequenceDiagram.name(to)): \(label)\(isLost ? " (lost)" : "")"))</title>"
         guard isLost else {
             return "<line class=\"arrow \(kind)\" x1=\"\(x1)\" y1=\"\(y)\" x2=\"\(x2)\" y2=\"\(y + slant)\" "
                 + "marker-end=\"url(#\(kind))\">\(tip)</line>\n"
@@ -212,20 +246,6 @@ private struct SVGDrawing {
 
     private static func isDetail(_ word: Substring) -> Bool {
         (word.count == 8 && word.allSatisfy(\.isHexDigit)) || (word.first == "(" && word.last == ")")
-    }
-
-    private func escape(_ text: String) -> String {
-        var out = ""
-        for character in text {
-            switch character {
-            case "&": out += "&amp;"
-            case "<": out += "&lt;"
-            case ">": out += "&gt;"
-            case "\"": out += "&quot;"
-            default: out.append(character)
-            }
-        }
-        return out
     }
 
     private static let style = """

@@ -3,8 +3,8 @@ extension SequenceDiagram {
     public static let textLegend =
         "●──▶ a message, ●╌╌✕ a lost one, ● something happens, ✕ a host loses power, ○ it starts again, ┊ time passes"
 
-    /// For a terminal: an arrow a row, its label at the right. A lost message ends at ✕, a host that is down has no line. Where much
-    /// more time passes than between other rows, a row says how much.
+    /// For a terminal: an arrow a row, its label at the right. A lost message ends at ✕, a host that is down has no
+    /// line. Where much more time passes than between other rows, a row says how much.
     public var text: String {
         let spacing = hosts <= 4 ? 9 : 6
         let margin = (steps.map(\.time.count).max() ?? 0) + 4
@@ -28,12 +28,17 @@ extension SequenceDiagram {
                 case .mark(let column, let what):
                     guard columns.contains(column) else { continue }
                     cells[position(column)] = step.isCrash ? "✕" : step.isStart ? "○" : "●"
-                    label = row.count == 1 ? "\(Self.name(column)) \(what)" : label.isEmpty ? what : label == what ? what : "\(label), \(what)"
+                    label =
+                        row.count == 1
+                        ? "\(Self.name(column)) \(what)"
+                        : label.isEmpty ? what : label == what ? what : "\(label), \(what)"
                 case .note(let what): label = "── \(what)"
                 }
             }
             let time = row.first?.time ?? ""
-            for (i, character) in (String(repeating: " ", count: max(0, margin - 4 - time.count)) + time).enumerated() { cells[i] = character }
+            for (i, character) in (String(repeating: " ", count: max(0, margin - 4 - time.count)) + time).enumerated() {
+                cells[i] = character
+            }
             lines.append(String(cells) + label)
         }
         return lines.joined(separator: "\n")

@@ -1,8 +1,11 @@
 extension SequenceDiagram.Step {
-    /// Nanoseconds since the start. A scenario's times are milliseconds and have no unit, a log's are microseconds and have one.
+    /// Nanoseconds since the start. A scenario's times are milliseconds and have no unit, a log's are microseconds and
+    /// have one.
     var nanoseconds: UInt64? {
         let words = time.split(separator: " ")
-        guard let number = words.first.flatMap({ Double($0) }), number.isFinite, number >= 0, number < 1e12 else { return nil }
+        guard let number = words.first.flatMap({ Double($0) }), number.isFinite, number >= 0, number < 1e12 else {
+            return nil
+        }
         let unit = words.dropFirst().first.map(String.init)
         switch unit {
         case nil: return UInt64((number * 1e6).rounded())
@@ -16,8 +19,8 @@ extension SequenceDiagram {
     /// What stands over the times; nil where each has its unit.
     var timeUnit: String? { steps.contains { !$0.time.contains(" ") } ? "ms" : nil }
 
-    /// Rows before which much more time passes than usual, by their numbers: how much, in words. Distances down the page are steps,
-    /// so nobody would see it.
+    /// Rows before which much more time passes than usual, by their numbers: how much, in words. Distances down the
+    /// page are steps, so nobody would see it.
     static func jumps(_ rows: [[Step]]) -> [Int: String] {
         let times = rows.map { $0.first?.nanoseconds }
         var gaps: [(row: Int, nanoseconds: UInt64)] = []
@@ -34,7 +37,10 @@ extension SequenceDiagram {
 
     private static func words(_ nanoseconds: UInt64) -> String {
         func tenths(_ unit: UInt64) -> String { "\(nanoseconds / unit).\(nanoseconds % unit * 10 / unit)" }
-        return nanoseconds >= 1_000_000_000 ? "\(tenths(1_000_000_000)) s" : nanoseconds >= 1_000_000 ? "\(tenths(1_000_000)) ms"
-            : "\(tenths(1000)) µs"
+        return nanoseconds >= 1_000_000_000
+            ? "\(tenths(1_000_000_000)) s"
+            : nanoseconds >= 1_000_000
+                ? "\(tenths(1_000_000)) ms"
+                : "\(tenths(1000)) µs"
     }
 }

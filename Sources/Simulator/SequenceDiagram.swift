@@ -1,5 +1,5 @@
-/// Who sent what to whom, one column a host and one for the clients. Made from an event log or a scenario; drawn as text
-/// (`text`) or as SVG (`svg`).
+/// Who sent what to whom, one column a host and one for the clients. Made from an event log or a scenario; drawn as
+/// text (`text`) or as SVG (`svg`).
 public struct SequenceDiagram: Sendable, Equatable {
     /// A column: a host's number, or the clients.
     public static let client = -1
@@ -58,10 +58,12 @@ public struct SequenceDiagram: Sendable, Equatable {
         var copy = self
         copy.steps = steps.filter { !$0.isStatus }
         var messages = 0
-        guard let start = copy.steps.lastIndex(where: {
-            if case .message = $0.event { messages += 1 }
-            return messages == count
-        }) else { return copy }
+        guard
+            let start = copy.steps.lastIndex(where: {
+                if case .message = $0.event { messages += 1 }
+                return messages == count
+            })
+        else { return copy }
         for step in copy.steps[..<start] { step.follow(&copy.down) }
         copy.steps.removeFirst(start)
         return copy
@@ -74,7 +76,9 @@ public struct SequenceDiagram: Sendable, Equatable {
         if let end = steps.firstIndex(where: {
             if case .message = $0.event { messages += 1 }
             return messages > count
-        }) { copy.steps.removeSubrange(end...) }
+        }) {
+            copy.steps.removeSubrange(end...)
+        }
         return copy
     }
 
@@ -106,7 +110,9 @@ public struct SequenceDiagram: Sendable, Equatable {
         for row in rows {
             let step = row[0]
             guard row.count == 1, let sender = step.sender,
-                let together = phases.lastIndex(where: { $0[0].time == step.time && $0[0].label == step.label && !$0.map(\.sender).contains(sender) })
+                let together = phases.lastIndex(where: {
+                    $0[0].time == step.time && $0[0].label == step.label && !$0.map(\.sender).contains(sender)
+                })
             else {
                 phases.append(row)
                 continue
@@ -142,10 +148,16 @@ public struct SequenceDiagram: Sendable, Equatable {
 
 extension SequenceDiagram.Step {
     var isStatus: Bool {
-        if case .message(_, _, _, let label) = event { label.contains(" STATUS ") || label.hasPrefix("STATUS ") } else { false }
+        if case .message(_, _, _, let label) = event {
+            label.contains(" STATUS ") || label.hasPrefix("STATUS ")
+        } else {
+            false
+        }
     }
     var isExecution: Bool { if case .mark(_, let what) = event { what.hasPrefix("executes") } else { false } }
-    var isCrash: Bool { if case .mark(_, let what) = event { ["crashes", "loses power", "is killed"].contains(what) } else { false } }
+    var isCrash: Bool {
+        if case .mark(_, let what) = event { ["crashes", "loses power", "is killed"].contains(what) } else { false }
+    }
     var isStart: Bool { if case .mark(_, let what) = event { what.hasPrefix("starts") } else { false } }
     var column: Int? {
         switch event {

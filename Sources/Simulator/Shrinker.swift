@@ -1,5 +1,5 @@
-/// Makes a failing run smaller while the same thing breaks: fewer shards, replicas, clients and transfers, then only the
-/// faults that it needs.
+/// Makes a failing run smaller while the same thing breaks: fewer shards, replicas, clients and transfers, then only
+/// the faults that it needs.
 public struct Shrinker {
     public struct Result: Sendable {
         public let options: SimulationOptions
@@ -78,7 +78,9 @@ public struct Shrinker {
         reduce(\.transfersPerClient, to: [1, 2, 3, 5], &result)
     }
 
-    private mutating func reduce(_ path: WritableKeyPath<SimulationOptions, Int>, to values: [Int], _ result: inout Result) {
+    private mutating func reduce(
+        _ path: WritableKeyPath<SimulationOptions, Int>, to values: [Int], _ result: inout Result
+    ) {
         for value in values where value < result.options[keyPath: path] {
             var smaller = result.options
             smaller[keyPath: path] = value
@@ -97,13 +99,17 @@ public struct Shrinker {
             var options = base
             let last = kept.filter { $0 < SimulationOptions.firstLoss }.max() ?? -1
             options.lastFault = last
-            options.suppressed = Set((0..<max(0, last)).filter { !kept.contains($0) } + losses.filter { !kept.contains($0) })
+            options.suppressed = Set(
+                (0..<max(0, last)).filter { !kept.contains($0) } + losses.filter { !kept.contains($0) })
             return options
         }
-        _ = minimize(Array(Set(present)).sorted()) { (shrinker: inout Shrinker, kept) in shrinker.fails(keeping(kept), &result) }
+        _ = minimize(Array(Set(present)).sorted()) { (shrinker: inout Shrinker, kept) in
+            shrinker.fails(keeping(kept), &result)
+        }
     }
 
-    /// The ddmin algorithm (Zeller and Hildebrandt, TSE 2002): a subset that still fails, of which no part can be left out.
+    /// The ddmin algorithm (Zeller and Hildebrandt, TSE 2002): a subset that still fails, of which no part can be left
+    /// out.
     mutating func minimize(_ elements: [Int], fails: (inout Shrinker, [Int]) -> Bool) -> [Int] {
         if fails(&self, []) { return [] }
         var kept = elements
@@ -115,7 +121,9 @@ public struct Shrinker {
                 (kept, parts) = (chunk, 2)
                 continue
             }
-            let complements = chunks.indices.map { skipped in chunks.indices.filter { $0 != skipped }.flatMap { chunks[$0] } }
+            let complements = chunks.indices.map { skipped in
+                chunks.indices.filter { $0 != skipped }.flatMap { chunks[$0] }
+            }
             if chunks.count > 2, let rest = complements.first(where: { fails(&self, $0) }) {
                 (kept, parts) = (rest, max(parts - 1, 2))
                 continue
@@ -130,7 +138,8 @@ public struct Shrinker {
 extension SimulationFailure {
     /// What kind of thing broke: its words without numbers, identifiers and names of single hosts.
     public var kind: String {
-        what.split { $0 == " " || $0 == "\n" }.filter { !$0.contains(where: \.isNumber) }.prefix(8).joined(separator: " ")
+        what.split { $0 == " " || $0 == "\n" }.filter { !$0.contains(where: \.isNumber) }.prefix(8).joined(
+            separator: " ")
     }
 
     /// Not everything was answered and equal in time; what did happen was right.

@@ -1,9 +1,10 @@
-import HostCore
-import Journal
+import Randomness
+import Cores
+import WriteAheadLog
 import Messages
 
-/// A host's disk: the production journal on simulated pages, and the states that were flushed. After a power loss a host
-/// finds what the journal makes of the pages that are left.
+/// A host's disk: the production journal on simulated pages, and the states that were flushed. After a power loss a
+/// host finds what the journal makes of the pages that are left.
 struct SimulatedDisk {
     /// Records that the host gave and no sync has covered, as they came.
     private struct Job {
@@ -17,8 +18,8 @@ struct SimulatedDisk {
         let records: [[UInt8]]
         /// Durable records are gone: the host may have forgotten what it said (R4).
         let lostRecords: Bool
-        /// So are the last ones, which rotted after nothing more was written: nobody can tell them from a tail that was never
-        /// synced. Such a host is one of the faulty ones.
+        /// So are the last ones, which rotted after nothing more was written: nobody can tell them from a tail that was
+        /// never synced. Such a host is one of the faulty ones.
         var lostSilently = false
     }
 
@@ -28,10 +29,12 @@ struct SimulatedDisk {
     private var storage = FailingStorage(SimulatedJournalStorage())
     private var journal: Journal<FailingStorage>?
     private var hasStarted = false
-    /// Stands for the host folder's marker: the journal is not to be believed, and a new one does not say so durably yet.
+    /// Stands for the host folder's marker: the journal is not to be believed, and a new one does not say so durably
+    /// yet.
     private var isDeclaredLost = false
     private var jobs: [Job] = []
-    /// The last record that a sync covered, the last one of the sync before, and whether something has rotted since the start.
+    /// The last record that a sync covered, the last one of the sync before, and whether something has rotted since the
+    /// start.
     private var synced: (last: [UInt8]?, before: [UInt8]?) = (nil, nil)
     private var hasRotted = false
     private(set) var appended: UInt64 = 0
@@ -56,7 +59,9 @@ struct SimulatedDisk {
             journal = opened.journal
             let isGone = { (record: [UInt8]?) in record.map { !opened.records.contains($0) } ?? false }
             defer { hasRotted = false }
-            return Opened(records: opened.records, lostRecords: false, lostSilently: hasRotted && isGone(synced.last) && !isGone(synced.before))
+            return Opened(
+                records: opened.records, lostRecords: false,
+                lostSilently: hasRotted && isGone(synced.last) && !isGone(synced.before))
         } catch {
             switch error {
             case .rot, .missingSegment, .missing: break
@@ -95,11 +100,11 @@ struct SimulatedDisk {
             for record in job.records { try journal?.append(record) }
             if job.compacts { try journal?.finishCompaction() }
         }
-        #if MUTANTS
         if Mutant.is(.journalNeverSynced) { return jobs.removeFirst(count) }
-        #endif
         try journal?.sync()
-        if let last = jobs.prefix(count).last(where: { !$0.records.isEmpty })?.records.last { synced = (last, synced.last) }
+        if let last = jobs.prefix(count).last(where: { !$0.records.isEmpty })?.records.last {
+            synced = (last, synced.last)
+        }
         jobs.removeFirst(count)
         // The quarantine's records are the first.
         isDeclaredLost = false
@@ -108,8 +113,8 @@ struct SimulatedDisk {
     /// What an operator does with a host whose peers say that it forgot votes.
     mutating func declareLost() { isDeclaredLost = true }
 
-    /// The power goes, perhaps in the middle of what the journal's thread does: pages and names that were not synced are
-    /// kept, lost and torn one by one. If only the process dies, the kernel keeps what was written.
+    /// The power goes, perhaps in the middle of what the journal's thread does: pages and names that were not synced
+    /// are kept, lost and torn one by one. If only the process dies, the kernel keeps what was written.
     mutating func stop(losesPower: Bool, using rng: inout SplitMix64) {
         if !jobs.isEmpty, failure == nil {
             storage.operationsLeft = rng.below(10)

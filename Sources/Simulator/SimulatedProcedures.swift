@@ -1,7 +1,8 @@
 import Messages
 import ShardState
 
-/// What the simulated clients call: money that moves by calls, and lists that are appended to and read on several shards.
+/// What the simulated clients call: money that moves by calls, and lists that are appended to and read on several
+/// shards.
 enum SimulatedProcedures {
     static var registry: ProcedureRegistry {
         var registry = ProcedureRegistry()
@@ -22,7 +23,9 @@ enum SimulatedProcedures {
         let amount: UInt64
 
         init(from: AccountID, to: AccountID, amount: UInt64) { (self.from, self.to, self.amount) = (from, to, amount) }
-        init(from reader: inout ByteReader) throws(DecodingFailure) { (from, to, amount) = (try reader.value(), try reader.value(), try reader.uint64()) }
+        init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (from, to, amount) = (try reader.value(), try reader.value(), try reader.uint64())
+        }
         func encode(into writer: inout ByteWriter) {
             writer.put(from)
             writer.put(to)
@@ -34,7 +37,8 @@ enum SimulatedProcedures {
     static let asset = AssetID(1)
 
     static func listOperations(of invocation: Invocation) -> [ListOperation]? {
-        [Lists.name, ListsInOrder.name].contains(invocation.procedure) ? try? [ListOperation](decoding: invocation.arguments) : nil
+        [Lists.name, ListsInOrder.name].contains(invocation.procedure)
+            ? try? [ListOperation](decoding: invocation.arguments) : nil
     }
 
     /// What a call does to balances if it commits.

@@ -1,9 +1,9 @@
-import HostCore
+import Cores
 import Messages
 
-/// In a quarter of the runs, after rest: all deadlines pass, one more batch lets the shards forget what is over, and then somebody
-/// without any key repeats the certificates of the whole run, and a faulty host asks about what they are of. Nothing of it may cost a
-/// batch, and the answers are bounded (R12).
+/// In a quarter of the runs, after rest: all deadlines pass, one more batch lets the shards forget what is over, and
+/// then somebody without any key repeats the certificates of the whole run, and a faulty host asks about what they are
+/// of. Nothing of it may cost a batch, and the answers are bounded (R12).
 struct Epilogue {
     enum Stage: Equatable {
         case none
@@ -52,7 +52,9 @@ extension Simulation {
             // What one session is answered in vain: its tokens and the shared ones, and those that came back meanwhile.
             let bound = options.host.vainBurst + 64 + Int(options.host.vainPerSecond) * 8 + 16
             for i in correctHosts where epilogue.answers[i] > bound {
-                throw failure("host \(i) answered \(epilogue.answers[i]) of \(Epilogue.messagesPerHost) repeated certificates, \(bound) is the bound")
+                throw failure(
+                    "host \(i) answered \(epilogue.answers[i]) of \(Epilogue.messagesPerHost) repeated certificates, \(bound) is the bound"
+                )
             }
             return true
         }
@@ -74,17 +76,25 @@ extension Simulation {
         let messages = byzantineGateway.repetitions(count: Epilogue.messagesPerHost)
         for to in correctHosts {
             for (k, message) in messages.enumerated() {
-                events.insert(.fromGateway(to: to, Box(message), session: Epilogue.session), at: now + UInt64(k + 1) * 2_000_000)
+                events.insert(
+                    .fromGateway(to: to, Box(message), session: Epilogue.session), at: now + UInt64(k + 1) * 2_000_000)
             }
         }
         // A faulty host pushes what is long over as if it had not finished it.
         guard let liar = byzantine.identities.first ?? damaged.first else { return }
-        for (k, push) in byzantineGateway.questions(signer: StandInSigner(UInt64(liar)), host: HostID(UInt16(liar))).enumerated() {
+        for (k, push) in byzantineGateway.questions(signer: StandInSigner(UInt64(liar)), host: HostID(UInt16(liar)))
+            .enumerated()
+        {
             for to in correctHosts where to != liar {
                 let about = push.request.request
-                for shard in manifest.shards.indices.map({ ShardID(UInt16($0)) }) where shard != push.attested.statement.shard {
-                    guard about.rootCall != nil || about.participants(in: manifest.shardMap).contains(shard) else { continue }
-                    events.insert(.deliver(to: to, from: HostID(UInt16(liar)), Parcel(.push(shard, push))), at: now + UInt64(k + 1) * 3_000_000)
+                for shard in manifest.shards.indices.map({ ShardID(UInt16($0)) })
+                where shard != push.attested.statement.shard {
+                    guard about.rootCall != nil || about.participants(in: manifest.shardMap).contains(shard) else {
+                        continue
+                    }
+                    events.insert(
+                        .deliver(to: to, from: HostID(UInt16(liar)), Parcel(.push(shard, push))),
+                        at: now + UInt64(k + 1) * 3_000_000)
                 }
             }
         }
@@ -105,7 +115,8 @@ extension ByzantineGateway {
                     .decide(
                         shards,
                         TransactionDecide(
-                            principal: request.request.principal, number: request.request.number, request: request.digest,
+                            principal: request.request.principal, number: request.request.number,
+                            request: request.digest,
                             certificates: [certificate])))
             }
         }
@@ -119,7 +130,8 @@ extension ByzantineGateway {
             guard let request = requests.first(where: { $0.digest == certificate.leaf.request }),
                 let replica = manifest.replica(of: certificate.shard, on: host)
             else { return nil }
-            let signature = ReplicaSignature(replica: replica, signature: signer.sign(certificate.statement.signingBytes))
+            let signature = ReplicaSignature(
+                replica: replica, signature: signer.sign(certificate.statement.signingBytes))
             let attested = AttestedLeaf(
                 statement: certificate.statement, signature: signature, leaf: certificate.leaf, path: certificate.path)
             return RecoveryPush(request: request, attested: attested, asks: true)

@@ -1,12 +1,15 @@
-import HostCore
+import Randomness
+import Cores
 import Messages
 
-/// The clients' quorum reads, and reads in order where those find no agreement. They have a generator of their own: a read
-/// moves nothing else of the run.
+/// The clients' quorum reads, and reads in order where those find no agreement. They have a generator of their own: a
+/// read moves nothing else of the run.
 extension Simulation {
     /// Most often of one's own account and just after something was done to it, when replicas know least of it.
     mutating func maybeRead(_ client: Int, after request: SignedRequest? = nil) throws {
-        guard clients.mayRead(client, now: instant()), readRng.chance(perMille: request == nil ? 15 : 700) else { return }
+        guard clients.mayRead(client, now: instant()), readRng.chance(perMille: request == nil ? 15 : 700) else {
+            return
+        }
         let touched: [AccountID] = (request?.request.operations ?? []).flatMap { operation -> [AccountID] in
             if case .transfer(let transfer) = operation { [transfer.from, transfer.from, transfer.to] } else { [] }
         }
@@ -18,7 +21,9 @@ extension Simulation {
     mutating func readTick() throws {
         for client in clients.pending.indices {
             if let read = clients.reads.open[client], !read.isOrdered {
-                if now > read.dueAt, clients.readsAgain(client, nonce: readRng.digest(), now: now) { try sendRead(client) }
+                if now > read.dueAt, clients.readsAgain(client, nonce: readRng.digest(), now: now) {
+                    try sendRead(client)
+                }
             } else if clients.remaining[client] > 0 {
                 try maybeRead(client)
             }
@@ -40,22 +45,32 @@ extension Simulation {
             return clients.reads.disagreed(client, until: now + readRng.below(UInt64(200_000_000)))
         }
         let view = statement.value.statement.view
-        if options.keepsLog { note("client \(client) has \(view.map { "\($0.posted)" } ?? "nothing") of \(read.account)") }
+        if options.keepsLog {
+            note("client \(client) has \(view.map { "\($0.posted)" } ?? "nothing") of \(read.account)")
+        }
         if let problem = clients.reads.answered(client, view) { throw failure(problem) }
     }
 
     // MARK: Liars
 
-    /// What a Byzantine host says of an account instead of the truth: mostly what the correct host that is furthest behind
-    /// still believes, which is the lie that others may confirm.
+    /// What a Byzantine host says of an account instead of the truth: mostly what the correct host that is furthest
+    /// behind still believes, which is the lie that others may confirm.
     mutating func falseRead(_ input: HostInput, core i: Int, by m: Int) -> DistortedReply? {
-        guard case .gateway(_, let message) = input, case .read(let id, .account(let account), let nonce) = message.value else { return nil }
+        guard case .gateway(_, let message) = input,
+            case .read(let id, .account(let account), let nonce) = message.value
+        else { return nil }
         let shard = manifest.shardMap.shard(of: account)
-        guard let replica = manifest.replica(of: shard, on: hostID(i)), readRng.chance(perMille: 800) else { return nil }
+        guard let replica = manifest.replica(of: shard, on: hostID(i)), readRng.chance(perMille: 800) else {
+            return nil
+        }
         var furthest: (sequence: SequenceNumber, view: AccountView?)?
         for host in correctHosts {
-            guard let sequence = hosts[host].core?.progress().first(where: { $0.shard == shard })?.sequence else { continue }
-            if furthest.map({ sequence < $0.sequence }) ?? true { furthest = (sequence, hosts[host].core?.view(of: account)) }
+            guard let sequence = hosts[host].core?.progress().first(where: { $0.shard == shard })?.sequence else {
+                continue
+            }
+            if furthest.map({ sequence < $0.sequence }) ?? true {
+                furthest = (sequence, hosts[host].core?.view(of: account))
+            }
         }
         guard var view = furthest?.view else { return nil }
         var answered = (nonce: nonce, replica: replica)
@@ -66,16 +81,20 @@ extension Simulation {
         default: view = Self.bent(view, posted: view.posted.number)
         }
         let statement = ReadStatement(
-            cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, nonce: answered.nonce, account: account, view: view)
+            cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, nonce: answered.nonce, account: account,
+            view: view)
         // Any times: nothing that has to be equal.
         let (time, clock) = (Timestamp(readRng.next()), Timestamp(readRng.next()))
-        let signature = ReplicaSignature(replica: answered.replica, signature: byzantine.signer(m).sign(ReadAnswer.signingBytes(statement, time: time, clock: clock)))
+        let signature = ReplicaSignature(
+            replica: answered.replica,
+            signature: byzantine.signer(m).sign(ReadAnswer.signingBytes(statement, time: time, clock: clock)))
         let answer = ReadAnswer(statement: statement, time: time, clock: clock, signature: signature)
         return DistortedReply(reply: .read(id: id, answer), act: .falseRead)
     }
 
     private static func bent(_ view: AccountView, posted: UInt128) -> AccountView {
-        AccountView(owner: view.owner, asset: view.asset, posted: Amount(posted), pendingDebits: .zero, pendingCredits: .zero)
+        AccountView(
+            owner: view.owner, asset: view.asset, posted: Amount(posted), pendingDebits: .zero, pendingCredits: .zero)
     }
 }
 

@@ -1,9 +1,10 @@
-import HostCore
+import Randomness
+import Cores
 import Messages
 import PBFT
 
-/// A whole cluster with its gateway and clients under a virtual clock, network and disk. One thread; the same seed gives
-/// the same run, event for event.
+/// A whole cluster with its gateway and clients under a virtual clock, network and disk. One thread; the same seed
+/// gives the same run, event for event.
 public struct Simulation {
     /// Small, because the heap moves it about: what is large lies in a box.
     enum Event {
@@ -103,7 +104,9 @@ public struct Simulation {
         let issuer = StandInSigner(999)
         manifest = Manifest(
             cluster: ClusterID(StandInSigner(options.seed).publicKey.value), epoch: Epoch(1),
-            hosts: keys.enumerated().map { .init(address: "simulated", port: $0.offset, publicKey: $0.element.publicKey) },
+            hosts: keys.enumerated().map {
+                .init(address: "simulated", port: $0.offset, publicKey: $0.element.publicKey)
+            },
             shards: Array(repeating: (0..<options.replicas).map { HostID(UInt16($0)) }, count: options.shards),
             issuer: issuer.publicKey)
         verifier = Verifier(manifest: manifest, scheme: StandInScheme())
@@ -115,14 +118,17 @@ public struct Simulation {
         readRng = ChanceStream.reads.generator(seed: options.seed)
         checks = Checks(byzantine: Set(byzantine.identities), manifest: manifest, window: options.host.replica.window)
         clients = ClientModel(
-            manifest: manifest, issuer: issuer, options: options, others: options.hasByzantineHosts ? byzantineClient.accounts : [])
+            manifest: manifest, issuer: issuer, options: options,
+            others: options.hasByzantineHosts ? byzantineClient.accounts : [])
         cut = Array(repeating: Array(repeating: false, count: options.replicas), count: options.replicas)
-        network = Network(endpoints: options.replicas + 1, isLossy: options.isLossy, lossPerMille: options.lossPerMille, using: &rng)
+        network = Network(
+            endpoints: options.replicas + 1, isLossy: options.isLossy, lossPerMille: options.lossPerMille, using: &rng)
         let (skew, drift): (UInt64, UInt64) = options.profile == .calm ? (100_000, 0) : (400_000, 20_000)
         for _ in 0..<options.replicas + byzantine.twins.count {
             hosts.append(
                 Host(
-                    clockSkew: Int64(rng.below(2 * skew + 1)) - Int64(skew), drift: Int64(rng.below(2 * drift + 1)) - Int64(drift)))
+                    clockSkew: Int64(rng.below(2 * skew + 1)) - Int64(skew),
+                    drift: Int64(rng.below(2 * drift + 1)) - Int64(drift)))
         }
         correctHosts = byzantine.correctHosts
         // A third of the liars have a slow clock: as primaries they would hold the shard's time back.
@@ -141,7 +147,9 @@ public struct Simulation {
         // Wall clocks are put right now and then: however fast they run, they are not off by more and more.
         let late = min(max((passed - Int64(now)) / 1000, -Self.mostDrifted), Self.mostDrifted)
         return Instant(
-            uptime: UInt64(passed) + 1, wall: Timestamp(UInt64(1_700_000_000_000_000 + Int64(now) / 1000 + late + hosts[host].clockSkew + hosts[host].jump)))
+            uptime: UInt64(passed) + 1,
+            wall: Timestamp(
+                UInt64(1_700_000_000_000_000 + Int64(now) / 1000 + late + hosts[host].clockSkew + hosts[host].jump)))
     }
 
     /// Microseconds.
@@ -207,11 +215,13 @@ public struct Simulation {
 
     func summary(fingerprint: Digest) -> Summary {
         Summary(
-            seed: options.seed, steps: steps, simulatedNanoseconds: now, committed: clients.committed, aborted: clients.aborted,
+            seed: options.seed, steps: steps, simulatedNanoseconds: now, committed: clients.committed,
+            aborted: clients.aborted,
             committedCalls: clients.committedCalls, abortedCalls: clients.abortedCalls,
             viewChanges: checks.views.count, restarts: checks.restarts, stateTransfers: checks.stateTransfers,
             checkpoints: checks.checkpoints, flushes: checks.flushes, compactions: checks.compactions,
-            storageFailures: checks.storageFailures, quorumReads: clients.reads.answered, orderedReads: clients.reads.ordered,
+            storageFailures: checks.storageFailures, quorumReads: clients.reads.answered,
+            orderedReads: clients.reads.ordered,
             byzantineHosts: byzantine.members.count, byzantineEffects: byzantine.effects,
             replacedSlowPrimaries: byzantine.slowViews.count { checks.hasLeft($0.view, of: $0.shard) },
             nanosecondsToRest: rest.began.map { rest.lastActivity - $0 } ?? 0, fingerprint: fingerprint)
@@ -227,7 +237,9 @@ public struct Simulation {
 
     mutating func start(_ i: Int) throws {
         let host = hostID(i)
-        for shard in manifest.shards(of: host) where hosts[i].disk.stores[shard] == nil { hosts[i].disk.stores[shard] = MemoryStore() }
+        for shard in manifest.shards(of: host) where hosts[i].disk.stores[shard] == nil {
+            hosts[i].disk.stores[shard] = MemoryStore()
+        }
         hosts[i].life += 1
         (hosts[i].isSyncing, hosts[i].hasFailedStorage) = (false, false)
         let opened: SimulatedDisk.Opened
@@ -235,13 +247,17 @@ public struct Simulation {
             throw failure("the journal of host \(i) does not open: \(error)")
         }
         // A disk that has lost records is a fault of its own, never what a crash leaves behind.
-        guard !opened.lostRecords || damaged.contains(i) || byzantine.isByzantine(i) else { throw failure("host \(i) has lost durable records") }
+        guard !opened.lostRecords || damaged.contains(i) || byzantine.isByzantine(i) else {
+            throw failure("host \(i) has lost durable records")
+        }
         // A process that starts sees every write that was applied.
         for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.refresh() }
         do {
             hosts[i].core = try HostCore(
-                manifest: manifest, host: host, signer: StandInSigner(UInt64(byzantine.identity(i))), options: options.host,
-                stores: hosts[i].disk.stores, records: opened.records, hasLostRecords: opened.lostRecords, now: instant(i))
+                manifest: manifest, host: host, signer: StandInSigner(UInt64(byzantine.identity(i))),
+                options: options.host,
+                stores: hosts[i].disk.stores, records: opened.records, hasLostRecords: opened.lostRecords,
+                now: instant(i))
             if opened.lostRecords { checks.forget(host: i) }
             if opened.lostSilently { checks.exempt(host: i) }
         } catch {
@@ -269,8 +285,11 @@ public struct Simulation {
         checks.noteClock(moment.wall, ahead: options.host.replica.timeAhead, now: now)
         do { try hosts[i].core?.examine(after: input, host: i, &checks) } catch { throw failure("host \(i): \(error)") }
         if !hosts[i].hasFailedStorage, let (shard, reason) = ready.halts.first {
-            // Rot at the journal's end looks like a tail that was never synced; the peers know better, and an operator reads it.
-            guard damaged.contains(i), reason.hasPrefix("peers heard votes") || reason.hasPrefix("a peer shows that this replica forgot") else {
+            // Rot at the journal's end looks like a tail that was never synced; the peers know better, and an operator
+            // reads it.
+            guard damaged.contains(i),
+                reason.hasPrefix("peers heard votes") || reason.hasPrefix("a peer shows that this replica forgot")
+            else {
                 throw failure("host \(i) shard \(shard) halted: \(reason)")
             }
             (hosts[i].hasFailedStorage, hosts[i].isToBeDeclared) = (true, true)
@@ -283,7 +302,9 @@ public struct Simulation {
         hosts[i].disk.append(ready.records, compacts: ready.compacts)
         startSync(i)
         for outgoing in ready.toHosts {
-            do { try checks.observe(outgoing.message, from: i) } catch { throw failure("host \(i) contradicts itself: \(error)") }
+            do { try checks.observe(outgoing.message, from: i) } catch {
+                throw failure("host \(i) contradicts itself: \(error)")
+            }
             let parcel = Parcel(outgoing.message)
             for to in outgoing.to { send(parcel, from: i, to: Int(to.number)) }
         }
@@ -291,7 +312,9 @@ public struct Simulation {
             if case .attestation(let attestation) = reply.reply {
                 do { try checks.observe(attestation, from: i) } catch { throw failure("host \(i): \(error)") }
             }
-            if case .refused(let refusal) = reply.reply, refusal.reason == .fromTheFuture { try checkFuture(refusal, from: i) }
+            if case .refused(let refusal) = reply.reply, refusal.reason == .fromTheFuture {
+                try checkFuture(refusal, from: i)
+            }
             guard let time = arrival(from: i, to: gatewayEndpoint, isRead: reply.reply.isRead) else { continue }
             events.insert(.toGateway(from: i, Box(reply.reply), session: session), at: time)
         }
@@ -302,13 +325,15 @@ public struct Simulation {
     }
 
     mutating func insert(_ flush: StateFlush, of i: Int) {
-        events.insert(.flushed(host: i, life: hosts[i].life, Box(flush)), at: now + 1_000_000 + rng.below(UInt64(20_000_000)))
+        events.insert(
+            .flushed(host: i, life: hosts[i].life, Box(flush)), at: now + 1_000_000 + rng.below(UInt64(20_000_000)))
     }
 
     mutating func startSync(_ i: Int) {
         guard !hosts[i].isSyncing, let position = hosts[i].disk.unsynced else { return }
         hosts[i].isSyncing = true
-        events.insert(.synced(host: i, life: hosts[i].life, position: position), at: now + 50_000 + rng.below(UInt64(2_000_000)))
+        events.insert(
+            .synced(host: i, life: hosts[i].life, position: position), at: now + 50_000 + rng.below(UInt64(2_000_000)))
     }
 
     /// Messages are not lost, repeated or late now.
@@ -340,8 +365,8 @@ public struct Simulation {
         if options.keepsLog { note("\(from) -x \(to) \(Self.describe(parcel.message))") }
     }
 
-    /// Over the wire and back: what is sent must be what is read. Coding all that is sent would take most of a run's time, so
-    /// it is one message in sixteen, and each of the kinds that are rare.
+    /// Over the wire and back: what is sent must be what is read. Coding all that is sent would take most of a run's
+    /// time, so it is one message in sixteen, and each of the kinds that are rare.
     private mutating func open(_ parcel: Parcel, from: HostID) throws -> Verified<HostMessage> {
         if let verified = parcel.verified { return verified }
         var message = parcel.message
@@ -380,7 +405,10 @@ public struct Simulation {
         case .flushed(let i, let life, let box):
             guard hosts[i].life == life, hosts[i].isUp else { return }
             let flush = box.value
-            do { try hosts[i].disk.stores[flush.shard]?.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false) } catch {
+            do {
+                try hosts[i].disk.stores[flush.shard]?.apply(
+                    flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
+            } catch {
                 return try storageFailed(i, "\(error)")
             }
             try step(i, .flushed(flush.shard, flush.sequence))
@@ -397,13 +425,16 @@ public struct Simulation {
                 }
                 reply = decoded
             }
-            guard let verified = try? verifier.verify(reply) else { throw failure("reply from host \(from) is refused: \(reply)") }
+            guard let verified = try? verifier.verify(reply) else {
+                throw failure("reply from host \(from) is refused: \(reply)")
+            }
             if case .attestation(let attestation) = reply { byzantineGateway.heard(attestation) }
             try gatewayStep(.host(HostID(UInt16(from)), verified))
         case .fromGateway(let to, let box, let session):
             // Whoever else speaks to the hosts has a session of its own.
             let others = [ByzantineClient.session, ByzantineGateway.session, Epilogue.session]
-            guard session == self.session || others.contains(session), let verified = try? verifier.verify(box.value) else { return }
+            guard session == self.session || others.contains(session), let verified = try? verifier.verify(box.value)
+            else { return }
             for core in byzantine.cores(of: to, from: nil) { try step(core, .gateway(session, verified)) }
         case .fault: try injectFault()
         case .clocks: jumpClocks()
@@ -456,7 +487,9 @@ public struct Simulation {
             guard let client = clients.client(of: session) else { continue }
             switch reply {
             case .receipt(_, let receipt, _, _):
-                guard (try? verifier.verify(receipt)) != nil else { throw failure("client \(client) got a receipt that does not verify") }
+                guard (try? verifier.verify(receipt)) != nil else {
+                    throw failure("client \(client) got a receipt that does not verify")
+                }
                 if options.keepsLog { note("client \(client) has \(receipt.request.digest.short)") }
                 do { try checks.observe(receipt) } catch { throw failure("client \(client): \(error)") }
                 if let problem = clients.receive(receipt, client: client, now: now) { throw failure(problem) }

@@ -1,4 +1,5 @@
-import HostCore
+import Randomness
+import Cores
 
 /// What a simulated run is made of. Everything else follows from the seed.
 public struct SimulationOptions: Sendable {
@@ -15,7 +16,8 @@ public struct SimulationOptions: Sendable {
         case byzantine
         /// More than f hosts without power at once, and partitions: progress may stop, safety may not.
         case beyond
-        /// All of it. Hosts that lie and hosts whose disk forgets are together at most f; any may lose power and keep its disk.
+        /// All of it. Hosts that lie and hosts whose disk forgets are together at most f; any may lose power and keep
+        /// its disk.
         case everything
     }
 
@@ -39,8 +41,8 @@ public struct SimulationOptions: Sendable {
     public var allowsLostRecords = false
     /// Hosts' clocks jump (`ClockFaults`): of `everything`, in a quarter of the runs.
     public var jumpsClocks: Bool
-    /// Faults that do not happen, by their numbers (`Simulation.InjectedFault`). The rest of the run draws the same as with
-    /// them, so that a failing run can be made smaller.
+    /// Faults that do not happen, by their numbers (`Simulation.InjectedFault`). The rest of the run draws the same as
+    /// with them, so that a failing run can be made smaller.
     public var suppressed: Set<Int> = []
     /// No injected fault with a greater number happens. Says nothing about losses.
     public var lastFault: Int?
@@ -56,8 +58,8 @@ public struct SimulationOptions: Sendable {
         jumpsClocks = profile == .everything && jumps.chance(perMille: 250)
         faultyUntil = 2_000_000_000 + rng.below(UInt64(2_500_000_000))
         transfersPerClient = 2 + rng.below(3)
-        // Small windows and short waits, so that checkpoints, truncation, flushes, compaction, view changes and state transfer
-        // happen in a short run.
+        // Small windows and short waits, so that checkpoints, truncation, flushes, compaction, view changes and state
+        // transfer happen in a short run.
         host.replica.checkpointInterval = 4
         host.replica.window = 16
         host.replica.retainedBatches = 8
@@ -82,7 +84,8 @@ public struct SimulationOptions: Sendable {
         host.compactionBytes = 8 << 10
         host.recentBatches = 64
         (host.vainBurst, host.vainPerSecond) = (128, 16)
-        // Impatient: late messages and one liar's suspicion then change the view often, which is where lies matter most.
+        // Impatient: late messages and one liar's suspicion then change the view often, which is where lies matter
+        // most.
         if profile == .byzantine, !seed.isMultiple(of: 2) { host.replica.progressTimeout = 200_000_000 }
     }
 
@@ -116,7 +119,8 @@ enum ChanceStream: UInt64 {
     case jumps = 0x10CC_3A9D
 
     func generator(seed: UInt64, number: Int = 0) -> SplitMix64 {
-        var mixer = SplitMix64(seed: seed ^ (rawValue &* 0x9E37_79B9_7F4A_7C15) &+ UInt64(number) &* 0xD134_2543_DE82_EF95)
+        var mixer = SplitMix64(
+            seed: seed ^ (rawValue &* 0x9E37_79B9_7F4A_7C15) &+ UInt64(number) &* 0xD134_2543_DE82_EF95)
         return SplitMix64(seed: mixer.next())
     }
 }
@@ -133,6 +137,7 @@ public struct SimulationFailure: Error, CustomStringConvertible {
     }
 
     public var description: String {
-        "seed \(seed) at \(time / 1_000_000) ms: \(what)" + (log.isEmpty ? "" : "\n" + log.suffix(60).joined(separator: "\n"))
+        "seed \(seed) at \(time / 1_000_000) ms: \(what)"
+            + (log.isEmpty ? "" : "\n" + log.suffix(60).joined(separator: "\n"))
     }
 }

@@ -1,7 +1,7 @@
 import Messages
 
-/// A deterministic stand-in for Ed25519, some fifty times cheaper: a keyed hash that anyone could compute. The simulated
-/// adversary does not forge; what it signs, it signs with keys that it was given.
+/// A deterministic stand-in for Ed25519, some fifty times cheaper: a keyed hash that anyone could compute. The
+/// simulated adversary does not forge; what it signs, it signs with keys that it was given.
 public struct StandInScheme: SignatureScheme {
     public init() {}
     public func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {

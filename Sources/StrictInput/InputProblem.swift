@@ -9,7 +9,9 @@ package struct InputProblem: Error, Hashable, Sendable, CustomStringConvertible 
     package let problem: String
     package let expected: String?
 
-    package init(file: String, path: String = "", line: Int? = nil, column: Int? = nil, problem: String, expected: String? = nil) {
+    package init(
+        file: String, path: String = "", line: Int? = nil, column: Int? = nil, problem: String, expected: String? = nil
+    ) {
         (self.file, self.path, self.line, self.column) = (file, path, line, column)
         (self.problem, self.expected) = (problem, expected)
     }

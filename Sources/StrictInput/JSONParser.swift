@@ -1,5 +1,5 @@
-/// The grammar of RFC 8259 and nothing beside it: UTF-8 without a byte order mark, each key of an object once, no half of a
-/// surrogate pair, nothing after the value, and no deeper than the limit.
+/// The grammar of RFC 8259 and nothing beside it: UTF-8 without a byte order mark, each key of an object once, no half
+/// of a surrogate pair, nothing after the value, and no deeper than the limit.
 struct JSONParser {
     private let source: JSONSource
     private let maxDepth: Int
@@ -15,12 +15,15 @@ struct JSONParser {
         guard bytes.count <= limits.bytes else {
             throw InputProblem(file: source.file, problem: "the file is longer than \(limits.bytes) bytes")
         }
-        guard !bytes.isEmpty else { throw InputProblem(file: source.file, problem: "the file is empty", expected: "a JSON document") }
+        guard !bytes.isEmpty else {
+            throw InputProblem(file: source.file, problem: "the file is empty", expected: "a JSON document")
+        }
         guard !bytes.starts(with: [0xef, 0xbb, 0xbf]) else {
             throw source.problem("", at: 0, "a byte order mark", expected: "JSON without one")
         }
         if let bad = UTF8Text.firstInvalid(in: bytes[...]) {
-            throw source.problem("", at: bad, "not UTF-8: the byte 0x\(String(bytes[bad], radix: 16))", expected: "JSON in UTF-8")
+            throw source.problem(
+                "", at: bad, "not UTF-8: the byte 0x\(String(bytes[bad], radix: 16))", expected: "JSON in UTF-8")
         }
         var parser = JSONParser(source, maxDepth: limits.depth)
         parser.skipSpace()
@@ -44,7 +47,8 @@ struct JSONParser {
     private func unexpected(_ expected: String) -> InputProblem {
         guard at < source.bytes.count else { return problem(at: at, "the file ends here", expected: expected) }
         // The bytes are UTF-8, so a character begins here, unless a text was left in its middle, which never happens.
-        let end = source.bytes[(at + 1)...].prefix(3).firstIndex { $0 & 0xc0 != 0x80 } ?? min(at + 4, source.bytes.count)
+        let end =
+            source.bytes[(at + 1)...].prefix(3).firstIndex { $0 & 0xc0 != 0x80 } ?? min(at + 4, source.bytes.count)
         return problem(at: at, Printable.quoted(source.bytes[at..<end]), expected: expected)
     }
 
@@ -55,7 +59,8 @@ struct JSONParser {
         case UInt8(ascii: "{"): return JSONValue(content: try object(), offset: start)
         case UInt8(ascii: "["): return JSONValue(content: try array(), offset: start)
         case UInt8(ascii: "\""): return JSONValue(content: .string(try string()), offset: start)
-        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return JSONValue(content: .number(try number()), offset: start)
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+            return JSONValue(content: .number(try number()), offset: start)
         case UInt8(ascii: "t"): return JSONValue(content: try word("true", .boolean(true)), offset: start)
         case UInt8(ascii: "f"): return JSONValue(content: try word("false", .boolean(false)), offset: start)
         case UInt8(ascii: "n"): return JSONValue(content: try word("null", .null), offset: start)
@@ -71,7 +76,9 @@ struct JSONParser {
 
     private mutating func enter() throws(InputProblem) {
         depth += 1
-        guard depth <= maxDepth else { throw problem(at: at, "values inside values, \(depth) deep", expected: "at most \(maxDepth)") }
+        guard depth <= maxDepth else {
+            throw problem(at: at, "values inside values, \(depth) deep", expected: "at most \(maxDepth)")
+        }
         at += 1
         skipSpace()
     }

@@ -1,7 +1,8 @@
-/// A value of a JSON document that was read strictly. It knows its place, so that every error can say what is wrong, where, and
-/// what was expected.
+/// A value of a JSON document that was read strictly. It knows its place, so that every error can say what is wrong,
+/// where, and what was expected.
 ///
-/// Fields are reached only through `object(_:)`, which refuses every key that it was not told of: no reader of ours can forget to.
+/// Fields are reached only through `object(_:)`, which refuses every key that it was not told of: no reader of ours can
+/// forget to.
 package struct JSONReader: Sendable {
     package struct Limits: Sendable {
         package var bytes = 1 << 24
@@ -46,12 +47,14 @@ package struct JSONReader: Sendable {
             // By bytes, and not as texts are equal to Swift.
             guard let key = (keys + optional).first(where: { $0.utf8.elementsEqual(member.key.utf8) }) else {
                 throw source.problem(
-                    path, at: member.keyOffset, "unknown key", expected: "only the keys \((keys + optional).joined(separator: ", "))")
+                    path, at: member.keyOffset, "unknown key",
+                    expected: "only the keys \((keys + optional).joined(separator: ", "))")
             }
             fields[key] = JSONReader(source, member.value, path)
         }
         if let missing = keys.first(where: { fields[$0] == nil }) {
-            throw source.problem(JSONSource.path(path, key: missing), at: value.offset, "the key is missing", expected: nil)
+            throw source.problem(
+                JSONSource.path(path, key: missing), at: value.offset, "the key is missing", expected: nil)
         }
         return JSONFields(fields: fields)
     }
@@ -84,7 +87,9 @@ package struct JSONReader: Sendable {
         return number
     }
 
-    package func integer<T: FixedWidthInteger>(_: T.Type = T.self) throws(InputProblem) -> T { try integer(in: T.min...T.max) }
+    package func integer<T: FixedWidthInteger>(_: T.Type = T.self) throws(InputProblem) -> T {
+        try integer(in: T.min...T.max)
+    }
 
     package var isNull: Bool {
         if case .null = value.content { true } else { false }
@@ -103,7 +108,8 @@ package struct JSONReader: Sendable {
         bytes.reserveCapacity(digits.count / 2)
         for i in stride(from: 0, to: digits.count, by: 2) {
             guard let high = Self.nibble(digits[i]), let low = Self.nibble(digits[i + 1]) else {
-                throw problem(Printable.quoted(digits[i..<i + 2]) + " as digits \(i + 1) and \(i + 2)", expected: expected)
+                throw problem(
+                    Printable.quoted(digits[i..<i + 2]) + " as digits \(i + 1) and \(i + 2)", expected: expected)
             }
             bytes.append(high << 4 | low)
         }
@@ -120,8 +126,8 @@ package struct JSONReader: Sendable {
 
     // MARK: What it must be
 
-    /// Throws at the first place where this is another value than `wanted`. Texts are compared byte for byte, numbers as they are
-    /// written; the order of keys does not matter.
+    /// Throws at the first place where this is another value than `wanted`. Texts are compared byte for byte, numbers
+    /// as they are written; the order of keys does not matter.
     package func expect(_ wanted: JSONReader) throws(InputProblem) {
         switch (value.content, wanted.value.content) {
         case (.object(let ours), .object(let theirs)):
@@ -135,17 +141,21 @@ package struct JSONReader: Sendable {
             }
             let known = Set(ours.map { Array($0.key.utf8) })
             if let missing = theirs.values.filter({ !known.contains(Array($0.key.utf8)) }).map(\.key).min() {
-                throw source.problem(JSONSource.path(path, key: missing), at: value.offset, "the key is missing", expected: nil)
+                throw source.problem(
+                    JSONSource.path(path, key: missing), at: value.offset, "the key is missing", expected: nil)
             }
         case (.array(let ours), .array(let theirs)):
-            guard ours.count == theirs.count else { throw problem("\(ours.count) elements", expected: "\(theirs.count)") }
+            guard ours.count == theirs.count else {
+                throw problem("\(ours.count) elements", expected: "\(theirs.count)")
+            }
             for (i, (mine, other)) in zip(ours, theirs).enumerated() {
                 let path = JSONSource.path(path, index: i)
                 try JSONReader(source, mine, path).expect(JSONReader(wanted.source, other, path))
             }
         case (.string(let ours), .string(let theirs)):
             guard ours.utf8.elementsEqual(theirs.utf8) else {
-                throw problem(Printable.quoted(ours.utf8, limit: 160), expected: Printable.quoted(theirs.utf8, limit: 160))
+                throw problem(
+                    Printable.quoted(ours.utf8, limit: 160), expected: Printable.quoted(theirs.utf8, limit: 160))
             }
         case (.number(let ours), .number(let theirs)):
             guard ours == theirs else { throw mismatch(theirs) }

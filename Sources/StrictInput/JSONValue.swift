@@ -12,7 +12,8 @@ indirect enum JSONContent: Sendable {
         case .object: "an object"
         case .array: "an array"
         case .string: "a string"
-        case .number(let text): text.utf8.count <= 24 ? "the number \(text)" : "a number of \(text.utf8.count) characters"
+        case .number(let text):
+            text.utf8.count <= 24 ? "the number \(text)" : "a number of \(text.utf8.count) characters"
         case .boolean(let value): "\(value)"
         case .null: "null"
         }
@@ -47,7 +48,9 @@ struct JSONSource: Sendable {
     /// `path` is printable: keys of others become escapes.
     static func path(_ parent: String, key: String) -> String {
         let isShort = key.utf8.count <= 64
-        let key = Printable.line(isShort ? key : String(key.unicodeScalars.prefix(32).map(Character.init))) + (isShort ? "" : "…")
+        let key =
+            Printable.line(isShort ? key : String(key.unicodeScalars.prefix(32).map(Character.init)))
+            + (isShort ? "" : "…")
         return parent.isEmpty ? key : "\(parent).\(key)"
     }
 

@@ -1,6 +1,6 @@
-/// Text that somebody else has chosen, as it may stand on a terminal, in a log and in an error: nothing in it is obeyed, and
-/// nothing in it is invisible. Control characters (and with them ANSI sequences), line breaks, what turns the direction of
-/// writing, and what has no shape become escapes.
+/// Text that somebody else has chosen, as it may stand on a terminal, in a log and in an error: nothing in it is
+/// obeyed, and nothing in it is invisible. Control characters (and with them ANSI sequences), line breaks, what turns
+/// the direction of writing, and what has no shape become escapes.
 package enum Printable {
     /// On one line: a line break would forge the line after it.
     package static func line(_ text: String) -> String { escape(text, keepsLines: false, braced) }
@@ -8,7 +8,8 @@ package enum Printable {
     /// The same, where line feeds are our own.
     package static func lines(_ text: String) -> String { escape(text, keepsLines: true, braced) }
 
-    /// In a JSON document that we have written, where only texts hold such characters: the same document in other words.
+    /// In a JSON document that we have written, where only texts hold such characters: the same document in other
+    /// words.
     package static func json(_ document: String) -> String {
         escape(document, keepsLines: true) { scalar in
             String(scalar).utf16.map { unit in
@@ -23,7 +24,8 @@ package enum Printable {
         let isCut = bytes.count > limit
         var kept = Array(bytes.prefix(limit))
         // Not in the middle of a character: what is left of it would be shown as damage that is not there.
-        if isCut, let start = kept.lastIndex(where: { $0 & 0xc0 != 0x80 }), kept[start] >= 0xc0, kept.count - start < 4 {
+        if isCut, let start = kept.lastIndex(where: { $0 & 0xc0 != 0x80 }), kept[start] >= 0xc0, kept.count - start < 4
+        {
             kept.removeSubrange(start...)
         }
         var text = ""
@@ -64,7 +66,8 @@ package enum Printable {
 }
 
 package enum UTF8Text {
-    /// The place of the first byte that does not belong to well-formed UTF-8 (RFC 3629: shortest forms, no surrogates); nil if all do.
+    /// The place of the first byte that does not belong to well-formed UTF-8 (RFC 3629: shortest forms, no surrogates);
+    /// nil if all do.
     package static func firstInvalid(in bytes: ArraySlice<UInt8>) -> Int? {
         var i = bytes.startIndex
         let end = bytes.endIndex

@@ -1,8 +1,8 @@
 import Messages
 
-/// Carries what shards certify of one root call to the shards that it concerns: calls to callees, responses to callers, the
-/// outcome to everybody, and the end back to home (R13). Untrusted like every coordinator; hosts do the same by themselves,
-/// only later.
+/// Carries what shards certify of one root call to the shards that it concerns: calls to callees, responses to callers,
+/// the outcome to everybody, and the end back to home (R13). Untrusted like every coordinator; hosts do the same by
+/// themselves, only later.
 struct CallRelay: Sendable {
     let root: SignedRequest
     let home: ShardID
@@ -23,7 +23,9 @@ struct CallRelay: Sendable {
         guard certificate.leaf.request == root.digest, !isFinished else { return nil }
         let place = newest.firstIndex { $0.shard >= certificate.shard } ?? newest.count
         if place < newest.count, newest[place].shard == certificate.shard {
-            guard newest[place].statement.sequence < certificate.statement.sequence, newest[place].leaf != certificate.leaf else { return nil }
+            guard newest[place].statement.sequence < certificate.statement.sequence,
+                newest[place].leaf != certificate.leaf
+            else { return nil }
             newest[place] = certificate
         } else {
             guard newest.count < TransactionDecide.maxCertificates else { return nil }

@@ -59,7 +59,9 @@ public struct Coordinator: Sendable {
 
     /// No leg has more participants than a `TransactionDecide` can carry votes of.
     public static func canCoordinate(_ request: Request, map: ShardMap) -> Bool {
-        guard case .atomic = request.mode, request.operations.count * 2 > TransactionDecide.maxCertificates else { return true }
+        guard case .atomic = request.mode, request.operations.count * 2 > TransactionDecide.maxCertificates else {
+            return true
+        }
         return request.participants(ofLeg: 0, in: map).count <= TransactionDecide.maxCertificates
     }
 
@@ -125,7 +127,8 @@ public struct Coordinator: Sendable {
         return decides((0..<board.legCount).filter { isDecided[$0] && board.isShared($0) }.map { Telling(leg: $0) })
     }
 
-    /// Participants that have certified nothing of some undecided leg, ascending: the request should be sent to them again.
+    /// Participants that have certified nothing of some undecided leg, ascending: the request should be sent to them
+    /// again.
     public var missing: [ShardID] {
         guard case .voting = phase else { return [] }
         if let relay { return [relay.home] }
@@ -141,7 +144,9 @@ public struct Coordinator: Sendable {
         guard case .voting = phase else { return false }
         if let relay { return relay.home == shard && relay.outcome == nil }
         for leg in 0..<board.legCount where !isDecided[leg] {
-            for slot in board.participants(ofLeg: leg) where slot.shard == shard && slot.knowledge.status == nil { return true }
+            for slot in board.participants(ofLeg: leg) where slot.shard == shard && slot.knowledge.status == nil {
+                return true
+            }
         }
         return false
     }
@@ -163,7 +168,8 @@ public struct Coordinator: Sendable {
         }
     }
 
-    /// Packs legs into as few messages as the bound on certificates allows: one, but for requests over very many shards.
+    /// Packs legs into as few messages as the bound on certificates allows: one, but for requests over very many
+    /// shards.
     private func messages(
         _ tellings: [Telling], _ content: (Telling) -> (shards: [ShardID], certificates: [Int])?
     ) -> [Action] {
@@ -171,7 +177,9 @@ public struct Coordinator: Sendable {
         var shards: [ShardID] = []
         var selection = CertificateSelection(of: board)
         func flush() {
-            if !shards.isEmpty { actions.append(.sendDecide(to: StatusBoard.unique(shards), board.decide(selection.indexes))) }
+            if !shards.isEmpty {
+                actions.append(.sendDecide(to: StatusBoard.unique(shards), board.decide(selection.indexes)))
+            }
         }
         for telling in tellings {
             guard let (legShards, certificates) = content(telling) else { continue }

@@ -69,7 +69,8 @@ public struct EvidenceSet: Sendable {
     /// How many distinct statements of a shard are held.
     public func openStatements(of shard: ShardID) -> Int { shards[Int(shard.number)].open }
 
-    /// Certificates of the wanted leaves that this attestation completes, in the order of the batch. A leaf is given once.
+    /// Certificates of the wanted leaves that this attestation completes, in the order of the batch. A leaf is given
+    /// once.
     public mutating func add(_ verified: Verified<BatchAttestation>) -> [Certificate] {
         let attestation = verified.value
         let shard = attestation.statement.shard
@@ -87,7 +88,8 @@ public struct EvidenceSet: Sendable {
             let cut = tree ?? MerkleTree(leaves: attestation.leaves)
             tree = cut
             certificates.append(
-                Certificate(statement: attestation.statement, leaf: leaf, path: cut.path(at: index), signatures: signatures))
+                Certificate(
+                    statement: attestation.statement, leaf: leaf, path: cut.path(at: index), signatures: signatures))
         }
         return certificates
     }
@@ -102,7 +104,8 @@ public struct EvidenceSet: Sendable {
     }
 
     /// f + 1 signatures of the statement, ascending by replica, if there are as many.
-    private mutating func add(_ signature: ReplicaSignature, to statement: AttestationStatement) -> [ReplicaSignature]? {
+    private mutating func add(_ signature: ReplicaSignature, to statement: AttestationStatement) -> [ReplicaSignature]?
+    {
         let s = Int(statement.shard.number)
         // The verifier's manifest and ours are the same in one process; a mismatch drops, it never traps.
         guard s < shards.count, signature.replica.index < shards[s].rings.count else { return nil }
@@ -114,11 +117,13 @@ public struct EvidenceSet: Sendable {
             // Two statements for one sequence by one replica: it lies. Its first word stands.
             guard signedBefore == mine else { return nil }
         } else {
-            if let oldest = shards[s].rings[signature.replica.index].push(statement.sequence, capacity: openPerReplica) {
+            if let oldest = shards[s].rings[signature.replica.index].push(statement.sequence, capacity: openPerReplica)
+            {
                 drop(signature.replica, from: oldest, shard: s)
             }
             if let mine {
-                let place = open[mine].signatures.firstIndex { $0.replica > signature.replica } ?? open[mine].signatures.count
+                let place =
+                    open[mine].signatures.firstIndex { $0.replica > signature.replica } ?? open[mine].signatures.count
                 open[mine].signatures.insert(signature, at: place)
             } else {
                 open.append(Candidate(statement: statement, signatures: [signature]))

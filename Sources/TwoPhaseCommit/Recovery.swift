@@ -31,9 +31,10 @@ public struct Recovery: Sendable {
     /// The signed request behind a digest, once some leaf of it was certified here.
     public func request(_ digest: Digest) -> SignedRequest? { boards[digest]?.request }
 
-    /// Notes another shard's leaf. When f + 1 of its replicas have signed it, returns the other participants' certificates
-    /// for every leg that they decide, or would together with a yes vote here; the executor's record says whether that is
-    /// needed. A repeated push returns the same decide again, with the same digest: so a lost one is repaired.
+    /// Notes another shard's leaf. When f + 1 of its replicas have signed it, returns the other participants'
+    /// certificates for every leg that they decide, or would together with a yes vote here; the executor's record says
+    /// whether that is needed. A repeated push returns the same decide again, with the same digest: so a lost one is
+    /// repaired.
     public mutating func add(_ push: Verified<RecoveryPush>) -> TransactionDecide? {
         let request = push.value.request
         let sender = push.value.attested.statement.shard
@@ -52,7 +53,9 @@ public struct Recovery: Sendable {
 
     /// The certificate of another shard's leaf of a root call, when f + 1 of its replicas have pushed it.
     public mutating func certificate(of push: Verified<RecoveryPush>) -> Certificate? {
-        guard push.value.attested.statement.shard != shard, push.value.attested.leaf.request == push.value.request.digest else { return nil }
+        guard push.value.attested.statement.shard != shard,
+            push.value.attested.leaf.request == push.value.request.digest
+        else { return nil }
         return evidence.add(push.attested)
     }
 

@@ -77,7 +77,9 @@ struct StatusBoard: Sendable {
         for entry in certificate.leaf.entries where Int(entry.leg) < legCount {
             let leg = Int(entry.leg)
             for i in starts[leg]..<starts[leg + 1] where slots[i].shard == certificate.shard {
-                guard let next = Self.learn(entry.status, after: slots[i].knowledge, certificate: index) else { continue }
+                guard let next = Self.learn(entry.status, after: slots[i].knowledge, certificate: index) else {
+                    continue
+                }
                 slots[i].knowledge = next
                 changed.append(leg)
             }
@@ -89,12 +91,14 @@ struct StatusBoard: Sendable {
     /// Nil if the status is no news.
     private static func learn(_ status: LegStatus, after known: Knowledge, certificate: Int) -> Knowledge? {
         switch known {
-        case .nothing: status.isDecided ? .decided(status, certificate: certificate) : .votedYes(certificate: certificate)
+        case .nothing:
+            status.isDecided ? .decided(status, certificate: certificate) : .votedYes(certificate: certificate)
         case .votedYes(let vote):
             switch status {
             case .votedYes: nil
             case .acknowledged: .done(vote: vote, certificate: certificate)
-            case .votedNo, .committed, .aborted, .noRecordAbort, .read, .returned, .failed: .decided(status, certificate: certificate)
+            case .votedNo, .committed, .aborted, .noRecordAbort, .read, .returned, .failed:
+                .decided(status, certificate: certificate)
             // Of root calls, which are not voted on.
             case .running, .closed: nil
             }

@@ -5,8 +5,9 @@ import Workload
 
 /// What people read goes to standard error where standard output is for a program.
 ///
-/// Whatever a line quotes, a terminal finds nothing in it that it would obey: names of files, answers of hosts and lines of logs
-/// come from outside. Who quotes what may hold line breaks makes one line of it first (`Printable.line`, `Printable.quoted`).
+/// Whatever a line quotes, a terminal finds nothing in it that it would obey: names of files, answers of hosts and
+/// lines of logs come from outside. Who quotes what may hold line breaks makes one line of it first (`Printable.line`,
+/// `Printable.quoted`).
 enum Console {
     static func out(_ line: String) { write(Printable.lines(line) + "\n", to: STDOUT_FILENO) }
     static func error(_ line: String) { write(Printable.lines(line) + "\n", to: STDERR_FILENO) }
@@ -20,13 +21,16 @@ enum Console {
     }
     private static let output = Mutex(Output())
 
-    /// A standard output that takes nothing any more ends the command as an interrupt does: nobody hears what it finds out.
+    /// A standard output that takes nothing any more ends the command as an interrupt does: nobody hears what it finds
+    /// out.
     static func write(_ text: String, to descriptor: Int32) {
         if descriptor == STDOUT_FILENO, output.withLock({ $0.failure != nil }) { return }
         let bytes = Array(text.utf8)
         var offset = 0
         while offset < bytes.count {
-            let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset) }
+            let count = bytes.withUnsafeBytes {
+                Foundation.write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset)
+            }
             if count > 0 {
                 offset += count
                 continue
@@ -38,7 +42,9 @@ enum Console {
                 _ = poll(&waiting, 1, 1000)
                 continue
             }
-            guard descriptor == STDOUT_FILENO else { return output.withLock { $0.errorsFailure = $0.errorsFailure ?? code } }
+            guard descriptor == STDOUT_FILENO else {
+                return output.withLock { $0.errorsFailure = $0.errorsFailure ?? code }
+            }
             output.withLock { $0.failure = $0.failure ?? code }
             Interrupts.cancel()
             return
@@ -59,7 +65,9 @@ enum Console {
     /// - Throws: `output` if something that was said of a transaction was not taken: nobody knows it yet.
     static func checkDelivery(of txid: String, to descriptor: Int32 = STDOUT_FILENO) throws {
         guard output.withLock({ descriptor == STDOUT_FILENO ? $0.failure : $0.errorsFailure }) != nil else { return }
-        throw ToolError(.output, "what became of \(txid) could not be said, so the next command with its key says it again", txid: txid)
+        throw ToolError(
+            .output, "what became of \(txid) could not be said, so the next command with its key says it again",
+            txid: txid)
     }
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
@@ -139,12 +147,14 @@ final class ProgressBar: Sendable {
             var line = "\r\u{1b}[2K\(label)  "
             if let total = progress.total, total > 0 {
                 let filled = min(24, progress.done * 24 / total)
-                line += bold + String(repeating: "█", count: filled) + plain + String(repeating: "░", count: 24 - filled)
+                line +=
+                    bold + String(repeating: "█", count: filled) + plain + String(repeating: "░", count: 24 - filled)
                 line += "  \(progress.done * 100 / total) %"
             } else {
                 line += "\(progress.done)"
             }
-            Console.write(line + "  \(Int(seconds)) s" + (detail.isEmpty ? "" : "  \(Printable.line(detail))"), to: STDERR_FILENO)
+            Console.write(
+                line + "  \(Int(seconds)) s" + (detail.isEmpty ? "" : "  \(Printable.line(detail))"), to: STDERR_FILENO)
             return
         }
         let isDue = lastLine.withLock { last in
@@ -153,7 +163,11 @@ final class ProgressBar: Sendable {
             defer { last = now }
             return last != nil
         }
-        if isDue { Console.error("\(label): \(progress.done)\(progress.total.map { " of \($0)" } ?? "") after \(Int(seconds)) s\(detail.isEmpty ? "" : "  \(detail)")") }
+        if isDue {
+            Console.error(
+                "\(label): \(progress.done)\(progress.total.map { " of \($0)" } ?? "") after \(Int(seconds)) s\(detail.isEmpty ? "" : "  \(detail)")"
+            )
+        }
     }
 
     func finish(_ text: String) {

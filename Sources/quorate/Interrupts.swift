@@ -2,7 +2,8 @@ import Foundation
 import HostRuntime
 import Synchronization
 
-/// SIGINT, SIGTERM and SIGHUP. The first cancels the command, which ends what it has started; the second ends all that at once.
+/// SIGINT, SIGTERM and SIGHUP. The first cancels the command, which ends what it has started; the second ends all that
+/// at once.
 enum Interrupts {
     private struct State {
         var firstSignal: ContinuousClock.Instant?

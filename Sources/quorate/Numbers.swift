@@ -1,7 +1,7 @@
 import ArgumentParser
 
-/// The numbers that an option or argument takes. It is said in the help, and checked while the command line is read: no command sees
-/// a number that it cannot use.
+/// The numbers that an option or argument takes. It is said in the help, and checked while the command line is read: no
+/// command sees a number that it cannot use.
 ///
 ///     @Option(help: Limits.timeout.help("Seconds to wait."), transform: Limits.timeout.parse) var timeout = 60
 struct Whole<Number: FixedWidthInteger & Sendable>: Sendable {
@@ -19,7 +19,8 @@ struct Whole<Number: FixedWidthInteger & Sendable>: Sendable {
     var parse: @Sendable (String) throws -> Number {
         { [range] text in
             guard let number = Number(text), range.contains(number) else {
-                throw OutOfRange(description: "a whole number from \(range.lowerBound) to \(range.upperBound) is wanted")
+                throw OutOfRange(
+                    description: "a whole number from \(range.lowerBound) to \(range.upperBound) is wanted")
             }
             return number
         }
@@ -80,12 +81,16 @@ enum Limits {
     static let seed = Whole<UInt64>(0...UInt64.max)
 
     static func checkReplicas(_ replicas: Int) throws {
-        guard replicas % 3 == 1 else { throw ValidationError("--replicas must be 3f + 1, from 4 to 64 (4, 7, 10, …); got \(replicas).") }
+        guard replicas % 3 == 1 else {
+            throw ValidationError("--replicas must be 3f + 1, from 4 to 64 (4, 7, 10, …); got \(replicas).")
+        }
     }
 
     /// - Parameter count: how many hosts there are.
     static func checkHost(_ host: Int, of count: Int) throws {
-        guard (0..<count).contains(host) else { throw ValidationError("there is no host \(host); hosts are 0 to \(count - 1).") }
+        guard (0..<count).contains(host) else {
+            throw ValidationError("there is no host \(host); hosts are 0 to \(count - 1).")
+        }
     }
 
     static func checkGateway(_ gateway: Int, of count: Int) throws {
@@ -96,8 +101,8 @@ enum Limits {
 }
 
 enum CommandWords {
-    /// `--timeout -1` becomes `--timeout=-1`: the library would take the number for an option, and say that the value is missing
-    /// instead of what is wrong with it.
+    /// `--timeout -1` becomes `--timeout=-1`: the library would take the number for an option, and say that the value
+    /// is missing instead of what is wrong with it.
     static func joiningNegativeNumbers(_ words: [String]) -> [String] {
         var joined: [String] = []
         for (i, word) in words.enumerated() {
@@ -111,7 +116,9 @@ enum CommandWords {
         return joined
     }
 
-    private static func isOption(_ word: String) -> Bool { word.hasPrefix("--") && word.utf8.count > 2 && !word.contains("=") }
+    private static func isOption(_ word: String) -> Bool {
+        word.hasPrefix("--") && word.utf8.count > 2 && !word.contains("=")
+    }
 
     private static func isNegativeNumber(_ word: String) -> Bool {
         guard word.hasPrefix("-"), let first = word.dropFirst().first else { return false }

@@ -4,15 +4,20 @@ import StrictInput
 
 @main
 struct Quorate: AsyncParsableCommand {
-    /// As the library's, but what it quotes of the command line is printable, a number below zero is a number and no option, and
-    /// what cannot be written is no success.
+    /// As the library's, but what it quotes of the command line is printable, a number below zero is a number and no
+    /// option, and what cannot be written is no success.
     static func main() async {
-        // A reader that has gone is an error of the write; the signal would end this process without a word to its children.
+        // A reader that has gone is an error of the write; the signal would end this process without a word to its
+        // children.
         signal(SIGPIPE, SIG_IGN)
         let arguments = CommandWords.joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst()))
         do {
             var command = try parseAsRoot(arguments)
-            if var asynchronous = command as? any AsyncParsableCommand { try await asynchronous.run() } else { try command.run() }
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
         } catch {
             let code = exitCode(for: error).rawValue
             let message = fullMessage(for: error)
@@ -57,7 +62,9 @@ struct Quorate: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            ClusterCommand.self, AccountCommand.self, TransferCommand.self, IssueCommand.self, CallCommand.self, TransactionCommand.self,
-            ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self, GatewayCommand.self,
+            ClusterCommand.self, AccountCommand.self, TransferCommand.self, IssueCommand.self, CallCommand.self,
+            TransactionCommand.self,
+            ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self,
+            GatewayCommand.self,
         ])
 }

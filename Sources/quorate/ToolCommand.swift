@@ -34,8 +34,8 @@ extension ProgramError {
     }
 }
 
-/// A command whose errors become a line on standard error, with `--json` an object on standard output, and a documented exit code;
-/// and which ends in order when the user interrupts it.
+/// A command whose errors become a line on standard error, with `--json` an object on standard output, and a documented
+/// exit code; and which ends in order when the user interrupts it.
 protocol ToolCommand: AsyncParsableCommand, Sendable {
     /// `--json`, which every command has: one object on standard output, and nothing else there.
     var json: Bool { get }
@@ -55,7 +55,8 @@ extension ToolCommand {
         } catch let code as ExitCode {
             // It has said what was wrong.
             if json, code.rawValue != 0 {
-                Console.failure(.init(exit: code.rawValue, message: ExitReason(rawValue: code.rawValue)?.meaning ?? "failed"))
+                Console.failure(
+                    .init(exit: code.rawValue, message: ExitReason(rawValue: code.rawValue)?.meaning ?? "failed"))
             }
             return code.rawValue
         } catch let error as ValidationError {
@@ -72,7 +73,9 @@ extension ToolCommand {
     }
 
     private func executeOrSayWhatIsWaitedFor() async throws {
-        guard let asking = self as? any AsksCluster, let processes = try? asking.cluster.open() else { return try await execute() }
+        guard let asking = self as? any AsksCluster, let processes = try? asking.cluster.open() else {
+            return try await execute()
+        }
         try await ClusterPatience(processes, limit: type(of: asking).answerLimit).run { try await execute() }
     }
 }

@@ -1,3 +1,4 @@
+import Randomness
 import Gateway
 import Messages
 import Testing
@@ -11,7 +12,8 @@ import Testing
     let far: UInt64 = .max
 
     func queue(window: Int = 2, queue: Int = 4, perPrincipal: Int = 100, shards: Int = 3) -> AdmissionQueue {
-        AdmissionQueue(shardCount: shards, limits: AdmissionLimits(window: window, queue: queue, perPrincipal: perPrincipal))
+        AdmissionQueue(
+            shardCount: shards, limits: AdmissionLimits(window: window, queue: queue, perPrincipal: perPrincipal))
     }
     func departures(_ queue: inout AdmissionQueue) -> [AdmissionQueue.Departure] {
         var all: [AdmissionQueue.Departure] = []
@@ -19,11 +21,13 @@ import Testing
         return all
     }
     func submit(
-        _ queue: inout AdmissionQueue, _ n: Int, by principal: UInt8 = 1, on shards: [Int] = [0], startBy: UInt64? = nil,
+        _ queue: inout AdmissionQueue, _ n: Int, by principal: UInt8 = 1, on shards: [Int] = [0],
+        startBy: UInt64? = nil,
         at time: UInt64 = 0
     ) -> AdmissionQueue.Verdict {
         queue.submit(
-            digest(n), principal: key(principal), shards: shards.map { ShardID(UInt16($0)) }, startBy: startBy ?? far, now: at(time))
+            digest(n), principal: key(principal), shards: shards.map { ShardID(UInt16($0)) }, startBy: startBy ?? far,
+            now: at(time))
     }
 
     @Test func theWindowStartsAtOnceTheQueueWaitsAndTheRestIsRejected() {
@@ -144,7 +148,7 @@ import Testing
 
     /// Random traffic: counts stay consistent, bounds hold, everything leaves exactly once.
     @Test(arguments: 1...20) func randomTrafficKeepsItsBounds(seed: Int) {
-        var rng = JitterGenerator(seed: UInt64(seed))
+        var rng = SplitMix64(seed: UInt64(seed))
         var queue = queue(window: 3, queue: 10, perPrincipal: 12)
         var waiting: Set<Digest> = []
         var flying: [Digest] = []
@@ -155,11 +159,15 @@ import Testing
                 let shards = [0, 1, 2].filter { _ in Bool.random(using: &rng) }
                 let startBy = at(time + UInt64.random(in: 1...60, using: &rng)).uptime
                 let principal = UInt8.random(in: 0..<4, using: &rng)
-                if submit(&queue, n, by: principal, on: shards.isEmpty ? [1] : shards, startBy: startBy, at: time) == .admitted {
+                if submit(&queue, n, by: principal, on: shards.isEmpty ? [1] : shards, startBy: startBy, at: time)
+                    == .admitted
+                {
                     waiting.insert(digest(n))
                 }
             case 3:
-                if let i = flying.indices.randomElement(using: &rng) { queue.finish(flying.remove(at: i), now: at(time)) }
+                if let i = flying.indices.randomElement(using: &rng) {
+                    queue.finish(flying.remove(at: i), now: at(time))
+                }
             default:
                 if let some = waiting.sorted().randomElement(using: &rng) {
                     waiting.remove(some)
@@ -176,7 +184,8 @@ import Testing
             }
             #expect((queue.queued, queue.inFlight) == (waiting.count, flying.count), "seed \(seed), step \(n)")
             for shard in 0..<3 {
-                #expect(queue.inFlight(on: ShardID(UInt16(shard))) <= 3 && queue.queued(on: ShardID(UInt16(shard))) <= 10)
+                #expect(
+                    queue.inFlight(on: ShardID(UInt16(shard))) <= 3 && queue.queued(on: ShardID(UInt16(shard))) <= 10)
             }
         }
         while !flying.isEmpty || !waiting.isEmpty {

@@ -1,3 +1,4 @@
+import Randomness
 import Gateway
 import Messages
 import Testing
@@ -12,7 +13,7 @@ import Testing
 
     @Test func delaysAreUniformBetweenNothingAndTheCeiling() {
         let backoff = Backoff(base: 1_000, cap: 16_000)
-        var rng = JitterGenerator(seed: 1)
+        var rng = SplitMix64(seed: 1)
         for attempt in 0..<8 {
             let ceiling = backoff.ceiling(attempt: attempt)
             let delays = (0..<2000).map { _ in backoff.delay(attempt: attempt, using: &rng) }
@@ -30,7 +31,7 @@ import Testing
     @Test func oneSeedGivesOneSequence() {
         let backoff = Backoff(base: 5, cap: 1000)
         func delays(_ seed: UInt64) -> [UInt64] {
-            var rng = JitterGenerator(seed: seed)
+            var rng = SplitMix64(seed: seed)
             return (0..<20).map { backoff.delay(attempt: $0, using: &rng) }
         }
         #expect(delays(7) == delays(7))
@@ -59,11 +60,16 @@ import Testing
 
     @Test func causesHavePoliciesOfTheirOwn() {
         let policies = RetryPolicies()
-        #expect(policies.policy(for: RetryCause(.conflict)) == .resubmit(Backoff(base: 2_000_000, cap: 250_000_000), cost: 250))
+        #expect(
+            policies.policy(for: RetryCause(.conflict))
+                == .resubmit(Backoff(base: 2_000_000, cap: 250_000_000), cost: 250))
         #expect(policies.policy(for: .silence) == .retransmit(first: 600_000_000, cap: 4_000_000_000, cost: 1000))
         #expect(policies.policy(for: .connectionLost) == .wait)
-        for reason in [RefusalReason.numberTooHigh, .fromTheFuture] { #expect(policies.policy(for: RetryCause(reason)) == .reject) }
-        let distinct = [RetryCause.conflict, .overloaded, .viewChange, .silence, .connectionLost, .clientFault].map(policies.policy)
+        for reason in [RefusalReason.numberTooHigh, .fromTheFuture] {
+            #expect(policies.policy(for: RetryCause(reason)) == .reject)
+        }
+        let distinct = [RetryCause.conflict, .overloaded, .viewChange, .silence, .connectionLost, .clientFault].map(
+            policies.policy)
         #expect(Set(distinct).count == distinct.count)
     }
 }

@@ -1,11 +1,13 @@
 import Gateway
-import HostCore
+import Cores
 import Messages
 import Testing
 
 @Suite struct CircuitBreakerTests {
     /// Not in an expectation, which cannot change what it looks at.
-    private func opens(_ breaker: inout CircuitBreaker, _ milliseconds: UInt64) -> Bool { breaker.tick(now: at(milliseconds)) }
+    private func opens(_ breaker: inout CircuitBreaker, _ milliseconds: UInt64) -> Bool {
+        breaker.tick(now: at(milliseconds))
+    }
 
     private func at(_ milliseconds: UInt64) -> Instant { Instant(uptime: milliseconds * 1_000_000, wall: .zero) }
 
@@ -127,7 +129,8 @@ import Testing
         let request = h.request(0, 1, number: 1, deadline: 60_000)
         h.advance(by: 9000)
         try h.refuse(request, .conflict, shard: 1, hosts: [2], legs: [0])
-        // Correct, and without a quorum: the liar's word and this one are two, but not two that say that it was ordered.
+        // Correct, and without a quorum: the liar's word and this one are two, but not two that say that it was
+        // ordered.
         try h.refuse(request, .overloaded, shard: 1, hosts: [1])
         h.advance(by: 1000)
         try h.submit(h.request(1, 1, number: 3, deadline: 60_000), id: 3)

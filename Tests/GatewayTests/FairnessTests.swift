@@ -1,5 +1,5 @@
 import Gateway
-import HostCore
+import Cores
 import Messages
 import Testing
 
@@ -82,7 +82,10 @@ import Testing
     }
 
     private func read(_ h: inout Harness, session: UInt64, id: UInt64, shard: Int = 0) throws {
-        h.step(.client(SessionID(session), try h.verifier.verify(ClientMessage.read(id: id, .account(h.account(on: shard)), nonce: nonce))))
+        h.step(
+            .client(
+                SessionID(session),
+                try h.verifier.verify(ClientMessage.read(id: id, .account(h.account(on: shard)), nonce: nonce))))
     }
 
     /// No replica may say anything about the account: the read is over.

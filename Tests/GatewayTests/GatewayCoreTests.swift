@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import Testing
 
@@ -120,7 +120,9 @@ import Testing
         h.advance(by: 60)
         #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"], "just after the deadline")
         try h.attest(request, .noRecordAbort, shard: 1, sequence: 5)
-        #expect(h.answers().first?.reply.receipt?.decision(ofLeg: 0, in: h.manifest.shardMap) == .abort(.participantAborted))
+        #expect(
+            h.answers().first?.reply.receipt?.decision(ofLeg: 0, in: h.manifest.shardMap) == .abort(.participantAborted)
+        )
         #expect(h.sent() == ["decide [0] with 1 to [0, 1, 2, 3]"])
     }
 
@@ -257,7 +259,9 @@ import Testing
 
     @Test func retriesDoNotStormWhenNothingAnswers() throws {
         var h = try Harness()
-        for number in 1...300 as ClosedRange<UInt64> { try h.submit(h.request(1, 1, number: number, deadline: 60_000), id: number) }
+        for number in 1...300 as ClosedRange<UInt64> {
+            try h.submit(h.request(1, 1, number: number, deadline: 60_000), id: number)
+        }
         #expect(h.sent().count == 300)
         h.advance(by: 10_000, tickEvery: 10)
         // A fifth of the fresh requests, twenty to start with and twenty a second.
@@ -269,11 +273,15 @@ import Testing
         var h = try Harness()
         let account = h.account(on: 1)
         let view = AccountView(
-            owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(9), pendingDebits: .zero, pendingCredits: .zero)
+            owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(9), pendingDebits: .zero,
+            pendingCredits: .zero)
         let lie = AccountView(
-            owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(900), pendingDebits: .zero, pendingCredits: .zero)
+            owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(900), pendingDebits: .zero,
+            pendingCredits: .zero)
         func id() throws -> UInt64 {
-            let asked = h.ready.toHosts.compactMap { if case .account(let id, account) = $0.message { id } else { nil } }
+            let asked = h.ready.toHosts.compactMap {
+                if case .account(let id, account) = $0.message { id } else { nil }
+            }
             return try #require(asked.last)
         }
         try h.ask(account, id: 5)

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import Testing
 
@@ -11,7 +11,8 @@ import Testing
         let statement = ReadStatement(
             cluster: h.manifest.cluster, epoch: h.manifest.epoch, shard: shard, nonce: nonce, account: account,
             view: AccountView(
-                owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(posted), pendingDebits: .zero, pendingCredits: .zero))
+                owner: h.principal.publicKey, asset: AssetID(1), posted: Amount(posted), pendingDebits: .zero,
+                pendingCredits: .zero))
         let replica = h.manifest.replica(of: shard, on: HostID(UInt16(host))) ?? ReplicaIndex(0)
         // Each by its own clock.
         let clock = Timestamp(UInt64(host))
@@ -22,7 +23,8 @@ import Testing
     }
 
     private func read(_ h: inout Harness, _ account: AccountID, id: UInt64) throws -> UInt64 {
-        h.step(.client(SessionID(1), try h.verifier.verify(ClientMessage.read(id: id, .account(account), nonce: nonce))))
+        h.step(
+            .client(SessionID(1), try h.verifier.verify(ClientMessage.read(id: id, .account(account), nonce: nonce))))
         let asked = h.ready.toHosts.compactMap { if case .read(let id, _, _) = $0.message { id } else { nil } }
         #expect(h.sent() == ["read to [0, 1, 2, 3]"])
         return try #require(asked.last)
@@ -44,7 +46,8 @@ import Testing
         try h.reply(.read(id: id, answer(h, account, 9, host: 2)), from: 2)
         try h.reply(.read(id: id, answer(h, account, 9, host: 3)), from: 3)
         let given = try #require(answers(&h).first)
-        #expect(try h.verifier.verify(given, of: .account(account), nonce: nonce).value.statement.view?.posted == Amount(9))
+        #expect(
+            try h.verifier.verify(given, of: .account(account), nonce: nonce).value.statement.view?.posted == Amount(9))
         try h.reply(.read(id: id, answer(h, account, 9, host: 1)), from: 1)
         #expect(h.answers().isEmpty)
     }
@@ -69,17 +72,24 @@ import Testing
     @Test func aPrincipalIsAskedAboutOnTheShardThatTheClientNames() throws {
         var h = try Harness()
         let key = h.principal.publicKey
-        h.step(.client(SessionID(1), try h.verifier.verify(ClientMessage.read(id: 1, .principal(key, at: ShardID(1)), nonce: nonce))))
-        let id = try #require(h.ready.toHosts.compactMap { if case .read(let id, _, _) = $0.message { id } else { nil } }.last)
+        h.step(
+            .client(
+                SessionID(1),
+                try h.verifier.verify(ClientMessage.read(id: 1, .principal(key, at: ShardID(1)), nonce: nonce))))
+        let id = try #require(
+            h.ready.toHosts.compactMap { if case .read(let id, _, _) = $0.message { id } else { nil } }.last)
         let standing = PrincipalStanding(acknowledgedBelow: RequestNumber(3), nextNumber: RequestNumber(9))
         let statement = ReadStatement(
-            cluster: h.manifest.cluster, epoch: h.manifest.epoch, shard: ShardID(1), nonce: nonce, principal: key, standing: standing)
+            cluster: h.manifest.cluster, epoch: h.manifest.epoch, shard: ShardID(1), nonce: nonce, principal: key,
+            standing: standing)
         for host in 0..<3 {
             let replica = h.manifest.replica(of: ShardID(1), on: HostID(UInt16(host))) ?? ReplicaIndex(0)
             let (time, clock) = (Timestamp(UInt64(10 * host)), Timestamp(UInt64(100 - host)))
             let bytes = ReadAnswer.signingBytes(statement, time: time, clock: clock)
             let signature = ReplicaSignature(replica: replica, signature: h.hosts[host].sign(bytes))
-            try h.reply(.read(id: id, ReadAnswer(statement: statement, time: time, clock: clock, signature: signature)), from: host)
+            try h.reply(
+                .read(id: id, ReadAnswer(statement: statement, time: time, clock: clock, signature: signature)),
+                from: host)
         }
         let given = try #require(answers(&h).first)
         let proof = try h.verifier.verify(given, of: .principal(key, at: ShardID(1)), nonce: nonce).value
@@ -95,7 +105,10 @@ import Testing
         options.maxQueries = 1
         var h = try Harness(options: options)
         _ = try read(&h, h.account(on: 0), id: 1)
-        h.step(.client(SessionID(1), try h.verifier.verify(ClientMessage.read(id: 2, .account(h.account(on: 0)), nonce: nonce))))
+        h.step(
+            .client(
+                SessionID(1), try h.verifier.verify(ClientMessage.read(id: 2, .account(h.account(on: 0)), nonce: nonce))
+            ))
         #expect(h.answers().map(\.reply.rejection) == [.queueFull])
     }
 }

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 
 /// A gateway with hand-made hosts: everything that it receives went through a real `Verifier`.
@@ -27,13 +27,16 @@ struct Harness {
         manifest = Manifest(
             cluster: ClusterID(Hasher256.hash(.manifest, [1]).value), epoch: Epoch(1),
             hosts: hosts.map { .init(address: "127.0.0.1", port: 1, publicKey: $0.publicKey) },
-            shards: (0..<shards).map { s in (0..<4).map { HostID(UInt16((s + $0) % hostCount)) } }, issuer: principal.publicKey)
+            shards: (0..<shards).map { s in (0..<4).map { HostID(UInt16((s + $0) % hostCount)) } },
+            issuer: principal.publicKey)
         try manifest.validate()
         verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
         gateway = GatewayCore(manifest: manifest, options: options, seed: 1)
     }
 
-    var now: Instant { Instant(uptime: 5_000_000_000 + milliseconds * 1_000_000, wall: Timestamp(Self.start + milliseconds * 1000)) }
+    var now: Instant {
+        Instant(uptime: 5_000_000_000 + milliseconds * 1_000_000, wall: Timestamp(Self.start + milliseconds * 1000))
+    }
 
     func account(on shard: Int, salt: UInt64 = 0) -> AccountID {
         var index = salt << 32
@@ -44,10 +47,13 @@ struct Harness {
         }
     }
 
-    func request(_ from: Int, _ to: Int, number: UInt64 = 1, deadline milliseconds: UInt64 = 20_000, cluster: ClusterID? = nil)
+    func request(
+        _ from: Int, _ to: Int, number: UInt64 = 1, deadline milliseconds: UInt64 = 20_000, cluster: ClusterID? = nil
+    )
         -> SignedRequest
     {
-        let transfer = Transfer(from: account(on: from), to: account(on: to, salt: 1), asset: AssetID(1), amount: Amount(5))
+        let transfer = Transfer(
+            from: account(on: from), to: account(on: to, salt: 1), asset: AssetID(1), amount: Amount(5))
         return SignedRequest(
             Request(
                 cluster: cluster ?? manifest.cluster, epoch: manifest.epoch, principal: principal.publicKey,
@@ -78,23 +84,28 @@ struct Harness {
     ) throws {
         let leaf = Leaf(request: request.digest, entries: [.init(leg: 0, status: status)])
         let statement = AttestationStatement(
-            cluster: manifest.cluster, epoch: manifest.epoch, shard: ShardID(UInt16(shard)), sequence: SequenceNumber(sequence),
+            cluster: manifest.cluster, epoch: manifest.epoch, shard: ShardID(UInt16(shard)),
+            sequence: SequenceNumber(sequence),
             previousHistory: .null, batch: .null, leavesRoot: MerkleTree(leaves: [leaf]).root)
         for replica in replicas {
             let host = Int(manifest.hosts(of: ShardID(UInt16(shard)))[replica].number)
             let signature = ReplicaSignature(
                 replica: ReplicaIndex(UInt8(replica)), signature: hosts[host].sign(statement.signingBytes))
-            try reply(.attestation(BatchAttestation(statement: statement, signature: signature, leaves: [leaf])), from: host)
+            try reply(
+                .attestation(BatchAttestation(statement: statement, signature: signature, leaves: [leaf])), from: host)
         }
     }
 
     /// - Parameter legs: execution names them; a replica that refuses before the order names none.
-    mutating func refuse(_ request: SignedRequest, _ reason: RefusalReason, shard: Int, hosts: [Int], legs: [UInt16] = []) throws {
+    mutating func refuse(
+        _ request: SignedRequest, _ reason: RefusalReason, shard: Int, hosts: [Int], legs: [UInt16] = []
+    ) throws {
         for host in hosts {
             try reply(
                 .refused(
                     Refusal(
-                        shard: ShardID(UInt16(shard)), request: request.digest, legs: legs, reason: reason, retryAfterMicroseconds: 1000)),
+                        shard: ShardID(UInt16(shard)), request: request.digest, legs: legs, reason: reason,
+                        retryAfterMicroseconds: 1000)),
                 from: host)
         }
     }
@@ -117,7 +128,8 @@ struct Harness {
             return switch outgoing.message {
             case .submit(let shards, _): "submit \(shards) to \(hosts)"
             case .decide(let shards, let decide): "decide \(shards) with \(decide.certificates.count) to \(hosts)"
-            case .evidence(let shards, let evidence): "evidence \(shards) with \(evidence.certificates.count) to \(hosts)"
+            case .evidence(let shards, let evidence):
+                "evidence \(shards) with \(evidence.certificates.count) to \(hosts)"
             case .account: "account to \(hosts)"
             case .read: "read to \(hosts)"
             case .status, .audit: "other to \(hosts)"

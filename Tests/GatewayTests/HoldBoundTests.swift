@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Testing
 
 /// The figures of docs/ARCHITECTURE.md, "How long a lock can stay". Who changes a constant changes them there too.
@@ -13,7 +13,8 @@ import Testing
         #expect(bound.oneShot(untilDeadline: 0, openRecords: 256) == 16_460_000_000)
         #expect(bound.call(untilDeadline: 0, openRecords: 256) == 26_565_000_000)
         #expect(bound.rest(untilDeadline: 0, openRecords: 256) == 40_525_000_000)
-        let lifetime = (bound.options.shard.maxLifetimeMicroseconds + bound.options.shard.futureToleranceMicroseconds) * 1000
+        let lifetime =
+            (bound.options.shard.maxLifetimeMicroseconds + bound.options.shard.futureToleranceMicroseconds) * 1000
         #expect(bound.oneShot(untilDeadline: lifetime, openRecords: 256) == 141_460_000_000)
         #expect(bound.call(untilDeadline: lifetime, openRecords: 256) == 151_565_000_000)
         // A shard's time stands still for an hour: so much longer, and where all have voted not at all.

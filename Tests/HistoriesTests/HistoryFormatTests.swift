@@ -7,8 +7,12 @@ import Testing
 
     @Test func aLineIsWhatOtherCheckersRead() {
         let event = HistoryEvent(
-            process: 3, kind: .ok, time: 17, operations: [.append(key: "k", value: 1), .read(key: "k", [1]), .read(key: "l", [])])
-        #expect(event.line() == #"{"process":3,"type":"ok","f":"txn","time":17,"value":[["append","k",1],["r","k",[1]],["r","l",[]]]}"#)
+            process: 3, kind: .ok, time: 17,
+            operations: [.append(key: "k", value: 1), .read(key: "k", [1]), .read(key: "l", [])])
+        #expect(
+            event.line()
+                == #"{"process":3,"type":"ok","f":"txn","time":17,"value":[["append","k",1],["r","k",[1]],["r","l",[]]]}"#
+        )
         let begin = HistoryEvent(process: 0, kind: .invoke, time: 9, operations: [.read(key: "k", nil)])
         #expect(begin.line() == #"{"process":0,"type":"invoke","f":"txn","time":9,"value":[["r","k",null]]}"#)
     }
@@ -16,8 +20,12 @@ import Testing
     /// The reader of Clojure, with which Elle reads histories, takes one map after the other.
     @Test func ednIsWhatElleReads() {
         let event = HistoryEvent(
-            process: 3, kind: .ok, time: 17, operations: [.append(key: "k", value: 1), .read(key: "a\"b", [1, 2]), .read(key: "l", [])])
-        #expect(event.line(.edn) == #"{:process 3, :type :ok, :f :txn, :time 17, :value [[:append "k" 1] [:r "a\"b" [1 2]] [:r "l" []]]}"#)
+            process: 3, kind: .ok, time: 17,
+            operations: [.append(key: "k", value: 1), .read(key: "a\"b", [1, 2]), .read(key: "l", [])])
+        #expect(
+            event.line(.edn)
+                == #"{:process 3, :type :ok, :f :txn, :time 17, :value [[:append "k" 1] [:r "a\"b" [1 2]] [:r "l" []]]}"#
+        )
         let begin = HistoryEvent(process: 0, kind: .invoke, time: 9, operations: [.read(key: "k", nil)])
         #expect(begin.line(.edn) == #"{:process 0, :type :invoke, :f :txn, :time 9, :value [[:r "k" nil]]}"#)
         #expect(HistoryFormat(file: "out/history.edn") == .edn && HistoryFormat(file: "edn.jsonl") == .jsonLines)
@@ -25,7 +33,8 @@ import Testing
 
     @Test(arguments: HistoryEvent.Kind.allCases) func whatIsWrittenIsReadBack(_ kind: HistoryEvent.Kind) throws {
         let operations: [Operation] = [
-            .append(key: "a \"quoted\" key", value: .max), .read(key: "back\\slash\nand\u{1}tab\t", [1, 2, .max]), .read(key: "ключ", nil),
+            .append(key: "a \"quoted\" key", value: .max), .read(key: "back\\slash\nand\u{1}tab\t", [1, 2, .max]),
+            .read(key: "ключ", nil),
             .read(key: "", []),
         ]
         let event = HistoryEvent(process: 12, kind: kind, time: .max, operations: operations)
@@ -35,16 +44,24 @@ import Testing
 
     @Test func keysOfOtherCheckersHistoriesAreIgnoredAndSpacesToo() throws {
         let read = try HistoryEvent(
-            line: #" { "type": "fail", "error": ["x"], "value": [ ["append", "k", 4] ], "process": 1, "time": 5, "index": 0 } "#)
+            line:
+                #" { "type": "fail", "error": ["x"], "value": [ ["append", "k", 4] ], "process": 1, "time": 5, "index": 0 } "#
+        )
         #expect(read == HistoryEvent(process: 1, kind: .fail, time: 5, operations: [.append(key: "k", value: 4)]))
     }
 
     @Test(arguments: [
-        "", "{}", "[]", #"{"process":1,"type":"maybe","time":1,"value":[]}"#, #"{"process":1,"type":"ok","time":-1,"value":[]}"#,
-        #"{"process":1,"type":"ok","f":"cas","time":1,"value":[]}"#, #"{"process":1,"type":"ok","time":1,"value":[["w","k",1]]}"#, #"{"process":1,"type":"ok","time":1,"value":[["append","k"]]}"#,
-        #"{"process":1,"type":"ok","type":"fail","time":1,"value":[]}"#, #"{"process":1,"type":"ok","time":1,"value":[],"Value":[]}"#,
-        #"{"process":1,"type":"ok","time":1,"value":[["append","k",1.0]]}"#, #"{"process":1,"type":"ok","time":1,"value":[]} {}"#,
-        #"{"process":1,"type":"ok","time":1,"value":[["append","k",1,2]]}"#, #"{"process":1,"type":"ok","time":1,"value":[["r","k",[-1]]]}"#,
+        "", "{}", "[]", #"{"process":1,"type":"maybe","time":1,"value":[]}"#,
+        #"{"process":1,"type":"ok","time":-1,"value":[]}"#,
+        #"{"process":1,"type":"ok","f":"cas","time":1,"value":[]}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[["w","k",1]]}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[["append","k"]]}"#,
+        #"{"process":1,"type":"ok","type":"fail","time":1,"value":[]}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[],"Value":[]}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[["append","k",1.0]]}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[]} {}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[["append","k",1,2]]}"#,
+        #"{"process":1,"type":"ok","time":1,"value":[["r","k",[-1]]]}"#,
     ])
     func aBadLineIsRefusedWithItsNumber(_ line: String) {
         let error = #expect(throws: HistoryFormatError.self) { try HistoryEvent(line: line, number: 7) }
@@ -52,15 +69,16 @@ import Testing
     }
 
     @Test func aHistoryIsPutTogetherFromItsLines() throws {
-        let history = try ListHistory(lines: """
-            {"process":0,"type":"invoke","time":1,"value":[["append","k",1]]}
-            {"process":1,"type":"invoke","time":2,"value":[["r","k",null]]}
-            {"process":1,"type":"ok","time":3,"value":[["r","k",[]]]}
+        let history = try ListHistory(
+            lines: """
+                {"process":0,"type":"invoke","time":1,"value":[["append","k",1]]}
+                {"process":1,"type":"invoke","time":2,"value":[["r","k",null]]}
+                {"process":1,"type":"ok","time":3,"value":[["r","k",[]]]}
 
-            {"process":0,"type":"info","time":4,"value":[["append","k",1]]}
-            {"process":2,"type":"invoke","time":5,"value":[["append","k",2]]}
+                {"process":0,"type":"info","time":4,"value":[["append","k",1]]}
+                {"process":2,"type":"invoke","time":5,"value":[["append","k",2]]}
 
-            """)
+                """)
         #expect(history.transactions.map(\.process) == [1, 0, 2])
         #expect(history.transactions.map(\.outcome) == [.ok, .unknown, .unknown])
         #expect(history.transactions.map(\.invokedAt) == [2, 1, 5])
@@ -170,7 +188,8 @@ import Testing
 
     @Test func anAppendTellsWhatItFound() {
         let steps = [ListTraffic.Step(key: "a", value: 3), ListTraffic.Step(key: "b", value: nil)]
-        #expect(ListTraffic.operations(steps) == [.read(key: "a", nil), .append(key: "a", value: 3), .read(key: "b", nil)])
+        #expect(
+            ListTraffic.operations(steps) == [.read(key: "a", nil), .append(key: "a", value: 3), .read(key: "b", nil)])
         #expect(
             ListTraffic.operations(steps, read: [[1, 2], []])
                 == [.read(key: "a", [1, 2]), .append(key: "a", value: 3), .read(key: "b", [])])

@@ -9,7 +9,9 @@ import Testing
         var history = ListHistory()
         for (i, (outcome, time, operations)) in transactions.enumerated() {
             history.add(
-                .init(process: i, invokedAt: time.lowerBound, returnedAt: time.upperBound, outcome: outcome, operations: operations))
+                .init(
+                    process: i, invokedAt: time.lowerBound, returnedAt: time.upperBound, outcome: outcome,
+                    operations: operations))
         }
         return history
     }
@@ -23,7 +25,8 @@ import Testing
         #expect(violation([]) == nil)
         #expect(
             violation([
-                (.ok, 0...1, [.append(key: "x", value: 1)]), (.ok, 2...3, [.read(key: "x", [1]), .append(key: "x", value: 2)]),
+                (.ok, 0...1, [.append(key: "x", value: 1)]),
+                (.ok, 2...3, [.read(key: "x", [1]), .append(key: "x", value: 2)]),
                 (.ok, 4...5, [.read(key: "x", [1, 2]), .read(key: "y", [])]),
             ]) == nil)
     }
@@ -31,23 +34,29 @@ import Testing
     @Test func concurrentTransactionsMayBeInAnyOrder() {
         #expect(
             violation([
-                (.ok, 0...9, [.append(key: "x", value: 1)]), (.ok, 0...9, [.append(key: "x", value: 2)]), (.ok, 10...11, [.read(key: "x", [2, 1])]),
+                (.ok, 0...9, [.append(key: "x", value: 1)]), (.ok, 0...9, [.append(key: "x", value: 2)]),
+                (.ok, 10...11, [.read(key: "x", [2, 1])]),
             ]) == nil)
     }
 
     @Test func whatNobodyKnowsMayHaveHappenedOrNot() {
-        let asked: (ListHistory.Outcome, ClosedRange<UInt64>, [Operation]) = (.unknown, 0...0, [.append(key: "x", value: 1)])
+        let asked: (ListHistory.Outcome, ClosedRange<UInt64>, [Operation]) = (
+            .unknown, 0...0, [.append(key: "x", value: 1)]
+        )
         #expect(violation([asked, (.ok, 5...6, [.read(key: "x", [])]), (.ok, 7...8, [.read(key: "x", [1])])]) == nil)
         #expect(violation([asked, (.ok, 5...6, [.read(key: "x", [1])]), (.ok, 7...8, [.read(key: "x", [])])]) != nil)
     }
 
     /// It may take effect at any time after it was asked for, and never before.
     @Test func whatNobodyKnowsHappensAfterItWasAskedFor() {
-        let late: (ListHistory.Outcome, ClosedRange<UInt64>, [Operation]) = (.unknown, 10...10, [.append(key: "x", value: 1)])
+        let late: (ListHistory.Outcome, ClosedRange<UInt64>, [Operation]) = (
+            .unknown, 10...10, [.append(key: "x", value: 1)]
+        )
         #expect(violation([late, (.ok, 5...6, [.read(key: "x", [1])])]) != nil)
         #expect(violation([late, (.ok, 5...11, [.read(key: "x", [1])])]) == nil)
         // Long after its client has given up.
-        #expect(violation([late, (.ok, 900...901, [.read(key: "x", [])]), (.ok, 910...911, [.read(key: "x", [1])])]) == nil)
+        #expect(
+            violation([late, (.ok, 900...901, [.read(key: "x", [])]), (.ok, 910...911, [.read(key: "x", [1])])]) == nil)
     }
 
     @Test func whatNobodyKnowsHappensWholeOrNotAtAll() {
@@ -59,7 +68,10 @@ import Testing
         // Half of it, though the other half is never seen: before a read, after one, and beside another append.
         #expect(violation([asked, (.ok, 5...6, [.read(key: "x", [1]), .read(key: "y", [])])]) != nil)
         #expect(violation([asked, (.ok, 5...6, [.read(key: "y", [])]), (.ok, 3...4, [.read(key: "x", [1])])]) != nil)
-        #expect(violation([asked, (.ok, 5...6, [.read(key: "x", [1]), .read(key: "y", [])]), (.ok, 7...8, [.read(key: "y", [2])])]) != nil)
+        #expect(
+            violation([
+                asked, (.ok, 5...6, [.read(key: "x", [1]), .read(key: "y", [])]), (.ok, 7...8, [.read(key: "y", [2])]),
+            ]) != nil)
     }
 
     /// What an unknown transaction would have read is not known, and says nothing.
@@ -67,7 +79,8 @@ import Testing
         #expect(
             violation([
                 (.ok, 0...1, [.append(key: "x", value: 1)]),
-                (.unknown, 2...2, [.read(key: "x", nil), .append(key: "x", value: 2)]), (.ok, 3...4, [.read(key: "x", [1, 2])]),
+                (.unknown, 2...2, [.read(key: "x", nil), .append(key: "x", value: 2)]),
+                (.ok, 3...4, [.read(key: "x", [1, 2])]),
             ]) == nil)
     }
 
@@ -88,7 +101,8 @@ import Testing
 
     @Test func anAcknowledgedAppendThatIsLostIsFound() {
         let found = violation([
-            (.ok, 0...1, [.append(key: "x", value: 1)]), (.ok, 2...3, [.append(key: "x", value: 2)]), (.ok, 4...5, [.read(key: "x", [2])]),
+            (.ok, 0...1, [.append(key: "x", value: 1)]), (.ok, 2...3, [.append(key: "x", value: 2)]),
+            (.ok, 4...5, [.read(key: "x", [2])]),
         ])
         #expect(found?.contains("not strictly serializable") == true, "\(found ?? "")")
     }
@@ -106,7 +120,8 @@ import Testing
     /// G-single: both saw the list without the other's append.
     @Test func aLostUpdateIsFound() {
         let found = violation([
-            (.ok, 0...9, [.read(key: "x", []), .append(key: "x", value: 1)]), (.ok, 0...9, [.read(key: "x", []), .append(key: "x", value: 2)]),
+            (.ok, 0...9, [.read(key: "x", []), .append(key: "x", value: 1)]),
+            (.ok, 0...9, [.read(key: "x", []), .append(key: "x", value: 2)]),
             (.ok, 10...11, [.read(key: "x", [1, 2])]),
         ])
         #expect(found?.contains("not strictly serializable") == true)
@@ -115,7 +130,8 @@ import Testing
     /// G2: each read what the other was about to change.
     @Test func writeSkewIsFound() {
         let found = violation([
-            (.ok, 0...9, [.read(key: "x", []), .append(key: "y", value: 1)]), (.ok, 0...9, [.read(key: "y", []), .append(key: "x", value: 2)]),
+            (.ok, 0...9, [.read(key: "x", []), .append(key: "y", value: 1)]),
+            (.ok, 0...9, [.read(key: "y", []), .append(key: "x", value: 2)]),
             (.ok, 10...11, [.read(key: "x", [2]), .read(key: "y", [1])]),
         ])
         #expect(found?.contains("read x without 2, appended by") == true, "\(found ?? "")")
@@ -129,7 +145,8 @@ import Testing
 
     @Test func halfOfATransactionIsFound() {
         let found = violation([
-            (.ok, 0...9, [.append(key: "x", value: 1), .append(key: "y", value: 1)]), (.ok, 0...9, [.read(key: "x", [1]), .read(key: "y", [])]),
+            (.ok, 0...9, [.append(key: "x", value: 1), .append(key: "y", value: 1)]),
+            (.ok, 0...9, [.read(key: "x", [1]), .read(key: "y", [])]),
         ])
         // Nobody has read y with it.
         #expect(found != nil)
@@ -137,14 +154,16 @@ import Testing
 
     @Test func twoOrdersOfOneListAreFound() {
         let found = violation([
-            (.ok, 0...9, [.append(key: "x", value: 1)]), (.ok, 0...9, [.append(key: "x", value: 2)]), (.ok, 0...9, [.read(key: "x", [1, 2])]),
+            (.ok, 0...9, [.append(key: "x", value: 1)]), (.ok, 0...9, [.append(key: "x", value: 2)]),
+            (.ok, 0...9, [.read(key: "x", [1, 2])]),
             (.ok, 0...9, [.read(key: "x", [2, 1])]),
         ])
         #expect(found?.contains("two orders") == true)
     }
 
     @Test func aTransactionSeesItsOwnAppends() {
-        #expect(violation([(.ok, 0...1, [.read(key: "x", []), .append(key: "x", value: 1), .read(key: "x", [1])])]) == nil)
+        #expect(
+            violation([(.ok, 0...1, [.read(key: "x", []), .append(key: "x", value: 1), .read(key: "x", [1])])]) == nil)
         #expect(violation([(.ok, 0...1, [.append(key: "x", value: 1), .read(key: "x", [])])]) != nil)
     }
 
@@ -156,8 +175,13 @@ import Testing
             let key = "k\(i % 97)"
             let list = lists[key] ?? []
             let operations: [Operation] =
-                if i == stale { [.read(key: key, list.dropLast())] } else { [.read(key: key, list), .append(key: key, value: i)] }
-            history.add(.init(process: Int(i % 8), invokedAt: 10 * i, returnedAt: 10 * i + 5, outcome: .ok, operations: operations))
+                if i == stale { [.read(key: key, list.dropLast())] } else {
+                    [.read(key: key, list), .append(key: key, value: i)]
+                }
+            history.add(
+                .init(
+                    process: Int(i % 8), invokedAt: 10 * i, returnedAt: 10 * i + 5, outcome: .ok, operations: operations
+                ))
             if i != stale { lists[key, default: []].append(i) }
         }
         return history
@@ -169,7 +193,9 @@ import Testing
 
     /// Not by any of the long ways round.
     @Test func aStaleReadInALongHistoryIsShownByTwoTransactions() {
-        let error = #expect(throws: HistoryViolation.self) { try SerializabilityChecker.check(longHistory(stale: 15_000)) }
+        let error = #expect(throws: HistoryViolation.self) {
+            try SerializabilityChecker.check(longHistory(stale: 15_000))
+        }
         let lines = error?.description.split(separator: "\n") ?? []
         #expect(lines.count == 5 && lines[1].contains("#15000 of process 0"), "\(error?.description ?? "")")
         #expect(lines.last?.contains("returned before the start of the first") == true)

@@ -10,11 +10,13 @@ import Testing
 
     private func times(ahead: UInt64) -> ShardTimes {
         let time = own.adding(microseconds: ahead)
-        return ShardTimes(shard: shard, replicas: (0..<3).map { .init(replica: ReplicaIndex($0), time: time, clock: time) })
+        return ShardTimes(
+            shard: shard, replicas: (0..<3).map { .init(replica: ReplicaIndex($0), time: time, clock: time) })
     }
 
     private func isStale(_ book: ClockBook, after passed: Duration) -> Bool {
-        !book.stale(of: [shard], own: own.adding(microseconds: UInt64(passed / .microseconds(1))), at: start + passed).isEmpty
+        !book.stale(of: [shard], own: own.adding(microseconds: UInt64(passed / .microseconds(1))), at: start + passed)
+            .isEmpty
     }
 
     @Test func whatAgreesIsGoodForAMinuteUnlessItIsDoubted() {
@@ -61,16 +63,20 @@ import Testing
     private func isLate(_ statuses: [LegStatus], _ decisions: [Decision], after latency: Duration) throws -> Bool {
         let signer = try #require(Ed25519Signer(seed: Array(repeating: 7, count: 32)))
         let request = Request(
-            cluster: ClusterID(signer.publicKey.value), epoch: Epoch(1), principal: signer.publicKey, number: RequestNumber(1),
-            acknowledgedBelow: RequestNumber(1), issuedAt: own, deadline: own.adding(microseconds: 30_000_000), mode: .atomic,
+            cluster: ClusterID(signer.publicKey.value), epoch: Epoch(1), principal: signer.publicKey,
+            number: RequestNumber(1),
+            acknowledgedBelow: RequestNumber(1), issuedAt: own, deadline: own.adding(microseconds: 30_000_000),
+            mode: .atomic,
             operations: [.read(AccountSpecification(owner: signer.publicKey, asset: AssetID(1), index: 0).id)])
         let signed = SignedRequest(request, signedBy: signer)
         let certificates = statuses.map { status in
             let leaf = Leaf(request: signed.digest, entries: [.init(leg: 0, status: status)])
             let statement = AttestationStatement(
-                cluster: request.cluster, epoch: request.epoch, shard: shard, sequence: SequenceNumber(1), previousHistory: .null,
+                cluster: request.cluster, epoch: request.epoch, shard: shard, sequence: SequenceNumber(1),
+                previousHistory: .null,
                 batch: .null, leavesRoot: .null)
-            return Certificate(statement: statement, leaf: leaf, path: MerklePath(index: 0, count: 1, siblings: []), signatures: [])
+            return Certificate(
+                statement: statement, leaf: leaf, path: MerklePath(index: 0, count: 1, siblings: []), signatures: [])
         }
         return QuorateClient.isLateByClock(
             decisions, Receipt(request: signed, certificates: certificates), latency: latency, lifetime: .seconds(30))
@@ -79,7 +85,9 @@ import Testing
     @Test func whoWasLateByAClockMaySignAgain() throws {
         let abort = Decision.abort(.participantAborted)
         #expect(try isLate([.noRecordAbort], [abort], after: .milliseconds(5)))
-        #expect(try !isLate([.noRecordAbort], [abort], after: .milliseconds(29_500)), "its deadline was past by every clock")
+        #expect(
+            try !isLate([.noRecordAbort], [abort], after: .milliseconds(29_500)), "its deadline was past by every clock"
+        )
         #expect(try !isLate([.noRecordAbort], [abort, .commit], after: .milliseconds(5)), "one of two happened")
         #expect(try !isLate([.votedNo(.superseded)], [abort], after: .milliseconds(5)))
         #expect(try !isLate([], [abort], after: .milliseconds(5)))

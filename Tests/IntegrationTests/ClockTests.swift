@@ -51,7 +51,9 @@ import Testing
         }
 
         func status() throws -> String { try succeed(["cluster", "status", directory], clock: "client") }
-        func log(_ host: Int) throws -> String { try String(contentsOfFile: "\(directory)/logs/host-\(host).log", encoding: .utf8) }
+        func log(_ host: Int) throws -> String {
+            try String(contentsOfFile: "\(directory)/logs/host-\(host).log", encoding: .utf8)
+        }
 
         @discardableResult private func succeed(_ arguments: [String], clock: String) throws -> String {
             let process = Process()
@@ -68,7 +70,10 @@ import Testing
             process.waitUntilExit()
             let printed = try String(contentsOfFile: output, encoding: .utf8)
             guard process.terminationStatus == 0 else {
-                throw Tool.Failure(description: "quorate \(arguments.joined(separator: " ")) ended with \(process.terminationStatus):\n\(printed)")
+                throw Tool.Failure(
+                    description:
+                        "quorate \(arguments.joined(separator: " ")) ended with \(process.terminationStatus):\n\(printed)"
+                )
             }
             return printed
         }
@@ -108,7 +113,9 @@ import Testing
         try cluster.set("hosts", 0)
         try cluster.transferToAll()
         let status = try cluster.status()
-        #expect(status.contains("(stands still)") && status.contains("s ahead of its hosts' clocks, which were ahead before"))
+        #expect(
+            status.contains("(stands still)")
+                && status.contains("s ahead of its hosts' clocks, which were ahead before"))
         #expect(try cluster.log(0).contains("time: shard 0's time is "))
         // A restart neither hurts nor is needed.
         try Tool.succeed("cluster", "down", cluster.directory)
@@ -124,7 +131,9 @@ import Testing
     @Test func aClientWhoseClockIsWrongWorksAndStatusNamesIt() throws {
         let cluster = try Cluster()
         defer { cluster.end() }
-        for (seconds, words) in [(40, "40.0 s ahead of"), (-40, "40.0 s behind"), (3600, "3600 s ahead of"), (-3600, "3600 s behind")] {
+        for (seconds, words) in [
+            (40, "40.0 s ahead of"), (-40, "40.0 s behind"), (3600, "3600 s ahead of"), (-3600, "3600 s behind"),
+        ] {
             try cluster.set("client", seconds)
             try cluster.transferToAll()
             let status = try cluster.status()

@@ -1,6 +1,6 @@
 import Client
 import Glibc
-import HostCore
+import Cores
 import HostRuntime
 import Messages
 import Testing
@@ -59,7 +59,9 @@ private final class RawSocket {
     }
 }
 
-private func frame(_ bytes: [UInt8]) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) } + bytes }
+private func frame(_ bytes: [UInt8]) -> [UInt8] {
+    (0..<4).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) } + bytes
+}
 
 /// A gateway whose hosts do not answer.
 private func startGateway(_ options: GatewayRuntimeOptions) async throws -> GatewayHost {
@@ -80,7 +82,8 @@ private struct Node {
         let (questions, asked) = AsyncStream.makeStream(of: (SessionID, UInt64).self)
         (self.connected, self.continuation) = (connected, continuation)
         let transport = try await PeerTransport.listen(
-            manifest: manifest, host: HostID(UInt16(host)), seed: seed(host), at: HostAddress(address: "127.0.0.1", port: port),
+            manifest: manifest, host: HostID(UInt16(host)), seed: seed(host),
+            at: HostAddress(address: "127.0.0.1", port: port),
             options: options, logger: quiet, on: threads.io
         ) { events in
             for event in events {
@@ -93,7 +96,9 @@ private struct Node {
         }
         self.transport = transport
         answering = Task {
-            for await (session, id) in questions { transport.send([HostReady.Reply(to: [session], reply: .status(id: id, []))]) }
+            for await (session, id) in questions {
+                transport.send([HostReady.Reply(to: [session], reply: .status(id: id, []))])
+            }
         }
     }
 
@@ -116,7 +121,8 @@ struct CrowdTests {
         let host = try await Node(0, manifest, options: options)
         var strangers: [HostConnection] = []
         for _ in 0..<options.maxGateways {
-            strangers.append(try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address, options: options))
+            strangers.append(
+                try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address, options: options))
         }
         let silent = try (0..<options.maxUnidentified + 64).map { _ in try RawSocket(port: host.address.port) }
         // A host that is started again has its sessions in both directions.

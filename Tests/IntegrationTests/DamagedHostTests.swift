@@ -1,3 +1,4 @@
+import Randomness
 import Client
 import ExampleProcedures
 import Foundation
@@ -6,19 +7,23 @@ import Messages
 import Simulator
 import Testing
 
-/// Whatever becomes of a file of a host that stands, and of one that runs: real processes, ended by nothing but themselves.
+/// Whatever becomes of a file of a host that stands, and of one that runs: real processes, ended by nothing but
+/// themselves.
 @Suite(.timeLimit(.minutes(15)), .serialized)
 struct DamagedHostTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let seed = environment["QUORATE_DAMAGE_SEED"].flatMap { UInt64($0) } ?? 1
     private static let count = environment["QUORATE_DAMAGES"].flatMap { Int($0) } ?? 60
 
-    /// It serves, it puts aside what is damaged and rejoins, or it says what is to be done. Never a signal, and never a second one.
+    /// It serves, it puts aside what is damaged and rejoins, or it says what is to be done. Never a signal, and never a
+    /// second one.
     @Test func noDamageOfAnyFileKillsAHost() async throws {
         let pristine = try await StoppedCluster()
         defer { pristine.remove() }
         let names = try pristine.files()
-        #expect(names.contains("hosts/3/state/shard-0/data.mdb") && names.contains("hosts/3/journal/journal-0000000000000001"))
+        #expect(
+            names.contains("hosts/3/state/shard-0/data.mdb")
+                && names.contains("hosts/3/journal/journal-0000000000000001"))
         let lanes = [try pristine.copy(portsMovedBy: 0), try pristine.copy(portsMovedBy: 4)]
         defer { for lane in lanes { lane.remove() } }
         let (seed, count) = (Self.seed, Self.count)
@@ -38,7 +43,9 @@ struct DamagedHostTests {
         #expect(outcomes["serves", default: 0] > 0 && outcomes["rejoins", default: 0] > 0, "\(outcomes)")
     }
 
-    private static func damage(_ cluster: StoppedCluster, of names: [String], _ i: Int, _ seed: UInt64) async throws -> String {
+    private static func damage(_ cluster: StoppedCluster, of names: [String], _ i: Int, _ seed: UInt64) async throws
+        -> String
+    {
         var rng = SplitMix64(seed: seed &* 1_000_003 &+ UInt64(i))
         try cluster.restoreHost()
         // Half of the tries are for the database.
@@ -64,8 +71,8 @@ struct DamagedHostTests {
         return asides.isEmpty ? "serves" : "rejoins"
     }
 
-    /// A page that rots under a host that runs ends it by a signal: LMDB has mapped it. The next start does not read it again.
-    /// A host that is killed reads what it had.
+    /// A page that rots under a host that runs ends it by a signal: LMDB has mapped it. The next start does not read it
+    /// again. A host that is killed reads what it had.
     @Test func aHostThatDiedReadingItsStatePutsItAsideAndOneThatWasKilledDoesNot() async throws {
         let cluster = try await StoppedCluster()
         defer { cluster.remove() }
@@ -99,10 +106,14 @@ struct NoRoomTests {
         let quiet = LineLogHandler.logger("test", level: .critical)
         var options = HostRuntimeOptions()
         options.core.procedures = ExampleProcedures.registry
-        let folder = try ClusterFolder.create(at: path, shards: 1, replicas: 4, basePort: 12_000 + Int.random(in: 0..<1_900) * 10)
+        let folder = try ClusterFolder.create(
+            at: path, shards: 1, replicas: 4, basePort: 12_000 + Int.random(in: 0..<1_900) * 10)
         defer { try? FileManager.default.removeItem(atPath: path) }
         var hosts: [HostRuntime.Host] = []
-        for host in 0..<3 { hosts.append(try await HostRuntime.Host.start(HostID(UInt16(host)), of: folder, options: options, logger: quiet)) }
+        for host in 0..<3 {
+            hosts.append(
+                try await HostRuntime.Host.start(HostID(UInt16(host)), of: folder, options: options, logger: quiet))
+        }
         // The journal's first segment is longer than the limit, and there already.
         let first = try HostProcess(path)
         #expect(try await first.untilListens())
@@ -113,7 +124,8 @@ struct NoRoomTests {
         let gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, logger: quiet)
         let issuer = try folder.issuer()
         let bank = QuorateClient(
-            signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)])
+            signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)]
+        )
         var opened: UInt64 = 0
         func order() async throws {
             let account = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: opened)
@@ -139,7 +151,9 @@ struct NoRoomTests {
         lift.arguments = ["--pid", "\(limited.pid)", "--fsize=unlimited:unlimited"]
         try lift.run()
         lift.waitUntilExit()
-        while await status().map({ !$0.halted.isEmpty || !$0.standing.isEmpty }) ?? true { try await Task.sleep(for: .milliseconds(20)) }
+        while await status().map({ !$0.halted.isEmpty || !$0.standing.isEmpty }) ?? true {
+            try await Task.sleep(for: .milliseconds(20))
+        }
         // Nothing commits without it.
         await hosts[0].stop()
         for _ in 0..<3 { try await order() }
@@ -159,7 +173,9 @@ struct NoRoomTests {
         let (reading, writing) = try Self.pipe()
         defer { for descriptor in [full, reading, writing] { close(descriptor) } }
         var lines = LogLines()
-        func say(_ text: String, _ descriptor: Int32) { lines.write(text + "\n", to: descriptor, says: { "note: \($0)\n" }) }
+        func say(_ text: String, _ descriptor: Int32) {
+            lines.write(text + "\n", to: descriptor, says: { "note: \($0)\n" })
+        }
         say("one", writing)
         for text in ["two", "three"] { say(text, full) }
         say("four", writing)
@@ -167,15 +183,16 @@ struct NoRoomTests {
         for text in ["six", "seven"] { say(text, writing) }
         var bytes = [UInt8](repeating: 0, count: 4096)
         let count = read(reading, &bytes, bytes.count)
-        #expect(String(decoding: bytes.prefix(count), as: UTF8.self) == """
-            one
-            note: 2 lines of this log could not be written: No space left on device
-            four
-            note: a line of this log could not be written: No space left on device
-            six
-            seven
+        #expect(
+            String(decoding: bytes.prefix(count), as: UTF8.self) == """
+                one
+                note: 2 lines of this log could not be written: No space left on device
+                four
+                note: a line of this log could not be written: No space left on device
+                six
+                seven
 
-            """)
+                """)
     }
 
     private static func pipe() throws -> (Int32, Int32) {
@@ -273,20 +290,29 @@ private final class StoppedCluster: Sendable {
         path = "/tmp/quorate-damage-\(UInt64.random(in: .min ... .max))"
         let quiet = LineLogHandler.logger("test", level: .critical)
         var options = HostRuntimeOptions()
-        (options.core.replica.checkpointInterval, options.core.replica.window, options.core.checkpointsPerFlush) = (8, 16, 1)
+        (options.core.replica.checkpointInterval, options.core.replica.window, options.core.checkpointsPerFlush) = (
+            8, 16, 1
+        )
         // As the tool's hosts have them, or it would not start there.
         options.core.procedures = ExampleProcedures.registry
-        let folder = try ClusterFolder.create(at: path, shards: 1, replicas: 4, basePort: 12_000 + Int.random(in: 0..<1_900) * 10)
+        let folder = try ClusterFolder.create(
+            at: path, shards: 1, replicas: 4, basePort: 12_000 + Int.random(in: 0..<1_900) * 10)
         manifest = folder.manifest
         backup = path + ".host"
         var hosts: [HostRuntime.Host] = []
-        for host in 0..<4 { hosts.append(try await HostRuntime.Host.start(HostID(UInt16(host)), of: folder, options: options, logger: quiet)) }
+        for host in 0..<4 {
+            hosts.append(
+                try await HostRuntime.Host.start(HostID(UInt16(host)), of: folder, options: options, logger: quiet))
+        }
         let gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, logger: quiet)
         let issuer = try folder.issuer()
         let bank = QuorateClient(
-            signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)])
+            signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)]
+        )
         for round in 0..<40 as Range<UInt64> {
-            let accounts = (0..<12 as Range<UInt64>).map { AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: round * 12 + $0) }
+            let accounts = (0..<12 as Range<UInt64>).map {
+                AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: round * 12 + $0)
+            }
             #expect(try await bank.submit(accounts.map { .open($0) }, mode: .independent).isCommitted)
         }
         await bank.close()
@@ -294,21 +320,28 @@ private final class StoppedCluster: Sendable {
         for host in hosts { await host.stop() }
         for host in 0..<3 { try FileManager.default.removeItem(atPath: "\(path)/hosts/\(host)") }
         // So that the process finds what processes leave, its own files too.
-        guard case .served = try await runHost() else { throw Tool.Failure(description: "the whole host does not start") }
+        guard case .served = try await runHost() else {
+            throw Tool.Failure(description: "the whole host does not start")
+        }
         try FileManager.default.copyItem(atPath: path + "/hosts/3", toPath: backup)
     }
 
-    private init(path: String, backup: String, manifest: Manifest) { (self.path, self.backup, self.manifest) = (path, backup, manifest) }
+    private init(path: String, backup: String, manifest: Manifest) {
+        (self.path, self.backup, self.manifest) = (path, backup, manifest)
+    }
 
     func copy(portsMovedBy distance: Int) throws -> StoppedCluster {
         let other = "\(path)-\(distance)"
         try FileManager.default.copyItem(atPath: path, toPath: other)
         var text = try String(contentsOfFile: other + "/cluster.json", encoding: .utf8)
-        for host in manifest.hosts { text = text.replacing("\"port\": \(host.port),", with: "\"port\": \(host.port + distance),") }
+        for host in manifest.hosts {
+            text = text.replacing("\"port\": \(host.port),", with: "\"port\": \(host.port + distance),")
+        }
         try text.write(toFile: other + "/cluster.json", atomically: true, encoding: .utf8)
         try FileManager.default.copyItem(atPath: other + "/cluster.json", toPath: other + ".host.json")
         try FileManager.default.copyItem(atPath: backup, toPath: other + ".host")
-        return StoppedCluster(path: other, backup: other + ".host", manifest: try ClusterFolder(opening: other).manifest)
+        return StoppedCluster(
+            path: other, backup: other + ".host", manifest: try ClusterFolder(opening: other).manifest)
     }
 
     func remove() {
@@ -340,7 +373,9 @@ private final class StoppedCluster: Sendable {
     }
 
     func truncate(_ name: String, to length: Int) throws {
-        guard Foundation.truncate("\(path)/\(name)", off_t(length)) == 0 else { throw Tool.Failure(description: "truncate: \(errno)") }
+        guard Foundation.truncate("\(path)/\(name)", off_t(length)) == 0 else {
+            throw Tool.Failure(description: "truncate: \(errno)")
+        }
     }
 
     func damage(_ name: String, using rng: inout SplitMix64) throws -> String {

@@ -7,7 +7,10 @@ import Testing
         let report = try drill("kill-primary", "--kills", "1", "--clients", "8", "--accounts", "200", "--settle", "1")
         let findings = try #require(report["findings"] as? [String: Any])
         let kill = try #require((findings["kills"] as? [[String: Any]])?.first)
-        for name in ["next_commit_ms", "longest_gap_ms", "client_gap_ms", "new_view_ms", "executed_in_new_view_ms", "caught_up_s"] {
+        for name in [
+            "next_commit_ms", "longest_gap_ms", "client_gap_ms", "new_view_ms", "executed_in_new_view_ms",
+            "caught_up_s",
+        ] {
             #expect(kill[name] as? Double ?? 0 > 0, "\(name)")
         }
         let summary = try #require(findings["summary"] as? [String: Any])
@@ -78,10 +81,12 @@ import Testing
         for name in ["paid_by_all_ratio", "pays_all_ratio"] { #expect(findings[name] as? Double ?? 0 > 0, "\(name)") }
     }
 
-    /// How much of the rate is left is for a machine that does nothing else: here that nothing is left waiting, and no view changes.
+    /// How much of the rate is left is for a machine that does nothing else: here that nothing is left waiting, and no
+    /// view changes.
     @Test func oldCertificatesAndRequestsThatAreRepeatedLeaveNothingWaiting() throws {
         let (status, output) = try Tool.run(
-            "drill", "replay", "--certificates", "50", "--duration", "3", "--clients", "8", "--accounts", "200", "--json")
+            "drill", "replay", "--certificates", "50", "--duration", "3", "--clients", "8", "--accounts", "200",
+            "--json")
         #expect(status == 0 || status == 33, "\(output)")
         let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") }, "\(output)")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -101,13 +106,15 @@ import Testing
     }
 
     @Test(arguments: [
-        ["kill-primary", "--kills", "0"], ["kill-primary", "--clients", "0"], ["kill-primary", "--replicas", "5"], ["kill-primary", "--settle", "-1"],
+        ["kill-primary", "--kills", "0"], ["kill-primary", "--clients", "0"], ["kill-primary", "--replicas", "5"],
+        ["kill-primary", "--settle", "-1"],
         ["pause", "--seconds", "0"], ["pause", "--shards", "4"], ["pause", "--accounts", "1"],
         ["wipe", "--accounts", "many"], ["wipe", "--patience", "0"], ["wipe", "--shards", "0"], ["flood"],
         ["kill-gateway", "--kills", "0"], ["kill-gateway", "--gateways", "2"], ["kill-gateway", "--shards", "1"],
         ["kill-gateway", "--settle", "-1"],
         ["overload", "--factor", "1"], ["overload", "--clients", "60000"], ["overload", "--seconds", "0"],
-        ["replay", "--certificates", "0"], ["replay", "--shards", "1"], ["replay", "--sessions", "17"], ["replay", "--duration", "0"],
+        ["replay", "--certificates", "0"], ["replay", "--shards", "1"], ["replay", "--sessions", "17"],
+        ["replay", "--duration", "0"],
         ["hot-account", "--clients", "2000"], ["hot-account", "--accounts", "1"], ["hot-account", "--replicas", "5"],
     ])
     func wrongArgumentsAreRefusedBeforeAnythingStarts(_ arguments: [String]) throws {
@@ -150,7 +157,8 @@ import Testing
     private func drill(_ arguments: String...) throws -> [String: Any] {
         let (status, output) = try Tool.run(["drill"] + arguments + ["--json"])
         guard status == 0 else {
-            throw Tool.Failure(description: "quorate drill \(arguments.joined(separator: " ")) ended with \(status):\n\(output)")
+            throw Tool.Failure(
+                description: "quorate drill \(arguments.joined(separator: " ")) ended with \(status):\n\(output)")
         }
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
         try expectInvariants(report)
@@ -159,6 +167,8 @@ import Testing
 
     private func expectInvariants(_ report: [String: Any]) throws {
         let invariants = try #require(report["invariants"] as? [String: Any])
-        for name in ["conservation", "replicas_agree", "no_locks"] { #expect(invariants[name] as? Bool == true, "\(name)") }
+        for name in ["conservation", "replicas_agree", "no_locks"] {
+            #expect(invariants[name] as? Bool == true, "\(name)")
+        }
     }
 }

@@ -43,9 +43,12 @@ import Testing
         let all = try Tool.succeed("receipt", "verify", good, other, "--manifest", Self.manifest)
         #expect(all.split(separator: "\n").count { $0.contains(": genuine: signed by principal ") } == 2)
         let bad = Self.forged("duplicate-transactions")
-        let (status, output) = try Tool.run("receipt", "verify", good, bad, other, "--manifest", Self.manifest, "--json")
+        let (status, output) = try Tool.run(
+            "receipt", "verify", good, bad, other, "--manifest", Self.manifest, "--json")
         #expect(status == 22)
-        let lines = try output.split(separator: "\n").map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+        let lines = try output.split(separator: "\n").map {
+            try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+        }
         #expect(lines.map { $0?["valid"] as? Bool } == [true, false, true])
         #expect(lines.map { $0?["file"] as? String } == [good, bad, other])
         #expect(try Tool.run("receipt", "verify", good, "/no/such", bad, "--manifest", Self.manifest).status == 1)
@@ -54,7 +57,8 @@ import Testing
     private static let evil = "a\u{1b}]0;pwned\u{7}\u{9b}31m\u{202e}"
 
     @Test(arguments: [
-        ["receipt", "show", evil], ["bench", "--trace", evil], ["cluster", "status", evil], ["bench", "--workload", evil],
+        ["receipt", "show", evil], ["bench", "--trace", evil], ["cluster", "status", evil],
+        ["bench", "--workload", evil],
         ["account", "show", evil, "--cluster", "/no/such"], [evil], ["simulate", "--scenario", evil],
     ])
     func `no error sends what a terminal obeys`(_ arguments: [String]) throws {
@@ -74,11 +78,13 @@ import Testing
         try Tool.succeed("cluster", "init", cluster, "--base-port", "\(Tool.freePorts())")
         try FileManager.default.createDirectory(atPath: cluster + "/accounts", withIntermediateDirectories: true)
         let seed = String(repeating: "0", count: 64)
-        let manifest = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: cluster + "/cluster.json")))
+        let manifest = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: URL(fileURLWithPath: cluster + "/cluster.json")))
         let id = try #require((manifest as? [String: Any])?["cluster"] as? String)
         let fields = [
             ("schema", "1"), ("name", "\"a\""), ("cluster", "\"\(id)\""), ("seed", "\"\(seed)\""),
-            ("public_key", "\"3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29\""), ("account", "\"0\""),
+            ("public_key", "\"3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29\""),
+            ("account", "\"0\""),
             ("asset", "1"), ("index", "0"), ("next_number", "1"),
         ]
         func show(_ fields: [(String, String)], after: String = "") throws -> (status: Int32, output: String) {
@@ -88,13 +94,18 @@ import Testing
         }
         // Its account is the one of its key, and the error says which that is.
         let wrong = try show(fields)
-        #expect(wrong.status == 12 && wrong.output.contains("accounts/a.json:7:12, at account: another account; expected "))
+        #expect(
+            wrong.status == 12 && wrong.output.contains("accounts/a.json:7:12, at account: another account; expected "))
         let account = try #require(wrong.output.split(separator: " ").first { $0.utf8.count == 33 }).dropLast()
         let good = fields.map { $0.0 == "account" ? ($0.0, "\"\(account)\"") : $0 }
         #expect(try show(good).status == 17)
         for (field, value) in good {
-            #expect(try show(good + [(field, value)]).output.contains("at \(field): the key stands here a second time"), "\(field)")
-            #expect(try show(good.map { $0.0 == field ? (field, "null") : $0 }).output.contains("at \(field): null; expected "), "\(field)")
+            #expect(
+                try show(good + [(field, value)]).output.contains("at \(field): the key stands here a second time"),
+                "\(field)")
+            #expect(
+                try show(good.map { $0.0 == field ? (field, "null") : $0 }).output.contains(
+                    "at \(field): null; expected "), "\(field)")
             // Of earlier versions; it decides nothing any more.
             if field == "next_number" { continue }
             let missing = try show(good.filter { $0.0 != field })

@@ -1,11 +1,12 @@
 import Client
 import FoundationEssentials
-import HostCore
+import Cores
 import HostRuntime
 import Messages
 import Testing
 
-/// Hosts whose disks lost something, over real sockets and disks: they rejoin by themselves, or say what is to be done (R4).
+/// Hosts whose disks lost something, over real sockets and disks: they rejoin by themselves, or say what is to be done
+/// (R4).
 @Suite(.timeLimit(.minutes(3)), .serialized)
 struct LostStorageTests {
     @Test func aHostWithARottenJournalPutsItAsideAndRejoinsInQuarantine() async throws {
@@ -122,8 +123,8 @@ struct LostStorageTests {
         await cluster.end()
     }
 
-    /// The map of a state's database is full at its first checkpoint: the host starts again by itself, with larger ones, until one is
-    /// large enough.
+    /// The map of a state's database is full at its first checkpoint: the host starts again by itself, with larger
+    /// ones, until one is large enough.
     @Test func aHostWhoseDatabaseHasNoRoomStartsAgainWithMore() async throws {
         let cluster = try await SmallCluster(kept: 3) { $0.stores.mapSize = 64 << 10 }
         try await cluster.order(120)
@@ -182,7 +183,9 @@ private final class SmallCluster {
     ///   - change: of its options; or without one, of all.
     init(kept: Int? = nil, _ change: (inout HostRuntimeOptions) -> Void = { _ in }) async throws {
         self.kept = kept
-        (options.core.replica.checkpointInterval, options.core.replica.window, options.core.checkpointsPerFlush) = (8, 16, 1)
+        (options.core.replica.checkpointInterval, options.core.replica.window, options.core.checkpointsPerFlush) = (
+            8, 16, 1
+        )
         var changed = options
         change(&changed)
         if kept == nil { options = changed }
@@ -191,10 +194,13 @@ private final class SmallCluster {
         gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, logger: Self.quiet)
         issuer = try folder.issuer()
         bank = QuorateClient(
-            signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)])
+            signer: issuer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)]
+        )
         hosts = Array(repeating: nil, count: 4)
         for host in 0..<4 where host != kept { try await start(host) }
-        if let kept { keeper = try await HostKeeper.start(HostID(UInt16(kept)), of: folder, options: changed, logger: Self.quiet) }
+        if let kept {
+            keeper = try await HostKeeper.start(HostID(UInt16(kept)), of: folder, options: changed, logger: Self.quiet)
+        }
     }
 
     func start(_ host: Int) async throws {
@@ -301,7 +307,9 @@ private final class SmallCluster {
         try Data(contentsOf: file).prefix(length).write(to: file)
     }
 
-    func remove(_ name: String, of host: Int) throws { try FileManager.default.removeItem(atPath: path(name, of: host)) }
+    func remove(_ name: String, of host: Int) throws {
+        try FileManager.default.removeItem(atPath: path(name, of: host))
+    }
 
     func backUp(_ host: Int) throws {
         try FileManager.default.copyItem(atPath: "\(folder.path)/hosts/\(host)", toPath: "\(folder.path)/backup")

@@ -49,7 +49,9 @@ import Testing
     /// `1..86400`, `host:0..65535`.
     private static func range(_ name: String?) -> (low: Double, high: Double, isWhole: Bool)? {
         guard let text = name?.split(separator: ":").last, let dots = text.firstRange(of: "..") else { return nil }
-        guard let low = Double(text[..<dots.lowerBound]), let high = Double(text[dots.upperBound...]) else { return nil }
+        guard let low = Double(text[..<dots.lowerBound]), let high = Double(text[dots.upperBound...]) else {
+            return nil
+        }
         return (low, high, !text.replacing("..", with: "").contains("."))
     }
 
@@ -64,9 +66,11 @@ import Testing
             for argument in command.arguments ?? [] {
                 let range = range(argument.valueName)
                 if let range {
-                    places.append(Place(
-                        command: path, option: argument.kind == "positional" ? nil : long(argument), before: before, low: range.low,
-                        high: range.high, isWhole: range.isWhole))
+                    places.append(
+                        Place(
+                            command: path, option: argument.kind == "positional" ? nil : long(argument), before: before,
+                            low: range.low,
+                            high: range.high, isWhole: range.isWhole))
                 }
                 if argument.kind == "positional" { before.append(range.map { "\(Int($0.low))" } ?? "no-such-thing") }
             }
@@ -75,7 +79,8 @@ import Testing
     }
 
     private static let values = [
-        "-1", "-9223372036854775808", "0", "65536", "70000", "9223372036854775807", "18446744073709551615", "18446744073709551616",
+        "-1", "-9223372036854775808", "0", "65536", "70000", "9223372036854775807", "18446744073709551615",
+        "18446744073709551616",
         "1e300", "inf", "-inf", "nan", "1.5", "0x10", " 1", "1 ", "", "٣",
     ]
 
@@ -85,13 +90,19 @@ import Testing
         for place in places {
             for value in Self.values where !isInside(value, place) {
                 var words = place.command
-                if let option = place.option { words += place.before + ["\(option)=\(value)"] } else { words += place.before + ["--", value] }
+                if let option = place.option {
+                    words += place.before + ["\(option)=\(value)"]
+                } else {
+                    words += place.before + ["--", value]
+                }
                 let (status, output) = try Tool.run(words)
                 let shown = "\(Int(place.low))"
                 #expect(status == 64, "quorate \(words.joined(separator: " ")): \(status)")
                 // Where a number is missing altogether the library has words of its own.
                 if !value.isEmpty {
-                    #expect(output.contains("'\(value)'") && output.contains(" from \(place.isWhole ? shown : "")"), "quorate \(words): \(output)")
+                    #expect(
+                        output.contains("'\(value)'") && output.contains(" from \(place.isWhole ? shown : "")"),
+                        "quorate \(words): \(output)")
                 }
             }
         }
@@ -115,7 +126,9 @@ import Testing
         for (path, command, _) in try Self.commands() {
             for argument in command.arguments ?? [] where argument.kind != "flag" {
                 guard let value = argument.defaultValue, Double(value) != nil else { continue }
-                #expect(Self.range(argument.valueName) != nil, "\(path.joined(separator: " ")) \(Self.long(argument) ?? argument.valueName ?? "")")
+                #expect(
+                    Self.range(argument.valueName) != nil,
+                    "\(path.joined(separator: " ")) \(Self.long(argument) ?? argument.valueName ?? "")")
             }
         }
     }
@@ -131,8 +144,10 @@ import Testing
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let lines = [
-            "cluster shards 2 replicas 4", "account a shard 0 balance 100", "account b shard 1", "submit a->b 30", "run 1s",
-            "expect view 0 shard 1", "expect executed 3 shard 0", "expect undecided 2", "crash 1", "restart 1", "partition 0 1 | 2 3",
+            "cluster shards 2 replicas 4", "account a shard 0 balance 100", "account b shard 1", "submit a->b 30",
+            "run 1s",
+            "expect view 0 shard 1", "expect executed 3 shard 0", "expect undecided 2", "crash 1", "restart 1",
+            "partition 0 1 | 2 3",
         ]
         for (i, line) in lines.enumerated() {
             for (j, word) in line.split(separator: " ").enumerated() where Int(word) != nil {
@@ -143,7 +158,9 @@ import Testing
                     let text = (lines[..<i] + [words.joined(separator: " ")]).joined(separator: "\n") + "\n"
                     try Data(text.utf8).write(to: URL(fileURLWithPath: script))
                     let (status, output) = try Tool.run("simulate", "--scenario", script)
-                    #expect(status == 0 || status == 34 && output.contains("script.txt:\(i + 1): "), "\(words): \(status) \(output.suffix(200))")
+                    #expect(
+                        status == 0 || status == 34 && output.contains("script.txt:\(i + 1): "),
+                        "\(words): \(status) \(output.suffix(200))")
                 }
             }
         }
@@ -153,18 +170,25 @@ import Testing
     @Test func numbersInListsAndPairsAreChecked() throws {
         let cluster = try TestedCluster(isUp: false)
         let wrong = [
-            ["bench", "--shards", "1,70000"], ["bench", "--shards", "0"], ["bench", "--shards", "-1"], ["bench", "--shards", "1,,2"],
-            ["bench", "--shards", "18446744073709551616"], ["bench", "--cross-shard", "101"], ["bench", "--cross-shard", "1e2"],
+            ["bench", "--shards", "1,70000"], ["bench", "--shards", "0"], ["bench", "--shards", "-1"],
+            ["bench", "--shards", "1,,2"],
+            ["bench", "--shards", "18446744073709551616"], ["bench", "--cross-shard", "101"],
+            ["bench", "--cross-shard", "1e2"],
             ["bench", "--kill-host", "-1@5"], ["bench", "--kill-host", "0@-1"], ["bench", "--kill-host", "0@nan"],
-            ["bench", "--kill-host", "0@inf"], ["bench", "--kill-host", "0@1e300"], ["bench", "--kill-host", "70000@1"],
+            ["bench", "--kill-host", "0@inf"], ["bench", "--kill-host", "0@1e300"],
+            ["bench", "--kill-host", "70000@1"],
             ["bench", "--stop-host", "4@1"], ["bench", "--kill-gateway", "1@1"], ["bench", "--replicas", "5"],
-            ["simulate", "--seeds", "0..18446744073709551615"], ["simulate", "--seeds", "5..4"], ["simulate", "--seeds", "-1..5"],
-            ["simulate", "--suppress", "0..9223372036854775807"], ["simulate", "--suppress", "-1"], ["simulate", "--replicas", "5"],
+            ["simulate", "--seeds", "0..18446744073709551615"], ["simulate", "--seeds", "5..4"],
+            ["simulate", "--seeds", "-1..5"],
+            ["simulate", "--suppress", "0..9223372036854775807"], ["simulate", "--suppress", "-1"],
+            ["simulate", "--replicas", "5"],
             ["cluster", "init", "x", "--base-port", "65534"], ["cluster", "init", "x", "--replicas", "6"],
-            ["cluster", "up", cluster.path, "--gateway-port", "65530", "--gateways", "10"], ["cluster", "up", cluster.path, "--without", "4"],
+            ["cluster", "up", cluster.path, "--gateway-port", "65530", "--gateways", "10"],
+            ["cluster", "up", cluster.path, "--without", "4"],
             ["cluster", "kill-host", cluster.path, "4"], ["cluster", "restart-host", cluster.path, "4"],
             ["cluster", "restore-host", cluster.path, "4"], ["cluster", "restore-host", cluster.path, "--", "-1"],
-            ["cluster", "logs", cluster.path, "4"], ["cluster", "logs", cluster.path, "gateway"], ["cluster", "logs", cluster.path, "70000"],
+            ["cluster", "logs", cluster.path, "4"], ["cluster", "logs", cluster.path, "gateway"],
+            ["cluster", "logs", cluster.path, "70000"],
         ]
         for words in wrong {
             let (status, output) = try Tool.run(words)

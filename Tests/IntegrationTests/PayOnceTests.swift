@@ -62,11 +62,15 @@ import Testing
         let printed = try JSONSerialization.jsonObject(with: Data(bank.output(of: command).utf8)) as? [String: Any]
         let report = try #require(printed?["error"] as? [String: Any])
         let (txid, settle) = (try #require(report["txid"] as? String), try #require(report["settle"] as? String))
-        #expect(report["code"] as? String == "outcome_unknown" && report["exit"] as? Int == 21 && settle.hasPrefix("quorate tx resolve \(txid)"))
+        #expect(
+            report["code"] as? String == "outcome_unknown" && report["exit"] as? Int == 21
+                && settle.hasPrefix("quorate tx resolve \(txid)"))
         bank.continueGateway()
         // As it is pasted.
         let settled = try Tool.run(settle.split(separator: " ").dropFirst().map(String.init))
-        #expect(settled.status == 0 && settled.output.contains("transfer 40 alice -> bob of ") && settled.output.contains(": committed"))
+        #expect(
+            settled.status == 0 && settled.output.contains("transfer 40 alice -> bob of ")
+                && settled.output.contains(": committed"))
         #expect(try bank.balance("bob") == 40)
         // Any number of times: it was one request.
         #expect(try bank.run("tx", "resolve", String(txid.prefix(10))).status == 0)
@@ -84,7 +88,9 @@ import Testing
         let entry = try #require(try bank.open("alice").first)
         let abandoned = try bank.run("tx", "abandon", entry)
         let tookEffect = abandoned.status == 0
-        #expect(tookEffect || abandoned.status == 20 && abandoned.output.contains("had not recorded it by its deadline"), "\(abandoned)")
+        #expect(
+            tookEffect || abandoned.status == 20 && abandoned.output.contains("had not recorded it by its deadline"),
+            "\(abandoned)")
         #expect(try bank.balance("bob") == (tookEffect ? 99 : 0))
         #expect(try bank.open("alice").isEmpty)
         // It is settled: the same command is another payment.
@@ -107,7 +113,8 @@ import Testing
         ])
         let txid = try bank.putIntoOutbox(of: "alice", request)
         let abandoned = try bank.run("tx", "abandon", txid)
-        #expect(abandoned.status == 20 && abandoned.output.contains("had not recorded it by its deadline"), "\(abandoned)")
+        #expect(
+            abandoned.status == 20 && abandoned.output.contains("had not recorded it by its deadline"), "\(abandoned)")
         for _ in 0..<2 {
             let outcome = try await client.resolve(request, patience: .seconds(10))
             #expect(!outcome.isCommitted)
@@ -124,11 +131,14 @@ import Testing
         defer { bank.remove() }
         try bank.succeed("account", "create", "carol", "--shard", "1")
         let commands = [
-            ["transfer", "alice", "bob", "5", "--json"], ["transfer", "alice", "bob", "6"], ["issue", "bob", "7", "--operation", "gift", "--json"],
-            ["account", "create", "carol", "--issue", "3", "--resume"], ["call", "oracle.publish", #"{"symbol": "A", "price": 1}"#, "--as", "alice"],
+            ["transfer", "alice", "bob", "5", "--json"], ["transfer", "alice", "bob", "6"],
+            ["issue", "bob", "7", "--operation", "gift", "--json"],
+            ["account", "create", "carol", "--issue", "3", "--resume"],
+            ["call", "oracle.publish", #"{"symbol": "A", "price": 1}"#, "--as", "alice"],
         ]
         for words in commands {
-            let full = try RunningTool(words + ["--cluster", bank.cluster], output: FileHandle(forWritingAtPath: "/dev/full"))
+            let full = try RunningTool(
+                words + ["--cluster", bank.cluster], output: FileHandle(forWritingAtPath: "/dev/full"))
             #expect(full.end().status == 40 && full.errors.contains("could not be said"), "\(words): \(full.errors)")
             // Nor by a reader that has gone.
             let pipe = Pipe()
@@ -144,7 +154,8 @@ import Testing
         try bank.leaveOpen("transfer", "alice", "bob", "8")
         bank.continueGateway()
         let txid = try #require(try bank.open("alice").first)
-        let full = try RunningTool(["tx", "resolve", txid, "--cluster", bank.cluster], output: FileHandle(forWritingAtPath: "/dev/full"))
+        let full = try RunningTool(
+            ["tx", "resolve", txid, "--cluster", bank.cluster], output: FileHandle(forWritingAtPath: "/dev/full"))
         #expect(full.end().status == 40)
         #expect(try bank.open("alice") == [txid])
         #expect(try bank.succeed("transfer", "alice", "bob", "8", "--json").output.contains(#""earlier":true"#))
@@ -159,8 +170,11 @@ import Testing
         bank.continueGateway()
         let txid = try #require(try bank.open("alice").first)
         let full = try RunningTool(
-            ["transfer", "alice", "bob", "6", "--json", "--cluster", bank.cluster], errors: FileHandle(forWritingAtPath: "/dev/full"))
-        #expect(full.end().status == 40 && full.output.contains(#""code":"output""#) && full.output.contains(txid), "\(full.output)")
+            ["transfer", "alice", "bob", "6", "--json", "--cluster", bank.cluster],
+            errors: FileHandle(forWritingAtPath: "/dev/full"))
+        #expect(
+            full.end().status == 40 && full.output.contains(#""code":"output""#) && full.output.contains(txid),
+            "\(full.output)")
         #expect(try bank.open("alice") == [txid])
         // Whoever repeats it is told that it is done, and nothing else was.
         #expect(try bank.succeed("transfer", "alice", "bob", "5", "--json").output.contains(#""earlier":true"#))
@@ -181,7 +195,9 @@ import Testing
         let done = try bank.run("tx", "resolve", txids[0])
         #expect(done.status == 0 && done.output.contains(": committed") && done.output.contains("receipt  "), "\(done)")
         let refused = try bank.run("tx", "resolve", txids[1], "--json")
-        #expect(refused.status == 20 && refused.output.contains(#""committed":false"#) && refused.output.contains("insufficient funds"), "\(refused)")
+        #expect(
+            refused.status == 20 && refused.output.contains(#""committed":false"#)
+                && refused.output.contains("insufficient funds"), "\(refused)")
     }
 
     @Test func whoWaitsForAKeyIsToldForWhom() throws {
@@ -190,9 +206,13 @@ import Testing
         bank.pauseGateway()
         let first = try RunningTool(["transfer", "alice", "bob", "1", "--cluster", bank.cluster])
         let holder = "\(first.process.processIdentifier) transfer\n"
-        #expect(first.waits(10) { (try? String(contentsOfFile: bank.cluster + "/accounts/alice.json.lock", encoding: .utf8)) == holder })
+        #expect(
+            first.waits(10) {
+                (try? String(contentsOfFile: bank.cluster + "/accounts/alice.json.lock", encoding: .utf8)) == holder
+            })
         let second = try RunningTool(["transfer", "alice", "bob", "2", "--cluster", bank.cluster])
-        let words = "waiting for quorate transfer (process \(first.process.processIdentifier)), which uses the key of alice"
+        let words =
+            "waiting for quorate transfer (process \(first.process.processIdentifier)), which uses the key of alice"
         #expect(second.waits(10) { second.errors.contains(words) }, "\(second.errors)")
         for command in [first, second] { command.signal(SIGKILL) }
         for command in [first, second] { _ = command.end() }
@@ -214,7 +234,8 @@ import Testing
             try manager.removeItem(atPath: path)
             try manager.moveItem(atPath: path + ".aside", toPath: path)
         }
-        #expect(try bank.succeed("issue", "bob", "77", "--operation", "gift", "--json").output.contains(#""earlier":true"#))
+        #expect(
+            try bank.succeed("issue", "bob", "77", "--operation", "gift", "--json").output.contains(#""earlier":true"#))
         #expect(try bank.balance("bob") == 77)
     }
 
@@ -223,7 +244,9 @@ import Testing
         defer { bank.remove() }
         let signer = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
         let carol = AccountSpecification(owner: signer.publicKey, asset: AssetID(1), index: 0)
-        func issue() throws -> (status: Int32, output: String) { try bank.run("issue", carol.id.hex, "77", "--operation", "gift", "--json") }
+        func issue() throws -> (status: Int32, output: String) {
+            try bank.run("issue", carol.id.hex, "77", "--operation", "gift", "--json")
+        }
         // There is no such account yet.
         let refused = try issue()
         #expect(refused.status == 20, "\(refused)")
@@ -248,18 +271,23 @@ import Testing
         let txid = try #require(try bank.open("issuer").first)
         try bank.change("issuer", txid, "\"open\"", "\"abandoned\"")
         let asking = try RunningTool(["issue", "bob", "77", "--operation", "gift", "--json", "--cluster", bank.cluster])
-        #expect(asking.waits(20) { asking.errors.contains("asking what became of: issue 77 -> bob") }, "\(asking.errors)")
+        #expect(
+            asking.waits(20) { asking.errors.contains("asking what became of: issue 77 -> bob") }, "\(asking.errors)")
         asking.signal(SIGINT)
         #expect(asking.end().status == 21 && asking.output.contains(txid), "\(asking.errors)")
         bank.continueGateway()
         // Of that which can never be known nothing is done under the same name.
         try bank.change("issuer", txid, "\"abandoned\"", "\"forgotten\"")
         let forgotten = try bank.run("issue", "bob", "77", "--operation", "gift")
-        #expect(forgotten.status == 21 && forgotten.output.contains("do it under another name: quorate issue"), "\(forgotten)")
+        #expect(
+            forgotten.status == 21 && forgotten.output.contains("do it under another name: quorate issue"),
+            "\(forgotten)")
         try bank.change("issuer", txid, "\"forgotten\"", "\"abandoned\"")
         let other = try bank.run("issue", "bob", "78", "--operation", "gift")
-        #expect(other.status == 1 && other.output.contains("operation gift is another one: issue 77 -> bob"), "\(other)")
-        #expect(try bank.succeed("issue", "bob", "77", "--operation", "gift", "--json").output.contains(#""earlier":true"#))
+        #expect(
+            other.status == 1 && other.output.contains("operation gift is another one: issue 77 -> bob"), "\(other)")
+        #expect(
+            try bank.succeed("issue", "bob", "77", "--operation", "gift", "--json").output.contains(#""earlier":true"#))
         try bank.succeed("issue", "bob", "77", "--operation", "gift")
         #expect(try bank.balance("bob") == 77)
     }
@@ -334,11 +362,15 @@ import Testing
                 #expect(loser.terminationStatus == 10 && bank.errors(of: loser).contains("exists already"))
             }
             let text = try String(contentsOfFile: bank.cluster + "/accounts/\(name).json", encoding: .utf8)
-            let winner = try JSONSerialization.jsonObject(with: Data(bank.output(of: try #require(winners.first)).utf8)) as? [String: Any]
+            let winner =
+                try JSONSerialization.jsonObject(with: Data(bank.output(of: try #require(winners.first)).utf8))
+                as? [String: Any]
             #expect(text.contains(try #require(winner?["account"] as? String)))
             #expect(try bank.balance(name) == 10)
         }
-        let left = try FileManager.default.contentsOfDirectory(atPath: bank.cluster + "/accounts").filter { $0.hasSuffix(".tmp") }
+        let left = try FileManager.default.contentsOfDirectory(atPath: bank.cluster + "/accounts").filter {
+            $0.hasSuffix(".tmp")
+        }
         #expect(left.isEmpty)
     }
 
@@ -350,7 +382,8 @@ import Testing
         // As by a clock, and far above it.
         for first in [1_700_000_000_000_000, 9_000_000_000_000_000_000] as [UInt64] {
             let own = bank.client(alice.signer, first: RequestNumber(first))
-            let outcome = try await own.transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(3))
+            let outcome = try await own.transfer(
+                from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(3))
             #expect(outcome.isCommitted)
             await own.close()
             try bank.succeed("transfer", "alice", "bob", "10")
@@ -362,7 +395,9 @@ import Testing
         }
         // The library asks the shards too.
         let own = bank.client(alice.signer, first: nil)
-        #expect(try await own.transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(3)).isCommitted)
+        #expect(
+            try await own.transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(3))
+                .isCommitted)
         await own.close()
         #expect(try bank.balance("bob") == 69)
         // The issuer's as well.
@@ -384,7 +419,8 @@ import Testing
                     var paid = 0
                     for _ in 0..<20 {
                         // Either it happens, or it is said at once that it is not known, and the next one goes on.
-                        let outcome = try await client.transfer(from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(1))
+                        let outcome = try await client.transfer(
+                            from: alice.account, to: bob.account, asset: AssetID(1), amount: Amount(1))
                         if outcome.isCommitted { paid += 1 }
                     }
                     return paid
@@ -393,7 +429,8 @@ import Testing
             group.addTask {
                 var paid = 0
                 for amount in [2, 3, 4, 5] {
-                    let (status, output) = try Tool.run("transfer", "alice", "bob", "\(amount)", "--cluster", bank.cluster)
+                    let (status, output) = try Tool.run(
+                        "transfer", "alice", "bob", "\(amount)", "--cluster", bank.cluster)
                     #expect(status == 0, "\(output)")
                     if status == 0 { paid += amount }
                 }
@@ -415,7 +452,10 @@ import Testing
         let path = bank.cluster + "/accounts/alice.outbox/\(txid).json"
         let whole = try String(contentsOfFile: path, encoding: .utf8)
         #expect((try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int) == 0o600)
-        for (a, b) in [("transfer 12 of", "transfer 13 of"), ("\"open\"", "\"opened\""), ("\"request\" : \"", "\"request\" : \"00")] {
+        for (a, b) in [
+            ("transfer 12 of", "transfer 13 of"), ("\"open\"", "\"opened\""),
+            ("\"request\" : \"", "\"request\" : \"00"),
+        ] {
             #expect(whole.contains(a))
             try whole.replacingOccurrences(of: a, with: b).write(toFile: path, atomically: true, encoding: .utf8)
             let refused = try bank.run("transfer", "alice", "bob", "1")
@@ -470,15 +510,22 @@ private final class Bank: Sendable {
 
     // MARK: Commands
 
-    func run(_ arguments: String...) throws -> (status: Int32, output: String) { try Tool.run(arguments + ["--cluster", cluster]) }
+    func run(_ arguments: String...) throws -> (status: Int32, output: String) {
+        try Tool.run(arguments + ["--cluster", cluster])
+    }
 
-    @discardableResult func succeed(_ arguments: String...) throws -> (output: String, errors: String) { try succeed(arguments) }
+    @discardableResult func succeed(_ arguments: String...) throws -> (output: String, errors: String) {
+        try succeed(arguments)
+    }
 
     @discardableResult func succeed(_ arguments: [String]) throws -> (output: String, errors: String) {
         let process = try start(arguments)
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
-            throw Failure(description: "\(arguments) ended with \(process.terminationStatus): \(output(of: process))\(errors(of: process))")
+            throw Failure(
+                description:
+                    "\(arguments) ended with \(process.terminationStatus): \(output(of: process))\(errors(of: process))"
+            )
         }
         return (output(of: process), errors(of: process))
     }
@@ -494,7 +541,8 @@ private final class Bank: Sendable {
         for suffix in [".out", ".err"] { _ = FileManager.default.createFile(atPath: name + suffix, contents: nil) }
         process.standardOutput = FileHandle(forWritingAtPath: name + ".out")
         process.standardError = FileHandle(forWritingAtPath: name + ".err")
-        process.environment = ProcessInfo.processInfo.environment.merging(["QUORATE_TEST_OUTPUT": name]) { _, new in new }
+        process.environment = ProcessInfo.processInfo.environment.merging(["QUORATE_TEST_OUTPUT": name]) { _, new in new
+        }
         try process.run()
         return process
     }
@@ -503,7 +551,8 @@ private final class Bank: Sendable {
     func errors(of process: Process) -> String { read(process, ".err") }
 
     private func read(_ process: Process, _ suffix: String) -> String {
-        (try? String(contentsOfFile: (process.environment?["QUORATE_TEST_OUTPUT"] ?? "") + suffix, encoding: .utf8)) ?? ""
+        (try? String(contentsOfFile: (process.environment?["QUORATE_TEST_OUTPUT"] ?? "") + suffix, encoding: .utf8))
+            ?? ""
     }
 
     func balance(_ name: String) throws -> Int {
@@ -526,7 +575,9 @@ private final class Bank: Sendable {
         guard try !open(name).isEmpty else { throw Failure(description: "\(arguments) was quicker than its test") }
     }
 
-    private func outbox(_ name: String) -> String { name == "issuer" ? cluster + "/issuer.outbox" : cluster + "/accounts/\(name).outbox" }
+    private func outbox(_ name: String) -> String {
+        name == "issuer" ? cluster + "/issuer.outbox" : cluster + "/accounts/\(name).outbox"
+    }
 
     /// Of a key, the files in its outbox.
     func names(_ name: String) -> Set<String> {
@@ -536,8 +587,10 @@ private final class Bank: Sendable {
 
     /// The txids of those that are not settled.
     func open(_ name: String) throws -> [String] {
-        try names(name).filter { try String(contentsOfFile: outbox(name) + "/" + $0, encoding: .utf8).contains("\"state\" : \"open\"") }
-            .map { String($0.dropLast(5)) }
+        try names(name).filter {
+            try String(contentsOfFile: outbox(name) + "/" + $0, encoding: .utf8).contains("\"state\" : \"open\"")
+        }
+        .map { String($0.dropLast(5)) }
     }
 
     /// What a file in the outbox says.
@@ -550,11 +603,16 @@ private final class Bank: Sendable {
 
     /// A transfer, as a command that was killed before it sent anything leaves it.
     func putIntoOutbox(of name: String, _ request: SignedRequest) throws -> String {
-        guard case .transfer(let transfer)? = request.request.operations.first else { throw Failure(description: "no transfer") }
+        guard case .transfer(let transfer)? = request.request.operations.first else {
+            throw Failure(description: "no transfer")
+        }
         let txid = TransactionID(request: request.digest, mode: request.request.mode, leg: 0).hex
         let fields: [String: Any] = [
-            "schema": 1, "txid": txid, "number": request.request.number.number, "signed_at_us": request.request.issuedAt.number,
-            "purpose": ["transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"], "state": "open",
+            "schema": 1, "txid": txid, "number": request.request.number.number,
+            "signed_at_us": request.request.issuedAt.number,
+            "purpose": [
+                "transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"
+            ], "state": "open",
             "request": Hex.encode(request.encoded()),
         ]
         let path = outbox(name) + "/\(txid).json"
@@ -594,16 +652,22 @@ private final class Bank: Sendable {
     }
 
     func issuer() throws -> Ed25519Signer {
-        let text = try String(contentsOfFile: cluster + "/issuer.key", encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
-        guard let signer = Hex.decode(text).flatMap({ Ed25519Signer(seed: $0) }) else { throw Failure(description: "no issuer") }
+        let text = try String(contentsOfFile: cluster + "/issuer.key", encoding: .utf8).trimmingCharacters(
+            in: .whitespacesAndNewlines)
+        guard let signer = Hex.decode(text).flatMap({ Ed25519Signer(seed: $0) }) else {
+            throw Failure(description: "no issuer")
+        }
         return signer
     }
 
     func client(_ signer: Ed25519Signer, first: RequestNumber?, _ options: ClientOptions = .init()) -> QuorateClient {
         // The manifest was read by every command before.
-        guard let manifest = try? Manifest(contentsOf: cluster + "/cluster.json") else { preconditionFailure("no manifest") }
+        guard let manifest = try? Manifest(contentsOf: cluster + "/cluster.json") else {
+            preconditionFailure("no manifest")
+        }
         return QuorateClient(
-            signer: signer, manifest: manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: port + 100)], options: options,
+            signer: signer, manifest: manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: port + 100)],
+            options: options,
             firstNumber: first)
     }
 
@@ -611,7 +675,9 @@ private final class Bank: Sendable {
     func write(nextNumber: UInt64, _ name: String) throws {
         let path = cluster + "/accounts/\(name).json"
         var text = try String(contentsOfFile: path, encoding: .utf8)
-        if let range = text.range(of: "\"next_number\" : [0-9]+,\n", options: .regularExpression) { text.removeSubrange(range) }
+        if let range = text.range(of: "\"next_number\" : [0-9]+,\n", options: .regularExpression) {
+            text.removeSubrange(range)
+        }
         guard let brace = text.firstIndex(of: "{") else { throw Failure(description: text) }
         text.insert(contentsOf: "\n\"next_number\" : \(nextNumber),\n", at: text.index(after: brace))
         try text.write(toFile: path, atomically: true, encoding: .utf8)

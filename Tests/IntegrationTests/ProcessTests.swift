@@ -41,11 +41,14 @@ import Testing
         #expect(run["aborted"] as? Int == 0)
     }
 
-    /// Calls that are open for longer than they live: when the hosts go on, their ends are certified once, and not again and again.
+    /// Calls that are open for longer than they live: when the hosts go on, their ends are certified once, and not
+    /// again and again.
     @Test func theClusterComesToRestAfterMostOfItsHostsStoodStill() throws {
         let output = try Tool.succeed(
-            "bench", "--workload", "list-append", "--shards", "2", "--clients", "8", "--duration", "21", "--stop-host", "1@2",
-            "--stop-host", "2@2", "--stop-host", "3@2", "--continue-host", "1@18.5", "--continue-host", "2@18.5", "--continue-host", "3@18.5",
+            "bench", "--workload", "list-append", "--shards", "2", "--clients", "8", "--duration", "21", "--stop-host",
+            "1@2",
+            "--stop-host", "2@2", "--stop-host", "3@2", "--continue-host", "1@18.5", "--continue-host", "2@18.5",
+            "--continue-host", "3@18.5",
             "--json")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
         let run = try #require((report["runs"] as? [[String: Any]])?.first)
@@ -58,7 +61,8 @@ import Testing
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let output = try Tool.succeed(
-            "bench", "--workload", "list-append", "--shards", "2", "--clients", "8", "--duration", "6", "--kill-host", "0@2",
+            "bench", "--workload", "list-append", "--shards", "2", "--clients", "8", "--duration", "6", "--kill-host",
+            "0@2",
             "--restart-host", "0@4", "--history", folder.path("history.jsonl"), "--json")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
         let run = try #require((report["runs"] as? [[String: Any]])?.first)
@@ -76,7 +80,8 @@ import Testing
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let output = try Tool.succeed(
-            "bench", "--workload", "list-append", "--shards", "2", "--gateways", "2", "--clients", "8", "--duration", "9",
+            "bench", "--workload", "list-append", "--shards", "2", "--gateways", "2", "--clients", "8", "--duration",
+            "9",
             "--kill-gateway", "0@2", "--restart-gateway", "0@4", "--kill-gateway", "1@5", "--restart-gateway", "1@7",
             "--history", folder.path("history.jsonl"), "--json")
         let report = try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
@@ -141,7 +146,10 @@ import Testing
         let cluster = folder.path("cluster")
         try Tool.succeed("cluster", "init", cluster, "--base-port", "\(Tool.freePorts())")
         defer { _ = try? Tool.run("cluster", "down", cluster) }
-        let wrong = [("/no/such", "no /no/such"), (cluster, "not an executable"), (cluster + "/cluster.json", "not an executable")]
+        let wrong = [
+            ("/no/such", "no /no/such"), (cluster, "not an executable"),
+            (cluster + "/cluster.json", "not an executable"),
+        ]
         for (program, complaint) in wrong {
             let (status, output) = try Tool.run("cluster", "up", cluster, "--host-program", program)
             #expect(status == 1 && output.contains(complaint), "\(output)")
@@ -177,7 +185,8 @@ import Testing
 }
 
 struct TemporaryFolder {
-    private let root = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-test-\(UUID().uuidString)")
+    private let root = FileManager.default.temporaryDirectory.appendingPathComponent(
+        "quorate-test-\(UUID().uuidString)")
     init() throws { try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true) }
     func path(_ name: String) -> String { root.appendingPathComponent(name).path }
     func remove() { try? FileManager.default.removeItem(at: root) }
@@ -191,7 +200,10 @@ enum Tool {
     /// Beside the test bundle, where the build put both.
     static func executable() throws -> URL {
         let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        for candidate in [folder, folder.deletingLastPathComponent(), URL(fileURLWithPath: ".build/release"), URL(fileURLWithPath: ".build/debug")] {
+        for candidate in [
+            folder, folder.deletingLastPathComponent(), URL(fileURLWithPath: ".build/release"),
+            URL(fileURLWithPath: ".build/debug"),
+        ] {
             let tool = candidate.appendingPathComponent("quorate")
             if FileManager.default.isExecutableFile(atPath: tool.path) { return tool }
         }
@@ -206,7 +218,8 @@ enum Tool {
         process.executableURL = try executable()
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
-        // Into files: the hosts that `cluster up` leaves behind must not keep a pipe open that somebody reads to its end.
+        // Into files: the hosts that `cluster up` leaves behind must not keep a pipe open that somebody reads to its
+        // end.
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let (output, errors) = (folder.path("output"), folder.path("errors"))

@@ -11,14 +11,17 @@ import Testing
         for command in [["bench", "--duration", "60"], ["drill", "pause"]] {
             let (status, output) = try Tool.run(command + ["--report", folder.path(".")])
             #expect(status == 10)
-            #expect(output.contains("holds a report already (report.csv)") && output.contains("--overwrite"), "\(output)")
+            #expect(
+                output.contains("holds a report already (report.csv)") && output.contains("--overwrite"), "\(output)")
         }
         let history = folder.path("history.jsonl")
         try "kept".write(toFile: history, atomically: true, encoding: .utf8)
         let (status, output) = try Tool.run("bench", "--shards", "1", "--duration", "60", "--history", history)
         #expect(status == 10 && output.contains("history.jsonl exists already"), "\(output)")
         #expect(Date.now.timeIntervalSince(start) < 20)
-        for name in ["report.csv", "history.jsonl"] { #expect(try String(contentsOfFile: folder.path(name), encoding: .utf8) == "kept") }
+        for name in ["report.csv", "history.jsonl"] {
+            #expect(try String(contentsOfFile: folder.path(name), encoding: .utf8) == "kept")
+        }
         // Nor is it measured for a folder that cannot be written.
         try "a file".write(toFile: folder.path("file"), atomically: true, encoding: .utf8)
         let (refused, why) = try Tool.run("bench", "--duration", "60", "--report", folder.path("file/inside"))
@@ -27,7 +30,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--kill-host", "1@5"], "--kill-host 1@5 comes after the end of the load, which lasts 5 s: give a second from 0 to less than 5"),
+        (
+            ["--kill-host", "1@5"],
+            "--kill-host 1@5 comes after the end of the load, which lasts 5 s: give a second from 0 to less than 5"
+        ),
         (["--kill-host", "1@1", "--restart-host", "1@5.5"], "--restart-host 1@5.5 comes after the end"),
         (["--stop-host", "1@6"], "--stop-host 1@6 comes after the end"),
         (["--stop-host", "1@1", "--continue-host", "1@9"], "--continue-host 1@9 comes after the end"),
@@ -36,7 +42,10 @@ import Testing
         (["--restart-host", "1@2"], "--restart-host 1@2 cannot be done: host 1 runs then"),
         (["--kill-host", "1@1", "--kill-host", "1@2"], "--kill-host 1@2 cannot be done: host 1 is dead then"),
         (["--continue-host", "2@2"], "--continue-host 2@2 cannot be done: host 2 runs then"),
-        (["--kill-gateway", "0@3", "--kill-gateway", "0@4"], "--kill-gateway 0@4 cannot be done: gateway 0 is dead then"),
+        (
+            ["--kill-gateway", "0@3", "--kill-gateway", "0@4"],
+            "--kill-gateway 0@4 cannot be done: gateway 0 is dead then"
+        ),
     ])
     func whatCannotHappenIsRefused(faults: [String], words: String) throws {
         let (status, output) = try Tool.run(["bench", "--duration", "5"] + faults)
@@ -50,11 +59,14 @@ import Testing
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let (status, output) = try Tool.run(
-            "bench", "--shards", "1", "--clients", "4", "--accounts", "50", "--rows", "200", "--kill-host", "1@500", "--report", folder.path("out"),
+            "bench", "--shards", "1", "--clients", "4", "--accounts", "50", "--rows", "200", "--kill-host", "1@500",
+            "--report", folder.path("out"),
             "--json")
         #expect(status == 31 && output.contains("kill -9 host 1 at 500.0 s; nothing of it happened"), "\(output)")
         let page = try String(contentsOfFile: folder.path("out/report.html"), encoding: .utf8)
-        #expect(page.contains("did not happen") && page.contains("bench --shards 1 --clients 4") && page.contains("quorate 0.1.0"))
+        #expect(
+            page.contains("did not happen") && page.contains("bench --shards 1 --clients 4")
+                && page.contains("quorate 0.1.0"))
     }
 
     @Test func aDrillHasAReportAsABenchHas() throws {
@@ -63,7 +75,10 @@ import Testing
         try Tool.succeed(
             "drill", "pause", "--seconds", "1", "--clients", "4", "--accounts", "100", "--report", folder.path("out"))
         let page = try String(contentsOfFile: folder.path("out/report.html"), encoding: .utf8)
-        for text in ["Quorate drill: pause", "drill pause --seconds 1", "quorate 0.1.0", "stop host", "continue host", "longest gap ms"] {
+        for text in [
+            "Quorate drill: pause", "drill pause --seconds 1", "quorate 0.1.0", "stop host", "continue host",
+            "longest gap ms",
+        ] {
             #expect(page.contains(text), "\(text)")
         }
         let json = try Data(contentsOf: URL(fileURLWithPath: folder.path("out/report.json")))

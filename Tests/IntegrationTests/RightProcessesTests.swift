@@ -23,7 +23,9 @@ import Testing
         let silent = try RunningTool(["cluster", "up", cluster.path, "--host-program", program, "--timeout", "60"])
         #expect(silent.waits(10) { FileManager.default.fileExists(atPath: cluster.path + "/run/host-3.pid") })
         let (status, output) = try Tool.run("cluster", "down", cluster.path, "--json")
-        #expect(status == 42 && output.contains("quorate cluster up (process \(silent.process.processIdentifier))"), "\(output)")
+        #expect(
+            status == 42 && output.contains("quorate cluster up (process \(silent.process.processIdentifier))"),
+            "\(output)")
         #expect(output.contains(#""code":"busy""#))
         #expect(silent.errors.contains("waiting for 4 hosts, first host 0"))
         silent.signal(SIGHUP)
@@ -46,10 +48,14 @@ import Testing
 
     @Test func aProcessThatNoFileNamesIsFound() throws {
         let cluster = try TestedCluster()
-        for name in ["host-1.pid", "gateway-0.pid"] { try FileManager.default.removeItem(atPath: cluster.path + "/run/" + name) }
+        for name in ["host-1.pid", "gateway-0.pid"] {
+            try FileManager.default.removeItem(atPath: cluster.path + "/run/" + name)
+        }
         let (status, output) = try Tool.run("cluster", "up", cluster.path)
         #expect(status == 0 && output.contains("everything runs already"), "\(output)")
-        for name in ["host-0", "host-3"] { try FileManager.default.removeItem(atPath: cluster.path + "/run/\(name).pid") }
+        for name in ["host-0", "host-3"] {
+            try FileManager.default.removeItem(atPath: cluster.path + "/run/\(name).pid")
+        }
         let before = cluster.processes
         #expect(try Tool.succeed("cluster", "restart-host", cluster.path, "0").contains("host 0 runs"))
         try Tool.succeed("cluster", "kill-host", cluster.path, "3")
@@ -69,7 +75,10 @@ import Testing
         try Data("echo \"$@\"; sleep 60 >/dev/null\n".utf8).write(to: URL(fileURLWithPath: other + "/host"))
         let container = Process()
         container.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
-        container.arguments = ["-m", "sh", "-c", "mount --bind \"$0\" \"$1\" && cd \"$0\" && exec sh host run \"$1\" 0", other, cluster.path]
+        container.arguments = [
+            "-m", "sh", "-c", "mount --bind \"$0\" \"$1\" && cd \"$0\" && exec sh host run \"$1\" 0", other,
+            cluster.path,
+        ]
         let said = Pipe()
         container.standardOutput = said
         try container.run()
@@ -95,11 +104,13 @@ import Testing
     @Test func aHostThatAScriptHasStartedIsNotASecondOne() throws {
         let cluster = try TestedCluster(isUp: false)
         let program = cluster.folder.path("script")
-        try Data("#!/bin/sh\n'\(try Tool.executable().path)' \"$@\"\nexit $?\n".utf8).write(to: URL(fileURLWithPath: program))
+        try Data("#!/bin/sh\n'\(try Tool.executable().path)' \"$@\"\nexit $?\n".utf8).write(
+            to: URL(fileURLWithPath: program))
         chmod(program, 0o755)
         try Tool.succeed("cluster", "up", cluster.path, "--host-program", program)
         let (status, output) = try Tool.run("cluster", "up", cluster.path)
-        #expect(status == 0 && output.contains("everything runs already") && !output.contains("one too many"), "\(output)")
+        #expect(
+            status == 0 && output.contains("everything runs already") && !output.contains("one too many"), "\(output)")
         let restarted = try Tool.run("cluster", "restart-host", cluster.path, "2", "--host-program", program)
         #expect(restarted.status == 0 && !restarted.output.contains("one too many"), "\(restarted.output)")
         #expect(cluster.processes.count == 5)
@@ -118,7 +129,8 @@ import Testing
     /// As on a full disk: the host was started, and nobody would find it again.
     @Test func aStartThatCannotWriteDownWhatItStartedEndsIt() throws {
         let cluster = try TestedCluster(isUp: false)
-        try FileManager.default.createDirectory(atPath: cluster.path + "/run/host-2.pid", withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            atPath: cluster.path + "/run/host-2.pid", withIntermediateDirectories: true)
         let (status, output) = try Tool.run("cluster", "up", cluster.path)
         #expect(status != 0 && output.contains("host-2.pid") && !output.contains("NSCocoa"), "\(output)")
         #expect(cluster.processes.isEmpty)
@@ -136,18 +148,22 @@ import Testing
         let file = URL(fileURLWithPath: cluster.path + "/run/host-0.pid")
         var fields = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
         let genuine = fields
-        let start = try String(contentsOfFile: "/proc/\(bystander.processIdentifier)/stat", encoding: .utf8).split(separator: " ")[21]
+        let start = try String(contentsOfFile: "/proc/\(bystander.processIdentifier)/stat", encoding: .utf8).split(
+            separator: " ")[21]
         (fields["pid"], fields["start"]) = (Int(bystander.processIdentifier), Int(start))
         try JSONSerialization.data(withJSONObject: fields).write(to: file)
         // It is not what kill-host takes for the host, and the host is found all the same.
         let adopted = "host 0 runs already (process \(genuine["pid"] as? Int ?? 0))"
         func looks() throws {
             let (status, output) = try Tool.run("cluster", "restore-host", cluster.path, "0")
-            #expect(status == 1 && output.contains("host 0 runs; stop it first") && output.contains(adopted), "\(output)")
+            #expect(
+                status == 1 && output.contains("host 0 runs; stop it first") && output.contains(adopted), "\(output)")
         }
         try looks()
         // Each of the words must be right.
-        for (field, value) in [("boot", "other"), ("cluster", "00"), ("inode", 1), ("device", 1), ("start", 1), ("executable", "/bin/sh")] as [(String, Any)] {
+        for (field, value) in [
+            ("boot", "other"), ("cluster", "00"), ("inode", 1), ("device", 1), ("start", 1), ("executable", "/bin/sh"),
+        ] as [(String, Any)] {
             var wrong = genuine
             wrong[field] = value
             try JSONSerialization.data(withJSONObject: wrong).write(to: file)
@@ -159,20 +175,28 @@ import Testing
         #expect(bystander.isRunning && cluster.processes.count == 4)
     }
 
-    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit"))) func aHaltedHostIsNotTakenForOneThatRuns() throws {
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit")))
+    func aHaltedHostIsNotTakenForOneThatRuns() throws {
         let cluster = try TestedCluster(isUp: false)
-        // Hosts that outlive a write that goes too far, and then one of them may write nothing more: as on a disk that fails.
-        let start = try RunningTool(["cluster", "up", cluster.path], through: ["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        // Hosts that outlive a write that goes too far, and then one of them may write nothing more: as on a disk that
+        // fails.
+        let start = try RunningTool(
+            ["cluster", "up", cluster.path], through: ["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"])
         #expect(start.end().status == 0)
         let limit = try Process.run(
-            URL(fileURLWithPath: "/usr/bin/prlimit"), arguments: ["--pid", "\(try cluster.pid("host-3"))", "--fsize=0:"])
+            URL(fileURLWithPath: "/usr/bin/prlimit"),
+            arguments: ["--pid", "\(try cluster.pid("host-3"))", "--fsize=0:"])
         limit.waitUntilExit()
         try #require(limit.terminationStatus == 0)
         try Tool.succeed("account", "create", "alice", "--cluster", cluster.path, "--issue", "10")
         let deadline = Date(timeIntervalSinceNow: 30)
-        while try !Tool.run("cluster", "status", cluster.path).output.contains("host 3 is halted (storage failed") { try #require(Date.now < deadline) }
+        while try !Tool.run("cluster", "status", cluster.path).output.contains("host 3 is halted (storage failed") {
+            try #require(Date.now < deadline)
+        }
         let (status, output) = try Tool.run("cluster", "up", cluster.path)
-        #expect(status == 19 && output.contains("HOST 3 IS HALTED: storage failed") && !output.contains("everything runs already"), "\(output)")
+        #expect(
+            status == 19 && output.contains("HOST 3 IS HALTED: storage failed")
+                && !output.contains("everything runs already"), "\(output)")
         try Tool.succeed("cluster", "restart-host", cluster.path, "3")
         #expect(try Tool.succeed("cluster", "up", cluster.path).contains("everything runs already"))
     }
@@ -183,7 +207,11 @@ import Testing
         // Temporary folders may be closed to others.
         var folder = URL(fileURLWithPath: cluster.path)
         while folder.path != "/", folder.path != "/tmp" {
-            if let mode = try FileManager.default.attributesOfItem(atPath: folder.path)[.posixPermissions] as? Int, mode & 0o005 != 0o005 { chmod(folder.path, mode_t(mode | 0o055)) }
+            if let mode = try FileManager.default.attributesOfItem(atPath: folder.path)[.posixPermissions] as? Int,
+                mode & 0o005 != 0o005
+            {
+                chmod(folder.path, mode_t(mode | 0o055))
+            }
             folder = folder.deletingLastPathComponent()
         }
         let nobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -208,7 +236,9 @@ import Testing
         bench.signal(SIGHUP)
         let (status, seconds) = bench.end()
         #expect(status == 130 && seconds < 10, "\(bench.errors)")
-        #expect(bench.output.contains("PARTIAL: only this run was finished") && bench.output.contains("p99"), "\(bench.output)")
+        #expect(
+            bench.output.contains("PARTIAL: only this run was finished") && bench.output.contains("p99"),
+            "\(bench.output)")
         let written = try String(contentsOfFile: report + "/report.json", encoding: .utf8)
         #expect(written.contains(#""partial":"interrupted""#) && written.contains(#""throughput_tps""#))
         #expect(try FileManager.default.contentsOfDirectory(atPath: temporary) == [])

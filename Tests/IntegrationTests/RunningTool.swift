@@ -11,7 +11,8 @@ final class RunningTool {
     ///   - errors: the same of its standard error.
     ///   - program: who runs it, with what; nil for nobody.
     init(
-        _ arguments: [String], environment: [String: String] = [:], output: FileHandle? = nil, errors: FileHandle? = nil,
+        _ arguments: [String], environment: [String: String] = [:], output: FileHandle? = nil,
+        errors: FileHandle? = nil,
         through program: [String] = []
     ) throws {
         folder = try TemporaryFolder()
@@ -20,7 +21,9 @@ final class RunningTool {
         process.arguments = Array(command.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
-        for name in ["output", "errors"] { _ = FileManager.default.createFile(atPath: folder.path(name), contents: nil) }
+        for name in ["output", "errors"] {
+            _ = FileManager.default.createFile(atPath: folder.path(name), contents: nil)
+        }
         process.standardOutput = output ?? FileHandle(forWritingAtPath: folder.path("output"))
         process.standardError = errors ?? FileHandle(forWritingAtPath: folder.path("errors"))
         try process.run()
@@ -47,7 +50,8 @@ final class RunningTool {
     func end() -> (status: Int32, seconds: Double) {
         let start = Date.now
         process.waitUntilExit()
-        let status = process.terminationReason == .uncaughtSignal ? 128 + process.terminationStatus : process.terminationStatus
+        let status =
+            process.terminationReason == .uncaughtSignal ? 128 + process.terminationStatus : process.terminationStatus
         return (status, Date.now.timeIntervalSince(start))
     }
 }
@@ -84,7 +88,9 @@ final class TestedCluster {
     func pid(_ name: String) throws -> Int32 {
         let data = try Data(contentsOf: URL(fileURLWithPath: "\(path)/run/\(name).pid"))
         let fields = try JSONSerialization.jsonObject(with: data) as? [String: Any]
-        guard let pid = fields?["pid"] as? Int, pid > 1 else { throw Tool.Failure(description: "no process of \(name)") }
+        guard let pid = fields?["pid"] as? Int, pid > 1 else {
+            throw Tool.Failure(description: "no process of \(name)")
+        }
         return Int32(pid)
     }
 }

@@ -1,9 +1,9 @@
 import Client
 import ExampleProcedures
 import FoundationEssentials
-import HostCore
+import Cores
 import HostRuntime
-import Journal
+import WriteAheadLog
 import Messages
 import Synchronization
 import Testing
@@ -17,13 +17,16 @@ private final class Cluster {
 
     init(shards: Int, options: GatewayRuntimeOptions = .init()) async throws {
         let path = "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))"
-        folder = try ClusterFolder.create(at: path, shards: shards, replicas: 4, basePort: Int.random(in: 20000..<32000))
+        folder = try ClusterFolder.create(
+            at: path, shards: shards, replicas: 4, basePort: Int.random(in: 20000..<32000))
         for host in 0..<4 { hosts.append(try await Host.start(HostID(UInt16(host)), of: folder, logger: Self.quiet)) }
         gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, options: options, logger: Self.quiet)
     }
 
     /// Two accounts of one owner on different shards, each with so much money.
-    func open(_ amount: UInt128, for owner: Ed25519Signer, firstNumber: RequestNumber? = nil) async throws -> (AccountID, AccountID) {
+    func open(_ amount: UInt128, for owner: Ed25519Signer, firstNumber: RequestNumber? = nil) async throws -> (
+        AccountID, AccountID
+    ) {
         let accounts = (0..<16).map { AccountSpecification(owner: owner.publicKey, asset: AssetID(1), index: $0) }
         let map = folder.manifest.shardMap
         let from = accounts[0]
@@ -40,7 +43,8 @@ private final class Cluster {
     /// - Parameter firstNumber: nil to ask the shards.
     func client(_ signer: Ed25519Signer, firstNumber: RequestNumber? = nil) -> QuorateClient {
         QuorateClient(
-            signer: signer, manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)],
+            signer: signer, manifest: folder.manifest,
+            gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)],
             firstNumber: firstNumber)
     }
 
@@ -71,7 +75,9 @@ struct RuntimeTests {
         let owner = try #require(Ed25519Signer(seed: [UInt8](repeating: 21, count: 32)))
         let client = cluster.client(owner)
         let first = try await client.openAccount(AssetID(1))
-        #expect(first.isNew && first.outcome.isCommitted && first.id == AccountSpecification(owner: owner.publicKey, asset: AssetID(1)).id)
+        #expect(
+            first.isNew && first.outcome.isCommitted
+                && first.id == AccountSpecification(owner: owner.publicKey, asset: AssetID(1)).id)
         let again = try await client.openAccount(AssetID(1))
         #expect(!again.isNew && again.id == first.id && !again.outcome.receipt.certificates.isEmpty)
         #expect(try await client.openAccount(AssetID(1), index: 1).id != first.id)
@@ -83,7 +89,8 @@ struct RuntimeTests {
         await cluster.stop()
     }
 
-    /// Every shard would certify that they are malformed, and not say how. Without a gateway nothing can have been sent.
+    /// Every shard would certify that they are malformed, and not say how. Without a gateway nothing can have been
+    /// sent.
     @Test func whatEveryShardWouldRefuseIsNotSentAndTheErrorSaysWhatIsWrong() async throws {
         let signer = try #require(Ed25519Signer(seed: [UInt8](repeating: 22, count: 32)))
         let path = "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))"
@@ -98,17 +105,27 @@ struct RuntimeTests {
         }
         let call = Messages.Operation.call(Invocation(target: .account(a), procedure: "x", version: 1, arguments: []))
         let cases: [([Messages.Operation], Request.Mode, String)] = [
-            ([.open(own)], .atomic, "opening an account is a transaction of its own: submit it with mode: .independent, or call openAccount"),
+            (
+                [.open(own)], .atomic,
+                "opening an account is a transaction of its own: submit it with mode: .independent, or call openAccount"
+            ),
             ([transfer(a, b, 1), .open(own)], .atomic, "operation 2 of 2: opening an account"),
-            ([.issue(to: a, asset: AssetID(1), amount: Amount(5))], .atomic, "issuing money is a transaction of its own"),
+            (
+                [.issue(to: a, asset: AssetID(1), amount: Amount(5))], .atomic,
+                "issuing money is a transaction of its own"
+            ),
             ([.issue(to: a, asset: AssetID(1), amount: .zero)], .independent, "an amount of zero"),
             ([transfer(a, a, 1)], .atomic, "to itself"),
             ([transfer(a, b, 0)], .independent, "an amount of zero"),
             ([transfer(a, b, Amount.limit.number + 1)], .atomic, "above the limit of"),
             ([.read(a), transfer(a, b, 1)], .atomic, "operation 1 of 2: a read is a transaction of its own"),
-            ([call], .independent, "a call stands alone"), ([call, call], .atomic, "operation 1 of 2: a call stands alone"),
+            ([call], .independent, "a call stands alone"),
+            ([call, call], .atomic, "operation 1 of 2: a call stands alone"),
             ([], .atomic, "without operations"),
-            (Array(repeating: transfer(a, b, 1), count: 1025), .independent, "1025 operations in one request, of which 1024 are allowed"),
+            (
+                Array(repeating: transfer(a, b, 1), count: 1025), .independent,
+                "1025 operations in one request, of which 1024 are allowed"
+            ),
         ]
         for (operations, mode, words) in cases {
             do {
@@ -202,7 +219,8 @@ struct RuntimeTests {
         await #expect(throws: ClientError.self) { try await stranger.read(from) }
         // Whoever has to ask for a number signs nothing before there is an answer.
         let asking = cluster.client(alice)
-        await #expect { try await asking.transfer(from: from, to: to, asset: AssetID(1), amount: Amount(1)) } throws: { error in
+        await #expect { try await asking.transfer(from: from, to: to, asset: AssetID(1), amount: Amount(1)) } throws: {
+            error in
             if case ClientError.noQuorum = error { true } else { false }
         }
         await asking.close()
@@ -214,7 +232,9 @@ struct RuntimeTests {
     @Test func aReadPassesThousandsOfAnotherConnection() async throws {
         let cluster = try await Cluster(shards: 1)
         let address = GatewayAddress(host: "127.0.0.1", port: cluster.gateway.port)
-        let (greedy, other) = (try await GatewayConnection.connect(address), try await GatewayConnection.connect(address))
+        let (greedy, other) = (
+            try await GatewayConnection.connect(address), try await GatewayConnection.connect(address)
+        )
         let owner = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
         let account = AccountSpecification(owner: owner.publicKey, asset: AssetID(1), index: 0).id
         let answered = Count()
@@ -256,7 +276,8 @@ struct RuntimeTests {
             var options = HostRuntimeOptions()
             options.core.procedures = ExampleProcedures.registry
             _ = try await Host.start(
-                HostID(3), of: cluster.folder, options: options, logger: LineLogHandler.logger("test", level: .critical))
+                HostID(3), of: cluster.folder, options: options, logger: LineLogHandler.logger("test", level: .critical)
+            )
         }
         try await cluster.restart(3)
         await cluster.stop()
@@ -278,12 +299,16 @@ struct RuntimeTests {
         cluster.hosts[3] = nil
         let path = cluster.folder.path + "/hosts/3"
         try FileManager.default.removeItem(atPath: path + "/initialised")
-        let before = try FileManager.default.attributesOfItem(atPath: path + "/procedures")[.systemFileNumber] as? UInt64
-        await #expect(throws: ClusterFolderError.otherProcedures(path: path, known: [], ours: ExampleProcedures.registry.names)) {
+        let before =
+            try FileManager.default.attributesOfItem(atPath: path + "/procedures")[.systemFileNumber] as? UInt64
+        await #expect(
+            throws: ClusterFolderError.otherProcedures(path: path, known: [], ours: ExampleProcedures.registry.names)
+        ) {
             var options = HostRuntimeOptions()
             options.core.procedures = ExampleProcedures.registry
             _ = try await Host.start(
-                HostID(3), of: cluster.folder, options: options, logger: LineLogHandler.logger("test", level: .critical))
+                HostID(3), of: cluster.folder, options: options, logger: LineLogHandler.logger("test", level: .critical)
+            )
         }
         let after = try FileManager.default.attributesOfItem(atPath: path + "/procedures")[.systemFileNumber] as? UInt64
         #expect(before != nil && before == after)
@@ -299,7 +324,8 @@ struct RuntimeTests {
         await cluster.hosts[3]?.stop()
         cluster.hosts[3] = nil
         try FileManager.default.removeItem(atPath: path + "/journal")
-        let host = try await Host.start(HostID(3), of: cluster.folder, logger: LineLogHandler.logger("test", level: .critical))
+        let host = try await Host.start(
+            HostID(3), of: cluster.folder, logger: LineLogHandler.logger("test", level: .critical))
         // The declaration goes when the new journal holds it.
         while try cluster.folder.host(HostID(3)).hasLostRecords { try await Task.sleep(for: .milliseconds(10)) }
         await host.stop()

@@ -59,7 +59,8 @@ import Testing
         let folder = try ClusterFolder.create(at: path, shards: 1, replicas: 4, basePort: 20000)
         let gateway = try FakeGateway(answer)
         let client = QuorateClient(
-            signer: try folder.issuer(), manifest: folder.manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)],
+            signer: try folder.issuer(), manifest: folder.manifest,
+            gateways: [GatewayAddress(host: "127.0.0.1", port: gateway.port)],
             firstNumber: RequestNumber(1))
         try FileManager.default.removeItem(atPath: path)
         return (client, gateway)
@@ -124,11 +125,14 @@ private final class FakeGateway: Sendable {
             defer { state.unanswered = [] }
             return state.unanswered
         }
-        for (descriptor, question) in unanswered { if let reply = answer(question) { Self.send(reply, to: descriptor) } }
+        for (descriptor, question) in unanswered {
+            if let reply = answer(question) { Self.send(reply, to: descriptor) }
+        }
     }
 
     private func serve(_ descriptor: Int32) {
-        while let length = Self.read(4, from: descriptor), let frame = Self.read(Self.number(length), from: descriptor) {
+        while let length = Self.read(4, from: descriptor), let frame = Self.read(Self.number(length), from: descriptor)
+        {
             guard let question = try? ClientMessage(decoding: frame) else { break }
             let reply = answer(question)
             shared.withLock { state in
@@ -158,10 +162,12 @@ private final class FakeGateway: Sendable {
     private static func thread(_ body: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let box = Unmanaged.passRetained(Body(run: body))
-        pthread_create(&thread, nil, { argument in
-            if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-        }, box.toOpaque())
+        pthread_create(
+            &thread, nil,
+            { argument in
+                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
+                return nil
+            }, box.toOpaque())
         pthread_detach(thread)
     }
 

@@ -10,7 +10,9 @@ import Testing
         try Tool.succeed("cluster", "kill-host", cluster.path, "2")
         let one = try Tool.run("cluster", "status", cluster.path)
         #expect(one.status == 18)
-        #expect(one.output.split(separator: "\n")[1] == "shard 0 commits: 3 of 4 replicas vote, 3 are needed; host 2 has no process", "\(one.output)")
+        #expect(
+            one.output.split(separator: "\n")[1]
+                == "shard 0 commits: 3 of 4 replicas vote, 3 are needed; host 2 has no process", "\(one.output)")
         // Stopped, so that it neither answers nor refuses.
         let stopped = try cluster.pid("host-3")
         kill(stopped, SIGSTOP)
@@ -18,13 +20,15 @@ import Testing
         let start = Date.now
         let two = try Tool.run("cluster", "status", cluster.path)
         #expect(Date.now.timeIntervalSince(start) < 4)
-        let verdict = "shard 0 cannot commit: 2 of 4 hosts answer, 3 are needed, since host 2 has no process, host 3 is stopped (process \(stopped) is under SIGSTOP)"
+        let verdict =
+            "shard 0 cannot commit: 2 of 4 hosts answer, 3 are needed, since host 2 has no process, host 3 is stopped (process \(stopped) is under SIGSTOP)"
         #expect(two.status == 43 && two.output.split(separator: "\n")[1] == verdict, "\(two.output)")
 
         let asked = Date.now
         let (status, output) = try Tool.run("account", "show", "alice", "--cluster", cluster.path, "--json")
         #expect(status == 18 && Date.now.timeIntervalSince(asked) < 8)
-        #expect(output.contains("waiting: \(verdict)") && output.contains("no answer within 5 s: \(verdict)"), "\(output)")
+        #expect(
+            output.contains("waiting: \(verdict)") && output.contains("no answer within 5 s: \(verdict)"), "\(output)")
         #expect(output.contains(#"{"error":{"code":"no_answer","exit":18,"#))
 
         for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -44,7 +48,9 @@ import Testing
 
     @Test func aStoppedGatewayIsNamed() throws {
         let cluster = try TestedCluster()
-        for name in ["alice", "bob", "carol", "dora"] { try Tool.succeed("account", "create", name, "--cluster", cluster.path) }
+        for name in ["alice", "bob", "carol", "dora"] {
+            try Tool.succeed("account", "create", name, "--cluster", cluster.path)
+        }
         let gateway = try cluster.pid("gateway-0")
         kill(gateway, SIGSTOP)
         defer { kill(gateway, SIGCONT) }
@@ -52,21 +58,31 @@ import Testing
         #expect(status == 18 && output.contains("process \(gateway) (stopped)  DOES NOT ANSWER"), "\(output)")
         let id = String(repeating: "0", count: 32)
         let read = try Tool.run("account", "show", id, "--cluster", cluster.path)
-        #expect(read.status == 18 && read.output.contains("gateway 0 does not answer (process \(gateway), which is stopped)"), "\(read.output)")
+        #expect(
+            read.status == 18
+                && read.output.contains("gateway 0 does not answer (process \(gateway), which is stopped)"),
+            "\(read.output)")
         // Once for all accounts.
         let asked = Date.now
         let list = try Tool.run("account", "list", "--cluster", cluster.path)
-        #expect(list.status == 0 && list.output.contains("dora ") && Date.now.timeIntervalSince(asked) < 4, "\(list.output)")
+        #expect(
+            list.status == 0 && list.output.contains("dora ") && Date.now.timeIntervalSince(asked) < 4, "\(list.output)"
+        )
         // What is not sent yet is not waited for longer than it takes to see that nobody answers.
         let start = Date.now
         let issue = try Tool.run("issue", "alice", "1", "--operation", "gift", "--cluster", cluster.path)
-        #expect(issue.status == 18 && Date.now.timeIntervalSince(start) < 8 && issue.output.contains("so nothing was sent"), "\(issue.output)")
+        #expect(
+            issue.status == 18 && Date.now.timeIntervalSince(start) < 8 && issue.output.contains("so nothing was sent"),
+            "\(issue.output)")
         #expect(issue.output.contains("waiting: gateway 0 does not answer"), "\(issue.output)")
     }
 
     @Test func outputThatCannotBeWrittenIsNoSuccess() throws {
         let cluster = try TestedCluster()
-        for words in [["cluster", "status", cluster.path], ["cluster", "logs", cluster.path], ["--version"], ["bench", "--help"], ["host", "run", "--help"]] {
+        for words in [
+            ["cluster", "status", cluster.path], ["cluster", "logs", cluster.path], ["--version"], ["bench", "--help"],
+            ["host", "run", "--help"],
+        ] {
             let command = try RunningTool(words, output: FileHandle(forWritingAtPath: "/dev/full"))
             #expect(command.end().status == 40, "\(words)")
             // Whoever reads has gone, as head does.
@@ -81,9 +97,14 @@ import Testing
         let cluster = try TestedCluster()
         let lines = try Tool.succeed("cluster", "logs", cluster.path).split(separator: "\n")
         let times = lines.map { String($0.prefix(24)) }
-        #expect(times == times.sorted() && lines.contains { $0.contains(" host-3 ") } && lines.contains { $0.contains(" gateway-0 ") })
-        #expect(try Tool.succeed("cluster", "logs", cluster.path, "gateway", "0", "--lines", "1").split(separator: "\n").count == 1)
-        #expect(try Tool.succeed("cluster", "logs", cluster.path, "2", "--json").contains(#"{"from":"host-2","line":""#))
+        #expect(
+            times == times.sorted() && lines.contains { $0.contains(" host-3 ") }
+                && lines.contains { $0.contains(" gateway-0 ") })
+        #expect(
+            try Tool.succeed("cluster", "logs", cluster.path, "gateway", "0", "--lines", "1").split(separator: "\n")
+                .count == 1)
+        #expect(
+            try Tool.succeed("cluster", "logs", cluster.path, "2", "--json").contains(#"{"from":"host-2","line":""#))
         let follow = try RunningTool(["cluster", "logs", cluster.path, "0", "--follow", "--lines", "0"])
         usleep(500_000)
         try Tool.succeed("cluster", "kill-host", cluster.path, "1")
@@ -92,7 +113,8 @@ import Testing
         #expect(follow.end().status == 130)
     }
 
-    /// A host that is gone for days does not fill its peers' disks: 15 s of vain attempts, some twenty of them, are a few lines.
+    /// A host that is gone for days does not fill its peers' disks: 15 s of vain attempts, some twenty of them, are a
+    /// few lines.
     @Test func whatGoesOnIsLoggedLessAndLessOften() throws {
         let cluster = try TestedCluster()
         try Tool.succeed("cluster", "kill-host", cluster.path, "1")
@@ -101,7 +123,8 @@ import Testing
             let log = try String(contentsOfFile: cluster.path + "/logs/\(name).log", encoding: .utf8)
             let lines = log.split(separator: "\n").filter { $0.contains("no session with host 1") }
             #expect((1...6).contains(lines.count), "\(lines.joined(separator: "\n"))")
-            #expect(lines.last?.contains("Connection refused (and ") == true && !log.contains("SingleConnectionFailure"))
+            #expect(
+                lines.last?.contains("Connection refused (and ") == true && !log.contains("SingleConnectionFailure"))
         }
     }
 
@@ -116,12 +139,18 @@ import Testing
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         // Whoever has it already takes it as well as this test does.
         _ = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(squatter, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(squatter, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
         listen(squatter, 1)
         let output = try Tool.succeed("cluster", "init", folder.path("cluster"))
-        #expect(output.contains("the usual ports, from 7100 on, are taken") && !output.contains("ports 7100 to"), "\(output)")
+        #expect(
+            output.contains("the usual ports, from 7100 on, are taken") && !output.contains("ports 7100 to"),
+            "\(output)")
         // Nobody else's words are changed.
-        #expect(try Tool.succeed("cluster", "init", folder.path("asked"), "--base-port", "7100").contains("ports 7100 to 7103"))
+        #expect(
+            try Tool.succeed("cluster", "init", folder.path("asked"), "--base-port", "7100").contains(
+                "ports 7100 to 7103"))
     }
 }

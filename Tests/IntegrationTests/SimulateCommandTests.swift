@@ -13,18 +13,25 @@ import Testing
     }
 
     @Test func theLastLineSaysWhetherAllInvariantsHeld() throws {
-        func last(_ arguments: String...) throws -> String? { try Tool.run(["simulate"] + arguments).output.split(separator: "\n").last.map(String.init) }
+        func last(_ arguments: String...) throws -> String? {
+            try Tool.run(["simulate"] + arguments).output.split(separator: "\n").last.map(String.init)
+        }
         #expect(try last("--seeds", "1..2", "--profile", "calm") == "all invariants held")
-        #expect(try last("--seeds", "1..2", "--steps", "2000") == "all invariants of safety held; runs were stopped, so liveness was not checked")
+        #expect(
+            try last("--seeds", "1..2", "--steps", "2000")
+                == "all invariants of safety held; runs were stopped, so liveness was not checked")
         #expect(try last("--scenario", "Tests/SimulatorTests/Scenarios/normal-case.txt") == "all invariants held")
         // Nothing can be done after one simulated second.
         let failed = try Tool.run("simulate", "--seed", "1", "--profile", "crashes", "--deadline", "1", "--shrink", "0")
-        #expect(failed.output.contains("INVARIANTS FAILED in 1 of 1 seeds: 1\n") && !failed.output.contains("all invariants held"))
+        #expect(
+            failed.output.contains("INVARIANTS FAILED in 1 of 1 seeds: 1\n")
+                && !failed.output.contains("all invariants held"))
     }
 
     @Test func aFailedSeedHasItsExitCodeAndTheCommandThatRepeatsIt() throws {
         // Nothing can be done after one simulated second.
-        let (status, output) = try Tool.run("simulate", "--seed", "1", "--profile", "crashes", "--deadline", "1", "--shrink", "5", "--json")
+        let (status, output) = try Tool.run(
+            "simulate", "--seed", "1", "--profile", "crashes", "--deadline", "1", "--shrink", "5", "--json")
         #expect(status == 34)
         let json = try #require(output.split(separator: "\n").first)
         let report = try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
@@ -44,23 +51,30 @@ import Testing
             return try Data(contentsOf: URL(fileURLWithPath: folder.path(name)))
         }
         #expect(logs[0] == logs[1] && !logs[0].isEmpty)
-        #expect(try Data(Tool.succeed("simulate", "--seed", "7", "--profile", "everything", "--trace", "-").utf8) == logs[0])
+        #expect(
+            try Data(Tool.succeed("simulate", "--seed", "7", "--profile", "everything", "--trace", "-").utf8) == logs[0]
+        )
     }
 
     @Test func aScenarioThatFailsNamesItsLine() throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
-        let script = "cluster shards 1 replicas 4\naccount a shard 0 balance 5\n\(String(repeating: "\n", count: 3))expect balance a 6\n"
+        let script =
+            "cluster shards 1 replicas 4\naccount a shard 0 balance 5\n\(String(repeating: "\n", count: 3))expect balance a 6\n"
         try script.write(toFile: folder.path("bad.txt"), atomically: true, encoding: .utf8)
-        let (status, output) = try Tool.run("simulate", "--scenario", folder.path("bad.txt"), "--diagram", folder.path("bad.svg"))
+        let (status, output) = try Tool.run(
+            "simulate", "--scenario", folder.path("bad.txt"), "--diagram", folder.path("bad.svg"))
         #expect(status == 34)
         #expect(output.contains("bad.txt:6: expect balance a 6\n  a has 5 on host 0"))
         #expect(FileManager.default.fileExists(atPath: folder.path("bad.svg")))
     }
 
     @Test(arguments: [
-        ["--replicas", "5"], ["--seeds", "5..1"], ["--seed", "1", "--date-seeds", "3"], ["--seeds", "1..5", "--trace", "x"], ["--suppress", "x"],
+        ["--replicas", "5"], ["--seeds", "5..1"], ["--seed", "1", "--date-seeds", "3"],
+        ["--seeds", "1..5", "--trace", "x"], ["--suppress", "x"],
         ["--profile", "none"],
     ])
-    func wrongUsageIsRefused(arguments: [String]) throws { #expect(try Tool.run(["simulate"] + arguments).status == 64) }
+    func wrongUsageIsRefused(arguments: [String]) throws {
+        #expect(try Tool.run(["simulate"] + arguments).status == 64)
+    }
 }

@@ -1,7 +1,7 @@
 import Client
 import FoundationEssentials
 import Glibc
-import HostCore
+import Cores
 import HostRuntime
 import ManifestFile
 import Messages
@@ -108,7 +108,10 @@ struct TransportTests {
         _ = try await a.events.connected()
         let entry = StateTransferMessage.StateEntry(key: [1], value: [UInt8](repeating: 7, count: 1 << 20))
         let message = HostMessage.stateTransfer(
-            ShardID(0), .bucket(sequence: SequenceNumber(1), bucket: 0, part: 0, isLast: true, entries: Array(repeating: entry, count: 8)))
+            ShardID(0),
+            .bucket(
+                sequence: SequenceNumber(1), bucket: 0, part: 0, isLast: true,
+                entries: Array(repeating: entry, count: 8)))
         a.transport.send([HostReady.Outgoing(to: [HostID(1)], message: message)])
         #expect(try await b.events.message() == (HostID(0), message))
         await a.stop()
@@ -122,7 +125,8 @@ struct TransportTests {
         let impostor = try await Node(1, manifest: manifest, seed: 99)
         honest.transport.connect(to: [honest.address, impostor.address, nowhere, nowhere])
         impostor.transport.connect(to: [honest.address, impostor.address, nowhere, nowhere])
-        while honest.transport.counters.now.refusedSessions == 0 || impostor.transport.counters.now.refusedSessions == 0 {
+        while honest.transport.counters.now.refusedSessions == 0 || impostor.transport.counters.now.refusedSessions == 0
+        {
             await Task.yield()
         }
         let real = try await Node(1, manifest: manifest)
@@ -201,7 +205,8 @@ struct TransportTests {
         transport.send([HostReady.Reply(to: [session], reply: .status(id: id, []))])
         #expect(try await status == [])
         await connection.close()
-        #expect(try await host.events.next { if case .gatewayClosed(let closed) = $0 { closed } else { nil } } == session)
+        #expect(
+            try await host.events.next { if case .gatewayClosed(let closed) = $0 { closed } else { nil } } == session)
         await host.stop()
     }
 
@@ -209,13 +214,17 @@ struct TransportTests {
     @Test func aSessionThatBringsTooMuchInVainIsReadALittleAtATimeAndThenFreelyAgain() async throws {
         let manifest = try manifest()
         var options = TransportOptions()
-        (options.vainPause, options.vainTurn, options.vainReads, options.vainReadBytes) = (.milliseconds(10), .milliseconds(1), 3, 4096)
+        (options.vainPause, options.vainTurn, options.vainReads, options.vainReadBytes) = (
+            .milliseconds(10), .milliseconds(1), 3, 4096
+        )
         let host = try await Node(0, manifest: manifest, options: options)
         let connection = try await HostConnection.connect(to: HostID(0), of: manifest, at: host.address)
         let transport = host.transport
         let messages = (0..<4000).map { GatewayMessage.account(id: $0, AccountID(1)) }
         async let posted: Void = {
-            for place in stride(from: 0, to: messages.count, by: 500) { try await connection.post(HostFrames(Array(messages[place..<place + 500]))) }
+            for place in stride(from: 0, to: messages.count, by: 500) {
+                try await connection.post(HostFrames(Array(messages[place..<place + 500])))
+            }
         }()
         for expected in 0..<UInt64(messages.count) {
             let (session, id) = try await host.events.next { event -> (SessionID, UInt64)? in
@@ -292,7 +301,8 @@ struct TransportTests {
             #expect(opened.manifest.shardCount == 3)
             #expect(try opened.issuer().publicKey == opened.manifest.issuer)
             for host in 0..<4 {
-                #expect(try opened.host(HostID(UInt16(host))).signer().publicKey == opened.manifest.hosts[host].publicKey)
+                #expect(
+                    try opened.host(HostID(UInt16(host))).signer().publicKey == opened.manifest.hosts[host].publicKey)
             }
             #expect(throws: ClusterFolderError.exists(created.path)) {
                 try ClusterFolder.create(at: created.path, shards: 3, replicas: 4, basePort: 7100)
@@ -312,7 +322,9 @@ struct TransportTests {
         try withCluster { folder in
             let hosts = folder.path + "/hosts"
             #expect(rename(hosts + "/0", hosts + "/x") == 0 && rename(hosts + "/1", hosts + "/0") == 0)
-            #expect(throws: ClusterFolderError.belongsElsewhere(path: hosts + "/0", what: "host 1")) { try folder.host(HostID(0)) }
+            #expect(throws: ClusterFolderError.belongsElsewhere(path: hosts + "/0", what: "host 1")) {
+                try folder.host(HostID(0))
+            }
         }
     }
 
@@ -405,7 +417,9 @@ struct TransportTests {
 
     /// Other programs keep their last requests open: here of as many as a key may have used before.
     @Test func whatOthersMayHaveOpenIsKeptHoweverFarTheirNumbersReach() throws {
-        for (next, kept) in [(513, 1), (512, 1), (600, 0), (1000, 1), (100_000, 3), (65, 1), (UInt64.max - 1, 5)] as [(UInt64, UInt64)] {
+        for (next, kept) in [(513, 1), (512, 1), (600, 0), (1000, 1), (100_000, 3), (65, 1), (UInt64.max - 1, 5)]
+            as [(UInt64, UInt64)]
+        {
             var raised = RequestWindow(first: RequestNumber(1))
             raised.raise(to: RequestNumber(next), keeping: RequestNumber(kept))
             for var window in [raised, RequestWindow(first: RequestNumber(next), keeping: RequestNumber(kept))] {
@@ -413,7 +427,9 @@ struct TransportTests {
                     guard let number = window.open() else { break }
                     let acknowledged = window.acknowledgement(with: number).number
                     // The tool's last 64 stay with the shards, and these take the number.
-                    #expect(acknowledged <= next - min(next, 64) && number.number - acknowledged < RequestWindow.width, "\(next) \(kept) \(number)")
+                    #expect(
+                        acknowledged <= next - min(next, 64) && number.number - acknowledged < RequestWindow.width,
+                        "\(next) \(kept) \(number)")
                     window.close(number)
                 }
             }

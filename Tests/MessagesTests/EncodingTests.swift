@@ -39,7 +39,9 @@ import Testing
                     var changed = bytes
                     changed[position] ^= change
                     guard let again = try? kind.reencode(changed) else { continue }
-                    if again != changed { Issue.record("\(kind.name): byte \(position) ^ \(change) is read as something else") }
+                    if again != changed {
+                        Issue.record("\(kind.name): byte \(position) ^ \(change) is read as something else")
+                    }
                 }
             }
         }
@@ -71,7 +73,9 @@ import Testing
 
     @Test func countsAreBoundedByTheirLimitsAndByTheInput() {
         let huge: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0]
-        func read<T>(_ bytes: [UInt8], _ body: (inout ByteReader) throws(DecodingFailure) -> T) throws(DecodingFailure) -> T {
+        func read<T>(_ bytes: [UInt8], _ body: (inout ByteReader) throws(DecodingFailure) -> T) throws(DecodingFailure)
+            -> T
+        {
             var reader = ByteReader(bytes)
             return try body(&reader)
         }
@@ -115,7 +119,9 @@ import Testing
             }
             // Garbage of one kind is read as every kind now and then.
             for other in round.isMultiple(of: 20) ? Kind.all : [kind] {
-                if let again = try? other.reencode(bytes), again != bytes { Issue.record("\(other.name) is not canonical: \(Hex.encode(bytes))") }
+                if let again = try? other.reencode(bytes), again != bytes {
+                    Issue.record("\(other.name) is not canonical: \(Hex.encode(bytes))")
+                }
             }
         }
     }

@@ -4,13 +4,17 @@ import Testing
 /// Hashes and encodings computed by another implementation (Python's hashlib). A change here is a change of the wire
 /// format or of what is signed: existing clusters would no longer understand each other.
 @Suite struct GoldenTests {
-    private func filled<T: Bytes32>(_ byte: UInt8) throws -> T { try #require(T(bytes: [UInt8](repeating: byte, count: 32))) }
+    private func filled<T: Bytes32>(_ byte: UInt8) throws -> T {
+        try #require(T(bytes: [UInt8](repeating: byte, count: 32)))
+    }
 
     private func request() throws -> Request {
         Request(
             cluster: try filled(0x11), epoch: Epoch(7), principal: try filled(0x22), number: RequestNumber(5),
             acknowledgedBelow: RequestNumber(3), issuedAt: Timestamp(1000), deadline: Timestamp(2000), mode: .atomic,
-            operations: [.transfer(Transfer(from: AccountID(1), to: AccountID(2), asset: AssetID(9), amount: Amount(100)))])
+            operations: [
+                .transfer(Transfer(from: AccountID(1), to: AccountID(2), asset: AssetID(9), amount: Amount(100)))
+            ])
     }
 
     @Test func aRequestsBytesAndDigestAreFixed() throws {
@@ -18,12 +22,15 @@ import Testing
         let cluster = String(repeating: "11", count: 32)
         let principal = String(repeating: "22", count: 32)
         let numbers = "05000000000000000300000000000000e803000000000000d007000000000000"
-        let transfer = "0101000000000000000000000000000000" + "02000000000000000000000000000000" + "09000000" + "64000000000000000000000000000000"
+        let transfer =
+            "0101000000000000000000000000000000" + "02000000000000000000000000000000" + "09000000"
+            + "64000000000000000000000000000000"
         #expect(Hex.encode(signed.bytes) == cluster + "07000000" + principal + numbers + "00" + "01000000" + transfer)
         #expect(signed.digest.hex == "b9df9ae050a74111c10dea877b4e3e98384d11c94d7e85b12bed80f3da3bb54f")
         #expect(
             Hex.encode(signingInput(.request, signed.digest))
-                == "1171756f726174652f312f72657175657374b9df9ae050a74111c10dea877b4e3e98384d11c94d7e85b12bed80f3da3bb54f")
+                == "1171756f726174652f312f72657175657374b9df9ae050a74111c10dea877b4e3e98384d11c94d7e85b12bed80f3da3bb54f"
+        )
     }
 
     @Test func aTransactionsIdentifierIsFixed() throws {
@@ -41,7 +48,8 @@ import Testing
 
     @Test func aBatchsDigestIsFixedAndTheNullRequestHasNone() throws {
         #expect(
-            Batch(time: Timestamp(123), items: []).digest.hex == "d2536cc8649b0137c10b14d87eb30e9c78ddc8fb62c5b7d55a0423ac8d2dc334")
+            Batch(time: Timestamp(123), items: []).digest.hex
+                == "d2536cc8649b0137c10b14d87eb30e9c78ddc8fb62c5b7d55a0423ac8d2dc334")
         #expect(Batch.null.digest == .null && Batch.null.bytes.isEmpty && Batch.null.isNull)
         #expect(try Batch(bytes: []) == .null)
     }
@@ -53,7 +61,9 @@ import Testing
         #expect(statement.digest.hex == "a0a78eb4122d1c950806431d4dafb2651c3c45d135e3ec115fbfcab0f8e5a70a")
         #expect(statement.history.hex == "73c0474b93770f72d2aaf5ef282cf5dc4d60282e28768ff1398c7fc0764ca2ba")
         let digest = SignedRequest(try request(), signedBy: TestSigner(1)).digest
-        let leaf = Leaf(request: digest, entries: [.init(leg: 0, status: .votedYes), .init(leg: 3, status: .votedNo(.insufficientFunds))])
+        let leaf = Leaf(
+            request: digest,
+            entries: [.init(leg: 0, status: .votedYes), .init(leg: 3, status: .votedNo(.insufficientFunds))])
         #expect(leaf.hash.hex == "139af3aef687aa74e0592b9d3d3f6483247313e7eb59875829fad42f87b60e20")
     }
 }

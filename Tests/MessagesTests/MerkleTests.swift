@@ -41,10 +41,14 @@ import Testing
             for i in path.siblings.indices {
                 var siblings = path.siblings
                 siblings[i] = MerkleTree.leaf([0xEE])
-                #expect(MerklePath(index: path.index, count: path.count, siblings: siblings).root(from: hashes[index]) != tree.root)
+                #expect(
+                    MerklePath(index: path.index, count: path.count, siblings: siblings).root(from: hashes[index])
+                        != tree.root)
                 siblings = path.siblings
                 siblings.remove(at: i)
-                #expect(MerklePath(index: path.index, count: path.count, siblings: siblings).root(from: hashes[index]) == nil)
+                #expect(
+                    MerklePath(index: path.index, count: path.count, siblings: siblings).root(from: hashes[index])
+                        == nil)
             }
             let longer = MerklePath(index: path.index, count: path.count, siblings: path.siblings + [hashes[0]])
             #expect(longer.root(from: hashes[index]) == nil)
@@ -58,7 +62,8 @@ import Testing
             let tree = MerkleTree(leafHashes: hashes)
             for index in 0..<count {
                 for claimed in 0...66 {
-                    let path = MerklePath(index: UInt32(index), count: UInt32(claimed), siblings: tree.path(at: index).siblings)
+                    let path = MerklePath(
+                        index: UInt32(index), count: UInt32(claimed), siblings: tree.path(at: index).siblings)
                     if index >= claimed { #expect(path.root(from: hashes[index]) == nil) }
                     for other in 0..<count where other != index { #expect(path.root(from: hashes[other]) != tree.root) }
                 }

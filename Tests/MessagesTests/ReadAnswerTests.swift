@@ -4,7 +4,9 @@ import Testing
 /// What proves a quorum read (R6), and that nothing else does.
 @Suite struct ReadAnswerTests {
     private static let owner = TestSigner(7).publicKey
-    private static func account(_ index: UInt64) -> AccountID { AccountSpecification(owner: owner, asset: AssetID(1), index: index).id }
+    private static func account(_ index: UInt64) -> AccountID {
+        AccountSpecification(owner: owner, asset: AssetID(1), index: index).id
+    }
     private static let manifest = Manifest(
         cluster: ClusterID(TestSigner(50).publicKey.value), epoch: Epoch(3),
         hosts: (0..<4).map { .init(address: "test", port: $0, publicKey: TestSigner($0).publicKey) },
@@ -13,19 +15,25 @@ import Testing
     private let nonce = Hasher256.hash(.request, [1])
 
     private func statement(
-        posted: UInt128? = 5, nonce: Digest? = nil, account: AccountID? = nil, cluster: Int = 50, epoch: UInt32 = 3, shard: UInt16 = 0
+        posted: UInt128? = 5, nonce: Digest? = nil, account: AccountID? = nil, cluster: Int = 50, epoch: UInt32 = 3,
+        shard: UInt16 = 0
     ) -> ReadStatement {
         let view = posted.map {
-            AccountView(owner: Self.owner, asset: AssetID(1), posted: Amount($0), pendingDebits: .zero, pendingCredits: .zero)
+            AccountView(
+                owner: Self.owner, asset: AssetID(1), posted: Amount($0), pendingDebits: .zero, pendingCredits: .zero)
         }
         return ReadStatement(
-            cluster: ClusterID(TestSigner(cluster).publicKey.value), epoch: Epoch(epoch), shard: ShardID(shard), nonce: nonce ?? self.nonce,
+            cluster: ClusterID(TestSigner(cluster).publicKey.value), epoch: Epoch(epoch), shard: ShardID(shard),
+            nonce: nonce ?? self.nonce,
             account: account ?? self.account, view: view)
     }
 
-    private func sign(_ statement: ReadStatement, _ replica: UInt8, host: Int? = nil, bytes: [UInt8]? = nil) -> ReadAnswer {
+    private func sign(_ statement: ReadStatement, _ replica: UInt8, host: Int? = nil, bytes: [UInt8]? = nil)
+        -> ReadAnswer
+    {
         let (time, clock) = Self.times(replica)
-        let signature = TestSigner(host ?? Int(replica)).sign(bytes ?? ReadAnswer.signingBytes(statement, time: time, clock: clock))
+        let signature = TestSigner(host ?? Int(replica)).sign(
+            bytes ?? ReadAnswer.signingBytes(statement, time: time, clock: clock))
         return ReadAnswer(
             statement: statement, time: time, clock: clock,
             signature: ReplicaSignature(replica: ReplicaIndex(replica), signature: signature))
@@ -61,7 +69,11 @@ import Testing
         #expect(refusal([sign(new, 0), sign(new, 1), sign(old, 2)]) == .badProof)
         #expect(refusal([sign(new, 0), sign(new, 1), sign(statement(posted: nil), 2)]) == .badProof)
         // What was signed is not what is shown.
-        #expect(refusal([sign(new, 0), sign(new, 1), sign(new, 2, bytes: ReadAnswer.signingBytes(old, time: Self.times(2).time, clock: Self.times(2).clock))]) == .badSignature)
+        #expect(
+            refusal([
+                sign(new, 0), sign(new, 1),
+                sign(new, 2, bytes: ReadAnswer.signingBytes(old, time: Self.times(2).time, clock: Self.times(2).clock)),
+            ]) == .badSignature)
     }
 
     @Test func anAnswerToAnotherQuestionProvesNothing() {
@@ -82,7 +94,8 @@ import Testing
 
     @Test func answersOfOtherClustersEpochsAndShardsAreRefused() {
         for (said, why) in [
-            (statement(cluster: 51), Refused.wrongCluster), (statement(epoch: 2), .wrongEpoch), (statement(shard: 1), .unknownShard),
+            (statement(cluster: 51), Refused.wrongCluster), (statement(epoch: 2), .wrongEpoch),
+            (statement(shard: 1), .unknownShard),
         ] { #expect(refusal((0..<3).map { sign(said, $0) }) == why) }
     }
 
@@ -102,9 +115,13 @@ import Testing
             let (time, clock) = (Timestamp(lie), Timestamp(lie))
             let signature = TestSigner(3).sign(ReadAnswer.signingBytes(said, time: time, clock: clock))
             let liar = ReadAnswer(
-                statement: said, time: time, clock: clock, signature: ReplicaSignature(replica: ReplicaIndex(3), signature: signature))
-            let times = try verifier.verify([liar, sign(said, 0), sign(said, 1)], of: .account(account), nonce: nonce).value.times
-            #expect((Timestamp(1000)...Timestamp(1001)).contains(times.time) && (Timestamp(1999)...Timestamp(2000)).contains(times.clock))
+                statement: said, time: time, clock: clock,
+                signature: ReplicaSignature(replica: ReplicaIndex(3), signature: signature))
+            let times = try verifier.verify([liar, sign(said, 0), sign(said, 1)], of: .account(account), nonce: nonce)
+                .value.times
+            #expect(
+                (Timestamp(1000)...Timestamp(1001)).contains(times.time)
+                    && (Timestamp(1999)...Timestamp(2000)).contains(times.clock))
         }
     }
 
@@ -112,12 +129,17 @@ import Testing
     @Test func aPrincipalsStandingIsProvenForOneShard() {
         let verifier = Verifier(manifest: Self.manifest, scheme: TestScheme(), remembered: 64)
         let said = ReadStatement(
-            cluster: Self.manifest.cluster, epoch: Self.manifest.epoch, shard: ShardID(0), nonce: nonce, principal: Self.owner,
+            cluster: Self.manifest.cluster, epoch: Self.manifest.epoch, shard: ShardID(0), nonce: nonce,
+            principal: Self.owner,
             standing: PrincipalStanding(acknowledgedBelow: RequestNumber(3), nextNumber: RequestNumber(7)))
         let answers = (0..<3).map { sign(said, $0) }
-        #expect(throws: Never.self) { try verifier.verify(answers, of: .principal(Self.owner, at: ShardID(0)), nonce: nonce) }
+        #expect(throws: Never.self) {
+            try verifier.verify(answers, of: .principal(Self.owner, at: ShardID(0)), nonce: nonce)
+        }
         #expect(throws: Refused.badProof) { try verifier.verify(answers, of: .account(account), nonce: nonce) }
-        #expect(throws: Refused.unknownShard) { try verifier.verify(answers, of: .principal(Self.owner, at: ShardID(1)), nonce: nonce) }
+        #expect(throws: Refused.unknownShard) {
+            try verifier.verify(answers, of: .principal(Self.owner, at: ShardID(1)), nonce: nonce)
+        }
         #expect(throws: Refused.badProof) {
             try verifier.verify(answers, of: .principal(TestSigner(8).publicKey, at: ShardID(0)), nonce: nonce)
         }

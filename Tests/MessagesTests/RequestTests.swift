@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 import Testing
 
@@ -16,8 +17,10 @@ import Testing
 
     private func request(_ mode: Request.Mode, _ operations: [Operation]) -> Request {
         Request(
-            cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), principal: TestSigner(1).publicKey, number: RequestNumber(1),
-            acknowledgedBelow: RequestNumber(1), issuedAt: .zero, deadline: Timestamp(1), mode: mode, operations: operations)
+            cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), principal: TestSigner(1).publicKey,
+            number: RequestNumber(1),
+            acknowledgedBelow: RequestNumber(1), issuedAt: .zero, deadline: Timestamp(1), mode: mode,
+            operations: operations)
     }
 
     @Test func theShardMapCoversEveryShardEvenlyAndItsEnds() {
@@ -27,7 +30,7 @@ import Testing
             #expect(map.shard(of: AccountID(.max)) == ShardID(UInt16(count - 1)))
         }
         var counts = Array(repeating: 0, count: 3)
-        var random = TestRandom(seed: 1)
+        var random = SplitMix64(seed: 1)
         for _ in 0..<30_000 {
             let id = AccountID(UInt128(random.next()) << 64 | UInt128(random.next()))
             counts[Int(ShardMap(shardCount: 3).shard(of: id).number)] += 1
@@ -36,7 +39,8 @@ import Testing
     }
 
     @Test func anAtomicRequestIsOneLegWithAllItsShards() {
-        let request = request(.atomic, [transfer(account(on: 3), account(on: 1)), transfer(account(on: 1), account(on: 0))])
+        let request = request(
+            .atomic, [transfer(account(on: 3), account(on: 1)), transfer(account(on: 1), account(on: 0))])
         #expect(request.legCount == 1)
         #expect(request.participants(ofLeg: 0, in: map) == [ShardID(0), ShardID(1), ShardID(3)])
         #expect(request.participants(in: map) == [ShardID(0), ShardID(1), ShardID(3)])
@@ -49,7 +53,8 @@ import Testing
     }
 
     @Test func independentOperationsAreLegsOfTheirOwn() {
-        let request = request(.independent, [transfer(account(on: 3), account(on: 1)), transfer(account(on: 2), account(on: 2, 9))])
+        let request = request(
+            .independent, [transfer(account(on: 3), account(on: 1)), transfer(account(on: 2), account(on: 2, 9))])
         #expect(request.legCount == 2)
         #expect(request.participants(ofLeg: 0, in: map) == [ShardID(1), ShardID(3)])
         #expect(request.participants(ofLeg: 1, in: map) == [ShardID(2)])
@@ -63,7 +68,8 @@ import Testing
     @Test func openingAndIssuingConcernTheAccountsShard() {
         let specification = AccountSpecification(owner: TestSigner(1).publicKey, asset: AssetID(1))
         let shard = map.shard(of: specification.id)
-        let request = request(.independent, [.open(specification), .issue(to: specification.id, asset: AssetID(1), amount: Amount(7))])
+        let request = request(
+            .independent, [.open(specification), .issue(to: specification.id, asset: AssetID(1), amount: Amount(7))])
         #expect(request.participants(in: map) == [shard])
         #expect(request.effects(ofLeg: 0, on: shard, in: map) == [.open(specification)])
         #expect(request.effects(ofLeg: 1, on: shard, in: map) == [.issue(specification.id, AssetID(1), Amount(7))])
@@ -74,7 +80,9 @@ import Testing
         for _ in 0..<300 {
             let request = samples.request()
             for leg in 0..<request.legCount {
-                let effects = request.participants(ofLeg: leg, in: map).map { request.effects(ofLeg: leg, on: $0, in: map).count }
+                let effects = request.participants(ofLeg: leg, in: map).map {
+                    request.effects(ofLeg: leg, on: $0, in: map).count
+                }
                 let operations = request.operations(ofLeg: leg)
                 let expected = operations.map { operation in
                     switch operation {
@@ -99,7 +107,8 @@ import Testing
     }
 
     @Test func aSignatureCoversEveryByte() throws {
-        let signed = SignedRequest(request(.atomic, [transfer(account(on: 0), account(on: 1))]), signedBy: TestSigner(1))
+        let signed = SignedRequest(
+            request(.atomic, [transfer(account(on: 0), account(on: 1))]), signedBy: TestSigner(1))
         #expect(signed.isSignatureValid(TestScheme()))
         let bytes = signed.encoded()
         for position in bytes.indices {
@@ -135,8 +144,8 @@ import Testing
     }
 
     @Test func moreKnowledgeNeverChangesADecision() {
-        // Over all combinations of votes that shards may really give for one transaction: the first and only vote of each,
-        // then what it becomes.
+        // Over all combinations of votes that shards may really give for one transaction: the first and only vote of
+        // each, then what it becomes.
         let votes: [LegStatus] = [.votedYes, .votedNo(.insufficientFunds), .noRecordAbort, .acknowledged]
         for a in votes {
             for b in votes {
@@ -159,15 +168,20 @@ import Testing
         let (here, there) = (AccountID(1), AccountID(UInt128.max))
         let request = SignedRequest(
             Request(
-                cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), principal: TestSigner(1).publicKey, number: RequestNumber(1),
+                cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), principal: TestSigner(1).publicKey,
+                number: RequestNumber(1),
                 acknowledgedBelow: RequestNumber(1), issuedAt: .zero, deadline: Timestamp(1), mode: .atomic,
-                operations: [.transfer(Transfer(from: here, to: there, asset: AssetID(1), amount: Amount(1)))]), signedBy: TestSigner(1))
-        func certificate(_ shard: UInt16, _ digest: Digest, leg: UInt16 = 0, status: LegStatus = .votedYes) -> Certificate {
+                operations: [.transfer(Transfer(from: here, to: there, asset: AssetID(1), amount: Amount(1)))]),
+            signedBy: TestSigner(1))
+        func certificate(_ shard: UInt16, _ digest: Digest, leg: UInt16 = 0, status: LegStatus = .votedYes)
+            -> Certificate
+        {
             let leaf = Leaf(request: digest, entries: [.init(leg: leg, status: status)])
             let statement = AttestationStatement(
                 cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), shard: ShardID(shard), sequence: SequenceNumber(1),
                 previousHistory: .null, batch: .null, leavesRoot: leaf.hash)
-            return Certificate(statement: statement, leaf: leaf, path: MerklePath(index: 0, count: 1, siblings: []), signatures: [])
+            return Certificate(
+                statement: statement, leaf: leaf, path: MerklePath(index: 0, count: 1, siblings: []), signatures: [])
         }
         func decision(_ certificates: [Certificate]) -> Decision? {
             Receipt(request: request, certificates: certificates).decision(ofLeg: 0, in: map)
@@ -178,14 +192,18 @@ import Testing
         #expect(decision([certificate(0, request.digest), certificate(1, .null)]) == nil)
         #expect(decision([certificate(0, request.digest), certificate(1, request.digest, leg: 1)]) == nil)
 
-        // What was forgotten after it was acknowledged may have committed: the word for that proves nothing, whatever else is there.
+        // What was forgotten after it was acknowledged may have committed: the word for that proves nothing, whatever
+        // else is there.
         let acknowledged = certificate(1, request.digest, status: .acknowledged)
         for certificates in [[acknowledged], [certificate(0, request.digest), acknowledged]] {
             #expect(decision(certificates) == nil)
             #expect(Receipt(request: request, certificates: certificates).isBeyondProof(leg: 0, in: map))
         }
-        #expect(!Receipt(request: request, certificates: [certificate(0, request.digest)]).isBeyondProof(leg: 0, in: map))
+        #expect(
+            !Receipt(request: request, certificates: [certificate(0, request.digest)]).isBeyondProof(leg: 0, in: map))
         #expect(decision([certificate(0, request.digest, status: .committed), acknowledged]) == .commit)
-        #expect(decision([certificate(0, request.digest, status: .noRecordAbort), acknowledged]) == .abort(.participantAborted))
+        #expect(
+            decision([certificate(0, request.digest, status: .noRecordAbort), acknowledged])
+                == .abort(.participantAborted))
     }
 }

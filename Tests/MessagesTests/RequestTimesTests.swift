@@ -23,8 +23,8 @@ import Testing
     @Test func whereTheyDoNotEveryShardAcceptsBothTimes() {
         // The own clock is 40 s ahead: nothing from the future.
         #expect(times([clock(0, time: -41, clock: -40)]) == (-40, -10))
-        // It is 40 s behind, or the hosts' clocks are ahead, which cannot be told apart: alive for the shard, and not from the future
-        // should the hosts' clocks be put right first.
+        // It is 40 s behind, or the hosts' clocks are ahead, which cannot be told apart: alive for the shard, and not
+        // from the future should the hosts' clocks be put right first.
         #expect(times([clock(0, time: 39, clock: 40)]) == (0, 70))
         // The shard's time stands.
         #expect(times([clock(0, time: 30, clock: 0)]) == (0, 60))
@@ -37,8 +37,8 @@ import Testing
         #expect(times([clock(0, time: -2, clock: -3600)]) == (-2, 28))
     }
 
-    /// Whatever the clocks: alive in every shard, no longer than a request may live, and not from the future of the shard that is
-    /// furthest ahead.
+    /// Whatever the clocks: alive in every shard, no longer than a request may live, and not from the future of the
+    /// shard that is furthest ahead.
     @Test func theBoundsHoldForAnyClocks() {
         var rng = SystemRandomNumberGenerator()
         for _ in 0..<20_000 {
@@ -50,9 +50,11 @@ import Testing
             let lifetime = UInt64.random(in: 1...120_000_000, using: &rng)
             let times = RequestTimes(own: own, clocks: clocks, lifetime: lifetime)
             let latest = clocks.map(\.present).max() ?? own
-            #expect(times.issuedAt < times.deadline && times.deadline.microseconds(since: times.issuedAt) <= 120_000_000)
+            #expect(
+                times.issuedAt < times.deadline && times.deadline.microseconds(since: times.issuedAt) <= 120_000_000)
             #expect(times.issuedAt.microseconds(since: latest) <= RequestTimes.tolerance)
-            #expect(times.deadline.adding(microseconds: RequestTimes.tolerance) >= latest.adding(microseconds: lifetime))
+            #expect(
+                times.deadline.adding(microseconds: RequestTimes.tolerance) >= latest.adding(microseconds: lifetime))
         }
     }
 
@@ -68,10 +70,20 @@ import Testing
 
     @Test func aReportSaysWhichClockIsWrongAndByHowMuch() {
         #expect(report(hosts: [0, 0, 0, 0], shards: [0, -500]).problems == [])
-        #expect(report(hosts: [40, 40, 40, 40], shards: [40]).problems == ["this machine's clock is 40.0 s behind the clocks of the cluster's hosts"])
-        #expect(report(hosts: [0, 0, -31, 0], shards: [0]).problems == ["the clock of host 2 is 31.0 s behind most hosts' clocks"])
+        #expect(
+            report(hosts: [40, 40, 40, 40], shards: [40]).problems == [
+                "this machine's clock is 40.0 s behind the clocks of the cluster's hosts"
+            ])
+        #expect(
+            report(hosts: [0, 0, -31, 0], shards: [0]).problems == [
+                "the clock of host 2 is 31.0 s behind most hosts' clocks"
+            ])
         let standing = report(hosts: [0, 0, 0, 0], shards: [-3, 3600])
-        #expect(standing.problems.count == 1 && standing.problems[0].hasPrefix("shard 1's time is 3600 s ahead of its hosts' clocks, which were ahead before"))
+        #expect(
+            standing.problems.count == 1
+                && standing.problems[0].hasPrefix(
+                    "shard 1's time is 3600 s ahead of its hosts' clocks, which were ahead before")
+        )
         #expect(ClockReport().problems == [])
     }
 
@@ -79,7 +91,9 @@ import Testing
         for liar in 0..<4 {
             var report = ClockReport()
             for host in 0..<4 {
-                report.note(HostID(UInt16(host)), clock: at(0), shard: ShardID(0), time: host == liar ? Timestamp(.max) : at(-2), own: own)
+                report.note(
+                    HostID(UInt16(host)), clock: at(0), shard: ShardID(0),
+                    time: host == liar ? Timestamp(.max) : at(-2), own: own)
             }
             #expect(report.problems == [] && report.shards.map(\.ahead) == [-2_000_000])
         }
@@ -89,7 +103,9 @@ import Testing
         for liar in 0..<4 {
             var report = ClockReport()
             for host in 0..<4 {
-                report.note(HostID(UInt16(host)), clock: at(0), shard: ShardID(0), time: host == liar ? at(3600) : .zero, own: own)
+                report.note(
+                    HostID(UInt16(host)), clock: at(0), shard: ShardID(0), time: host == liar ? at(3600) : .zero,
+                    own: own)
             }
             #expect(report.problems == [] && report.shards == [])
         }

@@ -1,18 +1,5 @@
+import Randomness
 import Messages
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same seed gives the same values.
-struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-    mutating func below(_ bound: Int) -> Int { Int(next().multipliedFullWidth(by: UInt64(bound)).high) }
-}
 
 /// A keyed hash that anyone could compute, in place of Ed25519 where a test is not about signatures themselves.
 struct TestScheme: SignatureScheme {
@@ -43,9 +30,9 @@ struct TestSigner: Signer {
 
 /// Small random values of everything that is encoded.
 struct Samples {
-    var random: TestRandom
+    var random: SplitMix64
 
-    init(seed: UInt64) { random = TestRandom(seed: seed) }
+    init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
     mutating func some<T>(_ make: (inout Samples) -> T) -> [T] { (0..<random.below(3)).map { _ in make(&self) } }
     mutating func number<T: NumberNewtype>() -> T {
@@ -57,7 +44,9 @@ struct Samples {
     mutating func word() -> UInt64 { random.next() }
 
     mutating func transfer() -> Transfer { Transfer(from: number(), to: number(), asset: number(), amount: number()) }
-    mutating func account() -> AccountSpecification { AccountSpecification(owner: bytes32(), asset: number(), index: word()) }
+    mutating func account() -> AccountSpecification {
+        AccountSpecification(owner: bytes32(), asset: number(), index: word())
+    }
     mutating func operation() -> Operation {
         switch random.below(5) {
         case 0: .transfer(transfer())
@@ -70,34 +59,45 @@ struct Samples {
     mutating func request() -> Request {
         Request(
             cluster: bytes32(), epoch: number(), principal: bytes32(), number: number(), acknowledgedBelow: number(),
-            issuedAt: number(), deadline: number(), mode: flag() ? .atomic : .independent, operations: [operation()] + some { $0.operation() })
+            issuedAt: number(), deadline: number(), mode: flag() ? .atomic : .independent,
+            operations: [operation()] + some { $0.operation() })
     }
     mutating func signedRequest() -> SignedRequest { SignedRequest(request(), signedBy: TestSigner(random.below(9))) }
     mutating func signature() -> ReplicaSignature {
         ReplicaSignature(replica: number(), signature: TestSigner(1).sign(bytes()))
     }
     mutating func signatures() -> [ReplicaSignature] {
-        (0..<random.below(3)).map { ReplicaSignature(replica: ReplicaIndex(UInt8($0 * 2)), signature: TestSigner($0).sign(bytes())) }
+        (0..<random.below(3)).map {
+            ReplicaSignature(replica: ReplicaIndex(UInt8($0 * 2)), signature: TestSigner($0).sign(bytes()))
+        }
     }
     mutating func status() -> LegStatus {
         let reason = AbortReason.allCases[random.below(AbortReason.allCases.count)]
         return [
-            .votedYes, .votedNo(reason), .committed, .aborted(reason), .noRecordAbort, .acknowledged, .read(flag() ? view() : nil),
+            .votedYes, .votedNo(reason), .committed, .aborted(reason), .noRecordAbort, .acknowledged,
+            .read(flag() ? view() : nil),
             .running, .returned(bytes(), consumed: some { $0.consumed() }), .failed(callFailure()), .closed,
         ][random.below(11)]
     }
     mutating func leaf() -> Leaf {
         var calls = CallReport()
         if flag() {
-            calls.issued = some { IssuedCall(path: $0.callPath(), invocation: $0.invocation(), reach: CallReach.allCases[$0.random.below(3)]) }
+            calls.issued = some {
+                IssuedCall(
+                    path: $0.callPath(), invocation: $0.invocation(), reach: CallReach.allCases[$0.random.below(3)])
+            }
             calls.responses = some { $0.response() }
             calls.never = some { $0.callPath() }
             if !calls.isEmpty { (calls.age, calls.waitsInOrder) = (number(), flag()) }
         }
-        return Leaf(request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) }, calls: calls)
+        return Leaf(
+            request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) },
+            calls: calls)
     }
     mutating func path() -> MerklePath {
-        MerklePath(index: UInt32(truncatingIfNeeded: word()), count: UInt32(truncatingIfNeeded: word()), siblings: some { $0.bytes32() })
+        MerklePath(
+            index: UInt32(truncatingIfNeeded: word()), count: UInt32(truncatingIfNeeded: word()),
+            siblings: some { $0.bytes32() })
     }
     mutating func statement() -> AttestationStatement {
         AttestationStatement(
@@ -115,7 +115,8 @@ struct Samples {
     }
     mutating func receipt() -> Receipt { Receipt(request: signedRequest(), certificates: some { $0.certificate() }) }
     mutating func decide() -> TransactionDecide {
-        TransactionDecide(principal: bytes32(), number: number(), request: bytes32(), certificates: some { $0.certificate() })
+        TransactionDecide(
+            principal: bytes32(), number: number(), request: bytes32(), certificates: some { $0.certificate() })
     }
     /// Ascending, each once.
     mutating func shards() -> [ShardID] {
@@ -124,21 +125,29 @@ struct Samples {
     }
 
     mutating func callPath() -> CallPath {
-        CallPath((0..<random.below(4)).map { _ in .init(group: UInt8(random.below(256)), index: UInt8(random.below(256))) })
+        CallPath(
+            (0..<random.below(4)).map { _ in .init(group: UInt8(random.below(256)), index: UInt8(random.below(256))) })
     }
     mutating func invocation() -> Invocation {
-        Invocation(target: flag() ? .key("key \(random.below(9))") : .account(number()), procedure: "procedure", version: 3, arguments: bytes())
+        Invocation(
+            target: flag() ? .key("key \(random.below(9))") : .account(number()), procedure: "procedure", version: 3,
+            arguments: bytes())
     }
     mutating func consumed() -> ConsumedCall { ConsumedCall(path: callPath(), shard: number(), response: bytes32()) }
     mutating func callFailure() -> CallFailure {
-        CallFailure(CallFailure.Reason.allCases[random.below(CallFailure.Reason.allCases.count)], shard: number(), procedure: "p", text: "why")
+        CallFailure(
+            CallFailure.Reason.allCases[random.below(CallFailure.Reason.allCases.count)], shard: number(),
+            procedure: "p", text: "why")
     }
     mutating func response() -> CallResponse {
         CallResponse(
-            path: callPath(), answer: flag() ? .returned(bytes()) : .failed(callFailure()), consumed: some { $0.consumed() },
+            path: callPath(), answer: flag() ? .returned(bytes()) : .failed(callFailure()),
+            consumed: some { $0.consumed() },
             flows: some { AssetFlow(asset: $0.number(), credits: UInt128($0.word()), debits: UInt128($0.word())) })
     }
-    mutating func evidence() -> CallEvidence { CallEvidence(root: signedRequest(), certificates: flag() ? [] : [certificate()]) }
+    mutating func evidence() -> CallEvidence {
+        CallEvidence(root: signedRequest(), certificates: flag() ? [] : [certificate()])
+    }
     mutating func item() -> BatchItem {
         switch random.below(3) {
         case 0: .request(signedRequest())
@@ -152,16 +161,21 @@ struct Samples {
     mutating func vote() -> Vote { Vote(view: number(), sequence: number(), digest: bytes32()) }
     mutating func viewChange() -> ViewChange {
         ViewChange(
-            cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(), lowWatermark: number(),
-            checkpoints: some { $0.checkpoint() }, prepared: some { $0.entry() }, prePrepared: some { $0.entry() }, signer: TestSigner(2))
+            cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(),
+            lowWatermark: number(),
+            checkpoints: some { $0.checkpoint() }, prepared: some { $0.entry() }, prePrepared: some { $0.entry() },
+            signer: TestSigner(2))
     }
     mutating func newView() -> NewView {
         NewView(
             cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(),
-            viewChanges: some { $0.viewChange() }, start: checkpoint(), selection: some { $0.bytes32() }, signer: TestSigner(3))
+            viewChanges: some { $0.viewChange() }, start: checkpoint(), selection: some { $0.bytes32() },
+            signer: TestSigner(3))
     }
     mutating func declaration() -> IncarnationDeclaration {
-        IncarnationDeclaration(cluster: bytes32(), epoch: number(), shard: number(), replica: ReplicaIndex(2), incarnation: word() | 1, signer: TestSigner(2))
+        IncarnationDeclaration(
+            cluster: bytes32(), epoch: number(), shard: number(), replica: ReplicaIndex(2), incarnation: word() | 1,
+            signer: TestSigner(2))
     }
     mutating func pbft(_ kind: Int) -> PBFTMessage {
         switch kind {
@@ -175,11 +189,15 @@ struct Samples {
         case 7: .status(Status(view: number(), isChangingView: flag(), lastExecuted: number(), stable: number()))
         case 8: .fetchBatch(bytes32())
         case 9: .batch(batch())
-        case 10: .fetchCommitted(FetchCommitted(from: number(), count: UInt32(truncatingIfNeeded: word()), bodies: flag()))
+        case 10:
+            .fetchCommitted(FetchCommitted(from: number(), count: UInt32(truncatingIfNeeded: word()), bodies: flag()))
         case 11: .committed(CommittedClaims(from: number(), digests: some { $0.bytes32() }))
         case 12: .committedBody(batch())
         case 13:
-            .resumed(Resumption(nonce: word(), remembers: number(), isQuarantined: flag(), declaration: flag() ? declaration() : nil))
+            .resumed(
+                Resumption(
+                    nonce: word(), remembers: number(), isQuarantined: flag(), declaration: flag() ? declaration() : nil
+                ))
         default:
             .recollection(
                 Recollection(
@@ -192,11 +210,16 @@ struct Samples {
         case 0: .fetchCheckpoint(minimum: number())
         case 1: .checkpoint(sequence: number(), metadata: bytes(), buckets: some { $0.bytes32() })
         case 2: .fetchBuckets(sequence: number(), buckets: some { UInt16(truncatingIfNeeded: $0.word()) })
-        case 3: .bucket(sequence: number(), bucket: 7, part: 2, isLast: flag(), entries: some { .init(key: $0.bytes(), value: $0.bytes()) })
+        case 3:
+            .bucket(
+                sequence: number(), bucket: 7, part: 2, isLast: flag(),
+                entries: some { .init(key: $0.bytes(), value: $0.bytes()) })
         default: .gone(sequence: number())
         }
     }
-    mutating func push() -> RecoveryPush { RecoveryPush(request: signedRequest(), attested: attestedLeaf(), asks: flag()) }
+    mutating func push() -> RecoveryPush {
+        RecoveryPush(request: signedRequest(), attested: attestedLeaf(), asks: flag())
+    }
     mutating func host(_ kind: Int) -> HostMessage {
         switch kind {
         case 0: .pbft(number(), pbft(random.below(15)))
@@ -221,13 +244,15 @@ struct Samples {
             reason: RefusalReason.allCases[random.below(RefusalReason.allCases.count)], retryAfterMicroseconds: word())
     }
     mutating func view() -> AccountView {
-        AccountView(owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number())
+        AccountView(
+            owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number())
     }
     mutating func readAnswer() -> ReadAnswer {
         let statement =
             flag()
             ? ReadStatement(
-                cluster: bytes32(), epoch: number(), shard: number(), nonce: bytes32(), account: number(), view: flag() ? view() : nil)
+                cluster: bytes32(), epoch: number(), shard: number(), nonce: bytes32(), account: number(),
+                view: flag() ? view() : nil)
             : ReadStatement(
                 cluster: bytes32(), epoch: number(), shard: number(), nonce: bytes32(), principal: bytes32(),
                 standing: PrincipalStanding(acknowledgedBelow: number(), nextNumber: number()))
@@ -236,13 +261,16 @@ struct Samples {
     mutating func readSubject() -> ReadSubject { flag() ? .account(number()) : .principal(bytes32(), at: number()) }
     mutating func replicaStatus() -> ReplicaStatus {
         ReplicaStatus(
-            shard: number(), replica: number(), view: number(), isChangingView: flag(), isPrimary: flag(), lastExecuted: number(),
+            shard: number(), replica: number(), view: number(), isChangingView: flag(), isPrimary: flag(),
+            lastExecuted: number(),
             stable: number(), flushed: number(), pendingRequests: 3, undecided: 4, oldestUndecided: word(), halted: "")
     }
     mutating func audit() -> ShardAudit {
         ShardAudit(
-            shard: number(), replica: number(), sequence: number(), stateDigest: bytes32(), history: bytes32(), accounts: word(),
-            undecided: word(), assets: some { .init(asset: $0.number(), posted: 1, pendingDebits: 2, pendingCredits: 3, issued: 4) })
+            shard: number(), replica: number(), sequence: number(), stateDigest: bytes32(), history: bytes32(),
+            accounts: word(),
+            undecided: word(),
+            assets: some { .init(asset: $0.number(), posted: 1, pendingDebits: 2, pendingCredits: 3, issued: 4) })
     }
     mutating func hostReply(_ kind: Int) -> HostReply {
         switch kind {
@@ -270,7 +298,10 @@ struct Samples {
     mutating func gatewayReply(_ kind: Int) -> GatewayReply {
         switch kind {
         case 0: .receipt(id: word(), receipt(), retries: 1, conflicts: 2)
-        case 1: .rejected(id: word(), GatewayRejection.allCases[random.below(GatewayRejection.allCases.count)], retryAfterMicroseconds: word())
+        case 1:
+            .rejected(
+                id: word(), GatewayRejection.allCases[random.below(GatewayRejection.allCases.count)],
+                retryAfterMicroseconds: word())
         case 2: .account(id: word(), flag() ? view() : nil, agreeing: 2)
         case 3: .status(id: word(), gatewayStatus())
         default: .read(id: word(), some { $0.readAnswer() })
@@ -293,15 +324,20 @@ struct Kind: Sendable, CustomStringConvertible {
 
     static let all: [Kind] =
         [
-            Kind("Transfer") { $0.transfer() }, Kind("AccountSpecification") { $0.account() }, Kind("Operation") { $0.operation() },
-            Kind("Request") { $0.request() }, Kind("SignedRequest") { $0.signedRequest() }, Kind("LegStatus") { $0.status() },
-            Kind("Leaf") { $0.leaf() }, Kind("MerklePath") { $0.path() }, Kind("AttestationStatement") { $0.statement() },
+            Kind("Transfer") { $0.transfer() }, Kind("AccountSpecification") { $0.account() },
+            Kind("Operation") { $0.operation() },
+            Kind("Request") { $0.request() }, Kind("SignedRequest") { $0.signedRequest() },
+            Kind("LegStatus") { $0.status() },
+            Kind("Leaf") { $0.leaf() }, Kind("MerklePath") { $0.path() },
+            Kind("AttestationStatement") { $0.statement() },
             Kind("ReplicaSignature") { $0.signature() }, Kind("BatchAttestation") { $0.attestation() },
-            Kind("AttestedLeaf") { $0.attestedLeaf() }, Kind("Certificate") { $0.certificate() }, Kind("Receipt") { $0.receipt() },
+            Kind("AttestedLeaf") { $0.attestedLeaf() }, Kind("Certificate") { $0.certificate() },
+            Kind("Receipt") { $0.receipt() },
             Kind("TransactionDecide") { $0.decide() }, Kind("BatchItem") { $0.item() }, Kind("Batch") { $0.batch() },
             Kind("PQEntry") { $0.entry() }, Kind("ViewChange") { $0.viewChange() }, Kind("NewView") { $0.newView() },
             Kind("RecoveryPush") { $0.push() }, Kind("Refusal") { $0.refusal() }, Kind("AccountView") { $0.view() },
-            Kind("ReplicaStatus") { $0.replicaStatus() }, Kind("ShardAudit") { $0.audit() }, Kind("GatewayStatus") { $0.gatewayStatus() },
+            Kind("ReplicaStatus") { $0.replicaStatus() }, Kind("ShardAudit") { $0.audit() },
+            Kind("GatewayStatus") { $0.gatewayStatus() },
             Kind("ReadAnswer") { $0.readAnswer() },
         ]
         + (0..<15).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }

@@ -4,7 +4,9 @@ import Testing
 /// What a certificate must be made of (R1), and that nothing else passes.
 @Suite struct VerifierTests {
     private let manifest = VerifierTests.manifest()
-    private let leaves = (0..<5).map { Leaf(request: Hasher256.hash(.request, [UInt8($0)]), entries: [.init(leg: 0, status: .committed)]) }
+    private let leaves = (0..<5).map {
+        Leaf(request: Hasher256.hash(.request, [UInt8($0)]), entries: [.init(leg: 0, status: .committed)])
+    }
 
     /// Two shards of four hosts; shard 1's replicas stand on the hosts in another order.
     private static func manifest(cluster: Int = 50, epoch: UInt32 = 3) -> Manifest {
@@ -14,22 +16,33 @@ import Testing
             shards: [[0, 1, 2, 3], [1, 2, 3, 0]].map { $0.map { HostID($0) } }, issuer: TestSigner(99).publicKey)
     }
 
-    private func verifier() -> Verifier<TestScheme> { Verifier(manifest: manifest, scheme: TestScheme(), remembered: 64) }
+    private func verifier() -> Verifier<TestScheme> {
+        Verifier(manifest: manifest, scheme: TestScheme(), remembered: 64)
+    }
 
-    private func statement(_ shard: UInt16 = 0, of manifest: Manifest? = nil, root: Digest? = nil) -> AttestationStatement {
+    private func statement(_ shard: UInt16 = 0, of manifest: Manifest? = nil, root: Digest? = nil)
+        -> AttestationStatement
+    {
         let manifest = manifest ?? self.manifest
         return AttestationStatement(
             cluster: manifest.cluster, epoch: manifest.epoch, shard: ShardID(shard), sequence: SequenceNumber(9),
             previousHistory: .null, batch: .null, leavesRoot: root ?? MerkleTree(leaves: leaves).root)
     }
 
-    private func sign(_ statement: AttestationStatement, _ replica: UInt8, host: Int? = nil, domain: Domain = .attestation) -> ReplicaSignature {
+    private func sign(
+        _ statement: AttestationStatement, _ replica: UInt8, host: Int? = nil, domain: Domain = .attestation
+    ) -> ReplicaSignature {
         let host = host ?? (Int(replica) + Int(statement.shard.number)) % 4
-        return ReplicaSignature(replica: ReplicaIndex(replica), signature: TestSigner(host).sign(signingInput(domain, statement.digest)))
+        return ReplicaSignature(
+            replica: ReplicaIndex(replica), signature: TestSigner(host).sign(signingInput(domain, statement.digest)))
     }
 
-    private func certificate(_ statement: AttestationStatement, _ signatures: [ReplicaSignature], leaf: Int = 2) -> Certificate {
-        Certificate(statement: statement, leaf: leaves[leaf], path: MerkleTree(leaves: leaves).path(at: leaf), signatures: signatures)
+    private func certificate(_ statement: AttestationStatement, _ signatures: [ReplicaSignature], leaf: Int = 2)
+        -> Certificate
+    {
+        Certificate(
+            statement: statement, leaf: leaves[leaf], path: MerkleTree(leaves: leaves).path(at: leaf),
+            signatures: signatures)
     }
 
     private func refusal(_ certificate: Certificate) -> Refused? {
@@ -68,7 +81,9 @@ import Testing
         let statement = statement()
         let forged = ReplicaSignature(replica: ReplicaIndex(3), signature: Signature())
         #expect(refusal(certificate(statement, [sign(statement, 0), sign(statement, 1), forged])) == .badSignature)
-        #expect(refusal(certificate(statement, [sign(statement, 1), sign(statement, 2, domain: .viewChange)])) == .badSignature)
+        #expect(
+            refusal(certificate(statement, [sign(statement, 1), sign(statement, 2, domain: .viewChange)]))
+                == .badSignature)
         #expect(refusal(certificate(statement, [sign(statement, 1), sign(statement, 4, host: 3)])) == .unknownReplica)
     }
 
@@ -90,10 +105,12 @@ import Testing
         let tree = MerkleTree(leaves: leaves)
         let tampered = Leaf(request: leaves[2].request, entries: [.init(leg: 0, status: .noRecordAbort)])
         for (leaf, path) in [
-            (tampered, tree.path(at: 2)), (leaves[2], tree.path(at: 3)), (leaves[2], MerklePath(index: 0, count: 1, siblings: [])),
+            (tampered, tree.path(at: 2)), (leaves[2], tree.path(at: 3)),
+            (leaves[2], MerklePath(index: 0, count: 1, siblings: [])),
             (leaves[2], MerklePath(index: 2, count: 0, siblings: tree.path(at: 2).siblings)),
         ] {
-            #expect(refusal(Certificate(statement: statement, leaf: leaf, path: path, signatures: signatures)) == .badProof)
+            #expect(
+                refusal(Certificate(statement: statement, leaf: leaf, path: path, signatures: signatures)) == .badProof)
         }
     }
 
@@ -107,7 +124,8 @@ import Testing
                 changed[position] ^= change
                 guard let other = try? Certificate(decoding: changed), refusal(other) == nil else { continue }
                 // The count of the path is not signed; the leaf and all that is said about it are.
-                #expect(other.statement == good.statement && other.leaf == good.leaf && other.signatures == good.signatures)
+                #expect(
+                    other.statement == good.statement && other.leaf == good.leaf && other.signatures == good.signatures)
             }
         }
     }
@@ -118,14 +136,20 @@ import Testing
         let good = certificate(statement, [sign(statement, 1), sign(statement, 2)])
         for _ in 0..<3 { _ = try verifier.verify(good) }
         let forged = ReplicaSignature(replica: ReplicaIndex(2), signature: Signature())
-        #expect(throws: Refused.badSignature) { try verifier.verify(certificate(statement, [sign(statement, 1), forged])) }
+        #expect(throws: Refused.badSignature) {
+            try verifier.verify(certificate(statement, [sign(statement, 1), forged]))
+        }
         // A good signature under another replica's name.
         let renamed = ReplicaSignature(replica: ReplicaIndex(3), signature: sign(statement, 2).signature)
-        #expect(throws: Refused.badSignature) { try verifier.verify(certificate(statement, [sign(statement, 1), renamed])) }
+        #expect(throws: Refused.badSignature) {
+            try verifier.verify(certificate(statement, [sign(statement, 1), renamed]))
+        }
 
         var samples = Samples(seed: 1)
         var request = samples.request()
-        (request.cluster, request.epoch, request.principal) = (manifest.cluster, manifest.epoch, TestSigner(7).publicKey)
+        (request.cluster, request.epoch, request.principal) = (
+            manifest.cluster, manifest.epoch, TestSigner(7).publicKey
+        )
         let signed = SignedRequest(request, signedBy: TestSigner(7))
         _ = try verifier.verify(signed)
         let other = SignedRequest(request, signedBy: TestSigner(8))
@@ -147,7 +171,9 @@ import Testing
         var verifier = verifier()
         var samples = Samples(seed: 1)
         var request = samples.request()
-        (request.cluster, request.epoch, request.principal) = (manifest.cluster, manifest.epoch, TestSigner(7).publicKey)
+        (request.cluster, request.epoch, request.principal) = (
+            manifest.cluster, manifest.epoch, TestSigner(7).publicKey
+        )
         request.epoch = Epoch(2)
         #expect(throws: Refused.wrongEpoch) { try verifier.verify(SignedRequest(request, signedBy: TestSigner(7))) }
         (request.epoch, request.cluster) = (manifest.epoch, ClusterID(FixedBytes32()))
@@ -160,7 +186,8 @@ import Testing
         let signature = sign(statement, 2)
         _ = try verifier.verify(BatchAttestation(statement: statement, signature: signature, leaves: leaves))
         #expect(throws: Refused.badProof) {
-            try verifier.verify(BatchAttestation(statement: statement, signature: signature, leaves: Array(leaves.dropLast())))
+            try verifier.verify(
+                BatchAttestation(statement: statement, signature: signature, leaves: Array(leaves.dropLast())))
         }
         #expect(throws: Refused.badProof) {
             try verifier.verify(BatchAttestation(statement: statement, signature: signature, leaves: leaves.reversed()))
@@ -177,7 +204,8 @@ import Testing
         let statement = statement()
         let good = certificate(statement, [sign(statement, 1), sign(statement, 2)])
         let own = TransactionDecide(
-            principal: TestSigner(1).publicKey, number: RequestNumber(1), request: good.leaf.request, certificates: [good])
+            principal: TestSigner(1).publicKey, number: RequestNumber(1), request: good.leaf.request,
+            certificates: [good])
         _ = try verifier.verify(own)
         let other = TransactionDecide(
             principal: TestSigner(1).publicKey, number: RequestNumber(1), request: .null, certificates: [good])
@@ -214,8 +242,12 @@ import Testing
                 try manifest(hosts: 80, shards: [[0, 1, 2, 3], shard]).validate()
             }
         }
-        #expect(throws: Manifest.Problem.unknownHost(shard: 0, host: HostID(4))) { try manifest(shards: [[0, 1, 2, 4]]).validate() }
-        #expect(throws: Manifest.Problem.hostTwice(shard: 0, host: HostID(1))) { try manifest(shards: [[0, 1, 2, 1]]).validate() }
+        #expect(throws: Manifest.Problem.unknownHost(shard: 0, host: HostID(4))) {
+            try manifest(shards: [[0, 1, 2, 4]]).validate()
+        }
+        #expect(throws: Manifest.Problem.hostTwice(shard: 0, host: HostID(1))) {
+            try manifest(shards: [[0, 1, 2, 1]]).validate()
+        }
         var sameKey = manifest()
         sameKey.hosts[3].publicKey = sameKey.hosts[1].publicKey
         #expect(throws: Manifest.Problem.keyTwice(HostID(1), HostID(3))) { try sameKey.validate() }

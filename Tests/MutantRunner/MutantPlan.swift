@@ -11,7 +11,10 @@ struct MutantPlan {
     /// What else the run needs for the situation to arise.
     let adjust: @Sendable (inout SimulationOptions) -> Void
 
-    init(_ what: String, _ profiles: [String], from firstSeed: UInt64 = 1, adjust: @escaping @Sendable (inout SimulationOptions) -> Void = { _ in }) {
+    init(
+        _ what: String, _ profiles: [String], from firstSeed: UInt64 = 1,
+        adjust: @escaping @Sendable (inout SimulationOptions) -> Void = { _ in }
+    ) {
         (self.what, self.profiles, self.firstSeed, self.adjust) = (what, profiles, firstSeed, adjust)
     }
 
@@ -50,19 +53,34 @@ extension Mutant {
         case .commitWithoutPrepare: MutantPlan("COMMIT without the prepared certificate", ["byzantine"], from: 17)
         case .executesPrepared: MutantPlan("executes what is prepared and not committed", ["partitions", "everything"])
         case .preparedNotJournaled: MutantPlan("P is not in the journal", ["crashes", "everything"], from: 28)
-        case .viewChangeNotJournaled: MutantPlan("VIEW-CHANGE is not in the journal", ["everything", "crashes"], from: 21)
+        case .viewChangeNotJournaled:
+            MutantPlan("VIEW-CHANGE is not in the journal", ["everything", "crashes"], from: 21)
         case .viewChangeWithoutP: MutantPlan("VIEW-CHANGE says that nothing is prepared", ["partitions", "everything"])
         case .ownPrePrepareNotInQ: MutantPlan("Q lacks the primary's own pre-prepare", ["everything", "crashes"])
         case .singlePrePrepareSelects: MutantPlan("condition A2 with 1 instead of f + 1", ["byzantine"], from: 41)
         case .selectionNotRecomputed: MutantPlan("backups believe any NEW-VIEW", ["byzantine"], from: 431)
-        case .oldTimeRefused: MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
+        case .oldTimeRefused:
+            MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
         case .slowClockKept: MutantPlan("a primary may be 10 s behind", ["byzantine", "everything"], from: 9)
-        case .timeMustAdvance: MutantPlan("a primary proposes the shard's time where that is later than its clock, and backups take only what is near theirs", ["everything"], from: 10, adjust: MutantPlan.jumping)
-        case .followsPrimaryClock: MutantPlan("whose clock is behind the shard's time takes any time from the primary", ["everything"], from: 6, adjust: MutantPlan.jumping)
-        case .allowanceOnCertain: MutantPlan("a proposal may be ahead of a time that was executed as of a clock", ["everything"], from: 462, adjust: MutantPlan.jumping)
-        case .neverFollows: MutantPlan("a shard does not follow another one of its hosts whose time is ahead", ["everything"], from: 17, adjust: MutantPlan.jumping)
+        case .timeMustAdvance:
+            MutantPlan(
+                "a primary proposes the shard's time where that is later than its clock, and backups take only what is near theirs",
+                ["everything"], from: 10, adjust: MutantPlan.jumping)
+        case .followsPrimaryClock:
+            MutantPlan(
+                "whose clock is behind the shard's time takes any time from the primary", ["everything"], from: 6,
+                adjust: MutantPlan.jumping)
+        case .allowanceOnCertain:
+            MutantPlan(
+                "a proposal may be ahead of a time that was executed as of a clock", ["everything"], from: 462,
+                adjust: MutantPlan.jumping)
+        case .neverFollows:
+            MutantPlan(
+                "a shard does not follow another one of its hosts whose time is ahead", ["everything"], from: 17,
+                adjust: MutantPlan.jumping)
         case .suspicionNotSent: MutantPlan("no replica says SUSPECT", ["crashes", "everything"])
-        case .timerNeverReset: MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
+        case .timerNeverReset:
+            MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
         case .newViewNotAwaited: MutantPlan("the wait for NEW-VIEW never ends", ["crashes", "everything", "byzantine"])
         case .truncatesAtWeakQuorum: MutantPlan("f + 1 CHECKPOINTs make a checkpoint stable", ["lossy", "everything"])
         case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 232)
@@ -71,15 +89,24 @@ extension Mutant {
         case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 101)
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])
         case .bucketDigestUnchecked:
-            MutantPlan("fetched buckets are not held against their digests", ["everything", "byzantine"], from: 770, adjust: MutantPlan.forgetful)
-        case .stateOfOnePeer: MutantPlan("one peer's offer is the state", ["everything", "byzantine"], from: 429, adjust: MutantPlan.forgetful)
+            MutantPlan(
+                "fetched buckets are not held against their digests", ["everything", "byzantine"], from: 770,
+                adjust: MutantPlan.forgetful)
+        case .stateOfOnePeer:
+            MutantPlan(
+                "one peer's offer is the state", ["everything", "byzantine"], from: 429, adjust: MutantPlan.forgetful)
         case .flushesUnstable: MutantPlan("a state is written down before its checkpoint is stable", ["lossy"])
-        case .readsWithoutWaiting: MutantPlan("a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 18)
+        case .readsWithoutWaiting:
+            MutantPlan(
+                "a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 18)
         case .answersAreQuestions: MutantPlan("an answer to a push is answered in turn", ["everything", "partitions"])
         case .oneQuestionSuffices: MutantPlan("what one host asks is certified again", ["everything", "byzantine"])
-        case .nothingIsCharged: MutantPlan("what is brought in vain is answered without limit", ["everything", "partitions"])
-        case .ordersQuestions: MutantPlan("what changes nothing is ordered, among what decides", ["everything", "partitions"])
-        case .usefulWithoutRecord: MutantPlan("whatever concerns a call without a record is ordered", ["everything", "partitions"])
+        case .nothingIsCharged:
+            MutantPlan("what is brought in vain is answered without limit", ["everything", "partitions"])
+        case .ordersQuestions:
+            MutantPlan("what changes nothing is ordered, among what decides", ["everything", "partitions"])
+        case .usefulWithoutRecord:
+            MutantPlan("whatever concerns a call without a record is ordered", ["everything", "partitions"])
         case .attestationWithoutHistory: MutantPlan("attestations do not chain", ["calm"])
         case .executesAgain: MutantPlan("a request that is ordered again is executed again", ["lossy"], from: 2)
         case .votesAgain: MutantPlan("a request that is ordered again is voted on again", ["lossy", "everything"])
@@ -87,20 +114,36 @@ extension Mutant {
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
         case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
         case .refusalNotRecorded: MutantPlan("a no is certified and not recorded", ["everything", "lossy"], from: 119)
-        case .forgetsEarly: MutantPlan("a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1530)
+        case .forgetsEarly:
+            MutantPlan(
+                "a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1530)
         case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 408)
         case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
         case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine"])
-        case .decidesUnderTheCap: MutantPlan("decides wait for room under the cap", ["calm", "lossy"], adjust: MutantPlan.narrow)
+        case .decidesUnderTheCap:
+            MutantPlan("decides wait for room under the cap", ["calm", "lossy"], adjust: MutantPlan.narrow)
         case .readsWithoutLock: MutantPlan("a read in order does not wait for escrow", ["lossy", "everything"])
-        case .waitDieAgainstHoldersOnly: MutantPlan("wait-die looks at holders only", ["calm"], from: 101, adjust: MutantPlan.calling)
-        case .waitsOutOfOrder: MutantPlan("who waits in order does not keep to it", ["calm"], from: 5, adjust: MutantPlan.calling)
-        case .classesWaitForEachOther: MutantPlan("who waits in order, and holds locks, waits for those by age", ["calm"], from: 2, adjust: MutantPlan.calling)
-        case .waitsForOlder: MutantPlan("who waits by age waits for older ones", ["calm"], from: 2, adjust: MutantPlan.calling)
-        case .readersLetInOneByOne: MutantPlan("of those who wait to read, the first runs before the others are let in", ["calm"], from: 21, adjust: MutantPlan.calling)
-        case .procedureIgnoresEscrow: MutantPlan("a procedure reads balances with escrow in them", ["lossy", "calm"], adjust: MutantPlan.calling)
-        case .callbackDropped: MutantPlan("what a callback changed is not replayed", ["calm", "lossy"], adjust: MutantPlan.calling)
-        case .locksReleasedAtResponse: MutantPlan("a callee lets its locks go when it has answered", ["calm", "lossy"], adjust: MutantPlan.calling)
+        case .waitDieAgainstHoldersOnly:
+            MutantPlan("wait-die looks at holders only", ["calm"], from: 101, adjust: MutantPlan.calling)
+        case .waitsOutOfOrder:
+            MutantPlan("who waits in order does not keep to it", ["calm"], from: 5, adjust: MutantPlan.calling)
+        case .classesWaitForEachOther:
+            MutantPlan(
+                "who waits in order, and holds locks, waits for those by age", ["calm"], from: 2,
+                adjust: MutantPlan.calling)
+        case .waitsForOlder:
+            MutantPlan("who waits by age waits for older ones", ["calm"], from: 2, adjust: MutantPlan.calling)
+        case .readersLetInOneByOne:
+            MutantPlan(
+                "of those who wait to read, the first runs before the others are let in", ["calm"], from: 21,
+                adjust: MutantPlan.calling)
+        case .procedureIgnoresEscrow:
+            MutantPlan("a procedure reads balances with escrow in them", ["lossy", "calm"], adjust: MutantPlan.calling)
+        case .callbackDropped:
+            MutantPlan("what a callback changed is not replayed", ["calm", "lossy"], adjust: MutantPlan.calling)
+        case .locksReleasedAtResponse:
+            MutantPlan(
+                "a callee lets its locks go when it has answered", ["calm", "lossy"], adjust: MutantPlan.calling)
         case .unbalancedCommitted: MutantPlan("money may come from nowhere", ["calm"], adjust: MutantPlan.calling)
         case .journalNeverSynced: MutantPlan("the journal's thread reports syncs that it does not do", ["crashes"])
         case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 793)

@@ -49,8 +49,8 @@ struct MutantSearch {
 
     // MARK: One mutant, in the child
 
-    /// Prints `profile seed`, tab-separated with what failed, for the parent. Says first which seed it is about to run, for
-    /// the case that this one traps.
+    /// Prints `profile seed`, tab-separated with what failed, for the parent. Says first which seed it is about to run,
+    /// for the case that this one traps.
     private func search(_ mutant: Mutant) -> Int32 {
         let plan = mutant.plan
         let profiles = plan.profiles.compactMap { SimulationOptions.Profile(rawValue: $0) }
@@ -104,7 +104,9 @@ struct MutantSearch {
     private func isCaught(_ mutant: Mutant) -> Bool {
         let child = Process()
         child.executableURL = URL(fileURLWithPath: program)
-        child.arguments = ["--mutants", "--child", "--only", mutant.rawValue, "--seeds", "\(seeds)", "--seconds", "\(seconds)"]
+        child.arguments = [
+            "--mutants", "--child", "--only", mutant.rawValue, "--seeds", "\(seeds)", "--seconds", "\(seconds)",
+        ]
         if isUnbroken { child.arguments?.append("--unbroken") }
         if !usesKnownSeeds { child.arguments?.append("--from-first-seed") }
         let (output, errors) = (Pipe(), Pipe())
@@ -118,7 +120,9 @@ struct MutantSearch {
         let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         child.waitUntilExit()
-        let last = said.split(separator: "\n").last?.split(separator: "\t", omittingEmptySubsequences: false).map(String.init) ?? []
+        let last =
+            said.split(separator: "\n").last?.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+            ?? []
         return report(mutant, last, trap: child.terminationReason == .uncaughtSignal ? complaint : nil)
     }
 
@@ -134,12 +138,17 @@ struct MutantSearch {
             return true
         }
         if kind == "runs", last.count == 4, let trap {
-            // Our own `precondition` is an invariant that bites; a trap of arithmetic or memory is only luck, and does not count.
+            // Our own `precondition` is an invariant that bites; a trap of arithmetic or memory is only luck, and does
+            // not count.
             let line = trap.split(separator: "\n").first { $0.contains("recondition failed") }
-            row("`\(last[2])` seed \(last[3])", last[1], line.map { "trap: \($0)" } ?? "NOT CAUGHT: died without a precondition: \(trap.prefix(80))")
+            row(
+                "`\(last[2])` seed \(last[3])", last[1],
+                line.map { "trap: \($0)" } ?? "NOT CAUGHT: died without a precondition: \(trap.prefix(80))")
             return line != nil
         }
-        row(kind == "unavailable" ? "profile not in this build" : isUnbroken ? "nothing" : "NOT CAUGHT", last.count > 1 ? last[1] : "0", "")
+        row(
+            kind == "unavailable" ? "profile not in this build" : isUnbroken ? "nothing" : "NOT CAUGHT",
+            last.count > 1 ? last[1] : "0", "")
         return false
     }
 }

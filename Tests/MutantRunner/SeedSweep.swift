@@ -5,17 +5,21 @@ import Simulator
 /// Runs seeds of one profile and counts what happened in them.
 enum SeedSweep {
     static func run(_ arguments: [String]) -> Int32 {
-        guard arguments.count >= 4, let profile = SimulationOptions.Profile(rawValue: arguments[1]), let first = UInt64(arguments[2]),
+        guard arguments.count >= 4, let profile = SimulationOptions.Profile(rawValue: arguments[1]),
+            let first = UInt64(arguments[2]),
             let count = UInt64(arguments[3]), count > 0
         else {
-            print("usage: quorate-mutants PROFILE FIRST COUNT [REPLICAS] [SHARDS] [log]\n       quorate-mutants --mutants [--seeds N] [--only NAME]")
+            print(
+                "usage: quorate-mutants PROFILE FIRST COUNT [REPLICAS] [SHARDS] [log]\n       quorate-mutants --mutants [--seeds N] [--only NAME]"
+            )
             return 64
         }
         Mutant.current = ProcessInfo.processInfo.environment["QUORATE_MUTANT"].flatMap(Mutant.init(rawValue:))
         var failures = 0
         /// In how many runs there was at least one of each.
         let events: [(name: String, count: KeyPath<Simulation.Summary, Int>)] = [
-            ("view changes", \.viewChanges), ("checkpoints", \.checkpoints), ("flushes", \.flushes), ("compactions", \.compactions),
+            ("view changes", \.viewChanges), ("checkpoints", \.checkpoints), ("flushes", \.flushes),
+            ("compactions", \.compactions),
             ("restarts", \.restarts), ("state transfers", \.stateTransfers), ("storage failures", \.storageFailures),
             ("quorum reads", \.quorumReads), ("ordered reads", \.orderedReads),
             ("Byzantine hosts", \.byzantineHosts), ("slow primaries replaced", \.replacedSlowPrimaries),

@@ -13,16 +13,20 @@ import Testing
         let four = Checkpoint(sequence: SequenceNumber(4), digest: Digest(TestSigner(7).publicKey.value))
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let others = (0..<4).filter { $0 != primary }
-        let viewChanges = (0..<3).map { group.viewChange(by: $0, to: 1, low: 0, checkpoints: [zero, four], prepared: [], prePrepared: []) }
+        let viewChanges = (0..<3).map {
+            group.viewChange(by: $0, to: 1, low: 0, checkpoints: [zero, four], prepared: [], prePrepared: [])
+        }
         let newView = NewView(
-            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(1), replica: ReplicaIndex(UInt8(primary)),
+            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(1),
+            replica: ReplicaIndex(UInt8(primary)),
             viewChanges: viewChanges, start: four, selection: [], signer: TestSigner(primary))
         let backup = others[others.count - 1]
         try group.receive(backup, from: primary, .newView(newView))
         for number in 1...4 as ClosedRange<UInt64> {
             let batch = group.freshBatch()
             let ready = try group.receive(
-                backup, from: primary, .prePrepare(PrePrepare(view: View(1), sequence: SequenceNumber(number), batch: batch)))
+                backup, from: primary,
+                .prePrepare(PrePrepare(view: View(1), sequence: SequenceNumber(number), batch: batch)))
             #expect(ready.records.isEmpty && ready.held.isEmpty)
             #expect(ready.drops.contains { $0.1 == .conflictingPrePrepare(SequenceNumber(number)) })
         }
@@ -35,7 +39,8 @@ import Testing
 
     @Test func aStatusWithTheLargestNumberDoesNotStopItsReader() throws {
         var group = TestGroup()
-        let lie = Status(view: View(0), isChangingView: false, lastExecuted: SequenceNumber(.max), stable: SequenceNumber(.max))
+        let lie = Status(
+            view: View(0), isChangingView: false, lastExecuted: SequenceNumber(.max), stable: SequenceNumber(.max))
         for _ in 0..<4 {
             group.uptime += 500_000_000
             try group.receive(0, from: 3, .status(lie))

@@ -12,7 +12,8 @@ import Testing
         for number in 1...10 as ClosedRange<UInt64> {
             let message = PrePrepare(view: later, sequence: SequenceNumber(number), batch: group.freshBatch())
             let ready = try group.receive(1, from: primary, .prePrepare(message))
-            #expect(ready.drops.map(\.1) == (number <= 4 ? [] : [.wrongView(got: later, current: View(0))]), "\(number)")
+            #expect(
+                ready.drops.map(\.1) == (number <= 4 ? [] : [.wrongView(got: later, current: View(0))]), "\(number)")
             let vote = Vote(view: later, sequence: SequenceNumber(number), digest: message.batch.digest)
             #expect(try group.receive(1, from: primary, .commit(vote)).drops.isEmpty)
         }
@@ -20,7 +21,9 @@ import Testing
         let vote = Vote(view: later, sequence: SequenceNumber(1), digest: .null)
         let other = (0..<4).first { $0 != 1 && $0 != primary } ?? 0
         for i in 0..<70 {
-            #expect(try group.receive(1, from: other, .prepare(vote)).drops.isEmpty == (i < group.limits.futureMessagesPerPeer))
+            #expect(
+                try group.receive(1, from: other, .prepare(vote)).drops.isEmpty
+                    == (i < group.limits.futureMessagesPerPeer))
         }
     }
 
@@ -31,7 +34,8 @@ import Testing
             return try group.receive(1, from: 0, .prePrepare(message)).drops.map(\.1)
         }
         #expect(try prePrepare(16).isEmpty)
-        #expect(try prePrepare(17) == [.outsideWatermarks(got: SequenceNumber(17), low: .zero, high: SequenceNumber(16))])
+        #expect(
+            try prePrepare(17) == [.outsideWatermarks(got: SequenceNumber(17), low: .zero, high: SequenceNumber(16))])
     }
 
     @Test func ofCheckpointsThatAPeerClaimsTheNewestEightAreKept() throws {
@@ -56,7 +60,11 @@ import Testing
         group.nodes[1].durable = records
         try group.restart(1)
         let kept = try #require(group.nodes[1].replica).liveRecords().compactMap { record in
-            if case .prePrepared(let view, _, let batch) = record, batches.firstIndex(of: batch) == Int(view.number) { view.number } else { nil }
+            if case .prePrepared(let view, _, let batch) = record, batches.firstIndex(of: batch) == Int(view.number) {
+                view.number
+            } else {
+                nil
+            }
         }
         #expect(kept.sorted() == [0, 3, 4, 5, 6, 7, 8, 9])
     }
@@ -105,10 +113,12 @@ import Testing
 
     @Test func bodiesThatWaitForTheirTurnAreBoundedInBytes() throws {
         var group = try fetchingReplica(executed: 3)
-        let operation = Messages.Operation.transfer(Transfer(from: AccountID(1), to: AccountID(2), asset: AssetID(1), amount: Amount(1)))
+        let operation = Messages.Operation.transfer(
+            Transfer(from: AccountID(1), to: AccountID(2), asset: AssetID(1), amount: Amount(1)))
         let request = SignedRequest(
             Request(
-                cluster: TestGroup.cluster, epoch: Epoch(1), principal: TestSigner(500).publicKey, number: RequestNumber(1),
+                cluster: TestGroup.cluster, epoch: Epoch(1), principal: TestSigner(500).publicKey,
+                number: RequestNumber(1),
                 acknowledgedBelow: RequestNumber(0), issuedAt: group.now.wall, deadline: group.now.wall, mode: .atomic,
                 operations: Array(repeating: operation, count: 1024)),
             signedBy: TestSigner(500))

@@ -43,16 +43,22 @@ import Testing
         #expect(asked.count == 3, "everybody says what is committed")
         let bodies = asked.filter { if case .fetchCommitted(let fetch) = $0.message { fetch.bodies } else { false } }
         #expect(bodies.count == 1, "one sends the bodies")
-        guard case .one(let sender)? = bodies.first?.to else { throw TestGroup.Failure(description: "nobody sends bodies") }
+        guard case .one(let sender)? = bodies.first?.to else {
+            throw TestGroup.Failure(description: "nobody sends bodies")
+        }
         return (group, batches, sender.index)
     }
 
-    /// A state for which only f + 1 vouch is right, but perhaps not stable: what was voted for below it may still be needed.
+    /// A state for which only f + 1 vouch is right, but perhaps not stable: what was voted for below it may still be
+    /// needed.
     @Test func aStateThatIsPerhapsNotStableLeavesTheWatermarksWhereTheyAre() throws {
         var group = TestGroup()
         let batch = group.freshBatch()
         try group.receive(3, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(2), batch: batch)))
-        for from in [1, 2] { try group.receive(3, from: from, .prepare(Vote(view: View(0), sequence: SequenceNumber(2), digest: batch.digest))) }
+        for from in [1, 2] {
+            try group.receive(
+                3, from: from, .prepare(Vote(view: View(0), sequence: SequenceNumber(2), digest: batch.digest)))
+        }
         let state = Checkpoint(sequence: SequenceNumber(4), digest: batch.digest)
         group.nodes[3].base = state
         group.nodes[3].states[state.sequence] = state.digest
@@ -116,8 +122,10 @@ import Testing
         group.uptime += group.limits.fetchTimeout / 2
         try group.receive(1, from: sender, .committedBody(lies[0]))
         group.uptime += group.limits.fetchTimeout / 2 + 1
-        let next = try group.step(1, .tick(oldestPending: nil, primaryReachable: true)).sends.compactMap { outgoing -> Int? in
-            guard case .fetchCommitted(let fetch) = outgoing.message, fetch.bodies, case .one(let peer) = outgoing.to else { return nil }
+        let next = try group.step(1, .tick(oldestPending: nil, primaryReachable: true)).sends.compactMap {
+            outgoing -> Int? in
+            guard case .fetchCommitted(let fetch) = outgoing.message, fetch.bodies, case .one(let peer) = outgoing.to
+            else { return nil }
             return peer.index
         }
         #expect(next.count == 1 && next != [sender])
@@ -166,7 +174,8 @@ import Testing
         ]
         for claims in shapes { try group.receive(1, from: 2, .committed(claims)) }
         for fetch in [
-            FetchCommitted(from: SequenceNumber(.max), count: .max, bodies: true), .init(from: .zero, count: .max, bodies: true),
+            FetchCommitted(from: SequenceNumber(.max), count: .max, bodies: true),
+            .init(from: .zero, count: .max, bodies: true),
             .init(from: SequenceNumber(1), count: 0, bodies: true),
         ] {
             group.uptime += 1_000_000_000
@@ -232,7 +241,9 @@ import Testing
             case .prepare: kind == "PREPARE"
             case .commit: kind == "COMMIT"
             case .checkpoint: kind == "CHECKPOINT"
-            case .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: false
+            case .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed,
+                .committedBody, .resumed, .recollection:
+                false
             }
         }
         for _ in 0..<4 { try group.propose(0) }
@@ -270,7 +281,8 @@ import Testing
 extension TestGroup {
     /// The newest state that a peer has in its store, in place of a state transfer.
     mutating func installState(_ i: Int) throws {
-        guard let source = live.filter({ $0 != i }).max(by: { nodes[$0].base.sequence < nodes[$1].base.sequence }) else { return }
+        guard let source = live.filter({ $0 != i }).max(by: { nodes[$0].base.sequence < nodes[$1].base.sequence })
+        else { return }
         let base = nodes[source].base
         guard base.sequence.number > lastExecuted(i) else { return }
         nodes[i].base = base

@@ -50,13 +50,16 @@ import Testing
 
     @Test func aStableCheckpointMovesTheWatermarks() throws {
         var (group, checkpoint) = try groupAtCheckpoint(n: 4)
-        func vote(_ number: UInt64) -> PBFTMessage { .prepare(Vote(view: View(0), sequence: SequenceNumber(number), digest: .null)) }
+        func vote(_ number: UInt64) -> PBFTMessage {
+            .prepare(Vote(view: View(0), sequence: SequenceNumber(number), digest: .null))
+        }
         #expect(try group.receive(1, from: 2, vote(17)).drops.count == 1)
         for from in 2..<4 { try group.receive(1, from: from, .checkpoint(checkpoint)) }
         #expect(try group.receive(1, from: 2, vote(20)).drops.isEmpty)
-        #expect(try group.receive(1, from: 2, vote(21)).drops.map(\.1) == [
-            .outsideWatermarks(got: SequenceNumber(21), low: SequenceNumber(4), high: SequenceNumber(20))
-        ])
+        #expect(
+            try group.receive(1, from: 2, vote(21)).drops.map(\.1) == [
+                .outsideWatermarks(got: SequenceNumber(21), low: SequenceNumber(4), high: SequenceNumber(20))
+            ])
     }
 
     @Test func theWindowNeverClosesWhileAQuorumLives() throws {
@@ -110,7 +113,8 @@ import Testing
         var (group, checkpoint) = try groupAtCheckpoint(n: 4)
         for number in [1, 2, 3, 5, 400, 4_000_000, UInt64.max - 3] {
             for from in [0, 2, 3] {
-                try group.receive(1, from: from, .checkpoint(Checkpoint(sequence: SequenceNumber(number), digest: .null)))
+                try group.receive(
+                    1, from: from, .checkpoint(Checkpoint(sequence: SequenceNumber(number), digest: .null)))
             }
         }
         for from in 2..<4 { try group.receive(1, from: from, .checkpoint(checkpoint)) }

@@ -13,7 +13,9 @@ import Testing
     }
 
     /// A VIEW-CHANGE for view 4 with these P and Q.
-    private func viewChange(_ i: Int, p: [PQEntry] = [], q: [PQEntry] = [], low: UInt64 = 0, checkpoints: [Checkpoint]? = nil) -> ViewChange {
+    private func viewChange(
+        _ i: Int, p: [PQEntry] = [], q: [PQEntry] = [], low: UInt64 = 0, checkpoints: [Checkpoint]? = nil
+    ) -> ViewChange {
         group.viewChange(by: i, to: 4, low: low, checkpoints: checkpoints, prepared: p, prePrepared: q)
     }
 
@@ -27,17 +29,19 @@ import Testing
     // The histories of the model vc.py: n = 4, one sequence number, view 0. Each shows which weaker rule would break.
 
     @Test func aWipedReplicaThatVotesMakesAnExecutedBatchDisappear() {
-        // r1 committed d; r0 was wiped, r2 never prepared, r3 lies. The null request wins over what r1 has executed: so a
-        // replica that may have lost records must stay silent (R4).
+        // r1 committed d; r0 was wiped, r2 never prepared, r3 lies. The null request wins over what r1 has executed: so
+        // a replica that may have lost records must stay silent (R4).
         #expect(select([viewChange(0), viewChange(2), viewChange(3)])?.digests == [])
         // With r0's records kept, the committed batch survives whatever r3 says.
         let kept = viewChange(0, p: [entry(d)], q: [entry(d)])
         #expect(select([kept, viewChange(2), viewChange(3)]) == nil)
-        #expect(select([kept, viewChange(1, p: [entry(d)], q: [entry(d)]), viewChange(2), viewChange(3)])?.digests == [d])
+        #expect(
+            select([kept, viewChange(1, p: [entry(d)], q: [entry(d)]), viewChange(2), viewChange(3)])?.digests == [d])
     }
 
     @Test func anUnsyncedPrePrepareCanStopTheGroup() {
-        // r1 prepared d with the help of a faulty r2, which is silent now; r0 forgot that it had pre-prepared d; r3 is empty.
+        // r1 prepared d with the help of a faulty r2, which is silent now; r0 forgot that it had pre-prepared d; r3 is
+        // empty.
         let prepared = viewChange(1, p: [entry(d)], q: [entry(d)])
         #expect(select([viewChange(0), prepared, viewChange(3)]) == nil, "neither A nor B ever comes true")
         // R3: had r0 kept its pre-prepare, A2 would hold.
@@ -45,15 +49,15 @@ import Testing
     }
 
     @Test func signingBeforeLocalCommitWouldProveWhatAViewChangeDrops() {
-        // f + 1 = r1, r3 signed at "prepared"; r0 has d in Q only, r2 nothing, r3 lies: null is selected. So an attestation
-        // is given only after local commit (R1).
+        // f + 1 = r1, r3 signed at "prepared"; r0 has d in Q only, r2 nothing, r3 lies: null is selected. So an
+        // attestation is given only after local commit (R1).
         let selection = select([viewChange(0, q: [entry(d)]), viewChange(2), viewChange(3)])
         #expect(selection?.digests == [])
     }
 
     @Test func aBatchThatCommittedIsSelectedFromEveryQuorum() {
-        // r0, r1, r2 prepared d in view 2; r3 lies in every way that is correct in form. No quorum selects anything else, and
-        // the quorum of the correct selects it.
+        // r0, r1, r2 prepared d in view 2; r3 lies in every way that is correct in form. No quorum selects anything
+        // else, and the quorum of the correct selects it.
         let correct = (0..<3).map { viewChange($0, p: [entry(d, view: 2)], q: [entry(d, view: 2)]) }
         #expect(select(correct)?.digests == [d])
         var lies: [ViewChange] = []
@@ -80,7 +84,8 @@ import Testing
         let old = entry(d, view: 1)
         let new = entry(e, view: 3)
         let selection = select([
-            viewChange(0, p: [old], q: [old]), viewChange(1, p: [new], q: [new]), viewChange(2, p: [old], q: [old, new].sorted()),
+            viewChange(0, p: [old], q: [old]), viewChange(1, p: [new], q: [new]),
+            viewChange(2, p: [old], q: [old, new].sorted()),
         ])
         #expect(selection?.digests == [e])
     }
@@ -112,8 +117,8 @@ import Testing
     }
 
     @Test func aLiarsWatermarkCannotMakeTheSelectionGrow() {
-        // Correct in form: an entry within (h, h + L] of an h that nobody else has. What committed anywhere lies within L
-        // of where the view starts, so nothing beyond is ever selected.
+        // Correct in form: an entry within (h, h + L] of an h that nobody else has. What committed anywhere lies within
+        // L of where the view starts, so nothing beyond is ever selected.
         for low in [UInt64(1_000), 100_000] {
             let far = entry(d, at: low + 1)
             let lie = viewChange(3, p: [far], q: [far], low: low)

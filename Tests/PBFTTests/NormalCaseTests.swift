@@ -173,7 +173,9 @@ import Testing
         #expect(try group.receive(1, from: 0, prePrepare(16)).held.count == 1)
         let beyond = try group.receive(1, from: 0, prePrepare(17))
         #expect(beyond.held.isEmpty)
-        #expect(beyond.drops.map(\.1) == [.outsideWatermarks(got: SequenceNumber(17), low: .zero, high: SequenceNumber(16))])
+        #expect(
+            beyond.drops.map(\.1) == [.outsideWatermarks(got: SequenceNumber(17), low: .zero, high: SequenceNumber(16))]
+        )
         #expect(try group.receive(1, from: 0, prePrepare(0)).held.isEmpty)
         #expect(try group.receive(1, from: 0, prePrepare(.max)).held.isEmpty)
         let vote = Vote(view: View(0), sequence: SequenceNumber(.max), digest: .null)
@@ -193,20 +195,22 @@ import Testing
         }
     }
 
-    /// All clocks were ahead and are put right: the shard's time stands ahead of them (R2, docs/decisions/0027). A primary proposes its
-    /// clock, and may propose a time that was executed; not a microsecond more, or it would move the time on while clocks stand behind
-    /// it; and its own clock is bounded as ever.
+    /// All clocks were ahead and are put right: the shard's time stands ahead of them (R2, docs/decisions/0027). A
+    /// primary proposes its clock, and may propose a time that was executed; not a microsecond more, or it would move
+    /// the time on while clocks stand behind it; and its own clock is bounded as ever.
     @Test(arguments: [30_000_000, 3_600_000_000 as Int64])
     func whereTheShardsTimeIsAheadOfTheClocksBatchesGoOn(standing: Int64) throws {
         for (offset, isAccepted) in [
-            (0, true), (standing, true), (standing + 1, false), (standing - 1, true), (5_000_000, true), (-2_500_000, true),
+            (0, true), (standing, true), (standing + 1, false), (standing - 1, true), (5_000_000, true),
+            (-2_500_000, true),
             (-2_500_001, false),
         ] {
             var group = TestGroup()
             let local = group.now.wall
             func at(_ offset: Int64) -> Timestamp { Timestamp(UInt64(Int64(local.number) + offset)) }
             group.nodes[1].replica?.certainTime = at(standing)
-            let message = PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: Batch(time: at(offset), items: []))
+            let message = PrePrepare(
+                view: View(0), sequence: SequenceNumber(1), batch: Batch(time: at(offset), items: []))
             let ready = try group.receive(1, from: 0, .prePrepare(message))
             #expect(ready.held.isEmpty != isAccepted, "\(offset)")
             #expect(ready.drops.map(\.1) == (isAccepted ? [] : [.timeOutOfBounds(got: at(offset), local: local)]))
@@ -228,7 +232,8 @@ import Testing
 
     @Test func onlyAViewChangeMakesNullRequests() throws {
         var group = TestGroup()
-        let ready = try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: .null)))
+        let ready = try group.receive(
+            1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: .null)))
         #expect(ready.held.isEmpty && ready.drops.count == 1)
     }
 
@@ -264,7 +269,8 @@ import Testing
         #expect(group.isChangingView(3) && group.lastExecuted(3) == 0)
         // One PRE-PREPARE, one PREPARE, two COMMITs wait. More from one peer than the bound is dropped.
         for number in 2...9 {
-            try group.receive(3, from: 2, .prepare(Vote(view: View(1), sequence: SequenceNumber(UInt64(number)), digest: .null)))
+            try group.receive(
+                3, from: 2, .prepare(Vote(view: View(1), sequence: SequenceNumber(UInt64(number)), digest: .null)))
         }
         #expect(group.nodes[3].drops.map(\.1).contains(.changingView))
         try group.receive(3, from: 1, try #require(newView))

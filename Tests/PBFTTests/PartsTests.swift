@@ -19,14 +19,17 @@ private struct Alone {
 
     func viewChange(_ view: UInt64, by replica: Int, incarnation: UInt64 = 0) -> ViewChange {
         ViewChange(
-            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(view), replica: peer(replica), incarnation: incarnation,
-            lowWatermark: .zero, checkpoints: [Checkpoint(sequence: .zero, digest: .null)], prepared: [], prePrepared: [],
+            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(view),
+            replica: peer(replica), incarnation: incarnation,
+            lowWatermark: .zero, checkpoints: [Checkpoint(sequence: .zero, digest: .null)], prepared: [],
+            prePrepared: [],
             signer: TestSigner(replica))
     }
 
     func newView(_ view: UInt64, selecting digests: [Digest] = []) -> NewView {
         NewView(
-            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(view), replica: peer(Int(view % 4)),
+            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(view),
+            replica: peer(Int(view % 4)),
             viewChanges: (0..<3).map { viewChange(view, by: $0) }, start: Checkpoint(sequence: .zero, digest: .null),
             selection: digests, signer: TestSigner(Int(view % 4)))
     }
@@ -51,11 +54,13 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
     @Test func aQuorumWithTheOwnClaimMakesItStable() {
         let claims = [(0, checkpoint(4)), (1, checkpoint(4)), (2, checkpoint(4))]
         #expect(checkpoints(own: [checkpoint(4)], claims: claims).verdict(isSilent: false) == .stable(checkpoint(4)))
-        #expect(checkpoints(own: [checkpoint(4)], claims: Array(claims.prefix(2))).verdict(isSilent: false) == .undecided)
+        #expect(
+            checkpoints(own: [checkpoint(4)], claims: Array(claims.prefix(2))).verdict(isSilent: false) == .undecided)
     }
 
     @Test func theOthersSufficeForASilentReplicaAlone() {
-        let parts = checkpoints(own: [checkpoint(4)], claims: [(0, checkpoint(4)), (2, checkpoint(4)), (3, checkpoint(4))])
+        let parts = checkpoints(
+            own: [checkpoint(4)], claims: [(0, checkpoint(4)), (2, checkpoint(4)), (3, checkpoint(4))])
         #expect(parts.verdict(isSilent: false) == .undecided && parts.verdict(isSilent: true) == .stable(checkpoint(4)))
     }
 
@@ -124,18 +129,23 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
     private let alone = Alone()
     private let digests = (1...3).map { batch($0).digest }
 
-    private func claims(_ digests: [Digest]) -> CommittedClaims { CommittedClaims(from: SequenceNumber(1), digests: digests) }
+    private func claims(_ digests: [Digest]) -> CommittedClaims {
+        CommittedClaims(from: SequenceNumber(1), digests: digests)
+    }
 
     @Test func twoClaimsAreCertainAndOneIsNot() {
         var catchUp = CatchUp(configuration: alone.configuration)
         #expect(catchUp.receive(claims(digests), from: peer(0), executed: .zero) == false, "nobody asked")
         #expect(catchUp.ask(after: .zero, now: alone.now).map(\.peer) == [peer(0), peer(2), peer(3)])
         #expect(catchUp.receive(claims(digests), from: peer(0), executed: .zero) == true)
-        #expect(catchUp.receive(claims(digests.reversed()), from: peer(0), executed: .zero) == false, "one answer a question")
+        #expect(
+            catchUp.receive(claims(digests.reversed()), from: peer(0), executed: .zero) == false,
+            "one answer a question")
         #expect(catchUp.certainDigest(at: SequenceNumber(1)) == nil)
         #expect(catchUp.receive(claims([digests[0], .null]), from: peer(2), executed: .zero) == true)
         #expect(catchUp.certainDigest(at: SequenceNumber(1)) == digests[0])
-        #expect(catchUp.certainDigest(at: SequenceNumber(2)) == nil && catchUp.certainDigest(at: SequenceNumber(4)) == nil)
+        #expect(
+            catchUp.certainDigest(at: SequenceNumber(2)) == nil && catchUp.certainDigest(at: SequenceNumber(4)) == nil)
     }
 
     @Test func onlyBodiesThatSomebodyNamedAreTaken() {
@@ -227,7 +237,9 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
     @Test func aNewViewIsInstalledAndTheReasonOfARefusalToldOnce() {
         var changer = changer
         let newView = alone.newView(2)
-        #expect(changer.isWellFormed(newView) && changer.isRight(newView) && !changer.isRight(alone.newView(2, selecting: [.null])))
+        #expect(
+            changer.isWellFormed(newView) && changer.isRight(newView)
+                && !changer.isRight(alone.newView(2, selecting: [.null])))
         let isToBeTold = (0..<2).map { _ in changer.refuse(newView) }
         #expect(isToBeTold == [true, false])
         changer.enter(newView)
@@ -252,9 +264,13 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
 @Suite struct RejoinPartTests {
     private let alone = Alone()
 
-    private func declaration(_ incarnation: UInt64, by replica: Int) -> IncarnationDeclaration { alone.group.declaration(by: replica, incarnation: incarnation) }
+    private func declaration(_ incarnation: UInt64, by replica: Int) -> IncarnationDeclaration {
+        alone.group.declaration(by: replica, incarnation: incarnation)
+    }
 
-    private func resumption(_ nonce: UInt64, remembers: UInt64, incarnation: UInt64? = nil, isQuarantined: Bool = false) -> Resumption {
+    private func resumption(_ nonce: UInt64, remembers: UInt64, incarnation: UInt64? = nil, isQuarantined: Bool = false)
+        -> Resumption
+    {
         Resumption(
             nonce: nonce, remembers: SequenceNumber(remembers), isQuarantined: isQuarantined,
             declaration: incarnation.map { declaration($0, by: 0) })
@@ -273,7 +289,8 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
     }
 
     private func verified(_ declaration: IncarnationDeclaration) throws -> Verified<IncarnationDeclaration> {
-        let word = Recollection(about: declaration.replica, nonce: 0, heard: .zero, checkpoint: .zero, declaration: declaration)
+        let word = Recollection(
+            about: declaration.replica, nonce: 0, heard: .zero, checkpoint: .zero, declaration: declaration)
         let message = try alone.group.verified(.recollection(word))
         return try #require(message.declaration)
     }
@@ -285,12 +302,15 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         #expect(isNews == [true, false])
         let own = try verified(declaration(9, by: 1))
         #expect(incarnations.adopt(own) == false, "of itself it knows best")
-        #expect(incarnations.outlived(alone.viewChange(1, by: 0, incarnation: 4)) && !incarnations.outlived(alone.viewChange(1, by: 0, incarnation: 5)))
+        #expect(
+            incarnations.outlived(alone.viewChange(1, by: 0, incarnation: 4))
+                && !incarnations.outlived(alone.viewChange(1, by: 0, incarnation: 5)))
         #expect(incarnations.forgettings == [1, 0, 0, 0])
     }
 
     private func oneself(_ standing: Standing, incarnation: UInt64 = 0, remembers: UInt64 = 8) -> Resuming.Oneself {
-        Resuming.Oneself(standing: standing, incarnation: incarnation, declaration: nil, remembers: SequenceNumber(remembers))
+        Resuming.Oneself(
+            standing: standing, incarnation: incarnation, declaration: nil, remembers: SequenceNumber(remembers))
     }
 
     private func verdicts(
@@ -300,7 +320,8 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         resuming.start(now: alone.now)
         return [0, 2, 3].map { i in
             let word = Recollection(
-                about: peer(1), nonce: resuming.nonce, heard: SequenceNumber(heard), checkpoint: SequenceNumber(checkpoint),
+                about: peer(1), nonce: resuming.nonce, heard: SequenceNumber(heard),
+                checkpoint: SequenceNumber(checkpoint),
                 declaration: said.map { declaration($0, by: 1) })
             return resuming.hear(word, from: peer(i), as: oneself(standing, incarnation: incarnation), now: alone.now)
         }
@@ -326,7 +347,8 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
 
     @Test func quarantineEndsBeyondAllThatItCouldHaveVotedFor() {
         let end = SequenceNumber(100 + 2 * alone.configuration.limits.window)
-        #expect(verdicts(.quarantined(until: nil), incarnation: 7, said: 7) == [.waits, .waits, .quarantined(until: end)])
+        #expect(
+            verdicts(.quarantined(until: nil), incarnation: 7, said: 7) == [.waits, .waits, .quarantined(until: end)])
         #expect(verdicts(.quarantined(until: nil), incarnation: 6, said: 7)[0] == .outlive(8))
     }
 }
@@ -380,7 +402,8 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         func propose(_ batch: Batch, at sequence: UInt64 = 1, from: Int = 0) throws -> DropReason? {
             let proposal = PrePrepare(view: View(0), sequence: SequenceNumber(sequence), batch: batch)
             let message = try alone.group.verified(.prePrepare(proposal))
-            return ordering.receive(message, from: peer(from), in: view, over: retained, now: alone.now, Promises(), into: &ready)
+            return ordering.receive(
+                message, from: peer(from), in: view, over: retained, now: alone.now, Promises(), into: &ready)
         }
         let batch = Batch(time: alone.now.wall, items: [])
         let other = Batch(time: alone.now.wall.adding(microseconds: 1), items: [])
@@ -398,8 +421,10 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
     @Test func whatWasCommittedIsExecutedInOrderUpToTheFirstGap() {
         let replay = Replay(
             [
-                .committedBody(sequence: SequenceNumber(2), batch(2)), .prePrepared(view: View(0), sequence: SequenceNumber(1), batch(1)),
-                .committed(sequence: SequenceNumber(1), batch(1).digest), .committedBody(sequence: SequenceNumber(4), batch(4)),
+                .committedBody(sequence: SequenceNumber(2), batch(2)),
+                .prePrepared(view: View(0), sequence: SequenceNumber(1), batch(1)),
+                .committed(sequence: SequenceNumber(1), batch(1).digest),
+                .committedBody(sequence: SequenceNumber(4), batch(4)),
             ], over: base)
         #expect(replay.executed.map(\.batch) == [batch(1), batch(2)])
         #expect(replay.standing(executed: SequenceNumber(2), isNew: false) == .resuming)

@@ -2,10 +2,12 @@ import Messages
 import PBFT
 import Testing
 
-/// R3 and R4 where they are kept: what binds is recorded before it is said, and who may have forgotten votes says nothing that binds.
+/// R3 and R4 where they are kept: what binds is recorded before it is said, and who may have forgotten votes says
+/// nothing that binds.
 @Suite struct PromisesTests {
     private static let silences: [Standing] = [
-        .resuming, .rebuilding(from: SequenceNumber(7)), .quarantined(until: nil), .quarantined(until: SequenceNumber(9)),
+        .resuming, .rebuilding(from: SequenceNumber(7)), .quarantined(until: nil),
+        .quarantined(until: SequenceNumber(9)),
     ]
 
     private let batch = Batch(time: Timestamp(1), items: [])
@@ -17,7 +19,8 @@ import Testing
     private func viewChange() -> ViewChange {
         ViewChange(
             cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: view, replica: ReplicaIndex(0),
-            lowWatermark: .zero, checkpoints: [Checkpoint(sequence: .zero, digest: .null)], prepared: [], prePrepared: [],
+            lowWatermark: .zero, checkpoints: [Checkpoint(sequence: .zero, digest: .null)], prepared: [],
+            prePrepared: [],
             signer: TestSigner(0))
     }
 
@@ -73,7 +76,8 @@ import Testing
     @Test(arguments: silences) func whoIsSilentVouchesForNothing(standing: Standing) {
         let promises = promises(standing)
         var ready = ReplicaReady()
-        for message in [.checkpoint(checkpoint), .suspect(view), .batch(batch), .committedBody(batch)] as [PBFTMessage] {
+        for message in [.checkpoint(checkpoint), .suspect(view), .batch(batch), .committedBody(batch)] as [PBFTMessage]
+        {
             #expect(!promises.sayOnceDurable(message, into: &ready))
             promises.send(message, to: .others, into: &ready)
         }
@@ -87,7 +91,9 @@ import Testing
         let status = Status(view: view, isChangingView: false, lastExecuted: sequence, stable: sequence)
         let resumption = Resumption(nonce: 1, remembers: sequence, isQuarantined: standing.isQuarantined)
         let fetch = FetchCommitted(from: sequence, count: 1, bodies: true)
-        for message in [.status(status), .resumed(resumption), .fetchBatch(.null), .fetchCommitted(fetch)] as [PBFTMessage] {
+        for message in [.status(status), .resumed(resumption), .fetchBatch(.null), .fetchCommitted(fetch)]
+            as [PBFTMessage]
+        {
             promises.send(message, to: .others, into: &ready)
         }
         #expect(ready.sends.count == 4)
@@ -122,7 +128,8 @@ import Testing
         promises.remember(.quarantine(incarnation: 3, isOver: false), into: &ready)
         #expect(
             ready.records == [
-                .committedBody(sequence: sequence, batch), .stable(checkpoint), .quarantine(incarnation: 3, isOver: false),
+                .committedBody(sequence: sequence, batch), .stable(checkpoint),
+                .quarantine(incarnation: 3, isOver: false),
             ])
         #expect(ready.held.isEmpty && ready.sends.isEmpty)
     }

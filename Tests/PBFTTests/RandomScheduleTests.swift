@@ -1,11 +1,12 @@
+import Randomness
 import Foundation
 import Messages
 import PBFT
 import Testing
 
-/// Random schedules of loss, delay, partition, crash with loss of unsynced records, and restart. `TestGroup` checks after
-/// every step that no two replicas or lives differ and no replica contradicts itself; at the end the network is whole
-/// and the group must order batches again.
+/// Random schedules of loss, delay, partition, crash with loss of unsynced records, and restart. `TestGroup` checks
+/// after every step that no two replicas or lives differ and no replica contradicts itself; at the end the network is
+/// whole and the group must order batches again.
 ///
 /// `QUORATE_PBFT_SEEDS=n` runs more seeds, `QUORATE_PBFT_SEED=s` one.
 @Suite struct RandomScheduleTests {
@@ -37,7 +38,7 @@ import Testing
 /// One random run.
 private struct Schedule {
     var group: TestGroup
-    var random: TestRandom
+    var random: SplitMix64
     private(set) var executedBeforeHealing = 0
     private(set) var viewBeforeHealing: UInt64 = 0
     private(set) var restarts = 0
@@ -49,7 +50,7 @@ private struct Schedule {
             ($0.progressTimeout, $0.maxTimeout, $0.censorshipTimeout) = (100_000_000, 1_000_000_000, 800_000_000)
             ($0.statusInterval, $0.fetchTimeout) = (50_000_000, 50_000_000)
         }
-        random = TestRandom(seed: seed)
+        random = SplitMix64(seed: seed)
         (group.syncsAtOnce, group.flushesAtOnce) = (false, false)
     }
 
@@ -66,7 +67,8 @@ private struct Schedule {
         switch random.below(1000) {
         case ..<500: for _ in 0...random.below(8 * group.n) { try deliverOne() }
         case ..<760: for i in 0..<group.n where random.chance(perMille: 500) { try group.sync(i) }
-        case ..<800: if let i = group.live.first(where: { group.nodes[$0].replica?.canPropose == true }) { try group.propose(i) }
+        case ..<800:
+            if let i = group.live.first(where: { group.nodes[$0].replica?.canPropose == true }) { try group.propose(i) }
         case ..<930:
             group.uptime += UInt64(random.below(30)) * 1_000_000
             for i in 0..<group.n { try group.tick(i) }
@@ -74,7 +76,10 @@ private struct Schedule {
         case ..<968: try compact(i)
         case ..<974: if let packet = group.network.randomElement(using: &random) { group.network.append(packet) }
         case ..<984: group.cut(i, random.chance(perMille: 250))
-        case ..<987: if group.nodes[i].replica != nil { group.crash(i, surviving: random.below(group.nodes[i].volatile.count + 1)) }
+        case ..<987:
+            if group.nodes[i].replica != nil {
+                group.crash(i, surviving: random.below(group.nodes[i].volatile.count + 1))
+            }
         case ..<988: for i in 0..<group.n { group.crash(i, surviving: random.below(group.nodes[i].volatile.count + 1)) }
         default: try restart(i)
         }

@@ -2,8 +2,8 @@ import Messages
 import PBFT
 import Testing
 
-/// R4: a replica that may have forgotten votes takes no part until nothing that it could have voted for is open, and its
-/// peers do not count it meanwhile.
+/// R4: a replica that may have forgotten votes takes no part until nothing that it could have voted for is open, and
+/// its peers do not count it meanwhile.
 @Suite struct RejoinTests {
     /// Replica 3 has voted for five batches, has lost its journal and has started again.
     private func groupWithForgetfulReplica() throws -> TestGroup {
@@ -23,7 +23,9 @@ import Testing
     private func orderWhatIsAwaited(_ group: inout TestGroup) throws {
         for _ in 0..<500 {
             try group.run(milliseconds: 100)
-            guard let primary = group.primary, group.nodes[primary].replica?.isAwaited(now: group.now) == true else { continue }
+            guard let primary = group.primary, group.nodes[primary].replica?.isAwaited(now: group.now) == true else {
+                continue
+            }
             try group.propose(primary)
             try group.deliver()
         }
@@ -105,8 +107,11 @@ import Testing
             try group.run(milliseconds: 200)
             let view = View(group.view(0))
             let lie = Status(
-                view: view, isChangingView: false, lastExecuted: SequenceNumber(5), stable: SequenceNumber(4), awaits: SequenceNumber(20))
-            for i in 0..<3 where group.group.primary(of: view, in: TestGroup.shard).index != i { try group.receive(i, from: 3, .status(lie)) }
+                view: view, isChangingView: false, lastExecuted: SequenceNumber(5), stable: SequenceNumber(4),
+                awaits: SequenceNumber(20))
+            for i in 0..<3 where group.group.primary(of: view, in: TestGroup.shard).index != i {
+                try group.receive(i, from: 3, .status(lie))
+            }
         }
         #expect(group.view(0) >= 2, "it costs a view change now and then")
         group.loses = { _ in false }
@@ -132,14 +137,20 @@ import Testing
         #expect(standing(group, 3)?.isQuarantined == true)
         try orderWhatIsAwaited(&group)
         #expect(standing(group, 3) == .full)
-        let incarnation = try #require(group.nodes[3].durable.compactMap { if case .quarantine(let incarnation, true) = $0 { incarnation } else { nil } }.last)
+        let incarnation = try #require(
+            group.nodes[3].durable.compactMap {
+                if case .quarantine(let incarnation, true) = $0 { incarnation } else { nil }
+            }.last)
         // And so does its end.
         group.crash(3)
         try group.restart(3)
         #expect(standing(group, 3) == .resuming)
-        #expect(group.nodes[3].replica?.liveRecords().contains(.quarantine(incarnation: incarnation, isOver: true)) == true)
+        #expect(
+            group.nodes[3].replica?.liveRecords().contains(.quarantine(incarnation: incarnation, isOver: true)) == true)
         // The others remember its incarnation over a restart and a compaction.
-        #expect(group.nodes[1].replica?.liveRecords().contains(.peerIncarnation(group.declaration(by: 3, incarnation: incarnation))) == true)
+        #expect(
+            group.nodes[1].replica?.liveRecords().contains(
+                .peerIncarnation(group.declaration(by: 3, incarnation: incarnation))) == true)
     }
 
     // MARK: What peers say to one that starts
@@ -162,15 +173,20 @@ import Testing
     }
 
     private func nonce(_ group: TestGroup) throws -> UInt64 {
-        try #require(group.nodes[3].sent.compactMap { if case .resumed(let question) = $0.message { question.nonce } else { nil } }.last)
+        try #require(
+            group.nodes[3].sent.compactMap {
+                if case .resumed(let question) = $0.message { question.nonce } else { nil }
+            }.last)
     }
 
     private func recollection(
-        _ nonce: UInt64, about: Int = 3, heard: UInt64 = 0, checkpoint: UInt64 = 0, declaration: IncarnationDeclaration? = nil, refuses: Bool = false
+        _ nonce: UInt64, about: Int = 3, heard: UInt64 = 0, checkpoint: UInt64 = 0,
+        declaration: IncarnationDeclaration? = nil, refuses: Bool = false
     ) -> PBFTMessage {
         .recollection(
             Recollection(
-                about: ReplicaIndex(UInt8(about)), nonce: nonce, heard: SequenceNumber(heard), checkpoint: SequenceNumber(checkpoint),
+                about: ReplicaIndex(UInt8(about)), nonce: nonce, heard: SequenceNumber(heard),
+                checkpoint: SequenceNumber(checkpoint),
                 declaration: declaration, refuses: refuses))
     }
 
@@ -214,7 +230,9 @@ import Testing
             try group.receive(3, from: 2, honest)
             #expect(standing(group, 3) == .quarantined(until: SequenceNumber(8 + 32)))
             // Each estimate is a bound, so the goal does not run ahead of who waits for it while the shard moves on.
-            for from in [1, 2] { try group.receive(3, from: from, recollection(nonce, checkpoint: 100, declaration: declaration)) }
+            for from in [1, 2] {
+                try group.receive(3, from: from, recollection(nonce, checkpoint: 100, declaration: declaration))
+            }
             #expect(standing(group, 3) == .quarantined(until: SequenceNumber(8 + 32)))
         }
     }
@@ -223,7 +241,11 @@ import Testing
         var group = try groupWithForgetfulReplica()
         group.network = []
         let (nonce, incarnation) = (try nonce(group), group.now.wall.number)
-        for from in 0..<3 { try group.receive(3, from: from, recollection(nonce, checkpoint: .max, declaration: group.declaration(by: 3, incarnation: incarnation))) }
+        for from in 0..<3 {
+            try group.receive(
+                3, from: from,
+                recollection(nonce, checkpoint: .max, declaration: group.declaration(by: 3, incarnation: incarnation)))
+        }
         #expect(standing(group, 3) == .quarantined(until: nil))
     }
 
@@ -232,12 +254,17 @@ import Testing
         group.network = []
         let (nonce, incarnation) = (try nonce(group), group.now.wall.number)
         // Its own signature says that it forgot later than its clock says now: one peer that has it is enough.
-        let ready = try group.receive(3, from: 1, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, incarnation: incarnation + 10)))
+        let ready = try group.receive(
+            3, from: 1,
+            recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, incarnation: incarnation + 10)))
         #expect(ready.records == [.quarantine(incarnation: incarnation + 11, isOver: false)])
         // What was said of the earlier incarnation counts no more.
         for from in 0..<3 {
             #expect(standing(group, 3) == .quarantined(until: nil))
-            try group.receive(3, from: from, recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, incarnation: incarnation + 11)))
+            try group.receive(
+                3, from: from,
+                recollection(nonce, checkpoint: 8, declaration: group.declaration(by: 3, incarnation: incarnation + 11))
+            )
         }
         #expect(standing(group, 3) == .quarantined(until: SequenceNumber(40)))
     }
@@ -249,9 +276,13 @@ import Testing
         var group = TestGroup()
         let batches = [group.freshBatch(), group.freshBatch()]
         for (i, batch) in batches.enumerated() {
-            try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(UInt64(i) + 1), batch: batch)))
+            try group.receive(
+                1, from: 0,
+                .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(UInt64(i) + 1), batch: batch)))
         }
-        let votes = batches.enumerated().map { Vote(view: View(0), sequence: SequenceNumber(UInt64($0) + 1), digest: $1.digest) }
+        let votes = batches.enumerated().map {
+            Vote(view: View(0), sequence: SequenceNumber(UInt64($0) + 1), digest: $1.digest)
+        }
         for vote in votes { try group.receive(1, from: 2, .prepare(vote)) }
         for from in [0, 2, 3] { try group.receive(1, from: from, .commit(votes[0])) }
         #expect(group.lastExecuted(1) == 1)
@@ -269,16 +300,21 @@ import Testing
     @Test func aPeerThatForgotWhatWasHeardOfItIsNotCountedAndIsTold() throws {
         var (group, digest) = try peerOfForgetful(remembers: 0)
         #expect(group.lastExecuted(1) == 1, "its vote for 2 was counted")
-        let told = group.nodes[1].sent.compactMap { if case .recollection(let answer) = $0.message { answer } else { nil } }
+        let told = group.nodes[1].sent.compactMap {
+            if case .recollection(let answer) = $0.message { answer } else { nil }
+        }
         #expect(told.map(\.refuses) == [true] && told.map(\.heard) == [SequenceNumber(1)])
         // It may not have heard it: it is told again whenever it says where it stands.
         group.uptime += 1_000_000_000
         let status = Status(view: View(0), isChangingView: false, lastExecuted: .zero, stable: .zero)
         let ready = try group.receive(1, from: 3, .status(status))
-        let complaints = ready.sends.compactMap { if case .recollection(let complaint) = $0.message { complaint } else { nil } }
+        let complaints = ready.sends.compactMap {
+            if case .recollection(let complaint) = $0.message { complaint } else { nil }
+        }
         #expect(complaints.map(\.refuses) == [true] && complaints.map(\.nonce) == [9])
         // A copy of the question changes nothing; a later start that remembers enough does.
-        try group.receive(1, from: 3, .resumed(Resumption(nonce: 10, remembers: SequenceNumber(1), isQuarantined: false)))
+        try group.receive(
+            1, from: 3, .resumed(Resumption(nonce: 10, remembers: SequenceNumber(1), isQuarantined: false)))
         try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: false)))
         try group.receive(1, from: 3, .commit(Vote(view: View(0), sequence: SequenceNumber(2), digest: digest)))
         #expect(group.lastExecuted(1) == 2)
@@ -303,7 +339,11 @@ import Testing
         #expect(standing(group, 3) == .full)
         let ready = try group.receive(3, from: 0, recollection(nonce, heard: 5, refuses: true))
         let again = ready.sends.compactMap { outgoing -> Resumption? in
-            if case .resumed(let question) = outgoing.message, outgoing.to == .one(ReplicaIndex(0)) { question } else { nil }
+            if case .resumed(let question) = outgoing.message, outgoing.to == .one(ReplicaIndex(0)) {
+                question
+            } else {
+                nil
+            }
         }
         #expect(again.map(\.remembers) == [SequenceNumber(5)] && again.map(\.isQuarantined) == [false])
         // Seldom: the peer answers that too, and if it still refuses, the two would talk without end.
@@ -312,7 +352,8 @@ import Testing
         #expect(try group.receive(3, from: 0, recollection(nonce, heard: 5, refuses: true)).sends.count == 1)
     }
 
-    /// Clocks were an hour ahead when the peer refused an earlier start; they are right now, so this start looks older than that one.
+    /// Clocks were an hour ahead when the peer refused an earlier start; they are right now, so this start looks older
+    /// than that one.
     @Test func aRefusalFromBeforeAClockWentBackIsAnsweredByALaterStart() throws {
         var (group, nonce) = try resumingReplica()
         for from in 1...2 { try group.receive(3, from: from, recollection(nonce, heard: 5)) }
@@ -324,7 +365,10 @@ import Testing
         // A liar gains nothing by the largest number.
         group.uptime += group.limits.statusInterval
         let largest = try group.receive(3, from: 0, recollection(.max, heard: 5, refuses: true)).sends
-        #expect(largest.compactMap { if case .resumed(let question) = $0.message { question.nonce } else { nil } } == [nonce])
+        #expect(
+            largest.compactMap { if case .resumed(let question) = $0.message { question.nonce } else { nil } } == [
+                nonce
+            ])
     }
 
     @Test func aJournalFromBeforeAQuarantineHaltsWhenItIsShown() throws {
@@ -340,18 +384,23 @@ import Testing
     @Test func nobodyCanDeclareAnothersLife() throws {
         let group = TestGroup()
         let forged = IncarnationDeclaration(
-            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, replica: ReplicaIndex(3), incarnation: 7, signer: TestSigner(0))
+            cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, replica: ReplicaIndex(3),
+            incarnation: 7, signer: TestSigner(0))
         #expect(throws: Refused.badSignature) { try group.verified(recollection(1, declaration: forged)) }
         // Nor pass one off as said of somebody else.
-        #expect(throws: Refused.badProof) { try group.verified(recollection(1, about: 2, declaration: group.declaration(by: 3, incarnation: 7))) }
+        #expect(throws: Refused.badProof) {
+            try group.verified(recollection(1, about: 2, declaration: group.declaration(by: 3, incarnation: 7)))
+        }
     }
 
     @Test func whatIsSaidOfAnotherIsNoAnswer() throws {
-        // A liar asks under the number of somebody else's question, and correct peers answer so that everybody hears it.
+        // A liar asks under the number of somebody else's question, and correct peers answer so that everybody hears
+        // it.
         var (group, nonce) = try resumingReplica()
         for from in 1...2 { try group.receive(3, from: from, recollection(nonce, heard: 5)) }
         #expect(standing(group, 3) == .full)
-        let aboutLiar = recollection(nonce, about: 0, heard: 99, declaration: group.declaration(by: 0, incarnation: .max))
+        let aboutLiar = recollection(
+            nonce, about: 0, heard: 99, declaration: group.declaration(by: 0, incarnation: .max))
         for from in 1...2 { try group.receive(3, from: from, aboutLiar) }
         #expect(group.nodes[3].halt == nil && standing(group, 3) == .full)
         // What it does say is that the liar forgot.
@@ -361,7 +410,9 @@ import Testing
     @Test func questionsInARowAreAnsweredSeldom() throws {
         var group = TestGroup()
         for incarnation in 1...50 as ClosedRange<UInt64> {
-            let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, incarnation: incarnation))
+            let question = Resumption(
+                nonce: 9, remembers: .zero, isQuarantined: true,
+                declaration: group.declaration(by: 3, incarnation: incarnation))
             try group.receive(1, from: 3, .resumed(question))
         }
         #expect(group.nodes[1].durable.count == 1)
@@ -372,7 +423,8 @@ import Testing
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let liar = (0..<4).last { $0 != primary } ?? 3
         let others = (0..<4).filter { $0 != primary && $0 != liar }
-        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: liar, incarnation: 9))
+        let question = Resumption(
+            nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: liar, incarnation: 9))
         try group.receive(primary, from: liar, .resumed(question))
         try group.receive(primary, from: liar, .viewChange(group.viewChange(by: liar, to: 1, incarnation: 9)))
         try group.receive(primary, from: others[0], .viewChange(group.viewChange(by: others[0], to: 1)))
@@ -388,7 +440,9 @@ import Testing
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let forgetful = (0..<4).last { $0 != primary } ?? 3
         let other = (0..<4).first { $0 != primary && $0 != forgetful } ?? 0
-        let question = Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: forgetful, incarnation: 9))
+        let question = Resumption(
+            nonce: 9, remembers: .zero, isQuarantined: true,
+            declaration: group.declaration(by: forgetful, incarnation: 9))
         try group.receive(primary, from: forgetful, .resumed(question))
         try group.receive(primary, from: forgetful, .viewChange(group.viewChange(by: forgetful, to: 1, incarnation: 9)))
         try group.receive(primary, from: other, .viewChange(group.viewChange(by: other, to: 1)))
@@ -401,7 +455,12 @@ import Testing
     @Test func viewChangesOfAForgottenLifeDoNotCount() throws {
         var group = TestGroup()
         try group.receive(1, from: 3, .viewChange(group.viewChange(by: 3, to: 1)))
-        try group.receive(1, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, incarnation: 9))))
+        try group.receive(
+            1, from: 3,
+            .resumed(
+                Resumption(
+                    nonce: 9, remembers: .zero, isQuarantined: true,
+                    declaration: group.declaration(by: 3, incarnation: 9))))
         // What it had said is gone, and what comes late is refused.
         let late = try group.receive(1, from: 3, .viewChange(group.viewChange(by: 3, to: 1)))
         #expect(late.drops.map(\.1) == [.malformedViewChange(ReplicaIndex(3))])
@@ -417,11 +476,18 @@ import Testing
         let primary = group.group.primary(of: View(1), in: TestGroup.shard).index
         let backup = (0..<4).first { $0 != primary && $0 != 3 } ?? 0
         let viewChanges = (0..<4).filter { $0 != backup }.map { group.viewChange(by: $0, to: 1) }
-        try group.receive(backup, from: 3, .resumed(Resumption(nonce: 9, remembers: .zero, isQuarantined: true, declaration: group.declaration(by: 3, incarnation: 9))))
+        try group.receive(
+            backup, from: 3,
+            .resumed(
+                Resumption(
+                    nonce: 9, remembers: .zero, isQuarantined: true,
+                    declaration: group.declaration(by: 3, incarnation: 9))))
         let ready = try group.receive(backup, from: primary, .newView(group.newView(1, from: viewChanges)))
         #expect(ready.drops.map(\.1).contains(.malformedNewView(View(1))))
         // Everybody is shown why, so that the next primary knows.
-        let shown = ready.sends.compactMap { if case .recollection(let word) = $0.message, $0.to == .others { word } else { nil } }
+        let shown = ready.sends.compactMap {
+            if case .recollection(let word) = $0.message, $0.to == .others { word } else { nil }
+        }
         #expect(shown.map(\.about) == [ReplicaIndex(3)] && shown.map(\.incarnation) == [9])
         // Two others want view 1: it joins them.
         #expect(group.view(backup) == 1 && group.isChangingView(backup))
@@ -448,14 +514,18 @@ import Testing
     @Test func aReplicaWithoutItsStateWaitsForOneAndRemembersItsVotes() throws {
         var group = try rebuildingReplica()
         #expect(standing(group, 3) == .rebuilding(from: SequenceNumber(12)))
-        #expect(group.nodes[3].replica?.liveRecords() == group.nodes[3].durable, "a compaction would forget what it waits for")
+        #expect(
+            group.nodes[3].replica?.liveRecords() == group.nodes[3].durable,
+            "a compaction would forget what it waits for")
         try group.propose(0)
         try group.run(milliseconds: 500)
         #expect(group.nodes[3].needsState == SequenceNumber(12))
         #expect(group.nodes[3].said.isEmpty && group.nodes[3].replica?.mayAttest == false)
         #expect(group.nodes[3].replica?.status().awaits == SequenceNumber(12 + 32))
         // Its question says what it voted for, not what it executed.
-        let asked = group.nodes[3].sent.compactMap { if case .resumed(let question) = $0.message { question.remembers } else { nil } }
+        let asked = group.nodes[3].sent.compactMap {
+            if case .resumed(let question) = $0.message { question.remembers } else { nil }
+        }
         #expect(asked.allSatisfy { $0 == SequenceNumber(14) } && !asked.isEmpty)
 
         try group.installState(3)
@@ -481,42 +551,53 @@ import Testing
         group.crash(3)
         group.nodes[3].durable.removeAll {
             switch $0 {
-            case .prePrepared(_, let sequence, _), .prepared(_, let sequence, _), .committed(let sequence, _): sequence <= SequenceNumber(4)
+            case .prePrepared(_, let sequence, _), .prepared(_, let sequence, _), .committed(let sequence, _):
+                sequence <= SequenceNumber(4)
             default: false
             }
         }
         try group.restart(3)
         #expect(standing(group, 3) == .rebuilding(from: SequenceNumber(4)))
-        group.nodes[0].base = Checkpoint(sequence: SequenceNumber(8), digest: try #require(group.nodes[0].states[SequenceNumber(8)]))
+        group.nodes[0].base = Checkpoint(
+            sequence: SequenceNumber(8), digest: try #require(group.nodes[0].states[SequenceNumber(8)]))
         (group.nodes[1].base, group.nodes[2].base) = (group.nodes[0].base, group.nodes[0].base)
         try group.installState(3)
         // 9 to 14 are executed from the journal, with nobody's help.
-        #expect(group.lastExecuted(3) == 14 && group.nodes[3].executed.suffix(6) == (9...14).map { SequenceNumber($0) }[...])
+        #expect(
+            group.lastExecuted(3) == 14 && group.nodes[3].executed.suffix(6) == (9...14).map { SequenceNumber($0) }[...]
+        )
     }
 
     @Test func aReplicaWithoutItsStateIsDeafToOrdering() throws {
         var group = try rebuildingReplica()
         let batch = group.freshBatch()
         for message in [
-            PBFTMessage.prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(15), batch: batch)), .suspect(View(0)),
+            PBFTMessage.prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(15), batch: batch)),
+            .suspect(View(0)),
             .commit(Vote(view: View(0), sequence: SequenceNumber(15), digest: batch.digest)), .fetchBatch(batch.digest),
-            .checkpoint(Checkpoint(sequence: SequenceNumber(16), digest: .null)), .viewChange(group.viewChange(by: 0, to: 5)),
+            .checkpoint(Checkpoint(sequence: SequenceNumber(16), digest: .null)),
+            .viewChange(group.viewChange(by: 0, to: 5)),
             .fetchCommitted(FetchCommitted(from: SequenceNumber(1), count: 9, bodies: true)),
         ] {
             let ready = try group.receive(3, from: 0, message)
-            #expect(ready.records.isEmpty && ready.held.isEmpty && ready.sends.isEmpty && ready.executes.isEmpty, "\(message)")
+            #expect(
+                ready.records.isEmpty && ready.held.isEmpty && ready.sends.isEmpty && ready.executes.isEmpty,
+                "\(message)")
         }
         #expect(group.view(3) == 0)
     }
 
     @Test func howAReplicaStandsIsSaidInWords() {
         let standings: [Standing] = [
-            .full, .resuming, .rebuilding(from: SequenceNumber(7)), .quarantined(until: nil), .quarantined(until: SequenceNumber(9)),
+            .full, .resuming, .rebuilding(from: SequenceNumber(7)), .quarantined(until: nil),
+            .quarantined(until: SequenceNumber(9)),
         ]
-        #expect(standings.map(\.description) == [
-            "takes part", "resuming: asks its peers what they heard from it", "rebuilding: fetches a state of 7 or later",
-            "quarantined: asks its peers where they stand", "quarantined until 9",
-        ])
+        #expect(
+            standings.map(\.description) == [
+                "takes part", "resuming: asks its peers what they heard from it",
+                "rebuilding: fetches a state of 7 or later",
+                "quarantined: asks its peers where they stand", "quarantined until 9",
+            ])
         #expect(standings.map(\.isQuarantined) == [false, false, false, true, true])
     }
 }

@@ -29,10 +29,13 @@ import Testing
         return group
     }
 
-    private func restart(_ group: TestGroup, _ i: Int, base: Checkpoint? = nil, _ records: [JournalRecord]) throws -> (Replica, [PBFTMessage]) {
+    private func restart(_ group: TestGroup, _ i: Int, base: Checkpoint? = nil, _ records: [JournalRecord]) throws -> (
+        Replica, [PBFTMessage]
+    ) {
         var ready = ReplicaReady()
         let base = base ?? Checkpoint(sequence: .zero, digest: .null)
-        var replica = Replica(configuration: group.configuration(i), base: base, records: records, now: group.now, into: &ready)
+        var replica = Replica(
+            configuration: group.configuration(i), base: base, records: records, now: group.now, into: &ready)
         try replica.checkInvariants()
         ready.removeAll()
         try start(&replica, group, &ready)
@@ -50,7 +53,9 @@ import Testing
                 Issue.record("says \(question.message) before it is told what it said")
                 continue
             }
-            let answer = Recollection(about: replica.configuration.me, nonce: resumption.nonce, heard: resumption.remembers, checkpoint: .zero)
+            let answer = Recollection(
+                about: replica.configuration.me, nonce: resumption.nonce, heard: resumption.remembers, checkpoint: .zero
+            )
             replica.step(.message(from: peer, try group.verified(.recollection(answer))), now: group.now, into: &ready)
         }
         #expect(replica.standing == .full)
@@ -74,21 +79,27 @@ import Testing
     /// Whether a message belongs to the view and the window of a replica: others need it no more.
     private func isOfNow(_ message: PBFTMessage, _ replica: Replica) -> Bool {
         switch message {
-        case .prePrepare(let m): !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
+        case .prePrepare(let m):
+            !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
         case .prepare(let m), .commit(let m):
             !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
         case .viewChange(let m): replica.isChangingView && m.view == replica.view
         case .newView(let m): !replica.isChangingView && m.view == replica.view
-        case .checkpoint, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: false
+        case .checkpoint, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
+            .recollection:
+            false
         }
     }
 
     private func expectNoContradiction(_ message: PBFTMessage, _ before: [PBFTMessage], _ what: String) throws {
         for earlier in before {
             switch (message, earlier) {
-            case (.prePrepare(let a), .prePrepare(let b)) where a.view == b.view && a.sequence == b.sequence: #expect(a == b, "\(what)")
-            case (.prepare(let a), .prepare(let b)) where a.view == b.view && a.sequence == b.sequence: #expect(a == b, "\(what)")
-            case (.commit(let a), .commit(let b)) where a.view == b.view && a.sequence == b.sequence: #expect(a == b, "\(what)")
+            case (.prePrepare(let a), .prePrepare(let b)) where a.view == b.view && a.sequence == b.sequence:
+                #expect(a == b, "\(what)")
+            case (.prepare(let a), .prepare(let b)) where a.view == b.view && a.sequence == b.sequence:
+                #expect(a == b, "\(what)")
+            case (.commit(let a), .commit(let b)) where a.view == b.view && a.sequence == b.sequence:
+                #expect(a == b, "\(what)")
             case (.viewChange(let a), .viewChange(let b)) where a.view == b.view: #expect(a == b, "\(what)")
             case (.newView(let a), .newView(let b)) where a.view == b.view: #expect(a == b, "\(what)")
             default: continue
@@ -181,8 +192,13 @@ import Testing
             records: Array(journal.prefix(index + 1)), now: full.now, into: &ready)
         try start(&replica, full, &ready)
         for _ in 0..<20 { replica.step(.tick(oldestPending: nil, primaryReachable: true), now: full.now, into: &ready) }
-        let seventh = ready.records.contains { if case .prePreparedAgain(_, SequenceNumber(7), .null) = $0 { true } else { false } }
-            || ready.records.contains { if case .prePrepared(_, SequenceNumber(7), let batch) = $0 { batch.isNull } else { false } }
+        let seventh =
+            ready.records.contains {
+                if case .prePreparedAgain(_, SequenceNumber(7), .null) = $0 { true } else { false }
+            }
+            || ready.records.contains {
+                if case .prePrepared(_, SequenceNumber(7), let batch) = $0 { batch.isNull } else { false }
+            }
         #expect(seventh)
     }
 }

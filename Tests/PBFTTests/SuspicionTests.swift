@@ -61,7 +61,8 @@ import Testing
                 try group.propose(0)
                 try group.deliver()
             }
-            let ready = try group.step(1, .tick(oldestPending: group.nodes[1].waitingSince, primaryReachable: group.nodes[1].primaryReachable))
+            let ready = try group.step(
+                1, .tick(oldestPending: group.nodes[1].waitingSince, primaryReachable: group.nodes[1].primaryReachable))
             if ready.sends.contains(where: { if case .suspect = $0.message { true } else { false } }) { return passed }
         }
         return nil
@@ -174,8 +175,8 @@ import Testing
         }
     }
 
-    /// Who pretends that he waits for an idle shard to move is primary in his turn, and installs nothing: that doubles waits too, but
-    /// only until the next view is installed, or some minutes of it would make every failover slow.
+    /// Who pretends that he waits for an idle shard to move is primary in his turn, and installs nothing: that doubles
+    /// waits too, but only until the next view is installed, or some minutes of it would make every failover slow.
     @Test func viewsThatNobodyInstalledAfterAnIdleOneLengthenNoLaterWait() throws {
         var group = TestGroup()
         for i in [0, 2, 3] { (group.isCut[1][i], group.isCut[i][1]) = (true, true) }
@@ -206,18 +207,22 @@ import Testing
 extension TestGroup {
     /// A VIEW-CHANGE of a replica that has nothing but what is given.
     func viewChange(
-        by i: Int, to view: UInt64, incarnation: UInt64 = 0, low: UInt64 = 0, checkpoints: [Checkpoint]? = nil, prepared: [PQEntry] = [],
+        by i: Int, to view: UInt64, incarnation: UInt64 = 0, low: UInt64 = 0, checkpoints: [Checkpoint]? = nil,
+        prepared: [PQEntry] = [],
         prePrepared: [PQEntry] = []
     ) -> ViewChange {
         ViewChange(
-            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, view: View(view), replica: ReplicaIndex(UInt8(i)), incarnation: incarnation,
-            lowWatermark: SequenceNumber(low), checkpoints: checkpoints ?? [Checkpoint(sequence: SequenceNumber(low), digest: .null)],
+            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, view: View(view),
+            replica: ReplicaIndex(UInt8(i)), incarnation: incarnation,
+            lowWatermark: SequenceNumber(low),
+            checkpoints: checkpoints ?? [Checkpoint(sequence: SequenceNumber(low), digest: .null)],
             prepared: prepared, prePrepared: prePrepared, signer: TestSigner(i))
     }
 
     func declaration(by i: Int, incarnation: UInt64) -> IncarnationDeclaration {
         IncarnationDeclaration(
-            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, replica: ReplicaIndex(UInt8(i)), incarnation: incarnation, signer: TestSigner(i))
+            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, replica: ReplicaIndex(UInt8(i)),
+            incarnation: incarnation, signer: TestSigner(i))
     }
 
     /// The last NEW-VIEW that a replica has said.
@@ -226,11 +231,13 @@ extension TestGroup {
     }
 
     func newView(
-        _ view: UInt64, by i: Int? = nil, from viewChanges: [ViewChange], start: Checkpoint? = nil, selection: [Digest] = []
+        _ view: UInt64, by i: Int? = nil, from viewChanges: [ViewChange], start: Checkpoint? = nil,
+        selection: [Digest] = []
     ) -> NewView {
         let primary = i ?? group.primary(of: View(view), in: Self.shard).index
         return NewView(
-            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, view: View(view), replica: ReplicaIndex(UInt8(primary)),
+            cluster: Self.cluster, epoch: Epoch(1), shard: Self.shard, view: View(view),
+            replica: ReplicaIndex(UInt8(primary)),
             viewChanges: viewChanges, start: start ?? Checkpoint(sequence: .zero, digest: .null), selection: selection,
             signer: TestSigner(primary))
     }

@@ -87,7 +87,9 @@ struct TestGroup {
     }
 
     var n: Int { group.n }
-    var now: Instant { Instant(uptime: uptime, wall: Timestamp(UInt64(1_700_000_000_000_000 + Int64(uptime / 1000) + wallAhead))) }
+    var now: Instant {
+        Instant(uptime: uptime, wall: Timestamp(UInt64(1_700_000_000_000_000 + Int64(uptime / 1000) + wallAhead)))
+    }
 
     func configuration(_ i: Int) -> ReplicaConfiguration {
         ReplicaConfiguration(
@@ -136,7 +138,9 @@ struct TestGroup {
         var ready = ready
         while true {
             let followUp = try carryOutOnce(ready, i)
-            if followUp.records.isEmpty, followUp.held.isEmpty, followUp.sends.isEmpty, followUp.executes.isEmpty { break }
+            if followUp.records.isEmpty, followUp.held.isEmpty, followUp.sends.isEmpty, followUp.executes.isEmpty {
+                break
+            }
             ready = followUp
         }
         if syncsAtOnce { try sync(i) }
@@ -173,14 +177,18 @@ struct TestGroup {
 
     mutating func execute(_ batch: Batch, at sequence: SequenceNumber, _ i: Int) throws {
         let before = SequenceNumber(sequence.number - 1)
-        guard let state = nodes[i].states[before] else { throw Failure(description: "replica \(i) executes \(sequence) out of order") }
+        guard let state = nodes[i].states[before] else {
+            throw Failure(description: "replica \(i) executes \(sequence) out of order")
+        }
         var hasher = Hasher256(.history)
         hasher.update(state)
         hasher.update(batch.digest)
         nodes[i].states[sequence] = hasher.finish()
         nodes[i].executed.append(sequence)
         if let other = agreed[sequence], other != batch.digest {
-            throw Failure(description: "replica \(i) executes \(batch.digest.short) at \(sequence), where \(other.short) was executed")
+            throw Failure(
+                description:
+                    "replica \(i) executes \(batch.digest.short) at \(sequence), where \(other.short) was executed")
         }
         agreed[sequence] = batch.digest
     }
@@ -241,7 +249,9 @@ struct TestGroup {
         case .viewChange(let m): (4, m.view, .zero, Hasher256.hash(.viewChange, m.encoded()))
         case .newView(let m): (5, m.view, .zero, Hasher256.hash(.newView, m.encoded()))
         case .checkpoint(let m): (6, View(0), m.sequence, m.digest)
-        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: nil
+        case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
+            .recollection:
+            nil
         }
     }
 
@@ -297,7 +307,8 @@ struct TestGroup {
         if losingJournal { nodes[i].durable = [] }
         let node = nodes[i]
         nodes[i].appended = node.durable.count
-        var replica = Replica(configuration: configuration(i), base: node.base, records: node.durable, now: now, into: &ready)
+        var replica = Replica(
+            configuration: configuration(i), base: node.base, records: node.durable, now: now, into: &ready)
         if losingJournal { replica.quarantine(now: now, into: &ready) }
         nodes[i].replica = replica
         nodes[i].states = [node.base.sequence: node.base.digest]

@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 
 /// A keyed hash that anyone could compute, in place of Ed25519: these tests are about the protocol, and no test forges.
@@ -25,19 +26,4 @@ struct TestSigner: Signer {
         let half = hasher.finish().bytes
         return Signature(bytes: half + half) ?? Signature()
     }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same seed gives the same run.
-struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-    mutating func below(_ bound: Int) -> Int { Int(next().multipliedFullWidth(by: UInt64(bound)).high) }
-    mutating func chance(perMille: Int) -> Bool { below(1000) < perMille }
 }

@@ -4,8 +4,8 @@ import Testing
 
 /// A primary that is just fast enough for the timers is replaced, a fair one is not (Aardvark, NSDI '09 §4.3).
 ///
-/// With 100 requests that wait all the time, a shard taken to do 100 a second and a wait of 0.1 s excused, a fair primary
-/// orders 100 / (0.1 s + 100 / 100 s) = 91 a second, and a quarter of that, 22.7, is the floor.
+/// With 100 requests that wait all the time, a shard taken to do 100 a second and a wait of 0.1 s excused, a fair
+/// primary orders 100 / (0.1 s + 100 / 100 s) = 91 a second, and a quarter of that, 22.7, is the floor.
 @Suite struct ThroughputFloorTests {
     /// All four replicas, with a primary of whichever view that orders so many requests in every 100 ms.
     private struct Load {
@@ -28,8 +28,10 @@ import Testing
             let items = (0..<requests).map { _ in
                 number += 1
                 let request = Request(
-                    cluster: TestGroup.cluster, epoch: Epoch(1), principal: TestSigner(500).publicKey, number: RequestNumber(number),
-                    acknowledgedBelow: RequestNumber(0), issuedAt: group.now.wall, deadline: group.now.wall.adding(microseconds: 1), mode: .atomic,
+                    cluster: TestGroup.cluster, epoch: Epoch(1), principal: TestSigner(500).publicKey,
+                    number: RequestNumber(number),
+                    acknowledgedBelow: RequestNumber(0), issuedAt: group.now.wall,
+                    deadline: group.now.wall.adding(microseconds: 1), mode: .atomic,
                     operations: [])
                 return BatchItem.request(SignedRequest(request, signedBy: TestSigner(500)))
             }
@@ -42,7 +44,9 @@ import Testing
                 let view = group.view(0)
                 for i in 0..<4 {
                     // What waits is always fresh: nothing is censored.
-                    try group.step(i, .tick(oldestPending: pending > 0 ? group.now : nil, primaryReachable: true, pending: pending))
+                    try group.step(
+                        i, .tick(oldestPending: pending > 0 ? group.now : nil, primaryReachable: true, pending: pending)
+                    )
                 }
                 try group.deliver()
                 if group.view(0) > view { entered.append(group.uptime / 1_000_000) }

@@ -1,14 +1,15 @@
+import Randomness
 import Messages
 import PBFT
 import Testing
 
 /// The view change of TOCS 20(4) 2002, §4.4, replica by replica.
 @Suite struct ViewChangeTests {
-    /// Orders batches until the primary has got out `steps` messages, and kills it. Everything that it had not delivered
-    /// is lost, and if `losesAll`, all else that is under way too.
+    /// Orders batches until the primary has got out `steps` messages, and kills it. Everything that it had not
+    /// delivered is lost, and if `losesAll`, all else that is under way too.
     private func killPrimary(afterMessages steps: Int, n: Int, losesAll: Bool, seed: UInt64?) throws -> TestGroup {
         var group = TestGroup(n: n)
-        var random = TestRandom(seed: seed ?? 0)
+        var random = SplitMix64(seed: seed ?? 0)
         for _ in 0..<3 { try group.propose(0) }
         var left = steps
         while !group.network.isEmpty {
@@ -108,7 +109,8 @@ import Testing
         #expect(group.nodes[3].replica?.executedDigest(at: SequenceNumber(1)) == batch.digest)
     }
 
-    /// The bodies of claims pass no verifier, and those that NEW-VIEW selects are asked for by digest; but what was executed is here.
+    /// The bodies of claims pass no verifier, and those that NEW-VIEW selects are asked for by digest; but what was
+    /// executed is here.
     @Test func whatWasExecutedOnClaimsIsPreparedWithoutItsBodyByDigest() throws {
         var group = TestGroup()
         let batch = try group.propose(0)
@@ -156,14 +158,23 @@ import Testing
             ("P above the window", group.viewChange(by: 2, to: 1, prepared: [entry(17, 0, d)])),
             ("Q above the window", group.viewChange(by: 2, to: 1, prePrepared: [entry(17, 0, d)])),
             ("P unordered", group.viewChange(by: 2, to: 1, prepared: [entry(2, 0, d), entry(1, 0, d)])),
-            ("two of P for one number", group.viewChange(by: 2, to: 1, prepared: [entry(1, 0, sorted[0]), entry(1, 0, sorted[1])])),
-            ("Q unordered", group.viewChange(by: 2, to: 1, prePrepared: [entry(1, 0, sorted[1]), entry(1, 0, sorted[0])])),
+            (
+                "two of P for one number",
+                group.viewChange(by: 2, to: 1, prepared: [entry(1, 0, sorted[0]), entry(1, 0, sorted[1])])
+            ),
+            (
+                "Q unordered",
+                group.viewChange(by: 2, to: 1, prePrepared: [entry(1, 0, sorted[1]), entry(1, 0, sorted[0])])
+            ),
             ("Q twice", group.viewChange(by: 2, to: 2, prePrepared: [entry(1, 0, d), entry(1, 1, d)])),
             ("P of the view itself", group.viewChange(by: 2, to: 1, prepared: [entry(1, 1, d)])),
             ("Q of a later view", group.viewChange(by: 2, to: 1, prePrepared: [entry(1, 7, d)])),
             ("C without h", group.viewChange(by: 2, to: 1, low: 4, checkpoints: [checkpoint(8)])),
             ("no C", group.viewChange(by: 2, to: 1, checkpoints: [])),
-            ("C unordered", group.viewChange(by: 2, to: 1, checkpoints: [checkpoint(0), checkpoint(8), checkpoint(4)])),
+            (
+                "C unordered",
+                group.viewChange(by: 2, to: 1, checkpoints: [checkpoint(0), checkpoint(8), checkpoint(4)])
+            ),
             ("C above the window", group.viewChange(by: 2, to: 1, checkpoints: [checkpoint(0), checkpoint(20)])),
             ("h that overflows", group.viewChange(by: 2, to: 1, low: .max, checkpoints: [checkpoint(.max)])),
         ]
@@ -189,7 +200,10 @@ import Testing
             ("drops what prepared", group.newView(1, from: Array(full[0..<3]), selection: [])),
             ("replaces what prepared", group.newView(1, from: Array(full[0..<3]), selection: [.null])),
             ("adds to what prepared", group.newView(1, from: Array(full[0..<3]), selection: [d, .null])),
-            ("starts elsewhere", group.newView(1, from: Array(empty[0..<3]), start: Checkpoint(sequence: SequenceNumber(4), digest: d))),
+            (
+                "starts elsewhere",
+                group.newView(1, from: Array(empty[0..<3]), start: Checkpoint(sequence: SequenceNumber(4), digest: d))
+            ),
             ("too few", group.newView(1, from: Array(empty[0..<2]))),
             ("none", group.newView(1, from: [])),
             ("one of them twice", group.newView(1, from: [empty[0], empty[1], empty[1]])),

@@ -52,7 +52,8 @@ enum Recorder {
             case 3:
                 calls.append(
                     .write(
-                        descriptor: integer(), offset: Int(integer(UInt64.self)), data: data(), isSynced: integer(UInt8.self) != 0))
+                        descriptor: integer(), offset: Int(integer(UInt64.self)), data: data(),
+                        isSynced: integer(UInt8.self) != 0))
             case 4: calls.append(.syncBegan(descriptor: integer(), number: integer()))
             case 5:
                 _ = integer(Int32.self)

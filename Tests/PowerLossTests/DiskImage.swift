@@ -1,3 +1,4 @@
+import Randomness
 import Glibc
 import Simulator
 
@@ -37,7 +38,9 @@ struct DiskImage {
     private var last = 0
 
     /// - Parameter path: below the model's root, "" for all of it.
-    static func write(_ model: DiskModel, folder path: String, to target: String, fate: Fate, using rng: inout SplitMix64) throws {
+    static func write(
+        _ model: DiskModel, folder path: String, to target: String, fate: Fate, using rng: inout SplitMix64
+    ) throws {
         var image = DiskImage(model: model, fate: fate, rng: SplitMix64(seed: rng.next()))
         guard let index = image.durableNode(path) else {
             throw DiskModel.Inconsistency(description: "\(path) is not durable")
@@ -46,12 +49,16 @@ struct DiskImage {
         try image.write(index, to: target)
     }
 
-    private init(model: DiskModel, fate: Fate, rng: SplitMix64) { (self.model, self.fate, self.rng) = (model, fate, rng) }
+    private init(model: DiskModel, fate: Fate, rng: SplitMix64) {
+        (self.model, self.fate, self.rng) = (model, fate, rng)
+    }
 
     private func durableNode(_ path: String) -> Int? {
         var index = 0
         for name in path.split(separator: "/") {
-            guard case .folder(let folder) = model.nodes[index], let next = folder.durable[String(name)] else { return nil }
+            guard case .folder(let folder) = model.nodes[index], let next = folder.durable[String(name)] else {
+                return nil
+            }
             index = next
         }
         return index
@@ -78,7 +85,11 @@ struct DiskImage {
         case .allButTheLast: stamps.count { $0 != last }
         case .mixed, .mostlyLost, .mostlyKept, .torn:
             // The last of them is likelier than one between.
-            if !rng.chance(perMille: fate.keptPerMille) { 0 } else { rng.chance(perMille: 700) ? stamps.count : 1 + rng.below(stamps.count) }
+            if !rng.chance(perMille: fate.keptPerMille) {
+                0
+            } else {
+                rng.chance(perMille: 700) ? stamps.count : 1 + rng.below(stamps.count)
+            }
         }
     }
 
@@ -86,7 +97,9 @@ struct DiskImage {
         switch model.nodes[index] {
         case .file(let file): try write(contents(of: file), to: path)
         case .folder(let folder):
-            guard mkdir(path, 0o700) == 0 else { throw DiskModel.Inconsistency(description: "cannot make \(path): \(errno)") }
+            guard mkdir(path, 0o700) == 0 else {
+                throw DiskModel.Inconsistency(description: "cannot make \(path): \(errno)")
+            }
             var names = folder.durable
             for (stamp, change) in folder.changes where kept([stamp]) == 1 { change.apply(to: &names) }
             for name in names.keys.sorted() {
@@ -107,7 +120,9 @@ struct DiskImage {
             if fate == .torn {
                 // Each sector is of one of two versions.
                 let other = rng.below(fragments.count + 1)
-                let sectors = (0..<DiskModel.pageSize / Self.sectorSize).map { _ in rng.chance(perMille: 500) ? count : other }
+                let sectors = (0..<DiskModel.pageSize / Self.sectorSize).map { _ in
+                    rng.chance(perMille: 500) ? count : other
+                }
                 put(fragments, page, into: &bytes) { fragment, offset in fragment < sectors[offset / Self.sectorSize] }
             } else {
                 put(fragments, page, into: &bytes) { fragment, _ in fragment < count }
@@ -117,7 +132,9 @@ struct DiskImage {
     }
 
     /// Sector by sector, those that `isKept`.
-    private func put(_ fragments: [DiskModel.Fragment], _ page: Int, into bytes: inout [UInt8], _ isKept: (Int, Int) -> Bool) {
+    private func put(
+        _ fragments: [DiskModel.Fragment], _ page: Int, into bytes: inout [UInt8], _ isKept: (Int, Int) -> Bool
+    ) {
         for (i, fragment) in fragments.enumerated() {
             var offset = fragment.offset
             let end = fragment.offset + fragment.data.count
@@ -135,7 +152,9 @@ struct DiskImage {
     }
 
     private func write(_ bytes: [UInt8], to path: String) throws {
-        guard let file = fopen(path, "w") else { throw DiskModel.Inconsistency(description: "cannot make \(path): \(errno)") }
+        guard let file = fopen(path, "w") else {
+            throw DiskModel.Inconsistency(description: "cannot make \(path): \(errno)")
+        }
         defer { fclose(file) }
         // Modes are not recorded; keys must be the owner's alone.
         guard fchmod(fileno(file), 0o600) == 0, fwrite(bytes, 1, bytes.count, file) == bytes.count else {

@@ -1,10 +1,10 @@
 import Glibc
 
-/// What a disk holds for sure, and what it may hold besides, at one moment of a recording: the reading of POSIX that the
-/// journal and LMDB are built on.
+/// What a disk holds for sure, and what it may hold besides, at one moment of a recording: the reading of POSIX that
+/// the journal and LMDB are built on.
 ///
-/// - A file's pages and size are durable after an fsync or fdatasync that began later than they were written. Until then
-///   each page is on the disk as it was after any of its writes, and the size as it was after any change.
+/// - A file's pages and size are durable after an fsync or fdatasync that began later than they were written. Until
+///   then each page is on the disk as it was after any of its writes, and the size as it was after any change.
 /// - Names are durable after an fsync of their folder. Until then each change is there or not, by itself.
 /// - A write through a descriptor with O_DSYNC makes the pages that it touches durable, and the size.
 struct DiskModel {
@@ -47,7 +47,8 @@ struct DiskModel {
         let description: String
     }
 
-    /// The disk says "synced" of the files and folders that `lies` names, and they are not: shows that the test would notice.
+    /// The disk says "synced" of the files and folders that `lies` names, and they are not: shows that the test would
+    /// notice.
     var isLying = false
     private let lies: (String) -> Bool
     let root: String
@@ -69,15 +70,20 @@ struct DiskModel {
         case .write(let descriptor, let offset, let data, _): write(try node(of: descriptor), offset, data)
         case .syncBegan(let descriptor, let number): syncs[number] = (try node(of: descriptor), stamp)
         case .syncEnded(let number):
-            guard let sync = syncs.removeValue(forKey: number) else { throw Inconsistency(description: "sync \(number) never began") }
+            guard let sync = syncs.removeValue(forKey: number) else {
+                throw Inconsistency(description: "sync \(number) never began")
+            }
             if !isLying || !lying.contains(sync.node) { harden(sync.node, upTo: sync.stamp) }
         case .truncate(let descriptor, let size): resize(try node(of: descriptor), to: size)
         case .allocate(let descriptor, let size): resize(try node(of: descriptor), toAtLeast: size)
         case .rename(let old, let new): try rename(old, new)
-        case .remove(let path): try change(path) { folder, name in
-            guard folder.names.removeValue(forKey: name) != nil else { throw Inconsistency(description: "\(path) was never made") }
-            return .remove(name)
-        }
+        case .remove(let path):
+            try change(path) { folder, name in
+                guard folder.names.removeValue(forKey: name) != nil else {
+                    throw Inconsistency(description: "\(path) was never made")
+                }
+                return .remove(name)
+            }
         case .makeFolder(let path): try add(.folder(Folder()), path)
         case .mark: break
         }
@@ -104,7 +110,9 @@ struct DiskModel {
     }
 
     private func node(of descriptor: Int32) throws -> Int {
-        guard let node = descriptors[descriptor] else { throw Inconsistency(description: "descriptor \(descriptor) was never opened") }
+        guard let node = descriptors[descriptor] else {
+            throw Inconsistency(description: "descriptor \(descriptor) was never opened")
+        }
         return node
     }
 
@@ -167,7 +175,9 @@ struct DiskModel {
     private func find(_ components: some Sequence<Substring>) -> Int? {
         var index = 0
         for component in components {
-            guard case .folder(let folder) = nodes[index], let next = folder.names[String(component)] else { return nil }
+            guard case .folder(let folder) = nodes[index], let next = folder.names[String(component)] else {
+                return nil
+            }
             index = next
         }
         return index
@@ -175,7 +185,9 @@ struct DiskModel {
 
     private mutating func change(_ path: String, _ body: (inout Folder, String) throws -> NameChange) throws {
         let components = components(path)
-        guard let name = components.last, let parent = find(components.dropLast()), case .folder(var folder) = nodes[parent] else {
+        guard let name = components.last, let parent = find(components.dropLast()),
+            case .folder(var folder) = nodes[parent]
+        else {
             throw Inconsistency(description: "the folder of \(path) was never made")
         }
         let change = try body(&folder, String(name))
@@ -200,7 +212,9 @@ struct DiskModel {
             throw Inconsistency(description: "\(old) was renamed into another folder")
         }
         try change(old) { folder, name in
-            guard let node = folder.names.removeValue(forKey: name) else { throw Inconsistency(description: "\(old) was never made") }
+            guard let node = folder.names.removeValue(forKey: name) else {
+                throw Inconsistency(description: "\(old) was never made")
+            }
             folder.names[String(newName)] = node
             return .rename(name, String(newName))
         }
@@ -226,7 +240,8 @@ extension DiskModel.File {
             if durable.count < start + DiskModel.pageSize {
                 durable.append(contentsOf: repeatElement(0, count: start + DiskModel.pageSize - durable.count))
             }
-            durable.replaceSubrange(start + fragment.offset..<start + fragment.offset + fragment.data.count, with: fragment.data)
+            durable.replaceSubrange(
+                start + fragment.offset..<start + fragment.offset + fragment.data.count, with: fragment.data)
         }
         let left = fragments.filter { $0.stamp > limit }
         pages[page] = left.isEmpty ? nil : left

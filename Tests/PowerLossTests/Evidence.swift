@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 
 /// Something that binds a host, or that a client was told, at one place in the order of writes and syncs.
@@ -85,17 +85,20 @@ struct Said: Hashable, CanonicalCodable, CustomStringConvertible {
 
     var description: String { "\(kind) of shard \(shard), view \(view), sequence \(sequence)" }
 
-    /// What `message` binds its sender to; nil if to nothing. `own` is the sender's index in the shard: a NEW-VIEW that it
-    /// only passes on is another's word.
+    /// What `message` binds its sender to; nil if to nothing. `own` is the sender's index in the shard: a NEW-VIEW that
+    /// it only passes on is another's word.
     static func of(_ message: PBFTMessage, _ shard: ShardID, own: ReplicaIndex?) -> (Said, Digest)? {
         switch message {
         case .prePrepare(let m): (Said(.prePrepare, shard, m.view, m.sequence), m.batch.digest)
         case .prepare(let m): (Said(.prepare, shard, m.view, m.sequence), m.digest)
         case .commit(let m): (Said(.commit, shard, m.view, m.sequence), m.digest)
         case .viewChange(let m): (Said(.viewChange, shard, m.view, .zero), Hasher256.hash(.viewChange, m.encoded()))
-        case .newView(let m) where m.replica == own: (Said(.newView, shard, m.view, .zero), Hasher256.hash(.newView, m.encoded()))
+        case .newView(let m) where m.replica == own:
+            (Said(.newView, shard, m.view, .zero), Hasher256.hash(.newView, m.encoded()))
         case .checkpoint(let m): (Said(.checkpoint, shard, View(0), m.sequence), m.digest)
-        case .newView, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed, .recollection: nil
+        case .newView, .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
+            .recollection:
+            nil
         }
     }
 }
@@ -129,13 +132,17 @@ struct Evidence {
         case .time(let now): time = now
         case .sent(let host, let key, let digest):
             if let known = said[Int(host)][key], known != digest {
-                throw Contradiction(description: "host \(host) says \(digest.short) in its \(key), and had said \(known.short)")
+                throw Contradiction(
+                    description: "host \(host) says \(digest.short) in its \(key), and had said \(known.short)")
             }
             said[Int(host)][key] = digest
         case .attested(let host, let statement):
             let position = Position(shard: statement.shard, sequence: statement.sequence)
             if let known = statements[position], known != statement {
-                throw Contradiction(description: "host \(host) attests another result for shard \(statement.shard), sequence \(statement.sequence)")
+                throw Contradiction(
+                    description:
+                        "host \(host) attests another result for shard \(statement.shard), sequence \(statement.sequence)"
+                )
             }
             statements[position] = statement
         case .executed(let shard, let sequence, let history):
@@ -145,7 +152,9 @@ struct Evidence {
             }
             histories[position] = history
         case .submitted(let client, let request):
-            if !submitted.contains(where: { $0.request == request }) { submitted.append(Submitted(client: Int(client), request: request)) }
+            if !submitted.contains(where: { $0.request == request }) {
+                submitted.append(Submitted(client: Int(client), request: request))
+            }
         case .answered(let request, let legs):
             if let known = answers[request], known != legs {
                 throw Contradiction(description: "the answer to \(request.short) was \(known) and is \(legs)")

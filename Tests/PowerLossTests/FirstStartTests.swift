@@ -1,3 +1,4 @@
+import Randomness
 import Glibc
 import HostRuntime
 import Messages
@@ -14,7 +15,8 @@ extension PowerLossTests {
         let logger = LineLogHandler.logger("test", level: .critical)
 
         try Recorder.start(live)
-        let cluster = try ClusterFolder.create(at: live + "/cluster", shards: 1, replicas: 4, basePort: Int.random(in: 20_000..<32_000))
+        let cluster = try ClusterFolder.create(
+            at: live + "/cluster", shards: 1, replicas: 4, basePort: Int.random(in: 20_000..<32_000))
         Recorder.mark([])
         let host = try await Host.start(HostID(0), of: cluster, logger: logger)
         let calls = Recorder.stop()
@@ -35,7 +37,8 @@ extension PowerLossTests {
             try DiskImage.write(model, folder: "", to: image, fate: fate, using: &rng)
             try model.finishSynced(call)
             do {
-                let again = try await Host.start(HostID(0), of: try ClusterFolder(opening: image + "/cluster"), logger: logger)
+                let again = try await Host.start(
+                    HostID(0), of: try ClusterFolder(opening: image + "/cluster"), logger: logger)
                 await again.stop()
             } catch {
                 failures += 1

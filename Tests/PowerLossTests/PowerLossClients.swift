@@ -1,8 +1,9 @@
+import Randomness
 import Messages
 import Simulator
 
-/// Clients that make one transfer after the other, and the gateway that gets them certified. Requests are repeated until
-/// they are decided, also those that were decided before the power went.
+/// Clients that make one transfer after the other, and the gateway that gets them certified. Requests are repeated
+/// until they are decided, also those that were decided before the power went.
 struct PowerLossClients {
     private struct Waiting {
         let client: Int
@@ -54,8 +55,10 @@ struct PowerLossClients {
     mutating func due(_ now: Instant, using rng: inout SplitMix64) -> [(client: Int, SignedRequest)] {
         if setUpSteps < 2, waitingCount == 0 { submit(setUp(), .independent, client: Self.clientCount, now) }
         if setUpSteps == 2, remaining > 0 {
-            for client in 0..<Self.clientCount where !waiting.contains(where: { $0.client == client && !$0.isAnswered }) {
-                guard remaining > 0, rng.chance(perMille: 300), !waiting.contains(where: { $0.client == Self.clientCount && !$0.isAnswered })
+            for client in 0..<Self.clientCount where !waiting.contains(where: { $0.client == client && !$0.isAnswered })
+            {
+                guard remaining > 0, rng.chance(perMille: 300),
+                    !waiting.contains(where: { $0.client == Self.clientCount && !$0.isAnswered })
                 else { continue }
                 remaining -= 1
                 let count = rng.chance(perMille: 600) ? 1 : 2 + rng.below(3)
@@ -84,7 +87,10 @@ struct PowerLossClients {
         if to >= from { to += 1 }
         // Now and then more than there is.
         let amount = rng.chance(perMille: 50) ? 50_000 : 1 + rng.below(100)
-        return .transfer(Transfer(from: Self.accounts[from].id, to: Self.accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(amount))))
+        return .transfer(
+            Transfer(
+                from: Self.accounts[from].id, to: Self.accounts[to].id, asset: AssetID(1),
+                amount: Amount(UInt128(amount))))
     }
 
     /// Nothing is ever acknowledged, so every outcome is kept and can be asked for again (R11).
@@ -92,7 +98,8 @@ struct PowerLossClients {
         let signer = client < Self.clientCount ? Self.signers[client] : Self.issuer
         let request = Request(
             cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: nextNumber[client],
-            acknowledgedBelow: RequestNumber(0), issuedAt: now.wall, deadline: now.wall.adding(microseconds: Self.lifetime), mode: mode,
+            acknowledgedBelow: RequestNumber(0), issuedAt: now.wall,
+            deadline: now.wall.adding(microseconds: Self.lifetime), mode: mode,
             operations: operations)
         nextNumber[client] = nextNumber[client].next
         waiting.append(Waiting(client: client, request: SignedRequest(request, signedBy: signer)))
@@ -104,7 +111,9 @@ struct PowerLossClients {
         let statement = attestation.statement
         let index: Int
         if let known = statements.firstIndex(where: { $0.statement == statement }) {
-            if statements[known].signatures.contains(where: { $0.replica == attestation.signature.replica }) { return [] }
+            if statements[known].signatures.contains(where: { $0.replica == attestation.signature.replica }) {
+                return []
+            }
             statements[known].signatures.append(attestation.signature)
             index = known
         } else {
@@ -116,14 +125,19 @@ struct PowerLossClients {
         guard signatures.count >= manifest.group(of: statement.shard).weakQuorum else { return [] }
         let tree = MerkleTree(leaves: attestation.leaves)
         return attestation.leaves.enumerated().compactMap { position, leaf in
-            let certificate = Certificate(statement: statement, leaf: leaf, path: tree.path(at: position), signatures: signatures)
+            let certificate = Certificate(
+                statement: statement, leaf: leaf, path: tree.path(at: position), signatures: signatures)
             return add(certificate)
         }
     }
 
     private mutating func add(_ certificate: Certificate) -> Answer? {
         guard let i = waiting.firstIndex(where: { $0.request.digest == certificate.leaf.request }) else { return nil }
-        if let known = waiting[i].certificates[certificate.shard], known.statement.sequence >= certificate.statement.sequence { return nil }
+        if let known = waiting[i].certificates[certificate.shard],
+            known.statement.sequence >= certificate.statement.sequence
+        {
+            return nil
+        }
         waiting[i].certificates[certificate.shard] = certificate
         let request = waiting[i].request
         let certificates = waiting[i].certificates.values.sorted { $0.shard < $1.shard }
@@ -133,7 +147,8 @@ struct PowerLossClients {
         let isNew = !waiting[i].isAnswered
         waiting[i].isAnswered = true
         let decide = TransactionDecide(
-            principal: request.request.principal, number: request.request.number, request: request.digest, certificates: certificates)
+            principal: request.request.principal, number: request.request.number, request: request.digest,
+            certificates: certificates)
         return Answer(
             request: request.digest, participants: request.request.participants(in: manifest.shardMap), decide: decide,
             legs: isNew ? decisions.map { $0 == .commit } : nil)

@@ -1,6 +1,7 @@
+import Randomness
 import Glibc
-import HostCore
-import Journal
+import Cores
+import WriteAheadLog
 import LMDBStore
 import Messages
 import Simulator
@@ -57,7 +58,9 @@ final class PowerLossCluster {
 
     static let manifest = Manifest(
         cluster: ClusterID(StandInSigner(77).publicKey.value), epoch: Epoch(1),
-        hosts: (0..<hostCount).map { .init(address: "nowhere", port: $0 + 1, publicKey: StandInSigner(UInt64($0)).publicKey) },
+        hosts: (0..<hostCount).map {
+            .init(address: "nowhere", port: $0 + 1, publicKey: StandInSigner(UInt64($0)).publicKey)
+        },
         shards: Array(repeating: (0..<hostCount).map { HostID(UInt16($0)) }, count: shardCount),
         issuer: PowerLossClients.issuer.publicKey)
 
@@ -97,19 +100,25 @@ final class PowerLossCluster {
         for host in 0..<hostCount {
             let path = folder + hostFolder(host)
             guard mkdir(path, 0o700) == 0 else { throw Failure(description: "cannot make \(path): \(errno)") }
-            _ = try Journal.create(PosixJournalStorage(directory: path + "/journal"), options: journalOptions, using: &rng)
-            for shard in manifest.shards(of: HostID(UInt16(host))) { _ = try LMDBEnvironment(path: "\(path)/shard-\(shard)") }
+            _ = try Journal.create(
+                PosixJournalStorage(directory: path + "/journal"), options: journalOptions, using: &rng)
+            for shard in manifest.shards(of: HostID(UInt16(host))) {
+                _ = try LMDBEnvironment(path: "\(path)/shard-\(shard)")
+            }
         }
         let descriptor = open(folder, O_RDONLY | O_DIRECTORY)
         defer { close(descriptor) }
-        guard descriptor >= 0, fsync(descriptor) == 0 else { throw Failure(description: "cannot sync \(folder): \(errno)") }
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            throw Failure(description: "cannot sync \(folder): \(errno)")
+        }
     }
 
     static func openHost(_ host: Int, below folder: String, now: Instant) throws -> (
         core: HostCore, journal: Journal<PosixJournalStorage>, writers: [ShardID: LMDBStoreWriter], records: [[UInt8]]
     ) {
         let path = folder + hostFolder(host)
-        let (journal, records) = try Journal.open(PosixJournalStorage(directory: path + "/journal"), options: journalOptions)
+        let (journal, records) = try Journal.open(
+            PosixJournalStorage(directory: path + "/journal"), options: journalOptions)
         var stores: [ShardID: LMDBStore] = [:]
         var writers: [ShardID: LMDBStoreWriter] = [:]
         for shard in manifest.shards(of: HostID(UInt16(host))) {
@@ -118,7 +127,8 @@ final class PowerLossCluster {
             writers[shard] = LMDBStoreWriter(environment)
         }
         let core = try HostCore(
-            manifest: manifest, host: HostID(UInt16(host)), signer: StandInSigner(UInt64(host)), options: hostOptions, stores: stores,
+            manifest: manifest, host: HostID(UInt16(host)), signer: StandInSigner(UInt64(host)), options: hostOptions,
+            stores: stores,
             records: records, now: now)
         return (core, journal, writers, records)
     }
@@ -188,7 +198,8 @@ final class PowerLossCluster {
             try writer.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
             try step(i, .flushed(flush.shard, flush.sequence))
         case .clientTick: return
-        case .toGateway(_, let reply): try gatewayReceives(try verifier.verify(try HostReply(decoding: reply.encoded())).value)
+        case .toGateway(_, let reply):
+            try gatewayReceives(try verifier.verify(try HostReply(decoding: reply.encoded())).value)
         case .fromGateway(let to, let message): try step(to, .gateway(Self.session, try verifier.verify(message)))
         case .kill(let i): if hosts[i].core != nil { try kill(i) }
         case .start(let i): if hosts[i].core == nil { try start(i) }
@@ -200,7 +211,9 @@ final class PowerLossCluster {
         var ready = HostReady()
         hosts[i].core?.step(input, now: instant, into: &ready)
         try hosts[i].core?.checkInvariants()
-        if let (shard, reason) = ready.halts.first { throw Failure(description: "host \(i) shard \(shard) halted: \(reason)") }
+        if let (shard, reason) = ready.halts.first {
+            throw Failure(description: "host \(i) shard \(shard) halted: \(reason)")
+        }
         if !ready.records.isEmpty || ready.compacts {
             hosts[i].waiting.append((ready.records, ready.compacts))
             hosts[i].appended += UInt64(ready.records.count)
@@ -210,7 +223,9 @@ final class PowerLossCluster {
             for to in outgoing.to { insert(.deliver(to: Int(to.number), from: i, outgoing.message), after: delay()) }
         }
         for reply in ready.toGateways {
-            if case .attestation(let attestation) = reply.reply { try note(.attested(host: UInt16(i), attestation.statement)) }
+            if case .attestation(let attestation) = reply.reply {
+                try note(.attested(host: UInt16(i), attestation.statement))
+            }
             insert(.toGateway(from: i, reply.reply), after: delay())
         }
         for progress in hosts[i].core?.progress() ?? [] where progress.sequence > .zero {
@@ -294,7 +309,8 @@ final class PowerLossCluster {
         for (i, host) in hosts.enumerated() {
             for s in host.core?.status() ?? [] {
                 lines.append(
-                    "host \(i) shard \(s.shard): view \(s.view)\(s.isChangingView ? " (changing)" : "") executed \(s.lastExecuted) stable \(s.stable) flushed \(s.flushed) pending \(s.pendingRequests) undecided \(s.undecided)")
+                    "host \(i) shard \(s.shard): view \(s.view)\(s.isChangingView ? " (changing)" : "") executed \(s.lastExecuted) stable \(s.stable) flushed \(s.flushed) pending \(s.pendingRequests) undecided \(s.undecided)"
+                )
             }
         }
         return lines.joined(separator: "\n  ")

@@ -1,5 +1,5 @@
-import HostCore
-import Journal
+import Cores
+import WriteAheadLog
 import LMDBStore
 import Messages
 import PBFT
@@ -64,14 +64,18 @@ struct Restart {
         for progress in core.progress() where progress.sequence > .zero {
             let expected = evidence.histories[.init(shard: progress.shard, sequence: progress.sequence)]
             guard progress.history == expected else {
-                throw Violation(description: "host \(host) restarts shard \(progress.shard) at \(progress.sequence) with another history")
+                throw Violation(
+                    description:
+                        "host \(host) restarts shard \(progress.shard) at \(progress.sequence) with another history")
             }
         }
         for (said, digest) in evidence.said[host] {
             guard remembers(said, digest) else {
                 let status = status[Int(said.shard.number)]
                 throw Violation(
-                    description: "host \(host) had sent its \(said) (\(digest.short)) and has forgotten it; it restarts in view \(status.view), executed \(status.lastExecuted), stable \(status.stable), flushed \(status.flushed)")
+                    description:
+                        "host \(host) had sent its \(said) (\(digest.short)) and has forgotten it; it restarts in view \(status.view), executed \(status.lastExecuted), stable \(status.stable), flushed \(status.flushed)"
+                )
             }
         }
         try checkWords(evidence)
@@ -94,7 +98,8 @@ struct Restart {
             // Below, it was in the view; above, it has left it.
             if status.view != said.view { return status.view > said.view }
             return !status.isChangingView || memory.viewChanges[said.view] == digest
-        case .newView: return status.view > said.view || (status.view == said.view && memory.newViews[said.view] == digest)
+        case .newView:
+            return status.view > said.view || (status.view == said.view && memory.newViews[said.view] == digest)
         case .checkpoint: return status.lastExecuted >= said.sequence
         }
     }
@@ -106,11 +111,15 @@ struct Restart {
         core.step(.tick, now: now, into: &ready)
         let appended = UInt64(ready.records.count)
         if appended > 0 { core.step(.persisted(JournalPosition(appended)), now: now, into: &ready) }
-        if let (shard, reason) = ready.halts.first { throw Violation(description: "host \(host) shard \(shard) halted: \(reason)") }
+        if let (shard, reason) = ready.halts.first {
+            throw Violation(description: "host \(host) shard \(shard) halted: \(reason)")
+        }
         for outgoing in ready.toHosts {
             guard case .pbft(let shard, let message) = outgoing.message else { continue }
             let own = PowerLossCluster.manifest.replica(of: shard, on: HostID(UInt16(host)))
-            if let (said, digest) = Said.of(message, shard, own: own) { try evidence.add(.sent(host: UInt16(host), said, digest)) }
+            if let (said, digest) = Said.of(message, shard, own: own) {
+                try evidence.add(.sent(host: UInt16(host), said, digest))
+            }
         }
     }
 

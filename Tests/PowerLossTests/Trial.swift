@@ -1,5 +1,6 @@
+import Randomness
 import Glibc
-import HostCore
+import Cores
 import Messages
 import Simulator
 
@@ -43,7 +44,9 @@ struct Trial {
     static func run(_ options: Options) throws -> Summary {
         let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array((base + "/quorate-power-loss-XXXXXX").utf8CString)
-        guard let folder = mkdtemp(&template).map({ String(cString: $0) }) else { throw Failure(description: "cannot make \(base)/…") }
+        guard let folder = mkdtemp(&template).map({ String(cString: $0) }) else {
+            throw Failure(description: "cannot make \(base)/…")
+        }
         defer { removeTree(folder + "/live") }
         var trial = Trial(options: options, folder: folder)
         do {
@@ -81,16 +84,21 @@ struct Trial {
         var noted = Evidence(hosts: PowerLossCluster.hostCount)
         let cluster = PowerLossCluster(
             folder: live, seed: options.seed,
-            clients: PowerLossClients(manifest: PowerLossCluster.manifest, transfers: options.transfers), mistake: options.mistake
+            clients: PowerLossClients(manifest: PowerLossCluster.manifest, transfers: options.transfers),
+            mistake: options.mistake
         ) { mark in
             // Said again is nothing new.
-            if case .executed(let shard, let sequence, _) = mark, noted.histories[.init(shard: shard, sequence: sequence)] != nil { return }
+            if case .executed(let shard, let sequence, _) = mark,
+                noted.histories[.init(shard: shard, sequence: sequence)] != nil
+            {
+                return
+            }
             try noted.add(mark)
             Recorder.mark(mark.encoded())
         }
         try cluster.startAll()
-        // Processes die without the power: a primary of each shard, and two that come back at once. What a process holds
-        // back is lost then, so one that speaks too early would already contradict itself.
+        // Processes die without the power: a primary of each shard, and two that come back at once. What a process
+        // holds back is lost then, so one that speaks too early would already contradict itself.
         if options.mistake == .none { killSomeHosts(of: cluster) }
         var lastTime: UInt64 = 0
         try cluster.run(deadline: 120_000_000_000) { cluster in
@@ -155,7 +163,9 @@ struct Trial {
         summary.attested = evidence.statements.count
     }
 
-    private mutating func cut(_ number: Int, at call: Int, _ model: DiskModel, _ evidence: Evidence, revives: Bool) throws {
+    private mutating func cut(_ number: Int, at call: Int, _ model: DiskModel, _ evidence: Evidence, revives: Bool)
+        throws
+    {
         let fate = options.fates[number % options.fates.count]
         do {
             // Mostly soon, and sometimes when every deadline has passed.
@@ -195,7 +205,8 @@ struct Trial {
         for host in 0..<PowerLossCluster.hostCount {
             let path = PowerLossCluster.hostFolder(host)
             if let difference = difference(image + path, live + path) {
-                throw Failure(description: "the recording is not complete: \(difference) differs from what was recorded")
+                throw Failure(
+                    description: "the recording is not complete: \(difference) differs from what was recorded")
             }
         }
     }
@@ -214,7 +225,9 @@ struct Trial {
             let holders = hosts.count { $0.holds(statement) }
             guard holders >= quorum else {
                 throw Failure(
-                    description: "the result of shard \(statement.shard), sequence \(statement.sequence) was attested, and \(holders) hosts hold it; a quorum is \(quorum)")
+                    description:
+                        "the result of shard \(statement.shard), sequence \(statement.sequence) was attested, and \(holders) hosts hold it; a quorum is \(quorum)"
+                )
             }
         }
     }
@@ -224,7 +237,9 @@ struct Trial {
     private mutating func revive(_ evidence: Evidence, at time: UInt64) throws {
         var evidence = evidence
         let clients = PowerLossClients(manifest: PowerLossCluster.manifest, asking: evidence.submitted)
-        let cluster = PowerLossCluster(folder: image, seed: rng.next(), clients: clients, startingAt: time) { try evidence.add($0) }
+        let cluster = PowerLossCluster(folder: image, seed: rng.next(), clients: clients, startingAt: time) {
+            try evidence.add($0)
+        }
         try cluster.startAll()
         try cluster.run(deadline: time + 120_000_000_000) { cluster in
             guard cluster.clients.isDone else { return false }
@@ -250,7 +265,8 @@ struct Trial {
         var balances: [AccountID: Int128] = [:]
         for submitted in evidence.submitted {
             let request = submitted.request.request
-            for (leg, isCommitted) in (evidence.answers[submitted.request.digest] ?? []).enumerated() where isCommitted {
+            for (leg, isCommitted) in (evidence.answers[submitted.request.digest] ?? []).enumerated() where isCommitted
+            {
                 for operation in request.operations(ofLeg: leg) {
                     switch operation {
                     case .transfer(let transfer):
@@ -268,7 +284,9 @@ struct Trial {
                 let balance = host.core?.balance(account.id).map { Int128($0) }
                 guard balance == balances[account.id] else {
                     throw Failure(
-                        description: "account \(account.id) holds \(balance.map { "\($0)" } ?? "nothing") on host \(i); by the answers it is \(balances[account.id].map { "\($0)" } ?? "none")")
+                        description:
+                            "account \(account.id) holds \(balance.map { "\($0)" } ?? "nothing") on host \(i); by the answers it is \(balances[account.id].map { "\($0)" } ?? "none")"
+                    )
                 }
             }
         }
@@ -308,7 +326,9 @@ func removeTree(_ path: String) {
     if let stream = opendir(path) {
         var names: [String] = []
         while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name != "." && name != ".." { names.append(name) }
         }
         closedir(stream)

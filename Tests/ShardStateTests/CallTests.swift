@@ -16,7 +16,8 @@ struct CallCluster {
     }
 
     func call(
-        _ person: Person, _ number: UInt64, _ target: CallTarget, _ procedure: String, _ arguments: some CanonicalEncodable,
+        _ person: Person, _ number: UInt64, _ target: CallTarget, _ procedure: String,
+        _ arguments: some CanonicalEncodable,
         continues: UInt64? = nil, acknowledging below: UInt64 = 0, deadline: Timestamp = seconds(30)
     ) -> SignedRequest {
         let invocation = Invocation(target: target, procedure: procedure, version: 1, arguments: arguments.encoded())
@@ -28,7 +29,9 @@ struct CallCluster {
     func home(_ root: SignedRequest) -> Int { root.request.rootCall.map { shard(of: $0.target) } ?? 0 }
 
     private mutating func note(_ executed: ExecutedBatch) {
-        for certificate in executed.certificates { newest[certificate.leaf.request, default: [:]][certificate.shard] = certificate }
+        for certificate in executed.certificates {
+            newest[certificate.leaf.request, default: [:]][certificate.shard] = certificate
+        }
     }
 
     @discardableResult
@@ -42,7 +45,8 @@ struct CallCluster {
     @discardableResult
     mutating func show(_ root: SignedRequest, from: Int, to: Int, at time: Timestamp? = nil) throws -> ExecutedBatch? {
         guard let certificate = newest[root.digest]?[ShardID(UInt16(from))] else { return nil }
-        let executed = try base.shards[to].run(.evidence(CallEvidence(root: root, certificates: [certificate])), at: time)
+        let executed = try base.shards[to].run(
+            .evidence(CallEvidence(root: root, certificates: [certificate])), at: time)
         note(executed)
         return executed
     }
@@ -58,7 +62,9 @@ struct CallCluster {
         newest[root.digest]?[ShardID(UInt16(shard ?? home(root)))]?.leaf.status(ofLeg: 0)
     }
 
-    func report(_ root: SignedRequest, on shard: Int) -> CallReport? { newest[root.digest]?[ShardID(UInt16(shard))]?.leaf.calls }
+    func report(_ root: SignedRequest, on shard: Int) -> CallReport? {
+        newest[root.digest]?[ShardID(UInt16(shard))]?.leaf.calls
+    }
 
     /// Shows everybody everything until nothing is new.
     mutating func relay(_ root: SignedRequest, at time: Timestamp? = nil) throws {
@@ -119,12 +125,15 @@ struct CallCluster {
         let seller = try cluster.base.fund(cluster.base.account(bob, on: 1), 0)
         let symbol = (0...).lazy.map { "S\($0)" }.first { cluster.shard(of: .key(Oracle.priceKey($0))) == 2 } ?? ""
         func publish(_ person: Person, _ number: UInt64, _ price: UInt64) -> SignedRequest {
-            cluster.call(person, number, .key(Oracle.priceKey(symbol)), PublishPrice.name, PublishPrice.Arguments(symbol: symbol, price: price))
+            cluster.call(
+                person, number, .key(Oracle.priceKey(symbol)), PublishPrice.name,
+                PublishPrice.Arguments(symbol: symbol, price: price))
         }
         func buy(_ number: UInt64, most: UInt64) -> SignedRequest {
             cluster.call(
                 alice, number, .account(buyer), BuyAtMost.name,
-                BuyAtMost.Arguments(buyer: buyer, seller: seller, asset: gold, symbol: symbol, quantity: 3, mostPerUnit: most))
+                BuyAtMost.Arguments(
+                    buyer: buyer, seller: seller, asset: gold, symbol: symbol, quantity: 3, mostPerUnit: most))
         }
         let early = buy(0, most: 50)
         #expect(try cluster.run(early)?.description.contains("has no price") == true)
@@ -157,16 +166,22 @@ struct CallCluster {
         let sellerGold = try cluster.base.fund(cluster.base.account(bob, on: 1), 0)
         let buyerGold = try cluster.base.fund(cluster.base.account(alice, on: 0), 100)
         let buyerSilver = try cluster.base.fund(cluster.base.account(alice, on: 1, asset: silver), 0)
-        let offer = Offer(id: "7", cash: sellerGold, price: .init(80, of: gold), custody: custody, quantity: .init(30, of: silver))
+        let offer = Offer(
+            id: "7", cash: sellerGold, price: .init(80, of: gold), custody: custody, quantity: .init(30, of: silver))
         let offered = cluster.call(
-            bob, 0, .account(sellerSilver), OfferForSale.name, OfferForSale.Arguments(securities: sellerSilver, offer: offer))
+            bob, 0, .account(sellerSilver), OfferForSale.name,
+            OfferForSale.Arguments(securities: sellerSilver, offer: offer))
         #expect(try cluster.run(offered)?.isFailure == false)
         #expect(try cluster.base.posted(sellerSilver) == 20 && cluster.base.posted(custody) == 30)
         // Nobody takes them out by hand.
-        let release = ReleaseDelivery.Arguments(custody: custody, payment: Payment(account: sellerSilver, asset: silver, amount: Amount(30)))
-        #expect(try cluster.run(cluster.call(bob, 1, .account(custody), ReleaseDelivery.name, release))?.isFailure == true)
+        let release = ReleaseDelivery.Arguments(
+            custody: custody, payment: Payment(account: sellerSilver, asset: silver, amount: Amount(30)))
+        #expect(
+            try cluster.run(cluster.call(bob, 1, .account(custody), ReleaseDelivery.name, release))?.isFailure == true)
         func settle(_ number: UInt64) -> SignedRequest {
-            cluster.call(alice, number, .account(buyerGold), Settle.name, Settle.Arguments(offer: "7", cash: buyerGold, securities: buyerSilver))
+            cluster.call(
+                alice, number, .account(buyerGold), Settle.name,
+                Settle.Arguments(offer: "7", cash: buyerGold, securities: buyerSilver))
         }
         #expect(try cluster.run(settle(0))?.isFailure == false)
         #expect(try cluster.base.posted(buyerGold) == 20 && cluster.base.posted(sellerGold) == 80)
@@ -184,7 +199,8 @@ struct CallCluster {
         // The last visit finds the 1 of the first.
         #expect(try cluster.result(outcome) == [0, 0, 0, 1] as [UInt64])
         #expect(try cluster.number(a) == 1 + 4 && cluster.number(keys[1]) == 2 && cluster.number(keys[2]) == 3)
-        let again = try cluster.run(cluster.call(alice, 1, .key(a), Chain.name, Chain.Arguments(keys: keys + [keys[2]])))
+        let again = try cluster.run(
+            cluster.call(alice, 1, .key(a), Chain.name, Chain.Arguments(keys: keys + [keys[2]])))
         #expect(try cluster.result(again) == [5, 2, 3, 6, 6] as [UInt64])
     }
 
@@ -243,9 +259,12 @@ struct CallCluster {
         var cluster = try CallCluster(shards: 3)
         let (a, b, c) = (cluster.key(on: 0), cluster.key(on: 1), cluster.key(on: 2))
         let carol = try Person(3)
-        func chain(_ person: Person, _ number: UInt64, _ keys: [String], continues: UInt64? = nil, acknowledging: UInt64 = 0) -> SignedRequest {
+        func chain(
+            _ person: Person, _ number: UInt64, _ keys: [String], continues: UInt64? = nil, acknowledging: UInt64 = 0
+        ) -> SignedRequest {
             cluster.call(
-                person, number, .key(keys[0]), Chain.name, Chain.Arguments(keys: keys), continues: continues, acknowledging: acknowledging,
+                person, number, .key(keys[0]), Chain.name, Chain.Arguments(keys: keys), continues: continues,
+                acknowledging: acknowledging,
                 deadline: seconds(29))
         }
         // Holds b.
@@ -259,7 +278,8 @@ struct CallCluster {
         // Holds its own key, and wants b.
         let own = cluster.key(on: 2, not: [c])
         func attempt(
-            _ number: UInt64, from home: String? = nil, continues: UInt64?, acknowledging: UInt64 = 0, at time: Timestamp
+            _ number: UInt64, from home: String? = nil, continues: UInt64?, acknowledging: UInt64 = 0,
+            at time: Timestamp
         ) throws -> LegStatus? {
             let root = chain(carol, number, [home ?? own, b], continues: continues, acknowledging: acknowledging)
             try cluster.submit(root, at: time)
@@ -279,7 +299,9 @@ struct CallCluster {
         expectDeath(try attempt(7, continues: 9, at: seconds(4)), "a later one")
         // As old as number 1: older than the holder. That it acknowledges what it continues is no hindrance.
         #expect(try attempt(8, continues: 2, acknowledging: 3, at: seconds(5)) == .running)
-        expectDeath(try attempt(9, from: cluster.key(on: 2, not: [c, own]), continues: 2, at: seconds(6)), "acknowledged, and taken over")
+        expectDeath(
+            try attempt(9, from: cluster.key(on: 2, not: [c, own]), continues: 2, at: seconds(6)),
+            "acknowledged, and taken over")
         try cluster.relay(second)
         let eighth = chain(carol, 8, [own, b], continues: 2, acknowledging: 3)
         try cluster.poke(eighth, 1)
@@ -297,7 +319,12 @@ struct CallCluster {
         let late = Timestamp(seconds(29).number + lifetime + 1)
         let kept = cluster.base.request(
             carol, 11, issuedAt: late, deadline: late.adding(microseconds: 1_000_000),
-            [.call(Invocation(target: .key(own), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [own, a]).encoded()), continues: RequestNumber(10))])
+            [
+                .call(
+                    Invocation(
+                        target: .key(own), procedure: Chain.name, version: 1,
+                        arguments: Chain.Arguments(keys: [own, a]).encoded()), continues: RequestNumber(10))
+            ])
         try cluster.submit(kept, at: late)
         #expect(cluster.report(kept, on: 2)?.age == late)
     }
@@ -322,7 +349,12 @@ struct CallCluster {
         #expect(cluster.status(holder)?.failure?.reason == .deadline)
         let late = cluster.base.request(
             alice, 1, issuedAt: seconds(31), deadline: seconds(40),
-            [.call(Invocation(target: .key(a), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [a, b]).encoded()), continues: RequestNumber(0))])
+            [
+                .call(
+                    Invocation(
+                        target: .key(a), procedure: Chain.name, version: 1,
+                        arguments: Chain.Arguments(keys: [a, b]).encoded()), continues: RequestNumber(0))
+            ])
         try cluster.submit(late, at: seconds(32))
         #expect(cluster.report(late, on: 0)?.age == seconds(32))
     }
@@ -333,7 +365,8 @@ struct CallCluster {
         let to = try cluster.base.fund(cluster.base.account(bob, on: 1), 0)
         let transfer = cluster.base.transfer(alice, 0, from: from, to: to, 10)
         let votes = try [0, 1].map { try cluster.base.shards[$0].certify(transfer) }
-        // Undecided escrow is in the account: a procedure does not wait for it, because it may hold what the escrow waits for elsewhere.
+        // Undecided escrow is in the account: a procedure does not wait for it, because it may hold what the escrow
+        // waits for elsewhere.
         let credit = Payment(account: to, asset: gold, amount: Amount(1))
         let early = cluster.call(alice, 1, .account(to), Credit.name, credit)
         try cluster.submit(early)
@@ -359,7 +392,9 @@ struct CallCluster {
         var cluster = try CallCluster(shards: 2) { $0.register(Parallel.self) }
         let (a, b) = (cluster.key(on: 0), cluster.key(on: 1))
         let c = cluster.key(on: 1, not: [b])
-        #expect(try cluster.run(cluster.call(alice, 0, .key(a), Parallel.name, [b, b]))?.description.contains("parallel calls") == true)
+        #expect(
+            try cluster.run(cluster.call(alice, 0, .key(a), Parallel.name, [b, b]))?.description.contains(
+                "parallel calls") == true)
         #expect(try cluster.run(cluster.call(alice, 1, .key(a), Parallel.name, [b, c]))?.isFailure == false)
         #expect(try cluster.number(b) == 1 && cluster.number(c) == 1)
     }
@@ -438,7 +473,14 @@ struct CallCluster {
         try cluster.show(root, from: 1, to: 0)
         #expect(cluster.status(root)?.isFailure == false)
         // The next request acknowledges it, while the callee has not heard of the outcome.
-        let next = cluster.base.request(alice, 1, acknowledging: 1, [.call(Invocation(target: .key(a), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [a]).encoded()))])
+        let next = cluster.base.request(
+            alice, 1, acknowledging: 1,
+            [
+                .call(
+                    Invocation(
+                        target: .key(a), procedure: Chain.name, version: 1,
+                        arguments: Chain.Arguments(keys: [a]).encoded()))
+            ])
         try cluster.submit(next)
         try cluster.base.shards[0].run(at: seconds(60))
         try cluster.poke(root, 0, at: seconds(60))
@@ -565,11 +607,19 @@ struct CallCluster {
             $0.register(Greedy.self)
         }
         let a = cluster.key(on: 0)
-        #expect(try cluster.run(cluster.call(alice, 0, .key(a), Endless.name, a))?.description.contains("more than 50 steps") == true)
-        #expect(try cluster.run(cluster.call(alice, 1, .key(a), Greedy.name, a))?.description.contains("too many keys") == true)
+        #expect(
+            try cluster.run(cluster.call(alice, 0, .key(a), Endless.name, a))?.description.contains(
+                "more than 50 steps") == true)
+        #expect(
+            try cluster.run(cluster.call(alice, 1, .key(a), Greedy.name, a))?.description.contains("too many keys")
+                == true)
         let deep = (0..<12).map { _ in a }
-        #expect(try cluster.run(cluster.call(alice, 2, .key(a), Chain.name, Chain.Arguments(keys: deep)))?.description.contains("deeper than 8") == true)
-        #expect(try cluster.run(cluster.call(alice, 3, .key(a), "nothing", Nothing()))?.description.contains("there is no procedure nothing@1") == true)
+        #expect(
+            try cluster.run(cluster.call(alice, 2, .key(a), Chain.name, Chain.Arguments(keys: deep)))?.description
+                .contains("deeper than 8") == true)
+        #expect(
+            try cluster.run(cluster.call(alice, 3, .key(a), "nothing", Nothing()))?.description.contains(
+                "there is no procedure nothing@1") == true)
         #expect(try cluster.run(cluster.call(alice, 4, .key(a), Chain.name, "what?"))?.isFailure == true)
         #expect(cluster.undecided() == 0)
     }
@@ -581,7 +631,8 @@ struct CallCluster {
         var roots: [SignedRequest] = []
         for i in 0..<3 {
             let a = cluster.key(on: 0, "a\(i)-")
-            let root = cluster.call(alice, UInt64(i), .key(a), Chain.name, Chain.Arguments(keys: [a, cluster.key(on: 1, "b\(i)-")]))
+            let root = cluster.call(
+                alice, UInt64(i), .key(a), Chain.name, Chain.Arguments(keys: [a, cluster.key(on: 1, "b\(i)-")]))
             roots.append(root)
             try cluster.submit(root)
             try cluster.show(root, from: 0, to: 1)
@@ -623,13 +674,17 @@ private struct Catching: Procedure {
 private struct DoubleDebit: Procedure {
     static let name = "double-debit"
     static func run(_ accounts: [String], _ context: ProcedureContext) throws -> Nothing {
-        guard let from = AccountID(hex: accounts[0]) else { throw CallFailure(.badArguments, shard: context.shard, procedure: name) }
+        guard let from = AccountID(hex: accounts[0]) else {
+            throw CallFailure(.badArguments, shard: context.shard, procedure: name)
+        }
         guard accounts.count > 1 else {
             try context.debit(from, gold, Amount(60))
             return Nothing()
         }
         _ = try context.callAll(
-            (0..<2).map { _ in Invocation(target: .account(from), procedure: name, version: 1, arguments: [accounts[0]].encoded()) })
+            (0..<2).map { _ in
+                Invocation(target: .account(from), procedure: name, version: 1, arguments: [accounts[0]].encoded())
+            })
         if let to = AccountID(hex: accounts[1]) { try context.credit(to, gold, Amount(120)) }
         return Nothing()
     }
@@ -639,7 +694,9 @@ private struct DoubleDebit: Procedure {
 private struct Hold: Procedure {
     static let name = "hold"
     static func run(_ names: [String], _ context: ProcedureContext) throws -> Nothing {
-        guard let account = AccountID(hex: names[0]) else { throw CallFailure(.badArguments, shard: context.shard, procedure: name) }
+        guard let account = AccountID(hex: names[0]) else {
+            throw CallFailure(.badArguments, shard: context.shard, procedure: name)
+        }
         try context.debit(account, gold, Amount(1))
         let _: [UInt64] = try context.call(.key(names[1]), Chain.name, Chain.Arguments(keys: [names[1]]))
         return Nothing()
@@ -676,7 +733,11 @@ private struct Parallel: Procedure {
     static let name = "parallel"
     static func run(_ keys: [String], _ context: ProcedureContext) throws -> Nothing {
         _ = try context.callAll(
-            keys.map { Invocation(target: .key($0), procedure: Chain.name, version: 1, arguments: Chain.Arguments(keys: [$0]).encoded()) })
+            keys.map {
+                Invocation(
+                    target: .key($0), procedure: Chain.name, version: 1,
+                    arguments: Chain.Arguments(keys: [$0]).encoded())
+            })
         return Nothing()
     }
 }

@@ -11,7 +11,9 @@ import Testing
         private var no: Set<TransactionID> = []
         private(set) var commits: Set<TransactionID> = []
 
-        mutating func note(_ executed: ExecutedBatch, _ requests: [Digest: SignedRequest], _ map: ShardMap, seed: Int) throws {
+        mutating func note(_ executed: ExecutedBatch, _ requests: [Digest: SignedRequest], _ map: ShardMap, seed: Int)
+            throws
+        {
             let shard = executed.statement.shard
             for leaf in executed.leaves {
                 let request = try #require(requests[leaf.request])
@@ -22,14 +24,19 @@ import Testing
                     switch entry.status {
                     case .votedYes: yes[id, default: []].insert(shard)
                     case .votedNo: no.insert(id)
-                    case .committed, .aborted, .noRecordAbort, .acknowledged, .read, .running, .returned, .failed, .closed: break
+                    case .committed, .aborted, .noRecordAbort, .acknowledged, .read, .running, .returned, .failed,
+                        .closed:
+                        break
                     }
                     // "A complete set of yes votes is never contradicted by a vote" (R10, as models/commit.py has it).
-                    #expect(!(no.contains(id) && yes[id]?.count == participants.count), "seed \(seed): contradictory votes")
+                    #expect(
+                        !(no.contains(id) && yes[id]?.count == participants.count), "seed \(seed): contradictory votes")
                     guard entry.status.isDecided else { continue }
                     let before = outcomes[id]?[shard]
                     if before == .committed {
-                        #expect(entry.status == .committed || entry.status == .acknowledged, "seed \(seed): \(entry.status) after a commit")
+                        #expect(
+                            entry.status == .committed || entry.status == .acknowledged,
+                            "seed \(seed): \(entry.status) after a commit")
                     } else if before != nil {
                         #expect(entry.status != .committed, "seed \(seed): a commit after \(before?.description ?? "")")
                     }
@@ -37,7 +44,8 @@ import Testing
                     if entry.status == .committed { commits.insert(id) }
                     for other in participants {
                         guard let status = outcomes[id]?[other] else { continue }
-                        let contradicts = entry.status == .committed && status.isAbort || status == .committed && entry.status.isAbort
+                        let contradicts =
+                            entry.status == .committed && status.isAbort || status == .committed && entry.status.isAbort
                         #expect(!contradicts, "seed \(seed): shards \(shard) and \(other) decide differently")
                     }
                 }
@@ -69,7 +77,8 @@ import Testing
         for step in 0..<1500 {
             let shard = workload.int(0..<3)
             // Shards' clocks drift apart by seconds, past deadlines.
-            times[shard] = times[shard].adding(microseconds: UInt64(workload.int(0..<(workload.chance(5) ? 5_000_000 : 300_000))))
+            times[shard] = times[shard].adding(
+                microseconds: UInt64(workload.int(0..<(workload.chance(5) ? 5_000_000 : 300_000))))
             try note(try cluster.shards[shard].run(workload.batch(at: times[shard])))
             if workload.chance(2) { try cluster.shards[shard].flush() }
             if step % 500 == 0 { try cluster.checkInvariants() }
@@ -94,7 +103,9 @@ import Testing
         for account in workload.accounts { balances[account.id] = 100 }
         for request in workload.requests {
             for leg in 0..<request.request.legCount
-            where ledger.commits.contains(TransactionID(request: request.digest, mode: request.request.mode, leg: UInt16(leg))) {
+            where ledger.commits.contains(
+                TransactionID(request: request.digest, mode: request.request.mode, leg: UInt16(leg)))
+            {
                 for case .transfer(let transfer) in request.request.operations(ofLeg: leg) {
                     balances[transfer.from, default: 0] -= Int(transfer.amount.number)
                     balances[transfer.to, default: 0] += Int(transfer.amount.number)
@@ -107,14 +118,16 @@ import Testing
     }
 
     /// What hosts do for each other: push records with their statuses to whoever is not known to have decided.
-    private func recover(_ cluster: inout TestCluster, at end: Timestamp, _ note: (ExecutedBatch) throws -> Void) throws {
+    private func recover(_ cluster: inout TestCluster, at end: Timestamp, _ note: (ExecutedBatch) throws -> Void) throws
+    {
         for shard in 0..<3 { try note(try cluster.shards[shard].run(at: end)) }
         for round in 0..<8 {
             var open = 0
             for shard in 0..<3 {
                 for record in try cluster.shards[shard].executor.unforgotten(after: nil, limit: .max) {
                     open += 1
-                    // The pusher's record is certified by a batch; the others answer, and whoever has all votes decides.
+                    // The pusher's record is certified by a batch; the others answer, and whoever has all votes
+                    // decides.
                     var known: [Certificate] = []
                     for member in [shard] + record.waitingFor.map({ Int($0.number) }) {
                         let answer = try cluster.shards[member].run(.request(record.request))

@@ -79,7 +79,8 @@ import Testing
         let other = cluster.transfer(alice, 1, from: from, to: to, 1)
         _ = try cluster.shards[0].submit(request)
         let useless = [
-            claim(request, by: 2, .committed), claim(request, by: 2, .votedNo(.overflow)), claim(other, by: 1, .committed),
+            claim(request, by: 2, .committed), claim(request, by: 2, .votedNo(.overflow)),
+            claim(other, by: 1, .committed),
             claim(request, by: 0, .committed), claim(request, by: 0, .aborted(.overflow)),
         ]
         let before = try cluster.shards[0].executor.bucketDigests()
@@ -89,7 +90,8 @@ import Testing
         #expect(try cluster.shards[0].executor.bucketDigests() == before)
         // The right certificates under another number find no record.
         let misplaced = TransactionDecide(
-            principal: alice.key, number: RequestNumber(9), request: request.digest, certificates: [claim(request, by: 1, .committed)])
+            principal: alice.key, number: RequestNumber(9), request: request.digest,
+            certificates: [claim(request, by: 1, .committed)])
         #expect(try cluster.shards[0].run(.decide(misplaced)).leaves.isEmpty)
         #expect(try cluster.shards[0].status(request) == .votedYes)
     }
@@ -131,7 +133,8 @@ import Testing
         let first = cluster.transfer(alice, 0, from: from, to: to, 100)
         _ = try cluster.shards[0].submit(first)
         let second = cluster.transfer(alice, 1, from: from, to: to, 100)
-        let executed = try cluster.shards[0].run(.request(second), .decide(.of(first, [claim(first, by: 1, .votedNo(.overflow))])))
+        let executed = try cluster.shards[0].run(
+            .request(second), .decide(.of(first, [claim(first, by: 1, .votedNo(.overflow))])))
         #expect(executed.refusals.isEmpty)
         #expect(executed.leaves.map(\.request) == [first.digest, second.digest])
         #expect(executed.leaves[1].status(ofLeg: 0) == .votedYes)

@@ -5,7 +5,9 @@ import Testing
 @Suite struct DigestTests {
     /// Certificates of shards that do not run in the test, made up: whatever they say, replicas must agree.
     private static func invented(_ request: SignedRequest, _ workload: inout RandomWorkload) -> [Certificate] {
-        let statuses: [LegStatus] = [.votedYes, .votedYes, .votedNo(.overflow), .committed, .aborted(.superseded), .noRecordAbort, .acknowledged]
+        let statuses: [LegStatus] = [
+            .votedYes, .votedYes, .votedNo(.overflow), .committed, .aborted(.superseded), .noRecordAbort, .acknowledged,
+        ]
         var certificates: [Certificate] = []
         for shard in 1..<workload.cluster.shards.count where workload.chance(80) {
             let entries = (0..<request.request.legCount).map {
@@ -14,7 +16,8 @@ import Testing
             let leaf = Leaf(request: request.digest, entries: entries)
             let tree = MerkleTree(leaves: [leaf])
             let statement = AttestationStatement(
-                cluster: workload.cluster.manifest.cluster, epoch: workload.cluster.manifest.epoch, shard: ShardID(UInt16(shard)),
+                cluster: workload.cluster.manifest.cluster, epoch: workload.cluster.manifest.epoch,
+                shard: ShardID(UInt16(shard)),
                 sequence: SequenceNumber(1), previousHistory: .null, batch: .null, leavesRoot: tree.root)
             certificates.append(Certificate(statement: statement, leaf: leaf, path: tree.path(at: 0), signatures: []))
         }
@@ -24,8 +27,12 @@ import Testing
     private static func setUp(seed: UInt64) throws -> (TestShard, RandomWorkload) {
         var cluster = try TestCluster(shards: 3)
         let people = try (0..<3).map { try Person($0) }
-        let accounts = people.flatMap { person in (0..<3).flatMap { shard in (0..<2).map { cluster.account(person, on: shard, $0) } } }
-        for account in accounts where cluster.manifest.shardMap.shard(of: account.id) == ShardID(0) { try cluster.fund(account, 200) }
+        let accounts = people.flatMap { person in
+            (0..<3).flatMap { shard in (0..<2).map { cluster.account(person, on: shard, $0) } }
+        }
+        for account in accounts where cluster.manifest.shardMap.shard(of: account.id) == ShardID(0) {
+            try cluster.fund(account, 200)
+        }
         return (cluster.shards[0], RandomWorkload(seed: seed, cluster, people: people, accounts: accounts))
     }
 
@@ -34,7 +41,9 @@ import Testing
         return (0..<count).map { _ in
             time = time.adding(microseconds: UInt64(workload.int(0..<(workload.chance(10) ? 8_000_000 : 400_000))))
             for _ in 0..<3 {
-                if let request = workload.oldRequest() { workload.certificates[request.digest] = invented(request, &workload) }
+                if let request = workload.oldRequest() {
+                    workload.certificates[request.digest] = invented(request, &workload)
+                }
             }
             return workload.batch(at: time)
         }
@@ -48,12 +57,15 @@ import Testing
         let batches = Self.batches(60, &workload)
         var troubled = steady
         troubled.disk = TestDisk()
-        troubled.executor = try ShardExecutor(shard: steady.shard, manifest: steady.manifest, store: TestStore(troubled.disk))
+        troubled.executor = try ShardExecutor(
+            shard: steady.shard, manifest: steady.manifest, store: TestStore(troubled.disk))
         let freezing = try steady.executor.freeze()
         let frozen = try #require(freezing)
         let entries = frozen.entries
         try steady.finish(frozen)
-        try troubled.finish(try troubled.executor.install(sequence: frozen.sequence, metadata: frozen.metadata, all: entries, troubled.manifest.shardMap))
+        try troubled.finish(
+            try troubled.executor.install(
+                sequence: frozen.sequence, metadata: frozen.metadata, all: entries, troubled.manifest.shardMap))
 
         let base = steady.executor.lastExecuted.number
         func batch(after sequence: SequenceNumber) -> Batch { batches[Int(sequence.number - base)] }
@@ -87,11 +99,15 @@ import Testing
             default: break
             }
             if workload.chance(20) {
-                #expect(try troubled.executor.checkpointDigest() == steady.executor.checkpointDigest(), "seed \(seed), step \(step)")
+                #expect(
+                    try troubled.executor.checkpointDigest() == steady.executor.checkpointDigest(),
+                    "seed \(seed), step \(step)")
             }
         }
         #expect(try troubled.executor.checkpointDigest() == steady.executor.checkpointDigest(), "seed \(seed)")
-        let audits = (try steady.executor.audit(replica: ReplicaIndex(0)), try troubled.executor.audit(replica: ReplicaIndex(0)))
+        let audits = (
+            try steady.executor.audit(replica: ReplicaIndex(0)), try troubled.executor.audit(replica: ReplicaIndex(0))
+        )
         #expect(audits.0 == audits.1)
         #expect(
             try steady.executor.unforgotten(after: nil, limit: 1000).map(\.cursor)
@@ -102,7 +118,8 @@ import Testing
 
     /// Takes a checkpoint from one replica's snapshot, checks it by the digest, and installs it in another.
     private static func transfer(
-        from source: inout TestShard, to target: inout TestShard, _ workload: inout RandomWorkload, flushing: inout FrozenState?
+        from source: inout TestShard, to target: inout TestShard, _ workload: inout RandomWorkload,
+        flushing: inout FrozenState?
     ) throws {
         let digest = try source.executor.checkpointDigest()
         try source.flush()
@@ -113,7 +130,8 @@ import Testing
         let sequence = try #require(StateDigest.sequence(ofMetadata: metadata))
         var entries: [StateTransferMessage.StateEntry] = []
         for bucket in 0..<StateDigest.bucketCount { entries += try StateDigest.entries(ofBucket: bucket, in: snapshot) }
-        let frozen = try target.executor.install(sequence: sequence, metadata: metadata, all: entries, target.manifest.shardMap)
+        let frozen = try target.executor.install(
+            sequence: sequence, metadata: metadata, all: entries, target.manifest.shardMap)
         let second = try target.executor.freeze()
         #expect(second == nil, "the installed state has to be flushed first")
         #expect(try target.executor.checkpointDigest() == digest)
@@ -149,19 +167,24 @@ import Testing
         let entries = frozen.entries
         let before = try cluster.shards[1].executor.checkpointDigest()
         #expect(throws: ShardStateError.foreignState(cluster: cluster.manifest.cluster, shard: ShardID(0))) {
-            try cluster.shards[1].executor.install(sequence: frozen.sequence, metadata: frozen.metadata, all: entries, cluster.shards[1].manifest.shardMap)
+            try cluster.shards[1].executor.install(
+                sequence: frozen.sequence, metadata: frozen.metadata, all: entries, cluster.shards[1].manifest.shardMap)
         }
         #expect(try cluster.shards[1].executor.checkpointDigest() == before)
         try cluster.shards[0].finish(frozen)
         #expect(throws: ShardStateError.sequenceMismatch(got: frozen.sequence, expected: SequenceNumber(99))) {
-            try cluster.shards[0].executor.install(sequence: SequenceNumber(99), metadata: frozen.metadata, all: entries, cluster.shards[0].manifest.shardMap)
+            try cluster.shards[0].executor.install(
+                sequence: SequenceNumber(99), metadata: frozen.metadata, all: entries,
+                cluster.shards[0].manifest.shardMap)
         }
         var damaged = entries
         damaged[0] = StateTransferMessage.StateEntry(key: damaged[0].key, value: damaged[0].value + [1])
-        let wrong = StateDigest.bucket(of: damaged[0].key, in: cluster.manifest.shardMap).map { [($0, [damaged[0]])] } ?? []
+        let wrong =
+            StateDigest.bucket(of: damaged[0].key, in: cluster.manifest.shardMap).map { [($0, [damaged[0]])] } ?? []
         let digest = try cluster.shards[0].executor.checkpointDigest()
         #expect(throws: ShardStateError.self) {
-            try cluster.shards[0].executor.install(sequence: frozen.sequence, metadata: frozen.metadata, buckets: wrong, digest: digest)
+            try cluster.shards[0].executor.install(
+                sequence: frozen.sequence, metadata: frozen.metadata, buckets: wrong, digest: digest)
         }
     }
 
@@ -185,7 +208,9 @@ extension ShardExecutor {
         sequence: SequenceNumber, metadata: [UInt8], all entries: [StateTransferMessage.StateEntry], _ map: ShardMap
     ) throws -> FrozenState {
         var buckets = [[StateTransferMessage.StateEntry]](repeating: [], count: StateDigest.bucketCount)
-        for entry in entries { if let bucket = StateDigest.bucket(of: entry.key, in: map) { buckets[bucket].append(entry) } }
+        for entry in entries {
+            if let bucket = StateDigest.bucket(of: entry.key, in: map) { buckets[bucket].append(entry) }
+        }
         let wanted = buckets.indices.map { StateDigest.bucketDigest(buckets[$0], of: $0) }
         let own = try bucketDigests()
         let differing = wanted.indices.filter { wanted[$0] != own[$0] }.map { (bucket: $0, entries: buckets[$0]) }
@@ -202,7 +227,8 @@ extension TestShard {
         let sequence = try #require(StateDigest.sequence(ofMetadata: metadata))
         var entries: [StateTransferMessage.StateEntry] = []
         for bucket in 0..<StateDigest.bucketCount { entries += try StateDigest.entries(ofBucket: bucket, in: snapshot) }
-        let frozen = try target.executor.install(sequence: sequence, metadata: metadata, all: entries, target.manifest.shardMap)
+        let frozen = try target.executor.install(
+            sequence: sequence, metadata: metadata, all: entries, target.manifest.shardMap)
         try target.finish(frozen)
         return frozen
     }

@@ -68,7 +68,10 @@ import Testing
         let from = try cluster.fund(cluster.account(bob, on: 1), 100)
         let first = cluster.transfer(bob, 0, from: from, to: full, 7)
         #expect(try cluster.shards[0].status(first) == .votedYes)
-        #expect(try cluster.shards[0].submit(cluster.transfer(bob, 1, from: from, to: full, 4)).refusals.map(\.reason) == [.conflict])
+        #expect(
+            try cluster.shards[0].submit(cluster.transfer(bob, 1, from: from, to: full, 4)).refusals.map(\.reason) == [
+                .conflict
+            ])
         #expect(try cluster.shards[0].status(cluster.transfer(bob, 2, from: from, to: full, 11)) == .votedNo(.overflow))
         #expect(try cluster.shards[0].status(cluster.transfer(bob, 3, from: from, to: full, 3)) == .votedYes)
         // Money is not created beyond the limit of an asset on a shard either.
@@ -124,11 +127,15 @@ import Testing
         func step(_ to: AccountID, _ amount: UInt128) -> Messages.Operation {
             .transfer(Transfer(from: a, to: to, asset: gold, amount: Amount(amount)))
         }
-        let request = cluster.request(alice, 0, mode: .independent, [step(near, 60), step(far, 30), step(near, 0), step(near, 500), step(near, 20)])
+        let request = cluster.request(
+            alice, 0, mode: .independent,
+            [step(near, 60), step(far, 30), step(near, 0), step(near, 500), step(near, 20)])
         let executed = try cluster.shards[0].submit(request)
         // Leg 4 would need the 30 that leg 1 holds.
         #expect(
-            executed.leaves.first?.entries.map(\.status) == [.committed, .votedYes, .aborted(.malformed), .aborted(.insufficientFunds)])
+            executed.leaves.first?.entries.map(\.status) == [
+                .committed, .votedYes, .aborted(.malformed), .aborted(.insufficientFunds),
+            ])
         #expect(executed.leaves.first?.entries.map(\.leg) == [0, 1, 2, 3])
         #expect(executed.refusals.map(\.legs) == [[4]])
         // The other shard has a part in leg 1 only.
@@ -136,11 +143,13 @@ import Testing
         // When leg 1 aborts, leg 4 can be asked for again, by the same request.
         var far1 = try #require(try cluster.shards[1].submit(request).certificate(of: request))
         far1 = Certificate(
-            statement: far1.statement, leaf: Leaf(request: request.digest, entries: [Leaf.Entry(leg: 1, status: .votedNo(.overflow))]),
+            statement: far1.statement,
+            leaf: Leaf(request: request.digest, entries: [Leaf.Entry(leg: 1, status: .votedNo(.overflow))]),
             path: far1.path, signatures: [])
         try cluster.shards[0].decide(request, [far1])
-        #expect(try cluster.shards[0].submit(request).leaves.first?.entries.map(\.status)
-            == [.committed, .aborted(.overflow), .aborted(.malformed), .aborted(.insufficientFunds), .committed])
+        #expect(
+            try cluster.shards[0].submit(request).leaves.first?.entries.map(\.status)
+                == [.committed, .aborted(.overflow), .aborted(.malformed), .aborted(.insufficientFunds), .committed])
         #expect(try cluster.posted(a) == 20)
         try cluster.checkInvariants()
     }

@@ -43,7 +43,9 @@ import Testing
     }
 
     /// R10 and R11 together.
-    @Test mutating func `a record goes when all have decided, the deadline has passed and the number is acknowledged`() throws {
+    @Test mutating func `a record goes when all have decided, the deadline has passed and the number is acknowledged`()
+        throws
+    {
         // Eight histories: every combination of the three, and only one of them forgets.
         for (number, (settled, late, acknowledged)) in [
             (false, false, false), (true, false, false), (false, true, false), (false, false, true),
@@ -66,7 +68,8 @@ import Testing
             try cluster.shards[0].run(at: late ? seconds(31) : seconds(30))
             let forgotten = settled && late && acknowledged
             #expect(try (cluster.shards[0].executor.recorded(request) == nil) == forgotten, "history \(number)")
-            #expect(try cluster.shards[0].status(request) == (forgotten ? .acknowledged : .committed), "history \(number)")
+            #expect(
+                try cluster.shards[0].status(request) == (forgotten ? .acknowledged : .committed), "history \(number)")
             #expect(try pushed().isEmpty == settled, "history \(number)")
             try cluster.checkInvariants()
         }
@@ -90,21 +93,27 @@ import Testing
     /// R2: how much expires in one batch is bounded; more than one chunk of the index.
     @Test mutating func `at most 256 records expire in one batch`() throws {
         let count: UInt64 = 600
-        let requests = (0..<count).map { cluster.transfer(alice, $0, from: from, to: to, 1, deadline: seconds(10 + ($0 * 7) % 19)) }
+        let requests = (0..<count).map {
+            cluster.transfer(alice, $0, from: from, to: to, 1, deadline: seconds(10 + ($0 * 7) % 19))
+        }
         let votes = try cluster.shards[0].run(Batch(time: start, items: requests.map { .request($0) })).certificates
         let others = try cluster.shards[1].run(Batch(time: start, items: requests.map { .request($0) })).certificates
         let decided = try cluster.shards[1].run(
-            Batch(time: start, items: zip(requests, votes).map { .decide(.of($0, [$1])) })).certificates
+            Batch(time: start, items: zip(requests, votes).map { .decide(.of($0, [$1])) })
+        ).certificates
         #expect(try pushed().count == 600)
         #expect(try pushed().map(\.cursor) == pushed().map(\.cursor).sorted())
         let half = try #require(try pushed().dropFirst(299).first).cursor
-        #expect(try cluster.shards[0].executor.unforgotten(after: half, limit: 1000).map(\.cursor) == pushed().dropFirst(300).map(\.cursor))
+        #expect(
+            try cluster.shards[0].executor.unforgotten(after: half, limit: 1000).map(\.cursor)
+                == pushed().dropFirst(300).map(\.cursor))
         try cluster.shards[0].run(
             Batch(time: start, items: requests.indices.map { .decide(.of(requests[$0], [others[$0], decided[$0]])) }))
         #expect(try pushed().isEmpty)
         _ = try cluster.shards[0].submit(cluster.transfer(alice, 700, from: from, to: near, 1, acknowledging: 700))
         func kept() throws -> Int {
-            try requests.filter { try cluster.shards[0].executor.recorded($0)?.entries.first?.status == .committed }.count
+            try requests.filter { try cluster.shards[0].executor.recorded($0)?.entries.first?.status == .committed }
+                .count
         }
         #expect(try kept() == 600)
         for left in [344, 88, 0] {

@@ -53,7 +53,10 @@ import Testing
 
     /// alice's account: owner, asset, posted, pending debits, pending credits.
     private var accountKey: [UInt8] {
-        get throws { try #require(keys("A").first { $0.suffix(16) == withUnsafeBytes(of: from.number.bigEndian) { Array($0) }[...] }) }
+        get throws {
+            try #require(
+                keys("A").first { $0.suffix(16) == withUnsafeBytes(of: from.number.bigEndian) { Array($0) }[...] })
+        }
     }
 
     private func principalKey(_ person: Person) throws -> [UInt8] {
@@ -114,15 +117,20 @@ import Testing
         let foreignKey = try #require(foreign.keys.first { $0.count > 8 && $0[6] == UInt8(ascii: "B") })
         let body = try #require(foreign.value(forKey: foreignKey))
         let orphaned = #expect(throws: ShardStateError.self) { try violation(foreignKey) { $0 = body } }
-        guard case .corruptEntry(_, "missing") = orphaned else { throw orphaned ?? ShardStateError.corruptMetadata("nothing was thrown") }
+        guard case .corruptEntry(_, "missing") = orphaned else {
+            throw orphaned ?? ShardStateError.corruptMetadata("nothing was thrown")
+        }
         // Under another request's digest it is no body at all.
-        #expect(throws: ShardStateError.corruptEntry(key: key, what: "another request")) { try violation(key) { $0 = body } }
+        #expect(throws: ShardStateError.corruptEntry(key: key, what: "another request")) {
+            try violation(key) { $0 = body }
+        }
     }
 
     @Test func `one attempt with a number holds a leg`() throws {
         // The record of the committed transfer twice, under two digests.
         let number = withUnsafeBytes(of: UInt64(6).bigEndian) { Array($0) }
-        let key = try #require(keys("R").first { $0.suffix(8) == number[...] && $0.dropFirst(7).prefix(32) == alice.key.bytes[...] })
+        let key = try #require(
+            keys("R").first { $0.suffix(8) == number[...] && $0.dropFirst(7).prefix(32) == alice.key.bytes[...] })
         let found = try violation(key) { value in
             let count = value.prefix(4)
             var attempt = value.dropFirst(4)
@@ -137,7 +145,9 @@ import Testing
 
     @Test func `a key that is no key of the state is found by reading it`() throws {
         let key = try accountKey
-        let others = [[key[0] ^ 1] + key.dropFirst(), key[..<6] + [0x5a] + key.dropFirst(7), [key[0], key[1]], [0, 0, 0]] as [[UInt8]]
+        let others =
+            [[key[0] ^ 1] + key.dropFirst(), key[..<6] + [0x5a] + key.dropFirst(7), [key[0], key[1]], [0, 0, 0]]
+            as [[UInt8]]
         for strange in others {
             let disk = try changed(strange) { $0 = [1] }
             var executor = try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))
@@ -152,7 +162,8 @@ import Testing
         let disk = try changed(try accountKey) { $0[52] = 0 }
         var executor = try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))
         let error = #expect(throws: ShardStateError.self) {
-            try executor.execute(Batch(time: start, items: [.decide(.of(open, [vote]))]), sequence: executor.lastExecuted.next)
+            try executor.execute(
+                Batch(time: start, items: [.decide(.of(open, [vote]))]), sequence: executor.lastExecuted.next)
         }
         #expect(error?.description.contains("reservation is not there") == true)
     }
@@ -185,7 +196,8 @@ import Testing
         func open(_ metadata: [UInt8], seal: Digest?) throws -> ShardExecutor {
             let disk = TestDisk()
             disk.apply(
-                image.keys.map { KeyValueWrite(key: $0, value: image.value(forKey: $0)) }, metadata: metadata, seal: seal?.encoded(),
+                image.keys.map { KeyValueWrite(key: $0, value: image.value(forKey: $0)) }, metadata: metadata,
+                seal: seal?.encoded(),
                 clearing: true)
             return try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))
         }
@@ -209,18 +221,31 @@ import Testing
     }
 
     @Test func `violations say what was found and what should be`() {
-        let view = AccountView(owner: alice.key, asset: gold, posted: Amount(1), pendingDebits: Amount(2), pendingCredits: .zero)
+        let view = AccountView(
+            owner: alice.key, asset: gold, posted: Amount(1), pendingDebits: Amount(2), pendingCredits: .zero)
         let violations: [(InvariantViolation, String)] = [
             (.state(.corruptMetadata("short")), "corrupt metadata: short"),
             (.balance(from, view), "\(from)"),
-            (.reservations(from, debits: 1, expectedDebits: 2, credits: 3, expectedCredits: 4), "reserves 1 / 3, its undecided legs 2 / 4"),
-            (.undecidedOfPrincipal(alice.key, recorded: 3, counted: 1), "has 3 undecided legs by its record, 1 by its requests"),
+            (
+                .reservations(from, debits: 1, expectedDebits: 2, credits: 3, expectedCredits: 4),
+                "reserves 1 / 3, its undecided legs 2 / 4"
+            ),
+            (
+                .undecidedOfPrincipal(alice.key, recorded: 3, counted: 1),
+                "has 3 undecided legs by its record, 1 by its requests"
+            ),
             (.undecided(recorded: 3, counted: 1), "3 undecided legs by the index, 1 by the records"),
             (.twoAttempts(alice.key, RequestNumber(6), leg: 2), "two attempts hold leg 2"),
             (.bodies(kept: 2, needed: 1), "2 signed requests kept, 1 needed"),
             (.notForgotten(alice.key, RequestNumber(6)), "is acknowledged and still there"),
-            (.index(open: 1, expectedOpen: 2, due: 3, expectedDue: 4), "1 open and 3 due in the index, 2 and 4 in the records"),
-            (.digest(.corruptEntry(key: [7], what: "gone")), "the tree is not that of the entries: corrupt entry 07: gone"),
+            (
+                .index(open: 1, expectedOpen: 2, due: 3, expectedDue: 4),
+                "1 open and 3 due in the index, 2 and 4 in the records"
+            ),
+            (
+                .digest(.corruptEntry(key: [7], what: "gone")),
+                "the tree is not that of the entries: corrupt entry 07: gone"
+            ),
         ]
         for (violation, words) in violations { #expect(violation.description.contains(words), "\(violation)") }
     }
@@ -232,8 +257,14 @@ import Testing
             (.corruptMetadata("short"), "corrupt metadata: short"),
             (.foreignState(cluster: cluster.manifest.cluster, shard: ShardID(3)), "shard 3"),
             (.stateVersion(got: 9, supported: 1), "state version 9; this build reads version 1"),
-            (.sequenceMismatch(got: SequenceNumber(1), expected: SequenceNumber(2)), "the state is at sequence 1, not 2"),
-            (.digestMismatch(got: .null, expected: cluster.shards[0].executor.history), "not \(cluster.shards[0].executor.history.short)"),
+            (
+                .sequenceMismatch(got: SequenceNumber(1), expected: SequenceNumber(2)),
+                "the state is at sequence 1, not 2"
+            ),
+            (
+                .digestMismatch(got: .null, expected: cluster.shards[0].executor.history),
+                "not \(cluster.shards[0].executor.history.short)"
+            ),
         ]
         for (error, words) in errors { #expect(error.description.contains(words), "\(error)") }
     }

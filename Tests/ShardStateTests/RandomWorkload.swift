@@ -1,10 +1,11 @@
+import Randomness
 import Messages
 import ShardState
 
 /// Requests of a few people that transfer between all accounts, with retries, replays, acknowledgements, bundles and
 /// mistakes; and what an untrusted coordinator makes of them.
 struct RandomWorkload {
-    var random: SeededGenerator
+    var random: SplitMix64
     let cluster: TestCluster
     let people: [Person]
     let accounts: [AccountSpecification]
@@ -14,7 +15,7 @@ struct RandomWorkload {
     private var nextNumber: [UInt64]
 
     init(seed: UInt64, _ cluster: TestCluster, people: [Person], accounts: [AccountSpecification]) {
-        (random, self.cluster) = (SeededGenerator(seed: seed), cluster)
+        (random, self.cluster) = (SplitMix64(seed: seed), cluster)
         (self.people, self.accounts) = (people, accounts)
         nextNumber = people.map { _ in 0 }
     }
@@ -27,7 +28,9 @@ struct RandomWorkload {
         let from = chance(97) ? owned[int(0..<owned.count)] : accounts[int(0..<accounts.count)]
         let to = accounts[int(0..<accounts.count)]
         let amount = chance(80) ? int(1..<40) : int(0..<400)
-        return .transfer(Transfer(from: from.id, to: to.id, asset: chance(97) ? from.asset : silver, amount: Amount(UInt128(amount))))
+        return .transfer(
+            Transfer(from: from.id, to: to.id, asset: chance(97) ? from.asset : silver, amount: Amount(UInt128(amount)))
+        )
     }
 
     /// A new request, or a new attempt at an old number.
@@ -47,7 +50,8 @@ struct RandomWorkload {
 
     mutating func oldRequest() -> SignedRequest? {
         guard !requests.isEmpty else { return nil }
-        return chance(70) ? requests[int(max(0, requests.count - 10)..<requests.count)] : requests[int(0..<requests.count)]
+        return chance(70)
+            ? requests[int(max(0, requests.count - 10)..<requests.count)] : requests[int(0..<requests.count)]
     }
 
     /// A random part of what is certified, in any order.
@@ -72,7 +76,9 @@ struct RandomWorkload {
     mutating func collect(_ executed: ExecutedBatch) {
         for certificate in executed.certificates {
             var known = certificates[certificate.leaf.request] ?? []
-            if !known.contains(where: { $0.shard == certificate.shard && $0.leaf == certificate.leaf }) { known.append(certificate) }
+            if !known.contains(where: { $0.shard == certificate.shard && $0.leaf == certificate.leaf }) {
+                known.append(certificate)
+            }
             certificates[certificate.leaf.request] = known
         }
     }

@@ -14,7 +14,8 @@ import Testing
         #expect(try cluster.shards[0].status(cluster.transfer(alice, 2, from: from, to: to, 30)) == .committed)
         // A number has one answer (R11), a new one sees what is new.
         #expect(try cluster.shards[0].status(read)?.posted == 100)
-        #expect(try cluster.shards[0].status(cluster.request(alice, 3, mode: .independent, [.read(from)]))?.posted == 70)
+        #expect(
+            try cluster.shards[0].status(cluster.request(alice, 3, mode: .independent, [.read(from)]))?.posted == 70)
         try cluster.checkInvariants()
     }
 
@@ -23,7 +24,9 @@ import Testing
         let (alice, bob) = (try Person(1), try Person(2))
         let account = try cluster.fund(cluster.account(alice, on: 0), 100)
         #expect(try cluster.shards[0].status(cluster.request(bob, 1, [.read(account)])) == .aborted(.notAuthorised))
-        #expect(try cluster.shards[0].status(cluster.request(bob, 2, [.read(cluster.account(bob, on: 0).id)])) == .read(nil))
+        #expect(
+            try cluster.shards[0].status(cluster.request(bob, 2, [.read(cluster.account(bob, on: 0).id)])) == .read(nil)
+        )
     }
 
     @Test func aReadDoesNotSeeUndecidedEscrowAndDoesNotBlockIt() throws {
@@ -33,7 +36,8 @@ import Testing
         let to = try cluster.fund(cluster.account(bob, on: 1), 0)
         let transfer = cluster.transfer(alice, 1, from: from, to: to, 30)
         let votes = [try cluster.shards[0].certify(transfer), try cluster.shards[1].certify(transfer)]
-        for (shard, read) in [(0, cluster.request(alice, 2, [.read(from)])), (1, cluster.request(bob, 1, [.read(to)]))] {
+        for (shard, read) in [(0, cluster.request(alice, 2, [.read(from)])), (1, cluster.request(bob, 1, [.read(to)]))]
+        {
             let refused = try cluster.shards[shard].submit(read)
             #expect(refused.leaves.isEmpty && refused.refusals.map(\.reason) == [.conflict])
             // Nothing was recorded: the same bytes are answered when the transfer is decided.
@@ -49,10 +53,13 @@ import Testing
         let account = try cluster.fund(cluster.account(alice, on: 0), 100)
         let other = try cluster.fund(cluster.account(alice, on: 0, 1), 0)
         let transfer = Operation.transfer(Transfer(from: account, to: other, asset: gold, amount: Amount(1)))
-        for operations in [[.read(account), transfer], [transfer, .read(account)], [.read(account), .read(other)]] as [[Operation]] {
+        for operations in [[.read(account), transfer], [transfer, .read(account)], [.read(account), .read(other)]]
+            as [[Operation]]
+        {
             #expect(try cluster.shards[0].status(cluster.request(alice, 1, operations)) == .aborted(.malformed))
         }
-        let legs = try cluster.shards[0].submit(cluster.request(alice, 2, mode: .independent, [transfer, .read(account), .read(other)]))
+        let legs = try cluster.shards[0].submit(
+            cluster.request(alice, 2, mode: .independent, [transfer, .read(account), .read(other)]))
         #expect(legs.leaves.first?.status(ofLeg: 1)?.posted == 99)
         #expect(legs.leaves.first?.status(ofLeg: 2)?.posted == 1)
     }

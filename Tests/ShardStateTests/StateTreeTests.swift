@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 import ShardState
 import Testing
@@ -25,7 +26,11 @@ private struct ChangeKeys: Procedure {
 
     static func run(_ changes: [KeyChange], _ context: ProcedureContext) throws -> Bool {
         for change in changes {
-            if let value = change.value { try context.set(change.key, to: value) } else { try context.remove(change.key) }
+            if let value = change.value {
+                try context.set(change.key, to: value)
+            } else {
+                try context.remove(change.key)
+            }
         }
         return true
     }
@@ -37,14 +42,15 @@ private struct ChangeKeys: Procedure {
         (try CallCluster(shards: 1) { $0.register(ChangeKeys.self) }, try Person(1))
     }
 
-    /// Keys that belong together lie in one bucket: it is divided, and divided again, as it fills, and put together as it empties.
+    /// Keys that belong together lie in one bucket: it is divided, and divided again, as it fills, and put together as
+    /// it empties.
     @Test(arguments: 0..<20)
     func `however it grew and shrank, a state has the digest of its entries`(seed: Int) throws {
         var (cluster, alice) = try Self.shard()
         var untouched = cluster.base.shards[0]
         untouched.disk = TestDisk()
         try untouched.restart()
-        var generator = SeededGenerator(seed: UInt64(seed))
+        var generator = SplitMix64(seed: UInt64(seed))
         var there: Set<Int> = []
         var number: UInt64 = 0
         for round in 0..<60 {
@@ -76,7 +82,9 @@ private struct ChangeKeys: Procedure {
         let image = cluster.base.shards[0].disk.image
         let digests = try StateDigest.bucketDigests(of: image)
         for bucket in digests.indices {
-            #expect(StateDigest.bucketDigest(try StateDigest.entries(ofBucket: bucket, in: image), of: bucket) == digests[bucket])
+            #expect(
+                StateDigest.bucketDigest(try StateDigest.entries(ofBucket: bucket, in: image), of: bucket)
+                    == digests[bucket])
         }
         // The bucket was divided, or this test shows nothing.
         #expect(there.count > 100 && image.keys.count { $0.first == 0x80 } > 4)
@@ -87,7 +95,8 @@ private struct ChangeKeys: Procedure {
         var (cluster, alice) = try shard()
         for number in 0..<UInt64(20) {
             let changes = (0..<16).map { KeyChange("{one}\(number)-\($0)", number) }
-            try cluster.base.shards[0].submit(cluster.call(alice, number, .key("{one}"), ChangeKeys.name, changes, acknowledging: number))
+            try cluster.base.shards[0].submit(
+                cluster.call(alice, number, .key("{one}"), ChangeKeys.name, changes, acknowledging: number))
         }
         try cluster.base.shards[0].flush()
         return cluster.base.shards[0]
@@ -120,7 +129,10 @@ private struct ChangeKeys: Procedure {
         let (right, digest) = (all[largest], digests[largest])
         #expect(right.count > 100 && StateDigest.bucketDigest(right, of: largest) == digest)
         let other = try #require(all.indices.first { $0 != largest && !all[$0].isEmpty })
-        let strange = [right[right.count - 1], all[other][0], .init(key: [], value: []), .init(key: [0xff], value: [1]), .init(key: Array(right[0].key.prefix(4)), value: [])]
+        let strange = [
+            right[right.count - 1], all[other][0], .init(key: [], value: []), .init(key: [0xff], value: [1]),
+            .init(key: Array(right[0].key.prefix(4)), value: []),
+        ]
         for entry in strange {
             for place in [0, 1, right.count / 2, right.count] {
                 var wrong = right
@@ -142,16 +154,19 @@ private struct ChangeKeys: Procedure {
             (bucket: $0, entries: try StateDigest.entries(ofBucket: $0, in: sound))
         }
         let digest = try #require(StateDigest.checkpoint(metadata: metadata, bucketDigests: digests))
-        for key in sound.keys where (key.first == 0x80 && key[1] > 2) || (key.first != 0x80 && Int(key[key.count - 1]) % 5 == 0) {
+        for key in sound.keys
+        where (key.first == 0x80 && key[1] > 2) || (key.first != 0x80 && Int(key[key.count - 1]) % 5 == 0) {
             var shard = filled
             shard.disk = TestDisk()
             shard.disk.apply(
-                sound.keys.map { KeyValueWrite(key: $0, value: $0 == key ? [0xff, 1] : sound.value(forKey: $0)) }, metadata: metadata,
+                sound.keys.map { KeyValueWrite(key: $0, value: $0 == key ? [0xff, 1] : sound.value(forKey: $0)) },
+                metadata: metadata,
                 clearing: true)
             // What is to be pushed is read at the start.
             do { try shard.restart() } catch { continue }
             let sequence = shard.executor.lastExecuted
-            try shard.finish(try shard.executor.install(sequence: sequence, metadata: metadata, buckets: buckets, digest: digest))
+            try shard.finish(
+                try shard.executor.install(sequence: sequence, metadata: metadata, buckets: buckets, digest: digest))
             try shard.executor.checkInvariants()
             #expect(try shard.executor.checkpointDigest() == digest)
         }
@@ -165,13 +180,16 @@ private struct ChangeKeys: Procedure {
         for i in 2..<10 { large[i] = 0xff }
         let strange: [KeyValueWrite] = [
             .init(key: [0x80, 2, 0x0f, 0xf1, 0, 0, 0, 0], value: sound.value(forKey: node)),
-            .init(key: [0x80, 2, 0, 0, 0, 0, 0, 1], value: sound.value(forKey: node)), .init(key: [0x80, 2], value: [1]),
+            .init(key: [0x80, 2, 0, 0, 0, 0, 0, 1], value: sound.value(forKey: node)),
+            .init(key: [0x80, 2], value: [1]),
             .init(key: node, value: large), .init(key: [0x0f], value: [1]),
         ]
         for write in strange {
             var shard = filled
             shard.disk = TestDisk()
-            let writes = sound.keys.filter { $0 != write.key }.map { KeyValueWrite(key: $0, value: sound.value(forKey: $0)) }
+            let writes = sound.keys.filter { $0 != write.key }.map {
+                KeyValueWrite(key: $0, value: sound.value(forKey: $0))
+            }
             shard.disk.apply(writes + [write], metadata: try #require(sound.metadata()), clearing: true)
             #expect(throws: ShardStateError.self) {
                 try shard.restart()
@@ -197,17 +215,20 @@ private struct ChangeKeys: Procedure {
         try shard.restart()
         var (cluster, alice) = try Self.shard()
         cluster.base.shards[0] = shard
-        let root = cluster.call(alice, 20, .key("{one}"), ChangeKeys.name, [KeyChange("{one}new", 1)], acknowledging: 20)
+        let root = cluster.call(
+            alice, 20, .key("{one}"), ChangeKeys.name, [KeyChange("{one}new", 1)], acknowledging: 20)
         try cluster.base.shards[0].submit(root)
         #expect(throws: ShardStateError.self) { try cluster.base.shards[0].executor.checkpointDigest() }
     }
 
-    /// What lies where in the identifiers' order lies there in the buckets' order too, so that a part can go elsewhere as it is.
+    /// What lies where in the identifiers' order lies there in the buckets' order too, so that a part can go elsewhere
+    /// as it is.
     @Test func `accounts lie in the order of the hash that chose their shard`() throws {
         let map = ShardMap(shardCount: 3)
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         var last: [ShardID: UInt64] = [:]
-        let ids = (0..<3000).map { _ in AccountID(UInt128(generator.next()) << 64 | UInt128(generator.next())) }.sorted { $0.number < $1.number }
+        let ids = (0..<3000).map { _ in AccountID(UInt128(generator.next()) << 64 | UInt128(generator.next())) }.sorted
+        { $0.number < $1.number }
         for id in ids {
             let (shard, position) = (map.shard(of: id), map.position(of: id))
             #expect(position >= last[shard] ?? 0)

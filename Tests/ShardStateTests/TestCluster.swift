@@ -1,19 +1,7 @@
+import Randomness
 import Messages
 import ShardState
 import Testing
-
-/// SplitMix64: the same numbers for the same seed everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
 
 struct Person: Sendable {
     let signer: Ed25519Signer
@@ -41,7 +29,9 @@ struct TestShard {
     var executor: ShardExecutor
     var time = start
 
-    init(_ shard: UInt16, _ manifest: Manifest, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws {
+    init(_ shard: UInt16, _ manifest: Manifest, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init())
+        throws
+    {
         (self.shard, self.manifest, self.procedures) = (ShardID(shard), manifest, procedures)
         executor = try ShardExecutor(
             shard: self.shard, manifest: manifest, store: TestStore(disk), limits: limits, procedures: procedures)
@@ -68,7 +58,9 @@ struct TestShard {
     }
 
     @discardableResult
-    mutating func decide(_ request: SignedRequest, _ certificates: [Certificate], at time: Timestamp? = nil) throws -> ExecutedBatch {
+    mutating func decide(_ request: SignedRequest, _ certificates: [Certificate], at time: Timestamp? = nil) throws
+        -> ExecutedBatch
+    {
         try run(.decide(.of(request, certificates)), at: time)
     }
 
@@ -88,14 +80,16 @@ struct TestShard {
 
     /// A new executor from what is on disk: what was not flushed has to be executed again.
     mutating func restart() throws {
-        executor = try ShardExecutor(shard: shard, manifest: manifest, store: TestStore(disk), limits: executor.limits, procedures: procedures)
+        executor = try ShardExecutor(
+            shard: shard, manifest: manifest, store: TestStore(disk), limits: executor.limits, procedures: procedures)
     }
 }
 
 extension TransactionDecide {
     static func of(_ request: SignedRequest, _ certificates: [Certificate]) -> TransactionDecide {
         TransactionDecide(
-            principal: request.request.principal, number: request.request.number, request: request.digest, certificates: certificates)
+            principal: request.request.principal, number: request.request.number, request: request.digest,
+            certificates: certificates)
     }
 }
 
@@ -106,7 +100,9 @@ extension ExecutedBatch {
             Certificate(statement: statement, leaf: $1, path: tree.path(at: $0), signatures: [])
         }
     }
-    func certificate(of request: SignedRequest) -> Certificate? { certificates.first { $0.leaf.request == request.digest } }
+    func certificate(of request: SignedRequest) -> Certificate? {
+        certificates.first { $0.leaf.request == request.digest }
+    }
 }
 
 /// Shards, people, and accounts where a test wants them.
@@ -117,10 +113,13 @@ struct TestCluster {
 
     init(shards count: Int, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws {
         issuer = try Person(999)
-        let hosts = try (0..<4).map { Manifest.Host(address: "host\($0)", port: 1, publicKey: try Person(900 + $0).key) }
+        let hosts = try (0..<4).map {
+            Manifest.Host(address: "host\($0)", port: 1, publicKey: try Person(900 + $0).key)
+        }
         let cluster = try #require(ClusterID(bytes: [UInt8](repeating: 3, count: 32)))
         manifest = Manifest(
-            cluster: cluster, epoch: Epoch(1), hosts: hosts, shards: Array(repeating: (0..<4).map { HostID($0) }, count: count),
+            cluster: cluster, epoch: Epoch(1), hosts: hosts,
+            shards: Array(repeating: (0..<4).map { HostID($0) }, count: count),
             issuer: issuer.key)
         try manifest.validate()
         let manifest = manifest
@@ -147,7 +146,8 @@ struct TestCluster {
         SignedRequest(
             Request(
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: person.key, number: RequestNumber(number),
-                acknowledgedBelow: RequestNumber(below), issuedAt: issuedAt, deadline: deadline, mode: mode, operations: operations),
+                acknowledgedBelow: RequestNumber(below), issuedAt: issuedAt, deadline: deadline, mode: mode,
+                operations: operations),
             signedBy: person.signer)
     }
 

@@ -35,7 +35,9 @@ final class TestDisk: KeyValueWriter {
     func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) {
         var values = clearing ? [:] : image.values
         for write in writes { values[write.key] = write.value }
-        image = Image(keys: values.keys.sorted { $0.lexicographicallyPrecedes($1) }, values: values, stored: metadata, sealed: seal)
+        image = Image(
+            keys: values.keys.sorted { $0.lexicographicallyPrecedes($1) }, values: values, stored: metadata,
+            sealed: seal)
     }
 }
 

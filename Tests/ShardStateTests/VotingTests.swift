@@ -48,7 +48,10 @@ import Testing
         let request = cluster.request(alice, 0, mode: .independent, [step(80), step(80)])
         #expect(try cluster.shards[0].submit(request).refusals.map(\.legs) == [[1]])
         #expect(try cluster.shards[0].executor.recorded(request) == nil)
-        #expect(try cluster.shards[0].submit(request, at: seconds(31)).leaves.first?.entries.map(\.status) == [.votedYes, .noRecordAbort])
+        #expect(
+            try cluster.shards[0].submit(request, at: seconds(31)).leaves.first?.entries.map(\.status) == [
+                .votedYes, .noRecordAbort,
+            ])
     }
 
     /// R11: a retry has a new deadline and so a new digest.
@@ -72,7 +75,9 @@ import Testing
         #expect(try cluster.shards[0].status(first) == .votedNo(.insufficientFunds))
         let retry = cluster.transfer(alice, 0, from: from, to: far, 100, deadline: seconds(40))
         #expect(try cluster.shards[0].status(retry) == .votedYes)
-        #expect(try cluster.shards[0].status(first) == .votedNo(.insufficientFunds), "a vote is the first and only one (R8)")
+        #expect(
+            try cluster.shards[0].status(first) == .votedNo(.insufficientFunds), "a vote is the first and only one (R8)"
+        )
     }
 
     @Test mutating func `attempts with one number are bounded`() throws {
@@ -108,7 +113,9 @@ import Testing
         #expect(refused.refusals.map(\.reason) == [.numberTooHigh])
         #expect(try cluster.shards[0].status(cluster.transfer(alice, 1023, from: from, to: near, 1)) == .committed)
         // The signed acknowledgement counts, so that a shard that the principal is new to follows.
-        #expect(try cluster.shards[0].status(cluster.transfer(alice, 9000, from: from, to: near, 1, acknowledging: 8000)) == .committed)
+        #expect(
+            try cluster.shards[0].status(cluster.transfer(alice, 9000, from: from, to: near, 1, acknowledging: 8000))
+                == .committed)
         // Others may hold a vote for it, so past its deadline it must get an answer that aborts (R10).
         let lost = cluster.transfer(alice, 20000, from: from, to: far, 1)
         #expect(try cluster.shards[0].status(lost, at: seconds(31)) == .noRecordAbort)
@@ -120,7 +127,8 @@ import Testing
             alice, .max, from: from, to: near, 1, acknowledging: .max, issuedAt: seconds(0), deadline: seconds(30))
         #expect(try cluster.shards[0].status(last) == .committed)
         #expect(try cluster.shards[0].status(last) == .committed)
-        let far = cluster.transfer(bob, 0, from: from, to: near, 1, issuedAt: Timestamp(.max - 1), deadline: Timestamp(.max))
+        let far = cluster.transfer(
+            bob, 0, from: from, to: near, 1, issuedAt: Timestamp(.max - 1), deadline: Timestamp(.max))
         #expect(try cluster.shards[0].submit(far).refusals.map(\.reason) == [.fromTheFuture])
         let huge = cluster.transfer(alice, .max, from: from, to: near, .max, acknowledging: .max)
         #expect(try cluster.shards[0].status(huge) == .aborted(.malformed))
@@ -174,7 +182,9 @@ import Testing
         let a = try cluster.fund(cluster.account(alice, on: 0), 100)
         let c = try cluster.fund(cluster.account(carol, on: 0), 100)
         let b = try cluster.fund(cluster.account(bob, on: 1), 0)
-        func step(_ from: AccountID) -> Messages.Operation { .transfer(Transfer(from: from, to: b, asset: gold, amount: Amount(1))) }
+        func step(_ from: AccountID) -> Messages.Operation {
+            .transfer(Transfer(from: from, to: b, asset: gold, amount: Amount(1)))
+        }
         let request = cluster.request(alice, 0, mode: .independent, [step(a), step(a), step(a)])
         let first = try cluster.shards[0].submit(request)
         #expect(first.leaves.first?.entries.map(\.status) == [.votedYes, .votedYes])
@@ -185,11 +195,15 @@ import Testing
         let vote = try cluster.shards[1].certify(request)
         try cluster.shards[0].decide(request, [vote])
         #expect(cluster.shards[0].executor.undecidedCount == 1)
-        #expect(try cluster.shards[0].submit(request).leaves.first?.entries.map(\.status) == [.committed, .committed, .votedYes])
+        #expect(
+            try cluster.shards[0].submit(request).leaves.first?.entries.map(\.status) == [
+                .committed, .committed, .votedYes,
+            ])
         try cluster.checkInvariants()
     }
 
-    /// R12: credits, which anybody can sign with a fresh key, leave room for debits, and for credits whose debits have voted.
+    /// R12: credits, which anybody can sign with a fresh key, leave room for debits, and for credits whose debits have
+    /// voted.
     @Test mutating func `fresh keys do not fill a shard`() throws {
         var limits = ShardLimits()
         limits.maxUndecided = 8
@@ -218,7 +232,10 @@ import Testing
         let out = cluster.transfer(bob, 0, from: b, to: a, 5)
         #expect(try cluster.shards[1].certify(out).leaf.status(ofLeg: 0) == .votedYes)
         // A quarter is left to what is backed: shards full of each other's debits can decide them.
-        #expect(try cluster.shards[1].submit(cluster.transfer(bob, 1, from: b, to: a, 5)).refusals.map(\.reason) == [.overloaded])
+        #expect(
+            try cluster.shards[1].submit(cluster.transfer(bob, 1, from: b, to: a, 5)).refusals.map(\.reason) == [
+                .overloaded
+            ])
         let second = cluster.transfer(alice, 2, from: a, to: b, 1)
         let yes = try cluster.shards[0].certify(second)
         let last = try cluster.shards[1].run(.decide(.of(second, [yes])), .request(second))

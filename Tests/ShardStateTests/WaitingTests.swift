@@ -19,10 +19,12 @@ import Testing
     }
 
     private func chain(
-        _ cluster: CallCluster, _ person: Person, _ number: UInt64, _ keys: [String], inOrder: Bool = false, continues: UInt64? = nil
+        _ cluster: CallCluster, _ person: Person, _ number: UInt64, _ keys: [String], inOrder: Bool = false,
+        continues: UInt64? = nil
     ) -> SignedRequest {
         cluster.call(
-            person, number, .key(keys[0]), inOrder ? OrderedChain.name : Chain.name, Chain.Arguments(keys: keys), continues: continues)
+            person, number, .key(keys[0]), inOrder ? OrderedChain.name : Chain.name, Chain.Arguments(keys: keys),
+            continues: continues)
     }
 
     /// Its keys on other shards than home are locked, and home has not heard of it.
@@ -54,7 +56,10 @@ import Testing
         try cluster.base.checkInvariants()
         try cluster.relay(second)
         try cluster.poke(reader, 1)
-        if case .returned? = cluster.status(reader) {} else { Issue.record("\(String(describing: cluster.status(reader)))") }
+        if case .returned? = cluster.status(reader) {
+        } else {
+            Issue.record("\(String(describing: cluster.status(reader)))")
+        }
         try cluster.base.checkInvariants()
     }
 
@@ -165,7 +170,8 @@ import Testing
         #expect(cluster.undecided() == 0)
     }
 
-    /// Two wait to read. The first goes on to change what he has read: he waits for the second, who is younger, and not the other way.
+    /// Two wait to read. The first goes on to change what he has read: he waits for the second, who is younger, and not
+    /// the other way.
     @Test func allWhoMayReadAreLetInBeforeOneOfThemRuns() throws {
         var cluster = try cluster()
         let (a, b, c) = (cluster.key(on: 0), cluster.key(on: 1), cluster.key(on: 2))
@@ -217,7 +223,9 @@ import Testing
 private struct OrderedChain: Procedure {
     static let name = "ordered-chain"
     static let locksInOrder = true
-    static func run(_ arguments: Chain.Arguments, _ context: ProcedureContext) throws -> [UInt64] { try Chain.run(arguments, context) }
+    static func run(_ arguments: Chain.Arguments, _ context: ProcedureContext) throws -> [UInt64] {
+        try Chain.run(arguments, context)
+    }
 }
 
 /// Reads its first key, and the others on their shards.
@@ -257,7 +265,9 @@ private struct ReadSideBySide: Procedure {
     static let name = "read side by side"
     static func run(_ groups: [[String]], _ context: ProcedureContext) throws -> Nothing {
         _ = try context.callAll(
-            groups.map { Invocation(target: .key($0[0]), procedure: ReadInTurn.name, version: 1, arguments: $0.encoded()) })
+            groups.map {
+                Invocation(target: .key($0[0]), procedure: ReadInTurn.name, version: 1, arguments: $0.encoded())
+            })
         return Nothing()
     }
 }

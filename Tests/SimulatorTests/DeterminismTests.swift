@@ -24,8 +24,8 @@ import Testing
         for seed in UInt64(1)...5 { #expect(try log(seed: seed) == log(seed: seed)) }
     }
 
-    /// The order of a `Set` or `Dictionary` differs from process to process; none may show: the digests that another process
-    /// wrote are compared. A change of the protocol, of its messages or of the simulation changes them:
+    /// The order of a `Set` or `Dictionary` differs from process to process; none may show: the digests that another
+    /// process wrote are compared. A change of the protocol, of its messages or of the simulation changes them:
     /// `QUORATE_UPDATE_GOLDEN=1` writes them anew, and a second run proves them.
     @Test func aSeedGivesTheSameLogInEveryProcess() throws {
         let golden = GoldenScenarioTests.folder.appending(path: "everything.digests")

@@ -43,14 +43,18 @@ import Testing
     }
 
     @Test func aScriptThatFailsNamesItsLineAndWhatWasThere() throws {
-        var scenario = try Scenario("# a comment\ncluster shards 1 replicas 4\n\naccount a shard 0 balance 5\nexpect balance a 6")
+        var scenario = try Scenario(
+            "# a comment\ncluster shards 1 replicas 4\n\naccount a shard 0 balance 5\nexpect balance a 6")
         #expect { try scenario.run() } throws: { "\($0)" == "line 5 (expect balance a 6): a has 5 on host 0" }
         var early = try Scenario("run 5ms")
         #expect { try early.run() } throws: { "\($0)" == "line 1 (run 5ms): there is no cluster yet" }
     }
 
-    @Test(arguments: ["clusters", "cluster shards 0 replicas 4", "cluster shards 1 replicas 5", "run 5", "run ms", "crash", "crash x",
-        "submit a 5", "expect", "expect view", "expect view x", "expect executed all", "expect outcome maybe", "trace loud", "heal all"])
+    @Test(arguments: [
+        "clusters", "cluster shards 0 replicas 4", "cluster shards 1 replicas 5", "run 5", "run ms", "crash", "crash x",
+        "submit a 5", "expect", "expect view", "expect view x", "expect executed all", "expect outcome maybe",
+        "trace loud", "heal all",
+    ])
     func aLineThatIsNoCommandIsRefused(line: String) {
         #expect(throws: ScenarioFailure.self) { try Scenario("\n" + line) }
     }

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import Simulator
 import Testing
@@ -17,7 +17,8 @@ import Testing
         #expect(families([[0, 1, 2, 3], [3, 2, 1, 0], [0, 1, 2, 3]]) == [0, 0, 0])
     }
 
-    /// Hosts 2 and 3 are faulty: more than f of the second shard, which can be made to believe anything, and one of the first.
+    /// Hosts 2 and 3 are faulty: more than f of the second shard, which can be made to believe anything, and one of the
+    /// first.
     @Test func aShardWithOneHostMoreOrOtherIsNotFollowed() {
         #expect(families([[0, 1, 2, 4], [0, 1, 2, 3], [1, 2, 0, 4]]) == [0, 1, 0])
     }

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 import PBFT
 import Simulator
@@ -24,7 +24,9 @@ private struct ReadCluster {
     init(options: HostOptions = HostOptions(), lost: Int? = nil) throws {
         manifest = Manifest(
             cluster: ClusterID(StandInSigner(4711).publicKey.value), epoch: Epoch(1),
-            hosts: (0..<4).map { .init(address: "simulated", port: $0, publicKey: StandInSigner(UInt64($0)).publicKey) },
+            hosts: (0..<4).map {
+                .init(address: "simulated", port: $0, publicKey: StandInSigner(UInt64($0)).publicKey)
+            },
             shards: [(0..<4).map { HostID($0) }], issuer: issuer.publicKey)
         verifier = Verifier(manifest: manifest, scheme: StandInScheme())
         account = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: 0)
@@ -48,7 +50,9 @@ private struct ReadCluster {
                 if keepsBack(parcel.to, parcel.message) { keptBack.append(parcel) } else { inbox.append(parcel) }
             }
         }
-        for reply in ready.toGateways { if case .read(let id, let answer) = reply.reply { answers.append((i, id, answer)) } }
+        for reply in ready.toGateways {
+            if case .read(let id, let answer) = reply.reply { answers.append((i, id, answer)) }
+        }
         guard !ready.records.isEmpty else { return }
         appended[i] += UInt64(ready.records.count)
         step(i, .persisted(JournalPosition(appended[i])))
@@ -71,23 +75,36 @@ private struct ReadCluster {
         number += 1
         let request = SignedRequest(
             Request(
-                cluster: manifest.cluster, epoch: manifest.epoch, principal: issuer.publicKey, number: RequestNumber(number),
-                acknowledgedBelow: RequestNumber(1), issuedAt: now.wall, deadline: now.wall.adding(microseconds: 1_000_000),
+                cluster: manifest.cluster, epoch: manifest.epoch, principal: issuer.publicKey,
+                number: RequestNumber(number),
+                acknowledgedBelow: RequestNumber(1), issuedAt: now.wall,
+                deadline: now.wall.adding(microseconds: 1_000_000),
                 mode: .independent, operations: [operation]), signedBy: issuer)
-        for i in 0..<4 { step(i, .gateway(Self.session, try verifier.verify(GatewayMessage.submit([ShardID(0)], request)))) }
+        for i in 0..<4 {
+            step(i, .gateway(Self.session, try verifier.verify(GatewayMessage.submit([ShardID(0)], request))))
+        }
         try deliver()
     }
 
-    mutating func read(_ host: Int, id: UInt64, session: SessionID = Self.session, of subject: ReadSubject? = nil) throws {
-        step(host, .gateway(session, try verifier.verify(GatewayMessage.read(id: id, subject ?? .account(account.id), nonce: .null))))
+    mutating func read(_ host: Int, id: UInt64, session: SessionID = Self.session, of subject: ReadSubject? = nil)
+        throws
+    {
+        step(
+            host,
+            .gateway(
+                session, try verifier.verify(GatewayMessage.read(id: id, subject ?? .account(account.id), nonce: .null))
+            ))
     }
 
     mutating func tick(_ host: Int, after milliseconds: UInt64) {
-        now = Instant(uptime: now.uptime + milliseconds * 1_000_000, wall: now.wall.adding(microseconds: milliseconds * 1000))
+        now = Instant(
+            uptime: now.uptime + milliseconds * 1_000_000, wall: now.wall.adding(microseconds: milliseconds * 1000))
         step(host, .tick)
     }
 
-    mutating func issue(_ amount: UInt128) throws { try submit(.issue(to: account.id, asset: AssetID(1), amount: Amount(amount))) }
+    mutating func issue(_ amount: UInt128) throws {
+        try submit(.issue(to: account.id, asset: AssetID(1), amount: Amount(amount)))
+    }
 
     /// No COMMIT reaches these hosts.
     mutating func keepCommits(from those: Set<Int>) {
@@ -123,7 +140,9 @@ private struct ReadCluster {
         var cluster = try ReadCluster()
         let issuer = ReadSubject.principal(cluster.issuer.publicKey, at: ShardID(0))
         try cluster.read(2, id: 1, of: issuer)
-        #expect(cluster.answers.last?.answer?.statement.standing == PrincipalStanding(acknowledgedBelow: RequestNumber(0), nextNumber: RequestNumber(0)))
+        #expect(
+            cluster.answers.last?.answer?.statement.standing
+                == PrincipalStanding(acknowledgedBelow: RequestNumber(0), nextNumber: RequestNumber(0)))
         try cluster.submit(.open(cluster.account))
         cluster.keepCommits(from: [2])
         try cluster.issue(100)
@@ -131,7 +150,9 @@ private struct ReadCluster {
         #expect(cluster.answers.map(\.id) == [1], "host 2 is prepared, and says what was before")
         try cluster.release()
         let answer = try #require(cluster.answers.last?.answer)
-        #expect(answer.statement.standing == PrincipalStanding(acknowledgedBelow: RequestNumber(1), nextNumber: RequestNumber(3)))
+        #expect(
+            answer.statement.standing
+                == PrincipalStanding(acknowledgedBelow: RequestNumber(1), nextNumber: RequestNumber(3)))
         #expect(answer.time == answer.clock && answer.clock == Timestamp(1_700_000_000_000_000))
         // A shard that this host does not know of.
         try cluster.read(1, id: 3, of: .principal(cluster.issuer.publicKey, at: ShardID(0)))
@@ -150,7 +171,8 @@ private struct ReadCluster {
         #expect(cluster.answers.map { $0.answer?.statement.view?.posted } == [.zero])
     }
 
-    /// Two hosts have executed, one of them lies, and the others are only prepared: without the wait the lie has a quorum.
+    /// Two hosts have executed, one of them lies, and the others are only prepared: without the wait the lie has a
+    /// quorum.
     @Test func noQuorumConfirmsALieAboutWhatWasAcknowledged() throws {
         var cluster = try ReadCluster()
         try cluster.submit(.open(cluster.account))

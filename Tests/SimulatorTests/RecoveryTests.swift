@@ -1,10 +1,11 @@
-import HostCore
+import Cores
 import Messages
 import PBFT
 import Simulator
 import Testing
 
-/// Four hosts with four shards, each of them on all hosts, under a virtual clock. Host 3 is the primary of shard 3 in view 0.
+/// Four hosts with four shards, each of them on all hosts, under a virtual clock. Host 3 is the primary of shard 3 in
+/// view 0.
 private struct RecoveryCluster {
     private enum Event {
         case tick(Int)
@@ -43,14 +44,17 @@ private struct RecoveryCluster {
     init(options: (Int) -> HostOptions = { _ in HostOptions() }) throws {
         manifest = Manifest(
             cluster: ClusterID(StandInSigner(4711).publicKey.value), epoch: Epoch(1),
-            hosts: (0..<4).map { .init(address: "simulated", port: $0, publicKey: StandInSigner(UInt64($0)).publicKey) },
+            hosts: (0..<4).map {
+                .init(address: "simulated", port: $0, publicKey: StandInSigner(UInt64($0)).publicKey)
+            },
             shards: Self.shards.map { _ in (0..<4).map { HostID($0) } }, issuer: issuer.publicKey)
         verifier = Verifier(manifest: manifest, scheme: StandInScheme())
         for i in 0..<4 {
             stores.append(Dictionary(uniqueKeysWithValues: Self.shards.map { ($0, MemoryStore()) }))
             hosts.append(
                 try HostCore(
-                    manifest: manifest, host: HostID(UInt16(i)), signer: StandInSigner(UInt64(i)), options: options(i), stores: stores[i],
+                    manifest: manifest, host: HostID(UInt16(i)), signer: StandInSigner(UInt64(i)), options: options(i),
+                    stores: stores[i],
                     records: [], now: instant))
         }
         for i in 0..<4 {
@@ -96,11 +100,13 @@ private struct RecoveryCluster {
             case .tick(let i):
                 step(i, .tick)
                 schedule(.tick(i), after: 5 * Self.millisecond)
-            case .deliver(let to, let from, let message): step(to, .peer(HostID(UInt16(from)), try verifier.verify(message)))
+            case .deliver(let to, let from, let message):
+                step(to, .peer(HostID(UInt16(from)), try verifier.verify(message)))
             case .tell(let i, let session, let message): step(i, .gateway(session, try verifier.verify(message)))
             case .persisted(let i, let position): step(i, .persisted(position))
             case .flushed(let i, let flush):
-                try stores[i][flush.shard]?.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: flush.installs)
+                try stores[i][flush.shard]?.apply(
+                    flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: flush.installs)
                 stores[i][flush.shard]?.refresh()
                 step(i, .flushed(flush.shard, flush.sequence))
             case .load:
@@ -128,11 +134,15 @@ private struct RecoveryCluster {
         return account
     }
 
-    func request(_ operations: [Operation], _ mode: Request.Mode, number: UInt64 = 1, by signer: StandInSigner) -> SignedRequest {
+    func request(_ operations: [Operation], _ mode: Request.Mode, number: UInt64 = 1, by signer: StandInSigner)
+        -> SignedRequest
+    {
         SignedRequest(
             Request(
-                cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: RequestNumber(number),
-                acknowledgedBelow: RequestNumber(0), issuedAt: instant.wall, deadline: instant.wall.adding(microseconds: 20_000_000),
+                cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey,
+                number: RequestNumber(number),
+                acknowledgedBelow: RequestNumber(0), issuedAt: instant.wall,
+                deadline: instant.wall.adding(microseconds: 20_000_000),
                 mode: mode, operations: operations), signedBy: signer)
     }
 
@@ -163,7 +173,9 @@ private struct RecoveryCluster {
         guard let known = attestations.firstIndex(where: { $0.statement == attestation.statement }) else {
             return attestations.append((attestation.statement, [attestation.signature], attestation.leaves))
         }
-        guard !attestations[known].signatures.contains(where: { $0.replica == attestation.signature.replica }) else { return }
+        guard !attestations[known].signatures.contains(where: { $0.replica == attestation.signature.replica }) else {
+            return
+        }
         attestations[known].signatures.append(attestation.signature)
         attestations[known].signatures.sort { $0.replica < $1.replica }
     }
@@ -172,7 +184,8 @@ private struct RecoveryCluster {
         for (statement, signatures, leaves) in attestations where statement.shard == shard && signatures.count >= 2 {
             guard let leaf = leaves.firstIndex(where: { $0.request == request }) else { continue }
             let path = MerkleTree(leaves: leaves).path(at: leaf)
-            return Certificate(statement: statement, leaf: leaves[leaf], path: path, signatures: Array(signatures.prefix(2)))
+            return Certificate(
+                statement: statement, leaf: leaves[leaf], path: path, signatures: Array(signatures.prefix(2)))
         }
         return nil
     }
@@ -186,8 +199,12 @@ private struct RecoveryCluster {
 
     mutating func openPayer() throws -> Payer {
         let gateway = SessionID(7)
-        let (from, to) = (account(of: StandInSigner(5000), on: ShardID(0)), account(of: StandInSigner(5001), on: ShardID(3)))
-        submit(request([.open(from), .open(to)], .independent, number: 1, by: issuer), to: [ShardID(0), ShardID(3)], by: gateway)
+        let (from, to) = (
+            account(of: StandInSigner(5000), on: ShardID(0)), account(of: StandInSigner(5001), on: ShardID(3))
+        )
+        submit(
+            request([.open(from), .open(to)], .independent, number: 1, by: issuer), to: [ShardID(0), ShardID(3)],
+            by: gateway)
         try run(for: 200 * Self.millisecond)
         let issue = Operation.issue(to: from.id, asset: AssetID(1), amount: Amount(1000))
         submit(request([issue], .independent, number: 2, by: issuer), to: [ShardID(0)], by: gateway)
@@ -202,7 +219,9 @@ private struct RecoveryCluster {
 
     // MARK: What there is to see
 
-    func status(_ shard: ShardID, on host: Int) -> ReplicaStatus? { hosts[host].status(now: instant).first { $0.shard == shard } }
+    func status(_ shard: ShardID, on host: Int) -> ReplicaStatus? {
+        hosts[host].status(now: instant).first { $0.shard == shard }
+    }
 
     func undecided(_ shard: ShardID) -> [UInt32] { (0..<4).compactMap { status(shard, on: $0)?.undecided } }
 
@@ -211,12 +230,13 @@ private struct RecoveryCluster {
     func views(_ shard: ShardID) -> [UInt64] { (0..<4).compactMap { status(shard, on: $0)?.view.number } }
 }
 
-/// What a host does when others fail, over longer times than the simulator's: no lock, no purse and no proposal is stuck for ever.
+/// What a host does when others fail, over longer times than the simulator's: no lock, no purse and no proposal is
+/// stuck for ever.
 @Suite struct RecoveryTests {
     private typealias Cluster = RecoveryCluster
 
-    /// A shard's own hosts need an open record certified again, and others ask for it (R10): it waits like a request, and the primary
-    /// that orders everything else is suspected.
+    /// A shard's own hosts need an open record certified again, and others ask for it (R10): it waits like a request,
+    /// and the primary that orders everything else is suspected.
     @Test func aPrimaryThatLeavesOutWhatIsNeededAgainIsReplaced() throws {
         var cluster = try Cluster { host in
             var options = HostOptions()
@@ -234,14 +254,16 @@ private struct RecoveryCluster {
         try #require(certificates.count == 2)
         // The gateway tells one shard of the outcome, and dies.
         let decide = TransactionDecide(
-            principal: payer.signer.publicKey, number: RequestNumber(1), request: payment.digest, certificates: certificates)
+            principal: payer.signer.publicKey, number: RequestNumber(1), request: payment.digest,
+            certificates: certificates)
         cluster.tell(.decide([ShardID(3)], decide), by: gateway)
         try cluster.run(for: 20 * Cluster.millisecond)
         cluster.close(gateway)
         #expect(cluster.undecided(ShardID(3)) == [0, 0, 0, 0])
         #expect(cluster.undecided(ShardID(0)) == [1, 1, 1, 1])
 
-        // Whatever would have the primary order it is lost on the way. Its leaf is soon no longer among the recent ones.
+        // Whatever would have the primary order it is lost on the way. Its leaf is soon no longer among the recent
+        // ones.
         let censored = payment.digest
         cluster.isLost = { to, _, message in
             guard to == 3 else { return false }
@@ -314,7 +336,8 @@ private struct RecoveryCluster {
             try cluster.run(for: 10 * Cluster.millisecond)
         }
         try cluster.run(for: Cluster.second)
-        // At the primary, the session's tokens and those of strangers; of what the three backups hand on, those of each.
+        // At the primary, the session's tokens and those of strangers; of what the three backups hand on, those of
+        // each.
         let options = Self.poor(0)
         let ofGateways = 64 + options.vainBurst + 2 * 31 * Int(options.vainPerSecond)
         let ofBackups = 3 * (options.questionBurst + 31 * Int(options.questionsPerSecond))

@@ -12,8 +12,11 @@ import Testing
         #expect(SeedRange("18446744073709551615")?.last == .max)
     }
 
-    @Test(arguments: ["", "..", "1..", "..5", "5..1", "1...5", "1..2..3", "-1", "+1", "1..+5", "a", "1 .. 2", "0..18446744073709551615",
-        "18446744073709551616"])
+    @Test(arguments: [
+        "", "..", "1..", "..5", "5..1", "1...5", "1..2..3", "-1", "+1", "1..+5", "a", "1 .. 2",
+        "0..18446744073709551615",
+        "18446744073709551616",
+    ])
     func anythingElseIsNoRange(text: String) { #expect(SeedRange(text) == nil) }
 
     @Test func aDaysSeedsCarryItsDate() throws {

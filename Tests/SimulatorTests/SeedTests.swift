@@ -11,42 +11,91 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
     let why: String
     var description: String { "\(profile.rawValue) \(seed), \(replicas) replicas: \(why)" }
 
-    static let all = [
-        RegressionSeed(profile: .byzantine, seed: 180, why: "a pushed request was not ordered where only some of its legs were recorded"),
-        RegressionSeed(profile: .everything, seed: 1451, why: "replay after a crash flushed no state, and no two hosts offered the same"),
-        RegressionSeed(profile: .crashes, seed: 1137, why: "replay after a crash flushed no state, and no two hosts offered the same"),
-        RegressionSeed(profile: .everything, seed: 3075, why: "two hosts had written down different states, and neither knew the other's"),
-        RegressionSeed(profile: .crashes, seed: 6241, why: "a replica that only one host could no longer give batches never asked for a state"),
-        RegressionSeed(profile: .everything, seed: 1760, why: "one host alone had the state, another vouched for it in vain"),
-        RegressionSeed(profile: .everything, seed: 194, why: "a backup that fetched states forwarded what was executed long before"),
-        RegressionSeed(profile: .everything, seed: 1014, why: "a backup that fetched states forwarded what was executed long before"),
-        RegressionSeed(profile: .everything, seed: 166, why: "a replica and the peer that refused it answered each other without end"),
-        RegressionSeed(profile: .crashes, seed: 220, why: "stalled while rejoin and state transfer were new"),
-        RegressionSeed(profile: .everything, seed: 3703, replicas: 7, why: "three vouched for a state, and four were asked for"),
-        RegressionSeed(profile: .everything, seed: 70173, why: "who had written down nothing late enough did not vouch for what another had"),
-        RegressionSeed(profile: .everything, seed: 78851, why: "who had written down nothing late enough did not vouch for what another had"),
-        RegressionSeed(profile: .everything, seed: 237, why: "two waited for a batch, but none of its requests waited at one of them"),
-        RegressionSeed(profile: .everything, seed: 47674, why: "a primary that lagged selected numbers beyond its window, and did not remember"),
-        RegressionSeed(profile: .everything, seed: 4430, replicas: 7, why: "the last record rotted, and only one peer had heard of it"),
-        RegressionSeed(profile: .everything, seed: 11_116, why: "one host alone held a request of which a mute primary had not heard"),
-        RegressionSeed(profile: .everything, seed: 12_794, why: "one host alone held a proposal of a mute primary, and voted for it without end"),
-        RegressionSeed(profile: .everything, seed: 5_008_606, why: "all that a quarantined host had written down rotted, and looked like a torn tail"),
-        RegressionSeed(profile: .everything, seed: 9_003_624, why: "one host mute, one without a leaf, and nobody counted the word of his own replica"),
-        RegressionSeed(profile: .everything, seed: 1_006_493, why: "a quarantined replica refused a peer, could not say so, and waited for its CHECKPOINT"),
-        RegressionSeed(profile: .everything, seed: 11_000_257, why: "the same, and the peer had started again since"),
-        RegressionSeed(
-            profile: .everything, seed: 27_000_911, replicas: 7,
-            why: "an idle shard's primary was faulty and moved nothing, so a quarantine never ended"),
-    ] + withOneGoneAhead.map {
-        RegressionSeed(profile: .everything, seed: $0, why: "with one quarantined and one gone to the next view, a third suspected alone")
-    } + refusedWithoutEnd.map {
-        RegressionSeed(profile: .everything, seed: $0, why: "refusals and their answers multiplied")
-    } + whileRejoinWasNew.map { RegressionSeed(profile: .everything, seed: $0, why: "stalled while rejoin and state transfer were new") }
+    static let all =
+        [
+            RegressionSeed(
+                profile: .byzantine, seed: 180,
+                why: "a pushed request was not ordered where only some of its legs were recorded"),
+            RegressionSeed(
+                profile: .everything, seed: 1451,
+                why: "replay after a crash flushed no state, and no two hosts offered the same"),
+            RegressionSeed(
+                profile: .crashes, seed: 1137,
+                why: "replay after a crash flushed no state, and no two hosts offered the same"),
+            RegressionSeed(
+                profile: .everything, seed: 3075,
+                why: "two hosts had written down different states, and neither knew the other's"),
+            RegressionSeed(
+                profile: .crashes, seed: 6241,
+                why: "a replica that only one host could no longer give batches never asked for a state"),
+            RegressionSeed(
+                profile: .everything, seed: 1760, why: "one host alone had the state, another vouched for it in vain"),
+            RegressionSeed(
+                profile: .everything, seed: 194,
+                why: "a backup that fetched states forwarded what was executed long before"),
+            RegressionSeed(
+                profile: .everything, seed: 1014,
+                why: "a backup that fetched states forwarded what was executed long before"),
+            RegressionSeed(
+                profile: .everything, seed: 166,
+                why: "a replica and the peer that refused it answered each other without end"),
+            RegressionSeed(profile: .crashes, seed: 220, why: "stalled while rejoin and state transfer were new"),
+            RegressionSeed(
+                profile: .everything, seed: 3703, replicas: 7, why: "three vouched for a state, and four were asked for"
+            ),
+            RegressionSeed(
+                profile: .everything, seed: 70173,
+                why: "who had written down nothing late enough did not vouch for what another had"),
+            RegressionSeed(
+                profile: .everything, seed: 78851,
+                why: "who had written down nothing late enough did not vouch for what another had"),
+            RegressionSeed(
+                profile: .everything, seed: 237,
+                why: "two waited for a batch, but none of its requests waited at one of them"),
+            RegressionSeed(
+                profile: .everything, seed: 47674,
+                why: "a primary that lagged selected numbers beyond its window, and did not remember"),
+            RegressionSeed(
+                profile: .everything, seed: 4430, replicas: 7,
+                why: "the last record rotted, and only one peer had heard of it"),
+            RegressionSeed(
+                profile: .everything, seed: 11_116,
+                why: "one host alone held a request of which a mute primary had not heard"),
+            RegressionSeed(
+                profile: .everything, seed: 12_794,
+                why: "one host alone held a proposal of a mute primary, and voted for it without end"),
+            RegressionSeed(
+                profile: .everything, seed: 5_008_606,
+                why: "all that a quarantined host had written down rotted, and looked like a torn tail"),
+            RegressionSeed(
+                profile: .everything, seed: 9_003_624,
+                why: "one host mute, one without a leaf, and nobody counted the word of his own replica"),
+            RegressionSeed(
+                profile: .everything, seed: 1_006_493,
+                why: "a quarantined replica refused a peer, could not say so, and waited for its CHECKPOINT"),
+            RegressionSeed(
+                profile: .everything, seed: 11_000_257, why: "the same, and the peer had started again since"),
+            RegressionSeed(
+                profile: .everything, seed: 27_000_911, replicas: 7,
+                why: "an idle shard's primary was faulty and moved nothing, so a quarantine never ended"),
+        ]
+        + withOneGoneAhead.map {
+            RegressionSeed(
+                profile: .everything, seed: $0,
+                why: "with one quarantined and one gone to the next view, a third suspected alone")
+        }
+        + refusedWithoutEnd.map {
+            RegressionSeed(profile: .everything, seed: $0, why: "refusals and their answers multiplied")
+        }
+        + whileRejoinWasNew.map {
+            RegressionSeed(profile: .everything, seed: $0, why: "stalled while rejoin and state transfer were new")
+        }
 
     private static let withOneGoneAhead: [UInt64] = [601_802, 604_232, 616_587, 619_103]
     private static let refusedWithoutEnd: [UInt64] = [600_761, 601_448, 605_115, 608_374, 609_410, 610_630, 613_651]
     private static let whileRejoinWasNew: [UInt64] = [
-        101_561, 102_637, 103_123, 103_437, 103_720, 104_211, 200_384, 200_644, 200_806, 200_850, 201_043, 201_296, 202_232, 203_040,
+        101_561, 102_637, 103_123, 103_437, 103_720, 104_211, 200_384, 200_644, 200_806, 200_850, 201_043, 201_296,
+        202_232, 203_040,
         300_051, 300_514, 400_297, 400_455, 402_590, 402_777,
     ]
 }
@@ -62,8 +111,8 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         _ = try simulation.run()
     }
 
-    /// R12: with room for four undecided legs, everything still ends: what is decided makes room, and certified votes of debits bring
-    /// credits in.
+    /// R12: with room for four undecided legs, everything still ends: what is decided makes room, and certified votes
+    /// of debits bring credits in.
     @Test(arguments: [SimulationOptions.Profile.calm, .lossy, .everything])
     func aNarrowShardEndsEverything(profile: SimulationOptions.Profile) throws {
         for seed in UInt64(1)...10 {

@@ -26,9 +26,10 @@ import Testing
     }
 
     @Test func onlyTheFaultsThatAFailureNeedsAreLeft() throws {
-        let result = try #require(shrink(SimulationOptions(seed: 1, profile: .crashes)) { _, faults in
-            faults.isSuperset(of: [3, 11]) ? Self.bad : nil
-        })
+        let result = try #require(
+            shrink(SimulationOptions(seed: 1, profile: .crashes)) { _, faults in
+                faults.isSuperset(of: [3, 11]) ? Self.bad : nil
+            })
         #expect(result.faults.map(\.number) == [3, 11])
         #expect(result.options.lastFault == 11)
         #expect(result.options.suppressed == Set(0..<11).subtracting([3]))
@@ -45,24 +46,30 @@ import Testing
     @Test func theClusterGetsSmallerWhileTheSameBreaks() throws {
         var options = SimulationOptions(seed: 1, profile: .calm)
         options.replicas = 10
-        let result = try #require(shrink(options) { options, _ in
-            options.clients >= 2 && options.replicas >= 7 ? "shard \(options.shards) executed different batches up to \(options.seed)" : nil
-        })
+        let result = try #require(
+            shrink(options) { options, _ in
+                options.clients >= 2 && options.replicas >= 7
+                    ? "shard \(options.shards) executed different batches up to \(options.seed)" : nil
+            })
         #expect((result.options.replicas, result.options.clients, result.options.shards) == (7, 2, 1))
     }
 
     @Test func anotherFailureIsNotTakenForTheSame() throws {
-        let result = try #require(shrink(SimulationOptions(seed: 1, profile: .crashes)) { _, faults in
-            faults.contains(5) ? Self.bad : "host 2 is down at the end"
-        })
+        let result = try #require(
+            shrink(SimulationOptions(seed: 1, profile: .crashes)) { _, faults in
+                faults.contains(5) ? Self.bad : "host 2 is down at the end"
+            })
         #expect(result.faults.map(\.number) == [5])
         #expect(result.failure.what == Self.bad)
     }
 
-    @Test func aRunThatHoldsIsNotShrunk() { #expect(shrink(SimulationOptions(seed: 1, profile: .calm)) { _, _ in nil } == nil) }
+    @Test func aRunThatHoldsIsNotShrunk() {
+        #expect(shrink(SimulationOptions(seed: 1, profile: .calm)) { _, _ in nil } == nil)
+    }
 
     @Test func whenTheTimeIsUpTheBestSoFarIsTheAnswer() throws {
-        let result = try #require(shrink(SimulationOptions(seed: 1, profile: .crashes), isOver: { true }) { _, _ in Self.bad })
+        let result = try #require(
+            shrink(SimulationOptions(seed: 1, profile: .crashes), isOver: { true }) { _, _ in Self.bad })
         #expect(result.runs == 1)
         #expect(result.faults.count == 20)
     }
@@ -72,7 +79,8 @@ import Testing
         var shrinker = Shrinker(isOver: { limits.count > 5 }) { options in
             limits.append(options.steps)
             return Shrinker.Attempt(
-                failure: SimulationFailure(seed: 1, time: 0, what: Self.bad, log: []), faults: Self.happening(options), steps: 1000)
+                failure: SimulationFailure(seed: 1, time: 0, what: Self.bad, log: []), faults: Self.happening(options),
+                steps: 1000)
         }
         let result = shrinker.shrink(SimulationOptions(seed: 1, profile: .crashes))
         #expect(limits.first == .some(nil))
@@ -83,7 +91,9 @@ import Testing
 
     @Test func failuresAreTheSameIfTheirWordsAre() {
         func kind(_ what: String) -> String { SimulationFailure(seed: 1, time: 0, what: what, log: []).kind }
-        #expect(kind("host 0: shard 1 executed different batches up to 5") == kind("host 3: shard 0 executed different batches up to 77"))
+        #expect(
+            kind("host 0: shard 1 executed different batches up to 5")
+                == kind("host 3: shard 0 executed different batches up to 77"))
         #expect(kind("host 0 is down at the end") != kind("3 posted, 4 issued"))
     }
 
@@ -116,7 +126,8 @@ import Testing
         options.clients = 1
         options.lastFault = 6
         options.suppressed = [0, 1, 2, 10_004]
-        #expect(options.arguments.joined(separator: " ")
-            == "--seed 9 --profile lossy --replicas 7 --clients 1 --last-fault 6 --suppress 0..2,10004")
+        #expect(
+            options.arguments.joined(separator: " ")
+                == "--seed 9 --profile lossy --replicas 7 --clients 1 --last-fault 6 --suppress 0..2,10004")
     }
 }

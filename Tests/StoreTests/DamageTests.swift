@@ -1,3 +1,4 @@
+import Randomness
 import Foundation
 import LMDBStore
 import Messages
@@ -61,7 +62,9 @@ import Testing
                 }
             }
             // Bytes of values, and of pages that are free: the state's digest tells the first.
-            #expect(refused > Self.count / 5 && unchanged > 0 && changed > 0, "\(refused) refused, \(unchanged) as before, \(changed) changed")
+            #expect(
+                refused > Self.count / 5 && unchanged > 0 && changed > 0,
+                "\(refused) refused, \(unchanged) as before, \(changed) changed")
         }
     }
 
@@ -72,8 +75,12 @@ import Testing
             #expect(try Data(contentsOf: mark) == Data("open\n".utf8))
             // As the handler of a signal leaves it.
             try Data("died\n".utf8).write(to: mark)
-            #expect(throws: LMDBError.diedReading(path: folder)) { try LMDBEnvironment(path: folder, options: Self.options) }
-            #expect(throws: LMDBError.diedReading(path: folder)) { try LMDBEnvironment(path: folder, options: Self.options) }
+            #expect(throws: LMDBError.diedReading(path: folder)) {
+                try LMDBEnvironment(path: folder, options: Self.options)
+            }
+            #expect(throws: LMDBError.diedReading(path: folder)) {
+                try LMDBEnvironment(path: folder, options: Self.options)
+            }
             // Any other word is none.
             try Data("dies".utf8).write(to: mark)
             _ = try LMDBEnvironment(path: folder, options: Self.options)
@@ -91,7 +98,9 @@ import Testing
                     // Every key once, so that it grows without end.
                     while environment.usedBytes < 4 << 20 {
                         let writes: [KeyValueWrite] = (next..<next + 100).map { (number: UInt32) -> KeyValueWrite in
-                            let key: [UInt8] = [24, 16, 8, 0].map { (shift: UInt32) in UInt8(truncatingIfNeeded: number >> shift) }
+                            let key: [UInt8] = [24, 16, 8, 0].map { (shift: UInt32) in
+                                UInt8(truncatingIfNeeded: number >> shift)
+                            }
                             return KeyValueWrite(key: key, value: [UInt8](repeating: 7, count: 1000))
                         }
                         try LMDBStoreWriter(environment).apply(writes, metadata: [1], clearing: false)
@@ -116,7 +125,9 @@ import Testing
                     try process.run()
                     process.waitUntilExit()
                 }
-                let large = (0..<250 as Range<UInt8>).map { KeyValueWrite(key: [$0], value: [UInt8](repeating: $0, count: 1500)) }
+                let large = (0..<250 as Range<UInt8>).map {
+                    KeyValueWrite(key: [$0], value: [UInt8](repeating: $0, count: 1500))
+                }
                 do {
                     let writer = LMDBStoreWriter(try LMDBEnvironment(path: folder, options: DamageTests.options))
                     try writer.apply([KeyValueWrite(key: [1], value: [1])], metadata: [1], clearing: false)
@@ -136,7 +147,8 @@ import Testing
         }
     }
 
-    /// One page with another version has rotted; two are another LMDB's, whose upgrade must not condemn the states of all hosts.
+    /// One page with another version has rotted; two are another LMDB's, whose upgrade must not condemn the states of
+    /// all hosts.
     @Test func aDatabaseOfAnotherVersionIsRefusedAndNoDamage() throws {
         try withTemporaryFolder { folder in
             var bytes = try Self.build(folder)
@@ -179,7 +191,8 @@ import Testing
         do {
             let environment = try LMDBEnvironment(path: folder, options: options)
             for round in 0..<6 as Range<UInt8> {
-                try LMDBStoreWriter(environment).apply(writes(&rng, count: 250), metadata: [round], seal: [round], clearing: false)
+                try LMDBStoreWriter(environment).apply(
+                    writes(&rng, count: 250), metadata: [round], seal: [round], clearing: false)
             }
             #expect(try LMDBStore(environment).all() == contents)
         }

@@ -1,3 +1,4 @@
+import Randomness
 import Glibc
 import LMDBStore
 import Messages
@@ -31,7 +32,8 @@ struct LMDBBackend: Backend, CustomTestStringConvertible {
     }
 }
 
-/// - Parameter isDurable: false for thousands of commits whose syncs are not looked at: they are in memory, if there is such a folder.
+/// - Parameter isDurable: false for thousands of commits whose syncs are not looked at: they are in memory, if there is
+///   such a folder.
 func withTemporaryFolder(isDurable: Bool = true, _ body: (String) throws -> Void) throws {
     let root = !isDurable && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
     var template = Array("\(root)/quorate-store-XXXXXX".utf8CString)
@@ -137,7 +139,9 @@ func write(_ key: [UInt8], _ value: [UInt8]?) -> KeyValueWrite { KeyValueWrite(k
             let longest = [UInt8](repeating: 7, count: 511)
             try writer.apply([write(longest, [1])], metadata: [], clearing: false)
             for key in [[], longest + [0]] {
-                #expect(throws: (any Error).self) { try writer.apply([write([1], [1]), write(key, [1])], metadata: [9], clearing: true) }
+                #expect(throws: (any Error).self) {
+                    try writer.apply([write([1], [1]), write(key, [1])], metadata: [9], clearing: true)
+                }
                 #expect(throws: (any Error).self) { try store.value(forKey: key) }
             }
             try store.refresh()
@@ -157,8 +161,10 @@ func write(_ key: [UInt8], _ value: [UInt8]?) -> KeyValueWrite { KeyValueWrite(k
                     let clears = rng.chance(perMille: 30)
                     if clears { model.removeAll() }
                     let writes = (0..<rng.below(400)).map { _ in
-                        let key = [UInt8(rng.below(20)), UInt8(rng.below(256))] + [UInt8](repeating: 1, count: rng.below(3))
-                        return write(key, rng.chance(perMille: 350) ? nil : [UInt8](repeating: 5, count: rng.below(3000)))
+                        let key =
+                            [UInt8(rng.below(20)), UInt8(rng.below(256))] + [UInt8](repeating: 1, count: rng.below(3))
+                        return write(
+                            key, rng.chance(perMille: 350) ? nil : [UInt8](repeating: 5, count: rng.below(3000)))
                     }
                     for write in writes { model[write.key] = write.value }
                     try writer.apply(writes, metadata: [UInt8(seed)], clearing: clears)
@@ -167,7 +173,9 @@ func write(_ key: [UInt8], _ value: [UInt8]?) -> KeyValueWrite { KeyValueWrite(k
                     let expected = model.filter { !$0.key.lexicographicallyPrecedes(lower) }
                         .map { write($0.key, $0.value) }.sorted { $0.key.lexicographicallyPrecedes($1.key) }
                     #expect(try store.all(from: lower) == expected, "seed \(seed)")
-                    for write in writes.prefix(20) { #expect(try store.value(forKey: write.key) == model[write.key], "seed \(seed)") }
+                    for write in writes.prefix(20) {
+                        #expect(try store.value(forKey: write.key) == model[write.key], "seed \(seed)")
+                    }
                 }
             }
         }

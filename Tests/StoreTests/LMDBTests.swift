@@ -67,17 +67,24 @@ import Testing
     @Test func snapshotsAreReadWhileAnotherThreadWrites() async throws {
         try await withEnvironment { environment in
             let writer = LMDBStoreWriter(environment)
-            try writer.apply((0..<1000).map { write([UInt8($0 >> 8), UInt8($0 & 255)], [0]) }, metadata: [0], clearing: false)
+            try writer.apply(
+                (0..<1000).map { write([UInt8($0 >> 8), UInt8($0 & 255)], [0]) }, metadata: [0], clearing: false)
             let snapshot = try LMDBStore(environment).snapshot()
             try await withThrowingTaskGroup(of: Int.self) { group in
                 group.addTask {
                     for round in 1...20 as ClosedRange<UInt8> {
-                        try writer.apply((0..<1000).map { write([UInt8($0 >> 8), UInt8($0 & 255)], [round]) }, metadata: [round], clearing: false)
+                        try writer.apply(
+                            (0..<1000).map { write([UInt8($0 >> 8), UInt8($0 & 255)], [round]) }, metadata: [round],
+                            clearing: false)
                     }
                     return 0
                 }
                 for _ in 0..<4 {
-                    group.addTask { try (0..<20).reduce(0) { sum, _ in try snapshot.all().reduce(sum) { $0 + Int($1.value?[0] ?? 1) } } }
+                    group.addTask {
+                        try (0..<20).reduce(0) { sum, _ in
+                            try snapshot.all().reduce(sum) { $0 + Int($1.value?[0] ?? 1) }
+                        }
+                    }
                 }
                 for try await changes in group { #expect(changes == 0) }
             }

@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// What the documents say of the repository, held against it: links, the path of a transfer, modules, messages, rules, decisions.
+/// What the documents say of the repository, held against it: links, the path of a transfer, modules, messages, rules,
+/// decisions.
 @Suite struct DocumentationTests {
     static var documents: [String] {
         let pages = (try? Repository.files(under: "docs", endingIn: ".md")) ?? []
@@ -31,7 +32,8 @@ import Testing
 
     // MARK: The path of a transfer
 
-    /// In backticks stand paths of files, and after each, up to the next one or the next heading, words that occur in that file.
+    /// In backticks stand paths of files, and after each, up to the next one or the next heading, words that occur in
+    /// that file.
     @Test func whatThePathOfATransferNamesIsThere() throws {
         var file = ""
         var words: Set<String> = []
@@ -66,7 +68,9 @@ import Testing
         let modules = try Package().modules
         var table: [String: Set<String>] = [:]
         for row in try Markdown("docs/ARCHITECTURE.md").rows(under: "## Modules") {
-            guard let first = row.first, let last = row.last, let name = Markdown.code(in: first).first else { continue }
+            guard let first = row.first, let last = row.last, let name = Markdown.code(in: first).first else {
+                continue
+            }
             #expect(table[name] == nil, "\(name) has two rows")
             let imports = last.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
             table[name] = Set(imports.filter { $0 != "-" })
@@ -84,8 +88,11 @@ import Testing
                 for line in try Repository.text(file).components(separatedBy: "\n") {
                     // Attributes and an access level may stand before it, and a kind of declaration after it.
                     let parts = line.split(separator: " ").map(String.init)
-                    guard let keyword = parts.firstIndex(of: "import"), let imported = parts.last, parts.count <= keyword + 3,
-                        parts[..<keyword].allSatisfy({ $0.hasPrefix("@") || ["public", "package", "internal", "private"].contains($0) })
+                    guard let keyword = parts.firstIndex(of: "import"), let imported = parts.last,
+                        parts.count <= keyword + 3,
+                        parts[..<keyword].allSatisfy({
+                            $0.hasPrefix("@") || ["public", "package", "internal", "private"].contains($0)
+                        })
                     else { continue }
                     let module = imported.components(separatedBy: ".")[0]
                     let isAllowed = modules[module] == nil || dependencies.contains(module)
@@ -126,7 +133,8 @@ import Testing
 
     @Test func everyDecisionIsInTheIndex() throws {
         let links = Set(try Markdown("docs/decisions/README.md").links)
-        for file in try Repository.files(under: "docs/decisions", endingIn: ".md") where file != "docs/decisions/README.md" {
+        for file in try Repository.files(under: "docs/decisions", endingIn: ".md")
+        where file != "docs/decisions/README.md" {
             let name = file.components(separatedBy: "/").last ?? file
             #expect(links.contains(name), "\(name) is not in docs/decisions/README.md")
         }
@@ -135,13 +143,16 @@ import Testing
 
 /// The checkout that this file is in.
 private enum Repository {
-    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
 
     private static func place(_ path: String) -> String { root.appending(path: path).path(percentEncoded: false) }
 
     static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: place(path)) }
 
-    static func text(_ path: String) throws -> String { try String(contentsOf: root.appending(path: path), encoding: .utf8) }
+    static func text(_ path: String) throws -> String {
+        try String(contentsOf: root.appending(path: path), encoding: .utf8)
+    }
 
     /// Ascending.
     static func files(under folder: String, endingIn suffix: String) throws -> [String] {
@@ -221,9 +232,10 @@ private struct Package {
     init() throws {
         let lines = try Repository.text("Package.swift").components(separatedBy: "\n")
         let text = lines.filter { !$0.trimmingCharacters(in: .whitespaces).hasPrefix("//") }.joined(separator: "\n")
+            .replacing(#/(t|T)arget\(\s*name: /#) { "\($0.1)arget(name: " }
             .replacingOccurrences(of: ".systemLibrary(name: ", with: ".target(name: ")
-        // What is in quotes from the beginning of each target (`target`, `executableTarget`, `testTarget`) to that of the next one;
-        // its name comes first.
+        // What is in quotes from the beginning of each target (`target`, `executableTarget`, `testTarget`) to that of
+        // the next one; its name comes first.
         let targets = text.components(separatedBy: "arget(name: ").dropFirst().map { Self.quoted($0) }
         let names = Set(targets.compactMap(\.first)).filter { Repository.exists("Sources/\($0)") }
         var modules: [String: Set<String>] = [:]

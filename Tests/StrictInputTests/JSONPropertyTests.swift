@@ -1,19 +1,7 @@
+import Randomness
 import Foundation
 import StrictInput
 import Testing
-
-/// SplitMix64.
-private struct Random: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-}
 
 /// A value, and how somebody may have written it.
 private indirect enum Sample {
@@ -23,10 +11,11 @@ private indirect enum Sample {
     case number(String)
     case word(String)
 
-    static func make(_ random: inout Random, depth: Int = 0) -> Sample {
+    static func make(_ random: inout SplitMix64, depth: Int = 0) -> Sample {
         switch random.below(depth < 4 ? 8 : 5) {
         case 0: return .word(["true", "false", "null"][random.below(3)])
-        case 1, 2: return .number(["0", "-1", "18446744073709551615", "1.50", "-0.0e-7", "\(random.next())"][random.below(6)])
+        case 1, 2:
+            return .number(["0", "-1", "18446744073709551615", "1.50", "-0.0e-7", "\(random.next())"][random.below(6)])
         case 3, 4: return .string(text(&random))
         case 5: return .array((0..<random.below(5)).map { _ in make(&random, depth: depth + 1) })
         default:
@@ -39,15 +28,18 @@ private indirect enum Sample {
         }
     }
 
-    static func text(_ random: inout Random) -> String {
+    static func text(_ random: inout SplitMix64) -> String {
         let scalars: [Unicode.Scalar] = [
-            "a", "\"", "\\", "\n", "\u{0}", "\u{e9}", "e", "\u{301}", "\u{202e}", "\u{1d11e}", "\u{ffff}", "/", " ", "\u{7f}",
+            "a", "\"", "\\", "\n", "\u{0}", "\u{e9}", "e", "\u{301}", "\u{202e}", "\u{1d11e}", "\u{ffff}", "/", " ",
+            "\u{7f}",
         ]
         return String(String.UnicodeScalarView((0..<random.below(6)).map { _ in scalars[random.below(scalars.count)] }))
     }
 
-    func write(_ random: inout Random) -> String {
-        func space() -> String { String(repeating: " \n\t\r".randomElement(using: &random) ?? " ", count: random.below(2)) }
+    func write(_ random: inout SplitMix64) -> String {
+        func space() -> String {
+            String(repeating: " \n\t\r".randomElement(using: &random) ?? " ", count: random.below(2))
+        }
         switch self {
         case .word(let text), .number(let text): return text
         case .string(let text): return Self.quote(text, &random)
@@ -58,13 +50,14 @@ private indirect enum Sample {
         case .object(let members):
             var parts: [String] = []
             for (key, value) in members {
-                parts.append(space() + Self.quote(key, &random) + space() + ":" + space() + value.write(&random) + space())
+                parts.append(
+                    space() + Self.quote(key, &random) + space() + ":" + space() + value.write(&random) + space())
             }
             return "{" + (parts.isEmpty ? space() : parts.joined(separator: ",")) + "}"
         }
     }
 
-    private static func quote(_ text: String, _ random: inout Random) -> String {
+    private static func quote(_ text: String, _ random: inout SplitMix64) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             if scalar == "\"" || scalar == "\\" || scalar.value < 0x20 || random.below(4) == 0 {
@@ -83,18 +76,20 @@ private indirect enum Sample {
 struct JSONPropertyTests {
     @Test(arguments: 1...200 as ClosedRange<UInt64>)
     func `a value is the same however it is written`(_ seed: UInt64) throws {
-        var random = Random(state: seed)
+        var random = SplitMix64(seed: seed)
         let sample = Sample.make(&random)
         let (first, second) = (sample.write(&random), sample.write(&random))
-        try JSONReader(Array(first.utf8), file: "seed \(seed)").expect(JSONReader(Array(second.utf8), file: "seed \(seed)"))
+        try JSONReader(Array(first.utf8), file: "seed \(seed)").expect(
+            JSONReader(Array(second.utf8), file: "seed \(seed)"))
     }
 
     private static let signs = Array("{}[],:\"\\u0eE+-.\u{0}".utf8)
 
-    /// Whatever is done to a document: nothing crashes, and what is still read is read alike by Foundation, which takes more.
+    /// Whatever is done to a document: nothing crashes, and what is still read is read alike by Foundation, which takes
+    /// more.
     @Test(arguments: 1...200 as ClosedRange<UInt64>)
     func `a damaged document is refused or is JSON to others too`(_ seed: UInt64) throws {
-        var random = Random(state: seed &* 7919)
+        var random = SplitMix64(seed: seed &* 7919)
         let bytes = Array(Sample.make(&random).write(&random).utf8)
         let others = Array(Sample.make(&random).write(&random).utf8)
         for _ in 0..<60 {

@@ -3,8 +3,9 @@ import Testing
 
 struct PrintableTests {
     @Test func `nothing that a terminal obeys or hides is left`() {
-        #expect(Printable.line("a\u{1b}]0;pwned\u{7}\r\nb\u{9b}31m\u{202e}\u{200b}\u{2028}é\u{e000}") ==
-            "a\\u{1b}]0;pwned\\u{7}\\u{d}\\u{a}b\\u{9b}31m\\u{202e}\\u{200b}\\u{2028}é\\u{e000}")
+        #expect(
+            Printable.line("a\u{1b}]0;pwned\u{7}\r\nb\u{9b}31m\u{202e}\u{200b}\u{2028}é\u{e000}")
+                == "a\\u{1b}]0;pwned\\u{7}\\u{d}\\u{a}b\\u{9b}31m\\u{202e}\\u{200b}\\u{2028}é\\u{e000}")
         #expect(Printable.lines("a\nb\t\u{1b}[31m") == "a\nb\\u{9}\\u{1b}[31m")
         for value in (0...0x2ffff as ClosedRange<UInt32>) {
             guard let scalar = Unicode.Scalar(value) else { continue }

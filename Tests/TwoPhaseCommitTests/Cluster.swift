@@ -22,7 +22,8 @@ struct Cluster {
         manifest = Manifest(
             cluster: ClusterID(Hasher256.hash(.manifest, [1]).value), epoch: Epoch(1),
             hosts: hosts.map { .init(address: "127.0.0.1", port: 1, publicKey: $0.publicKey) },
-            shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards), issuer: principal.publicKey)
+            shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards),
+            issuer: principal.publicKey)
         try manifest.validate()
         verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
     }
@@ -39,25 +40,32 @@ struct Cluster {
 
     func transfer(_ from: Int, _ to: Int, salt: UInt64 = 0) -> Operation {
         .transfer(
-            Transfer(from: account(on: from, salt: salt), to: account(on: to, salt: salt + 1), asset: AssetID(1), amount: Amount(5)))
+            Transfer(
+                from: account(on: from, salt: salt), to: account(on: to, salt: salt + 1), asset: AssetID(1),
+                amount: Amount(5)))
     }
 
     func request(_ operations: [Operation], _ mode: Request.Mode = .atomic, number: UInt64 = 1) -> SignedRequest {
         SignedRequest(
             Request(
-                cluster: manifest.cluster, epoch: manifest.epoch, principal: principal.publicKey, number: RequestNumber(number),
-                acknowledgedBelow: RequestNumber(1), issuedAt: Timestamp(1), deadline: Timestamp(10_000_000), mode: mode,
+                cluster: manifest.cluster, epoch: manifest.epoch, principal: principal.publicKey,
+                number: RequestNumber(number),
+                acknowledgedBelow: RequestNumber(1), issuedAt: Timestamp(1), deadline: Timestamp(10_000_000),
+                mode: mode,
                 operations: operations),
             signedBy: principal)
     }
 
     func leaf(_ request: SignedRequest, _ statuses: [Int: LegStatus]) -> Leaf {
-        Leaf(request: request.digest, entries: statuses.keys.sorted().map { .init(leg: UInt16($0), status: statuses[$0] ?? .votedYes) })
+        Leaf(
+            request: request.digest,
+            entries: statuses.keys.sorted().map { .init(leg: UInt16($0), status: statuses[$0] ?? .votedYes) })
     }
 
     func statement(_ shard: Int, _ sequence: UInt64, _ leaves: [Leaf], batch: UInt8 = 0) -> AttestationStatement {
         AttestationStatement(
-            cluster: manifest.cluster, epoch: manifest.epoch, shard: ShardID(UInt16(shard)), sequence: SequenceNumber(sequence),
+            cluster: manifest.cluster, epoch: manifest.epoch, shard: ShardID(UInt16(shard)),
+            sequence: SequenceNumber(sequence),
             previousHistory: .null, batch: Hasher256.hash(.batch, [batch]), leavesRoot: MerkleTree(leaves: leaves).root)
     }
 
@@ -69,7 +77,8 @@ struct Cluster {
         _ shard: Int, _ sequence: UInt64, _ leaves: [Leaf], by replica: Int, batch: UInt8 = 0
     ) throws -> Verified<BatchAttestation> {
         let statement = statement(shard, sequence, leaves, batch: batch)
-        return try verifier.verify(BatchAttestation(statement: statement, signature: sign(statement, by: replica), leaves: leaves))
+        return try verifier.verify(
+            BatchAttestation(statement: statement, signature: sign(statement, by: replica), leaves: leaves))
     }
 
     mutating func push(_ request: SignedRequest, _ shard: Int, _ sequence: UInt64, _ leaf: Leaf, by replica: Int) throws
@@ -77,7 +86,8 @@ struct Cluster {
     {
         let statement = statement(shard, sequence, [leaf])
         let attested = AttestedLeaf(
-            statement: statement, signature: sign(statement, by: replica), leaf: leaf, path: MerkleTree(leaves: [leaf]).path(at: 0))
+            statement: statement, signature: sign(statement, by: replica), leaf: leaf,
+            path: MerkleTree(leaves: [leaf]).path(at: 0))
         let push = RecoveryPush(request: request, attested: attested, asks: true)
         let verified = try verifier.verify(HostMessage.push(ShardID(0), push))
         return try #require(verified.push)

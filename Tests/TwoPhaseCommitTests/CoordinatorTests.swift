@@ -5,7 +5,9 @@ import TwoPhaseCommit
 extension [Coordinator.Action] {
     var receipts: [Receipt] { compactMap { if case .answer(let receipt) = $0 { receipt } else { nil } } }
     var decides: [(shards: [Int], decide: TransactionDecide)] {
-        compactMap { if case .sendDecide(let shards, let decide) = $0 { (shards.map { Int($0.number) }, decide) } else { nil } }
+        compactMap {
+            if case .sendDecide(let shards, let decide) = $0 { (shards.map { Int($0.number) }, decide) } else { nil }
+        }
     }
     var isFinished: Bool { contains(.finished) }
 }
@@ -43,7 +45,9 @@ extension [Coordinator.Action] {
         #expect(coordinator.missing == [ShardID(1)])
         let certificate = cluster.certificate(1, 3, cluster.leaf(request, [0: .committed]))
         #expect(
-            coordinator.add(certificate) == [.answer(Receipt(request: request, certificates: [certificate])), .finished])
+            coordinator.add(certificate) == [
+                .answer(Receipt(request: request, certificates: [certificate])), .finished,
+            ])
         #expect(coordinator.add(certificate).isEmpty)
     }
 
@@ -89,7 +93,8 @@ extension [Coordinator.Action] {
         #expect(late.decides.map(\.shards) == [[2]])
         #expect(late.decides.first?.decide.certificates == [no])
         _ = coordinator.add(cluster.certificate(0, 4, cluster.leaf(request, [0: .aborted(.participantAborted)])))
-        let last = coordinator.add(cluster.certificate(2, 10, cluster.leaf(request, [0: .aborted(.participantAborted)])))
+        let last = coordinator.add(
+            cluster.certificate(2, 10, cluster.leaf(request, [0: .aborted(.participantAborted)])))
         #expect(last.decides.map(\.shards) == [[0, 1, 2]])
         #expect(last.decides.first?.decide.certificates.count == 3)
         #expect(last.isFinished)
@@ -102,7 +107,9 @@ extension [Coordinator.Action] {
         #expect(coordinator.add(cluster.certificate(0, 1, cluster.leaf(request, [0: .votedYes]))).isEmpty)
         let actions = coordinator.add(cluster.certificate(1, 1, cluster.leaf(request, [0: status])))
         // To the shard that holds its vote it is an abort; to the client `acknowledged` proves nothing.
-        #expect(actions.receipts.first?.decision(ofLeg: 0, in: map) == (status == .acknowledged ? nil : .abort(.participantAborted)))
+        #expect(
+            actions.receipts.first?.decision(ofLeg: 0, in: map)
+                == (status == .acknowledged ? nil : .abort(.participantAborted)))
         #expect(actions.receipts.first?.isBeyondProof(leg: 0, in: map) == (status == .acknowledged))
         #expect(actions.decides.map(\.shards) == [[0]])
         let last = coordinator.add(cluster.certificate(0, 2, cluster.leaf(request, [0: .aborted(.participantAborted)])))
@@ -121,12 +128,14 @@ extension [Coordinator.Action] {
 
     /// Legs 0: one shard; 1: shards 0 and 1; 2: shards 1 and 2. Shard 1 has both shared legs.
     @Test func aBundleWithMixedLegsIsAnsweredWhenTheLastLegIsDecided() {
-        let request = cluster.request([cluster.transfer(0, 0), cluster.transfer(0, 1), cluster.transfer(1, 2)], .independent)
+        let request = cluster.request(
+            [cluster.transfer(0, 0), cluster.transfer(0, 1), cluster.transfer(1, 2)], .independent)
         var coordinator = Coordinator(request, map: map)
         // Shard 0 first has only leg 0, the rest conflicts; a later leaf carries both.
         #expect(coordinator.add(cluster.certificate(0, 1, cluster.leaf(request, [0: .committed]))).isEmpty)
         #expect(coordinator.missing.map(\.number) == [0, 1, 2])
-        #expect(coordinator.add(cluster.certificate(0, 2, cluster.leaf(request, [0: .committed, 1: .votedYes]))).isEmpty)
+        #expect(
+            coordinator.add(cluster.certificate(0, 2, cluster.leaf(request, [0: .committed, 1: .votedYes]))).isEmpty)
         #expect(coordinator.missing.map(\.number) == [1, 2])
         // Both of its legs at once: leg 1 commits, leg 2 aborts. One decide for all.
         let one = cluster.certificate(1, 1, cluster.leaf(request, [1: .votedYes, 2: .votedNo(.unknownAccount)]))
@@ -137,9 +146,12 @@ extension [Coordinator.Action] {
         #expect(receipt?.decision(ofLeg: 1, in: map) == .commit)
         #expect(receipt?.decision(ofLeg: 2, in: map) == .abort(.unknownAccount))
         #expect(receipt.map { $0.certificates.map { Int($0.shard.number) } } == [0, 0, 1])
-        #expect(coordinator.add(cluster.certificate(0, 3, cluster.leaf(request, [0: .committed, 1: .committed]))).isEmpty)
         #expect(
-            coordinator.add(cluster.certificate(1, 2, cluster.leaf(request, [1: .committed, 2: .votedNo(.unknownAccount)]))).isEmpty)
+            coordinator.add(cluster.certificate(0, 3, cluster.leaf(request, [0: .committed, 1: .committed]))).isEmpty)
+        #expect(
+            coordinator.add(
+                cluster.certificate(1, 2, cluster.leaf(request, [1: .committed, 2: .votedNo(.unknownAccount)]))
+            ).isEmpty)
         let last = coordinator.add(cluster.certificate(2, 2, cluster.leaf(request, [2: .noRecordAbort])))
         #expect(last.isFinished)
         #expect(last.decides.map(\.shards) == [[0, 1, 2]])
@@ -164,7 +176,9 @@ extension [Coordinator.Action] {
         let cluster = try Cluster(shards: 100)
         let request = cluster.request((0..<50).map { cluster.transfer(2 * $0, 2 * $0 + 1) }, .independent)
         var coordinator = Coordinator(request, map: cluster.manifest.shardMap)
-        for leg in 0..<50 { _ = coordinator.add(cluster.certificate(2 * leg, 1, cluster.leaf(request, [leg: .votedYes]))) }
+        for leg in 0..<50 {
+            _ = coordinator.add(cluster.certificate(2 * leg, 1, cluster.leaf(request, [leg: .votedYes])))
+        }
         for leg in 0..<50 {
             let actions = coordinator.add(cluster.certificate(2 * leg + 1, 1, cluster.leaf(request, [leg: .votedYes])))
             #expect(actions.decides.map(\.shards) == [[2 * leg, 2 * leg + 1]])

@@ -74,7 +74,9 @@ import TwoPhaseCommit
         let request = cluster.request([cluster.transfer(0, 1)])
         var evidence = EvidenceSet(manifest: cluster.manifest)
         for replica in 0..<4 {
-            #expect(evidence.add(try cluster.attestation(0, 1, [cluster.leaf(request, [0: .votedYes])], by: replica)).isEmpty)
+            #expect(
+                evidence.add(try cluster.attestation(0, 1, [cluster.leaf(request, [0: .votedYes])], by: replica))
+                    .isEmpty)
         }
         #expect(evidence.openStatements(of: ShardID(0)) == 0)
     }

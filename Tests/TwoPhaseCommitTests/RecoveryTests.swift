@@ -25,7 +25,9 @@ import TwoPhaseCommit
         let request = cluster.request([cluster.transfer(0, 1), cluster.transfer(1, 2)])
         var recovery = Recovery(shard: ShardID(1), manifest: cluster.manifest)
         for replica in 0..<4 {
-            #expect(recovery.add(try cluster.push(request, 0, 1, cluster.leaf(request, [0: .votedYes]), by: replica)) == nil)
+            #expect(
+                recovery.add(try cluster.push(request, 0, 1, cluster.leaf(request, [0: .votedYes]), by: replica)) == nil
+            )
         }
         let no = cluster.leaf(request, [0: .noRecordAbort])
         #expect(recovery.add(try cluster.push(request, 2, 1, no, by: 0)) == nil)
@@ -39,13 +41,14 @@ import TwoPhaseCommit
         var recovery = Recovery(shard: ShardID(1), manifest: cluster.manifest)
         for (sequence, status) in [(1, LegStatus.votedYes), (2, .committed)] {
             _ = recovery.add(try cluster.push(request, 0, UInt64(sequence), cluster.leaf(request, [0: status]), by: 0))
-            let decide = recovery.add(try cluster.push(request, 0, UInt64(sequence), cluster.leaf(request, [0: status]), by: 1))
+            let decide = recovery.add(
+                try cluster.push(request, 0, UInt64(sequence), cluster.leaf(request, [0: status]), by: 1))
             #expect(decide?.certificates.map { $0.leaf.status(ofLeg: 0) } == [status])
         }
     }
 
-    /// R10, R11: a participant that voted yes and has forgotten since says `acknowledged`. That decides nothing, and is what the
-    /// other waits for to forget too (docs/tla, doneIsOnlyAVote).
+    /// R10, R11: a participant that voted yes and has forgotten since says `acknowledged`. That decides nothing, and is
+    /// what the other waits for to forget too (docs/tla, doneIsOnlyAVote).
     @Test func aYesVoteThatWasAcknowledgedSinceIsHandedOnWithBoth() throws {
         var cluster = try Cluster()
         let request = cluster.request([cluster.transfer(0, 1)])
@@ -53,7 +56,8 @@ import TwoPhaseCommit
         var decide: TransactionDecide?
         for (sequence, status) in [(1, LegStatus.votedYes), (2, .acknowledged)] {
             for replica in 0..<2 {
-                decide = recovery.add(try cluster.push(request, 0, UInt64(sequence), cluster.leaf(request, [0: status]), by: replica))
+                decide = recovery.add(
+                    try cluster.push(request, 0, UInt64(sequence), cluster.leaf(request, [0: status]), by: replica))
             }
         }
         let statuses = decide?.certificates.compactMap { $0.leaf.status(ofLeg: 0) } ?? []
@@ -79,7 +83,8 @@ import TwoPhaseCommit
         for (sequence, request) in requests.enumerated() {
             for replica in 0..<2 {
                 _ = recovery.add(
-                    try cluster.push(request, 0, UInt64(sequence + 1), cluster.leaf(request, [0: .votedYes]), by: replica))
+                    try cluster.push(
+                        request, 0, UInt64(sequence + 1), cluster.leaf(request, [0: .votedYes]), by: replica))
             }
         }
         #expect(recovery.count == 3)

@@ -18,7 +18,9 @@ struct CommitLogTests {
     }
 
     @Test func `an abort ends no gap`() {
-        #expect(log([(0, 10, true), (5, 20, false), (6, 30, true)]).longestGap(from: 5, to: 31) == .init(start: 10, end: 30))
+        #expect(
+            log([(0, 10, true), (5, 20, false), (6, 30, true)]).longestGap(from: 5, to: 31) == .init(start: 10, end: 30)
+        )
     }
 
     @Test func `commits are counted from the first moment up to the second`() {

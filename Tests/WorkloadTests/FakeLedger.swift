@@ -33,7 +33,9 @@ struct FakeLedger {
             balances[account] = balance + amount.number
             issued += amount.number
         case .transfer(let transfer):
-            guard let from = balances[transfer.from], let to = balances[transfer.to] else { return .aborted(.unknownAccount) }
+            guard let from = balances[transfer.from], let to = balances[transfer.to] else {
+                return .aborted(.unknownAccount)
+            }
             guard from >= transfer.amount.number else { return .aborted(.insufficientFunds) }
             balances[transfer.from] = from - transfer.amount.number
             balances[transfer.to] = to + transfer.amount.number
@@ -60,16 +62,20 @@ struct FakeLedger {
         var certificates: [Certificate] = []
         for shard in request.request.participants(in: map) {
             let legs = statuses.indices.filter { request.request.participants(ofLeg: $0, in: map).contains(shard) }
-            let leaf = Leaf(request: request.digest, entries: legs.map { Leaf.Entry(leg: UInt16($0), status: statuses[$0]) })
+            let leaf = Leaf(
+                request: request.digest, entries: legs.map { Leaf.Entry(leg: UInt16($0), status: statuses[$0]) })
             sequence += 1
             let statement = AttestationStatement(
                 cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, sequence: SequenceNumber(sequence),
                 previousHistory: .null, batch: request.digest, leavesRoot: MerkleTree(leaves: [leaf]).root)
             let signatures = [1, 3].map {
-                ReplicaSignature(replica: ReplicaIndex(UInt8($0)), signature: replicas[forged ? 4 : $0].sign(statement.signingBytes))
+                ReplicaSignature(
+                    replica: ReplicaIndex(UInt8($0)), signature: replicas[forged ? 4 : $0].sign(statement.signingBytes))
             }
-            certificates.append(Certificate(
-                statement: statement, leaf: leaf, path: MerkleTree(leaves: [leaf]).path(at: 0), signatures: signatures))
+            certificates.append(
+                Certificate(
+                    statement: statement, leaf: leaf, path: MerkleTree(leaves: [leaf]).path(at: 0),
+                    signatures: signatures))
         }
         return .receipt(id: 0, Receipt(request: request, certificates: certificates), retries: 0, conflicts: 0)
     }

@@ -4,14 +4,19 @@ import Workload
 
 struct InvariantCheckTests {
     private func audit(
-        _ shard: Int, _ replica: Int, posted: UInt128, issued: UInt128, sequence: UInt64 = 9, digest: UInt8 = 1, undecided: UInt64 = 0,
+        _ shard: Int, _ replica: Int, posted: UInt128, issued: UInt128, sequence: UInt64 = 9, digest: UInt8 = 1,
+        undecided: UInt64 = 0,
         pendingDebits: UInt128 = 0
     ) throws -> ShardAudit {
         let state = try #require(Digest(bytes: [UInt8](repeating: digest, count: 32)))
         return ShardAudit(
-            shard: ShardID(UInt16(shard)), replica: ReplicaIndex(UInt8(replica)), sequence: SequenceNumber(sequence), stateDigest: state,
+            shard: ShardID(UInt16(shard)), replica: ReplicaIndex(UInt8(replica)), sequence: SequenceNumber(sequence),
+            stateDigest: state,
             history: state, accounts: 1, undecided: undecided,
-            assets: [.init(asset: AssetID(1), posted: posted, pendingDebits: pendingDebits, pendingCredits: 0, issued: issued)])
+            assets: [
+                .init(
+                    asset: AssetID(1), posted: posted, pendingDebits: pendingDebits, pendingCredits: 0, issued: issued)
+            ])
     }
 
     private func check(_ audits: [ShardAudit], issued: UInt128 = 100) -> RunResult.Invariants {
@@ -20,7 +25,9 @@ struct InvariantCheckTests {
 
     /// Money has moved from shard 0, where it was issued, to shard 1.
     private func good() throws -> [ShardAudit] {
-        try (0..<4).flatMap { [try audit(0, $0, posted: 30, issued: 100), try audit(1, $0, posted: 70, issued: 0, digest: 2)] }
+        try (0..<4).flatMap {
+            [try audit(0, $0, posted: 30, issued: 100), try audit(1, $0, posted: 70, issued: 0, digest: 2)]
+        }
     }
 
     @Test func `money may move between shards`() throws { #expect(check(try good()).allHold) }

@@ -3,8 +3,8 @@ import Testing
 import Workload
 
 struct LatencyReportTests {
-    /// Transfers: client to gateway, to the replicas, three phases, attestation, receipt. A call is ordered at home, at the callee, and at
-    /// home again; each level more adds an order there and one back.
+    /// Transfers: client to gateway, to the replicas, three phases, attestation, receipt. A call is ordered at home, at
+    /// the callee, and at home again; each level more adds an order there and one back.
     @Test func `delays follow from the path of a request`() {
         let delays = LatencyKind.measured.map(\.delays)
         #expect(delays == [7, 7, 7, 7, 17, 27, 47])
@@ -16,7 +16,9 @@ struct LatencyReportTests {
     private func report() -> LatencyReport {
         LatencyReport(
             shards: 8, replicas: 4, gateways: 1, pauseMilliseconds: 20,
-            rows: LatencyKind.measured.map { LatencyReport.Row($0, microseconds: (1...200).reversed().map { $0 * 100 }, resent: 0) },
+            rows: LatencyKind.measured.map {
+                LatencyReport.Row($0, microseconds: (1...200).reversed().map { $0 * 100 }, resent: 0)
+            },
             invariants: .init(conservation: true, replicasAgree: true, noLocks: true, problems: []))
     }
 
@@ -31,12 +33,16 @@ struct LatencyReportTests {
     }
 
     @Test func `the JSON has every promised key`() throws {
-        let object = try #require(try JSONSerialization.jsonObject(with: Data(try report().json().utf8)) as? [String: Any])
+        let object = try #require(
+            try JSONSerialization.jsonObject(with: Data(try report().json().utf8)) as? [String: Any])
         #expect(object["schema"] as? Int == 1)
         let rows = try #require(object["rows"] as? [[String: Any]])
         #expect(rows.count == 7)
         for row in rows {
-            for key in ["kind", "shards", "delays", "syncs", "formula", "count", "p50_us", "p99_us", "min_us", "max_us", "resent"] {
+            for key in [
+                "kind", "shards", "delays", "syncs", "formula", "count", "p50_us", "p99_us", "min_us", "max_us",
+                "resent",
+            ] {
                 #expect(row[key] != nil, "\(key)")
             }
             #expect((row["participants"] == nil) != (row["depth"] == nil))

@@ -29,8 +29,10 @@ import Workload
             #expect(made.allSatisfy { $0.from != $0.to })
             switch shape {
             case .uniform: #expect(Set(made.map(\.from)).count == 5 && Set(made.map(\.to)).count == 5)
-            case .into(let account): #expect(made.allSatisfy { $0.to == keys.ids[account] } && Set(made.map(\.from)).count == 4)
-            case .outOf(let account): #expect(made.allSatisfy { $0.from == keys.ids[account] } && Set(made.map(\.to)).count == 4)
+            case .into(let account):
+                #expect(made.allSatisfy { $0.to == keys.ids[account] } && Set(made.map(\.from)).count == 4)
+            case .outOf(let account):
+                #expect(made.allSatisfy { $0.from == keys.ids[account] } && Set(made.map(\.to)).count == 4)
             }
         }
     }

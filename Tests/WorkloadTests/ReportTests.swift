@@ -1,3 +1,4 @@
+import Randomness
 import Foundation
 import Messages
 import Testing
@@ -17,25 +18,34 @@ func sampleReport(shards: [Int] = [1, 2, 4], mixes: [Int?] = [nil], made: Proven
                 let tail = -log(max(1e-9, random.unit()))
                 let pause = i == 9000 && shard == 4 ? 900_000_000.0 : 0
                 now += 1e9 / (900 + 300 * Double(shard)) * (0.5 + random.unit()) + pause
-                let latency = (isCross ? 5200.0 : 3100.0) + tail * (1300 + 250 * Double(shard)) + (random.unit() < 0.002 ? 40_000 : 0)
+                let latency =
+                    (isCross ? 5200.0 : 3100.0) + tail * (1300 + 250 * Double(shard))
+                    + (random.unit() < 0.002 ? 40_000 : 0)
                 let outcome: LegOutcome = random.unit() < 0.001 ? .aborted(.insufficientFunds) : .committed
                 measurements.record(outcome, isCross: isCross, microseconds: UInt64(latency), now: UInt64(now))
             }
             let setup = RunResult.Setup(
-                shards: shard, replicas: 4, gateways: 1, clients: 64, durability: "strict", workload: "zipf 0.9 <built in>", rows: 20_000,
-                accounts: 10_000, seed: 1, crossShardPercent: shard == 1 ? nil : mix, crossShare: share, principals: nil, bundle: 1, warmupSeconds: 0.5)
-            runs.append(RunResult(
-                setup: setup, measurements: measurements, retries: .init(RequestEngine<TransferSource>.Counters()), meanInFlight: 61.2,
-                fundingSeconds: 3.2,
-                invariants: .init(conservation: true, replicasAgree: true, noLocks: true, problems: []),
-                events: shard == 4 ? [.init(atSeconds: 4.2, what: "kill -9 host 2"), .init(atSeconds: 8, what: "restart host 2")] : []))
+                shards: shard, replicas: 4, gateways: 1, clients: 64, durability: "strict",
+                workload: "zipf 0.9 <built in>", rows: 20_000,
+                accounts: 10_000, seed: 1, crossShardPercent: shard == 1 ? nil : mix, crossShare: share,
+                principals: nil, bundle: 1, warmupSeconds: 0.5)
+            runs.append(
+                RunResult(
+                    setup: setup, measurements: measurements, retries: .init(RequestEngine<TransferSource>.Counters()),
+                    meanInFlight: 61.2,
+                    fundingSeconds: 3.2,
+                    invariants: .init(conservation: true, replicasAgree: true, noLocks: true, problems: []),
+                    events: shard == 4
+                        ? [.init(atSeconds: 4.2, what: "kill -9 host 2"), .init(atSeconds: 8, what: "restart host 2")]
+                        : []))
         }
     }
     return BenchReport(runs: runs, made: made)
 }
 
 private let made = Provenance(
-    date: "2026-11-29T10:00:00Z", version: "0.1.0", command: "quorate bench --shards 1,2,4 --report '<out>'", cpu: "Some CPU @ 2 GHz", cores: 2)
+    date: "2026-11-29T10:00:00Z", version: "0.1.0", command: "quorate bench --shards 1,2,4 --report '<out>'",
+    cpu: "Some CPU @ 2 GHz", cores: 2)
 
 private struct Folder {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-report-\(UUID().uuidString)").path
@@ -60,15 +70,22 @@ struct ReportTests {
         let runs = try #require(object["runs"] as? [[String: Any]])
         #expect(runs.count == 3)
         for run in runs {
-            for key in ["shards", "replicas", "clients", "durability", "committed", "aborted", "throughput_tps", "intra", "cross", "invariants"] {
+            for key in [
+                "shards", "replicas", "clients", "durability", "committed", "aborted", "throughput_tps", "intra",
+                "cross", "invariants",
+            ] {
                 #expect(run[key] != nil, "\(key)")
             }
             for kind in ["intra", "cross"] {
                 let latency = try #require(run[kind] as? [String: Any])
-                for key in ["count", "p50_us", "p90_us", "p99_us", "p999_us", "max_us"] { #expect(latency[key] != nil, "\(kind).\(key)") }
+                for key in ["count", "p50_us", "p90_us", "p99_us", "p999_us", "max_us"] {
+                    #expect(latency[key] != nil, "\(kind).\(key)")
+                }
             }
             let invariants = try #require(run["invariants"] as? [String: Any])
-            for key in ["conservation", "replicas_agree", "no_locks"] { #expect(invariants[key] as? Bool == true, "\(key)") }
+            for key in ["conservation", "replicas_agree", "no_locks"] {
+                #expect(invariants[key] as? Bool == true, "\(key)")
+            }
         }
         #expect(try JSONDecoder().decode(BenchReport.self, from: Data(text.utf8)).runs.count == 3)
     }
@@ -79,7 +96,8 @@ struct ReportTests {
         #expect(!(try report.json()).contains("strictly_serializable"))
         report.runs[0].invariants.strictly_serializable = true
         report.runs[0].history = .init(
-            transactions: 40, committed: 37, failed: 2, died: 2, unknown: 1, lists: 3, unreadLists: 0, isFull: false, checkSeconds: 0.001, file: nil)
+            transactions: 40, committed: 37, failed: 2, died: 2, unknown: 1, lists: 3, unreadLists: 0, isFull: false,
+            checkSeconds: 0.001, file: nil)
         #expect(report.runs[0].invariants.allHold)
         #expect(try report.json().contains(#""strictly_serializable":true"#))
         #expect(try JSONDecoder().decode(BenchReport.self, from: Data(try report.json().utf8)) == report)
@@ -101,9 +119,14 @@ struct ReportTests {
     @Test func `percentiles ascend and the maximum closes the curve`() {
         for run in sampleReport().runs {
             for latency in [run.intra, run.cross] where latency.count > 0 {
-                #expect(latency.p50_us <= latency.p90_us && latency.p90_us <= latency.p99_us && latency.p99_us <= latency.p999_us)
+                #expect(
+                    latency.p50_us <= latency.p90_us && latency.p90_us <= latency.p99_us
+                        && latency.p99_us <= latency.p999_us)
                 #expect(latency.p999_us <= latency.max_us)
-                #expect(zip(latency.curve, latency.curve.dropFirst()).allSatisfy { $0.us <= $1.us && $0.percentile < $1.percentile })
+                #expect(
+                    zip(latency.curve, latency.curve.dropFirst()).allSatisfy {
+                        $0.us <= $1.us && $0.percentile < $1.percentile
+                    })
             }
         }
     }
@@ -116,28 +139,37 @@ struct ReportTests {
         #expect(!page.contains("<script") && !page.contains("src=") && !page.contains("http"))
         #expect(page.occurrences(of: "<svg viewBox=\"0 0 1000 1000\"") == 7)
         #expect(!page.contains("nan") && !page.contains("inf,") && !page.contains(",-inf"))
-        for name in ["report.json", "report.csv"] { #expect(FileManager.default.fileExists(atPath: folder.path + "/" + name)) }
+        for name in ["report.json", "report.csv"] {
+            #expect(FileManager.default.fileExists(atPath: folder.path + "/" + name))
+        }
     }
 
     @Test func `date, version, command line and processor stand in all three forms`() throws {
         let folder = Folder()
         defer { folder.remove() }
         let page = try folder.page(of: sampleReport(made: made))
-        for text in ["2026-11-29T10:00:00Z", "quorate 0.1.0", "bench --shards 1,2,4 --report '&lt;out&gt;'", "2 cores, Some CPU @ 2 GHz"] {
+        for text in [
+            "2026-11-29T10:00:00Z", "quorate 0.1.0", "bench --shards 1,2,4 --report '&lt;out&gt;'",
+            "2 cores, Some CPU @ 2 GHz",
+        ] {
             #expect(page.contains(text), "\(text)")
         }
-        let object = try #require(try JSONSerialization.jsonObject(with: Data(try folder.text("report.json").utf8)) as? [String: Any])
+        let object = try #require(
+            try JSONSerialization.jsonObject(with: Data(try folder.text("report.json").utf8)) as? [String: Any])
         #expect((object["made"] as? [String: Any])?["command"] as? String == made.command)
         let lines = try folder.text("report.csv").split(separator: "\n")
         #expect(lines[0].hasSuffix("date,version,command,cpu,cores"))
         for line in lines.dropFirst() {
-            #expect(line.hasSuffix(#"2026-11-29T10:00:00Z,0.1.0,"quorate bench --shards 1,2,4 --report '<out>'",Some CPU @ 2 GHz,2"#))
+            #expect(
+                line.hasSuffix(
+                    #"2026-11-29T10:00:00Z,0.1.0,"quorate bench --shards 1,2,4 --report '<out>'",Some CPU @ 2 GHz,2"#))
         }
     }
 
     @Test func `a command line is quoted as a shell needs it, and nothing in it is obeyed`() {
         let made = Provenance.current(
-            version: "9", arguments: ["/opt/bin/quorate", "bench", "--trace", "my file.csv", "--seed=1", "it's", "", "a\u{1b}[1m"])
+            version: "9",
+            arguments: ["/opt/bin/quorate", "bench", "--trace", "my file.csv", "--seed=1", "it's", "", "a\u{1b}[1m"])
         #expect(made.command == #"quorate bench --trace 'my file.csv' --seed=1 'it'\''s' '' 'a\u{1b}[1m'"#)
         #expect(made.cores > 0 && made.date.hasSuffix("Z"))
     }
@@ -148,8 +180,14 @@ struct ReportTests {
         defer { folder.remove() }
         let shards = Array(2..<2 + count)
         let page = try folder.page(of: sampleReport(shards: shards))
-        for chart in ["Intra-shard latency distribution", "Cross-shard latency distribution", "Latency per shard count", "Throughput per shard count"] {
-            let card = try #require(page.components(separatedBy: "<h2>\(chart)</h2>").dropFirst().first?.components(separatedBy: "</section>").first)
+        for chart in [
+            "Intra-shard latency distribution", "Cross-shard latency distribution", "Latency per shard count",
+            "Throughput per shard count",
+        ] {
+            let card = try #require(
+                page.components(separatedBy: "<h2>\(chart)</h2>").dropFirst().first?.components(
+                    separatedBy: "</section>"
+                ).first)
             for (i, number) in shards.enumerated() {
                 #expect(card.contains(" k\(i)\""), "\(chart) lacks the run of \(number) shards")
             }
@@ -169,7 +207,9 @@ struct ReportTests {
             #expect(page.occurrences(of: "<i class=\"chip k\(i)\"></i>Time line: \(name)") == (number == 1 ? 1 : 2))
         }
         let colours = page.components(separatedBy: "--k").dropFirst().compactMap { part -> String? in
-            guard let colon = part.firstIndex(of: ":"), colon > part.startIndex, part[..<colon].allSatisfy(\.isNumber), let end = part.firstIndex(of: ";") else { return nil }
+            guard let colon = part.firstIndex(of: ":"), colon > part.startIndex, part[..<colon].allSatisfy(\.isNumber),
+                let end = part.firstIndex(of: ";")
+            else { return nil }
             return String(part[..<end])
         }
         // For light and for dark pages.
@@ -226,12 +266,15 @@ struct ReportTests {
     @Test func `a drill's report has the same head, its findings, a time line and what failed`() throws {
         let run = sampleReport(shards: [1]).runs[0]
         let page = DrillPage(
-            title: "Quorate drill: pause", subtitle: "1 shard", made: made, facts: [(1234, "transfers committed")], invariants: run.invariants,
-            problems: ["2 views < changed"], findings: "phase  tps\nbefore   10", comparisons: [.init(title: "tps", figures: [("uniform", 10), ("hot", 5)])],
+            title: "Quorate drill: pause", subtitle: "1 shard", made: made, facts: [(1234, "transfers committed")],
+            invariants: run.invariants,
+            problems: ["2 views < changed"], findings: "phase  tps\nbefore   10",
+            comparisons: [.init(title: "tps", figures: [("uniform", 10), ("hot", 5)])],
             timeline: run.timeline, events: [.init(atSeconds: 2, what: "stop host 3")]
         ).text()
         for text in [
-            "2026-11-29T10:00:00Z", "quorate 0.1.0", "2 cores, Some CPU", "<b>1,234</b>", "before   10", "2 views &lt; changed", ">FAILED<", "stop host 3",
+            "2026-11-29T10:00:00Z", "quorate 0.1.0", "2 cores, Some CPU", "<b>1,234</b>", "before   10",
+            "2 views &lt; changed", ">FAILED<", "stop host 3",
             "width: 50%", "<svg viewBox=\"0 0 1000 1000\"",
         ] { #expect(page.contains(text), "\(text)") }
         let csv = try DrillPage.csv(json: #"{"b":[1.5,null,true],"a":{"x":"1,2"},"n":18446744073709551615}"#)

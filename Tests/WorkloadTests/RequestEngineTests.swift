@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 import Testing
 import Workload
@@ -13,7 +14,8 @@ private struct Loop<Source: WorkSource> {
     var largestBundle = 0
     var sent: [SignedRequest] = []
 
-    init(_ source: Source, signers: [Ed25519Signer], ledger: FakeLedger, clients: Int, seed: UInt64, channels: Int = 1) {
+    init(_ source: Source, signers: [Ed25519Signer], ledger: FakeLedger, clients: Int, seed: UInt64, channels: Int = 1)
+    {
         engine = RequestEngine(
             source: source, signers: signers, manifest: ledger.manifest,
             configuration: .init(clients: clients, channels: channels, seed: seed))
@@ -63,30 +65,43 @@ struct RequestEngineTests {
         var shardOf: [ShardID]
         var balances: [UInt128]
 
-        init(seed: UInt64, accounts: Int = 30, rows: Int = 600, members: Int? = nil, shards: Int = 2, passes: Int = 1, fundedShare: Double = 1) throws {
+        init(
+            seed: UInt64, accounts: Int = 30, rows: Int = 600, members: Int? = nil, shards: Int = 2, passes: Int = 1,
+            fundedShare: Double = 1
+        ) throws {
             trace = SkewedWorkload(accounts: accounts, transfers: rows, seed: seed).trace()
             keys = AccountKeys(accounts: accounts, members: members, seed: seed)
             shardOf = keys.shards(in: ShardMap(shardCount: shards))
             balances = Funding.openingBalances(of: trace, passes: passes).map { UInt128(Double($0) * fundedShare) }
             let funding = FundingSource(specifications: keys.specifications, balances: balances)
-            var loop = Loop(funding, signers: [try FakeLedger(shards: shards).issuer], ledger: try FakeLedger(shards: shards), clients: 4, seed: seed)
+            var loop = Loop(
+                funding, signers: [try FakeLedger(shards: shards).issuer], ledger: try FakeLedger(shards: shards),
+                clients: 4, seed: seed)
             loop.runToEnd()
             #expect(loop.engine.source.failures == 0)
             ledger = loop.ledger
         }
 
-        func source(bundle: Int = 1, extent: TransferSource.Extent = .wholeTrace, lookAhead: Int = 256, passes: Int = 1, warmup: UInt64 = 0) -> TransferSource {
+        func source(
+            bundle: Int = 1, extent: TransferSource.Extent = .wholeTrace, lookAhead: Int = 256, passes: Int = 1,
+            warmup: UInt64 = 0
+        ) -> TransferSource {
             TransferSource(
-                trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: bundle, extent: extent, warmup: warmup, passes: passes, lookAhead: lookAhead)
+                trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: bundle, extent: extent,
+                warmup: warmup, passes: passes, lookAhead: lookAhead)
         }
     }
 
     @Test(arguments: 1...4, [1, 8])
-    func `funded exactly, every row commits whatever order answers come in, because a payment waits for the money that it needs`(
-        _ seed: Int, _ bundle: Int
-    ) throws {
+    func
+        `funded exactly, every row commits whatever order answers come in, because a payment waits for the money that it needs`(
+            _ seed: Int, _ bundle: Int
+        ) throws
+    {
         let scenario = try Scenario(seed: UInt64(seed), members: bundle == 1 ? nil : 3)
-        var loop = Loop(scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16, seed: UInt64(seed))
+        var loop = Loop(
+            scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16,
+            seed: UInt64(seed))
         loop.runToEnd()
         let measurements = try #require(loop.engine.source.measurements)
         #expect(measurements.committed == scenario.trace.rows.count, "seed \(seed)")
@@ -100,10 +115,14 @@ struct RequestEngineTests {
     @Test(arguments: 1...3, [1, 8])
     func `payments of one account leave in the order of the trace`(_ seed: Int, _ bundle: Int) throws {
         let scenario = try Scenario(seed: UInt64(seed), members: bundle == 1 ? nil : 3)
-        var loop = Loop(scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16, seed: UInt64(seed))
+        var loop = Loop(
+            scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16,
+            seed: UInt64(seed))
         loop.runToEnd()
         for (account, id) in scenario.keys.ids.enumerated() {
-            let wanted = scenario.trace.rows.filter { Int($0.from) == account }.map { (scenario.keys.ids[Int($0.to)], UInt128($0.amount)) }
+            let wanted = scenario.trace.rows.filter { Int($0.from) == account }.map {
+                (scenario.keys.ids[Int($0.to)], UInt128($0.amount))
+            }
             let got = loop.ledger.committedOrder.filter { $0.from == id }.map { ($0.to, $0.amount.number) }
             #expect(wanted.elementsEqual(got) { $0 == $1 }, "seed \(seed), account \(account)")
         }
@@ -113,7 +132,9 @@ struct RequestEngineTests {
     func `with too little money some rows abort and the run still ends`(_ seed: Int, _ bundle: Int) throws {
         var scenario = try Scenario(seed: UInt64(seed), members: bundle == 1 ? nil : 3, fundedShare: 0.5)
         scenario.trace.rows += scenario.trace.rows.reversed()
-        var loop = Loop(scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16, seed: UInt64(seed))
+        var loop = Loop(
+            scenario.source(bundle: bundle), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 16,
+            seed: UInt64(seed))
         loop.runToEnd()
         let measurements = try #require(loop.engine.source.measurements)
         #expect(measurements.aborted > 0 && measurements.committed > 0)
@@ -157,7 +178,9 @@ struct RequestEngineTests {
 
     @Test func `a silent gateway is asked again, over another channel, with the same bytes`() throws {
         let scenario = try Scenario(seed: 5, rows: 10)
-        var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 5, channels: 2)
+        var loop = Loop(
+            scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 5, channels: 2
+        )
         loop.advance(milliseconds: 1)
         let first = loop.takeRandom()
         loop.advance(milliseconds: 6000)
@@ -168,7 +191,8 @@ struct RequestEngineTests {
     @Test func `work goes over another channel while a connection is broken, and then over both again`() throws {
         let scenario = try Scenario(seed: 5, rows: 200)
         var loop = Loop(
-            scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 5, channels: 2)
+            scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 5, channels: 2
+        )
         loop.advance(milliseconds: 1)
         #expect(Set(loop.pending.map(\.channel)) == [0, 1])
         // What was under way over channel 0 fails at once, and is sent again with the same bytes.
@@ -214,7 +238,8 @@ struct RequestEngineTests {
         var loop = Loop(scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 1, seed: 7)
         loop.advance(milliseconds: 1)
         let first = loop.takeRandom()
-        loop.engine.receive(id: first.id, loop.ledger.answer(first.request, status: .aborted(.insufficientFunds)), now: loop.now)
+        loop.engine.receive(
+            id: first.id, loop.ledger.answer(first.request, status: .aborted(.insufficientFunds)), now: loop.now)
         loop.collect()
         #expect(loop.engine.source.measurements?.aborted == 1)
         #expect(loop.engine.source.measurements?.aborts[Int(AbortReason.insufficientFunds.rawValue) - 1] == 1)
@@ -242,7 +267,9 @@ struct RequestEngineTests {
 
     @Test func `numbers stay below acknowledgedBelow + 1,024 however slow one answer is (R11)`() throws {
         let scenario = try Scenario(seed: 10, accounts: 400, rows: 3000, members: 1)
-        var loop = Loop(scenario.source(lookAhead: 4096), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8, seed: 10)
+        var loop = Loop(
+            scenario.source(lookAhead: 4096), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 8,
+            seed: 10)
         loop.advance(milliseconds: 1)
         let slow = loop.takeRandom()
         for _ in 0..<2000 where !loop.pending.isEmpty {
@@ -250,7 +277,9 @@ struct RequestEngineTests {
             loop.engine.receive(id: outgoing.id, loop.ledger.answer(outgoing.request), now: loop.now)
             loop.collect()
         }
-        for request in loop.sent.map(\.request) { #expect(request.number.number < request.acknowledgedBelow.number + 1024) }
+        for request in loop.sent.map(\.request) {
+            #expect(request.number.number < request.acknowledgedBelow.number + 1024)
+        }
         loop.engine.receive(id: slow.id, loop.ledger.answer(slow.request), now: loop.now)
         loop.collect()
         loop.runToEnd()

@@ -1,3 +1,4 @@
+import Randomness
 import Foundation
 import Testing
 import Workload
@@ -6,7 +7,9 @@ import Workload
 final class TemporaryFile {
     let path: String
     init(_ bytes: some Sequence<UInt8>, suffix: String = ".csv") throws {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("quorate-trace-\(UUID().uuidString)\(suffix)").path
+        path =
+            FileManager.default.temporaryDirectory.appendingPathComponent("quorate-trace-\(UUID().uuidString)\(suffix)")
+            .path
         try Data(bytes).write(to: URL(fileURLWithPath: path))
     }
     convenience init(_ text: String) throws { try self.init(Array(text.utf8)) }
@@ -24,7 +27,10 @@ private func member(_ data: [UInt8]) -> [UInt8] {
     }
     crc = ~crc
     func littleEndian(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
-    return [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, UInt8(length & 255), UInt8(length >> 8), UInt8(inverse & 255), UInt8(inverse >> 8)]
+    return [
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, UInt8(length & 255), UInt8(length >> 8), UInt8(inverse & 255),
+        UInt8(inverse >> 8),
+    ]
         + data + littleEndian(crc) + littleEndian(UInt32(data.count))
 }
 
@@ -50,10 +56,14 @@ struct TraceReaderTests {
     }
 
     @Test func `accounts are numbered by first appearance and rows keep their order`() throws {
-        let file = try TemporaryFile("timestamp,from,to,amount\n1,alice,\"bob, jr\",5\r\n2,\"bob, jr\",alice,9223372036854775807\n")
+        let file = try TemporaryFile(
+            "timestamp,from,to,amount\n1,alice,\"bob, jr\",5\r\n2,\"bob, jr\",alice,9223372036854775807\n")
         let trace = try TraceReader.read(file.path)
         #expect(trace.accounts == ["alice", "bob, jr"])
-        #expect(trace.rows == [Trace.Row(from: 0, to: 1, amount: 5), Trace.Row(from: 1, to: 0, amount: 9_223_372_036_854_775_807)])
+        #expect(
+            trace.rows == [
+                Trace.Row(from: 0, to: 1, amount: 5), Trace.Row(from: 1, to: 0, amount: 9_223_372_036_854_775_807),
+            ])
     }
 
     @Test func `columns that the header names after the four are ignored`() throws {
@@ -71,10 +81,22 @@ struct TraceReaderTests {
 
     @Test(arguments: [
         ("timestamp,from,amount,to\n", 1, 16, "header: expected column \"to\", got \"amount\""),
-        ("timestamp,from\n", 1, 15, "expected column \"to\", but the header ends here; it must start with timestamp,from,to,amount"),
-        ("timestamp,from,to,amount\n1,a,b,5\n2,a,b,1.5\n", 3, 7, "amount: expected a whole number of minor units from 0 to 2^63 - 1, got \"1.5\""),
-        ("timestamp,from,to,amount\n1,a,b,-5\n", 2, 7, "amount: expected a whole number of minor units from 0 to 2^63 - 1, got \"-5\""),
-        ("timestamp,from,to,amount\n1,a,b,9223372036854775808\n", 2, 7, "amount: expected a whole number of minor units from 0 to 2^63 - 1, got \"9223372036854775808\""),
+        (
+            "timestamp,from\n", 1, 15,
+            "expected column \"to\", but the header ends here; it must start with timestamp,from,to,amount"
+        ),
+        (
+            "timestamp,from,to,amount\n1,a,b,5\n2,a,b,1.5\n", 3, 7,
+            "amount: expected a whole number of minor units from 0 to 2^63 - 1, got \"1.5\""
+        ),
+        (
+            "timestamp,from,to,amount\n1,a,b,-5\n", 2, 7,
+            "amount: expected a whole number of minor units from 0 to 2^63 - 1, got \"-5\""
+        ),
+        (
+            "timestamp,from,to,amount\n1,a,b,9223372036854775808\n", 2, 7,
+            "amount: expected a whole number of minor units from 0 to 2^63 - 1, got \"9223372036854775808\""
+        ),
         ("timestamp,from,to,amount\n1,,b,5\n", 2, 3, "from: expected an account, got \"\""),
         ("timestamp,from,to,amount\n,a,b,5\n", 2, 1, "timestamp: expected a time, got \"\""),
         ("timestamp,from,to,amount\n1,a,b\n", 2, 6, "expected 4 fields as in the header, got 3"),
@@ -82,7 +104,9 @@ struct TraceReaderTests {
         ("timestamp,from,to,amount\n1,\"a,b,5\n", 2, 3, "expected a closing quote before the end of the line"),
         ("timestamp,from,to,amount\n1,\"a\"x,b,5\n", 2, 6, "expected a comma after the closing quote"),
     ])
-    func `a malformed row is named with line, column and what was expected`(_ text: String, _ line: Int, _ column: Int, _ message: String) throws {
+    func `a malformed row is named with line, column and what was expected`(
+        _ text: String, _ line: Int, _ column: Int, _ message: String
+    ) throws {
         #expect(try problem(text) == TraceProblem(file: "f", line: line, column: column, message: message))
     }
 
@@ -101,7 +125,9 @@ struct TraceReaderTests {
         // Where the second member begins there is nothing to see of it.
         for kept in 1..<twoMembers.count where kept != first.count {
             let file = try TemporaryFile(twoMembers[..<kept], suffix: ".csv.gz")
-            #expect(throws: TraceProblem.self, "cut after \(kept) of \(twoMembers.count) bytes") { try TraceReader.read(file.path) }
+            #expect(throws: TraceProblem.self, "cut after \(kept) of \(twoMembers.count) bytes") {
+                try TraceReader.read(file.path)
+            }
         }
     }
 
@@ -118,19 +144,25 @@ struct TraceReaderTests {
                 #expect(!error.message.isEmpty)
             }
         }
-        // Time, hints, the system, the flag for text and what fills up the byte of the block's kind, twice; and no more.
+        // Time, hints, the system, the flag for text and what fills up the byte of the block's kind, twice; and no
+        // more.
         #expect(harmless == 2 * (6 * 8 + 1 + 5))
     }
 
-    @Test(arguments: [[0], [0, 0, 0, 0], [0x1f], [0x1f, 0x8b], [0x20], Array("3,c,a,9\n".utf8), [0xe0, 0x8b, 8, 0]] as [[UInt8]])
+    @Test(
+        arguments: [[0], [0, 0, 0, 0], [0x1f], [0x1f, 0x8b], [0x20], Array("3,c,a,9\n".utf8), [0xe0, 0x8b, 8, 0]]
+            as [[UInt8]])
     func `what follows the last gzip member is an error`(_ rubbish: [UInt8]) throws {
         let error = #expect(throws: TraceProblem.self) { try read(twoMembers + rubbish) }
-        let place = rubbish.starts(with: [0x1f, 0x8b]) ? "member 3" : "after gzip member 2, at byte \(twoMembers.count + 1)"
+        let place =
+            rubbish.starts(with: [0x1f, 0x8b]) ? "member 3" : "after gzip member 2, at byte \(twoMembers.count + 1)"
         #expect(error?.message.contains(place) == true, "\(error?.message ?? "")")
     }
 
     @Test func `gzip members end anywhere, and long files are read whole`() throws {
-        var (bytes, amounts): ([UInt8], [UInt64]) = (member(Array("timestamp,from,to,am".utf8)) + member([]) + member(Array("ount\n".utf8)), [])
+        var (bytes, amounts): ([UInt8], [UInt64]) = (
+            member(Array("timestamp,from,to,am".utf8)) + member([]) + member(Array("ount\n".utf8)), []
+        )
         for block in 0..<40 {
             var text = ""
             for row in 0..<1000 {
@@ -149,14 +181,16 @@ struct TraceReaderTests {
         let trace = try read(packed.isEmpty ? text : member(text))
         #expect(trace.rows.map(\.amount) == [5, 6])
         #expect(trace.accounts == ["a", "b", "c"])
-        #expect(try problem("\u{feff}\u{feff}timestamp,from,to,amount\n")?.message ==
-            "header: expected column \"timestamp\", got \"\\u{feff}timestamp\"")
+        #expect(
+            try problem("\u{feff}\u{feff}timestamp,from,to,amount\n")?.message
+                == "header: expected column \"timestamp\", got \"\\u{feff}timestamp\"")
         #expect(try problem("\u{feff}")?.message.contains("empty") == true)
     }
 
     @Test func `what an error quotes is printable`() throws {
-        #expect(try problem("\u{1b}]0;pwned\u{7}\u{1b}[31mtimestamp,from,to,amount\n")?.message ==
-            "header: expected column \"timestamp\", got \"\\u{1b}]0;pwned\\u{7}\\u{1b}[31mtimestamp\"")
+        #expect(
+            try problem("\u{1b}]0;pwned\u{7}\u{1b}[31mtimestamp,from,to,amount\n")?.message
+                == "header: expected column \"timestamp\", got \"\\u{1b}]0;pwned\\u{7}\\u{1b}[31mtimestamp\"")
         let hidden = try problem("timestamp,from,to,amount\n1,a,b,5\u{202e}\u{9b}\u{7f}\r1\n")
         #expect(hidden?.message.hasSuffix("got \"5\\u{202e}\\u{9b}\\u{7f}\\u{d}1\"") == true)
         let named = TraceProblem(file: "a\n\u{1b}[2Jb.csv", line: 1, message: "m")
@@ -172,17 +206,24 @@ struct TraceReaderTests {
         let kinds: [([UInt8], String)] = [
             ([0xff, 0xfe] + header.utf16.flatMap { [UInt8($0), 0] }, "UTF-16LE"),
             ([0xfe, 0xff] + header.utf16.flatMap { [0, UInt8($0)] }, "UTF-16BE"),
-            (header.utf16.flatMap { [UInt8($0), 0] }, "UTF-16LE"), (header.utf16.flatMap { [0, UInt8($0)] }, "UTF-16BE"),
-            ([0xff, 0xfe, 0, 0] + header.utf8.flatMap { [$0, 0, 0, 0] }, "UTF-32LE"), (header.utf8.flatMap { [0, 0, 0, $0] }, "UTF-32BE"),
+            (header.utf16.flatMap { [UInt8($0), 0] }, "UTF-16LE"),
+            (header.utf16.flatMap { [0, UInt8($0)] }, "UTF-16BE"),
+            ([0xff, 0xfe, 0, 0] + header.utf8.flatMap { [$0, 0, 0, 0] }, "UTF-32LE"),
+            (header.utf8.flatMap { [0, 0, 0, $0] }, "UTF-32BE"),
             (Array("PK\u{3}\u{4}".utf8) + [20, 0], "a zip archive"), ([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0], "xz data"),
-            ([0x28, 0xb5, 0x2f, 0xfd, 0], "zstd data"), (Array("BZh91AY".utf8), "bzip2 data"), ([0x04, 0x22, 0x4d, 0x18, 0], "lz4 data"),
-            (Array("%PDF-1.7\n".utf8), "a PDF"), (Array("PAR1".utf8), "a Parquet file"), (Array("\n<!DOCTYPE html>".utf8), "HTML or XML"),
-            (Array("[{\"from\": 1}]".utf8), "JSON"), ([UInt8](repeating: 0x61, count: 257) + Array("ustar\u{0}00".utf8), "a tar archive"),
+            ([0x28, 0xb5, 0x2f, 0xfd, 0], "zstd data"), (Array("BZh91AY".utf8), "bzip2 data"),
+            ([0x04, 0x22, 0x4d, 0x18, 0], "lz4 data"),
+            (Array("%PDF-1.7\n".utf8), "a PDF"), (Array("PAR1".utf8), "a Parquet file"),
+            (Array("\n<!DOCTYPE html>".utf8), "HTML or XML"),
+            (Array("[{\"from\": 1}]".utf8), "JSON"),
+            ([UInt8](repeating: 0x61, count: 257) + Array("ustar\u{0}00".utf8), "a tar archive"),
         ]
         for (bytes, name) in kinds {
             for (bytes, start) in [(bytes, "this is"), (member(bytes), "the gzip file holds")] {
                 let error = #expect(throws: TraceProblem.self) { try read(bytes) }
-                #expect(error?.message.hasPrefix(start) == true && error?.message.contains(name) == true, "\(error?.message ?? name)")
+                #expect(
+                    error?.message.hasPrefix(start) == true && error?.message.contains(name) == true,
+                    "\(error?.message ?? name)")
             }
         }
         let twice = #expect(throws: TraceProblem.self) { try read(member(first)) }
@@ -195,7 +236,9 @@ struct TraceReaderTests {
     @Test(arguments: 1...300 as ClosedRange<UInt64>)
     func `random damage to a trace is an error that can be shown, or a trace`(_ seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
-        var bytes = seed.isMultiple(of: 2) ? twoMembers : Array("timestamp,from,to,amount\n1,alice,\"b\"\"ob\",5\r\n2,é,alice,9\n".utf8)
+        var bytes =
+            seed.isMultiple(of: 2)
+            ? twoMembers : Array("timestamp,from,to,amount\n1,alice,\"b\"\"ob\",5\r\n2,é,alice,9\n".utf8)
         for _ in 0...random.below(4) {
             let at = random.below(bytes.count + 1)
             switch random.below(4) {
@@ -206,7 +249,9 @@ struct TraceReaderTests {
             }
         }
         do throws(TraceProblem) { _ = try read(bytes) } catch {
-            let isShown = error.description.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }
+            let isShown = error.description.unicodeScalars.allSatisfy {
+                $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value)
+            }
             #expect(isShown, "seed \(seed): \(error.description.debugDescription)")
         }
     }

@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 import Testing
 import Workload
@@ -21,7 +22,9 @@ struct FundingTests {
     }
 
     @Test(arguments: 1...30, [1, 2, 5])
-    func `opening balances are the largest prefix deficits: enough for every row, and one unit less is not`(_ seed: Int, _ passes: Int) {
+    func `opening balances are the largest prefix deficits: enough for every row, and one unit less is not`(
+        _ seed: Int, _ passes: Int
+    ) {
         let trace = randomTrace(seed: UInt64(seed), accounts: 2 + seed % 9, rows: 5 + seed * 3)
         let opening = Funding.openingBalances(of: trace, passes: passes)
         #expect(firstFailure(trace, opening, passes: passes) == nil, "seed \(seed)")
@@ -42,7 +45,10 @@ struct SkewedWorkloadTests {
     @Test func `the first numbers of a seed never change`() {
         // Published reference output of SplitMix64 for seed 1234567.
         var random = SplitMix64(seed: 1_234_567)
-        #expect([random.next(), random.next(), random.next()] == [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423])
+        #expect(
+            [random.next(), random.next(), random.next()] == [
+                6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423,
+            ])
     }
 
     @Test func `popularity follows Zipf's law`() {
@@ -67,7 +73,8 @@ struct CrossShardMixTests {
         let shardOf = AccountKeys(accounts: 500, members: 10, seed: 1).shards(in: ShardMap(shardCount: shards))
         let mixed = CrossShardMix.rewrite(trace, percent: percent, shardOf: shardOf, shardCount: shards, seed: 5)
         #expect(CrossShardMix.crossShare(of: mixed, shardOf: shardOf) == Double(percent) / 100)
-        #expect(zip(mixed.rows, trace.rows).allSatisfy { $0.from == $1.from && $0.amount == $1.amount && $0.from != $0.to })
+        #expect(
+            zip(mixed.rows, trace.rows).allSatisfy { $0.from == $1.from && $0.amount == $1.amount && $0.from != $0.to })
         #expect(mixed == CrossShardMix.rewrite(trace, percent: percent, shardOf: shardOf, shardCount: shards, seed: 5))
     }
 

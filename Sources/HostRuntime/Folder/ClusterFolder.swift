@@ -25,7 +25,8 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     public var description: String {
         switch self {
         case .exists(let path): "\(path) exists already; a cluster is created in a new folder. Choose another path"
-        case .noSuchFolder(let path): "\(path) is not a cluster folder: it has no cluster.json. Create one, or correct the path"
+        case .noSuchFolder(let path):
+            "\(path) is not a cluster folder: it has no cluster.json. Create one, or correct the path"
         case .manifest(let problem): problem.description
         case .ports(let base, let count):
             "\(count) hosts need the ports \(base) to \(base + count - 1), and a port lies from 1 to 65535. Choose another base port"

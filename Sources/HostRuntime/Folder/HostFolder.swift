@@ -16,7 +16,9 @@ public struct HostFolder: Sendable {
         let cluster: ClusterID
         let number: Int
         do {
-            let fields = try JSONReader(try DurableFile.read(file, limit: 65536), file: file).object(["cluster", "host"])
+            let fields = try JSONReader(try DurableFile.read(file, limit: 65536), file: file).object([
+                "cluster", "host",
+            ])
             cluster = try fields["cluster"].bytes32()
             number = try fields["host"].integer(in: 0...65535)
         } catch {
@@ -55,12 +57,12 @@ public struct HostFolder: Sendable {
         }
     }
 
-    /// Keeps a program with other procedures out: what the journal holds above the state is executed again at a start, and would
-    /// become something else than what this host has certified. Bound from the first start on, before the host speaks; a host that
-    /// has lost its journal is bound anew.
+    /// Keeps a program with other procedures out: what the journal holds above the state is executed again at a start,
+    /// and would become something else than what this host has certified. Bound from the first start on, before the
+    /// host speaks; a host that has lost its journal is bound anew.
     /// - Parameter procedures: their names, ascending.
-    /// - Returns: those that it is bound to instead, where only the journal can tell whether it has records that they were made by:
-    ///   `bindAnew` is called if it has none.
+    /// - Returns: those that it is bound to instead, where only the journal can tell whether it has records that they
+    ///   were made by: `bindAnew` is called if it has none.
     func bind(to procedures: [String]) throws(ClusterFolderError) -> [String]? {
         if DurableFile.exists(proceduresPath) {
             let known: [UInt8]
@@ -100,12 +102,14 @@ public struct HostFolder: Sendable {
     var hasWrittenState: Bool {
         manifest.shards(of: host).contains { shard in
             var status = stat()
-            return stat(statePath(of: shard) + "/data.mdb", &status) == 0 && Int(status.st_size) > 4 * sysconf(Int32(_SC_PAGESIZE))
+            return stat(statePath(of: shard) + "/data.mdb", &status) == 0
+                && Int(status.st_size) > 4 * sysconf(Int32(_SC_PAGESIZE))
         }
     }
 
-    /// Makes the folders of the journal and of every shard's state where they are missing. A host that has taken part before and
-    /// lacks its journal may have forgotten its votes: that is declared here, and it rejoins in quarantine (R4).
+    /// Makes the folders of the journal and of every shard's state where they are missing. A host that has taken part
+    /// before and lacks its journal may have forgotten its votes: that is declared here, and it rejoins in quarantine
+    /// (R4).
     func prepareStorage() throws(ClusterFolderError) {
         let states = manifest.shards(of: host).map { statePath(of: $0) }
         do {
@@ -128,7 +132,8 @@ public struct HostFolder: Sendable {
     /// Whether the journal is not to be believed: its records are lost, or are an older backup's.
     public var hasLostRecords: Bool { DurableFile.exists(lostPath) }
 
-    /// Declares that the host may have forgotten votes. At its next start it puts its journal aside and rejoins in quarantine.
+    /// Declares that the host may have forgotten votes. At its next start it puts its journal aside and rejoins in
+    /// quarantine.
     public func declareLostRecords() throws(ClusterFolderError) {
         guard !hasLostRecords else { return }
         let text = "This host may have forgotten votes: it starts in quarantine, without the journal.\n"
@@ -163,7 +168,9 @@ public struct HostFolder: Sendable {
         do {
             try DurableFile.rename(folder, aside)
             // What is renamed back is opened: its mark has been heeded.
-            if DurableFile.exists(aside + "/opened") { try DurableFile.rename(aside + "/opened", aside + "/opened.died") }
+            if DurableFile.exists(aside + "/opened") {
+                try DurableFile.rename(aside + "/opened", aside + "/opened.died")
+            }
             try DurableFile.createFolder(folder, mode: 0o700)
             try DurableFile.syncFolder(folder + "/..")
         } catch {

@@ -11,11 +11,13 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .file(let failure): StorageFailure(failure).description + (failure.code == ENOENT ? ". Restore it from a backup" : "")
+        case .file(let failure):
+            StorageFailure(failure).description + (failure.code == ENOENT ? ". Restore it from a backup" : "")
         case .tooOpen(let path, let mode):
             "\(path) has mode \(String(mode, radix: 8)), so others may read the secret key. "
                 + "Run chmod 600 on it, and replace the key if anyone may have read it"
-        case .notAKey(let path): "\(path) does not hold a key: exactly 64 hexadecimal digits in lower case, and at most a line feed after them, are expected. Restore it from a backup"
+        case .notAKey(let path):
+            "\(path) does not hold a key: exactly 64 hexadecimal digits in lower case, and at most a line feed after them, are expected. Restore it from a backup"
         case .notInManifest(let path):
             "the key in \(path) does not belong to the public key in cluster.json. Use the folder that was made with this manifest, "
                 + "or restore the key from a backup if it is damaged"
@@ -45,7 +47,9 @@ enum KeyFile {
         let digits = bytes.last == 10 ? bytes.dropLast() : bytes[...]
         // One spelling only, as everywhere: what was typed or pasted in another case was not written by us.
         let isOurs = digits.count == 64 && digits.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
-        guard isOurs, let seed = Hex.decode(String(decoding: digits, as: UTF8.self)), let signer = Ed25519Signer(seed: seed) else {
+        guard isOurs, let seed = Hex.decode(String(decoding: digits, as: UTF8.self)),
+            let signer = Ed25519Signer(seed: seed)
+        else {
             throw .notAKey(path: path)
         }
         return signer

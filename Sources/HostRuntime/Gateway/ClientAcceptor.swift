@@ -1,13 +1,13 @@
 import ConnectionErrors
-import HostCore
+import Cores
 import Messages
 import NIOCore
 import NIOPosix
 
 /// Bounds of a gateway's clients.
 public struct GatewayClientOptions: Sendable {
-    /// Connections. One more takes the place of one that has been quiet for `quiet`; while an answer is due to a client, and for
-    /// `patience` at most, it is not quiet.
+    /// Connections. One more takes the place of one that has been quiet for `quiet`; while an answer is due to a
+    /// client, and for `patience` at most, it is not quiet.
     public var maxClients = 1024
     public var quiet = TimeAmount.seconds(1)
     public var patience = TimeAmount.seconds(30)
@@ -51,8 +51,12 @@ final class ClientAcceptor {
         (self.options, self.loop, self.counters, self.log) = (options, loop, counters, log)
         places = Places(limit: options.maxClients, minimumQuiet: UInt64(options.quiet.nanoseconds))
         let connections = max(1, options.maxClients)
-        unfinished = ByteRoom(limit: options.maxUnfinished, connections: connections) { counters.raise(\.mostUnfinished, to: $0) }
-        outbound = ByteRoom(limit: options.maxOutboundOfAll, connections: connections) { counters.raise(\.mostOutbound, to: $0) }
+        unfinished = ByteRoom(limit: options.maxUnfinished, connections: connections) {
+            counters.raise(\.mostUnfinished, to: $0)
+        }
+        outbound = ByteRoom(limit: options.maxOutboundOfAll, connections: connections) {
+            counters.raise(\.mostOutbound, to: $0)
+        }
     }
 
     /// - Returns: the port.
@@ -78,13 +82,17 @@ final class ClientAcceptor {
                 bound.value.listens(on: channel)
                 return channel.localAddress?.port ?? port
             }
-            .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0)) }
+            .flatMapErrorThrowing {
+                throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0))
+            }
     }
 
     private func listens(on channel: any Channel) {
         server = channel
         let bound = NIOLoopBound(self, eventLoop: loop)
-        sweep = loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in bound.value.endSlowFrames() }
+        sweep = loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            bound.value.endSlowFrames()
+        }
     }
 
     private func accept(_ channel: any Channel) throws {
@@ -100,7 +108,8 @@ final class ClientAcceptor {
             throw Session.Ended.refused("too many clients")
         }
         let session = ClientSession(
-            channel, frameLimit: options.maxFrame, outboundLimit: options.maxOutbound, unfinished: ByteRoom.Part(of: unfinished),
+            channel, frameLimit: options.maxFrame, outboundLimit: options.maxOutbound,
+            unfinished: ByteRoom.Part(of: unfinished),
             outbound: ByteRoom.Part(of: outbound))
         session.onMessages = { [unowned self] messages in
             places.heard(id, at: Clock.uptime() + UInt64(options.patience.nanoseconds))
@@ -190,7 +199,9 @@ final class ClientSession: ChannelInboundHandler {
     /// Once; with what was wrong, if something was.
     var onEnd: (String?) -> Void = { _ in }
 
-    init(_ channel: any Channel, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part, outbound: ByteRoom.Part) {
+    init(
+        _ channel: any Channel, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part, outbound: ByteRoom.Part
+    ) {
         (self.channel, self.unfinished) = (channel, unfinished)
         parser = FrameParser(limit: frameLimit)
         self.outbound = OutboundFrames(limit: outboundLimit)

@@ -1,5 +1,5 @@
 import Gateway
-import HostCore
+import Cores
 import Logging
 import Messages
 import NIOCore
@@ -35,7 +35,8 @@ public final class GatewayHost: Sendable {
     ///   - port: 0 for any.
     ///   - addresses: of the hosts, by host; nil for the manifest's.
     public static func start(
-        manifest: Manifest, port: Int, addresses: [HostAddress]? = nil, options: GatewayRuntimeOptions = .init(), logger: Logger
+        manifest: Manifest, port: Int, addresses: [HostAddress]? = nil, options: GatewayRuntimeOptions = .init(),
+        logger: Logger
     ) async throws -> GatewayHost {
         let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: false)
         let counters = RuntimeCounters()
@@ -45,7 +46,8 @@ public final class GatewayHost: Sendable {
             let seed = UInt64.random(in: .min ... .max)
             let (engine, bound) = try await loop.flatSubmit {
                 let engine = GatewayEngine(
-                    manifest: manifest, tls: tls, seed: seed, options: options, threads: threads, counters: counters, logger: logger)
+                    manifest: manifest, tls: tls, seed: seed, options: options, threads: threads, counters: counters,
+                    logger: logger)
                 let loopBound = NIOLoopBound(engine, eventLoop: loop)
                 return engine.clients.listen(port: port).map { (loopBound, $0) }
             }.get()
@@ -58,7 +60,10 @@ public final class GatewayHost: Sendable {
         }
     }
 
-    private init(port: Int, counters: RuntimeCounters, threads: RuntimeThreads, engine: NIOLoopBound<GatewayEngine>, logger: Logger) {
+    private init(
+        port: Int, counters: RuntimeCounters, threads: RuntimeThreads, engine: NIOLoopBound<GatewayEngine>,
+        logger: Logger
+    ) {
         (self.port, self.counters, self.threads) = (port, counters, threads)
         (self.engine, self.logger) = (engine, logger)
     }
@@ -72,7 +77,8 @@ public final class GatewayHost: Sendable {
     }
 }
 
-/// The gateway's part that lives on its loop: the core, its clients and its hosts share it, which saves two hops a request.
+/// The gateway's part that lives on its loop: the core, its clients and its hosts share it, which saves two hops a
+/// request.
 final class GatewayEngine {
     let clients: ClientAcceptor
     private let manifest: Manifest
@@ -102,7 +108,8 @@ final class GatewayEngine {
         let bound = NIOLoopBound(self, eventLoop: loop)
         let inbox = Worker<GatewayEvent>(on: loop) { bound.value.run($0) }
         let inbound = GatewayInbound(
-            manifest: manifest, threads: threads, limits: options.verifying, clients: coreOptions.maxSessions, counters: counters
+            manifest: manifest, threads: threads, limits: options.verifying, clients: coreOptions.maxSessions,
+            counters: counters
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { inbound.receive($1, from: $0) }
@@ -115,8 +122,10 @@ final class GatewayEngine {
         links = manifest.hosts.enumerated().map { index, host in
             let id = HostID(UInt16(index))
             let link = Link(
-                to: id, at: addresses?[index] ?? HostAddress(address: host.address, port: host.port), key: host.publicKey, tls: tls,
-                hello: hello, frameLimit: options.transport.maxHostFrame, outboundLimit: options.transport.maxOutboundPerHost,
+                to: id, at: addresses?[index] ?? HostAddress(address: host.address, port: host.port),
+                key: host.publicKey, tls: tls,
+                hello: hello, frameLimit: options.transport.maxHostFrame,
+                outboundLimit: options.transport.maxOutboundPerHost,
                 options: options.transport, loop: loop, log: log)
             link.onUp = { inbox.post(.input(.hostConnected(id))) }
             link.onDown = { inbox.post(.input(.hostDisconnected(id))) }
@@ -130,7 +139,8 @@ final class GatewayEngine {
         }
         let bound = NIOLoopBound(self, eventLoop: loop)
         let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))
-        ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.input(.tick)]) }
+        ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.input(.tick)])
+        }
     }
 
     private func run(_ events: [GatewayEvent]) {
@@ -139,7 +149,8 @@ final class GatewayEngine {
             switch event {
             case .input(let input): core.step(input, now: now, into: &ready)
             case .reject(let client, let id, let reason):
-                let reply = GatewayReply.rejected(id: id, reason, retryAfterMicroseconds: options.retryAfterMicroseconds)
+                let reply = GatewayReply.rejected(
+                    id: id, reason, retryAfterMicroseconds: options.retryAfterMicroseconds)
                 clients.send(reply.encoded(), to: client)
             }
         }

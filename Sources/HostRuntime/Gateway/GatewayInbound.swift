@@ -1,5 +1,5 @@
 import Gateway
-import HostCore
+import Cores
 import Messages
 
 /// What a gateway's verifiers give back.

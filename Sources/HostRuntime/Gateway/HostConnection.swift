@@ -1,5 +1,5 @@
 import ConnectionErrors
-import HostCore
+import Cores
 import Logging
 import Messages
 import NIOCore
@@ -39,7 +39,8 @@ public struct HostFrames: Sendable {
     }
 }
 
-/// A tool's session with one host. Every function throws `HostConnectionError`. Mutual TLS with a fresh key on this side and the manifest's key on the other.
+/// A tool's session with one host. Every function throws `HostConnectionError`. Mutual TLS with a fresh key on this
+/// side and the manifest's key on the other.
 public final class HostConnection: Sendable {
     public let host: HostID
     private let core: NIOLoopBound<HostConnectionCore>
@@ -50,7 +51,8 @@ public final class HostConnection: Sendable {
     ///   - hear: what the host says of requests, on the connection's loop.
     public static func connect(
         to host: HostID, of manifest: Manifest, at address: HostAddress? = nil, options: TransportOptions = .init(),
-        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, hear: @escaping @Sendable (HostReply) -> Void = { _ in }
+        on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        hear: @escaping @Sendable (HostReply) -> Void = { _ in }
     ) async throws -> HostConnection {
         guard Int(host.number) < manifest.hosts.count else { throw HostConnectionError.noSuchHost(host) }
         let entry = manifest.hosts[Int(host.number)]
@@ -66,15 +68,22 @@ public final class HostConnection: Sendable {
                     channel.eventLoop.makeCompletedFuture {
                         try Session.configure(channel, options)
                         let session = Session(
-                            .connecting(hello), frameLimit: options.maxHostFrame, outboundLimit: options.maxOutboundPerGateway,
+                            .connecting(hello), frameLimit: options.maxHostFrame,
+                            outboundLimit: options.maxOutboundPerGateway,
                             options: options)
-                        let core = HostConnectionCore(session, host: host, loop: channel.eventLoop, opened: opened, hear: hear)
-                        try channel.pipeline.syncOperations.addHandlers(tls.clientHandler(expecting: entry.publicKey), session)
+                        let core = HostConnectionCore(
+                            session, host: host, loop: channel.eventLoop, opened: opened, hear: hear)
+                        try channel.pipeline.syncOperations.addHandlers(
+                            tls.clientHandler(expecting: entry.publicKey), session)
                         return NIOLoopBound(core, eventLoop: channel.eventLoop)
                     }
                 }
             do {
-                try await withTaskCancellationHandler { try await opened.futureResult.get() } onCancel: { opened.fail(CancellationError()) }
+                try await withTaskCancellationHandler {
+                    try await opened.futureResult.get()
+                } onCancel: {
+                    opened.fail(CancellationError())
+                }
             } catch {
                 // Where the other side has not ended it: the caller does not wait any more.
                 loop.execute { core.value.close() }
@@ -105,11 +114,14 @@ public final class HostConnection: Sendable {
 
     /// What this host's replica holds now; nil if there is no such account.
     public func account(_ account: AccountID, timeout: Duration = .seconds(10)) async throws -> AccountView? {
-        guard case .account(_, let view) = try await call({ .account(id: $0, account) }, timeout) else { throw wrongKind }
+        guard case .account(_, let view) = try await call({ .account(id: $0, account) }, timeout) else {
+            throw wrongKind
+        }
         return view
     }
 
-    /// Sends messages, in addition to calls. Returns when the socket has taken them: a host that reads nothing holds the sender up.
+    /// Sends messages, in addition to calls. Returns when the socket has taken them: a host that reads nothing holds
+    /// the sender up.
     public func post(_ frames: HostFrames) async throws {
         let core = core
         do {
@@ -136,7 +148,9 @@ public final class HostConnection: Sendable {
             // Whoever is cancelled does not wait for the answer; it comes to nobody.
             let answer = loop.makePromise(of: HostReply.self)
             loop.flatSubmit { core.value.call(message, TimeAmount(timeout)) }.cascade(to: answer)
-            return try await withTaskCancellationHandler { try await answer.futureResult.get() } onCancel: {
+            return try await withTaskCancellationHandler {
+                try await answer.futureResult.get()
+            } onCancel: {
                 answer.fail(CancellationError())
             }
         } catch let error as HostConnectionError {
@@ -158,7 +172,8 @@ private final class HostConnectionCore {
     private let hear: @Sendable (HostReply) -> Void
 
     init(
-        _ session: Session, host: HostID, loop: any EventLoop, opened: EventLoopPromise<Void>, hear: @escaping @Sendable (HostReply) -> Void
+        _ session: Session, host: HostID, loop: any EventLoop, opened: EventLoopPromise<Void>,
+        hear: @escaping @Sendable (HostReply) -> Void
     ) {
         (self.session, self.host, self.loop, self.hear) = (session, host, loop, hear)
         session.onOpen = { _ in opened.succeed(()) }
@@ -197,7 +212,8 @@ private final class HostConnectionCore {
         for frame in frames {
             guard let reply = try? HostReply(decoding: frame) else { return false }
             switch reply {
-            case .account(let id, _), .status(let id, _), .audit(let id, _): waiting.removeValue(forKey: id)?.succeed(reply)
+            case .account(let id, _), .status(let id, _), .audit(let id, _):
+                waiting.removeValue(forKey: id)?.succeed(reply)
             case .attestation, .refused: hear(reply)
             case .read: continue
             }

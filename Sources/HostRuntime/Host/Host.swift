@@ -1,5 +1,5 @@
-import HostCore
-import Journal
+import Cores
+import WriteAheadLog
 import LMDBStore
 import Logging
 import Messages
@@ -52,12 +52,15 @@ public final class Host: Sendable {
             let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
             do {
                 return try await HostAssembly(
-                    folder: folder, otherProcedures: bound, signer: signer, options: options, threads: threads, logger: logger
+                    folder: folder, otherProcedures: bound, signer: signer, options: options, threads: threads,
+                    logger: logger
                 ).assemble(lock: lock)
             } catch HostStartError.state(let shard, let error) where error.isDamage {
                 await threads.stop()
                 let aside = try folder.setAside(folder.statePath(of: shard))
-                logger.error("the state of shard \(shard) is damaged (\(error)): it is put aside as \(aside), and fetched from the other hosts")
+                logger.error(
+                    "the state of shard \(shard) is damaged (\(error)): it is put aside as \(aside), and fetched from the other hosts"
+                )
             } catch {
                 await threads.stop()
                 throw error
@@ -66,8 +69,8 @@ public final class Host: Sendable {
         throw ClusterFolderError.noSuchFolder(folder.path)
     }
 
-    /// Waits until the host cannot write any more, and has stopped voting for that; for one caller. Nil if the task is cancelled
-    /// or the host stops.
+    /// Waits until the host cannot write any more, and has stopped voting for that; for one caller. Nil if the task is
+    /// cancelled or the host stops.
     func waitForStorageFailure() async -> StorageFailure? {
         for await failure in failures { return failure }
         return nil
@@ -77,9 +80,11 @@ public final class Host: Sendable {
     func furtherFailures() async -> [StorageFailure] { await failures.reduce(into: []) { $0.append($1) } }
 
     init(
-        id: HostID, threads: RuntimeThreads, transport: PeerTransport, inbound: HostInbound, engine: NIOLoopBound<HostEngine>,
+        id: HostID, threads: RuntimeThreads, transport: PeerTransport, inbound: HostInbound,
+        engine: NIOLoopBound<HostEngine>,
         ticker: NIOLoopBound<RepeatedTask>, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>,
-        lock: FolderLock, failures: (AsyncStream<StorageFailure>, AsyncStream<StorageFailure>.Continuation), logger: Logger
+        lock: FolderLock, failures: (AsyncStream<StorageFailure>, AsyncStream<StorageFailure>.Continuation),
+        logger: Logger
     ) {
         (self.id, self.threads, self.transport, self.engine, self.ticker) = (id, threads, transport, engine, ticker)
         (self.inbound, (self.failures, failing)) = (inbound, failures)
@@ -112,7 +117,8 @@ public final class Host: Sendable {
 /// What is needed to build a host, piece by piece.
 private struct HostAssembly {
     let folder: HostFolder
-    /// Those that the folder is bound to still, until the journal is known to hold no records; nil if it is bound to this program's.
+    /// Those that the folder is bound to still, until the journal is known to hold no records; nil if it is bound to
+    /// this program's.
     let otherProcedures: [String]?
     let signer: Ed25519Signer
     let options: HostRuntimeOptions
@@ -128,19 +134,25 @@ private struct HostAssembly {
         let inbox = HostInbox(
             threads.protocolLoop,
             limits: .init(
-                inputs: options.maxWaitingInputs, bytes: options.maxWaitingBytes, gatewayBytes: options.maxWaitingGatewayBytes,
+                inputs: options.maxWaitingInputs, bytes: options.maxWaitingBytes,
+                gatewayBytes: options.maxWaitingGatewayBytes,
                 gateways: options.transport.maxSessions))
         let (folder, logger) = (folder, logger)
         let declared = Mutex(false)
         let (failures, failing) = AsyncStream<StorageFailure>.makeStream()
         let failed: @Sendable (StorageFailure) -> Void = { failing.yield($0) }
-        let (journal, records, hasLostRecords) = try await openJournal(report: { input in
-            if case .persisted = input, declared.withLock({ isDue in defer { isDue = false }; return isDue }) {
-                // The first records are the quarantine's.
-                do { try folder.forgetDeclaration() } catch { logger.error("\(error)") }
-            }
-            inbox.post([input])
-        }, failed: failed)
+        let (journal, records, hasLostRecords) = try await openJournal(
+            report: { input in
+                if case .persisted = input,
+                    declared.withLock({ isDue in
+                        defer { isDue = false }; return isDue
+                    })
+                {
+                    // The first records are the quarantine's.
+                    do { try folder.forgetDeclaration() } catch { logger.error("\(error)") }
+                }
+                inbox.post([input])
+            }, failed: failed)
         declared.withLock { $0 = hasLostRecords }
         let (states, environments) = try await openStates(report: { inbox.post([$0]) }, failed: failed)
         let inbound = HostInbound(
@@ -151,7 +163,8 @@ private struct HostAssembly {
         var transportOptions = options.transport
         transportOptions.procedures = options.core.procedures.names
         let transport = try await PeerTransport.listen(
-            manifest: manifest, host: host, seed: signer.seed, at: HostAddress(address: address.address, port: address.port),
+            manifest: manifest, host: host, seed: signer.seed,
+            at: HostAddress(address: address.address, port: address.port),
             options: transportOptions, counters: counters, logger: logger, on: threads.io,
             events: { inbound.receive($0) })
 
@@ -166,7 +179,8 @@ private struct HostAssembly {
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }
             let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))
-            let ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.tick]) }
+            let ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.tick])
+            }
             return (bound, NIOLoopBound(ticker, eventLoop: loop))
         }
         let (engine, ticker): (NIOLoopBound<HostEngine>, NIOLoopBound<RepeatedTask>)
@@ -178,7 +192,8 @@ private struct HostAssembly {
         transport.connect()
         logger.info("host \(host) of cluster \(manifest.cluster.short) listens on \(address.address):\(transport.port)")
         return Host(
-            id: host, threads: threads, transport: transport, inbound: inbound, engine: engine, ticker: ticker, journal: journal,
+            id: host, threads: threads, transport: transport, inbound: inbound, engine: engine, ticker: ticker,
+            journal: journal,
             states: states, lock: lock, failures: (failures, failing), logger: logger)
     }
 
@@ -192,32 +207,45 @@ private struct HostAssembly {
             // Nothing is there that others have executed.
             if otherProcedures != nil { try folder.bindAnew(to: options.core.procedures.names) }
             if !folder.isInitialised { try folder.markInitialised() }
-            return (NIOLoopBound(JournalWriter(journal, logger: logger, report: report, failed: failed), eventLoop: loop), records)
+            return (
+                NIOLoopBound(JournalWriter(journal, logger: logger, report: report, failed: failed), eventLoop: loop),
+                records
+            )
         }.get()
         return (Worker(on: loop) { writer.value.run($0) }, records, folder.hasLostRecords)
     }
 
-    /// A host that is not initialised and has written no state has never spoken; a first start that was cut short may have left an
-    /// empty journal. One that has spoken and lost records, to rot or with its disk, starts with a new journal, in quarantine (R4).
+    /// A host that is not initialised and has written no state has never spoken; a first start that was cut short may
+    /// have left an empty journal. One that has spoken and lost records, to rot or with its disk, starts with a new
+    /// journal, in quarantine (R4).
     private func openOrCreate(_ storage: PosixJournalStorage) throws -> (Journal<PosixJournalStorage>, [[UInt8]]) {
         var random = SystemRandomNumberGenerator()
         // A start that was cut short may have replaced it already.
-        if folder.hasLostRecords, let (journal, records) = try? Journal.open(storage), records.isEmpty { return (journal, []) }
-        guard !folder.hasLostRecords else { return (try replaceJournal("its records are declared lost", using: &random), []) }
+        if folder.hasLostRecords, let (journal, records) = try? Journal.open(storage), records.isEmpty {
+            return (journal, [])
+        }
+        guard !folder.hasLostRecords else {
+            return (try replaceJournal("its records are declared lost", using: &random), [])
+        }
         let (journal, records): (Journal<PosixJournalStorage>, [[UInt8]])
         do throws(JournalError) {
             (journal, records) = try Journal.open(storage)
         } catch {
-            if case .missing = error, !folder.isInitialised, !folder.hasWrittenState { return (try Journal.create(storage, using: &random), []) }
+            if case .missing = error, !folder.isInitialised, !folder.hasWrittenState {
+                return (try Journal.create(storage, using: &random), [])
+            }
             guard error.losesRecords else { throw error }
             try folder.declareLostRecords()
             return (try replaceJournal("\(error)", using: &random), [])
         }
         if !records.isEmpty, !folder.isInitialised {
             if let known = otherProcedures {
-                throw ClusterFolderError.otherProcedures(path: folder.path, known: known, ours: options.core.procedures.names)
+                throw ClusterFolderError.otherProcedures(
+                    path: folder.path, known: known, ours: options.core.procedures.names)
             }
-            logger.warning("\(folder.path) does not say any more that the host has a journal. The journal is there and whole; it is said again")
+            logger.warning(
+                "\(folder.path) does not say any more that the host has a journal. The journal is there and whole; it is said again"
+            )
         }
         return (journal, records)
     }
@@ -227,7 +255,8 @@ private struct HostAssembly {
     ) throws -> Journal<PosixJournalStorage> {
         let aside = try folder.setAside(folder.journalPath)
         logger.error(
-            "\(reason): the old journal is put aside as \(aside). The host may have forgotten votes, so it takes no part until the shards have moved beyond all that it could have voted for")
+            "\(reason): the old journal is put aside as \(aside). The host may have forgotten votes, so it takes no part until the shards have moved beyond all that it could have voted for"
+        )
         return try Journal.create(PosixJournalStorage(directory: folder.journalPath), using: &random)
     }
 
@@ -255,7 +284,8 @@ private struct HostAssembly {
         } catch {
             guard error.isDamage else { throw error }
             let aside = try folder.setAside(path)
-            logger.error("\(error): the state of shard \(shard) is put aside as \(aside), and fetched from the other hosts")
+            logger.error(
+                "\(error): the state of shard \(shard) is put aside as \(aside), and fetched from the other hosts")
             return try LMDBEnvironment(path: path, options: options.stores)
         }
     }

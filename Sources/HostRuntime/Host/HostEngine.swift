@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import LMDBStore
 import Logging
 import Messages

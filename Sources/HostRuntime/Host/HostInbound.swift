@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Messages
 
 /// From what the transport delivers to what the protocol takes: messages that carry signatures pass the verifiers,
@@ -72,7 +72,8 @@ final class HostInbound: Sendable {
 }
 
 extension HostMessage {
-    /// Whether checking it costs signatures, or it may be large: the verifiers' lanes are bounded in bytes for each source.
+    /// Whether checking it costs signatures, or it may be large: the verifiers' lanes are bounded in bytes for each
+    /// source.
     var passesVerifiers: Bool {
         switch self {
         case .pbft(_, let message):
@@ -103,7 +104,8 @@ extension HostMessage {
         case .pbft(_, .newView): 512 << 10
         case .pbft(_, .committed(let claims)): claims.digests.count * 32 + 512
         case .pbft: 512
-        case .stateTransfer(_, .bucket(_, _, _, _, let entries)): entries.reduce(512) { $0 + $1.key.count + $1.value.count + 64 }
+        case .stateTransfer(_, .bucket(_, _, _, _, let entries)):
+            entries.reduce(512) { $0 + $1.key.count + $1.value.count + 64 }
         case .stateTransfer(_, .checkpoint(_, let metadata, let buckets)): metadata.count + buckets.count * 32 + 512
         case .stateTransfer: 512
         case .push(_, let push): push.request.bytes.count + 1024

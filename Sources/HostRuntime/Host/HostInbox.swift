@@ -1,10 +1,11 @@
 import Gateway
-import HostCore
+import Cores
 import NIOCore
 import Synchronization
 
-/// The protocol's mailbox, made before the engine that reads it: what arrives earlier is kept. Bounded in messages and bytes;
-/// what gateways say has a part of it, which their sessions share, so that a flood of questions leaves the peers their room.
+/// The protocol's mailbox, made before the engine that reads it: what arrives earlier is kept. Bounded in messages and
+/// bytes; what gateways say has a part of it, which their sessions share, so that a flood of questions leaves the peers
+/// their room.
 final class HostInbox: Sendable {
     struct Limits: Sendable {
         /// Of everything.

@@ -3,8 +3,8 @@ import Messages
 
 /// A host that starts again by itself when its disk had no room and has some now.
 ///
-/// A write that failed is never tried again, nor is its sync (R7): the host votes no more, and says why to whoever asks. What it
-/// had not written it had not promised. So it goes on as after a crash: from what is on the disk.
+/// A write that failed is never tried again, nor is its sync (R7): the host votes no more, and says why to whoever
+/// asks. What it had not written it had not promised. So it goes on as after a crash: from what is on the disk.
 public final class HostKeeper: Sendable {
     /// Room for a segment of the journal and for a flush of the state.
     private static let enough: UInt64 = 32 << 20
@@ -28,7 +28,9 @@ public final class HostKeeper: Sendable {
         await keeping.value
     }
 
-    private static func keep(_ first: Host, of cluster: ClusterFolder, _ options: HostRuntimeOptions, _ logger: Logger) async {
+    private static func keep(_ first: Host, of cluster: ClusterFolder, _ options: HostRuntimeOptions, _ logger: Logger)
+        async
+    {
         var host: Host? = first
         var pause = shortest
         var options = options
@@ -49,7 +51,9 @@ public final class HostKeeper: Sendable {
             pause = await waitForRoom(on: failure.isFullDisk ? folder : nil, atLeast: pause)
             await running.stop()
             // Another thread may have failed too, for another reason, or the last sync.
-            if let worse = await running.furtherFailures().first(where: { !$0.isForRoom }) { return await giveUp("\(worse)", logger) }
+            if let worse = await running.furtherFailures().first(where: { !$0.isForRoom }) {
+                return await giveUp("\(worse)", logger)
+            }
             host = nil
             while host == nil, !Task.isCancelled {
                 do {

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import LMDBStore
 import NIOCore
 
@@ -14,7 +14,8 @@ public struct HostRuntimeOptions: Sendable {
     public var maxWaitingInputs = 131_072
     /// As many bytes, roughly: a verifier's lanes are bounded, but what costs it nothing passes through them at once.
     public var maxWaitingBytes = 256 << 20
-    /// What gateways and tools may take of it; no session takes all of it from the others. A message counts 2 KiB at least.
+    /// What gateways and tools may take of it; no session takes all of it from the others. A message counts 2 KiB at
+    /// least.
     public var maxWaitingGatewayBytes = 128 << 20
 
     public init() {}

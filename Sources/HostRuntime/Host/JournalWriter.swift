@@ -1,5 +1,5 @@
-import HostCore
-import Journal
+import Cores
+import WriteAheadLog
 import Logging
 import NIOCore
 
@@ -24,7 +24,8 @@ final class JournalWriter {
     ///   - report: says `persisted` or `storageFailed`.
     ///   - failed: called beside `storageFailed`.
     init(
-        _ journal: consuming Journal<PosixJournalStorage>, logger: Logger, report: @escaping @Sendable (HostInput) -> Void,
+        _ journal: consuming Journal<PosixJournalStorage>, logger: Logger,
+        report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
         (self.journal, self.logger, self.report, self.failed) = (journal, logger, report, failed)

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import LMDBStore
 import Logging
 import Messages
@@ -43,7 +43,9 @@ final class StateWriter {
     }
 
     private func condemn(_ shard: ShardID) {
-        do { try writers[shard]?.condemn() } catch { logger.critical("shard \(shard)'s state is damaged and cannot be marked so: \(error)") }
+        do { try writers[shard]?.condemn() } catch {
+            logger.critical("shard \(shard)'s state is damaged and cannot be marked so: \(error)")
+        }
     }
 
     private func write(_ flush: StateFlush) {
@@ -59,7 +61,8 @@ final class StateWriter {
             let failure = StorageFailure.of(error)
             let what = failure?.description ?? "\(error)"
             let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
-            logger.critical("writing the state of shard \(flush.shard) failed; the host stops voting until \(until): \(what)")
+            logger.critical(
+                "writing the state of shard \(flush.shard) failed; the host stops voting until \(until): \(what)")
             report(.storageFailed("state of shard \(flush.shard): \(what)"))
             if let failure { failed(failure) }
         }

@@ -1,24 +1,29 @@
 import Glibc
-import Journal
+import WriteAheadLog
 import LMDBStore
 
 /// Why a host cannot use its disk, or not any more, and what to do about it.
 public struct StorageFailure: Error, Sendable, CustomStringConvertible {
     public let description: String
-    /// There was no room: on the disk, in a quota, under a limit of the process, or in LMDB's map. What was not written was not
-    /// promised either, so the host goes on from what is there when it starts with more room.
+    /// There was no room: on the disk, in a quota, under a limit of the process, or in LMDB's map. What was not written
+    /// was not promised either, so the host goes on from what is there when it starts with more room.
     public let isForRoom: Bool
     /// It was LMDB's map.
     let isFullMap: Bool
     /// It was the disk: how much room there is on it tells when to go on.
     let isFullDisk: Bool
 
-    init(_ error: JournalError) { self.init(error.description, code: error.code, isFullMap: false, isOfSync: error.isOfSync) }
-    init(_ error: LMDBError) { self.init(error.description, code: error.code, isFullMap: error.isFullMap, isOfSync: error.isOfSync) }
+    init(_ error: JournalError) {
+        self.init(error.description, code: error.code, isFullMap: false, isOfSync: error.isOfSync)
+    }
+    init(_ error: LMDBError) {
+        self.init(error.description, code: error.code, isFullMap: error.isFullMap, isOfSync: error.isOfSync)
+    }
     init(_ failure: FileFailure) {
         let isTooLong = failure.operation == "read" && failure.code == EFBIG
         self.init(
-            failure.description + (isTooLong ? ". It is damaged: restore it from a copy" : ""), code: isTooLong ? 0 : failure.code,
+            failure.description + (isTooLong ? ". It is damaged: restore it from a copy" : ""),
+            code: isTooLong ? 0 : failure.code,
             isFullMap: false, isOfSync: failure.operation == "sync")
     }
 
@@ -48,10 +53,13 @@ public struct StorageFailure: Error, Sendable, CustomStringConvertible {
         case ENOSPC: ". The disk is full: make room on it. Nothing is lost"
         case EDQUOT: ". A quota is used up: raise it, or make room. Nothing is lost"
         case EFBIG: ". A limit for the size of files is reached (ulimit -f): raise it. Nothing is lost"
-        case EROFS: ". The file system is read-only: make it writable; if it became so by itself, the disk has failed (see dmesg)"
-        case EIO: ". The disk cannot be read or written (see dmesg): copy the cluster's folder to a sound one. If a journal cannot be copied whole, "
-            + "remove hosts/N/journal from the copy: the host then takes no part until it can have forgotten nothing"
-        case EACCES, EPERM: ". Run the host as the user to whom the folder belongs, or give it to the user who runs the host"
+        case EROFS:
+            ". The file system is read-only: make it writable; if it became so by itself, the disk has failed (see dmesg)"
+        case EIO:
+            ". The disk cannot be read or written (see dmesg): copy the cluster's folder to a sound one. If a journal cannot be copied whole, "
+                + "remove hosts/N/journal from the copy: the host then takes no part until it can have forgotten nothing"
+        case EACCES, EPERM:
+            ". Run the host as the user to whom the folder belongs, or give it to the user who runs the host"
         case EMFILE, ENFILE: ". Too many files are open: raise the limit (ulimit -n)"
         default: ""
         }

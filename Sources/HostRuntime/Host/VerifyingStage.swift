@@ -14,9 +14,9 @@ public struct VerifyingLimits: Sendable {
 }
 
 /// Checks signatures off the protocol's thread. Two lanes: what hosts say passes what gateways say, so that a flood of
-/// requests does not hold back ordering; but not without end, or whoever makes hosts speak holds back all clients. In a lane the
-/// sources take turns, so that one who says much does not hold back another.
-/// Bounded in bytes, for each source and together; what does not fit is dropped and counted, and its sender repeats it.
+/// requests does not hold back ordering; but not without end, or whoever makes hosts speak holds back all clients. In a
+/// lane the sources take turns, so that one who says much does not hold back another. Bounded in bytes, for each source
+/// and together; what does not fit is dropped and counted, and its sender repeats it.
 final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
     struct Entry: Sendable {
         let item: Item
@@ -37,7 +37,9 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         /// In bytes, so that a source that is heard seldom has room whatever the others say.
         private var room: FairShare<UInt64>
 
-        init(bytes: Int, sources: Int, perSource: Int) { room = FairShare(limit: bytes, holders: sources, perHolder: perSource) }
+        init(bytes: Int, sources: Int, perSource: Int) {
+            room = FairShare(limit: bytes, holders: sources, perHolder: perSource)
+        }
 
         var isEmpty: Bool { entries.isEmpty }
 
@@ -180,7 +182,8 @@ struct ReplyFilter: Sendable {
         let seen = (young[key] ?? 0) | (old[key] ?? 0)
         let bit = UInt64(1) << UInt64(min(63, attestation.signature.replica.index))
         // A repeated word of a replica that was verified is cheap to verify again.
-        let isNeeded = seen.nonzeroBitCount < manifest.group(of: attestation.statement.shard).weakQuorum || seen & bit != 0
+        let isNeeded =
+            seen.nonzeroBitCount < manifest.group(of: attestation.statement.shard).weakQuorum || seen & bit != 0
         return (isNeeded, key)
     }
 

@@ -1,5 +1,5 @@
 import ConnectionErrors
-import HostCore
+import Cores
 import Messages
 import NIOCore
 import NIOPosix
@@ -7,10 +7,10 @@ import ShardState
 
 /// The listening side of a host: sessions of peers and of gateways. Lives on one event loop.
 ///
-/// Nobody can keep another out by holding connections. A connection is first one of those that have not said hello, of which the
-/// oldest goes for a new one. The hosts of the manifest leave these as soon as they have proven their key, and have a place each.
-/// A gateway or tool has a place until it is quiet and another one needs it; while none is, further ones are let in as visitors
-/// for a short time, which is enough to ask how the host is.
+/// Nobody can keep another out by holding connections. A connection is first one of those that have not said hello, of
+/// which the oldest goes for a new one. The hosts of the manifest leave these as soon as they have proven their key,
+/// and have a place each. A gateway or tool has a place until it is quiet and another one needs it; while none is,
+/// further ones are let in as visitors for a short time, which is enough to ask how the host is.
 final class Acceptor {
     private let manifest: Manifest
     private let host: HostID
@@ -53,8 +53,12 @@ final class Acceptor {
         visitorPlaces = Places(limit: options.maxVisitors, minimumQuiet: 0)
         debtors = Debtors(pause: UInt64(options.vainPause.nanoseconds), reads: options.vainReads)
         let sessions = options.maxSessions
-        outbound = ByteRoom(limit: options.maxOutboundToGateways, connections: sessions) { counters.raise(\.mostOutbound, to: $0) }
-        unfinished = ByteRoom(limit: options.maxUnfinished, connections: sessions) { counters.raise(\.mostUnfinished, to: $0) }
+        outbound = ByteRoom(limit: options.maxOutboundToGateways, connections: sessions) {
+            counters.raise(\.mostOutbound, to: $0)
+        }
+        unfinished = ByteRoom(limit: options.maxUnfinished, connections: sessions) {
+            counters.raise(\.mostUnfinished, to: $0)
+        }
     }
 
     /// - Returns: the port, which differs from the one asked for only if that was 0.
@@ -77,7 +81,9 @@ final class Acceptor {
                 bound.value.server = channel
                 return channel.localAddress?.port ?? port
             }
-            .flatMapErrorThrowing { throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0)) }
+            .flatMapErrorThrowing {
+                throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0))
+            }
     }
 
     private func accept(_ channel: any Channel) throws {
@@ -121,7 +127,8 @@ final class Acceptor {
     /// There are no descriptors left.
     private func makeRoom() -> Bool {
         log.warning(
-            "no descriptors are left", every: 60, "connections that have not said hello, and visitors, are closed for new ones")
+            "no descriptors are left", every: 60,
+            "connections that have not said hello, and visitors, are closed for new ones")
         if let oldest = unidentifiedPlaces.removeQuietest(now: Clock.uptime()) {
             unidentified[oldest]?.end(.displaced)
         } else if let visitor = visitorPlaces.removeQuietest(now: Clock.uptime()) {
@@ -132,10 +139,12 @@ final class Acceptor {
         return true
     }
 
-    /// A host of the manifest does not have to compete with strangers any more, even before it has said hello. A new connection
-    /// of the same host takes the place of the one before.
+    /// A host of the manifest does not have to compete with strangers any more, even before it has said hello. A new
+    /// connection of the same host takes the place of the one before.
     private func proved(_ session: Session, _ id: SessionID, _ key: PublicKey) {
-        guard let index = manifest.hosts.firstIndex(where: { $0.publicKey == key }), index != Int(host.number) else { return }
+        guard let index = manifest.hosts.firstIndex(where: { $0.publicKey == key }), index != Int(host.number) else {
+            return
+        }
         leaveUnidentified(id)
         let peer = HostID(UInt16(index))
         let old = proven.updateValue(session, forKey: peer)
@@ -154,15 +163,21 @@ final class Acceptor {
         for (peer, waiting) in proven where waiting === session { proven[peer] = nil }
     }
 
-    private func admit(_ session: Session, _ id: SessionID, _ hello: Hello, _ key: PublicKey) -> Result<Int, HelloRefusal> {
+    private func admit(_ session: Session, _ id: SessionID, _ hello: Hello, _ key: PublicKey) -> Result<
+        Int, HelloRefusal
+    > {
         guard hello.version == Hello.currentVersion else {
             return .failure(.version(theirs: hello.version, ours: Hello.currentVersion))
         }
-        guard hello.cluster == manifest.cluster else { return .failure(.cluster(theirs: hello.cluster, ours: manifest.cluster)) }
+        guard hello.cluster == manifest.cluster else {
+            return .failure(.cluster(theirs: hello.cluster, ours: manifest.cluster))
+        }
         guard hello.epoch == manifest.epoch else { return .failure(.epoch(theirs: hello.epoch, ours: manifest.epoch)) }
         switch hello.sender {
         case .host(let peer, let procedures):
-            guard peer != host, Int(peer.number) < manifest.hosts.count, manifest.hosts[Int(peer.number)].publicKey == key else {
+            guard peer != host, Int(peer.number) < manifest.hosts.count,
+                manifest.hosts[Int(peer.number)].publicKey == key
+            else {
                 return .failure(.key(peer))
             }
             guard procedures == ProcedureRegistry.fingerprint(of: options.procedures) else {

@@ -1,5 +1,6 @@
-/// Sessions that have brought too much in vain: they are read a little at a time and in turn, until they have been read often enough
-/// without bringing anything in vain. What reading, decoding and checking for all of them costs is bounded, however many they are.
+/// Sessions that have brought too much in vain: they are read a little at a time and in turn, until they have been read
+/// often enough without bringing anything in vain. What reading, decoding and checking for all of them costs is
+/// bounded, however many they are.
 struct Debtors<ID: Hashable & Sendable>: Sendable {
     enum Turn: Equatable {
         case read(ID)

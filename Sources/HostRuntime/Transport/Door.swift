@@ -4,8 +4,8 @@ import NIOPosix
 import Glibc
 #endif
 
-/// Stands between a socket and its TLS, so that a connection can be ended without a word: a parting that the other side has to
-/// answer keeps the descriptor, and who holds hundreds of them does not answer.
+/// Stands between a socket and its TLS, so that a connection can be ended without a word: a parting that the other side
+/// has to answer keeps the descriptor, and who holds hundreds of them does not answer.
 final class Door: ChannelInboundHandler {
     typealias InboundIn = NIOAny
     private var context: ChannelHandlerContext?
@@ -16,8 +16,8 @@ final class Door: ChannelInboundHandler {
     func shut() { context?.close(promise: nil) }
 }
 
-/// Sees that a listening socket gives no connections because the process or the machine has no descriptors left. Without
-/// somebody to end for it the library waits a second.
+/// Sees that a listening socket gives no connections because the process or the machine has no descriptors left.
+/// Without somebody to end for it the library waits a second.
 final class DescriptorWatch: ChannelInboundHandler {
     typealias InboundIn = NIOAny
     /// True if something was ended, so that there may be a descriptor now.
@@ -26,7 +26,9 @@ final class DescriptorWatch: ChannelInboundHandler {
     init(makeRoom: @escaping () -> Bool) { self.makeRoom = makeRoom }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode), makeRoom() { return }
+        if let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode), makeRoom() {
+            return
+        }
         context.fireErrorCaught(error)
     }
 }

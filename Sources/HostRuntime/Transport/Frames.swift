@@ -35,7 +35,9 @@ struct FrameParser {
 
     /// The next whole frame; nil until more has arrived.
     mutating func next() throws(FrameError) -> [UInt8]? {
-        guard let length = buffer.getInteger(at: buffer.readerIndex, endianness: .little, as: UInt32.self) else { return nil }
+        guard let length = buffer.getInteger(at: buffer.readerIndex, endianness: .little, as: UInt32.self) else {
+            return nil
+        }
         guard length > 0 else { throw .empty }
         guard Int(length) <= limit else { throw .tooLong(length: Int(length), limit: limit) }
         guard buffer.readableBytes >= 4 + Int(length) else { return nil }

@@ -67,9 +67,11 @@ enum HelloRefusal: Error, Hashable, Sendable, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .version(let theirs, let ours): "protocol version \(theirs) where \(ours) is spoken; run the same build everywhere"
+        case .version(let theirs, let ours):
+            "protocol version \(theirs) where \(ours) is spoken; run the same build everywhere"
         case .cluster(let theirs, let ours): "for cluster \(theirs.short), and this is cluster \(ours.short)"
-        case .epoch(let theirs, let ours): "epoch \(theirs) where the epoch is \(ours); use the same cluster.json everywhere"
+        case .epoch(let theirs, let ours):
+            "epoch \(theirs) where the epoch is \(ours); use the same cluster.json everywhere"
         case .key(let host): "the session's key is not the key of host \(host) in cluster.json"
         case .procedures(let host, let ours):
             "host \(host) has other procedures; here they are: \(ours.isEmpty ? "none" : ours.joined(separator: ", ")). Run the same program everywhere"

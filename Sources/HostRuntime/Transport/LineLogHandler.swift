@@ -62,7 +62,8 @@ public struct LineLogHandler: LogHandler {
     }
 }
 
-/// Writes lines to a descriptor. What cannot be written, to a full disk say, is counted, and said as soon as a line fits again.
+/// Writes lines to a descriptor. What cannot be written, to a full disk say, is counted, and said as soon as a line
+/// fits again.
 package struct LogLines {
     private var lost = 0
     private var reason: Int32 = 0
@@ -75,7 +76,11 @@ package struct LogLines {
     package mutating func write(_ line: String, to descriptor: Int32, says: (String) -> String) {
         if lost > 0 {
             let count = lost == 1 ? "a line of this log" : "\(lost) lines of this log"
-            guard put((isCut ? "\n" : "") + says("\(count) could not be written: \(String(cString: strerror(reason)))"), to: descriptor) else {
+            guard
+                put(
+                    (isCut ? "\n" : "") + says("\(count) could not be written: \(String(cString: strerror(reason)))"),
+                    to: descriptor)
+            else {
                 lost += 1
                 return
             }
@@ -102,9 +107,9 @@ package struct LogLines {
     }
 }
 
-/// Logs few records of each kind, with the number that it kept back: what an enemy can cause at will, or a peer that is gone for
-/// days, must not fill a disk. While something goes on, the time from one record to the next doubles, to five minutes at most; after
-/// a quiet time of that length it is news again.
+/// Logs few records of each kind, with the number that it kept back: what an enemy can cause at will, or a peer that is
+/// gone for days, must not fill a disk. While something goes on, the time from one record to the next doubles, to five
+/// minutes at most; after a quiet time of that length it is news again.
 final class LimitedLog {
     private struct Kind {
         var logged: UInt64
@@ -123,7 +128,9 @@ final class LimitedLog {
     /// - Parameters:
     ///   - kind: one of a few fixed texts.
     ///   - seconds: at most one record in so long.
-    func warning(_ kind: String, every seconds: UInt64 = 1, _ detail: @autoclosure () -> String, now: UInt64 = Clock.uptime()) {
+    func warning(
+        _ kind: String, every seconds: UInt64 = 1, _ detail: @autoclosure () -> String, now: UInt64 = Clock.uptime()
+    ) {
         let shortest = max(1, seconds) * 1_000_000_000
         guard var known = kinds[kind] else {
             kinds[kind] = Kind(logged: now, seen: now, interval: shortest)
@@ -139,7 +146,9 @@ final class LimitedLog {
         }
         let more = known.held > 0 ? " (and \(known.held) more like it)" : ""
         // What comes back every second or two has not been quiet.
-        known.interval = quiet >= max(known.interval, 10 * shortest) ? shortest : min(known.interval * 2, max(Self.longest, shortest))
+        known.interval =
+            quiet >= max(known.interval, 10 * shortest)
+            ? shortest : min(known.interval * 2, max(Self.longest, shortest))
         (known.logged, known.held) = (now, 0)
         kinds[kind] = known
         logger.warning("\(kind): \(detail())\(more)")

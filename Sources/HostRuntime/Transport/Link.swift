@@ -74,7 +74,8 @@ final class Link {
     private func prepare(_ channel: any Channel) throws {
         guard !isStopped else { throw Session.Ended.stopped }
         try Session.configure(channel, options)
-        let session = Session(.connecting(hello), frameLimit: frameLimit, outboundLimit: outboundLimit, options: options)
+        let session = Session(
+            .connecting(hello), frameLimit: frameLimit, outboundLimit: outboundLimit, options: options)
         session.onOpen = { [unowned self] _ in opened() }
         session.onFrames = { [unowned self] _, frames in onFrames(frames) }
         session.onEnd = { [weak self] ended, why in

@@ -1,4 +1,4 @@
-import HostCore
+import Cores
 import Logging
 import Messages
 import NIOCore
@@ -41,7 +41,8 @@ package final class PeerTransport: Sendable {
         let (core, port) = try await loop.flatSubmit {
             do {
                 let core = try TransportCore(
-                    manifest: manifest, host: host, seed: seed, options: options, counters: counters, logger: logger, loop: loop,
+                    manifest: manifest, host: host, seed: seed, options: options, counters: counters, logger: logger,
+                    loop: loop,
                     events: events)
                 let bound = NIOLoopBound(core, eventLoop: loop)
                 return core.acceptor.listen(address: address.address, port: address.port).map { (bound, $0) }
@@ -111,7 +112,8 @@ final class TransportCore {
     private var unflushed: Set<SessionID> = []
 
     init(
-        manifest: Manifest, host: HostID, seed: [UInt8], options: TransportOptions, counters: RuntimeCounters, logger: Logger,
+        manifest: Manifest, host: HostID, seed: [UInt8], options: TransportOptions, counters: RuntimeCounters,
+        logger: Logger,
         loop: any EventLoop, events: @escaping @Sendable ([TransportEvent]) -> Void
     ) throws {
         (self.manifest, self.host, self.options, self.counters) = (manifest, host, options, counters)
@@ -145,13 +147,17 @@ final class TransportCore {
     }
 
     func connect(_ addresses: [HostAddress]?) {
-        let hello = Hello(cluster: manifest.cluster, epoch: manifest.epoch, sender: .host(host, procedures: ProcedureRegistry.fingerprint(of: options.procedures)))
+        let hello = Hello(
+            cluster: manifest.cluster, epoch: manifest.epoch,
+            sender: .host(host, procedures: ProcedureRegistry.fingerprint(of: options.procedures)))
         for (index, peer) in manifest.hosts.enumerated() where index != Int(host.number) && links[index] == nil {
             let id = HostID(UInt16(index))
             let link = Link(
-                to: id, at: addresses?[index] ?? HostAddress(address: peer.address, port: peer.port), key: peer.publicKey, tls: tls,
+                to: id, at: addresses?[index] ?? HostAddress(address: peer.address, port: peer.port),
+                key: peer.publicKey, tls: tls,
                 // Nothing comes back on a session that only sends.
-                hello: hello, frameLimit: 1, outboundLimit: options.maxOutboundPerHost, options: options, loop: loop, log: log)
+                hello: hello, frameLimit: 1, outboundLimit: options.maxOutboundPerHost, options: options, loop: loop,
+                log: log)
             link.onUp = { [events, logger] in
                 logger.info("session with host \(id)")
                 events([.peerConnected(id)])

@@ -1,6 +1,6 @@
-/// Which connections stay when more come than there are places for. A newcomer takes the place of the connection that has been
-/// quiet for longest, among those of the address with the most: who opens many connections pushes out his own. Where he is one
-/// of those with the most himself, the other must have been quiet for a while.
+/// Which connections stay when more come than there are places for. A newcomer takes the place of the connection that
+/// has been quiet for longest, among those of the address with the most: who opens many connections pushes out his own.
+/// Where he is one of those with the most himself, the other must have been quiet for a while.
 struct Places<ID: Hashable & Sendable>: Sendable {
     enum Admission: Equatable {
         case admitted

@@ -112,8 +112,11 @@ final class Session: ChannelInboundHandler {
         try? options.setOption(.autoRead, value: true)
     }
 
-    /// What the system keeps for this side, unread, at most: what a session that was held up has ready when it is read again.
-    func limitReceiveBuffer(_ bytes: Int) { try? channel?.syncOptions?.setOption(.socketOption(.so_rcvbuf), value: .init(bytes)) }
+    /// What the system keeps for this side, unread, at most: what a session that was held up has ready when it is read
+    /// again.
+    func limitReceiveBuffer(_ bytes: Int) {
+        try? channel?.syncOptions?.setOption(.socketOption(.so_rcvbuf), value: .init(bytes))
+    }
 
     /// Ends the session.
     func end(_ why: Ended) {
@@ -142,7 +145,9 @@ final class Session: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // TLS says goodbye; who is killed does not.
-        if case NIOSSLError.uncleanShutdown = error { return end(.failed("the other side went without a word: it was killed, or the network failed")) }
+        if case NIOSSLError.uncleanShutdown = error {
+            return end(.failed("the other side went without a word: it was killed, or the network failed"))
+        }
         end(.failed(NetworkFailure.text(error)))
     }
 
@@ -248,7 +253,9 @@ final class Session: ChannelInboundHandler {
         try sync.setOption(.tcpOption(.tcp_nodelay), value: 1)
         try sync.setOption(.socketOption(.so_keepalive), value: 1)
         // Linux's TCP_USER_TIMEOUT, which the library has no name for: also bounds keep-alive's patience.
-        try sync.setOption(ChannelOptions.Types.SocketOption(level: Int(IPPROTO_TCP), name: 18), value: .init(options.silenceMilliseconds))
+        try sync.setOption(
+            ChannelOptions.Types.SocketOption(level: Int(IPPROTO_TCP), name: 18),
+            value: .init(options.silenceMilliseconds))
         try sync.setOption(.tcpOption(.init(rawValue: CInt(TCP_KEEPIDLE))), value: 5)
         try sync.setOption(.tcpOption(.init(rawValue: CInt(TCP_KEEPINTVL))), value: 2)
         try sync.setOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))

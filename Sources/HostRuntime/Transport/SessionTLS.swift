@@ -22,7 +22,9 @@ struct SessionTLS: Sendable {
         self.publicKey = publicKey
         let certificate = try NIOSSLCertificate(bytes: Self.certificate(for: key), format: .der)
         // PKCS #8 (RFC 8410 §7): a fixed prefix, then the seed.
-        let prefix: [UInt8] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20]
+        let prefix: [UInt8] = [
+            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+        ]
         let privateKey = try NIOSSLPrivateKey(bytes: prefix + seed, format: .der)
 
         func pin(_ configuration: inout TLSConfiguration) {

@@ -14,7 +14,8 @@ public struct TransportOptions: Sendable {
     public var maxOutboundToGateways = 256 << 20
     /// Memory of frames from gateways and tools that have not wholly arrived, over all of them.
     public var maxUnfinished = 64 << 20
-    /// Sessions of gateways and tools. One more takes the place of one that has been quiet for so long, or is a visitor.
+    /// Sessions of gateways and tools. One more takes the place of one that has been quiet for so long, or is a
+    /// visitor.
     public var maxGateways = 64
     public var gatewayQuiet = TimeAmount.seconds(10)
     /// Sessions beyond `maxGateways`, each for a short time, so that a host can always be asked how it is.
@@ -22,11 +23,11 @@ public struct TransportOptions: Sendable {
     public var visit = TimeAmount.seconds(15)
     /// Of gateways and tools in all.
     var maxSessions: Int { max(1, maxGateways + maxVisitors) }
-    /// Accepted connections that have not said hello; one more takes the oldest one's place. Hosts of the manifest do not count
-    /// once they have proven their key.
+    /// Accepted connections that have not said hello; one more takes the oldest one's place. Hosts of the manifest do
+    /// not count once they have proven their key.
     public var maxUnidentified = 128
-    /// A session that has brought too much in vain is read once in so long, so many bytes at most, until so many reads have brought
-    /// nothing in vain.
+    /// A session that has brought too much in vain is read once in so long, so many bytes at most, until so many reads
+    /// have brought nothing in vain.
     public var vainPause = TimeAmount.milliseconds(100)
     public var vainReadBytes = 16 << 10
     public var vainReads = 8

@@ -20,8 +20,9 @@ struct Bodies: Sendable {
     }
 }
 
-/// Bodies that are asked for by digest, because a NEW-VIEW selects them. What comes is verified. Apart from `CatchUp`: what
-/// comes there is not, and must neither stand for one of these, nor use up the question for it, nor take its place.
+/// Bodies that are asked for by digest, because a NEW-VIEW selects them. What comes is verified. Apart from `CatchUp`:
+/// what comes there is not, and must neither stand for one of these, nor use up the question for it, nor take its
+/// place.
 package struct SelectedBodies: Sendable {
     /// When each was asked for.
     private var asked: [Digest: UInt64] = [:]

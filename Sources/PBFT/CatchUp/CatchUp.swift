@@ -52,7 +52,9 @@ package struct CatchUp: Sendable {
 
     /// Whether a question is due: this replica lags, and it is far behind or nothing moves.
     /// - Parameter target: a correct peer has executed so far.
-    package mutating func isDue(target: SequenceNumber, executed: SequenceNumber, progressAt: UInt64, now: Instant) -> Bool {
+    package mutating func isDue(target: SequenceNumber, executed: SequenceNumber, progressAt: UInt64, now: Instant)
+        -> Bool
+    {
         guard target > executed else {
             // No longer behind: what was fetched is of no more use.
             if fetch.isActive { fetch = Fetch() }
@@ -60,13 +62,15 @@ package struct CatchUp: Sendable {
         }
         let isFar = target.number > executed.number + configuration.limits.window / 2
         let isIdle = now.uptime > progressAt + patience
-        // While what was asked for is executed, nothing is asked again; a sender whose bodies are of no use has no more time.
+        // While what was asked for is executed, nothing is asked again; a sender whose bodies are of no use has no more
+        // time.
         let heardAt = max(fetch.askedAt, min(progressAt, fetch.askedAt + 4 * patience))
         return (isIdle || isFar) && now.uptime > heardAt + patience
     }
 
-    /// Counts the question that is due, and tells whether a state is needed: the batches that follow are gone at the peers. One may
-    /// be the only other that could have made f + 1 claims: after everybody was asked twice, its word is enough.
+    /// Counts the question that is due, and tells whether a state is needed: the batches that follow are gone at the
+    /// peers. One may be the only other that could have made f + 1 claims: after everybody was asked twice, its word is
+    /// enough.
     package mutating func isStateNeeded(after executed: SequenceNumber) -> Bool {
         let gone = peers.count { $0.retainsFrom.map { $0 > executed.next } ?? false }
         fetch.fruitless = fetch.askedFrom == executed.next ? fetch.fruitless + 1 : 0
@@ -131,8 +135,8 @@ package struct CatchUp: Sendable {
             if claims.from > executed.next { peers[from.index].retainsFrom = claims.from }
             return true
         }
-        // One answer a question: a liar must not fill what is remembered with digests of its own invention. A late answer to
-        // an earlier question must not take the place of this one's.
+        // One answer a question: a liar must not fill what is remembered with digests of its own invention. A late
+        // answer to an earlier question must not take the place of this one's.
         guard claims.from == fetch.from, peers[from.index].answered != question,
             claims.digests.count <= Int(Self.rangeCount)
         else { return false }
@@ -174,9 +178,7 @@ package struct CatchUp: Sendable {
                 counts.append((digest, 1))
             }
         }
-        #if MUTANTS
         if Mutant.is(.laggardTrustsOneClaim), let claimed = counts.first?.digest { return claimed }
-        #endif
         return counts.first { $0.count >= group.weakQuorum }?.digest
     }
 

@@ -46,12 +46,15 @@ package struct Serving: Sendable {
         if known.servedFrom == request.from, now.uptime < known.servedAt + limits.fetchTimeout / 2 { return nil }
         (peers[peer.index].servedFrom, peers[peer.index].servedAt) = (request.from, now.uptime)
         // Too far back: say from where on there is something.
-        guard request.from >= retained.first else { return Answer(claims: CommittedClaims(from: retained.first, digests: [])) }
+        guard request.from >= retained.first else {
+            return Answer(claims: CommittedClaims(from: retained.first, digests: []))
+        }
         return gather(request, to: peer, from: retained, now: now)
     }
 
     mutating func answer(
-        _ request: FetchCommitted, to peer: ReplicaIndex, over retained: RetainedBatches, now: Instant, _ promises: Promises,
+        _ request: FetchCommitted, to peer: ReplicaIndex, over retained: RetainedBatches, now: Instant,
+        _ promises: Promises,
         into ready: inout ReplicaReady
     ) {
         guard let answer = answer(request, to: peer, from: retained, now: now) else { return }
@@ -73,13 +76,15 @@ package struct Serving: Sendable {
                 bodies.append(batch)
                 bytes += batch.bytes.count
             } else if sendsBodies {
-                // The peer waits for what is named here. Without any body its word alone goes; another peer sends the bodies.
+                // The peer waits for what is named here. Without any body its word alone goes; another peer sends the
+                // bodies.
                 guard bodies.isEmpty else { break }
                 sendsBodies = false
             }
             digests.append(batch.digest)
             sequence = sequence.next
         }
-        return Answer(claims: CommittedClaims(from: request.from, digests: digests), bodies: bodies.filter { !$0.isNull })
+        return Answer(
+            claims: CommittedClaims(from: request.from, digests: digests), bodies: bodies.filter { !$0.isNull })
     }
 }

@@ -8,10 +8,8 @@ extension MessageLog {
     func hasPrepared(_ sequence: SequenceNumber, primary: ReplicaIndex) -> Bool {
         let slot = self[sequence]
         guard slot.isPrePrepared, let digest = slot.digest else { return false }
-        #if MUTANTS
         if Mutant.is(.commitWithoutPrepare) { return true }
         if Mutant.is(.prepareQuorum) { return slot.prepares.count(of: digest, except: primary) >= 2 * group.f - 1 }
-        #endif
         return slot.prepares.count(of: digest, except: primary) >= 2 * group.f
     }
 
@@ -19,13 +17,15 @@ extension MessageLog {
     func committedBatch(at sequence: SequenceNumber) -> Batch? {
         guard contains(sequence) else { return nil }
         let slot = self[sequence]
-        #if MUTANTS
         if Mutant.is(.executesPrepared), slot.isPrepared, let digest = slot.digest { return slot.body(digest) }
-        if Mutant.is(.commitQuorum2f), slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= 2 * group.f {
+        if Mutant.is(.commitQuorum2f), slot.isPrePrepared, let digest = slot.digest,
+            slot.commits.count(of: digest) >= 2 * group.f
+        {
             return slot.body(digest)
         }
-        #endif
-        guard slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= group.quorum else { return nil }
+        guard slot.isPrePrepared, let digest = slot.digest, slot.commits.count(of: digest) >= group.quorum else {
+            return nil
+        }
         return slot.body(digest)
     }
 
@@ -33,9 +33,7 @@ extension MessageLog {
 
     /// P: at most one entry a sequence number.
     var prepared: [PQEntry] {
-        #if MUTANTS
         if Mutant.is(.viewChangeWithoutP) { return [] }
-        #endif
         return sequences.compactMap { self[$0].prepared }
     }
 
@@ -59,8 +57,9 @@ extension MessageLog {
         return sequence
     }
 
-    /// Something is proposed or selected here and not executed. Its requests need not wait at this host: they may have come in
-    /// the proposal alone, and their clients may have f + 1 answers from others. A correct primary has few proposals in flight.
+    /// Something is proposed or selected here and not executed. Its requests need not wait at this host: they may have
+    /// come in the proposal alone, and their clients may have f + 1 answers from others. A correct primary has few
+    /// proposals in flight.
     func awaitsProposal(after executed: SequenceNumber, pipelineDepth: UInt64) -> Bool {
         (1...2 * pipelineDepth).contains { ahead in
             let sequence = SequenceNumber(executed.number + ahead)

@@ -28,14 +28,18 @@ extension Slot {
         if let digest, let view = installed {
             if isPrePrepared {
                 try Replica.require(hasBody(digest), "pre-prepared \(sequence) without its body")
-                try Replica.require(prePrepared.contains { $0.digest == digest && $0.view == view }, "pre-prepared \(sequence) is not in Q")
+                try Replica.require(
+                    prePrepared.contains { $0.digest == digest && $0.view == view },
+                    "pre-prepared \(sequence) is not in Q")
             }
             if isPrepared {
-                try Replica.require(prepared?.digest == digest && prepared?.view == view, "prepared \(sequence) is not in P")
+                try Replica.require(
+                    prepared?.digest == digest && prepared?.view == view, "prepared \(sequence) is not in P")
             }
             // A primary that was cut off may have proposed what nobody accepted; what committed is what was executed.
             if let executed, executed != digest, commits.count(of: digest) >= quorum {
-                try Replica.require(false, "view \(view) commits \(digest.short) at \(sequence), executed \(executed.short)")
+                try Replica.require(
+                    false, "view \(view) commits \(digest.short) at \(sequence), executed \(executed.short)")
             }
         }
         if let entry = prepared {

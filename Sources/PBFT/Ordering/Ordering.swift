@@ -6,8 +6,8 @@ package struct Ordering: Sendable {
     package internal(set) var log: MessageLog
     /// The next sequence number that this replica proposes when it is the primary.
     package private(set) var nextSequence: SequenceNumber
-    /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. A quorum has found it right
-    /// once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
+    /// The latest time that a shard of this host has executed, of those on exactly this shard's hosts. A quorum has
+    /// found it right once, so a fresh proposal may have it, however far behind this host's clock is now (R2).
     package var certainTime = Timestamp.zero
 
     package init(configuration: ReplicaConfiguration, low: SequenceNumber) {
@@ -22,19 +22,17 @@ package struct Ordering: Sendable {
 
     /// Whether the pipeline has room.
     func hasRoom(after executed: SequenceNumber) -> Bool {
-        log.contains(nextSequence) && nextSequence.number - min(nextSequence, executed.next).number < limits.pipelineDepth
+        log.contains(nextSequence)
+            && nextSequence.number - min(nextSequence, executed.next).number < limits.pipelineDepth
     }
 
-    mutating func propose(_ batch: Batch, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady) {
+    mutating func propose(_ batch: Batch, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady)
+    {
         let sequence = nextSequence
         nextSequence = sequence.next
         log[sequence].digest = batch.digest
         log[sequence].take(batch)
-        #if MUTANTS
         let isInQ = !Mutant.is(.ownPrePrepareNotInQ)
-        #else
-        let isInQ = true
-        #endif
         // Q includes the primary's own pre-prepare (TOCS '02 §4.4).
         if isInQ { log[sequence].addToQ(batch.digest, view: view.number) }
         promises.promise(
@@ -46,7 +44,8 @@ package struct Ordering: Sendable {
     /// - Parameter retained: what was executed here, up to its last number.
     /// - Returns: why it is of no use; nil also for what is old.
     package mutating func receive(
-        _ message: Verified<PBFTMessage>, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches, now: Instant,
+        _ message: Verified<PBFTMessage>, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches,
+        now: Instant,
         _ promises: Promises, into ready: inout ReplicaReady
     ) -> DropReason? {
         switch message.value {
@@ -63,7 +62,8 @@ package struct Ordering: Sendable {
     }
 
     private mutating func receive(
-        _ proposal: PrePrepare, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches, now: Instant,
+        _ proposal: PrePrepare, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches,
+        now: Instant,
         _ promises: Promises, into ready: inout ReplicaReady
     ) -> DropReason? {
         let (sequence, batch) = (proposal.sequence, proposal.batch)
@@ -94,7 +94,8 @@ package struct Ordering: Sendable {
         ofFresh proposal: PrePrepare, in view: InstalledView, over retained: RetainedBatches, now: Instant
     ) -> DropReason? {
         let (sequence, batch) = (proposal.sequence, proposal.batch)
-        // NEW-VIEW settled everything up to its end: nothing fresh may stand there, nor where something else is executed.
+        // NEW-VIEW settled everything up to its end: nothing fresh may stand there, nor where something else is
+        // executed.
         guard sequence > view.inheritedEnd, retained[sequence].map({ $0.digest == batch.digest }) ?? true else {
             return .conflictingPrePrepare(sequence)
         }
@@ -107,35 +108,32 @@ package struct Ordering: Sendable {
     }
 
     private func isTimely(_ time: Timestamp, local: Timestamp) -> Bool {
-        #if MUTANTS
         let timeBehind = Mutant.is(.slowClockKept) ? 10_000_000 : limits.timeBehind
-        #else
-        let timeBehind = limits.timeBehind
-        #endif
         return time <= latestAcceptable(local) && local <= time.adding(microseconds: timeBehind)
     }
 
-    /// A fresh proposal's time may be ahead of this replica's clock by so much, and no further, but for a time that was executed
-    /// already. Nothing is added to that one: a lying primary would otherwise move the time on by a little with each batch,
-    /// while every clock stands behind it (R2).
+    /// A fresh proposal's time may be ahead of this replica's clock by so much, and no further, but for a time that was
+    /// executed already. Nothing is added to that one: a lying primary would otherwise move the time on by a little
+    /// with each batch, while every clock stands behind it (R2).
     private func latestAcceptable(_ local: Timestamp) -> Timestamp {
-        #if MUTANTS
         if Mutant.is(.followsPrimaryClock), certainTime > local { return Timestamp(.max) }
         if Mutant.is(.timeMustAdvance) { return local.adding(microseconds: limits.timeAhead) }
         if Mutant.is(.allowanceOnCertain) { return max(local, certainTime).adding(microseconds: limits.timeAhead) }
-        #endif
         return max(local.adding(microseconds: limits.timeAhead), certainTime)
     }
 
     // MARK: Votes
 
     mutating func receive(
-        prepare vote: Vote, from: ReplicaIndex, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
+        prepare vote: Vote, from: ReplicaIndex, in view: InstalledView, _ promises: Promises,
+        into ready: inout ReplicaReady
     ) -> DropReason? {
         guard log.contains(vote.sequence) else { return outside(vote.sequence) }
         // The primary's pre-prepare is its prepare.
         guard from != view.primary else { return .notFromPrimary(from) }
-        guard log[vote.sequence].prepares.insert(vote.digest, from: from) else { return .conflictingVote(vote.sequence, from) }
+        guard log[vote.sequence].prepares.insert(vote.digest, from: from) else {
+            return .conflictingVote(vote.sequence, from)
+        }
         evaluate(vote.sequence, in: view, promises, into: &ready)
         return nil
     }
@@ -148,7 +146,8 @@ package struct Ordering: Sendable {
     private mutating func evaluate(
         _ sequence: SequenceNumber, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
     ) {
-        guard !log[sequence].isPrepared, log.hasPrepared(sequence, primary: view.primary), let digest = log[sequence].digest
+        guard !log[sequence].isPrepared, log.hasPrepared(sequence, primary: view.primary),
+            let digest = log[sequence].digest
         else { return }
         log[sequence].isPrepared = true
         log[sequence].prepared = PQEntry(sequence: sequence, digest: digest, view: view.number)
@@ -165,8 +164,8 @@ package struct Ordering: Sendable {
 
     // MARK: What NEW-VIEW selects
 
-    /// Takes up the selected numbers that lie between the watermarks and whose bodies are here; said again when the watermarks
-    /// move, because a replica that lags is needed for the quorum as soon as it has caught up.
+    /// Takes up the selected numbers that lie between the watermarks and whose bodies are here; said again when the
+    /// watermarks move, because a replica that lags is needed for the quorum as soon as it has caught up.
     /// - Returns: the digests whose bodies are not here.
     @discardableResult
     mutating func takeUpSelection(
@@ -187,17 +186,23 @@ package struct Ordering: Sendable {
     }
 
     /// A body that was asked for has come.
-    mutating func takeUpSelected(_ body: Batch, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady) {
+    mutating func takeUpSelected(
+        _ body: Batch, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
+    ) {
         guard let newView = view.newView else { return }
         for (sequence, digest) in newView.numbered
-        where digest == body.digest && log.contains(sequence) && !log[sequence].isPrePrepared && log[sequence].digest == digest {
+        where digest == body.digest && log.contains(sequence) && !log[sequence].isPrePrepared
+            && log[sequence].digest == digest
+        {
             takeUpSelected(sequence, body, in: view, promises, into: &ready)
         }
     }
 
-    /// Pre-prepares what NEW-VIEW selected, now that its body is here: byte for byte what it was, whatever its time (R2).
+    /// Pre-prepares what NEW-VIEW selected, now that its body is here: byte for byte what it was, whatever its time
+    /// (R2).
     private mutating func takeUpSelected(
-        _ sequence: SequenceNumber, _ body: Batch, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
+        _ sequence: SequenceNumber, _ body: Batch, in view: InstalledView, _ promises: Promises,
+        into ready: inout ReplicaReady
     ) {
         precondition(log[sequence].digest == body.digest && !log[sequence].isPrePrepared)
         let isBodyInJournal = log[sequence].hasBody(body.digest)
@@ -240,7 +245,9 @@ package struct Ordering: Sendable {
         log.advance(to: low)
     }
 
-    mutating func restore(prePrepared batch: Batch, at sequence: SequenceNumber, in view: View, installed: InstalledView?) {
+    mutating func restore(
+        prePrepared batch: Batch, at sequence: SequenceNumber, in view: View, installed: InstalledView?
+    ) {
         guard log.contains(sequence) else { return }
         log[sequence].keep(batch)
         if !log[sequence].prePrepared.contains(where: { $0.digest == batch.digest && $0.view >= view }) {

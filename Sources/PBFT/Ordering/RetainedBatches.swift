@@ -1,22 +1,21 @@
+import DequeModule
 import Messages
 
 /// The last executed batches, kept for peers that lag and for the journal's compaction.
 package struct RetainedBatches: Sendable {
-    private var batches: [Batch] = []
-    /// Where the ring's oldest stands in `batches`; compacted now and then.
-    private var head = 0
+    private var batches: Deque<Batch> = []
     package private(set) var first: SequenceNumber
     private(set) var bytes = 0
 
     package init(after sequence: SequenceNumber) { first = sequence.next }
 
-    package var count: Int { batches.count - head }
+    package var count: Int { batches.count }
     /// The sequence number of the newest; first - 1 when empty.
     package var last: SequenceNumber { SequenceNumber(first.number + UInt64(count) - 1) }
 
     package subscript(sequence: SequenceNumber) -> Batch? {
         guard sequence >= first, sequence <= last else { return nil }
-        return batches[head + Int(sequence.number - first.number)]
+        return batches[Int(sequence.number - first.number)]
     }
 
     package mutating func append(_ batch: Batch) {
@@ -26,7 +25,7 @@ package struct RetainedBatches: Sendable {
 
     func after(_ sequence: SequenceNumber) -> some Sequence<(SequenceNumber, Batch)> {
         let start = max(sequence.next, first)
-        return batches.dropFirst(head + Int(start.number - first.number)).lazy.enumerated().map {
+        return batches.dropFirst(Int(start.number - first.number)).lazy.enumerated().map {
             (SequenceNumber(start.number + UInt64($0)), $1)
         }
     }
@@ -44,17 +43,13 @@ package struct RetainedBatches: Sendable {
 
     /// - Parameter sequence: what lies above is kept, whatever its size.
     mutating func trim(upTo sequence: SequenceNumber, _ limits: ReplicaConfiguration.Limits) {
-        while count > 0, first <= sequence, bytes > limits.retainedBytes || count > limits.retainedBatches { dropFirst() }
+        while count > 0, first <= sequence, bytes > limits.retainedBytes || count > limits.retainedBatches {
+            dropFirst()
+        }
     }
 
     private mutating func dropFirst() {
-        bytes -= batches[head].bytes.count + 64
-        batches[head] = .null
-        head += 1
+        bytes -= batches.removeFirst().bytes.count + 64
         first = first.next
-        if head > 1024, head > batches.count / 2 {
-            batches.removeFirst(head)
-            head = 0
-        }
     }
 }

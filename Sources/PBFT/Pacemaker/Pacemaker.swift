@@ -22,10 +22,13 @@ package struct Pacemaker: Sendable {
         var isMoveAwaited: Bool
 
         package init(
-            oldestPending: Instant?, isPrimaryReachable: Bool = true, isPrimary: Bool = false, awaitsProposal: Bool = false,
+            oldestPending: Instant?, isPrimaryReachable: Bool = true, isPrimary: Bool = false,
+            awaitsProposal: Bool = false,
             lastExecuted: SequenceNumber = .zero, primaryWaits: Bool = false, isMoveAwaited: Bool = false
         ) {
-            (self.oldestPending, self.isPrimaryReachable, self.isPrimary) = (oldestPending, isPrimaryReachable, isPrimary)
+            (self.oldestPending, self.isPrimaryReachable, self.isPrimary) = (
+                oldestPending, isPrimaryReachable, isPrimary
+            )
             (self.awaitsProposal, self.lastExecuted) = (awaitsProposal, lastExecuted)
             (self.primaryWaits, self.isMoveAwaited) = (primaryWaits, isMoveAwaited)
         }
@@ -72,9 +75,7 @@ package struct Pacemaker: Sendable {
     }
 
     private mutating func resetTimer(now: Instant) {
-        #if MUTANTS
         if Mutant.is(.timerNeverReset) { return }
-        #endif
         progressAt = now.uptime
     }
 
@@ -82,8 +83,8 @@ package struct Pacemaker: Sendable {
 
     mutating func refusedTime(of sequence: SequenceNumber, now: Instant) { timeRefused = (sequence, now.uptime) }
 
-    /// A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to move
-    /// makes no wait longer, except until the next primary has installed its view.
+    /// A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to
+    /// move makes no wait longer, except until the next primary has installed its view.
     package mutating func leaveView(isChanging: Bool) {
         if !isChanging, !wasPending { fruitlessBefore = fruitlessViews }
         if wasPending || isChanging { fruitlessViews = min(fruitlessViews + 1, 16) }
@@ -124,12 +125,15 @@ package struct Pacemaker: Sendable {
     /// Whether this replica suspects the primary of this view.
     package func suspects(_ view: View) -> Bool { suspicions[me]?.view == view }
 
-    /// f + 1 suspicions contain a correct replica's and pull everybody along; a lone one leaves nothing. Who has left this view
-    /// says SUSPECT of it no more, and suspects it for as long as it is gone: with one of 3f + 1 away, everybody else is needed.
+    /// f + 1 suspicions contain a correct replica's and pull everybody along; a lone one leaves nothing. Who has left
+    /// this view says SUSPECT of it no more, and suspects it for as long as it is gone: with one of 3f + 1 away,
+    /// everybody else is needed.
     package func isSuspected(_ view: View, hasLeft: (ReplicaIndex) -> Bool, now: Instant) -> Bool {
         let window = 2 * timeout
         let suspecting = suspicions.indices.count { i in
-            if let suspicion = suspicions[i], suspicion.view >= view, now.uptime <= suspicion.at + window { return true }
+            if let suspicion = suspicions[i], suspicion.view >= view, now.uptime <= suspicion.at + window {
+                return true
+            }
             return hasLeft(ReplicaIndex(UInt8(i)))
         }
         return suspecting >= configuration.group.weakQuorum
@@ -149,15 +153,15 @@ package struct Pacemaker: Sendable {
         return false
     }
 
-    /// The primary goes on proposing what is too far from this replica's clock. It may be a proposal from before an outage, of
-    /// which nobody else has heard, and which the primary does not make anew: another one has to.
+    /// The primary goes on proposing what is too far from this replica's clock. It may be a proposal from before an
+    /// outage, of which nobody else has heard, and which the primary does not make anew: another one has to.
     private func refusesTime(_ lastExecuted: SequenceNumber, _ now: Instant) -> Bool {
         timeRefused.map { $0.sequence > lastExecuted && now.uptime < $0.at + 8 * limits.statusInterval } ?? false
     }
 
-    /// As a backup of a shard that stands still: whether a peer has waited for so long for it to move that the primary is at
-    /// fault. A correct primary hears of it with the peer's next STATUS, and orders empty batches. A peer that lies, and always
-    /// tells everybody but the primary, costs an idle shard a view change in so long.
+    /// As a backup of a shard that stands still: whether a peer has waited for so long for it to move that the primary
+    /// is at fault. A correct primary hears of it with the peer's next STATUS, and orders empty batches. A peer that
+    /// lies, and always tells everybody but the primary, costs an idle shard a view change in so long.
     private mutating func isMoveOverdue(_ seen: Observation, now: Instant) -> Bool {
         guard seen.isMoveAwaited else {
             moveAwaited = nil

@@ -1,11 +1,12 @@
 import Messages
 
-/// The throughput that a shard may expect of its primary, measured by each replica for itself, as Aardvark does (Clement et
-/// al., NSDI '09, §4.3): a primary that is just fast enough for the timers is replaced all the same.
+/// The throughput that a shard may expect of its primary, measured by each replica for itself, as Aardvark does
+/// (Clement et al., NSDI '09, §4.3): a primary that is just fast enough for the timers is replaced all the same.
 ///
-/// The best rate of the last n views is what the shard can do. Offered a requests on average, a fair primary orders about
-/// a / (W + a / best) of them in a second, where W is the wait when nothing queues (Little's law); one that orders less than a
-/// quarter of that, twice in a row, is suspected. So neither few clients nor a burst make a fair primary look slow.
+/// The best rate of the last n views is what the shard can do. Offered a requests on average, a fair primary orders
+/// about a / (W + a / best) of them in a second, where W is the wait when nothing queues (Little's law); one that
+/// orders less than a quarter of that, twice in a row, is suspected. So neither few clients nor a burst make a fair
+/// primary look slow.
 struct ThroughputFloor: Sendable {
     struct Window: Sendable {
         /// Nanoseconds in which something waited.
@@ -26,8 +27,8 @@ struct ThroughputFloor: Sendable {
     private(set) var best: [UInt64] = [0]
     private var misses = 0
     private var good = 0
-    /// Each view change that slowness caused doubles the wait that is excused and the time of a measurement; many good ones
-    /// halve them. When the whole shard has become slower, it does not change views for ever.
+    /// Each view change that slowness caused doubles the wait that is excused and the time of a measurement; many good
+    /// ones halve them. When the whole shard has become slower, it does not change views for ever.
     private(set) var excuse = 0
 
     var isViolated: Bool { misses >= 2 }

@@ -26,7 +26,8 @@ package struct Incarnations: Sendable {
 
     package mutating func begin(_ incarnation: UInt64) {
         declarations[configuration.me.index] = IncarnationDeclaration(
-            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, replica: configuration.me,
+            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard,
+            replica: configuration.me,
             incarnation: incarnation, signer: configuration.signer)
     }
 

@@ -18,7 +18,9 @@ struct Rejoin: Sendable {
 
     /// Votes of a peer that forgot do not count; a replica without a state waits for one.
     /// - Parameter high: votes above this watermark are not noted: nobody votes there yet.
-    mutating func isHeard(_ message: PBFTMessage, from: ReplicaIndex, as standing: Standing, high: SequenceNumber) -> Bool {
+    mutating func isHeard(_ message: PBFTMessage, from: ReplicaIndex, as standing: Standing, high: SequenceNumber)
+        -> Bool
+    {
         switch message {
         case .prePrepare(let m): note(m.sequence, from, high)
         case .prepare(let m), .commit(let m): note(m.sequence, from, high)
@@ -54,7 +56,8 @@ struct Rejoin: Sendable {
     private func oneself(_ standing: Standing, remembers: SequenceNumber) -> Resuming.Oneself {
         let me = configuration.me
         return Resuming.Oneself(
-            standing: standing, incarnation: incarnations.own, declaration: incarnations.declaration(of: me), remembers: remembers)
+            standing: standing, incarnation: incarnations.own, declaration: incarnations.declaration(of: me),
+            remembers: remembers)
     }
 
     /// As a replica that starts: asks the peers.
@@ -63,7 +66,8 @@ struct Rejoin: Sendable {
         remembers: SequenceNumber, _ peers: Peers, now: Instant, _ promises: Promises, into ready: inout ReplicaReady
     ) {
         let questions = resuming.ask(
-            as: oneself(promises.standing, remembers: remembers), isHeard: { peers.isHeard($0, within: 4, now: now) }, now: now)
+            as: oneself(promises.standing, remembers: remembers), isHeard: { peers.isHeard($0, within: 4, now: now) },
+            now: now)
         for (peer, question) in questions { promises.send(.resumed(question), to: .one(peer), into: &ready) }
     }
 
@@ -73,8 +77,8 @@ struct Rejoin: Sendable {
         resuming.hear(word, from: from, as: oneself(standing, remembers: remembers), now: now)
     }
 
-    /// As a peer. What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the others know of
-    /// its incarnation, which has to be remembered before anything rests on it.
+    /// As a peer. What waits for the disk goes to all, and so does the answer to a quarantined replica: from it the
+    /// others know of its incarnation, which has to be remembered before anything rests on it.
     func answer(
         _ resumption: Resumption, of peer: ReplicaIndex, checkpoint: SequenceNumber, _ promises: Promises,
         into ready: inout ReplicaReady
@@ -90,12 +94,14 @@ struct Rejoin: Sendable {
     }
 
     func complain(to peer: ReplicaIndex, stable: SequenceNumber, _ promises: Promises, into ready: inout ReplicaReady) {
-        let complaint = witness.complaint(about: peer, checkpoint: stable, declaration: incarnations.declaration(of: peer))
+        let complaint = witness.complaint(
+            about: peer, checkpoint: stable, declaration: incarnations.declaration(of: peer))
         if let complaint { promises.send(.recollection(complaint), to: .one(peer), into: &ready) }
     }
 
     /// Tells everybody who forgot what a NEW-VIEW rests on.
-    func tell(whoForgot newView: NewView, stable: SequenceNumber, _ promises: Promises, into ready: inout ReplicaReady) {
+    func tell(whoForgot newView: NewView, stable: SequenceNumber, _ promises: Promises, into ready: inout ReplicaReady)
+    {
         for viewChange in newView.viewChanges where incarnations.outlived(viewChange) {
             let word = Recollection(
                 about: viewChange.replica, nonce: 0, heard: .zero, checkpoint: stable,

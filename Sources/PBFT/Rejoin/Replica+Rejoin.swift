@@ -46,7 +46,8 @@ extension Replica {
 
     /// - Parameter declaration: the one in it.
     mutating func receive(
-        _ recollection: Recollection, _ declaration: Verified<IncarnationDeclaration>?, from: ReplicaIndex, now: Instant,
+        _ recollection: Recollection, _ declaration: Verified<IncarnationDeclaration>?, from: ReplicaIndex,
+        now: Instant,
         into ready: inout ReplicaReady
     ) {
         guard recollection.about == me else {

@@ -10,8 +10,12 @@ package struct Resuming: Sendable {
         /// The highest sequence number that it voted for and remembers.
         let remembers: SequenceNumber
 
-        package init(standing: Standing, incarnation: UInt64, declaration: IncarnationDeclaration?, remembers: SequenceNumber) {
-            (self.standing, self.incarnation, self.declaration, self.remembers) = (standing, incarnation, declaration, remembers)
+        package init(
+            standing: Standing, incarnation: UInt64, declaration: IncarnationDeclaration?, remembers: SequenceNumber
+        ) {
+            (self.standing, self.incarnation, self.declaration, self.remembers) = (
+                standing, incarnation, declaration, remembers
+            )
         }
     }
 
@@ -98,8 +102,9 @@ package struct Resuming: Sendable {
         }
     }
 
-    /// The peer counts votes of this very incarnation, which it heard before the question, or a late copy of an older question: it is told
-    /// again. Seldom, because it answers; and a refusal for a later incarnation nothing that is said here can mend.
+    /// The peer counts votes of this very incarnation, which it heard before the question, or a late copy of an older
+    /// question: it is told again. Seldom, because it answers; and a refusal for a later incarnation nothing that is
+    /// said here can mend.
     private mutating func retell(
         _ word: Recollection, from: ReplicaIndex, as oneself: Oneself, now: Instant
     ) -> Resumption? {
@@ -107,7 +112,8 @@ package struct Resuming: Sendable {
             now.uptime >= retoldAt[from.index] + interval / 8
         else { return nil }
         retoldAt[from.index] = now.uptime
-        // A clock that went back makes this start look earlier than the one that the peer refused: to this peer it is a later one.
+        // A clock that went back makes this start look earlier than the one that the peer refused: to this peer it is a
+        // later one.
         let isClockBack = word.nonce > nonce && word.nonce < .max
         return Resumption(
             nonce: isClockBack ? word.nonce + 1 : nonce, remembers: oneself.remembers, isQuarantined: false,
@@ -125,21 +131,21 @@ package struct Resuming: Sendable {
         return oneself.standing == .resuming && isAnswered ? .forgotNothing : .waits
     }
 
-    /// An upper bound of what this replica may have voted for. Its low watermark h was certified by 2f + 1, among them at least
-    /// f + 1 correct others; of 3f - m others that answered, f + 1 - m of those, and at most f - 1 - m lie. It voted up to h + L,
-    /// and a VIEW-CHANGE of it speaks of numbers up to L above its checkpoints, which reach h + L (TOCS '02 §5.3, estimation).
+    /// An upper bound of what this replica may have voted for. Its low watermark h was certified by 2f + 1, among them
+    /// at least f + 1 correct others; of 3f - m others that answered, f + 1 - m of those, and at most f - 1 - m lie. It
+    /// voted up to h + L, and a VIEW-CHANGE of it speaks of numbers up to L above its checkpoints, which reach h + L
+    /// (TOCS '02 §5.3, estimation).
     private mutating func estimate(incarnation: UInt64, known: SequenceNumber?) -> Verdict {
-        // A clock that went back would make the new incarnation look like an old one: what this replica declared before, by its own
-        // signature, is outlived.
+        // A clock that went back would make the new incarnation look like an old one: what this replica declared
+        // before, by its own signature, is outlived.
         if let latest = answers.compactMap({ $0?.incarnation }).max(), latest > incarnation, latest < .max {
             forgetAnswers()
             return .outlive(latest + 1)
         }
-        let checkpoints = answers.compactMap { $0 }.filter { $0.incarnation == incarnation }.map(\.checkpoint).sorted(by: >)
+        let checkpoints = answers.compactMap { $0 }.filter { $0.incarnation == incarnation }.map(\.checkpoint).sorted(
+            by: >)
         guard checkpoints.count >= group.quorum else { return .waits }
-        #if MUTANTS
         if Mutant.is(.quarantineTooShort) { return .quarantined(until: .zero) }
-        #endif
         let rank = checkpoints.count - 2 * group.f
         let (target, overflow) = checkpoints[rank].number.addingReportingOverflow(2 * configuration.limits.window)
         guard !overflow, known.map({ $0.number > target }) ?? true else { return .waits }

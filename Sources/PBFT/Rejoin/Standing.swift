@@ -1,15 +1,15 @@
 import Messages
 
-/// Whether a replica takes part. All but `full` are silent in ordering and view changes; one that rebuilds or is quarantined
-/// is silent in attestations and answers to reads too (R4, docs/decisions/0015).
+/// Whether a replica takes part. All but `full` are silent in ordering and view changes; one that rebuilds or is
+/// quarantined is silent in attestations and answers to reads too (R4, docs/decisions/0015).
 public enum Standing: Hashable, Sendable, CustomStringConvertible {
     case full
     /// Started, and not yet told by enough peers that it forgot nothing.
     case resuming
     /// The state is lost, the votes are not: waits for a state of at least this number from peers.
     case rebuilding(from: SequenceNumber)
-    /// Votes may be lost: waits until a stable checkpoint lies beyond all that it could have voted for. Nil until enough peers
-    /// have said where they stand.
+    /// Votes may be lost: waits until a stable checkpoint lies beyond all that it could have voted for. Nil until
+    /// enough peers have said where they stand.
     case quarantined(until: SequenceNumber?)
 
     public var isQuarantined: Bool { if case .quarantined = self { true } else { false } }

@@ -1,7 +1,7 @@
 import Messages
 
-/// What this replica heard from each peer, for when the peer starts again and asks; and whose votes do not count until it says
-/// that it remembers as much (R4).
+/// What this replica heard from each peer, for when the peer starts again and asks; and whose votes do not count until
+/// it says that it remembers as much (R4).
 package struct Witness: Sendable {
     private struct Peer {
         /// The highest sequence number at which this replica heard a vote of the peer.
@@ -32,7 +32,8 @@ package struct Witness: Sendable {
         peers[peer.index].heard = max(peers[peer.index].heard, sequence)
     }
 
-    /// Whether a peer's word of incarnations is listened to now: a faulty one would otherwise fill the journal with them.
+    /// Whether a peer's word of incarnations is listened to now: a faulty one would otherwise fill the journal with
+    /// them.
     package mutating func isDue(_ peer: ReplicaIndex, now: Instant) -> Bool {
         if let at = peers[peer.index].resumedAt, now.uptime < at + statusInterval / 16 { return false }
         peers[peer.index].resumedAt = now.uptime
@@ -48,7 +49,9 @@ package struct Witness: Sendable {
             // Copies of an earlier start's question come late, and say nothing about this one.
             known.isRefused = resumption.remembers < known.heard || resumption.incarnation < incarnation
             if known.isRefused {
-                (known.refusedStart, known.isRefusedForIncarnation) = (resumption.nonce, resumption.incarnation < incarnation)
+                (known.refusedStart, known.isRefusedForIncarnation) = (
+                    resumption.nonce, resumption.incarnation < incarnation
+                )
             } else {
                 known.acceptedStart = resumption.nonce
             }
@@ -56,17 +59,20 @@ package struct Witness: Sendable {
         peers[peer.index] = known
     }
 
-    /// A late copy of the question of a peer's present start may have come after votes of it. A replica that is quarantined
-    /// cannot complain, and the peer, which was answered, asks no more: its STATUS says what its question would.
+    /// A late copy of the question of a peer's present start may have come after votes of it. A replica that is
+    /// quarantined cannot complain, and the peer, which was answered, asks no more: its STATUS says what its question
+    /// would.
     package mutating func reconsider(_ peer: ReplicaIndex, _ status: Status) {
         let known = peers[peer.index]
-        guard known.isRefused, !known.isRefusedForIncarnation, status.start >= known.refusedStart, status.remembers >= known.heard
+        guard known.isRefused, !known.isRefusedForIncarnation, status.start >= known.refusedStart,
+            status.remembers >= known.heard
         else { return }
         (peers[peer.index].isRefused, peers[peer.index].acceptedStart) = (false, status.start)
     }
 
     package func answer(
-        _ resumption: Resumption, of peer: ReplicaIndex, checkpoint: SequenceNumber, declaration: IncarnationDeclaration?
+        _ resumption: Resumption, of peer: ReplicaIndex, checkpoint: SequenceNumber,
+        declaration: IncarnationDeclaration?
     ) -> Recollection {
         Recollection(
             about: peer, nonce: resumption.nonce, heard: peers[peer.index].heard, checkpoint: checkpoint,
@@ -80,7 +86,8 @@ package struct Witness: Sendable {
         let known = peers[peer.index]
         guard known.isRefused else { return nil }
         return Recollection(
-            about: peer, nonce: known.refusedStart, heard: known.heard, checkpoint: checkpoint, declaration: declaration,
+            about: peer, nonce: known.refusedStart, heard: known.heard, checkpoint: checkpoint,
+            declaration: declaration,
             refuses: true)
     }
 }

@@ -23,7 +23,9 @@ package struct Replay {
     /// The stable checkpoint that the journal knows, if the store's state lies above it; otherwise the store's.
     private static func lowWatermark(of base: Checkpoint, _ records: [JournalRecord]) -> Checkpoint {
         var stable: Checkpoint?
-        for case .stable(let checkpoint) in records where checkpoint.sequence >= stable?.sequence ?? .zero { stable = checkpoint }
+        for case .stable(let checkpoint) in records where checkpoint.sequence >= stable?.sequence ?? .zero {
+            stable = checkpoint
+        }
         // A journal without any knows of nothing below the state.
         guard let stable, stable.sequence < base.sequence else { return base }
         return stable
@@ -38,7 +40,8 @@ package struct Replay {
             committed[sequence] = batch.digest
         case .committed(let sequence, let digest): if sequence > base.sequence { committed[sequence] = digest }
         case .stable(let checkpoint): if checkpoint.sequence > stable.sequence { stable = checkpoint }
-        case .quarantine(let incarnation, let isOver): (isQuarantined, self.incarnation) = (!isOver, max(self.incarnation, incarnation))
+        case .quarantine(let incarnation, let isOver):
+            (isQuarantined, self.incarnation) = (!isOver, max(self.incarnation, incarnation))
         case .peerIncarnation(let declaration): peerIncarnations.append(declaration)
         case .prePreparedAgain, .prepared, .viewChange, .newView: break
         }
@@ -72,8 +75,8 @@ package struct Replay {
         return minimum
     }
 
-    /// How the replica starts, when all that the journal can execute is executed. `stable` is written after the `committed` that it
-    /// covers, so on the state that it belongs to a journal without rot always reaches it.
+    /// How the replica starts, when all that the journal can execute is executed. `stable` is written after the
+    /// `committed` that it covers, so on the state that it belongs to a journal without rot always reaches it.
     /// - Parameter isNew: there is neither a journal nor a state.
     package func standing(executed: SequenceNumber, isNew: Bool) -> Standing {
         if isQuarantined { return .quarantined(until: nil) }

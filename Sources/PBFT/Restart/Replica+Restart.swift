@@ -2,10 +2,11 @@ import Messages
 
 /// Restart from the journal (R3), and the journal's compaction.
 extension Replica {
-    /// Rebuilds what the journal proves. What was committed above the store's state is returned for execution, in order;
-    /// checkpoints on the way must be said as `checkpointTaken`, then `started`.
+    /// Rebuilds what the journal proves. What was committed above the store's state is returned for execution, in
+    /// order; checkpoints on the way must be said as `checkpointTaken`, then `started`.
     public init(
-        configuration: ReplicaConfiguration, base: Checkpoint, records: [JournalRecord], now: Instant, into ready: inout ReplicaReady
+        configuration: ReplicaConfiguration, base: Checkpoint, records: [JournalRecord], now: Instant,
+        into ready: inout ReplicaReady
     ) {
         self.init(configuration: configuration, base: base, now: now)
         let journal = Replay(records, over: base)
@@ -56,7 +57,9 @@ extension Replica {
             if let own = viewChanger.own { promises.sayOnceDurable(.viewChange(own), into: &ready) }
             return
         }
-        if let newView = view.newView, newView.replica == me { promises.sayOnceDurable(.newView(newView), into: &ready) }
+        if let newView = view.newView, newView.replica == me {
+            promises.sayOnceDurable(.newView(newView), into: &ready)
+        }
         // The record of a selected number may have been lost behind NEW-VIEW's.
         takeUpSelection(into: &ready)
         for vote in ordering.log.votes(in: view, of: me) { promises.sayOnceDurable(vote, into: &ready) }

@@ -19,8 +19,9 @@ public struct NewViewSelection: Hashable, Sendable {
 
     /// Nil when neither condition A nor B holds yet for some sequence number: more VIEW-CHANGE messages are needed.
     /// - Parameter viewChanges: correct in form (`isWellFormed`), one a replica, all for one view.
-    ///   - window: L. Nothing above start + L can have committed: it would have prepared at f + 1 correct replicas whose h lies
-    ///     above the start, one of them in S. Without the bound a liar's P would make the selection as long as it likes.
+    ///   - window: L. Nothing above start + L can have committed: it would have prepared at f + 1 correct replicas
+    ///     whose h lies above the start, one of them in S. Without the bound a liar's P would make the selection as
+    ///     long as it likes.
     public init?(_ viewChanges: [ViewChange], group: ReplicaGroup, window: UInt64) {
         guard viewChanges.count >= group.quorum, let start = Self.start(viewChanges, group: group) else { return nil }
         let (limit, overflow) = start.sequence.number.addingReportingOverflow(window)
@@ -49,7 +50,9 @@ public struct NewViewSelection: Hashable, Sendable {
         return best
     }
 
-    private static func select(_ n: SequenceNumber, _ viewChanges: [ViewChange], group: ReplicaGroup, window: UInt64) -> Digest? {
+    private static func select(_ n: SequenceNumber, _ viewChanges: [ViewChange], group: ReplicaGroup, window: UInt64)
+        -> Digest?
+    {
         var candidates: [PQEntry] = []
         for viewChange in viewChanges {
             if let entry = viewChange.preparedEntry(n), !candidates.contains(entry) { candidates.append(entry) }
@@ -65,11 +68,11 @@ public struct NewViewSelection: Hashable, Sendable {
             }
             // A2: a correct replica pre-prepared it in this view or later, so it is no liar's invention.
             let a2 = viewChanges.count { other in
-                other.prePrepared.contains { $0.sequence == n && $0.digest == candidate.digest && $0.view >= candidate.view }
+                other.prePrepared.contains {
+                    $0.sequence == n && $0.digest == candidate.digest && $0.view >= candidate.view
+                }
             }
-            #if MUTANTS
             if Mutant.is(.singlePrePrepareSelects), a1 >= group.quorum, a2 >= 1 { return candidate.digest }
-            #endif
             if a1 >= group.quorum && a2 >= group.weakQuorum { return candidate.digest }
         }
         // B: a quorum prepared nothing at n.
@@ -79,11 +82,12 @@ public struct NewViewSelection: Hashable, Sendable {
 }
 
 extension ViewChange {
-    /// Whether "nothing prepared at n" follows from n's absence. Above the watermarks of every checkpoint that the sender had,
-    /// it could not have prepared anything, and what it prepares there after forgetting this message (R4) must not be undone
-    /// by it.
+    /// Whether "nothing prepared at n" follows from n's absence. Above the watermarks of every checkpoint that the
+    /// sender had, it could not have prepared anything, and what it prepares there after forgetting this message (R4)
+    /// must not be undone by it.
     func speaks(of n: SequenceNumber, window: UInt64) -> Bool {
-        lowWatermark < n && n.number - (checkpoints.last?.sequence ?? lowWatermark).number.clamped(to: n.number) <= window
+        lowWatermark < n
+            && n.number - (checkpoints.last?.sequence ?? lowWatermark).number.clamped(to: n.number) <= window
     }
 
     func preparedEntry(_ n: SequenceNumber) -> PQEntry? {
@@ -104,7 +108,9 @@ extension ViewChange {
         for (a, b) in zip(checkpoints, checkpoints.dropFirst()) where a.sequence >= b.sequence { return false }
         guard let last = checkpoints.last, last.sequence.number <= high else { return false }
         for (a, b) in zip(prepared, prepared.dropFirst()) where a.sequence >= b.sequence { return false }
-        for (a, b) in zip(prePrepared, prePrepared.dropFirst()) where (a.sequence, a.digest) >= (b.sequence, b.digest) { return false }
+        for (a, b) in zip(prePrepared, prePrepared.dropFirst()) where (a.sequence, a.digest) >= (b.sequence, b.digest) {
+            return false
+        }
         return (prepared + prePrepared).allSatisfy {
             $0.sequence > lowWatermark && $0.sequence.number <= high && $0.view < view
         }

@@ -1,6 +1,7 @@
 import Messages
 
-/// The view change of TOCS 20(4) 2002 §4.4, without signed phases: P and Q are durable, VIEW-CHANGE and NEW-VIEW signed.
+/// The view change of TOCS 20(4) 2002 §4.4, without signed phases: P and Q are durable, VIEW-CHANGE and NEW-VIEW
+/// signed.
 extension Replica {
     // MARK: Suspicion
 
@@ -11,9 +12,7 @@ extension Replica {
     }
 
     private mutating func suspect(now: Instant, into ready: inout ReplicaReady) {
-        #if MUTANTS
         if Mutant.is(.suspicionNotSent) { return }
-        #endif
         if pacemaker.suspect(view, now: now) { promises.send(.suspect(view), to: .others, into: &ready) }
         leaveSuspectedView(now: now, into: &ready)
     }
@@ -25,7 +24,9 @@ extension Replica {
     }
 
     /// Looks at the primary, or waits for the next one.
-    mutating func tickView(oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady) {
+    mutating func tickView(
+        oldestPending: Instant?, primaryReachable: Bool, now: Instant, into ready: inout ReplicaReady
+    ) {
         // What came while this replica was silent counts now.
         joinViewsAhead(now: now, into: &ready)
         guard isChangingView else {
@@ -33,9 +34,7 @@ extension Replica {
             if pacemaker.isAtFault(seen, now: now) { suspect(now: now, into: &ready) }
             return
         }
-        #if MUTANTS
         if Mutant.is(.newViewNotAwaited) { return tryNewView(now: now, into: &ready) }
-        #endif
         if viewChanger.isOverdue(timeout: pacemaker.timeout, now: now) {
             startViewChange(to: view.next, now: now, into: &ready)
         } else {
@@ -59,7 +58,8 @@ extension Replica {
         pacemaker.leaveView(isChanging: isChangingView)
         viewChanger.leave(for: newView, now: now)
         let viewChange = viewChanger.sign(
-            incarnation: rejoin.incarnations.own, checkpoints: checkpoints.held(upTo: ordering.log.high), stable: stable.sequence,
+            incarnation: rejoin.incarnations.own, checkpoints: checkpoints.held(upTo: ordering.log.high),
+            stable: stable.sequence,
             prepared: ordering.log.prepared, prePrepared: ordering.log.prePrepared)
         promises.promise(.viewChange(viewChange), thenSay: .viewChange(viewChange), into: &ready)
     }
@@ -88,8 +88,9 @@ extension Replica {
             let (messages, selection) = viewChanger.select(
                 forgettings: rejoin.incarnations.forgettings, timeout: pacemaker.timeout, now: now)
         else { return }
-        // NEW-VIEW is this replica's pre-prepare for every number that it selects: each must go into Q with it, so each must have
-        // a slot. Who lags by more than a window catches up first; otherwise condition A2 lacks its word in every later view.
+        // NEW-VIEW is this replica's pre-prepare for every number that it selects: each must go into Q with it, so each
+        // must have a slot. Who lags by more than a window catches up first; otherwise condition A2 lacks its word in
+        // every later view.
         guard selection.digests.isEmpty || selection.end <= stable.sequence || ordering.log.contains(selection.end),
             hasBodies(of: selection, now: now, into: &ready)
         else { return }
@@ -99,20 +100,26 @@ extension Replica {
     }
 
     /// A3: the bodies must be here. Those below the own stable checkpoint are executed.
-    private mutating func hasBodies(of selection: NewViewSelection, now: Instant, into ready: inout ReplicaReady) -> Bool {
-        let missing = selection.numbered.filter { $0.sequence > stable.sequence && body($0.digest, at: $0.sequence) == nil }
+    private mutating func hasBodies(of selection: NewViewSelection, now: Instant, into ready: inout ReplicaReady)
+        -> Bool
+    {
+        let missing = selection.numbered.filter {
+            $0.sequence > stable.sequence && body($0.digest, at: $0.sequence) == nil
+        }
         for (_, digest) in missing { ask(for: digest, now: now, into: &ready) }
         return missing.isEmpty
     }
 
-    mutating func receive(_ verified: Verified<NewView>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
+    mutating func receive(
+        _ verified: Verified<NewView>, from: ReplicaIndex, now: Instant, into ready: inout ReplicaReady
+    ) {
         let newView = verified.value
         guard viewChanger.isAhead(newView.view) else { return }
         guard viewChanger.isWellFormed(newView) else { return ready.drop(.malformedNewView(newView.view), of: from) }
-        #if MUTANTS
         if Mutant.is(.selectionNotRecomputed) { return follow(newView, now: now, into: &ready) }
-        if Mutant.is(.oldTimeRefused), selectsOldTime(newView, now: now) { return ready.drop(.wrongSelection(newView.view), of: from) }
-        #endif
+        if Mutant.is(.oldTimeRefused), selectsOldTime(newView, now: now) {
+            return ready.drop(.wrongSelection(newView.view), of: from)
+        }
         if newView.viewChanges.contains(where: rejoin.incarnations.outlived) {
             ready.drop(.malformedNewView(newView.view), of: from)
             return refuse(newView, now: now, into: &ready)
@@ -121,10 +128,12 @@ extension Replica {
         follow(newView, now: now, into: &ready)
     }
 
-    /// It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on, and they hear
-    /// of the incarnation, so that the next primary knows.
+    /// It rests on what a replica said before it forgot. Who entered it is alone there: what the others said leads on,
+    /// and they hear of the incarnation, so that the next primary knows.
     private mutating func refuse(_ newView: NewView, now: Instant, into ready: inout ReplicaReady) {
-        if viewChanger.refuse(newView) { rejoin.tell(whoForgot: newView, stable: stable.sequence, promises, into: &ready) }
+        if viewChanger.refuse(newView) {
+            rejoin.tell(whoForgot: newView, stable: stable.sequence, promises, into: &ready)
+        }
         for viewChange in newView.viewChanges where viewChange.replica != me {
             receive(viewChange, from: viewChange.replica, now: now, into: &ready)
         }
@@ -180,7 +189,6 @@ extension Replica {
         tryNewView(now: now, into: &ready)
     }
 
-    #if MUTANTS
     /// R2's bound, in the proportion of a short run, where it does not belong: on what NEW-VIEW selects.
     private func selectsOldTime(_ newView: NewView, now: Instant) -> Bool {
         newView.numbered.contains { sequence, digest in
@@ -188,5 +196,4 @@ extension Replica {
             return batch.map { !$0.isNull && now.wall.microseconds(since: $0.time) > limits.timeBehind / 20 } ?? false
         }
     }
-    #endif
 }

@@ -37,7 +37,8 @@ package struct ViewChanger: Sendable {
     /// Nil while the view is changing.
     package var installed: InstalledView? {
         guard phase == .normal else { return nil }
-        return InstalledView(number: view, primary: primary(of: view), newView: newView.flatMap { $0.view == view ? $0 : nil })
+        return InstalledView(
+            number: view, primary: primary(of: view), newView: newView.flatMap { $0.view == view ? $0 : nil })
     }
 
     /// Whether something of this view leads on from where this replica is.
@@ -53,11 +54,14 @@ package struct ViewChanger: Sendable {
 
     /// The VIEW-CHANGE for the view that this replica wants to enter.
     package mutating func sign(
-        incarnation: UInt64, checkpoints: [Checkpoint], stable: SequenceNumber, prepared: [PQEntry], prePrepared: [PQEntry]
+        incarnation: UInt64, checkpoints: [Checkpoint], stable: SequenceNumber, prepared: [PQEntry],
+        prePrepared: [PQEntry]
     ) -> ViewChange {
         let viewChange = ViewChange(
-            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view, replica: me,
-            incarnation: incarnation, lowWatermark: stable, checkpoints: checkpoints, prepared: prepared, prePrepared: prePrepared,
+            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view,
+            replica: me,
+            incarnation: incarnation, lowWatermark: stable, checkpoints: checkpoints, prepared: prepared,
+            prePrepared: prePrepared,
             signer: configuration.signer)
         own = viewChange
         return viewChange
@@ -75,7 +79,9 @@ package struct ViewChanger: Sendable {
 
     /// The replica forgot, and what it said before does not count.
     package mutating func forget(of replica: ReplicaIndex, before incarnation: UInt64) {
-        if let viewChange = viewChanges[replica.index], viewChange.incarnation < incarnation { viewChanges[replica.index] = nil }
+        if let viewChange = viewChanges[replica.index], viewChange.incarnation < incarnation {
+            viewChanges[replica.index] = nil
+        }
     }
 
     func hasLeft(_ replica: ReplicaIndex) -> Bool { viewChanges[replica.index].map { $0.view > view } ?? false }
@@ -92,8 +98,9 @@ package struct ViewChanger: Sendable {
         return viewChanges[me.index] == own ? own : nil
     }
 
-    /// The wait for NEW-VIEW starts when 2f + 1 replicas want the view: earlier there is nobody to blame. Who has entered the view,
-    /// by a NEW-VIEW that this replica refuses, repeats its VIEW-CHANGE no more, and says where it is.
+    /// The wait for NEW-VIEW starts when 2f + 1 replicas want the view: earlier there is nobody to blame. Who has
+    /// entered the view, by a NEW-VIEW that this replica refuses, repeats its VIEW-CHANGE no more, and says where it
+    /// is.
     package mutating func noteQuorum(_ peers: Peers, now: Instant) {
         guard case .changing(let since, nil) = phase else { return }
         let supporters = group.replicas.count { replica in
@@ -113,38 +120,46 @@ package struct ViewChanger: Sendable {
 
     // MARK: NEW-VIEW
 
-    /// As the new primary: S and what it selects. Backups refuse an S with what a replica said before it forgot, and this replica
-    /// may not have heard that it forgot: so those of whom nobody ever said so come first, then those of whom it was said least
-    /// often, and these are used only when the others have had their time. A liar that declares another incarnation to others each time
-    /// is soon the last, and 2f + 1 do not.
+    /// As the new primary: S and what it selects. Backups refuse an S with what a replica said before it forgot, and
+    /// this replica may not have heard that it forgot: so those of whom nobody ever said so come first, then those of
+    /// whom it was said least often, and these are used only when the others have had their time. A liar that declares
+    /// another incarnation to others each time is soon the last, and 2f + 1 do not.
     package func select(
         forgettings: [Int], timeout: UInt64, now: Instant
     ) -> (viewChanges: [ViewChange], selection: NewViewSelection)? {
         func rank(_ i: Int) -> Int { i == me.index ? -1 : forgettings[i] }
         // The own VIEW-CHANGE is among them only once it is durable.
         guard viewChanges[me.index]?.view == view else { return nil }
-        let here = viewChanges.indices.filter { viewChanges[$0]?.view == view }.sorted { (rank($0), $0) < (rank($1), $1) }
+        let here = viewChanges.indices.filter { viewChanges[$0]?.view == view }.sorted {
+            (rank($0), $0) < (rank($1), $1)
+        }
         let missing = viewChanges.indices.filter { viewChanges[$0]?.view != view }.map(rank).min() ?? .max
         let isPatienceOver = hasWaited(timeout / 4, now: now)
         guard here.count >= group.quorum else { return nil }
         for count in group.quorum...here.count {
             guard isPatienceOver || rank(here[count - 1]) <= max(0, missing) else { return nil }
             let messages = here.prefix(count).sorted().compactMap { viewChanges[$0] }
-            if let selection = NewViewSelection(messages, group: group, window: limits.window) { return (messages, selection) }
+            if let selection = NewViewSelection(messages, group: group, window: limits.window) {
+                return (messages, selection)
+            }
         }
         return nil
     }
 
     func sign(_ viewChanges: [ViewChange], _ selection: NewViewSelection) -> NewView {
         NewView(
-            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view, replica: me,
-            viewChanges: viewChanges, start: selection.start, selection: selection.digests, signer: configuration.signer)
+            cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view,
+            replica: me,
+            viewChanges: viewChanges, start: selection.start, selection: selection.digests, signer: configuration.signer
+        )
     }
 
     /// From the primary of its view, and S correct in form: ascending by replica, for this view.
     package func isWellFormed(_ newView: NewView) -> Bool {
         guard newView.replica == primary(of: newView.view), newView.replica != me else { return false }
-        let isAscending = zip(newView.viewChanges, newView.viewChanges.dropFirst()).allSatisfy { $0.replica < $1.replica }
+        let isAscending = zip(newView.viewChanges, newView.viewChanges.dropFirst()).allSatisfy {
+            $0.replica < $1.replica
+        }
         return isAscending
             && newView.viewChanges.allSatisfy {
                 $0.view == newView.view && $0.isWellFormed(window: limits.window) && $0.replica.index < group.n
@@ -153,7 +168,9 @@ package struct ViewChanger: Sendable {
 
     /// Backups recompute conditions A1, A2 and B, and refuse anything else.
     package func isRight(_ newView: NewView) -> Bool {
-        guard let selection = NewViewSelection(newView.viewChanges, group: group, window: limits.window) else { return false }
+        guard let selection = NewViewSelection(newView.viewChanges, group: group, window: limits.window) else {
+            return false
+        }
         return selection.start == newView.start && selection.digests == newView.selection
     }
 
@@ -185,7 +202,9 @@ package struct ViewChanger: Sendable {
 
     /// - Returns: false if there is no room for it.
     package mutating func postpone(_ message: Verified<PBFTMessage>, from: ReplicaIndex) -> Bool {
-        guard future[from.index].count < limits.futureMessagesPerPeer, hasRoom(for: message.value, from) else { return false }
+        guard future[from.index].count < limits.futureMessagesPerPeer, hasRoom(for: message.value, from) else {
+            return false
+        }
         future[from.index].append(message)
         return true
     }

@@ -86,16 +86,22 @@ struct Frame: Hashable, CanonicalCodable {
         (self.path, self.invocation, self.caller, self.now, self.reach) = (path, invocation, caller, now, reach)
     }
     init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (path, invocation, caller, now) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
+        (path, invocation, caller, now) = (
+            try reader.value(), try reader.value(), try reader.value(), try reader.value()
+        )
         guard let reach = CallReach(rawValue: try reader.uint8()) else { throw reader.invalid("reach of a frame") }
         self.reach = reach
         switch try reader.uint8() {
-        case 1: phase = .waiting(resource: try reader.blob(limit: 511), isExclusive: try reader.bool(), ordinal: try reader.uint64())
+        case 1:
+            phase = .waiting(
+                resource: try reader.blob(limit: 511), isExclusive: try reader.bool(), ordinal: try reader.uint64())
         case 2: phase = .calling
         case 3: phase = .responded(try reader.value())
         default: throw reader.invalid("phase of a frame")
         }
-        (calls, locks, writes) = (try reader.array(limit: 256), try reader.array(limit: 4096), try reader.array(limit: 4096))
+        (calls, locks, writes) = (
+            try reader.array(limit: 256), try reader.array(limit: 4096), try reader.array(limit: 4096)
+        )
     }
     func encode(into writer: inout ByteWriter) {
         writer.put(path)
@@ -148,7 +154,9 @@ struct CallRecord: Hashable, CanonicalCodable {
         var isDone = false
 
         init(shard: ShardID) { self.shard = shard }
-        init(from reader: inout ByteReader) throws(DecodingFailure) { (shard, isDone) = (try reader.value(), try reader.bool()) }
+        init(from reader: inout ByteReader) throws(DecodingFailure) {
+            (shard, isDone) = (try reader.value(), try reader.bool())
+        }
         func encode(into writer: inout ByteWriter) {
             writer.put(shard)
             writer.put(isDone)
@@ -194,7 +202,8 @@ struct CallRecord: Hashable, CanonicalCodable {
 
     var deadline: Timestamp { root.request.deadline }
     var cursor: RecoveryCursor {
-        RecoveryCursor(deadline: deadline, principal: root.request.principal, number: root.request.number, request: root.digest)
+        RecoveryCursor(
+            deadline: deadline, principal: root.request.principal, number: root.request.number, request: root.digest)
     }
 
     /// Bytes, roughly.
@@ -204,7 +213,11 @@ struct CallRecord: Hashable, CanonicalCodable {
 
     mutating func put(_ frame: Frame) {
         let place = frames.firstIndex { $0.path >= frame.path } ?? frames.count
-        if place < frames.count, frames[place].path == frame.path { frames[place] = frame } else { frames.insert(frame, at: place) }
+        if place < frames.count, frames[place].path == frame.path {
+            frames[place] = frame
+        } else {
+            frames.insert(frame, at: place)
+        }
     }
 
     /// All that it did here is as if it had not been.
@@ -222,12 +235,16 @@ struct CallRecord: Hashable, CanonicalCodable {
 
     mutating func involve(_ shard: ShardID) {
         let place = involved.firstIndex { $0.shard >= shard } ?? involved.count
-        if place == involved.count || involved[place].shard != shard { involved.insert(Involved(shard: shard), at: place) }
+        if place == involved.count || involved[place].shard != shard {
+            involved.insert(Involved(shard: shard), at: place)
+        }
     }
 
     /// False if that is known already.
     mutating func noteDone(_ shard: ShardID) -> Bool {
-        guard let place = involved.firstIndex(where: { $0.shard == shard }), !involved[place].isDone else { return false }
+        guard let place = involved.firstIndex(where: { $0.shard == shard }), !involved[place].isDone else {
+            return false
+        }
         involved[place].isDone = true
         return true
     }

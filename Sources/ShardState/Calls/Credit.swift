@@ -1,7 +1,7 @@
 import Messages
 
-/// Puts money into an account. Whoever calls it must have taken it out of another one: a transaction balances, or aborts.
-/// Every host program has it.
+/// Puts money into an account. Whoever calls it must have taken it out of another one: a transaction balances, or
+/// aborts. Every host program has it.
 public struct Credit: Procedure {
     public static let name = "credit"
     public static func run(_ payment: Payment, _ context: ProcedureContext) throws -> Nothing {

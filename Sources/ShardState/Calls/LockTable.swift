@@ -7,7 +7,9 @@ struct CallAge: Hashable, Comparable {
     let transaction: Digest
     let waitsInOrder: Bool
 
-    init(_ record: CallRecord) { (since, transaction, waitsInOrder) = (record.age, record.root.digest, record.waitsInOrder) }
+    init(_ record: CallRecord) {
+        (since, transaction, waitsInOrder) = (record.age, record.root.digest, record.waitsInOrder)
+    }
     static func < (a: Self, b: Self) -> Bool { (a.since, a.transaction) < (b.since, b.transaction) }
 }
 
@@ -42,13 +44,14 @@ struct LockTable: Hashable {
     mutating func add(_ record: CallRecord) {
         let age = CallAge(record)
         for frame in record.frames {
-            #if MUTANTS
             if Mutant.is(.locksReleasedAtResponse), frame.response != nil { continue }
-            #endif
             for lock in frame.locks { hold(lock, age, frame.path) }
             if case .waiting(let resource, let isExclusive, let ordinal) = frame.phase {
                 let isUpgrade = record.frames.contains { $0.locks.contains { $0.resource == resource } }
-                wait(resource, Waiter(age: age, path: frame.path, isExclusive: isExclusive, isUpgrade: isUpgrade, ordinal: ordinal))
+                wait(
+                    resource,
+                    Waiter(age: age, path: frame.path, isExclusive: isExclusive, isUpgrade: isUpgrade, ordinal: ordinal)
+                )
             }
         }
     }
@@ -71,28 +74,30 @@ struct LockTable: Hashable {
         var list = holders[lock.resource] ?? []
         let holder = Holder(age: age, path: path, isExclusive: lock.isExclusive)
         let place = list.firstIndex { ($0.age, $0.path) >= (age, path) } ?? list.count
-        if place < list.count, list[place].age == age, list[place].path == path { list[place] = holder } else { list.insert(holder, at: place) }
+        if place < list.count, list[place].age == age, list[place].path == path {
+            list[place] = holder
+        } else {
+            list.insert(holder, at: place)
+        }
         holders[lock.resource] = list
     }
 
     private mutating func wait(_ resource: [UInt8], _ waiter: Waiter) {
         var list = waiters[resource] ?? []
-        let place = list.firstIndex { ($0.isUpgrade ? 0 : 1, $0.ordinal) > (waiter.isUpgrade ? 0 : 1, waiter.ordinal) } ?? list.count
+        let place =
+            list.firstIndex { ($0.isUpgrade ? 0 : 1, $0.ordinal) > (waiter.isUpgrade ? 0 : 1, waiter.ordinal) }
+            ?? list.count
         list.insert(waiter, at: place)
         waiters[resource] = list
     }
 
-    /// For whom the transaction would wait, if it asked for the lock now; none if it may have it. Who waits for somebody in the line
-    /// waits for all whom that one waits for, so then it is everybody that is there.
+    /// For whom the transaction would wait, if it asked for the lock now; none if it may have it. Who waits for
+    /// somebody in the line waits for all whom that one waits for, so then it is everybody that is there.
     /// - Parameter isUpgrade: it holds the same for reading.
     func rivals(for resource: [UInt8], isExclusive: Bool, isUpgrade: Bool, age: CallAge) -> [CallAge] {
         let holders = holders(of: resource).filter { $0.age.transaction != age.transaction }
         let inTheWay = holders.filter { isExclusive || $0.isExclusive }
-        #if MUTANTS
         let considersWaiters = !isUpgrade && !Mutant.is(.waitDieAgainstHoldersOnly)
-        #else
-        let considersWaiters = !isUpgrade
-        #endif
         guard considersWaiters else { return inTheWay.map(\.age) }
         let waiters = waiters(for: resource).filter { $0.age.transaction != age.transaction }
         guard waiters.contains(where: { isExclusive || $0.isExclusive }) else { return inTheWay.map(\.age) }

@@ -1,8 +1,9 @@
 import Messages
 
-/// A deterministic function that every replica of a shard runs: it reads and writes its shard's keys and accounts through the
-/// context, and calls procedures of other shards. It is run again from the start whenever an answer that it waits for has
-/// come, so it must do the same each time: no clock but `context.now`, no randomness, no state of its own.
+/// A deterministic function that every replica of a shard runs: it reads and writes its shard's keys and accounts
+/// through the context, and calls procedures of other shards. It is run again from the start whenever an answer that it
+/// waits for has come, so it must do the same each time: no clock but `context.now`, no randomness, no state of its
+/// own.
 public protocol Procedure: Sendable {
     associatedtype Arguments: CanonicalCodable
     associatedtype Result: CanonicalCodable
@@ -10,9 +11,10 @@ public protocol Procedure: Sendable {
     static var name: String { get }
     /// Part of the name: a changed procedure is another one.
     static var version: UInt16 { get }
-    /// Called as a root, it takes its locks, and has those that it calls take theirs, in ascending order: by shard, on a shard
-    /// accounts before keys, and by their bytes; one call after the other, not beside each other. Then it waits where others die
-    /// (R5). If it does not after all, it dies more often, and nothing worse. To change it is to change the procedure.
+    /// Called as a root, it takes its locks, and has those that it calls take theirs, in ascending order: by shard, on
+    /// a shard accounts before keys, and by their bytes; one call after the other, not beside each other. Then it waits
+    /// where others die (R5). If it does not after all, it dies more often, and nothing worse. To change it is to
+    /// change the procedure.
     static var locksInOrder: Bool { get }
     /// - Throws: whatever ends the transaction; its description reaches the client.
     static func run(_ arguments: Arguments, _ context: ProcedureContext) throws -> Result
@@ -23,8 +25,8 @@ extension Procedure {
     public static var locksInOrder: Bool { false }
 }
 
-/// The procedures of a host. All replicas of a cluster must have the same ones: the state names them, and a host with others
-/// does not start.
+/// The procedures of a host. All replicas of a cluster must have the same ones: the state names them, and a host with
+/// others does not start.
 public struct ProcedureRegistry: Sendable {
     struct Entry: Sendable {
         let name: String
@@ -45,9 +47,13 @@ public struct ProcedureRegistry: Sendable {
 
     /// - Precondition: no other procedure has this name and version, and the name has 1 to 32 bytes.
     public mutating func register<P: Procedure>(_: P.Type) {
-        precondition(1...Invocation.maxNameBytes / 2 ~= P.name.utf8.count, "the name of a procedure has 1 to 32 bytes: \(P.name)")
+        precondition(
+            1...Invocation.maxNameBytes / 2 ~= P.name.utf8.count, "the name of a procedure has 1 to 32 bytes: \(P.name)"
+        )
         let place = entries.firstIndex { ($0.name, $0.version) >= (P.name, P.version) } ?? entries.count
-        precondition(place == entries.count || (entries[place].name, entries[place].version) != (P.name, P.version), "\(P.name) twice")
+        precondition(
+            place == entries.count || (entries[place].name, entries[place].version) != (P.name, P.version),
+            "\(P.name) twice")
         let entry = Entry(name: P.name, version: P.version, locksInOrder: P.locksInOrder) { bytes, context in
             let arguments: P.Arguments
             do { arguments = try P.Arguments(decoding: bytes) } catch {

@@ -1,7 +1,7 @@
 import Messages
 
-/// What a procedure sees: its shard's keys and accounts as its transaction has left them, and other shards by calls. Everything
-/// that it reads is locked until the transaction ends (R14).
+/// What a procedure sees: its shard's keys and accounts as its transaction has left them, and other shards by calls.
+/// Everything that it reads is locked until the transaction ends (R14).
 public final class ProcedureContext {
     /// Thrown through the procedure when it cannot go on now. It is run again from the start.
     private struct Suspension: Error {}
@@ -44,7 +44,8 @@ public final class ProcedureContext {
     private var steps = 0
 
     init(
-        shard: ShardID, map: ShardMap, limits: ShardLimits, state: StateView, table: LockTable, record: CallRecord, frame: Frame
+        shard: ShardID, map: ShardMap, limits: ShardLimits, state: StateView, table: LockTable, record: CallRecord,
+        frame: Frame
     ) {
         (self.shard, self.map, self.limits, self.state, self.table) = (shard, map, limits, state, table)
         (self.record, self.frame) = (record, frame)
@@ -59,7 +60,9 @@ public final class ProcedureContext {
                 if other.path.isAncestor(of: frame.path) {
                     take(other)
                     next = other.path
-                } else if !other.path.isConcurrent(with: frame.path), Self.isUnderSameCall(other.path, frame.path, of: caller) {
+                } else if !other.path.isConcurrent(with: frame.path),
+                    Self.isUnderSameCall(other.path, frame.path, of: caller)
+                {
                     // Its call has returned, and nobody on this shard has taken over yet what it left.
                     take(other)
                 }
@@ -69,7 +72,8 @@ public final class ProcedureContext {
         }
     }
 
-    /// Whether both were called from within one call of `caller` that has not returned. What returned to `caller` is in its changes.
+    /// Whether both were called from within one call of `caller` that has not returned. What returned to `caller` is in
+    /// its changes.
     private static func isUnderSameCall(_ a: CallPath, _ b: CallPath, of caller: CallPath?) -> Bool {
         guard let caller else { return true }
         return a.steps[caller.depth] == b.steps[caller.depth]
@@ -102,19 +106,25 @@ public final class ProcedureContext {
 
     // MARK: Keys
 
-    /// The shard of a key or an account. Who takes his locks in ascending order, by shard, accounts before keys, and by their bytes,
-    /// waits where others die (R5).
+    /// The shard of a key or an account. Who takes his locks in ascending order, by shard, accounts before keys, and by
+    /// their bytes, waits where others die (R5).
     public func shard(of target: CallTarget) -> ShardID { map.shard(of: target) }
 
     /// The value of a key; nil if there is none.
     /// - Parameter toChange: it will be set. Who says so at once is not killed by another reader that wants the same.
-    /// - Throws: when the key is another shard's, or the transaction may not wait for who holds it; ends the transaction.
-    public func value<T: CanonicalDecodable>(of key: String, toChange: Bool = false, as _: T.Type = T.self) throws -> T? {
+    /// - Throws: when the key is another shard's, or the transaction may not wait for who holds it; ends the
+    ///   transaction.
+    public func value<T: CanonicalDecodable>(of key: String, toChange: Bool = false, as _: T.Type = T.self) throws -> T?
+    {
         guard let bytes = try bytes(of: Array(key.utf8), toChange: toChange) else { return nil }
-        do { return try T(decoding: bytes) } catch { throw fail(.badArguments, "\(key) holds something else: \(error)") }
+        do { return try T(decoding: bytes) } catch {
+            throw fail(.badArguments, "\(key) holds something else: \(error)")
+        }
     }
 
-    public func set(_ key: String, to value: some CanonicalEncodable) throws { try set(Array(key.utf8), to: value.encoded()) }
+    public func set(_ key: String, to value: some CanonicalEncodable) throws {
+        try set(Array(key.utf8), to: value.encoded())
+    }
     public func remove(_ key: String) throws { try set(Array(key.utf8), to: nil) }
 
     public func bytes(of key: [UInt8], toChange: Bool = false) throws -> [UInt8]? {
@@ -126,7 +136,9 @@ public final class ProcedureContext {
     /// - Parameter value: nil removes the key.
     public func set(_ key: [UInt8], to value: [UInt8]?) throws {
         let resource = try resource(of: key)
-        guard value?.count ?? 0 <= Invocation.maxValueBytes else { throw fail(.limit, "a value of \(value?.count ?? 0) bytes") }
+        guard value?.count ?? 0 <= Invocation.maxValueBytes else {
+            throw fail(.limit, "a value of \(value?.count ?? 0) bytes")
+        }
         try lock(resource, isExclusive: true)
         try write(resource, value)
     }
@@ -145,19 +157,25 @@ public final class ProcedureContext {
     /// An account with no transaction under way but this one; nil if there is none.
     public func account(_ id: AccountID) throws -> AccountView? {
         try locked(id, isExclusive: false).map {
-            AccountView(owner: $0.owner, asset: $0.asset, posted: Amount($0.posted), pendingDebits: .zero, pendingCredits: .zero)
+            AccountView(
+                owner: $0.owner, asset: $0.asset, posted: Amount($0.posted), pendingDebits: .zero, pendingCredits: .zero
+            )
         }
     }
 
-    /// Takes money out of an account of whoever signed, or of this procedure (`ProcedureRegistry.authority`). All debits and credits of a transaction must balance in the end, over
-    /// all shards.
+    /// Takes money out of an account of whoever signed, or of this procedure (`ProcedureRegistry.authority`). All
+    /// debits and credits of a transaction must balance in the end, over all shards.
     public func debit(_ id: AccountID, _ asset: AssetID, _ amount: Amount) throws {
         guard var account = try locked(id, isExclusive: true) else { throw fail(.account, "no account \(id)") }
         let authority = ProcedureRegistry.authority(frame.invocation.procedure, version: frame.invocation.version)
-        guard account.owner == principal || account.owner == authority else { throw fail(.account, "the signer does not own \(id)") }
+        guard account.owner == principal || account.owner == authority else {
+            throw fail(.account, "the signer does not own \(id)")
+        }
         guard account.asset == asset else { throw fail(.account, "\(id) holds asset \(account.asset)") }
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
-        guard amount.number <= account.posted else { throw fail(.account, "\(id) holds \(account.posted), not \(amount)") }
+        guard amount.number <= account.posted else {
+            throw fail(.account, "\(id) holds \(account.posted), not \(amount)")
+        }
         account.posted -= amount.number
         try write(StateKey.account(id, in: map).bytes, account.encoded())
         try flow(asset, credits: 0, debits: amount.number)
@@ -167,7 +185,9 @@ public final class ProcedureContext {
         guard var account = try locked(id, isExclusive: true) else { throw fail(.account, "no account \(id)") }
         guard account.asset == asset else { throw fail(.account, "\(id) holds asset \(account.asset)") }
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
-        guard amount <= .limit, amount.number <= account.headroom else { throw fail(.account, "\(id) would hold too much") }
+        guard amount <= .limit, amount.number <= account.headroom else {
+            throw fail(.account, "\(id) would hold too much")
+        }
         account.posted += amount.number
         try write(StateKey.account(id, in: map).bytes, account.encoded())
         try flow(asset, credits: amount.number, debits: 0)
@@ -186,7 +206,9 @@ public final class ProcedureContext {
     }
 
     private func flow(_ asset: AssetID, credits: UInt128, debits: UInt128) throws {
-        guard let sum = AssetFlow.sum(flows, [AssetFlow(asset: asset, credits: credits, debits: debits)]) else { throw fail(.limit, "sums") }
+        guard let sum = AssetFlow.sum(flows, [AssetFlow(asset: asset, credits: credits, debits: debits)]) else {
+            throw fail(.limit, "sums")
+        }
         flows = sum
     }
 
@@ -194,11 +216,15 @@ public final class ProcedureContext {
 
     private func lock(_ resource: [UInt8], isExclusive: Bool) throws {
         try step()
-        for held in frame.locks + acquired where held.resource == resource && (held.isExclusive || !isExclusive) { return }
+        for held in frame.locks + acquired where held.resource == resource && (held.isExclusive || !isExclusive) {
+            return
+        }
         // Descendants inherit; frames side by side must not touch the same.
         for other in record.frames where other.path.isConcurrent(with: frame.path) {
             var touches = other.locks.contains { $0.resource == resource && (isExclusive || $0.isExclusive) }
-            if case .waiting(resource, let waitsExclusive, _) = other.phase, isExclusive || waitsExclusive { touches = true }
+            if case .waiting(resource, let waitsExclusive, _) = other.phase, isExclusive || waitsExclusive {
+                touches = true
+            }
             if touches {
                 throw fail(.parallelConflict, "parallel calls touch \(Self.describe(resource))")
             }
@@ -213,7 +239,8 @@ public final class ProcedureContext {
             acquired.removeAll { $0.resource == resource }
             return acquired.append(HeldLock(resource: resource, isExclusive: isExclusive))
         }
-        // What was only read since this run began is given up for the exclusive lock: who waits for it runs from the start again.
+        // What was only read since this run began is given up for the exclusive lock: who waits for it runs from the
+        // start again.
         acquired.removeAll { $0.resource == resource }
         let isUpgrade = record.frames.contains { $0.locks.contains { $0.resource == resource } }
         let rivals = table.rivals(for: resource, isExclusive: isExclusive, isUpgrade: isUpgrade, age: age)
@@ -225,13 +252,9 @@ public final class ProcedureContext {
             }
             throw Suspension()
         }
-        // Escrow may itself hang on an account of another shard that this transaction has locked, and is refused there until then.
-        // So nobody waits for it (R6 lets reads of one shard wait; a procedure may hold more).
-        #if MUTANTS
+        // Escrow may itself hang on an account of another shard that this transaction has locked, and is refused there
+        // until then. So nobody waits for it (R6 lets reads of one shard wait; a procedure may hold more).
         let ignoresEscrow = Mutant.is(.procedureIgnoresEscrow)
-        #else
-        let ignoresEscrow = false
-        #endif
         if StateKey.kind(of: resource) == .account, !ignoresEscrow, let bytes = try stored(resource) {
             let account: AccountRecord
             do { account = try decodeEntry(bytes, of: resource) } catch {
@@ -264,7 +287,9 @@ public final class ProcedureContext {
 
     private func write(_ key: [UInt8], _ value: [UInt8]?) throws {
         writes[key] = .some(value)
-        guard writes.count <= limits.maxWritesPerFrame else { throw fail(.limit, "more than \(limits.maxWritesPerFrame) keys written") }
+        guard writes.count <= limits.maxWritesPerFrame else {
+            throw fail(.limit, "more than \(limits.maxWritesPerFrame) keys written")
+        }
     }
 
     // MARK: Calls
@@ -272,10 +297,15 @@ public final class ProcedureContext {
     /// Runs a procedure on the shard of `target`, and goes on with what it returns.
     /// - Throws: what ends the transaction, also when it is caught: the callee failed, or a bound is exceeded.
     public func call<R: CanonicalDecodable>(
-        _ target: CallTarget, _ procedure: String, version: UInt16 = 1, _ arguments: some CanonicalEncodable, returning _: R.Type = R.self
+        _ target: CallTarget, _ procedure: String, version: UInt16 = 1, _ arguments: some CanonicalEncodable,
+        returning _: R.Type = R.self
     ) throws -> R {
-        let results = try callAll([Invocation(target: target, procedure: procedure, version: version, arguments: arguments.encoded())])
-        do { return try R(decoding: results[0]) } catch { throw fail(.badArguments, "the result of \(procedure): \(error)") }
+        let results = try callAll([
+            Invocation(target: target, procedure: procedure, version: version, arguments: arguments.encoded())
+        ])
+        do { return try R(decoding: results[0]) } catch {
+            throw fail(.badArguments, "the result of \(procedure): \(error)")
+        }
     }
 
     /// Runs procedures beside each other, and goes on when all have returned. They must not touch the same keys.
@@ -290,14 +320,20 @@ public final class ProcedureContext {
         var isWaiting = false
         var answers: [(shard: ShardID, response: CallResponse)] = []
         for (i, invocation) in invocations.enumerated() {
-            guard invocation.arguments.count <= Invocation.maxValueBytes, invocation.procedure.utf8.count <= Invocation.maxNameBytes / 2 else {
+            guard invocation.arguments.count <= Invocation.maxValueBytes,
+                invocation.procedure.utf8.count <= Invocation.maxNameBytes / 2
+            else {
                 throw fail(.limit, "the arguments of \(invocation.procedure)")
             }
-            if case .key(let key) = invocation.target, !(1...CallTarget.maxKeyBytes ~= key.count) { throw fail(.limit, "a key of \(key.count) bytes") }
+            if case .key(let key) = invocation.target, !(1...CallTarget.maxKeyBytes ~= key.count) {
+                throw fail(.limit, "a key of \(key.count) bytes")
+            }
             let path = frame.path.appending(.init(group: group, index: UInt8(i)))
             guard let known = frame.calls.first(where: { $0.call.path == path }) else {
                 let callee = map.shard(of: invocation.target)
-                let reach = invocations.count > 1 ? .any : record.reach(ofCallTo: callee, by: frame, acquired: acquired, shard: shard, map: map)
+                let reach =
+                    invocations.count > 1
+                    ? .any : record.reach(ofCallTo: callee, by: frame, acquired: acquired, shard: shard, map: map)
                 issued.append(IssuedCall(path: path, invocation: invocation, reach: reach))
                 isWaiting = true
                 continue
@@ -310,8 +346,12 @@ public final class ProcedureContext {
             }
             answers.append((map.shard(of: invocation.target), response))
         }
-        let calls = record.frames.reduce(0) { $0 + ($1.path == frame.path ? 0 : $1.calls.count) } + frame.calls.count + issued.count
-        guard calls <= limits.maxCallsPerRecord else { throw fail(.limit, "more than \(limits.maxCallsPerRecord) calls") }
+        let calls =
+            record.frames.reduce(0) { $0 + ($1.path == frame.path ? 0 : $1.calls.count) } + frame.calls.count
+            + issued.count
+        guard calls <= limits.maxCallsPerRecord else {
+            throw fail(.limit, "more than \(limits.maxCallsPerRecord) calls")
+        }
         guard !isWaiting else {
             stop = .calling
             throw Suspension()
@@ -327,15 +367,15 @@ public final class ProcedureContext {
             flows = sum
             try replay(below: response.path)
         }
-        guard consumed.count <= CallResponse.maxConsumed else { throw fail(.limit, "more than \(CallResponse.maxConsumed) calls") }
+        guard consumed.count <= CallResponse.maxConsumed else {
+            throw fail(.limit, "more than \(CallResponse.maxConsumed) calls")
+        }
         return results
     }
 
     /// What frames below a call that has returned changed on this shard is part of this frame's changes from here on.
     private func replay(below path: CallPath) throws {
-        #if MUTANTS
         if Mutant.is(.callbackDropped) { return }
-        #endif
         for other in record.frames(below: frame.path) where other.path == path || path.isAncestor(of: other.path) {
             for write in other.writes { try self.write(write.key, write.value) }
         }

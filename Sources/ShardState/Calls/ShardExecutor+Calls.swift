@@ -7,7 +7,9 @@ extension ShardExecutor {
     // MARK: A root call, ordered at home
 
     /// A signed root call. Known, it is answered with what is recorded; new, it is run.
-    mutating func executeCall(_ signed: SignedRequest, _ invocation: Invocation, into results: inout BatchResults) throws(ShardStateError) {
+    mutating func executeCall(_ signed: SignedRequest, _ invocation: Invocation, into results: inout BatchResults)
+        throws(ShardStateError)
+    {
         let request = signed.request
         guard map.shard(of: invocation.target) == shard else { return }
         let leg = VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)
@@ -24,7 +26,9 @@ extension ShardExecutor {
             try putAttempt(signed, .aborted(.superseded))
             return try emit(signed, .aborted(.superseded), into: &results)
         }
-        guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal, state.indexes.undecided < limits.maxUndecided / 2 else {
+        guard Int(principal.undecided) < limits.maxUndecidedPerPrincipal,
+            state.indexes.undecided < limits.maxUndecided / 2
+        else {
             return refuse(.overloaded)
         }
         let (age, isRetry) = try takeOverAge(of: request)
@@ -48,8 +52,9 @@ extension ShardExecutor {
         record.frames.contains { $0.calls.contains { map.shard(of: $0.call.invocation.target) != shard } }
     }
 
-    /// How old a new root call is: as old as the one that it continues, if that failed here for want of a lock and not too long ago;
-    /// otherwise it is new. An age is taken over once, so that nobody can use one for many, and does not grow without end (R5).
+    /// How old a new root call is: as old as the one that it continues, if that failed here for want of a lock and not
+    /// too long ago; otherwise it is new. An age is taken over once, so that nobody can use one for many, and does not
+    /// grow without end (R5).
     private mutating func takeOverAge(of request: Request) throws(ShardStateError) -> (Timestamp, isRetry: Bool) {
         guard let continued = request.continuedCall, continued < request.number else { return (time, false) }
         var requests = try state.request(request.principal, continued)
@@ -70,7 +75,9 @@ extension ShardExecutor {
 
     /// Sets the status of the only leg of a root call, and what follows from it.
     /// - Parameter age: of a new one that runs, or has died.
-    private mutating func putAttempt(_ signed: SignedRequest, _ status: LegStatus, age: Timestamp? = nil) throws(ShardStateError) {
+    private mutating func putAttempt(_ signed: SignedRequest, _ status: LegStatus, age: Timestamp? = nil)
+        throws(ShardStateError)
+    {
         let request = signed.request
         var requests = try state.request(request.principal, request.number)
         let principal = try state.principal(request.principal)
@@ -87,7 +94,9 @@ extension ShardExecutor {
         if let known { requests.attempts[known] = attempt } else { requests.attempts.append(attempt) }
         try state.put(requests, request.principal, request.number)
         let undecided = Int(principal.undecided) + attempt.undecided - (previous?.undecided ?? 0)
-        guard undecided >= 0 else { throw .corruptEntry(key: StateKey.principal(request.principal).bytes, what: "undecided legs") }
+        guard undecided >= 0 else {
+            throw .corruptEntry(key: StateKey.principal(request.principal).bytes, what: "undecided legs")
+        }
         try note(request, undecided: undecided, in: principal)
     }
 
@@ -118,23 +127,27 @@ extension ShardExecutor {
                 switch certificate.leaf.status(ofLeg: 0) {
                 case .returned(_, let consumed)?: (ending, listed) = (.committed, consumed)
                 case .running?, .votedYes?, .closed?, nil: break
-                case .votedNo?, .committed?, .aborted?, .noRecordAbort?, .acknowledged?, .read?, .failed?: ending = ending ?? .aborted
+                case .votedNo?, .committed?, .aborted?, .noRecordAbort?, .acknowledged?, .read?, .failed?:
+                    ending = ending ?? .aborted
                 }
             } else if isHome, certificate.leaf.status(ofLeg: 0)?.isDecided == true {
                 _ = record.noteDone(from)
             }
             guard record.ending == nil else { continue }
-            for call in certificate.leaf.calls.issued where map.shard(of: call.invocation.target) == shard && record.index(of: call.path) == nil {
+            for call in certificate.leaf.calls.issued
+            where map.shard(of: call.invocation.target) == shard && record.index(of: call.path) == nil {
                 if time > root.request.deadline {
                     never.append(call.path)
                 } else if record.frames.count >= 2 * limits.maxFramesPerRecord {
                     continue
                 } else if record.frames.count >= limits.maxFramesPerRecord {
-                    var frame = Frame(path: call.path, invocation: call.invocation, caller: from, now: time, reach: call.reach)
+                    var frame = Frame(
+                        path: call.path, invocation: call.invocation, caller: from, now: time, reach: call.reach)
                     frame.phase = .responded(tooMany(call))
                     record.put(frame)
                 } else {
-                    record.put(Frame(path: call.path, invocation: call.invocation, caller: from, now: time, reach: call.reach))
+                    record.put(
+                        Frame(path: call.path, invocation: call.invocation, caller: from, now: time, reach: call.reach))
                     runnable.append(call.path)
                 }
             }
@@ -143,7 +156,8 @@ extension ShardExecutor {
             }
             for path in certificate.leaf.calls.never where isFor(record, path, from) {
                 let failure = CallFailure(.deadline, shard: from, procedure: "", text: "")
-                runnable += note(CallResponse(path: path, answer: .failed(failure), consumed: [], flows: []), in: &record)
+                runnable += note(
+                    CallResponse(path: path, answer: .failed(failure), consumed: [], flows: []), in: &record)
             }
         }
         if record.ending == nil, let ending, !isHome {
@@ -160,13 +174,17 @@ extension ShardExecutor {
     /// The response is for a call of a frame here to that shard.
     func isFor(_ record: CallRecord, _ path: CallPath, _ from: ShardID) -> Bool {
         guard let last = record.index(of: CallPath(Array(path.steps.dropLast()))), path.depth > 0 else { return false }
-        return record.frames[last].calls.contains { $0.call.path == path && map.shard(of: $0.call.invocation.target) == from }
+        return record.frames[last].calls.contains {
+            $0.call.path == path && map.shard(of: $0.call.invocation.target) == from
+        }
     }
 
     func callsHere(_ evidence: CallEvidence) -> [CallPath] {
         var paths: [CallPath] = []
         for certificate in evidence.certificates where certificate.shard != shard {
-            for call in certificate.leaf.calls.issued where map.shard(of: call.invocation.target) == shard { paths.append(call.path) }
+            for call in certificate.leaf.calls.issued where map.shard(of: call.invocation.target) == shard {
+                paths.append(call.path)
+            }
         }
         return paths
     }
@@ -175,15 +193,19 @@ extension ShardExecutor {
         certificate.leaf.calls.issued.contains { map.shard(of: $0.invocation.target) == shard }
     }
 
-    /// A record for a root of which nothing is known here: only if a frame is to be started, and in time (R10). The principal's
-    /// unfinished calls here are bounded (R12).
+    /// A record for a root of which nothing is known here: only if a frame is to be started, and in time (R10). The
+    /// principal's unfinished calls here are bounded (R12).
     private func newRecord(_ evidence: CallEvidence, isHome: Bool) throws(ShardStateError) -> CallRecord? {
         guard !isHome, time <= evidence.root.request.deadline, !callsHere(evidence).isEmpty else { return nil }
         guard state.indexes.calls(of: evidence.root.request.principal) < limits.maxCallsPerPrincipal else { return nil }
         // What home has decided already needs no frame.
         let home = evidence.root.request.rootCall.map { map.shard(of: $0.target) }
-        let isDecided = evidence.certificates.contains { $0.shard == home && $0.leaf.status(ofLeg: 0)?.isDecided == true }
-        guard !isDecided, let calls = evidence.certificates.first(where: { $0.shard != shard && callsHere($0) })?.leaf.calls else { return nil }
+        let isDecided = evidence.certificates.contains {
+            $0.shard == home && $0.leaf.status(ofLeg: 0)?.isDecided == true
+        }
+        guard !isDecided,
+            let calls = evidence.certificates.first(where: { $0.shard != shard && callsHere($0) })?.leaf.calls
+        else { return nil }
         return CallRecord(root: evidence.root, age: calls.age, waitsInOrder: calls.waitsInOrder)
     }
 
@@ -197,11 +219,7 @@ extension ShardExecutor {
         case .returned(let bytes): status = .returned(bytes, consumed: outcome.consumed)
         case .failed(let failure): status = .failed(failure)
         }
-        #if MUTANTS
         let balances = outcome.flows.allSatisfy { $0.credits == $0.debits } || Mutant.is(.unbalancedCommitted)
-        #else
-        let balances = outcome.flows.allSatisfy { $0.credits == $0.debits }
-        #endif
         if case .returned = status, !balances {
             status = .failed(CallFailure(.unbalanced, shard: shard, procedure: root.request.rootCall?.procedure ?? ""))
         }
@@ -217,7 +235,9 @@ extension ShardExecutor {
     }
 
     /// Applies or drops what the frames here have changed, lets go their locks, and wakes who waited for them.
-    private mutating func end(_ record: inout CallRecord, _ ending: CallRecord.Ending, _ listed: [ConsumedCall]) throws(ShardStateError) {
+    private mutating func end(_ record: inout CallRecord, _ ending: CallRecord.Ending, _ listed: [ConsumedCall])
+        throws(ShardStateError)
+    {
         var released: [[UInt8]] = []
         for frame in record.frames {
             released += frame.locks.map(\.resource)
@@ -231,7 +251,9 @@ extension ShardExecutor {
         record.end(ending)
         try state.put(record)
         released.sort(by: precedes)
-        for (i, resource) in released.enumerated() where i == 0 || resource != released[i - 1] { grants.append(resource) }
+        for (i, resource) in released.enumerated() where i == 0 || resource != released[i - 1] {
+            grants.append(resource)
+        }
     }
 
     /// The root's frame, and every frame whose response the outcome lists, exactly as it was given (R13).
@@ -254,15 +276,19 @@ extension ShardExecutor {
             if isHome {
                 // Who waited keeps his age, as who dies does (R5); who held locks and let time pass does not.
                 let waits = stored.frames.contains { $0.isWaiting }
-                let failure = CallFailure(waits ? .waited : .deadline, shard: shard, procedure: stored.root.request.rootCall?.procedure ?? "")
-                try settleHome(stored.root, CallResponse(path: .root, answer: .failed(failure), consumed: [], flows: []))
+                let failure = CallFailure(
+                    waits ? .waited : .deadline, shard: shard, procedure: stored.root.request.rootCall?.procedure ?? "")
+                try settleHome(
+                    stored.root, CallResponse(path: .root, answer: .failed(failure), consumed: [], flows: []))
             } else {
                 var record = stored
                 for var frame in stored.frames where frame.response == nil {
                     // Who waited behind it may have what it waited for.
                     if case .waiting(let resource, _, _) = frame.phase { grants.append(resource) }
-                    let failure = CallFailure(frame.isWaiting ? .waited : .deadline, shard: shard, procedure: frame.invocation.procedure)
-                    frame.phase = .responded(CallResponse(path: frame.path, answer: .failed(failure), consumed: [], flows: []))
+                    let failure = CallFailure(
+                        frame.isWaiting ? .waited : .deadline, shard: shard, procedure: frame.invocation.procedure)
+                    frame.phase = .responded(
+                        CallResponse(path: frame.path, answer: .failed(failure), consumed: [], flows: []))
                     frame.writes = []
                     record.put(frame)
                 }
@@ -272,8 +298,8 @@ extension ShardExecutor {
         }
     }
 
-    /// Home keeps its outcome until every shard that was called is done, and everybody until its own time has passed the deadline
-    /// (R13). The outcome itself stays with the request until it is acknowledged (R11).
+    /// Home keeps its outcome until every shard that was called is done, and everybody until its own time has passed
+    /// the deadline (R13). The outcome itself stays with the request until it is acknowledged (R11).
     mutating func forgetDueCalls() throws(ShardStateError) {
         for _ in 0..<limits.maxExpiriesPerBatch {
             guard let cursor = state.indexes.dueCalls.first, time > cursor.deadline else { return }
@@ -292,7 +318,8 @@ extension ShardExecutor {
         }
         requests.attempts[index].hasCall = false
         let acknowledgedBelow = try state.principal(request.principal).acknowledgedBelow
-        if VotingRules.mayForget(requests.attempts[index], number: request.number, acknowledgedBelow: acknowledgedBelow) {
+        if VotingRules.mayForget(requests.attempts[index], number: request.number, acknowledgedBelow: acknowledgedBelow)
+        {
             requests.attempts.remove(at: index)
         }
         try state.put(requests, request.principal, request.number)
@@ -308,7 +335,8 @@ extension ShardExecutor {
         if let leaf = try callLeaf(root, status, never: never) { results.emit(leaf) }
     }
 
-    func callLeaf(_ root: SignedRequest, _ status: LegStatus?, never: [CallPath] = []) throws(ShardStateError) -> Leaf? {
+    func callLeaf(_ root: SignedRequest, _ status: LegStatus?, never: [CallPath] = []) throws(ShardStateError) -> Leaf?
+    {
         var status = status
         let record = try state.call(root.digest)
         let isHome = isHome(root)
@@ -320,15 +348,19 @@ extension ShardExecutor {
         report.never = Array(never.prefix(CallReport.maxEntries))
         if let record {
             for frame in record.frames {
-                for call in frame.calls where call.response == nil && map.shard(of: call.call.invocation.target) != shard {
+                for call in frame.calls
+                where call.response == nil && map.shard(of: call.call.invocation.target) != shard {
                     if report.issued.count < CallReport.maxEntries { report.issued.append(call.call) }
                 }
-                if let response = frame.response, frame.caller != shard, report.responses.count < CallReport.maxEntries {
+                if let response = frame.response, frame.caller != shard, report.responses.count < CallReport.maxEntries
+                {
                     report.responses.append(response)
                 }
             }
             if !report.isEmpty { (report.age, report.waitsInOrder) = (record.age, record.waitsInOrder) }
-            if !isHome, let ending = record.ending { status = ending == .committed ? .committed : .aborted(.participantAborted) }
+            if !isHome, let ending = record.ending {
+                status = ending == .committed ? .committed : .aborted(.participantAborted)
+            }
         } else if !isHome, time > root.request.deadline {
             status = .closed
         }
@@ -349,7 +381,9 @@ extension ShardExecutor {
                 shards = record.involved.filter { !$0.isDone }.map(\.shard)
             } else {
                 for frame in record.frames {
-                    for call in frame.calls where call.response == nil { shards.append(map.shard(of: call.call.invocation.target)) }
+                    for call in frame.calls where call.response == nil {
+                        shards.append(map.shard(of: call.call.invocation.target))
+                    }
                     if frame.response != nil { shards.append(frame.caller) }
                 }
                 if let invocation = record.root.request.rootCall { shards.append(map.shard(of: invocation.target)) }
@@ -366,7 +400,9 @@ extension LegStatus {
     var isFailure: Bool {
         switch self {
         case .failed: true
-        case .votedYes, .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read, .running, .returned, .closed: false
+        case .votedYes, .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read, .running, .returned,
+            .closed:
+            false
         }
     }
 }

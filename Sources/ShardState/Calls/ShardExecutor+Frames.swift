@@ -11,7 +11,8 @@ extension ShardExecutor {
         static func failed(_ failure: CallFailure) -> Run { .answered(.failed(failure), consumed: [], flows: []) }
     }
 
-    /// Runs the frames in `runnable`, and those on this shard that they start, answer or wake, until all wait for somebody else.
+    /// Runs the frames in `runnable`, and those on this shard that they start, answer or wake, until all wait for
+    /// somebody else.
     /// - Parameter record: not in the lock table.
     /// - Returns: the answer of the root frame, once it has one.
     mutating func advance(_ record: inout CallRecord, _ runnable: [CallPath]) throws(ShardStateError) -> CallResponse? {
@@ -41,15 +42,23 @@ extension ShardExecutor {
                         runnable += note(tooMany(call.call), in: &record)
                         continue
                     }
-                    record.put(Frame(path: call.call.path, invocation: call.call.invocation, caller: shard, now: time, reach: .any))
+                    record.put(
+                        Frame(
+                            path: call.call.path, invocation: call.call.invocation, caller: shard, now: time,
+                            reach: .any))
                     runnable.append(call.call.path)
                 }
             case .answered(let answer, let consumed, let flows):
                 // A frame's one and only response.
-                let response = CallResponse(path: path, answer: answer, consumed: consumed.sorted { $0.path < $1.path }, flows: flows)
+                let response = CallResponse(
+                    path: path, answer: answer, consumed: consumed.sorted { $0.path < $1.path }, flows: flows)
                 frame.phase = .responded(response)
                 record.put(frame)
-                if path == .root { outcome = response } else if frame.caller == shard { runnable += note(response, in: &record) }
+                if path == .root {
+                    outcome = response
+                } else if frame.caller == shard {
+                    runnable += note(response, in: &record)
+                }
             }
         }
         return outcome
@@ -57,7 +66,8 @@ extension ShardExecutor {
 
     /// The answer to a call for which there is no room here.
     func tooMany(_ call: IssuedCall) -> CallResponse {
-        let failure = CallFailure(.limit, shard: shard, procedure: call.invocation.procedure, text: "too many calls of one transaction")
+        let failure = CallFailure(
+            .limit, shard: shard, procedure: call.invocation.procedure, text: "too many calls of one transaction")
         return CallResponse(path: call.path, answer: .failed(failure), consumed: [], flows: [])
     }
 
@@ -70,7 +80,8 @@ extension ShardExecutor {
         else { return [] }
         var frame = record.frames[index]
         if record.weight + response.weight > limits.maxBytesPerRecord, case .returned = response.answer {
-            frame.calls[call].response = CallResponse(path: response.path, answer: .failed(tooLarge(frame)), consumed: [], flows: [])
+            frame.calls[call].response = CallResponse(
+                path: response.path, answer: .failed(tooLarge(frame)), consumed: [], flows: [])
         } else {
             frame.calls[call].response = response
         }
@@ -86,7 +97,8 @@ extension ShardExecutor {
 
     private func run(_ frame: inout Frame, of record: CallRecord) throws(ShardStateError) -> Run {
         let context = ProcedureContext(
-            shard: shard, map: map, limits: limits, state: state, table: state.indexes.locks, record: record, frame: frame)
+            shard: shard, map: map, limits: limits, state: state, table: state.indexes.locks, record: record,
+            frame: frame)
         var result: [UInt8]?
         var thrown: (any Error)?
         if let procedure = procedures.find(frame.invocation) {
@@ -122,7 +134,9 @@ extension ShardExecutor {
             let reason = (thrown as? CallFailure)?.reason ?? .procedure
             return .failed(context.failure(reason, text))
         }
-        guard result.count <= Invocation.maxValueBytes else { return .failed(context.failure(.limit, "a result of \(result.count) bytes")) }
+        guard result.count <= Invocation.maxValueBytes else {
+            return .failed(context.failure(.limit, "a result of \(result.count) bytes"))
+        }
         frame.writes = context.sortedWrites
         guard frame.weight + result.count + weight(of: record, without: frame) <= limits.maxBytesPerRecord else {
             (frame.writes, frame.calls) = ([], [])

@@ -6,15 +6,13 @@ extension ShardExecutor {
     mutating func runWaiters(into results: inout BatchResults) throws(ShardStateError) {
         while !grants.isEmpty {
             let resource = grants.removeFirst()
-            // All who may have it at once get it before the first of them runs: if he goes on to change what he has read, he waits for
-            // the others as they would for him (R5).
+            // All who may have it at once get it before the first of them runs: if he goes on to change what he has
+            // read, he waits for the others as they would for him (R5).
             var granted: [LockTable.Waiter] = []
             while let waiter = state.indexes.locks.grantable(resource) {
                 try grant(resource, to: waiter)
                 granted.append(waiter)
-                #if MUTANTS
                 if Mutant.is(.readersLetInOneByOne) { try run(granted.removeLast(), into: &results) }
-                #endif
             }
             for waiter in granted { try run(waiter, into: &results) }
         }
@@ -54,11 +52,14 @@ extension ShardExecutor {
         try emit(record.root, nil, into: &results)
     }
 
-    /// A transaction that would die before anybody else has heard of it need not (R5): its home lets go all that it holds, and it waits,
-    /// with nothing in its hands, for the lock that would have killed it. Then it runs from its start.
+    /// A transaction that would die before anybody else has heard of it need not (R5): its home lets go all that it
+    /// holds, and it waits, with nothing in its hands, for the lock that would have killed it. Then it runs from its
+    /// start.
     /// - Returns: false if it has to die: another shard was called, or it has started over too often.
     mutating func startOver(_ record: inout CallRecord, waitingFor resource: [UInt8], isExclusive: Bool) -> Bool {
-        guard isHome(record.root), record.startOvers < limits.maxStartOvers, !hasCalledOthers(record), let index = record.index(of: .root) else { return false }
+        guard isHome(record.root), record.startOvers < limits.maxStartOvers, !hasCalledOthers(record),
+            let index = record.index(of: .root)
+        else { return false }
         for frame in record.frames {
             grants += frame.locks.map(\.resource)
             if case .waiting(let resource, _, _) = frame.phase { grants.append(resource) }

@@ -1,13 +1,14 @@
 /// A kind of request whose latency without load is measured, and what it must wait for, counted from the code.
 ///
-/// Client and gateway are one delay apart: 2 in all. One order costs 5: gateway to replicas (`GatewayMessage`), PRE-PREPARE,
-/// PREPARE, COMMIT (PBFT §4.2), attestation to the gateway; f + 1 equal ones are a certificate, and no sync comes before an
-/// attestation. Each of the three phases waits for a sync of its sender's journal (R3).
+/// Client and gateway are one delay apart: 2 in all. One order costs 5: gateway to replicas (`GatewayMessage`),
+/// PRE-PREPARE, PREPARE, COMMIT (PBFT §4.2), attestation to the gateway; f + 1 equal ones are a certificate, and no
+/// sync comes before an attestation. Each of the three phases waits for a sync of its sender's journal (R3).
 public enum LatencyKind: Hashable, Sendable {
-    /// Over so many shards, which vote side by side; the votes are the decision (R8), and what tells the shards comes later.
+    /// Over so many shards, which vote side by side; the votes are the decision (R8), and what tells the shards comes
+    /// later.
     case transfer(participants: Int)
-    /// A call that calls a shard, that calls a shard, … so deep below home. Home is ordered, every shard on the way down, and every
-    /// one but the deepest again for its answer (R13, R14): one order after the other.
+    /// A call that calls a shard, that calls a shard, … so deep below home. Home is ordered, every shard on the way
+    /// down, and every one but the deepest again for its answer (R13, R14): one order after the other.
     case call(depth: Int)
 
     public static let measured: [LatencyKind] = [

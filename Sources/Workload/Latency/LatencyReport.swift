@@ -49,7 +49,9 @@ public struct LatencyReport: Codable, Sendable, Equatable {
     public var rows: [Row]
     public var invariants: RunResult.Invariants
 
-    public init(shards: Int, replicas: Int, gateways: Int, pauseMilliseconds: Int, rows: [Row], invariants: RunResult.Invariants) {
+    public init(
+        shards: Int, replicas: Int, gateways: Int, pauseMilliseconds: Int, rows: [Row], invariants: RunResult.Invariants
+    ) {
         (self.shards, self.replicas, self.gateways, pause_ms) = (shards, replicas, gateways, pauseMilliseconds)
         (self.rows, self.invariants) = (rows, invariants)
     }
@@ -67,7 +69,8 @@ public struct LatencyReport: Codable, Sendable, Equatable {
         var lines = [["kind", "shards", "delays", "formula", "syncs", "count", "p50 ms", "p99 ms", "p50 ms a delay"]]
         for row in rows {
             lines.append([
-                row.name, "\(row.shards)", "\(row.delays)", row.formula, "\(row.syncs)", "\(row.count)", ms(row.p50_us), ms(row.p99_us),
+                row.name, "\(row.shards)", "\(row.delays)", row.formula, "\(row.syncs)", "\(row.count)", ms(row.p50_us),
+                ms(row.p99_us),
                 decimal(Double(row.p50_us) / 1000 / Double(row.delays), 2),
             ])
         }

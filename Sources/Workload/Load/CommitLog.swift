@@ -56,13 +56,17 @@ public final class CommitLog: Sendable {
     /// Operations committed from `start` up to but not at `end`.
     public func commits(from start: UInt64, to end: UInt64) -> Int {
         state.withLock { state in
-            state.ended[Self.firstIndex(state.ended, endingAt: start)...].prefix { $0.end < end }.count { $0.isCommitted }
+            state.ended[Self.firstIndex(state.ended, endingAt: start)...].prefix { $0.end < end }.count {
+                $0.isCommitted
+            }
         }
     }
 
     /// The first commit at or after a moment; nil if there is none yet.
     public func firstCommit(from start: UInt64) -> UInt64? {
-        state.withLock { state in state.ended[Self.firstIndex(state.ended, endingAt: start)...].first { $0.isCommitted }?.end }
+        state.withLock { state in
+            state.ended[Self.firstIndex(state.ended, endingAt: start)...].first { $0.isCommitted }?.end
+        }
     }
 
     /// The longest time without a commit between the two moments, which themselves bound it.
@@ -81,11 +85,13 @@ public final class CommitLog: Sendable {
         }
     }
 
-    /// The longest that any operation took which has ended and was under way at some moment from `start` to `end`; nil if
-    /// there was none.
+    /// The longest that any operation took which has ended and was under way at some moment from `start` to `end`; nil
+    /// if there was none.
     public func longestLatency(underWayFrom start: UInt64, to end: UInt64) -> UInt64? {
         state.withLock { state in
-            state.ended[Self.firstIndex(state.ended, endingAt: start)...].lazy.filter { $0.start <= end }.map { $0.end - $0.start }.max()
+            state.ended[Self.firstIndex(state.ended, endingAt: start)...].lazy.filter { $0.start <= end }.map {
+                $0.end - $0.start
+            }.max()
         }
     }
 

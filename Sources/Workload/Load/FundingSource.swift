@@ -22,7 +22,9 @@ public struct FundingSource: WorkSource {
         for (specification, balance) in zip(specifications, balances) {
             bundle.append(.open(specification))
             // In the same bundle and behind the opening: legs of one request are executed in order.
-            if balance > 0 { bundle.append(.issue(to: specification.id, asset: specification.asset, amount: Amount(balance))) }
+            if balance > 0 {
+                bundle.append(.issue(to: specification.id, asset: specification.asset, amount: Amount(balance)))
+            }
             if bundle.count + 2 > Self.bundle {
                 total += bundle.count
                 bundles.append(bundle)

@@ -22,7 +22,9 @@ public final class GatewayChannel: RequestChannel {
         state.withLock { $0.connection = connection }
     }
 
-    public func submit(_ request: SignedRequest, _ completion: @escaping @Sendable (Result<GatewayReply, any Error>) -> Void) {
+    public func submit(
+        _ request: SignedRequest, _ completion: @escaping @Sendable (Result<GatewayReply, any Error>) -> Void
+    ) {
         guard let connection = state.withLock({ $0.connection }) else {
             reconnect()
             return completion(.failure(ConnectionError.closed))

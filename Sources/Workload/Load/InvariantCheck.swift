@@ -22,17 +22,23 @@ public enum InvariantCheck {
             for other in replicas.dropFirst() {
                 if other.sequence != first.sequence {
                     agree = false
-                    problems.append("shard \(shard): replica \(first.replica) has executed \(first.sequence) batches, replica \(other.replica) \(other.sequence)")
+                    problems.append(
+                        "shard \(shard): replica \(first.replica) has executed \(first.sequence) batches, replica \(other.replica) \(other.sequence)"
+                    )
                 } else if other.stateDigest != first.stateDigest || other.history != first.history {
                     agree = false
-                    problems.append("shard \(shard): replicas \(first.replica) and \(other.replica) differ at batch \(first.sequence)")
+                    problems.append(
+                        "shard \(shard): replicas \(first.replica) and \(other.replica) differ at batch \(first.sequence)"
+                    )
                 }
             }
             for replica in replicas {
                 let pending = replica.assets.contains { $0.pendingDebits != 0 || $0.pendingCredits != 0 }
                 if replica.undecided != 0 || pending {
                     noLocks = false
-                    problems.append("shard \(shard), replica \(replica.replica): \(replica.undecided) transactions undecided\(pending ? ", money reserved" : "")")
+                    problems.append(
+                        "shard \(shard), replica \(replica.replica): \(replica.undecided) transactions undecided\(pending ? ", money reserved" : "")"
+                    )
                 }
             }
             // The replica that is furthest on stands for its shard.
@@ -55,6 +61,7 @@ public enum InvariantCheck {
                 problems.append("asset \(asset): the shards say that \(created) was issued; receipts prove \(known)")
             }
         }
-        return RunResult.Invariants(conservation: conservation, replicasAgree: agree, noLocks: noLocks, problems: problems)
+        return RunResult.Invariants(
+            conservation: conservation, replicasAgree: agree, noLocks: noLocks, problems: problems)
     }
 }

@@ -29,8 +29,10 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         configuration: RequestEngine<Source>.Configuration, firstNumber: UInt64 = 1
     ) {
         precondition(configuration.channels == channels.count)
-        engine = Mutex(RequestEngine(
-            source: source, signers: signers, manifest: manifest, configuration: configuration, firstNumber: firstNumber))
+        engine = Mutex(
+            RequestEngine(
+                source: source, signers: signers, manifest: manifest, configuration: configuration,
+                firstNumber: firstNumber))
         self.channels = channels
     }
 
@@ -59,7 +61,8 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         }
         return engine.withLock { engine in
             Result(
-                source: engine.source, counters: engine.counters, meanInFlight: engine.meanInFlight(now: Instant.current().uptime))
+                source: engine.source, counters: engine.counters,
+                meanInFlight: engine.meanInFlight(now: Instant.current().uptime))
         }
     }
 

@@ -33,7 +33,8 @@ public struct Measurements: Sendable {
     }
 
     private static func histogram() -> Histogram<UInt64> {
-        Histogram<UInt64>(lowestDiscernibleValue: 1, highestTrackableValue: maxMicroseconds, numberOfSignificantValueDigits: .three)
+        Histogram<UInt64>(
+            lowestDiscernibleValue: 1, highestTrackableValue: maxMicroseconds, numberOfSignificantValueDigits: .three)
     }
 
     public mutating func record(_ outcome: LegOutcome, isCross: Bool, microseconds: UInt64, now: UInt64) {

@@ -1,8 +1,9 @@
+import Randomness
 import Messages
 
-/// Transfers of one unit between accounts drawn at random, for a time: how a cluster bears much load, or load on one account.
-/// Unlike `TransferSource` it puts no payment of an account behind another, so that one account can have many under way. All
-/// accounts must hold more than they can pay.
+/// Transfers of one unit between accounts drawn at random, for a time: how a cluster bears much load, or load on one
+/// account. Unlike `TransferSource` it puts no payment of an account behind another, so that one account can have many
+/// under way. All accounts must hold more than they can pay.
 public struct RandomTransfers: WorkSource {
     public enum Shape: Hashable, Sendable {
         /// All accounts are equally popular.

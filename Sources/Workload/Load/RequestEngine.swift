@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 
 /// A closed loop of clients as a state machine: signs and numbers work, sends it, sends it again, checks receipts.
@@ -101,7 +102,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
 
     /// - Parameter firstNumber: the first request number of every principal.
     public init(
-        source: Source, signers: [Ed25519Signer], manifest: Manifest, configuration: Configuration, firstNumber: UInt64 = 1
+        source: Source, signers: [Ed25519Signer], manifest: Manifest, configuration: Configuration,
+        firstNumber: UInt64 = 1
     ) {
         (self.source, self.signers, self.configuration) = (source, signers, configuration)
         avoidedUntil = Array(repeating: 0, count: configuration.channels)
@@ -162,7 +164,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         let manifest = verifier.manifest
         let signer = signers[work.principal]
         let request = Request(
-            cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: RequestNumber(number),
+            cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey,
+            number: RequestNumber(number),
             acknowledgedBelow: RequestNumber(numbers[work.principal].acknowledgedBelow), issuedAt: now.wall,
             deadline: now.wall.adding(microseconds: configuration.lifetime),
             mode: mode, operations: operations)
@@ -170,7 +173,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         nextID += 1
         let flight = Flight(
             work: work, legs: legs, startedAt: since, request: SignedRequest(request, signedBy: signer), number: number,
-            giveUpAt: now.uptime + configuration.lifetime * 1000 + configuration.patience, sentAt: now.uptime, channel: channel)
+            giveUpAt: now.uptime + configuration.lifetime * 1000 + configuration.patience, sentAt: now.uptime,
+            channel: channel)
         flights[id] = flight
         outbox.append(Outgoing(id: id, channel: channel, request: flight.request))
     }
@@ -212,12 +216,13 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         return others.first { avoidedUntil[$0] <= now } ?? others[0]
     }
 
-    /// Exponential backoff with full jitter, on top of what the gateway asked for.
+    private let backoff = Backoff(base: .milliseconds(4), cap: .seconds(1))
+
+    /// Backs off on top of what the gateway asked for.
     private mutating func scheduleResend(_ id: UInt64, after hint: UInt64, now: UInt64) {
         guard let flight = flights[id], flight.resendAt == nil else { return }
-        let ceiling = min(UInt64(1_000_000_000), UInt64(4_000_000) << UInt64(min(flight.sends, 16)))
-        let jitter = UInt64(random.unit() * Double(ceiling))
-        flights[id]?.resendAt = now + hint + jitter
+        let delay = backoff.delay(attempt: flight.sends, using: &random)
+        flights[id]?.resendAt = now + hint + delay
     }
 
     /// Call every few milliseconds.
@@ -226,7 +231,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         for id in flights.keys.sorted() {
             guard let flight = flights[id] else { continue }
             if now.uptime >= flight.giveUpAt {
-                giveUp(id, flight, why: "no certified answer until \(configuration.patience / 1_000_000_000) s after the deadline", now: now)
+                giveUp(
+                    id, flight,
+                    why: "no certified answer until \(configuration.patience / 1_000_000_000) s after the deadline",
+                    now: now)
             } else if let resendAt = flight.resendAt {
                 if now.uptime >= resendAt { resend(id, flight, channel: flight.channel, now: now.uptime) }
             } else if now.uptime >= flight.sentAt + configuration.silence {
@@ -245,11 +253,14 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         outbox.append(Outgoing(id: id, channel: channel, request: flight.request))
     }
 
-    private func microseconds(_ flight: Flight, _ now: Instant) -> UInt64 { (now.uptime - min(now.uptime, flight.startedAt)) / 1000 }
+    private func microseconds(_ flight: Flight, _ now: Instant) -> UInt64 {
+        (now.uptime - min(now.uptime, flight.startedAt)) / 1000
+    }
 
     private mutating func giveUp(_ id: UInt64, _ flight: Flight, why: String, now: Instant) {
         for leg in flight.legs {
-            source.completed(flight.work, leg: leg, outcome: .unknown(why), microseconds: microseconds(flight, now), now: now)
+            source.completed(
+                flight.work, leg: leg, outcome: .unknown(why), microseconds: microseconds(flight, now), now: now)
         }
         close(id, flight)
         source.finished(flight.work, now: now)
@@ -304,7 +315,9 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// and is checked once.
     private mutating func isValid(_ receipt: Receipt) -> Bool {
         for certificate in receipt.certificates {
-            guard certificate.leaf.request == receipt.request.digest, (try? verifier.verify(certificate)) != nil else { return false }
+            guard certificate.leaf.request == receipt.request.digest, (try? verifier.verify(certificate)) != nil else {
+                return false
+            }
         }
         return true
     }

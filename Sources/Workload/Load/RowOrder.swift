@@ -1,3 +1,4 @@
+import DequeModule
 /// Decides which rows of a trace may run at the same time.
 ///
 /// The rule: **an account's payments run in the order of the trace, and a payment that its account could not make
@@ -17,9 +18,9 @@ struct RowOrder: Sendable {
         /// Opening balance + proven credits - started payments; below zero only after a payment that was not covered.
         var available: Int128
         /// Admitted payments that have not started, ascending.
-        var payments = Fifo<Int>()
+        var payments = Deque<Int>()
         /// Rows that pay this account, ascending; finished ones go when they come to the front.
-        var credits = Fifo<Int>()
+        var credits = Deque<Int>()
         /// Payments that have started and not ended.
         var running = 0
         /// The first of `payments` has been given out as ready.
@@ -66,7 +67,9 @@ struct RowOrder: Sendable {
 
     /// No earlier row that pays the account is unfinished.
     private mutating func hasAllCredits(_ account: Int, before row: Int) -> Bool {
-        while let credit = accounts[account].credits.first, isFinished(credit) { _ = accounts[account].credits.popFirst() }
+        while let credit = accounts[account].credits.first, isFinished(credit) {
+            _ = accounts[account].credits.popFirst()
+        }
         return accounts[account].credits.first.map { $0 > row } ?? true
     }
 
@@ -118,27 +121,5 @@ struct RowOrder: Sendable {
         if let next = readyPayment(of: from) { ready(next) }
         if let next = readyPayment(of: to) { ready(next) }
         while oldest < admitted, slots[oldest % window].isFinished { oldest += 1 }
-    }
-}
-
-/// First in, first out, in amortised constant time.
-struct Fifo<Element: Sendable>: Sendable {
-    private var items: [Element] = []
-    private var head = 0
-
-    var count: Int { items.count - head }
-    var isEmpty: Bool { count == 0 }
-    var first: Element? { head < items.count ? items[head] : nil }
-    mutating func append(_ element: Element) { items.append(element) }
-    mutating func popFirst() -> Element? {
-        guard head < items.count else { return nil }
-        defer {
-            head += 1
-            if head >= 64, head * 2 >= items.count {
-                items.removeFirst(head)
-                head = 0
-            }
-        }
-        return items[head]
     }
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import Messages
 
 /// Transfers of a trace as work for a closed loop, in the order that `RowOrder` allows.
@@ -25,7 +26,7 @@ public struct TransferSource: WorkSource {
 
     private var order: RowOrder
     /// Rows that may run, by the principal who signs them; without bundles all in one queue.
-    private var ready: [Fifo<Int>]
+    private var ready: [Deque<Int>]
     private var readyCount = 0
     private var nextQueue = 0
     private var legsOf: [Int: [Leg]] = [:]
@@ -40,7 +41,8 @@ public struct TransferSource: WorkSource {
     ///   - passes: how many replays of the trace the accounts are funded for; the source stops there.
     ///   - lookAhead: rows that are considered beyond the oldest unfinished one.
     public init(
-        trace: Trace, keys: AccountKeys, shardOf: [ShardID], openingBalances: [UInt128], bundle: Int, extent: Extent, warmup: UInt64 = 0, passes: Int = 1,
+        trace: Trace, keys: AccountKeys, shardOf: [ShardID], openingBalances: [UInt128], bundle: Int, extent: Extent,
+        warmup: UInt64 = 0, passes: Int = 1,
         lookAhead: Int = 16_384
     ) {
         precondition(bundle >= 1 && bundle <= Request.maxOperations && passes >= 1 && lookAhead >= 1)
@@ -48,7 +50,7 @@ public struct TransferSource: WorkSource {
         (self.bundle, self.extent, self.warmup) = (bundle, extent, warmup)
         maxRows = extent == .wholeTrace ? trace.rows.count : trace.rows.count * passes
         order = RowOrder(openingBalances: openingBalances, window: lookAhead)
-        ready = Array(repeating: Fifo(), count: bundle == 1 ? 1 : keys.signers.count)
+        ready = Array(repeating: Deque(), count: bundle == 1 ? 1 : keys.signers.count)
     }
 
     private func row(_ ordinal: Int) -> Trace.Row { trace.rows[ordinal % trace.rows.count] }
@@ -84,7 +86,9 @@ public struct TransferSource: WorkSource {
             readyCount -= 1
             order.take(first)
             rows.append(first)
-            while rows.count < bundle, let follower = order.takeFollower(of: rows[rows.count - 1]) { rows.append(follower) }
+            while rows.count < bundle, let follower = order.takeFollower(of: rows[rows.count - 1]) {
+                rows.append(follower)
+            }
         }
         let work = Work(id: works, principal: keys.owner(of: Int(row(rows[0]).from)), operations: rows.map(operation))
         works += 1
@@ -111,8 +115,10 @@ public struct TransferSource: WorkSource {
 
     private func operation(_ ordinal: Int) -> Operation {
         let row = row(ordinal)
-        return .transfer(Transfer(
-            from: keys.ids[Int(row.from)], to: keys.ids[Int(row.to)], asset: AccountKeys.asset, amount: Amount(UInt128(row.amount))))
+        return .transfer(
+            Transfer(
+                from: keys.ids[Int(row.from)], to: keys.ids[Int(row.to)], asset: AccountKeys.asset,
+                amount: Amount(UInt128(row.amount))))
     }
 
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
@@ -121,12 +127,15 @@ public struct TransferSource: WorkSource {
         done += 1
         let row = row(ordinal)
         measurements?.record(
-            outcome, isCross: shardOf[Int(row.from)] != shardOf[Int(row.to)], microseconds: microseconds, now: now.uptime)
+            outcome, isCross: shardOf[Int(row.from)] != shardOf[Int(row.to)], microseconds: microseconds,
+            now: now.uptime)
     }
 
     public mutating func finished(_ work: Work, now: Instant) {
         var released: [Int] = []
-        for leg in legsOf.removeValue(forKey: work.id) ?? [] { order.finish(leg.row, moved: leg.moved) { released.append($0) } }
+        for leg in legsOf.removeValue(forKey: work.id) ?? [] {
+            order.finish(leg.row, moved: leg.moved) { released.append($0) }
+        }
         for next in released { makeReady(next) }
     }
 }

@@ -25,9 +25,12 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public func csv() -> String {
         let columns: [(String, (RunResult) -> String)] = [
             ("shards", { "\($0.shards)" }), ("replicas", { "\($0.replicas)" }), ("clients", { "\($0.clients)" }),
-            ("gateways", { "\($0.setup.gateways)" }), ("durability", { $0.durability }), ("workload", { $0.setup.workload }),
-            ("seed", { "\($0.setup.seed)" }), ("cross_shard_percent", { $0.setup.cross_shard_percent.map(String.init) ?? "" }),
-            ("cross_share", { decimal($0.setup.cross_share, 4) }), ("principals", { $0.setup.principals.map(String.init) ?? "" }),
+            ("gateways", { "\($0.setup.gateways)" }), ("durability", { $0.durability }),
+            ("workload", { $0.setup.workload }),
+            ("seed", { "\($0.setup.seed)" }),
+            ("cross_shard_percent", { $0.setup.cross_shard_percent.map(String.init) ?? "" }),
+            ("cross_share", { decimal($0.setup.cross_share, 4) }),
+            ("principals", { $0.setup.principals.map(String.init) ?? "" }),
             ("bundle", { "\($0.setup.bundle)" }), ("elapsed_s", { decimal($0.elapsed_s, 3) }),
             ("committed", { "\($0.committed)" }), ("aborted", { "\($0.aborted)" }), ("unknown", { "\($0.unknown)" }),
             ("throughput_tps", { decimal($0.throughput_tps, 1) }),
@@ -38,13 +41,17 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("cross_p90_us", { "\($0.cross.p90_us)" }), ("cross_p99_us", { "\($0.cross.p99_us)" }),
             ("cross_p999_us", { "\($0.cross.p999_us)" }), ("cross_max_us", { "\($0.cross.max_us)" }),
             ("resent", { "\($0.retries.resent)" }), ("new_attempts", { "\($0.retries.new_attempts)" }),
-            ("gateway_retries", { "\($0.retries.gateway)" }), ("gateway_conflicts", { "\($0.retries.gateway_conflicts)" }),
-            ("in_flight_mean", { decimal($0.in_flight_mean, 2) }), ("max_gap_ms", { decimal($0.timeline.max_gap_ms, 1) }),
-            ("conservation", { "\($0.invariants.conservation)" }), ("replicas_agree", { "\($0.invariants.replicas_agree)" }),
+            ("gateway_retries", { "\($0.retries.gateway)" }),
+            ("gateway_conflicts", { "\($0.retries.gateway_conflicts)" }),
+            ("in_flight_mean", { decimal($0.in_flight_mean, 2) }),
+            ("max_gap_ms", { decimal($0.timeline.max_gap_ms, 1) }),
+            ("conservation", { "\($0.invariants.conservation)" }),
+            ("replicas_agree", { "\($0.invariants.replicas_agree)" }),
             ("no_locks", { "\($0.invariants.no_locks)" }),
             ("strictly_serializable", { $0.invariants.strictly_serializable.map { "\($0)" } ?? "" }),
             ("history_transactions", { $0.history.map { "\($0.transactions)" } ?? "" }),
-            ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }), ("command", { _ in made?.command ?? "" }),
+            ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
+            ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
         ]
         var lines = [columns.map(\.0).joined(separator: ",")]
@@ -55,15 +62,23 @@ public struct BenchReport: Codable, Sendable, Equatable {
     /// The table that a terminal shows.
     public func table() -> String {
         func ms(_ us: UInt64, of count: UInt64) -> String { count == 0 ? "-" : decimal(Double(us) / 1000, 2) }
-        var rows = [["shards", "cross", "committed", "aborted", "tps", "kind", "count", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"]]
+        var rows = [
+            [
+                "shards", "cross", "committed", "aborted", "tps", "kind", "count", "p50 ms", "p90 ms", "p99 ms",
+                "p99.9 ms", "max ms",
+            ]
+        ]
         for run in runs {
             for (kind, latency) in [("intra", run.intra), ("cross", run.cross)] {
                 let first = kind == "intra"
                 rows.append([
                     first ? "\(run.shards)" : "", first ? "\(decimal(run.setup.cross_share * 100, 0)) %" : "",
-                    first ? "\(run.committed)" : "", first ? "\(run.aborted)" : "", first ? decimal(run.throughput_tps, 0) : "",
-                    kind, "\(latency.count)", ms(latency.p50_us, of: latency.count), ms(latency.p90_us, of: latency.count),
-                    ms(latency.p99_us, of: latency.count), ms(latency.p999_us, of: latency.count), ms(latency.max_us, of: latency.count),
+                    first ? "\(run.committed)" : "", first ? "\(run.aborted)" : "",
+                    first ? decimal(run.throughput_tps, 0) : "",
+                    kind, "\(latency.count)", ms(latency.p50_us, of: latency.count),
+                    ms(latency.p90_us, of: latency.count),
+                    ms(latency.p99_us, of: latency.count), ms(latency.p999_us, of: latency.count),
+                    ms(latency.max_us, of: latency.count),
                 ])
             }
         }
@@ -77,14 +92,16 @@ public struct BenchReport: Codable, Sendable, Equatable {
     /// - Returns: the folder, which is another one if there is a report in this one by now.
     public func write(to folder: ReportFolder, title: String) throws -> String {
         try folder.write([
-            ("report.json", try json() + "\n"), ("report.csv", csv()), ("report.html", HTMLReport(self, title: title).text()),
+            ("report.json", try json() + "\n"), ("report.csv", csv()),
+            ("report.html", HTMLReport(self, title: title).text()),
         ])
     }
 }
 
 enum CSV {
     static func quoted(_ field: String) -> String {
-        field.contains(where: { ",\"\n\r".contains($0) }) ? "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : field
+        field.contains(where: { ",\"\n\r".contains($0) })
+            ? "\"" + field.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : field
     }
 }
 
@@ -96,5 +113,6 @@ func decimal(_ value: Double, _ digits: Int) -> String {
     let sign = value < 0 && scaled != 0 ? "-" : ""
     guard digits > 0 else { return sign + String(scaled) }
     let fraction = String(scaled % Int64(scale))
-    return sign + String(scaled / Int64(scale)) + "." + String(repeating: "0", count: digits - fraction.count) + fraction
+    return sign + String(scaled / Int64(scale)) + "." + String(repeating: "0", count: digits - fraction.count)
+        + fraction
 }

@@ -1,9 +1,11 @@
+import StrictInput
+
 #if canImport(Glibc)
 import Glibc
 #endif
 
-/// Line charts: lines as SVG that is stretched to the width there is, with strokes that are not, and all text as HTML around
-/// it, so that it has one size at any width. Colours are CSS classes, so that a page can be light or dark.
+/// Line charts: lines as SVG that is stretched to the width there is, with strokes that are not, and all text as HTML
+/// around it, so that it has one size at any width. Colours are CSS classes, so that a page can be light or dark.
 struct Chart {
     enum Marker: Int, CaseIterable {
         case circle
@@ -56,35 +58,43 @@ struct Chart {
     private var ys: [Double] { series.flatMap { $0.points.map(\.y) } }
 
     func html() -> String {
-        guard let xLow = xs.min(), let xHigh = xs.max(), let yMax = ys.max() else { return "<p class=\"muted\">nothing was measured</p>\n" }
+        guard let xLow = xs.min(), let xHigh = xs.max(), let yMax = ys.max() else {
+            return "<p class=\"muted\">nothing was measured</p>\n"
+        }
         let ticks = yTicks(low: ys.min() ?? 0, high: yMax)
         let (yLow, yHigh) = (ticks.first?.position ?? 0, max(ticks.last?.position ?? 1, 1e-9))
         func x(_ value: Double) -> Double { xHigh > xLow ? (value - xLow) / (xHigh - xLow) : 0.5 }
         func y(_ value: Double) -> Double {
             yAxis == .linear
-                ? (value - yLow) / max(1e-9, yHigh - yLow) : log10(max(value, yLow) / yLow) / max(1e-9, log10(yHigh / yLow))
+                ? (value - yLow) / max(1e-9, yHigh - yLow)
+                : log10(max(value, yLow) / yLow) / max(1e-9, log10(yHigh / yLow))
         }
         let rows = markRows
-        var out = "<div class=\"chart\(isWide ? " long" : "")\" role=\"img\" aria-label=\"\(HTML.escape(title))\">\n"
-        out += "<div class=\"ytitle\">\(HTML.escape(yTitle))</div>\n<div class=\"plot\"\(rows > 0 ? " style=\"margin-top: \(rows * 16 + 6)px\"" : "")>\n"
+        var out = "<div class=\"chart\(isWide ? " long" : "")\" role=\"img\" aria-label=\"\(Markup.escape(title))\">\n"
+        out +=
+            "<div class=\"ytitle\">\(Markup.escape(yTitle))</div>\n<div class=\"plot\"\(rows > 0 ? " style=\"margin-top: \(rows * 16 + 6)px\"" : "")>\n"
         out += "<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\n"
         for tick in ticks { out += line("grid", 0, 1, y(tick.position), y(tick.position)) }
         for mark in marks { out += line("mark", x(mark.position), x(mark.position), 0, 1) }
         out += line("axis", 0, 1, 0, 0) + "\n"
         for line in series where !line.points.isEmpty { out += draw(line, x, y) }
         out += "</svg>\n"
-        for tick in ticks where !tick.label.isEmpty { out += "<span class=\"y\" style=\"bottom: \(percent(y(tick.position)))\">\(tick.label)</span>" }
+        for tick in ticks where !tick.label.isEmpty {
+            out += "<span class=\"y\" style=\"bottom: \(percent(y(tick.position)))\">\(tick.label)</span>"
+        }
         for (i, tick) in xTicks.enumerated() {
             // Every other one goes where there is no room for all.
             let isMinor = xTicks.count > 8 && !i.isMultiple(of: 2)
-            out += "<span class=\"x\(isMinor ? " minor" : "")\" style=\"left: \(percent(x(tick.position)))\">\(HTML.escape(tick.label))</span>"
+            out +=
+                "<span class=\"x\(isMinor ? " minor" : "")\" style=\"left: \(percent(x(tick.position)))\">\(Markup.escape(tick.label))</span>"
         }
         for (i, mark) in marks.enumerated() {
-            out += "<b class=\"number\" style=\"left: \(percent(x(mark.position))); top: \(-16 * (i % rows + 1))px\">\(i + 1)</b>"
+            out +=
+                "<b class=\"number\" style=\"left: \(percent(x(mark.position))); top: \(-16 * (i % rows + 1))px\">\(i + 1)</b>"
         }
-        out += "\n</div>\n<div class=\"xtitle\">\(HTML.escape(xTitle))</div>\n</div>\n"
+        out += "\n</div>\n<div class=\"xtitle\">\(Markup.escape(xTitle))</div>\n</div>\n"
         guard !marks.isEmpty else { return out }
-        let events = marks.enumerated().map { "<li><b class=\"number\">\($0 + 1)</b> \(HTML.escape($1.label))</li>" }
+        let events = marks.enumerated().map { "<li><b class=\"number\">\($0 + 1)</b> \(Markup.escape($1.label))</li>" }
         return out + "<ul class=\"events\">\(events.joined())</ul>\n"
     }
 
@@ -93,7 +103,7 @@ struct Chart {
         let items = series.filter { !$0.points.isEmpty }.map { line in
             var sample = "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M1 5H29\"/>"
             if let marker = line.marker { sample += draw(marker, line.style, 15, 5, title: nil) }
-            return "<span><svg viewBox=\"0 0 30 10\">\(sample)</svg>\(HTML.escape(line.name))</span>"
+            return "<span><svg viewBox=\"0 0 30 10\">\(sample)</svg>\(Markup.escape(line.name))</span>"
         }
         return items.count > 1 ? "<div class=\"legend\">\(items.joined())</div>\n" : ""
     }
@@ -122,16 +132,20 @@ struct Chart {
         if places.count > 1 { out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>" }
         if let marker = line.marker {
             for (i, point) in line.points.enumerated() {
-                out += draw(marker, line.markerStyles?[i] ?? line.style, places[i].x, places[i].y, title: tip(line, point))
+                out += draw(
+                    marker, line.markerStyles?[i] ?? line.style, places[i].x, places[i].y, title: tip(line, point))
             }
         }
         return out + "\n"
     }
 
     /// A stroke without length: its ends are not stretched.
-    private func draw(_ marker: Marker, _ style: String, _ x: some CustomStringConvertible, _ y: some CustomStringConvertible, title: String?) -> String {
+    private func draw(
+        _ marker: Marker, _ style: String, _ x: some CustomStringConvertible, _ y: some CustomStringConvertible,
+        title: String?
+    ) -> String {
         let end = marker.isSquare ? " square" : ""
-        let tip = title.map { "<title>\(HTML.escape($0))</title>" } ?? ""
+        let tip = title.map { "<title>\(Markup.escape($0))</title>" } ?? ""
         return "<path class=\"dot\(end) \(style)\" d=\"M\(x) \(y)h0\">\(tip)</path>"
             + (marker.isHollow ? "<path class=\"dot\(end) hole\" d=\"M\(x) \(y)h0\">\(tip)</path>" : "")
     }
@@ -166,7 +180,8 @@ struct Chart {
             let inside = Array(all[from...max(from + 1, to)])
             let isSparse = inside.count <= 9
             return inside.enumerated().map { i, value in
-                let shown = isSparse || i == 0 || i == inside.count - 1 || abs(log10(value) - log10(value).rounded()) < 1e-6
+                let shown =
+                    isSparse || i == 0 || i == inside.count - 1 || abs(log10(value) - log10(value).rounded()) < 1e-6
                 return Tick(position: value, label: shown ? n(value) : "")
             }
         }

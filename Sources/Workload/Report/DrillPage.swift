@@ -1,3 +1,4 @@
+import StrictInput
 import Foundation
 
 /// The report of a drill, in the form of a bench's.
@@ -6,7 +7,9 @@ public struct DrillPage: Sendable {
     public struct Comparison: Sendable {
         public var title: String
         public var figures: [(name: String, value: Double)]
-        public init(title: String, figures: [(name: String, value: Double)]) { (self.title, self.figures) = (title, figures) }
+        public init(title: String, figures: [(name: String, value: Double)]) {
+            (self.title, self.figures) = (title, figures)
+        }
     }
 
     public var title: String
@@ -26,8 +29,10 @@ public struct DrillPage: Sendable {
     public var events: [RunResult.Event]
 
     public init(
-        title: String, subtitle: String, made: Provenance, facts: [(count: Int, label: String)], invariants: RunResult.Invariants,
-        problems: [String], findings: String, comparisons: [Comparison], timeline: RunResult.Timeline?, events: [RunResult.Event]
+        title: String, subtitle: String, made: Provenance, facts: [(count: Int, label: String)],
+        invariants: RunResult.Invariants,
+        problems: [String], findings: String, comparisons: [Comparison], timeline: RunResult.Timeline?,
+        events: [RunResult.Event]
     ) {
         (self.title, self.subtitle, self.made, self.facts) = (title, subtitle, made, facts)
         (self.invariants, self.problems, self.findings) = (invariants, problems, findings)
@@ -39,30 +44,38 @@ public struct DrillPage: Sendable {
             "<div class=\"fact\"><b class=\"\(holds ? "good" : "bad")\">\(holds ? good : "FAILED")</b><span>\(label)</span></div>\n"
         }
         var body = "<div class=\"facts\">\n"
-        for (count, label) in facts { body += "<div class=\"fact\"><b>\(HTML.grouped(count))</b><span>\(HTML.escape(label))</span></div>\n" }
-        body += verdict(problems.isEmpty, "passed", "drill") + verdict(invariants.allHold, "hold", "invariants, all replicas") + "</div>\n"
+        for (count, label) in facts {
+            body += "<div class=\"fact\"><b>\(HTML.grouped(count))</b><span>\(Markup.escape(label))</span></div>\n"
+        }
+        body +=
+            verdict(problems.isEmpty, "passed", "drill")
+            + verdict(invariants.allHold, "hold", "invariants, all replicas") + "</div>\n"
         let wrong = problems + invariants.problems
         if !wrong.isEmpty {
-            body += "<section class=\"card wide\"><h2>What is wrong</h2>"
-                + wrong.map { "<p class=\"bad\">\(HTML.escape($0))</p>" }.joined() + "</section>\n"
+            body +=
+                "<section class=\"card wide\"><h2>What is wrong</h2>"
+                + wrong.map { "<p class=\"bad\">\(Markup.escape($0))</p>" }.joined() + "</section>\n"
         }
-        body += "<section class=\"card wide\"><h2>Findings</h2><pre>\(HTML.escape(findings))</pre></section>\n"
+        body += "<section class=\"card wide\"><h2>Findings</h2><pre>\(Markup.escape(findings))</pre></section>\n"
         if !comparisons.isEmpty { body += "<div class=\"cards\">\n" + comparisons.map(card).joined() + "</div>\n" }
         if let timeline, !timeline.committed.isEmpty {
             let chart = TimeLine(timeline, events: events).chart(title: "Time line", style: "k0")
-            body += "<div class=\"lines\"><section class=\"card\"><h2>Time line</h2><p class=\"muted\">Longest time without a commit: "
+            body +=
+                "<div class=\"lines\"><section class=\"card\"><h2>Time line</h2><p class=\"muted\">Longest time without a commit: "
                 + "\(decimal(timeline.max_gap_ms, 1)) ms</p>\(chart.html())</section></div>\n"
         }
-        body += "<section class=\"card wide\"><p class=\"muted\">docs/DRILLS.md says what the figures mean.</p></section>\n"
+        body +=
+            "<section class=\"card wide\"><p class=\"muted\">docs/DRILLS.md says what the figures mean.</p></section>\n"
         return HTML.page(title: title, subtitle: subtitle, provenance: made, css: Palette(shards: [1]).css, body: body)
     }
 
     private func card(_ comparison: Comparison) -> String {
         let most = max(comparison.figures.map(\.value).max() ?? 0, 1e-9)
         let rows = comparison.figures.map { name, value in
-            "<span>\(HTML.escape(name))</span><div><i class=\"k0\" style=\"width: \(HTML.number(max(0, value) / most * 100))%\"></i></div><b>\(decimal(value, value >= 1000 ? 0 : 1))</b>\n"
+            "<span>\(Markup.escape(name))</span><div><i class=\"k0\" style=\"width: \(HTML.number(max(0, value) / most * 100))%\"></i></div><b>\(decimal(value, value >= 1000 ? 0 : 1))</b>\n"
         }
-        return "<section class=\"card\"><h2>\(HTML.escape(comparison.title))</h2><div class=\"bars\">\n\(rows.joined())</div></section>\n"
+        return
+            "<section class=\"card\"><h2>\(Markup.escape(comparison.title))</h2><div class=\"bars\">\n\(rows.joined())</div></section>\n"
     }
 
     /// Any report as lines of a figure's name and its value: `load.committed,1234`.
@@ -86,7 +99,9 @@ public struct DrillPage: Sendable {
                 self = .list(list)
             } else {
                 let container = try decoder.singleValueContainer()
-                if container.decodeNil() { self = .value("") } else if let flag = try? container.decode(Bool.self) {
+                if container.decodeNil() {
+                    self = .value("")
+                } else if let flag = try? container.decode(Bool.self) {
                     self = .value("\(flag)")
                 } else if let number = try? container.decode(Int64.self) {
                     self = .value("\(number)")
@@ -105,7 +120,8 @@ public struct DrillPage: Sendable {
             switch self {
             case .value(let text): lines.append("\(CSV.quoted(name)),\(CSV.quoted(text))")
             case .list(let values): for (i, value) in values.enumerated() { value.add(to: &lines, name: child("\(i)")) }
-            case .object(let members): for (key, value) in members.sorted(by: { $0.key < $1.key }) { value.add(to: &lines, name: child(key)) }
+            case .object(let members):
+                for (key, value) in members.sorted(by: { $0.key < $1.key }) { value.add(to: &lines, name: child(key)) }
             }
         }
     }

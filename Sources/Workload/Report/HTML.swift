@@ -1,18 +1,6 @@
-enum HTML {
-    static func escape(_ text: String) -> String {
-        var out = ""
-        for character in text {
-            switch character {
-            case "&": out += "&amp;"
-            case "<": out += "&lt;"
-            case ">": out += "&gt;"
-            case "\"": out += "&quot;"
-            default: out.append(character)
-            }
-        }
-        return out
-    }
+import StrictInput
 
+enum HTML {
     /// At most three digits after the point, none that are zero.
     static func number(_ value: Double) -> String {
         var text = decimal(value, abs(value) >= 100 ? 1 : 3)
@@ -37,13 +25,15 @@ enum HTML {
     ///   - provenance: for the head.
     ///   - css: beside what all pages have.
     static func page(title: String, subtitle: String, provenance: Provenance?, css: String, body: String) -> String {
-        var page = "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-        page += "<title>\(escape(title))</title>\n<style>\n\(style)\n\(css)\n</style></head>\n<body><main>\n"
-        page += "<h1>\(escape(title))</h1>\n<p class=\"muted\">\(escape(subtitle))</p>\n"
+        var page =
+            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+        page += "<title>\(Markup.escape(title))</title>\n<style>\n\(style)\n\(css)\n</style></head>\n<body><main>\n"
+        page += "<h1>\(Markup.escape(title))</h1>\n<p class=\"muted\">\(Markup.escape(subtitle))</p>\n"
         if let provenance {
             let facts = [
-                ("date", escape(provenance.date)), ("version", "quorate \(escape(provenance.version))"),
-                ("command", "<code>\(escape(provenance.command))</code>"), ("machine", escape(provenance.machine)),
+                ("date", Markup.escape(provenance.date)), ("version", "quorate \(Markup.escape(provenance.version))"),
+                ("command", "<code>\(Markup.escape(provenance.command))</code>"),
+                ("machine", Markup.escape(provenance.machine)),
             ]
             page += "<dl>" + facts.map { "<dt>\($0)</dt><dd>\($1)</dd>" }.joined() + "</dl>\n"
         }

@@ -2,7 +2,8 @@
 struct Palette {
     /// For a light and for a dark page. Red is left to what went wrong.
     private static let colours = [
-        ("#2563eb", "#60a5fa"), ("#ea580c", "#fb923c"), ("#059669", "#34d399"), ("#9333ea", "#c084fc"), ("#db2777", "#f472b6"),
+        ("#2563eb", "#60a5fa"), ("#ea580c", "#fb923c"), ("#059669", "#34d399"), ("#9333ea", "#c084fc"),
+        ("#db2777", "#f472b6"),
         ("#0891b2", "#22d3ee"), ("#a16207", "#facc15"), ("#4d7c0f", "#a3e635"),
     ]
 
@@ -33,7 +34,9 @@ struct Palette {
 
     /// One for all charts.
     var legend: String {
-        let items = shards.map { "<span><i class=\"chip \(style($0))\"></i>\($0 == 1 ? "1 shard" : "\($0) shards")</span>" }
+        let items = shards.map {
+            "<span><i class=\"chip \(style($0))\"></i>\($0 == 1 ? "1 shard" : "\($0) shards")</span>"
+        }
         return "<div class=\"legend\">\(items.joined())</div>\n"
     }
 }

@@ -19,10 +19,13 @@ public struct Provenance: Codable, Sendable, Equatable {
     }
 
     /// Of this process, on this machine.
-    public static func current(version: String, arguments: [String] = CommandLine.arguments, now: Date = Date()) -> Provenance {
+    public static func current(version: String, arguments: [String] = CommandLine.arguments, now: Date = Date())
+        -> Provenance
+    {
         let program = arguments.first.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "quorate"
         return Provenance(
-            date: now.formatted(.iso8601), version: version, command: ([program] + arguments.dropFirst()).map(word).joined(separator: " "),
+            date: now.formatted(.iso8601), version: version,
+            command: ([program] + arguments.dropFirst()).map(word).joined(separator: " "),
             cpu: processor(), cores: ProcessInfo.processInfo.activeProcessorCount)
     }
 
@@ -30,15 +33,21 @@ public struct Provenance: Codable, Sendable, Equatable {
 
     private static func processor() -> String? {
         (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n")
-            .first { $0.hasPrefix("model name") }?.split(separator: ":", maxSplits: 1).last.map { $0.trimmingCharacters(in: .whitespaces) }
+            .first { $0.hasPrefix("model name") }?.split(separator: ":", maxSplits: 1).last.map {
+                $0.trimmingCharacters(in: .whitespaces)
+            }
     }
 
     /// In quotes where a shell would otherwise make something else of it.
     private static func word(_ argument: String) -> String {
         let text = Printable.line(argument)
-        let isPlain = !text.isEmpty && text.unicodeScalars.allSatisfy {
-            $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "-_./:,=@%+".unicodeScalars.contains($0))
-        }
+        let isPlain =
+            !text.isEmpty
+            && text.unicodeScalars.allSatisfy {
+                $0.isASCII
+                    && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
+                        || "-_./:,=@%+".unicodeScalars.contains($0))
+            }
         return isPlain ? text : "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }
 }

@@ -14,14 +14,15 @@ public struct ReportFolder: Sendable {
         overwrites ? [] : Self.files.filter { FileManager.default.fileExists(atPath: "\(path)/\($0)") }
     }
 
-    /// Makes the folder if it is missing, and finds out whether something can be written there: before a bench, not after it.
+    /// Makes the folder if it is missing, and finds out whether something can be written there: before a bench, not
+    /// after it.
     public func prepare() throws {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         guard access(path, W_OK | X_OK) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EACCES) }
     }
 
-    /// Writes the files: into the folder, or, if somebody has put a report there meanwhile, into a new one beside it (`out-2`), so that
-    /// neither is lost.
+    /// Writes the files: into the folder, or, if somebody has put a report there meanwhile, into a new one beside it
+    /// (`out-2`), so that neither is lost.
     /// - Parameter texts: by the name of the file, which is one of `files`.
     /// - Returns: the folder.
     public func write(_ texts: [(name: String, text: String)]) throws -> String {

@@ -54,10 +54,14 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var came_to_rest_s: Double?
         /// What was found wrong; empty if all hold.
         public var problems: [String]
-        public var allHold: Bool { conservation && replicas_agree && no_locks && at_rest && strictly_serializable != false }
+        public var allHold: Bool {
+            conservation && replicas_agree && no_locks && at_rest && strictly_serializable != false
+        }
 
         public init(conservation: Bool, replicasAgree: Bool, noLocks: Bool, problems: [String]) {
-            (self.conservation, replicas_agree, no_locks, self.problems) = (conservation, replicasAgree, noLocks, problems)
+            (self.conservation, replicas_agree, no_locks, self.problems) = (
+                conservation, replicasAgree, noLocks, problems
+            )
         }
     }
 
@@ -80,7 +84,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var file: String?
 
         public init(
-            transactions: Int, committed: Int, failed: Int, died: Int, unknown: Int, lists: Int, unreadLists: Int, isFull: Bool,
+            transactions: Int, committed: Int, failed: Int, died: Int, unknown: Int, lists: Int, unreadLists: Int,
+            isFull: Bool,
             checkSeconds: Double, file: String?
         ) {
             (self.transactions, self.committed, self.failed, self.died) = (transactions, committed, failed, died)

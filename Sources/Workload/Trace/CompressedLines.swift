@@ -1,4 +1,5 @@
-/// The lines of a file, plain or gzip, without their line ends and without the byte order mark that some programs write first.
+/// The lines of a file, plain or gzip, without their line ends and without the byte order mark that some programs write
+/// first.
 struct CompressedLines: ~Copyable {
     /// A line longer than this is no row of a trace.
     static let maxLine = 1 << 20
@@ -42,7 +43,8 @@ struct CompressedLines: ~Copyable {
             line.append(contentsOf: buffer[position..<(end ?? filled)])
             position = end.map { $0 + 1 } ?? filled
             guard line.count <= Self.maxLine else {
-                throw TraceProblem(file: path, line: lines + 1, message: "the line is longer than \(Self.maxLine) bytes")
+                throw TraceProblem(
+                    file: path, line: lines + 1, message: "the line is longer than \(Self.maxLine) bytes")
             }
             if end != nil { break }
         }

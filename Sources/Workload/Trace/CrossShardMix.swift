@@ -1,3 +1,4 @@
+import Randomness
 import Messages
 
 /// Rewrites a trace so that a wanted share of its transfers crosses shards. Senders, amounts and order stay; where a
@@ -7,7 +8,8 @@ public enum CrossShardMix {
     /// - Parameters:
     ///   - percent: 0 to 100.
     ///   - shardOf: the shard of each account of the trace, by index.
-    public static func rewrite(_ trace: Trace, percent: Int, shardOf: [ShardID], shardCount: Int, seed: UInt64) -> Trace {
+    public static func rewrite(_ trace: Trace, percent: Int, shardOf: [ShardID], shardCount: Int, seed: UInt64) -> Trace
+    {
         precondition((0...100).contains(percent) && shardOf.count == trace.accounts.count)
         var random = SplitMix64(seed: seed, stream: "cross-shard mix")
         let ranking = Ranking(trace, shardOf: shardOf, shardCount: shardCount)

@@ -11,7 +11,8 @@ struct ForeignFormat {
     /// - Returns: nil for what may be text.
     static func recognise(_ head: [UInt8]) -> ForeignFormat? {
         if let encoding = encoding(head) {
-            return ForeignFormat(name: "text in \(encoding)", advice: "convert it to UTF-8: iconv -f \(encoding) -t UTF-8")
+            return ForeignFormat(
+                name: "text in \(encoding)", advice: "convert it to UTF-8: iconv -f \(encoding) -t UTF-8")
         }
         if let known = signatures.first(where: { head.starts(with: $0.bytes) }) { return known.format }
         if head.count > 261, head[257..<262].elementsEqual("ustar".utf8) {
@@ -47,7 +48,9 @@ struct ForeignFormat {
     private static let signatures: [(bytes: [UInt8], format: ForeignFormat)] = [
         (
             Array("PK\u{3}\u{4}".utf8),
-            .init(name: "a zip archive", advice: "unpack it with unzip; a spreadsheet (.xlsx, .ods) must be exported as CSV")
+            .init(
+                name: "a zip archive",
+                advice: "unpack it with unzip; a spreadsheet (.xlsx, .ods) must be exported as CSV")
         ),
         (Array("PK\u{5}\u{6}".utf8), .init(name: "an empty zip archive", advice: "there is nothing in it")),
         ([0x1f, 0x8b], .init(name: "gzip data inside gzip data", advice: "decompress it once with gzip -d")),

@@ -5,9 +5,9 @@ import StrictInput
 import Glibc
 #endif
 
-/// The bytes of a file, plain or gzip (several members are fine). What is read to its end is whole: every member has its checksum
-/// and its length, and nothing follows the last one. zlib's own reader takes what follows a member and is no member for nothing,
-/// and so loses all the rows after a damaged header.
+/// The bytes of a file, plain or gzip (several members are fine). What is read to its end is whole: every member has
+/// its checksum and its length, and nothing follows the last one. zlib's own reader takes what follows a member and is
+/// no member for nothing, and so loses all the rows after a damaged header.
 struct TraceBytes: ~Copyable {
     private let path: String
     private let descriptor: Int32
@@ -41,7 +41,8 @@ struct TraceBytes: ~Copyable {
 
     static func refuseForeign(_ head: [UInt8], _ path: String, inside: Bool = false) throws(TraceProblem) {
         guard let foreign = ForeignFormat.recognise(head) else { return }
-        let (what, wanted) = inside ? ("the gzip file holds", "CSV in UTF-8") : ("this is", "CSV in UTF-8, plain or gzip")
+        let (what, wanted) =
+            inside ? ("the gzip file holds", "CSV in UTF-8") : ("this is", "CSV in UTF-8, plain or gzip")
         throw TraceProblem(file: path, message: "\(what) \(foreign.name), expected \(wanted): \(foreign.advice)")
     }
 
@@ -64,10 +65,12 @@ struct TraceBytes: ~Copyable {
                 while filled - position < 2, !atEnd { try take() }
                 guard input[position..<filled].starts(with: [0x1f, 0x8b]) else {
                     let found = Printable.quoted(input[position..<min(filled, position + 16)], limit: 16)
-                    throw TraceProblem(file: path, message: """
-                        after gzip member \(inflater.members), at byte \(used + 1), expected another member or the end of the file, \
-                        got \(found): the file is damaged, or something was appended to it
-                        """)
+                    throw TraceProblem(
+                        file: path,
+                        message: """
+                            after gzip member \(inflater.members), at byte \(used + 1), expected another member or the end of the file, \
+                            got \(found): the file is damaged, or something was appended to it
+                            """)
                 }
                 inflater.begin()
             }
@@ -75,12 +78,15 @@ struct TraceBytes: ~Copyable {
             position += step.used
             if let damage = step.damage {
                 let member = inflater.members + 1
-                throw TraceProblem(file: path, message: "gzip member \(member) is damaged, at about byte \(used + 1) of the file: \(damage)")
+                throw TraceProblem(
+                    file: path,
+                    message: "gzip member \(member) is damaged, at about byte \(used + 1) of the file: \(damage)")
             }
             if step.made > 0 { return step.made }
             if inflater.isInMember, position == filled, atEnd {
                 let member = inflater.members + 1
-                throw TraceProblem(file: path, message: "the gzip data ends too early, in member \(member): the file is truncated")
+                throw TraceProblem(
+                    file: path, message: "the gzip data ends too early, in member \(member): the file is truncated")
             }
         }
     }
@@ -96,10 +102,14 @@ struct TraceBytes: ~Copyable {
         let start = filled
         while true {
             #if canImport(Glibc)
-            let count = input.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress.map { $0 + start }, $0.count - start) }
+            let count = input.withUnsafeMutableBytes {
+                Glibc.read(descriptor, $0.baseAddress.map { $0 + start }, $0.count - start)
+            }
             #endif
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw TraceProblem(file: path, message: "cannot be read: \(String(cString: strerror(errno)))") }
+            guard count >= 0 else {
+                throw TraceProblem(file: path, message: "cannot be read: \(String(cString: strerror(errno)))")
+            }
             (filled, taken, atEnd) = (filled + count, taken + count, count == 0)
             return
         }
@@ -132,7 +142,9 @@ private final class Inflater {
         isInMember = true
     }
 
-    func step(_ input: ArraySlice<UInt8>, into buffer: inout [UInt8], from start: Int) -> (used: Int, made: Int, damage: String?) {
+    func step(_ input: ArraySlice<UInt8>, into buffer: inout [UInt8], from start: Int) -> (
+        used: Int, made: Int, damage: String?
+    ) {
         let space = buffer.count - start
         var input = input
         let code = input.withUnsafeMutableBytes { input in

@@ -1,7 +1,7 @@
 import StrictInput
 
-/// What is wrong with a trace file, and where: `file:line:column: column name: expected …, got …`. What it quotes of the file is
-/// printable.
+/// What is wrong with a trace file, and where: `file:line:column: column name: expected …, got …`. What it quotes of
+/// the file is printable.
 public struct TraceProblem: Error, Equatable, Sendable, CustomStringConvertible {
     public let file: String
     /// From 1; the header is line 1. Nil when the file as a whole is at fault.
@@ -24,8 +24,8 @@ public struct TraceProblem: Error, Equatable, Sendable, CustomStringConvertible 
 
 /// Reads `timestamp,from,to,amount` from CSV or CSV.gz, in UTF-8 with or without a byte order mark.
 ///
-/// - No row is missing without a word: damage, whether in a line or in any member of the gzip data, is an error, and so is whatever
-///   follows the last member.
+/// - No row is missing without a word: damage, whether in a line or in any member of the gzip data, is an error, and so
+///   is whatever follows the last member.
 /// - The first line is the header. It starts with the four names in that order; columns that it names after them
 ///   are ignored.
 /// - Accounts are any non-empty text; a field may stand in double quotes, with `""` for a quote inside.
@@ -50,9 +50,16 @@ public struct TraceReader {
         var number = 0
         while reader.trace.rows.count < limit, let line = try lines.next() {
             number += 1
-            if number == 1 { try reader.readHeader(line) } else if !line.isEmpty { try reader.readRow(line, number: number) }
+            if number == 1 {
+                try reader.readHeader(line)
+            } else if !line.isEmpty {
+                try reader.readRow(line, number: number)
+            }
         }
-        guard number > 0 else { throw TraceProblem(file: path, message: "the file is empty; expected the header \(columns.joined(separator: ","))") }
+        guard number > 0 else {
+            throw TraceProblem(
+                file: path, message: "the file is empty; expected the header \(columns.joined(separator: ","))")
+        }
         guard !reader.trace.rows.isEmpty else { throw TraceProblem(file: path, message: "the file has no transfers") }
         return reader.trace
     }
@@ -61,7 +68,11 @@ public struct TraceReader {
         let fields = try split(line, number: 1)
         for (i, name) in Self.columns.enumerated() {
             guard i < fields.count else {
-                throw TraceProblem(file: file, line: 1, column: line.count + 1, message: "expected column \"\(name)\", but the header ends here; it must start with \(Self.columns.joined(separator: ","))")
+                throw TraceProblem(
+                    file: file, line: 1, column: line.count + 1,
+                    message:
+                        "expected column \"\(name)\", but the header ends here; it must start with \(Self.columns.joined(separator: ","))"
+                )
             }
             guard fields[i].bytes == Array(name.utf8) else {
                 throw problem(fields[i], line: 1, name: "header", expected: "column \"\(name)\"")
@@ -73,18 +84,22 @@ public struct TraceReader {
     private mutating func readRow(_ line: [UInt8], number: Int) throws(TraceProblem) {
         if let zero = line.firstIndex(of: 0) {
             throw TraceProblem(
-                file: file, line: number, column: zero + 1, message: "expected text, got a NUL byte: the file is damaged, or is no CSV")
+                file: file, line: number, column: zero + 1,
+                message: "expected text, got a NUL byte: the file is damaged, or is no CSV")
         }
         let fields = try split(line, number: number)
         guard fields.count == width else {
             let column = fields.count < width ? line.count + 1 : fields[width].start
-            throw TraceProblem(file: file, line: number, column: column, message: "expected \(width) fields as in the header, got \(fields.count)")
+            throw TraceProblem(
+                file: file, line: number, column: column,
+                message: "expected \(width) fields as in the header, got \(fields.count)")
         }
         for i in 0..<3 where fields[i].bytes.isEmpty {
             throw problem(fields[i], line: number, name: Self.columns[i], expected: i == 0 ? "a time" : "an account")
         }
         guard let amount = Self.number(fields[3].bytes), amount < 1 << 63 else {
-            throw problem(fields[3], line: number, name: "amount", expected: "a whole number of minor units from 0 to 2^63 - 1")
+            throw problem(
+                fields[3], line: number, name: "amount", expected: "a whole number of minor units from 0 to 2^63 - 1")
         }
         guard fields[1].bytes != fields[2].bytes else {
             trace.skippedSelfTransfers += 1
@@ -132,7 +147,8 @@ public struct TraceReader {
 
     private func problem(_ field: Field, line: Int, name: String, expected: String) -> TraceProblem {
         TraceProblem(
-            file: file, line: line, column: field.start, message: "\(name): expected \(expected), got \(Printable.quoted(field.bytes))")
+            file: file, line: line, column: field.start,
+            message: "\(name): expected \(expected), got \(Printable.quoted(field.bytes))")
     }
 
     /// Splits at commas; understands double quotes.
@@ -146,7 +162,9 @@ public struct TraceReader {
                 i += 1
                 while true {
                     guard i < line.count else {
-                        throw TraceProblem(file: file, line: number, column: field.start, message: "expected a closing quote before the end of the line")
+                        throw TraceProblem(
+                            file: file, line: number, column: field.start,
+                            message: "expected a closing quote before the end of the line")
                     }
                     if line[i] != quote {
                         field.bytes.append(line[i])
@@ -160,7 +178,8 @@ public struct TraceReader {
                 }
                 i += 1
                 guard i == line.count || line[i] == comma else {
-                    throw TraceProblem(file: file, line: number, column: i + 1, message: "expected a comma after the closing quote")
+                    throw TraceProblem(
+                        file: file, line: number, column: i + 1, message: "expected a comma after the closing quote")
                 }
             } else {
                 let end = line[i...].firstIndex(of: comma) ?? line.count

@@ -65,18 +65,23 @@ struct AccountCommand: AsyncParsableCommand {
             }
             // Before anything is written: without a gateway there is nothing to open it with.
             try cluster.requireGateway(processes)
-            let file = resume
+            let file =
+                resume
                 ? try AccountFile.load(name, cluster: folder.path, manifest: manifest)
                 : try AccountFile.create(
-                    name, asset: asset ?? 1, on: shard.map { ShardID(UInt16($0)) }, cluster: folder.path, hint: cluster.option,
+                    name, asset: asset ?? 1, on: shard.map { ShardID(UInt16($0)) }, cluster: folder.path,
+                    hint: cluster.option,
                     manifest: manifest)
             guard let id = AccountID(hex: file.account), let owner = PublicKey(hex: file.public_key) else {
                 throw ToolError(.missingKeys, "the account file is damaged")
             }
             let at = Int(manifest.shardMap.shard(of: id).number)
-            if let shard, shard != at { throw Misuse.error("--shard \(shard): the account \(name) that is to be resumed is on shard \(at)") }
+            if let shard, shard != at {
+                throw Misuse.error("--shard \(shard): the account \(name) that is to be resumed is on shard \(at)")
+            }
             if let asset, asset != file.asset {
-                throw Misuse.error("--asset \(asset): the account \(name) that is to be resumed holds asset \(file.asset)")
+                throw Misuse.error(
+                    "--asset \(asset): the account \(name) that is to be resumed holds asset \(file.asset)")
             }
             try ReceiptStore.check(nil, folder)
 
@@ -95,13 +100,17 @@ struct AccountCommand: AsyncParsableCommand {
             try sender.settle(opened, receipt: receipts.first)
             var issued: Issuing?
             if let amount {
-                issued = try await Issuing.perform(amount, to: id, asset: AssetID(file.asset), operation: "account-\(id.hex)", processes, cluster)
+                issued = try await Issuing.perform(
+                    amount, to: id, asset: AssetID(file.asset), operation: "account-\(id.hex)", processes, cluster)
                 if let path = issued?.receipt { receipts.append(path) }
             }
             if json {
-                try Console.json(Created(
-                    name: name, account: id.hex, shard: at, asset: file.asset, issued: (amount ?? .zero).description,
-                    operation: issued?.reply.entry.operation, earlier: issued.map { $0.reply.when != .now } ?? false, receipts: receipts))
+                try Console.json(
+                    Created(
+                        name: name, account: id.hex, shard: at, asset: file.asset,
+                        issued: (amount ?? .zero).description,
+                        operation: issued?.reply.entry.operation,
+                        earlier: issued.map { $0.reply.when != .now } ?? false, receipts: receipts))
             } else {
                 var line = "account \(name): \(id.hex) on shard \(at)"
                 if let amount, let issued {
@@ -150,10 +159,12 @@ struct AccountCommand: AsyncParsableCommand {
             let (view, how) = try await weak ? weakRead(id, processes) : read(id, processes)
             let shard = Int(manifest.shardMap.shard(of: id).number)
             if json {
-                try Console.json(Shown(
-                    account: id.hex, shard: shard, exists: view != nil, asset: view?.asset.number, owner: view?.owner.hex,
-                    posted: view?.posted.description, pending_debits: view?.pendingDebits.description,
-                    pending_credits: view?.pendingCredits.description, certified: !weak))
+                try Console.json(
+                    Shown(
+                        account: id.hex, shard: shard, exists: view != nil, asset: view?.asset.number,
+                        owner: view?.owner.hex,
+                        posted: view?.posted.description, pending_debits: view?.pendingDebits.description,
+                        pending_credits: view?.pendingCredits.description, certified: !weak))
             } else if let view {
                 var line = "\(id.hex) on shard \(shard): \(view.posted) of asset \(view.asset)"
                 if view.pendingDebits > .zero { line += ", \(view.pendingDebits) reserved" }
@@ -166,7 +177,9 @@ struct AccountCommand: AsyncParsableCommand {
             }
         }
 
-        private func weakRead(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (AccountView?, how: String) {
+        private func weakRead(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (
+            AccountView?, how: String
+        ) {
             try cluster.requireGateway(processes)
             let connection = try await GatewayConnection.connect(processes.gateways[0])
             let (view, agreeing) = try await connection.account(id)
@@ -184,14 +197,17 @@ struct AccountCommand: AsyncParsableCommand {
             guard let file = try? AccountFile.find(account, cluster: folder.path, manifest: folder.manifest) else {
                 throw ToolError(
                     .noAnswer,
-                    "no quorum agrees on account \(id.hex) just now, and its key is not here; ask again, or for one gateway's word with: quorate account show \(id.hex) --weak\(cluster.option)")
+                    "no quorum agrees on account \(id.hex) just now, and its key is not here; ask again, or for one gateway's word with: quorate account show \(id.hex) --weak\(cluster.option)"
+                )
             }
             let sender = try await Sender(.account(file), processes, cluster)
             let reply = try await sender.read(id)
-            for certificate in reply.receipt.certificates where certificate.shard == folder.manifest.shardMap.shard(of: id) {
+            for certificate in reply.receipt.certificates
+            where certificate.shard == folder.manifest.shardMap.shard(of: id) {
                 if case .read(let view)? = certificate.leaf.status(ofLeg: 0) { return (view, " (read in order)") }
             }
-            throw ToolError(.noAnswer, "the read of account \(id.hex) was refused: \(Text.outcome(reply.decisions.first))")
+            throw ToolError(
+                .noAnswer, "the read of account \(id.hex) was refused: \(Text.outcome(reply.decisions.first))")
         }
     }
 
@@ -235,7 +251,9 @@ struct AccountCommand: AsyncParsableCommand {
                 let open: Int
                 do {
                     file = try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)
-                    open = try KeyHolder.account(file).outbox(folder).entries().count { $0.state == .open && !$0.isRead }
+                    open = try KeyHolder.account(file).outbox(folder).entries().count {
+                        $0.state == .open && !$0.isRead
+                    }
                 } catch {
                     problems.append(ToolError(error))
                     continue
@@ -246,14 +264,18 @@ struct AccountCommand: AsyncParsableCommand {
                 let isAsked = waited < .seconds(1)
                 let statement = isAsked ? try await reader?.quorumRead(id, attempts: 1, timeout: .seconds(2)) : nil
                 if isAsked, statement == nil { waited += .now - start }
-                accounts.append(Listed.Account(
-                    name: name, account: id.hex, shard: Int(folder.manifest.shardMap.shard(of: id).number), asset: file.asset, open: open,
-                    posted: statement.map { ($0.view?.posted ?? .zero).description }, exists: statement.map { $0.view != nil }))
+                accounts.append(
+                    Listed.Account(
+                        name: name, account: id.hex, shard: Int(folder.manifest.shardMap.shard(of: id).number),
+                        asset: file.asset, open: open,
+                        posted: statement.map { ($0.view?.posted ?? .zero).description },
+                        exists: statement.map { $0.view != nil }))
             }
             await reader?.close()
             for problem in problems { Console.error("error: \(problem.description)") }
             if json {
-                try Console.json(Listed(accounts: accounts, problems: problems.isEmpty ? nil : problems.map(\.description)))
+                try Console.json(
+                    Listed(accounts: accounts, problems: problems.isEmpty ? nil : problems.map(\.description)))
             } else {
                 show(accounts, folder, areAll: problems.isEmpty)
             }
@@ -262,17 +284,24 @@ struct AccountCommand: AsyncParsableCommand {
 
         private func show(_ accounts: [Listed.Account], _ folder: ClusterFolder, areAll: Bool) {
             guard !accounts.isEmpty || !areAll else {
-                return Console.out("no account's key is in \(AccountFile.folder(folder.path)); make one with: quorate account create alice\(cluster.option)")
+                return Console.out(
+                    "no account's key is in \(AccountFile.folder(folder.path)); make one with: quorate account create alice\(cluster.option)"
+                )
             }
             let width = accounts.map(\.name.count).max() ?? 0
             for account in accounts {
-                var line = account.name + String(repeating: " ", count: width - account.name.count) + "  \(account.account)  shard \(account.shard)  "
+                var line =
+                    account.name + String(repeating: " ", count: width - account.name.count)
+                    + "  \(account.account)  shard \(account.shard)  "
                 switch (account.exists, account.posted) {
                 case (true?, let posted?): line += "\(posted) of asset \(account.asset)"
-                case (false?, _): line += "not open; open it with: quorate account create \(account.name) --resume\(cluster.option)"
+                case (false?, _):
+                    line += "not open; open it with: quorate account create \(account.name) --resume\(cluster.option)"
                 default: line += "asset \(account.asset)"
                 }
-                if account.open > 0 { line += "  (a request is open: quorate tx list \(account.name)\(cluster.option))" }
+                if account.open > 0 {
+                    line += "  (a request is open: quorate tx list \(account.name)\(cluster.option))"
+                }
                 Console.out(line)
             }
         }

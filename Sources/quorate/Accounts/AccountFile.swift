@@ -3,8 +3,8 @@ import ManifestFile
 import Messages
 import StrictInput
 
-/// `accounts/NAME.json`: one account's key. Readable by its owner only, made once and never written again: the requests that were
-/// signed with it are in its outbox.
+/// `accounts/NAME.json`: one account's key. Readable by its owner only, made once and never written again: the requests
+/// that were signed with it are in its outbox.
 struct AccountFile: Encodable, Sendable {
     var schema = 1
     var name: String
@@ -27,7 +27,8 @@ struct AccountFile: Encodable, Sendable {
         let path = path(name, cluster)
         let exists = ToolError(
             .folderExists,
-            "the account \(name) exists already: \(path). If it is not open yet, open it with: quorate account create \(name) --resume\(hint)")
+            "the account \(name) exists already: \(path). If it is not open yet, open it with: quorate account create \(name) --resume\(hint)"
+        )
         guard !FileManager.default.fileExists(atPath: path) else { throw exists }
         let (seed, specification) = try key(asset: AssetID(asset), on: shard, manifest)
         let file = AccountFile(
@@ -41,7 +42,9 @@ struct AccountFile: Encodable, Sendable {
     }
 
     /// Keys are tried until one has its account there: an account's identifier is a hash.
-    private static func key(asset: AssetID, on shard: ShardID?, _ manifest: Manifest) throws -> (seed: [UInt8], AccountSpecification) {
+    private static func key(asset: AssetID, on shard: ShardID?, _ manifest: Manifest) throws -> (
+        seed: [UInt8], AccountSpecification
+    ) {
         let most = 1000 * manifest.shardCount
         for _ in 0..<most {
             let seed = Ed25519Signer.randomSeed()
@@ -56,11 +59,16 @@ struct AccountFile: Encodable, Sendable {
         guard isValid(name), !name.hasPrefix("-") else {
             throw ToolError(
                 .failure,
-                "\(Printable.quoted(name.utf8)) cannot be an account's name: use 1 to 64 letters, digits, dots, dashes and underscores, not starting with a dot or a dash")
+                "\(Printable.quoted(name.utf8)) cannot be an account's name: use 1 to 64 letters, digits, dots, dashes and underscores, not starting with a dot or a dash"
+            )
         }
-        // Whoever reads or types the name must not take it for an account, a transaction or a key, nor the other way round.
+        // Whoever reads or types the name must not take it for an account, a transaction or a key, nor the other way
+        // round.
         guard name.utf8.count < 16 || name.contains(where: { !$0.isHexDigit }) else {
-            throw ToolError(.failure, "\"\(name)\" looks like an identifier, which are hexadecimal digits; choose a name that cannot be taken for one")
+            throw ToolError(
+                .failure,
+                "\"\(name)\" looks like an identifier, which are hexadecimal digits; choose a name that cannot be taken for one"
+            )
         }
         guard name != KeyHolder.issuerName else {
             throw ToolError(.failure, "\"\(name)\" is the name of the key that issues money; choose another one")
@@ -69,7 +77,10 @@ struct AccountFile: Encodable, Sendable {
 
     private static func isValid(_ name: String) -> Bool {
         (1...64).contains(name.utf8.count) && !name.hasPrefix(".")
-            && name.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [45, 46, 95].contains($0) }
+            && name.utf8.allSatisfy {
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+                    || [45, 46, 95].contains($0)
+            }
     }
 
     static func load(_ name: String, cluster: String, manifest: Manifest) throws -> AccountFile {
@@ -84,7 +95,9 @@ struct AccountFile: Encodable, Sendable {
             throw ToolError(.missingKeys, problem.description)
         }
         guard file.cluster == manifest.cluster.hex else {
-            throw ToolError(.wrongManifest, "\(path) belongs to cluster \(file.cluster.prefix(8)), not to \(manifest.cluster.short)")
+            throw ToolError(
+                .wrongManifest, "\(path) belongs to cluster \(file.cluster.prefix(8)), not to \(manifest.cluster.short)"
+            )
         }
         return file
     }
@@ -93,12 +106,17 @@ struct AccountFile: Encodable, Sendable {
         let close = SimilarNames.of(name, among: names(cluster))
         let known = names(cluster)
         var text = "there is no account \(Printable.line(name)) in \(folder(cluster))"
-        if let close { text += "; did you mean \(close)?" } else if !known.isEmpty, known.count <= 8 { text += "; there is \(known.joined(separator: ", "))" }
+        if let close {
+            text += "; did you mean \(close)?"
+        } else if !known.isEmpty, known.count <= 8 {
+            text += "; there is \(known.joined(separator: ", "))"
+        }
         if isValid(name) { text += " Make it with: quorate account create \(name) --cluster \(Shell.quoted(cluster))" }
         return ToolError(.missingKeys, text)
     }
 
-    /// Everything that follows from the key must be there as it follows: who edits one field must not move another's money.
+    /// Everything that follows from the key must be there as it follows: who edits one field must not move another's
+    /// money.
     private static func read(_ root: JSONReader, name: String) throws -> AccountFile {
         let schema = try root.peek("schema")
         let number: UInt32 = try schema.integer()
@@ -165,8 +183,12 @@ struct AccountFile: Encodable, Sendable {
 enum SimilarNames {
     /// The one that was probably meant: one letter wrong, missing, too many or exchanged, or two in a longer name.
     static func of(_ name: String, among names: [String]) -> String? {
-        let near = names.map { ($0, distance(Array(name.lowercased().utf8), Array($0.lowercased().utf8))) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
-        guard let (close, edits) = near, edits <= max(1, min(2, name.utf8.count / 3)), edits < name.utf8.count else { return nil }
+        let near = names.map { ($0, distance(Array(name.lowercased().utf8), Array($0.lowercased().utf8))) }.min {
+            ($0.1, $0.0) < ($1.1, $1.0)
+        }
+        guard let (close, edits) = near, edits <= max(1, min(2, name.utf8.count / 3)), edits < name.utf8.count else {
+            return nil
+        }
         return close
     }
 

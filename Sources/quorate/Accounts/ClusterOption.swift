@@ -7,32 +7,39 @@ import Messages
 /// Which cluster a command is about, where it was not said.
 enum ClusterDirectory {
     static let variable = "QUORATE_CLUSTER"
-    static let help = "The cluster's folder. Default: \(variable), or the cluster's folder that the working folder is in."
+    static let help =
+        "The cluster's folder. Default: \(variable), or the cluster's folder that the working folder is in."
 
-    /// What was given; otherwise what the environment names; otherwise the nearest folder with a `cluster.json`, from the working
-    /// folder upwards.
+    /// What was given; otherwise what the environment names; otherwise the nearest folder with a `cluster.json`, from
+    /// the working folder upwards.
     static func find(_ given: String?) throws -> String {
         if let given { return given }
         if let named = ProcessInfo.processInfo.environment[variable], !named.isEmpty { return named }
         let working = FileManager.default.currentDirectoryPath
         var folder = URL(fileURLWithPath: working).standardizedFileURL
         while true {
-            if FileManager.default.fileExists(atPath: folder.appendingPathComponent("cluster.json").path) { return folder.path }
+            if FileManager.default.fileExists(atPath: folder.appendingPathComponent("cluster.json").path) {
+                return folder.path
+            }
             let parent = folder.deletingLastPathComponent()
             guard parent.path != folder.path else { break }
             folder = parent
         }
         throw ToolError(
             .wrongManifest,
-            "no cluster is named: give --cluster FOLDER, set \(variable), or work inside a cluster's folder (there is no cluster.json in \(working) or above)")
+            "no cluster is named: give --cluster FOLDER, set \(variable), or work inside a cluster's folder (there is no cluster.json in \(working) or above)"
+        )
     }
 }
 
 /// The cluster that a command talks to.
 struct ClusterOption: ParsableArguments {
-    @Option(name: [.customLong("cluster"), .customShort("c")], help: ArgumentHelp(ClusterDirectory.help)) var given: String?
+    @Option(name: [.customLong("cluster"), .customShort("c")], help: ArgumentHelp(ClusterDirectory.help)) var given:
+        String?
 
-    func open() throws -> ClusterProcesses { ClusterProcesses(try ClusterCommand.open(try ClusterDirectory.find(given))) }
+    func open() throws -> ClusterProcesses {
+        ClusterProcesses(try ClusterCommand.open(try ClusterDirectory.find(given)))
+    }
 
     /// For a command line that is to be pasted: what has to follow it so that it is about the same cluster.
     var option: String { given.map { " --cluster \(Shell.quoted($0))" } ?? "" }
@@ -50,10 +57,14 @@ struct ClusterOption: ParsableArguments {
 enum Shell {
     /// One word for a shell.
     static func quoted(_ word: String) -> String {
-        let isPlain = !word.isEmpty && word.utf8.allSatisfy {
-            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [37, 43, 44, 45, 46, 47, 58, 61, 64, 95].contains($0)
-        }
-        return isPlain ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+        let isPlain =
+            !word.isEmpty
+            && word.utf8.allSatisfy {
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+                    || [37, 43, 44, 45, 46, 47, 58, 61, 64, 95].contains($0)
+            }
+        return isPlain
+            ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 }
 
@@ -61,12 +72,18 @@ extension ClusterProcesses {
     /// - Parameters:
     ///   - signer: whose requests they are.
     ///   - foreign: see `RequestWindow`.
-    func client(_ signer: Ed25519Signer, firstNumber: RequestNumber? = nil, keeping foreign: RequestNumber? = nil) throws -> QuorateClient {
+    func client(_ signer: Ed25519Signer, firstNumber: RequestNumber? = nil, keeping foreign: RequestNumber? = nil)
+        throws -> QuorateClient
+    {
         let gateways = gateways
         guard !gateways.isEmpty else {
-            throw ToolError(.notRunning, "no gateway of \(folder.path) runs; start the cluster with: quorate cluster up \(Shell.quoted(folder.path))")
+            throw ToolError(
+                .notRunning,
+                "no gateway of \(folder.path) runs; start the cluster with: quorate cluster up \(Shell.quoted(folder.path))"
+            )
         }
-        return QuorateClient(signer: signer, manifest: folder.manifest, gateways: gateways, firstNumber: firstNumber, keeping: foreign)
+        return QuorateClient(
+            signer: signer, manifest: folder.manifest, gateways: gateways, firstNumber: firstNumber, keeping: foreign)
     }
 
     /// For who signs nothing, and so needs no key of their own.

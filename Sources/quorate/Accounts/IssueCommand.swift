@@ -13,10 +13,12 @@ struct Issuing: Sendable {
 
     /// - Throws: `UnknownOutcome`; `ToolError` with `.aborted` where it was refused, or another one has that name.
     static func perform(
-        _ amount: Amount, to id: AccountID, asset: AssetID, operation: String, _ processes: ClusterProcesses, _ cluster: ClusterOption
+        _ amount: Amount, to id: AccountID, asset: AssetID, operation: String, _ processes: ClusterProcesses,
+        _ cluster: ClusterOption
     ) async throws -> Issuing {
         let sender = try await Sender(.issuer, processes, cluster)
-        let reply = try await sender.perform([.issue(to: id, asset: asset, amount: amount)], mode: .independent, operation: operation)
+        let reply = try await sender.perform(
+            [.issue(to: id, asset: asset, amount: amount)], mode: .independent, operation: operation)
         let kept = Kept(reply, processes.folder)
         if let outcome = reply.outcome, !outcome.isCommitted {
             let text = OutcomeText(outcome.receipt, processes.folder.manifest, sender.book)
@@ -45,7 +47,8 @@ struct IssueCommand: ToolCommand {
             """)
     @Argument(help: "The account: name or id.") var account: String
     @Argument(help: "Minor units.") var amount: String
-    @Option(help: "The operation's name: up to 100 letters, digits, dots, dashes and underscores.") var operation: String
+    @Option(help: "The operation's name: up to 100 letters, digits, dots, dashes and underscores.") var operation:
+        String
     @Option(help: "What is created. Default: what the account's file says, otherwise 1.") var asset: UInt32?
     @OptionGroup var cluster: ClusterOption
     @Flag(help: "Print one JSON object.") var json = false
@@ -65,7 +68,9 @@ struct IssueCommand: ToolCommand {
 
     func validate() throws {
         _ = try AmountArgument.parse(amount)
-        do { try Outbox.checkOperation(operation) } catch let error as ToolError { throw ValidationError(error.description) }
+        do { try Outbox.checkOperation(operation) } catch let error as ToolError {
+            throw ValidationError(error.description)
+        }
     }
 
     func execute() async throws { try await reporting(json: json) { try await issue() } }
@@ -75,19 +80,28 @@ struct IssueCommand: ToolCommand {
         let folder = processes.folder
         let amount = try AmountArgument.parse(amount)
         let id = try AccountFile.id(of: account, cluster: folder.path, manifest: folder.manifest)
-        let held = AccountID(hex: account) == nil ? try AccountFile.load(account, cluster: folder.path, manifest: folder.manifest).asset : nil
+        let held =
+            AccountID(hex: account) == nil
+            ? try AccountFile.load(account, cluster: folder.path, manifest: folder.manifest).asset : nil
         let asset = asset ?? held ?? 1
         try ReceiptStore.check(nil, folder)
-        let issued = try await Issuing.perform(amount, to: id, asset: AssetID(asset), operation: operation, processes, cluster)
+        let issued = try await Issuing.perform(
+            amount, to: id, asset: AssetID(asset), operation: operation, processes, cluster)
         let shard = Int(folder.manifest.shardMap.shard(of: id).number)
         let earlier = issued.reply.when != .now
         if json {
-            try Console.json(Result(
-                operation: operation, txid: issued.reply.entry.txid, account: id.hex, asset: asset, amount: amount.description, shard: shard,
-                earlier: earlier, receipt: issued.receipt))
+            try Console.json(
+                Result(
+                    operation: operation, txid: issued.reply.entry.txid, account: id.hex, asset: asset,
+                    amount: amount.description, shard: shard,
+                    earlier: earlier, receipt: issued.receipt))
         } else {
             Console.out("issued \(amount) of asset \(asset) to \(account) on shard \(shard), operation \(operation)")
-            if earlier { Console.out("This was done by a command of \(AddressBook.time(issued.reply.entry)). Nothing was issued a second time.") }
+            if earlier {
+                Console.out(
+                    "This was done by a command of \(AddressBook.time(issued.reply.entry)). Nothing was issued a second time."
+                )
+            }
             Console.out("txid     \(issued.reply.entry.txid)")
             if let receipt = issued.receipt { Console.out("receipt  \(receipt)") }
         }

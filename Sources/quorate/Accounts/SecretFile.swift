@@ -61,7 +61,9 @@ enum SecretFile {
         do {
             var offset = 0
             while offset < bytes.count {
-                let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset) }
+                let count = bytes.withUnsafeBytes {
+                    Foundation.write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset)
+                }
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { throw failure("write", path) }
                 offset += count
@@ -75,7 +77,8 @@ enum SecretFile {
     }
 
     private static func syncFolder(of path: String) throws {
-        let folder = open(URL(fileURLWithPath: path).deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folder = open(
+            URL(fileURLWithPath: path).deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw failure("open the folder of", path) }
         defer { close(folder) }
         guard fsync(folder) == 0 else { throw failure("sync the folder of", path) }
@@ -104,7 +107,8 @@ final class KeyLock: Sendable {
                 throw ToolError(.storage, "cannot lock \(path): \(String(cString: strerror(errno)))")
             }
             guard ContinuousClock.now - start < patience else {
-                throw ToolError(.busy, "\(LockHolder.read(path)) uses the key of \(name); wait until it has ended, or end it")
+                throw ToolError(
+                    .busy, "\(LockHolder.read(path)) uses the key of \(name); wait until it has ended, or end it")
             }
             if isQuiet { Console.error("waiting for \(LockHolder.read(path)), which uses the key of \(name)") }
             isQuiet = false
@@ -119,7 +123,9 @@ final class KeyLock: Sendable {
 
     private init(_ path: String) throws {
         descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw ToolError(.storage, "cannot open \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw ToolError(.storage, "cannot open \(path): \(String(cString: strerror(errno)))")
+        }
     }
 
     deinit { close(descriptor) }

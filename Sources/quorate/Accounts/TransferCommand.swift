@@ -21,7 +21,8 @@ struct TransferCommand: ToolCommand {
     @Argument(help: "The receiving account: name or id.") var to: String
     @Argument(help: "Minor units.") var amount: String
     @OptionGroup var cluster: ClusterOption
-    @Option(help: "Where to write the receipt. Default: receipts/TXID.json in the cluster's folder.") var receipt: String?
+    @Option(help: "Where to write the receipt. Default: receipts/TXID.json in the cluster's folder.") var receipt:
+        String?
     @Flag(help: "Print one JSON object.") var json = false
 
     struct Result: Encodable, Sendable {
@@ -52,8 +53,12 @@ struct TransferCommand: ToolCommand {
         let amount = try AmountArgument.parse(amount)
         let to = try AccountFile.id(of: to, cluster: folder.path, manifest: folder.manifest)
         let file = try AccountFile.find(from, cluster: folder.path, manifest: folder.manifest)
-        guard let from = AccountID(hex: file.account) else { throw ToolError(.missingKeys, "the account file is damaged") }
-        guard from != to else { throw Misuse.error("\(file.name) would pay itself (account \(to.hex)): nothing was sent") }
+        guard let from = AccountID(hex: file.account) else {
+            throw ToolError(.missingKeys, "the account file is damaged")
+        }
+        guard from != to else {
+            throw Misuse.error("\(file.name) would pay itself (account \(to.hex)): nothing was sent")
+        }
         try ReceiptStore.check(receipt, folder)
 
         let sender = try await Sender(.account(file), processes, cluster)
@@ -64,18 +69,24 @@ struct TransferCommand: ToolCommand {
         let request = outcome.receipt.request
         let text = OutcomeText(outcome.receipt, folder.manifest, sender.book)
         let result = Result(
-            committed: text.committed, outcome: text.outcome, why: text.why, txid: reply.entry.txid, from: from.hex, to: to.hex,
-            amount: amount.description, shards: request.request.participants(in: folder.manifest.shardMap).map { Int($0.number) },
-            latency_ms: Text.milliseconds(outcome.latency), retries: outcome.retries, earlier: reply.when != .now, receipt: kept.path)
+            committed: text.committed, outcome: text.outcome, why: text.why, txid: reply.entry.txid, from: from.hex,
+            to: to.hex,
+            amount: amount.description,
+            shards: request.request.participants(in: folder.manifest.shardMap).map { Int($0.number) },
+            latency_ms: Text.milliseconds(outcome.latency), retries: outcome.retries, earlier: reply.when != .now,
+            receipt: kept.path)
         if json {
             try Console.json(result)
         } else {
-            let shards = "\(result.shards.count == 1 ? "shard" : "shards") \(result.shards.map(String.init).joined(separator: " and "))"
+            let shards =
+                "\(result.shards.count == 1 ? "shard" : "shards") \(result.shards.map(String.init).joined(separator: " and "))"
             var line = "\(text.committed ? "committed" : "aborted") on \(shards) in \(result.latency_ms) ms"
             if let why = text.why { line += ": \(why)" }
             Console.out(line)
             if result.earlier {
-                Console.out("This is the transfer of \(AddressBook.time(reply.entry)), which was interrupted. Nothing was paid a second time.")
+                Console.out(
+                    "This is the transfer of \(AddressBook.time(reply.entry)), which was interrupted. Nothing was paid a second time."
+                )
             }
             Console.out("txid     \(result.txid)")
             if let path = kept.path { Console.out("receipt  \(path)") }

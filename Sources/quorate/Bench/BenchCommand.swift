@@ -9,7 +9,8 @@ import Workload
 struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure transfers or transactions on lists, on fresh clusters of real processes, for each shard count.",
+        abstract:
+            "Measure transfers or transactions on lists, on fresh clusters of real processes, for each shard count.",
         discussion: """
             For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so \
             that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the \
@@ -73,74 +74,138 @@ struct BenchCommand: ToolCommand {
 
     @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
     @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
-    @Option(help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse) var replicas = 4
+    @Option(
+        help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse)
+    var replicas = 4
     @Option(help: Limits.someGateways.help("Gateway processes."), transform: Limits.someGateways.parse) var gateways = 1
-    @Option(help: Limits.clients.help("Requests in flight. Default: 64; 16 with list-append."), transform: Limits.clients.parse) var clients: Int?
-    @Option(help: Real(0.01...86_400).help("Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append."), transform: Real(0.01...86_400).parse) var duration: Double?
-    @Option(help: Real(0...86_400).help("Seconds at the start that are left out of the figures. Default: 1 with --duration, else 0."), transform: Real(0...86_400).parse) var warmup: Double?
+    @Option(
+        help: Limits.clients.help("Requests in flight. Default: 64; 16 with list-append."),
+        transform: Limits.clients.parse) var clients: Int?
+    @Option(
+        help: Real(0.01...86_400).help(
+            "Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append."),
+        transform: Real(0.01...86_400).parse) var duration: Double?
+    @Option(
+        help: Real(0...86_400).help(
+            "Seconds at the start that are left out of the figures. Default: 1 with --duration, else 0."),
+        transform: Real(0...86_400).parse) var warmup: Double?
     @Option(help: "A trace to replay.") var trace: String?
-    @Option(help: Whole(1...10_000_000).help("At most so many rows; without --trace, so many are made (default 20000)."), transform: Whole(1...10_000_000).parse) var rows: Int?
-    @Option(help: Limits.accounts.help("Accounts of the built-in workload. Default: 10000."), transform: Limits.accounts.parse) var accounts: Int?
-    @Option(help: "Percentages of cross-shard transfers, one run each: 0,50,100. Default: as the workload has it.") var crossShard: String?
-    @Option(help: Whole(1...1_000_000).help("So many members own all accounts. Default: every account has a key of its own."), transform: Whole(1...1_000_000).parse) var principals: Int?
-    @Option(help: Whole(1...Request.maxOperations).help("Transfers under one signature at most, each with its own outcome."), transform: Whole(1...Request.maxOperations).parse) var bundle = 1
-    @Option(help: Limits.seed.help("Repeats a workload: keys, rows, mixes."), transform: Limits.seed.parse) var seed: UInt64 = 1
-    @Option(help: Whole(4...1_000_000).help("Lists in use at a time, with list-append. Default: four for each client, at least 16."), transform: Whole(4...1_000_000).parse) var lists: Int?
-    @Option(help: "Write the history of transactions on lists into this file: EDN as Elle reads it if it ends in .edn, otherwise JSON lines.") var history: String?
+    @Option(
+        help: Whole(1...10_000_000).help("At most so many rows; without --trace, so many are made (default 20000)."),
+        transform: Whole(1...10_000_000).parse) var rows: Int?
+    @Option(
+        help: Limits.accounts.help("Accounts of the built-in workload. Default: 10000."),
+        transform: Limits.accounts.parse) var accounts: Int?
+    @Option(help: "Percentages of cross-shard transfers, one run each: 0,50,100. Default: as the workload has it.")
+    var crossShard: String?
+    @Option(
+        help: Whole(1...1_000_000).help(
+            "So many members own all accounts. Default: every account has a key of its own."),
+        transform: Whole(1...1_000_000).parse) var principals: Int?
+    @Option(
+        help: Whole(1...Request.maxOperations).help(
+            "Transfers under one signature at most, each with its own outcome."),
+        transform: Whole(1...Request.maxOperations).parse) var bundle = 1
+    @Option(help: Limits.seed.help("Repeats a workload: keys, rows, mixes."), transform: Limits.seed.parse) var seed:
+        UInt64 = 1
+    @Option(
+        help: Whole(4...1_000_000).help(
+            "Lists in use at a time, with list-append. Default: four for each client, at least 16."),
+        transform: Whole(4...1_000_000).parse) var lists: Int?
+    @Option(
+        help:
+            "Write the history of transactions on lists into this file: EDN as Elle reads it if it ends in .edn, otherwise JSON lines."
+    ) var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
-    @Option(help: Whole(1...100_000).help("Requests of each kind with --latencies. Default: 200."), transform: Whole(1...100_000).parse) var samples: Int?
+    @Option(
+        help: Whole(1...100_000).help("Requests of each kind with --latencies. Default: 200."),
+        transform: Whole(1...100_000).parse) var samples: Int?
     @OptionGroup var reporting: ReportOption
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
-    @Option(help: ProcessMoment.help("Kill a host as a crash would: HOST@SECONDS. May be repeated."), transform: ProcessMoment.parse) var killHost: [ProcessMoment] = []
-    @Option(help: ProcessMoment.help("Start a killed host again: HOST@SECONDS. May be repeated."), transform: ProcessMoment.parse) var restartHost: [ProcessMoment] = []
-    @Option(help: ProcessMoment.help("Stop a host as a paused machine would (SIGSTOP): HOST@SECONDS. May be repeated."), transform: ProcessMoment.parse)
+    @Option(
+        help: ProcessMoment.help("Kill a host as a crash would: HOST@SECONDS. May be repeated."),
+        transform: ProcessMoment.parse) var killHost: [ProcessMoment] = []
+    @Option(
+        help: ProcessMoment.help("Start a killed host again: HOST@SECONDS. May be repeated."),
+        transform: ProcessMoment.parse) var restartHost: [ProcessMoment] = []
+    @Option(
+        help: ProcessMoment.help("Stop a host as a paused machine would (SIGSTOP): HOST@SECONDS. May be repeated."),
+        transform: ProcessMoment.parse)
     var stopHost: [ProcessMoment] = []
-    @Option(help: ProcessMoment.help("Continue a stopped host: HOST@SECONDS, or else when the load ends. May be repeated."), transform: ProcessMoment.parse)
+    @Option(
+        help: ProcessMoment.help("Continue a stopped host: HOST@SECONDS, or else when the load ends. May be repeated."),
+        transform: ProcessMoment.parse)
     var continueHost: [ProcessMoment] = []
-    @Option(help: ProcessMoment.help("Kill a gateway: GATEWAY@SECONDS. Clients go on through another one. May be repeated."), transform: ProcessMoment.parse)
+    @Option(
+        help: ProcessMoment.help(
+            "Kill a gateway: GATEWAY@SECONDS. Clients go on through another one. May be repeated."),
+        transform: ProcessMoment.parse)
     var killGateway: [ProcessMoment] = []
-    @Option(help: ProcessMoment.help("Start a killed gateway again: GATEWAY@SECONDS. May be repeated."), transform: ProcessMoment.parse) var restartGateway: [ProcessMoment] = []
+    @Option(
+        help: ProcessMoment.help("Start a killed gateway again: GATEWAY@SECONDS. May be repeated."),
+        transform: ProcessMoment.parse) var restartGateway: [ProcessMoment] = []
     @OptionGroup var hostProgram: HostProgramOption
 
     func validate() throws {
         _ = try shardCounts()
         if let crossShard { _ = try Self.list(crossShard, "--cross-shard", 0...100) }
         try Limits.checkReplicas(replicas)
-        guard bundle == 1 || principals != nil else { throw ValidationError("--bundle needs --principals: a bundle is signed by one member who owns all its paying accounts.") }
+        guard bundle == 1 || principals != nil else {
+            throw ValidationError(
+                "--bundle needs --principals: a bundle is signed by one member who owns all its paying accounts.")
+        }
         guard lists == nil || workload == .listAppend else { throw ValidationError("--lists goes with list-append.") }
-        guard (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else { throw ValidationError("--warmup must be shorter than --duration.") }
+        guard (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else {
+            throw ValidationError("--warmup must be shorter than --duration.")
+        }
         try validateKind()
-        for moment in killHost + restartHost + stopHost + continueHost { try Limits.checkHost(moment.number, of: replicas) }
+        for moment in killHost + restartHost + stopHost + continueHost {
+            try Limits.checkHost(moment.number, of: replicas)
+        }
         for moment in killGateway + restartGateway { try Limits.checkGateway(moment.number, of: gateways) }
         try faults.check(end: seconds)
     }
 
     private func validateKind() throws {
-        let ofTransfers = trace != nil || rows != nil || accounts != nil || crossShard != nil || principals != nil || bundle != 1
+        let ofTransfers =
+            trace != nil || rows != nil || accounts != nil || crossShard != nil || principals != nil || bundle != 1
         if workload == .listAppend, ofTransfers {
-            throw ValidationError("--trace, --rows, --accounts, --cross-shard, --principals and --bundle are for transfers.")
+            throw ValidationError(
+                "--trace, --rows, --accounts, --cross-shard, --principals and --bundle are for transfers.")
         }
         if hostProgram.hostProgram != nil, workload == .listAppend || latencies || history != nil {
-            throw ValidationError("--workload list-append, --history and --latencies call procedures of the tool's own hosts; leave --host-program out.")
+            throw ValidationError(
+                "--workload list-append, --history and --latencies call procedures of the tool's own hosts; leave --host-program out."
+            )
         }
         guard latencies else {
             guard samples == nil else { throw ValidationError("--samples goes with --latencies.") }
             return
         }
-        guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil, reporting.report == nil,
+        guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil,
+            reporting.report == nil,
             faults.isEmpty
-        else { throw ValidationError("--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.") }
+        else {
+            throw ValidationError(
+                "--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.")
+        }
         guard try shardCounts().count == 1 else { throw ValidationError("--latencies takes one number of shards.") }
     }
 
-    private func shardCounts() throws -> [Int] { try Self.list(shards ?? (latencies ? "8" : "1,2,4"), "--shards", 1...4096) }
+    private func shardCounts() throws -> [Int] {
+        try Self.list(shards ?? (latencies ? "8" : "1,2,4"), "--shards", 1...4096)
+    }
 
     private static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {
-        let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0.trimmingCharacters(in: .whitespaces)) }
+        let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map {
+            Int($0.trimmingCharacters(in: .whitespaces))
+        }
         let valid = numbers.compactMap { $0 }.filter { range.contains($0) }
         guard valid.count == numbers.count, Set(valid).count == valid.count else {
-            throw ValidationError("\(option) takes different numbers from \(range.lowerBound) to \(range.upperBound), separated by commas; got \"\(text)\".")
+            throw ValidationError(
+                "\(option) takes different numbers from \(range.lowerBound) to \(range.upperBound), separated by commas; got \"\(text)\"."
+            )
         }
         return valid
     }
@@ -154,7 +219,8 @@ struct BenchCommand: ToolCommand {
         defer { root.remove() }
         if latencies {
             let run = LatencyRun(
-                shards: try shardCounts()[0], replicas: replicas, gateways: gateways, samples: samples ?? 200, seed: seed, keep: keep != nil,
+                shards: try shardCounts()[0], replicas: replicas, gateways: gateways, samples: samples ?? 200,
+                seed: seed, keep: keep != nil,
                 folder: root.path)
             return try finish(try await run.measure())
         }
@@ -184,7 +250,9 @@ struct BenchCommand: ToolCommand {
             Console.json(document: try result.json())
         } else {
             Console.out(result.table())
-            Console.out("PARTIAL: only \(runs.count == 1 ? "this run was" : "these \(runs.count) runs were") finished, because of: \(why)")
+            Console.out(
+                "PARTIAL: only \(runs.count == 1 ? "this run was" : "these \(runs.count) runs were") finished, because of: \(why)"
+            )
         }
         try write(result)
     }
@@ -200,7 +268,8 @@ struct BenchCommand: ToolCommand {
         let plan = try plan()
         for (count, mix) in plan {
             let run = BenchRun(
-                shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys, folder: root.path)
+                shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys,
+                folder: root.path)
             runs.append(try await run.measure())
         }
     }
@@ -218,7 +287,8 @@ struct BenchCommand: ToolCommand {
         for (shards, crossShard) in plan {
             let path = HistoryFile.path(history, shards: shards, crossShard: crossShard, isOnly: plan.count == 1)
             guard FileManager.default.fileExists(atPath: path) else { continue }
-            throw ToolError(.folderExists, "--history: \(path) exists already; choose another file, or replace it with --overwrite")
+            throw ToolError(
+                .folderExists, "--history: \(path) exists already; choose another file, or replace it with --overwrite")
         }
     }
 
@@ -233,8 +303,10 @@ struct BenchCommand: ToolCommand {
 
     private func options(runs: Int) throws -> BenchOptions {
         BenchOptions(
-            replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64), lists: lists, duration: seconds,
-            warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed, keep: keep != nil,
+            replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64),
+            lists: lists, duration: seconds,
+            warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed,
+            keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path())
     }
@@ -268,7 +340,9 @@ struct BenchCommand: ToolCommand {
         var failed = false
         for run in result.runs where !run.invariants.allHold {
             failed = true
-            for problem in run.invariants.problems { Console.error("INVARIANT FAILED, \(run.shards) shards: \(problem)") }
+            for problem in run.invariants.problems {
+                Console.error("INVARIANT FAILED, \(run.shards) shards: \(problem)")
+            }
         }
         if failed { throw ExitCode(ExitReason.invariantFailed.rawValue) }
         if !json {
@@ -281,19 +355,26 @@ struct BenchCommand: ToolCommand {
         }
         let missed = Set(result.runs.flatMap(\.missed_events).map { "\($0.what) at \($0.at_s) s" }).sorted()
         if !missed.isEmpty {
-            throw ToolError(.benchIncomplete, "the load had ended before what was asked for: \(missed.joined(separator: ", ")); nothing of it happened")
+            throw ToolError(
+                .benchIncomplete,
+                "the load had ended before what was asked for: \(missed.joined(separator: ", ")); nothing of it happened"
+            )
         }
         // An append that was lost could hide in what was not read.
         let unread = result.runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) }
-        if unread > 0 { throw ToolError(.benchIncomplete, "\(unread) lists of the recorded history could not be read at the end") }
+        if unread > 0 {
+            throw ToolError(.benchIncomplete, "\(unread) lists of the recorded history could not be read at the end")
+        }
         var open = result.runs.reduce(0) { $0 + $1.unknown }
         if open > 0, workload == .listAppend, !faults.isEmpty {
-            Console.error("\(open) transactions have no certified outcome: info in the history, which was judged with them")
+            Console.error(
+                "\(open) transactions have no certified outcome: info in the history, which was judged with them")
             open = 0
         }
         let forged = result.runs.reduce(0) { $0 + $1.retries.invalid_receipts }
         guard open == 0, forged == 0 else {
-            throw ToolError(.benchIncomplete, "\(open) transactions have no certified outcome, \(forged) receipts were not valid")
+            throw ToolError(
+                .benchIncomplete, "\(open) transactions have no certified outcome, \(forged) receipts were not valid")
         }
     }
 }
@@ -309,10 +390,12 @@ struct ProcessMoment: Sendable {
 
     static let parse: @Sendable (String) throws -> ProcessMoment = { text in
         let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-        guard parts.count == 2, let number = Int(parts[0]), (0...65535).contains(number), let seconds = Double(parts[1]),
+        guard parts.count == 2, let number = Int(parts[0]), (0...65535).contains(number),
+            let seconds = Double(parts[1]),
             (0...86_400).contains(seconds)
         else {
-            throw OutOfRange(description: "a number from 0 to 65535, @, and seconds from 0 to 86400 are wanted, as in 1@5")
+            throw OutOfRange(
+                description: "a number from 0 to 65535, @, and seconds from 0 to 86400 are wanted, as in 1@5")
         }
         return ProcessMoment(number: number, seconds: seconds)
     }

@@ -20,9 +20,13 @@ extension BenchFaults {
     /// Refuses what could not happen: after the end, or to a process that is not in a state for it.
     /// - Parameter end: seconds of load; nil where only its end will tell.
     func check(end: Double?) throws {
-        let hosts = moments("--kill-host", killHosts, [.running, .stopped], .dead) + moments("--restart-host", restartHosts, [.dead], .running)
-            + moments("--stop-host", stopHosts, [.running], .stopped) + moments("--continue-host", continueHosts, [.stopped], .running)
-        let gateways = moments("--kill-gateway", killGateways, [.running], .dead)
+        let hosts =
+            moments("--kill-host", killHosts, [.running, .stopped], .dead)
+            + moments("--restart-host", restartHosts, [.dead], .running)
+            + moments("--stop-host", stopHosts, [.running], .stopped)
+            + moments("--continue-host", continueHosts, [.stopped], .running)
+        let gateways =
+            moments("--kill-gateway", killGateways, [.running], .dead)
             + moments("--restart-gateway", restartGateways, [.dead], .running)
         if let end {
             for moment in hosts + gateways where moment.moment.seconds >= end {
@@ -41,11 +45,14 @@ extension BenchFaults {
 
     private func check(order moments: [Moment], _ role: String) throws {
         var states: [Int: State] = [:]
-        let inOrder = moments.enumerated().sorted { ($0.element.moment.seconds, $0.offset) < ($1.element.moment.seconds, $1.offset) }
+        let inOrder = moments.enumerated().sorted {
+            ($0.element.moment.seconds, $0.offset) < ($1.element.moment.seconds, $1.offset)
+        }
         for moment in inOrder.map(\.element) {
             let state = states[moment.moment.number] ?? .running
             guard moment.from.contains(state) else {
-                throw ValidationError("\(moment.text) cannot be done: \(role) \(moment.moment.number) \(state.rawValue) then.")
+                throw ValidationError(
+                    "\(moment.text) cannot be done: \(role) \(moment.moment.number) \(state.rawValue) then.")
             }
             states[moment.moment.number] = moment.to
         }
@@ -54,5 +61,7 @@ extension BenchFaults {
 
 /// Seconds as they were given: 5, not 5.0.
 private enum SecondsText {
-    static func text(_ seconds: Double) -> String { seconds == seconds.rounded() && seconds < 1e15 ? "\(Int(seconds))" : "\(seconds)" }
+    static func text(_ seconds: Double) -> String {
+        seconds == seconds.rounded() && seconds < 1e15 ? "\(Int(seconds))" : "\(seconds)"
+    }
 }

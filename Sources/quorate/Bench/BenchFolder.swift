@@ -15,7 +15,9 @@ struct BenchFolder {
         if let keep {
             path = URL(fileURLWithPath: keep).standardizedFileURL.path
             (isTemporary, ownership) = (false, -1)
-            guard !FileManager.default.fileExists(atPath: path) else { throw ToolError(.folderExists, "\(keep) exists already; choose a new folder for --keep") }
+            guard !FileManager.default.fileExists(atPath: path) else {
+                throw ToolError(.folderExists, "\(keep) exists already; choose a new folder for --keep")
+            }
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
             return
         }
@@ -23,13 +25,17 @@ struct BenchFolder {
         let parent = ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
         Self.removeLeftovers(in: parent)
         var template = Array("\(parent)/quorate-\(kind)-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw ToolError(.storage, "cannot make a temporary folder in \(parent): \(String(cString: strerror(errno)))") }
+        guard mkdtemp(&template) != nil else {
+            throw ToolError(
+                .storage, "cannot make a temporary folder in \(parent): \(String(cString: strerror(errno)))")
+        }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         Interrupts.owns(folder: path)
         // Locked before it has its name: nobody finds it unlocked while this process lives.
         let new = "\(path)/\(Self.ownerFile).new"
         ownership = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard ownership >= 0, flock(ownership, LOCK_EX | LOCK_NB) == 0, rename(new, "\(path)/\(Self.ownerFile)") == 0 else {
+        guard ownership >= 0, flock(ownership, LOCK_EX | LOCK_NB) == 0, rename(new, "\(path)/\(Self.ownerFile)") == 0
+        else {
             let why = String(cString: strerror(errno))
             remove()
             throw ToolError(.storage, "cannot make a temporary folder in \(parent): \(why)")
@@ -45,26 +51,34 @@ struct BenchFolder {
         if ownership >= 0 { close(ownership) }
     }
 
-    /// What a bench or a drill has left behind that was killed with SIGKILL. Its hosts have ended with it; one that was under SIGSTOP
-    /// may not have.
+    /// What a bench or a drill has left behind that was killed with SIGKILL. Its hosts have ended with it; one that was
+    /// under SIGSTOP may not have.
     private static func removeLeftovers(in parent: String) {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? [] {
             guard kinds.contains(where: { name.hasPrefix("quorate-\($0)-") }) else { continue }
             let path = "\(parent)/\(name)"
             var information = stat()
-            guard lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR, information.st_uid == getuid() else { continue }
+            guard lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR,
+                information.st_uid == getuid()
+            else { continue }
             let owner = open("\(path)/\(ownerFile)", O_RDWR | O_CLOEXEC | O_NOFOLLOW)
             guard owner >= 0 else { continue }
             defer { close(owner) }
             guard flock(owner, LOCK_EX | LOCK_NB) == 0 else { continue }
             for cluster in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
                 let run = RunFolder("\(path)/\(cluster)")
-                for process in run.recorded().compactMap(run.running) + run.unrecorded().map(\.identity) { process.signal(SIGKILL) }
+                for process in run.recorded().compactMap(run.running) + run.unrecorded().map(\.identity) {
+                    process.signal(SIGKILL)
+                }
             }
             do {
                 try FileManager.default.removeItem(atPath: path)
                 Console.error("removed \(path), which a killed \(name.split(separator: "-")[1]) had left behind")
-            } catch { Console.error("warning: \(path) was left behind by a killed run, and cannot be removed: \(ToolError(error).description)") }
+            } catch {
+                Console.error(
+                    "warning: \(path) was left behind by a killed run, and cannot be removed: \(ToolError(error).description)"
+                )
+            }
         }
     }
 }
@@ -121,7 +135,9 @@ enum FreePorts {
         address.sin_port = in_port_t(UInt16(port)).bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
         }
     }
 }

@@ -65,7 +65,8 @@ struct BenchRun: Sendable {
 
     func measure() async throws -> RunResult {
         let cluster = try await FreshCluster.start(
-            at: path, shards: shards, replicas: options.replicas, gateways: options.gateways, hostProgram: options.hostProgram)
+            at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
+            hostProgram: options.hostProgram)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -74,32 +75,42 @@ struct BenchRun: Sendable {
     private func measure(on processes: ClusterProcesses) async throws -> RunResult {
         let manifest = processes.folder.manifest
         let shardOf = keys.shards(in: manifest.shardMap)
-        let trace = crossShard.map {
-            CrossShardMix.rewrite(workload.trace, percent: $0, shardOf: shardOf, shardCount: shards, seed: options.seed)
-        } ?? workload.trace
+        let trace =
+            crossShard.map {
+                CrossShardMix.rewrite(
+                    workload.trace, percent: $0, shardOf: shardOf, shardCount: shards, seed: options.seed)
+            } ?? workload.trace
         let passes = options.duration.map { max(1, Int(($0 * 100_000 / Double(trace.rows.count)).rounded(.up))) } ?? 1
         let balances = Funding.openingBalances(of: trace, passes: passes)
 
         let channels = try await processes.openChannels()
-        let fundingSeconds = try await processes.fund(keys, balances: balances, through: channels, seed: options.seed, label: label)
+        let fundingSeconds = try await processes.fund(
+            keys, balances: balances, through: channels, seed: options.seed, label: label)
         // Hosts of another program need not have procedures for lists.
-        let probe = options.hostProgram == nil ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
+        let probe =
+            options.hostProgram == nil
+            ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
         let (measured, faults) = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
-        var invariants = try await FinalState(processes: processes, down: await faults.down).check(issued: [(AccountKeys.asset, issued)], label: label)
+        var invariants = try await FinalState(processes: processes, down: await faults.down).check(
+            issued: [(AccountKeys.asset, issued)], label: label)
         let history = try probe?.judge(&invariants, label: label)
         guard let measurements = measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
-        if let why = measurements.firstUnknown { Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)") }
+        if let why = measurements.firstUnknown {
+            Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)")
+        }
         let setup = RunResult.Setup(
-            shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients, durability: "strict",
+            shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
+            durability: "strict",
             workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup)
         var result = RunResult(
-            setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters), meanInFlight: measured.meanInFlight,
+            setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters),
+            meanInFlight: measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: await faults.events, history: history)
         result.missed_events = await faults.missed
         return result
@@ -112,12 +123,14 @@ struct BenchRun: Sendable {
 
     /// - Returns: what was measured, and what happened meanwhile.
     private func run(
-        _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel], _ processes: ClusterProcesses,
+        _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
+        _ processes: ClusterProcesses,
         _ probe: HistoryProbe?
     ) async throws -> (LoadGenerator<TransferSource>.Result, FaultSchedule) {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
-            extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace, warmup: UInt64(options.warmup * 1e9),
+            extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
+            warmup: UInt64(options.warmup * 1e9),
             passes: passes, lookAhead: max(16_384, 4 * options.clients * options.bundle))
         let generator = LoadGenerator(
             source: source, signers: keys.signers, manifest: processes.folder.manifest, channels: channels,

@@ -51,7 +51,8 @@ actor FaultSchedule {
 
     /// Whether a gateway is to be started again, or is being started.
     var bringsGateway: Bool {
-        restarting || !isStopped && moments.contains { if case .gateway = $0.role { $0.act == .restart } else { false } }
+        restarting
+            || !isStopped && moments.contains { if case .gateway = $0.role { $0.act == .restart } else { false } }
     }
 
     func run() async throws {
@@ -59,7 +60,11 @@ actor FaultSchedule {
             let due = start + .milliseconds(Int64(moment.seconds * 1000))
             let sleeper = Task { _ = try? await Task.sleep(until: due) }
             self.sleeper = sleeper
-            await withTaskCancellationHandler { await sleeper.value } onCancel: { sleeper.cancel() }
+            await withTaskCancellationHandler {
+                await sleeper.value
+            } onCancel: {
+                sleeper.cancel()
+            }
             guard !isStopped, !Task.isCancelled else { return }
             moments.removeFirst()
             note(moment.what)

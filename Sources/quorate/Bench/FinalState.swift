@@ -20,7 +20,8 @@ struct FinalState: Sendable {
         let began = ContinuousClock.now
         let end = began + Self.limit
         var (still, stillSince) = (Still?.none, began)
-        var invariants = RunResult.Invariants(conservation: false, replicasAgree: false, noLocks: false, problems: ["nothing was audited"])
+        var invariants = RunResult.Invariants(
+            conservation: false, replicasAgree: false, noLocks: false, problems: ["nothing was audited"])
         var failure: String?
         while true {
             try Task.checkCancellation()
@@ -32,7 +33,8 @@ struct FinalState: Sendable {
                 do {
                     var audits: [ShardAudit] = []
                     for host in hosts { audits += try await audit(host) }
-                    invariants = InvariantCheck.check(audits, shards: manifest.shardCount, expected: hosts.count, issued: issued)
+                    invariants = InvariantCheck.check(
+                        audits, shards: manifest.shardCount, expected: hosts.count, issued: issued)
                     if isAtRest { invariants.came_to_rest_s = (stillSince - began) / .seconds(1) }
                     failure = nil
                 } catch {
@@ -40,7 +42,9 @@ struct FinalState: Sendable {
                 }
                 if failure == nil, invariants.allHold, let rest = invariants.came_to_rest_s {
                     let missing = down.isEmpty ? "" : " (\(down.count) hosts are down)"
-                    bar.finish("they hold on \(hosts.count) replicas of each shard\(missing); came to rest in \(Figures.text(rest)) s")
+                    bar.finish(
+                        "they hold on \(hosts.count) replicas of each shard\(missing); came to rest in \(Figures.text(rest)) s"
+                    )
                     return invariants
                 }
             }
@@ -49,7 +53,8 @@ struct FinalState: Sendable {
             try await Task.sleep(for: .milliseconds(250))
         }
         invariants.at_rest = false
-        invariants.problems.append("the cluster did not come to rest within \(Self.limit)\(failure.map { ": \($0)" } ?? "")")
+        invariants.problems.append(
+            "the cluster did not come to rest within \(Self.limit)\(failure.map { ": \($0)" } ?? "")")
         bar.finish("FAILED")
         return invariants
     }
@@ -57,13 +62,15 @@ struct FinalState: Sendable {
     /// How many batches each shard has executed.
     private typealias Still = [ShardID: SequenceNumber]
 
-    /// Every shard's replicas have executed the same batches, nothing waits to be ordered, and no record is pushed; nil otherwise.
+    /// Every shard's replicas have executed the same batches, nothing waits to be ordered, and no record is pushed; nil
+    /// otherwise.
     private func look(_ hosts: [Int]) async -> Still? {
         var executed: Still = [:]
         for host in hosts {
             guard let replicas = try? await processes.status(ofHost: host) else { return nil }
             for replica in replicas {
-                guard replica.undecided == 0, replica.open == 0, replica.pendingRequests == 0, replica.halted.isEmpty else { return nil }
+                guard replica.undecided == 0, replica.open == 0, replica.pendingRequests == 0, replica.halted.isEmpty
+                else { return nil }
                 if let other = executed[replica.shard], other != replica.lastExecuted { return nil }
                 executed[replica.shard] = replica.lastExecuted
             }

@@ -8,8 +8,8 @@ struct FreshCluster: Sendable {
     let processes: ClusterProcesses
     private let lifeLine: LifeLine
 
-    /// Creates it at `path` and starts it, on ports that are free. Gateways' ports are outside the range that the system gives to
-    /// outgoing connections, so that one which is killed finds its port free again.
+    /// Creates it at `path` and starts it, on ports that are free. Gateways' ports are outside the range that the
+    /// system gives to outgoing connections, so that one which is killed finds its port free again.
     static func start(
         at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil
     ) async throws -> FreshCluster {
@@ -61,14 +61,17 @@ extension ClusterProcesses {
         let bar = ProgressBar("\(label): funding \(balances.count) accounts")
         let start = ContinuousClock.now
         let generator = LoadGenerator(
-            source: FundingSource(specifications: keys.specifications, balances: balances), signers: [try folder.issuer()],
+            source: FundingSource(specifications: keys.specifications, balances: balances),
+            signers: [try folder.issuer()],
             manifest: folder.manifest, channels: channels,
             configuration: .init(clients: 16, channels: channels.count, lifetime: 60_000_000, seed: seed))
         let result = try await whileHostsRun { try await generator.run { bar.update($0) } }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         guard result.source.failures == 0 else {
             throw ToolError(
-                .failure, "\(label): \(result.source.failures) accounts could not be opened or funded: \(result.source.firstFailure ?? "")")
+                .failure,
+                "\(label): \(result.source.failures) accounts could not be opened or funded: \(result.source.firstFailure ?? "")"
+            )
         }
         bar.finish("done in \((seconds * 10).rounded() / 10) s")
         return seconds

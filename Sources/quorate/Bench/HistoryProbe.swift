@@ -4,11 +4,12 @@ import Messages
 import Synchronization
 import Workload
 
-/// Records a history of transactions on lists and judges it at the end. Beside transfers it makes them itself, few and slowly, so
-/// that the figures of the transfers stay what they are; the workload of lists gives it all that it does.
+/// Records a history of transactions on lists and judges it at the end. Beside transfers it makes them itself, few and
+/// slowly, so that the figures of the transfers stay what they are; the workload of lists gives it all that it does.
 final class HistoryProbe: Sendable {
-    /// Two clients whose transactions meet on three lists, each twice a second: some twenty batches a second in all, beside
-    /// hundreds for the transfers. On up to three shards, whatever their number: transactions that never meet show nothing.
+    /// Two clients whose transactions meet on three lists, each twice a second: some twenty batches a second in all,
+    /// beside hundreds for the transfers. On up to three shards, whatever their number: transactions that never meet
+    /// show nothing.
     static let clients = 2
     static let pace = Duration.milliseconds(500)
     static var perSecond: Int { Int(Double(clients) / (pace / .seconds(1))) }
@@ -23,21 +24,25 @@ final class HistoryProbe: Sendable {
     /// - Parameter file: where the lines go too; nil to keep the history in memory.
     convenience init(_ processes: ClusterProcesses, file: String?, seed: UInt64) throws {
         try self.init(
-            processes, Self.shape, clients: Self.clients, pace: Self.pace, figures: ListFigures(start: Instant.current().uptime), file: file,
+            processes, Self.shape, clients: Self.clients, pace: Self.pace,
+            figures: ListFigures(start: Instant.current().uptime), file: file,
             seed: seed)
     }
 
     init(
-        _ processes: ClusterProcesses, _ shape: ListTraffic.Shape, clients: Int, pace: Duration?, figures: ListFigures, file: String?,
+        _ processes: ClusterProcesses, _ shape: ListTraffic.Shape, clients: Int, pace: Duration?, figures: ListFigures,
+        file: String?,
         seed: UInt64
     ) throws {
         let written: HistoryFile? = if let file { try HistoryFile(file) } else { nil }
         self.file = written
         var sink: (@Sendable (String) -> Void)?
         if let written { sink = { line in written.append(line) } }
-        recorder = HistoryRecorder(clock: { Instant.current().uptime }, format: HistoryFormat(file: file ?? ""), sink: sink)
+        recorder = HistoryRecorder(
+            clock: { Instant.current().uptime }, format: HistoryFormat(file: file ?? ""), sink: sink)
         load = ListLoad(
-            shape, manifest: processes.folder.manifest, gateways: processes.gateways, recorder: recorder, figures: figures, clients: clients,
+            shape, manifest: processes.folder.manifest, gateways: processes.gateways, recorder: recorder,
+            figures: figures, clients: clients,
             pace: pace, seed: seed)
     }
 
@@ -67,13 +72,17 @@ final class HistoryProbe: Sendable {
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         func count(_ outcome: ListHistory.Outcome) -> Int { history.transactions.count { $0.outcome == outcome } }
         let result = RunResult.History(
-            transactions: history.transactions.count, committed: count(.ok), failed: count(.failed), died: load.figures.values.died,
-            unknown: count(.unknown), lists: load.listCount, unreadLists: unreadLists.withLock { $0 }, isFull: recorder.isFull,
+            transactions: history.transactions.count, committed: count(.ok), failed: count(.failed),
+            died: load.figures.values.died,
+            unknown: count(.unknown), lists: load.listCount, unreadLists: unreadLists.withLock { $0 },
+            isFull: recorder.isFull,
             checkSeconds: (seconds * 1000).rounded() / 1000, file: file?.path)
         let verdict = invariants.strictly_serializable == true ? "strictly serializable" : "NOT strictly serializable"
         var notes = ""
         if result.unread_lists > 0 { notes += "; \(result.unread_lists) lists could not be read at the end" }
-        if result.is_full { notes += "; it was full after \(SerializabilityChecker.benchLimit) transactions, and the rest was not begun" }
+        if result.is_full {
+            notes += "; it was full after \(SerializabilityChecker.benchLimit) transactions, and the rest was not begun"
+        }
         bar.finish("\(result.transactions) transactions on \(result.lists) lists: \(verdict)\(notes)")
         return result
     }
@@ -95,7 +104,9 @@ final class HistoryFile: Sendable {
     init(_ path: String) throws {
         self.path = URL(fileURLWithPath: path).standardizedFileURL.path
         let descriptor = open(self.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw ToolError(.failure, "--history: cannot write \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw ToolError(.failure, "--history: cannot write \(path): \(String(cString: strerror(errno)))")
+        }
         state = Mutex(State(descriptor: descriptor))
     }
 
@@ -116,7 +127,9 @@ final class HistoryFile: Sendable {
     func close() throws {
         let failure = state.withLock { state -> String? in
             Self.flush(&state)
-            if state.descriptor >= 0, Foundation.close(state.descriptor) != 0 { state.failure = state.failure ?? String(cString: strerror(errno)) }
+            if state.descriptor >= 0, Foundation.close(state.descriptor) != 0 {
+                state.failure = state.failure ?? String(cString: strerror(errno))
+            }
             state.descriptor = -1
             return state.failure
         }
@@ -126,7 +139,9 @@ final class HistoryFile: Sendable {
     private static func flush(_ state: inout State) {
         var offset = 0
         while state.failure == nil, state.descriptor >= 0, offset < state.buffer.count {
-            let count = state.buffer.withUnsafeBytes { write(state.descriptor, $0.baseAddress.map { $0 + offset }, $0.count - offset) }
+            let count = state.buffer.withUnsafeBytes {
+                write(state.descriptor, $0.baseAddress.map { $0 + offset }, $0.count - offset)
+            }
             if count > 0 { offset += count } else if errno != EINTR { state.failure = String(cString: strerror(errno)) }
         }
         state.buffer.removeAll(keepingCapacity: true)
@@ -136,7 +151,9 @@ final class HistoryFile: Sendable {
     static func path(_ path: String, shards: Int, crossShard: Int?, isOnly: Bool) -> String {
         guard !isOnly else { return path }
         let url = URL(fileURLWithPath: path)
-        let name = url.deletingPathExtension().lastPathComponent + "-shards-\(shards)" + (crossShard.map { "-cross-\($0)" } ?? "")
+        let name =
+            url.deletingPathExtension().lastPathComponent + "-shards-\(shards)"
+            + (crossShard.map { "-cross-\($0)" } ?? "")
         let ending = url.pathExtension.isEmpty ? "" : "." + url.pathExtension
         return url.deletingLastPathComponent().appendingPathComponent(name + ending).path
     }

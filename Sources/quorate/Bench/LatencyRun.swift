@@ -17,7 +17,8 @@ struct LatencyRun: Sendable {
     let folder: String
 
     private static let warmupRounds = 20
-    /// What a transaction leaves to do when its client has the receipt, telling its shards that it is decided, is over by then.
+    /// What a transaction leaves to do when its client has the receipt, telling its shards that it is decided, is over
+    /// by then.
     private static let pause = Duration.milliseconds(20)
     private static let balance: UInt128 = 10_000_000
 
@@ -43,7 +44,8 @@ struct LatencyRun: Sendable {
         let invariants = try await FinalState(processes: processes, down: [])
             .check(issued: [(AccountKeys.asset, issued)], label: "latencies")
         return LatencyReport(
-            shards: shards, replicas: replicas, gateways: gateways, pauseMilliseconds: Int(Self.pause / .milliseconds(1)), rows: rows,
+            shards: shards, replicas: replicas, gateways: gateways,
+            pauseMilliseconds: Int(Self.pause / .milliseconds(1)), rows: rows,
             invariants: invariants)
     }
 
@@ -51,11 +53,15 @@ struct LatencyRun: Sendable {
     private func accountsByShard(_ keys: AccountKeys, _ map: ShardMap) throws -> [[AccountID]] {
         var accounts = [[AccountID]](repeating: [], count: shards)
         for id in keys.ids { accounts[Int(map.shard(of: id).number)].append(id) }
-        guard accounts.allSatisfy({ $0.count >= 2 }) else { throw ToolError(.failure, "some shard has no two accounts; choose another --seed") }
+        guard accounts.allSatisfy({ $0.count >= 2 }) else {
+            throw ToolError(.failure, "some shard has no two accounts; choose another --seed")
+        }
         return accounts
     }
 
-    private func measureAll(_ accounts: [[AccountID]], _ signer: Ed25519Signer, _ processes: ClusterProcesses) async throws -> [LatencyReport.Row] {
+    private func measureAll(_ accounts: [[AccountID]], _ signer: Ed25519Signer, _ processes: ClusterProcesses)
+        async throws -> [LatencyReport.Row]
+    {
         let kinds = LatencyKind.measured.filter { $0.shards <= shards }
         let client = QuorateClient(signer: signer, manifest: processes.folder.manifest, gateways: processes.gateways)
         let bar = ProgressBar("latencies")
@@ -89,18 +95,24 @@ struct LatencyRun: Sendable {
         case .transfer:
             let from = accounts[places[0]][0]
             let to = places.count == 1 ? [accounts[places[0]][1]] : places.dropFirst().map { accounts[$0][0] }
-            let operations = to.map { Operation.transfer(Transfer(from: from, to: $0, asset: AccountKeys.asset, amount: Amount(1))) }
+            let operations = to.map {
+                Operation.transfer(Transfer(from: from, to: $0, asset: AccountKeys.asset, amount: Amount(1)))
+            }
             start = .now
             outcome = try await client.submit(operations)
             guard outcome.isCommitted else {
-                throw ToolError(.failure, "a \(kind.description) was not committed: \(outcome.decisions.map { "\($0)" }.joined())")
+                throw ToolError(
+                    .failure, "a \(kind.description) was not committed: \(outcome.decisions.map { "\($0)" }.joined())")
             }
         case .call(let depth):
             // Keys that nobody has touched: the call before this one may still hold its own.
-            let keys = places.enumerated().map { key("latency-\(round)-\(depth)-\($0)", on: $1, client.manifest.shardMap) }
+            let keys = places.enumerated().map {
+                key("latency-\(round)-\(depth)-\($0)", on: $1, client.manifest.shardMap)
+            }
             start = .now
             let result: [UInt64]
-            (result, outcome) = try await client.call(.key(keys[0]), Chain.name, Chain.Arguments(keys: keys), returning: [UInt64].self)
+            (result, outcome) = try await client.call(
+                .key(keys[0]), Chain.name, Chain.Arguments(keys: keys), returning: [UInt64].self)
             guard result == Array(repeating: 0, count: keys.count) else {
                 throw ToolError(.invariantFailed, "fresh keys held \(result)")
             }

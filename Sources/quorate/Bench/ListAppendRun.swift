@@ -13,14 +13,16 @@ struct ListAppendRun: Sendable {
 
     private var label: String { shards == 1 ? "1 shard" : "\(shards) shards" }
 
-    /// Four lists for each client, one operation in ten on one of the hot ones: some transactions meet, and most do not.
+    /// Four lists for each client, one operation in ten on one of the hot ones: some transactions meet, and most do
+    /// not.
     static func shape(clients: Int, lists: Int? = nil) -> ListTraffic.Shape {
         ListTraffic.Shape(lists: lists ?? max(16, 4 * clients), hotLists: 4, hotPercent: 10)
     }
 
     func measure() async throws -> RunResult {
         let path = "\(folder)/lists-shards-\(shards)"
-        let cluster = try await FreshCluster.start(at: path, shards: shards, replicas: options.replicas, gateways: options.gateways)
+        let cluster = try await FreshCluster.start(
+            at: path, shards: shards, replicas: options.replicas, gateways: options.gateways)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -29,9 +31,12 @@ struct ListAppendRun: Sendable {
     private func measure(on processes: ClusterProcesses) async throws -> RunResult {
         let start = Instant.current().uptime
         let figures = ListFigures(start: start, warmup: UInt64(options.warmup * 1e9))
-        let file = options.history.map { HistoryFile.path($0, shards: shards, crossShard: nil, isOnly: options.isOnlyRun) }
+        let file = options.history.map {
+            HistoryFile.path($0, shards: shards, crossShard: nil, isOnly: options.isOnlyRun)
+        }
         let probe = try HistoryProbe(
-            processes, Self.shape(clients: options.clients, lists: options.lists), clients: options.clients, pace: nil, figures: figures,
+            processes, Self.shape(clients: options.clients, lists: options.lists), clients: options.clients, pace: nil,
+            figures: figures,
             file: file, seed: options.seed)
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let seconds = options.duration ?? 10
@@ -58,23 +63,31 @@ struct ListAppendRun: Sendable {
         let measurements = values.measurements
         Console.error("\(label): \(values.deaths)")
         bar.finish("\(measurements.committed) committed, \(Int(measurements.throughput)) a second")
-        var invariants = try await FinalState(processes: processes, down: await faults.down).check(issued: [], label: label)
+        var invariants = try await FinalState(processes: processes, down: await faults.down).check(
+            issued: [], label: label)
         let history = try probe.judge(&invariants, label: label)
-        if let why = values.firstFailure { Console.error("\(label): \(measurements.aborted) transactions aborted; the first: \(why)") }
-        if let why = measurements.firstUnknown { Console.error("\(label): \(measurements.unknown) transactions without a certified outcome: \(why)") }
+        if let why = values.firstFailure {
+            Console.error("\(label): \(measurements.aborted) transactions aborted; the first: \(why)")
+        }
+        if let why = measurements.firstUnknown {
+            Console.error("\(label): \(measurements.unknown) transactions without a certified outcome: \(why)")
+        }
 
         let cross = measurements.cross.totalCount
         let all = cross + measurements.intra.totalCount
         let setup = RunResult.Setup(
-            shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients, durability: "strict",
+            shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
+            durability: "strict",
             workload: BenchKind.listAppend.rawValue, rows: 0, accounts: 0, seed: options.seed, crossShardPercent: nil,
-            crossShare: all == 0 ? 0 : Double(cross) / Double(all), principals: options.clients, bundle: 1, warmupSeconds: options.warmup)
+            crossShare: all == 0 ? 0 : Double(cross) / Double(all), principals: options.clients, bundle: 1,
+            warmupSeconds: options.warmup)
         var counters = RequestEngine<TransferSource>.Counters()
         (counters.resent, counters.newAttempts) = (values.resent, values.died)
         (counters.gatewayRetries, counters.gatewayConflicts) = (values.gatewayRetries, values.gatewayConflicts)
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(counters),
-            meanInFlight: Double(values.busyNanoseconds) / Double(max(1, loadEnded - start)), fundingSeconds: 0, invariants: invariants,
+            meanInFlight: Double(values.busyNanoseconds) / Double(max(1, loadEnded - start)), fundingSeconds: 0,
+            invariants: invariants,
             events: await faults.events, history: history)
         result.missed_events = await faults.missed
         return result

@@ -1,3 +1,4 @@
+import Randomness
 import Client
 import ExampleProcedures
 import Foundation
@@ -13,8 +14,8 @@ final class StopSwitch: Sendable {
     func turnOn() { flag.store(true, ordering: .releasing) }
 }
 
-/// Clients, each with a key of its own, that append to lists and read them through the gateways, in calls over several shards, and
-/// note all that they ask for and hear.
+/// Clients, each with a key of its own, that append to lists and read them through the gateways, in calls over several
+/// shards, and note all that they ask for and hear.
 struct ListLoad: Sendable {
     let manifest: Manifest
     let gateways: [GatewayAddress]
@@ -45,7 +46,8 @@ struct ListLoad: Sendable {
     }
 
     init(
-        _ shape: ListTraffic.Shape, manifest: Manifest, gateways: [GatewayAddress], recorder: HistoryRecorder, figures: ListFigures,
+        _ shape: ListTraffic.Shape, manifest: Manifest, gateways: [GatewayAddress], recorder: HistoryRecorder,
+        figures: ListFigures,
         clients: Int, pace: Duration? = nil, seed: UInt64
     ) {
         (self.manifest, self.gateways, self.recorder, self.figures) = (manifest, gateways, recorder, figures)
@@ -78,15 +80,19 @@ struct ListLoad: Sendable {
     }
 
     private func newClient() -> QuorateClient? {
-        guard let signer = Ed25519Signer(seed: (0..<32).map { _ in UInt8.random(in: .min ... .max) }) else { return nil }
+        guard let signer = Ed25519Signer(seed: (0..<32).map { _ in UInt8.random(in: .min ... .max) }) else {
+            return nil
+        }
         var options = ClientOptions()
         (options.lifetime, options.grace) = (.seconds(15), .seconds(15))
-        return QuorateClient(signer: signer, manifest: manifest, gateways: gateways, options: options, firstNumber: RequestNumber(1))
+        return QuorateClient(
+            signer: signer, manifest: manifest, gateways: gateways, options: options, firstNumber: RequestNumber(1))
     }
 
     // MARK: The load
 
-    /// Returns when every client's last transaction is over: after the switch is turned on, or when the history is full.
+    /// Returns when every client's last transaction is over: after the switch is turned on, or when the history is
+    /// full.
     func run(until stop: StopSwitch) async {
         await withTaskGroup(of: Void.self) { group in
             for index in 0..<clients { group.addTask { await drive(index, until: stop) } }
@@ -109,7 +115,10 @@ struct ListLoad: Sendable {
             let steps = shared.state.withLock { state in
                 died.map { state.traffic.again($0.steps) } ?? state.traffic.next(using: &state.random)
             }
-            guard let (ending, began, number) = await perform(steps, as: process, client, since: died?.since, continues: died?.number) else {
+            guard
+                let (ending, began, number) = await perform(
+                    steps, as: process, client, since: died?.since, continues: died?.number)
+            else {
                 stop.turnOn()
                 break
             }
@@ -132,7 +141,7 @@ struct ListLoad: Sendable {
     private func pause(_ attempts: Int) async {
         guard pace == nil else { return }
         var random = SystemRandomNumberGenerator()
-        let delay = ClientOptions().callBackoff.delay(attempt: attempts, using: &random)
+        let delay = ClientOptions().callBackoff.pause(attempt: attempts, using: &random)
         figures.paused(delay)
         try? await Task.sleep(for: delay)
     }
@@ -143,14 +152,18 @@ struct ListLoad: Sendable {
     ///   - continues: the attempt before, whose age it takes over.
     /// - Returns: nil if the history is full.
     private func perform(
-        _ steps: [ListTraffic.Step], as process: Int, _ client: QuorateClient, since: UInt64? = nil, continues: RequestNumber? = nil,
+        _ steps: [ListTraffic.Step], as process: Int, _ client: QuorateClient, since: UInt64? = nil,
+        continues: RequestNumber? = nil,
         isExtra: Bool = false
     ) async -> (Ending, began: UInt64, number: RequestNumber?)? {
         let unread = ListTraffic.operations(steps)
         let operations = steps.map { ListOperation(key: $0.key, value: $0.value) }
-        guard let home = ListTransaction.home(of: operations, in: manifest.shardMap), let began = recorder.invoke(process, unread, isExtra: isExtra) else { return nil }
+        guard let home = ListTransaction.home(of: operations, in: manifest.shardMap),
+            let began = recorder.invoke(process, unread, isExtra: isExtra)
+        else { return nil }
         let invocation = Invocation(
-            target: home, procedure: ListTransaction.name, version: ListTransaction.version, arguments: operations.encoded())
+            target: home, procedure: ListTransaction.name, version: ListTransaction.version,
+            arguments: operations.encoded())
         var (ending, read, why, isElsewhere) = (Ending.unknown, [[UInt64]]?.none, "", false)
         var number: RequestNumber?
         do {
@@ -176,26 +189,40 @@ struct ListLoad: Sendable {
             let isCross = Set(steps.map { map.shard(ofKey: Array($0.key.utf8)) }).count > 1
             switch ending {
             case .died: break
-            case .committed: figures.record(.committed, isCross: isCross, since: since ?? began, busy: ended - began, now: ended)
-            case .failed: figures.record(.aborted(.callFailed), isCross: isCross, since: since ?? began, busy: ended - began, now: ended, why: why)
-            case .unknown: figures.record(.unknown(why), isCross: isCross, since: since ?? began, busy: ended - began, now: ended)
+            case .committed:
+                figures.record(.committed, isCross: isCross, since: since ?? began, busy: ended - began, now: ended)
+            case .failed:
+                figures.record(
+                    .aborted(.callFailed), isCross: isCross, since: since ?? began, busy: ended - began, now: ended,
+                    why: why)
+            case .unknown:
+                figures.record(.unknown(why), isCross: isCross, since: since ?? began, busy: ended - began, now: ended)
             }
         }
         return (ending, began, number)
     }
 
     /// What a proven outcome says.
-    private static func judge(_ outcome: Outcome, count: Int) -> (Ending, read: [[UInt64]]?, why: String, isElsewhere: Bool) {
+    private static func judge(_ outcome: Outcome, count: Int) -> (
+        Ending, read: [[UInt64]]?, why: String, isElsewhere: Bool
+    ) {
         for certificate in outcome.receipt.certificates {
             switch certificate.leaf.status(ofLeg: 0) {
             case .returned(let bytes, _)?:
-                guard let read = try? [[UInt64]](decoding: bytes), read.count == count else { return (.unknown, nil, "a result that cannot be read", false) }
+                guard let read = try? [[UInt64]](decoding: bytes), read.count == count else {
+                    return (.unknown, nil, "a result that cannot be read", false)
+                }
                 return (.committed, read, "", false)
-            case .failed(let failure)?: return (failure.isToBeTriedAgain ? .died : .failed, nil, "\(failure)", failure.shard != certificate.shard)
+            case .failed(let failure)?:
+                return (
+                    failure.isToBeTriedAgain ? .died : .failed, nil, "\(failure)", failure.shard != certificate.shard
+                )
             default: continue
             }
         }
-        guard case .abort(let reason)? = outcome.decisions.first else { return (.unknown, nil, "a receipt without a result", false) }
+        guard case .abort(let reason)? = outcome.decisions.first else {
+            return (.unknown, nil, "a receipt without a result", false)
+        }
         return (.failed, nil, "\(reason)", false)
     }
 
@@ -242,7 +269,9 @@ struct ListLoad: Sendable {
             var isRead = false
             var died: RequestNumber?
             while !isRead, !Task.isCancelled, ContinuousClock.now < end {
-                guard let (ending, _, number) = await perform(keys.map { .init(key: $0, value: nil) }, as: process, client, continues: died, isExtra: true)
+                guard
+                    let (ending, _, number) = await perform(
+                        keys.map { .init(key: $0, value: nil) }, as: process, client, continues: died, isExtra: true)
                 else { break }
                 died = ending == .died ? number : nil
                 switch ending {
@@ -283,7 +312,9 @@ final class ListFigures: Sendable {
 
     private let state: Mutex<Values>
 
-    init(start: UInt64, warmup: UInt64 = 0) { state = Mutex(Values(measurements: Measurements(start: start, warmup: warmup))) }
+    init(start: UInt64, warmup: UInt64 = 0) {
+        state = Mutex(Values(measurements: Measurements(start: start, warmup: warmup)))
+    }
 
     var values: Values { state.withLock { $0 } }
 
@@ -292,7 +323,8 @@ final class ListFigures: Sendable {
     ///   - busy: nanoseconds of this attempt.
     func record(_ outcome: LegOutcome, isCross: Bool, since: UInt64, busy: UInt64, now: UInt64, why: String? = nil) {
         state.withLock { values in
-            values.measurements.record(outcome, isCross: isCross, microseconds: (now - min(now, since)) / 1000, now: now)
+            values.measurements.record(
+                outcome, isCross: isCross, microseconds: (now - min(now, since)) / 1000, now: now)
             values.busyNanoseconds += busy
             values.firstFailure = values.firstFailure ?? why
         }

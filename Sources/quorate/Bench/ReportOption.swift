@@ -36,7 +36,9 @@ struct ReportOption: ParsableArguments {
     }
 
     private static func failure(_ path: String, _ error: any Error) -> ToolError {
-        let why = (error as? POSIXError).map { String(cString: strerror($0.code.rawValue)) } ?? (error as NSError).localizedDescription
+        let why =
+            (error as? POSIXError).map { String(cString: strerror($0.code.rawValue)) }
+            ?? (error as NSError).localizedDescription
         return ToolError(.failure, "--report: cannot write into \(path): \(why)")
     }
 }

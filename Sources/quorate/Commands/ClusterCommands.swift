@@ -26,7 +26,9 @@ struct ClusterCommand: AsyncParsableCommand {
             Hosts with procedures of your own (deploy/template) are started, and started again, with their program:
             quorate cluster up demo --host-program .build/release/poll-host
             """,
-        subcommands: [Init.self, Up.self, Status.self, Logs.self, Down.self, KillHost.self, RestartHost.self, RestoreHost.self])
+        subcommands: [
+            Init.self, Up.self, Status.self, Logs.self, Down.self, KillHost.self, RestartHost.self, RestoreHost.self,
+        ])
 
     /// The folder's absolute path: command lines of processes carry it.
     static func open(_ directory: String) throws -> ClusterFolder {
@@ -48,7 +50,8 @@ struct ClusterCommand: AsyncParsableCommand {
             help: Limits.replicas.help("Replicas of each shard, and so hosts: 3f + 1 for f faulty ones (4, 7, 10, …)."),
             transform: Limits.replicas.parse) var replicas = 4
         @Option(
-            help: Limits.port.help("Host N listens on this port + N; gateways, if nothing else is said, from 100 above it on."),
+            help: Limits.port.help(
+                "Host N listens on this port + N; gateways, if nothing else is said, from 100 above it on."),
             transform: Limits.port.parse) var basePort: Int?
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -69,7 +72,9 @@ struct ClusterCommand: AsyncParsableCommand {
         func validate() throws {
             try Limits.checkReplicas(replicas)
             guard let basePort, basePort + replicas - 1 > 65535 else { return }
-            throw ValidationError("--base-port must be from 1 to \(65536 - replicas), so that \(replicas) hosts have ports; got \(basePort).")
+            throw ValidationError(
+                "--base-port must be from 1 to \(65536 - replicas), so that \(replicas) hosts have ports; got \(basePort)."
+            )
         }
 
         func execute() async throws {
@@ -77,11 +82,17 @@ struct ClusterCommand: AsyncParsableCommand {
             let port = try basePort ?? FreePorts.forCluster(hosts: replicas)
             let folder = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: port)
             guard !json else {
-                return try Console.json(Created(
-                    folder: path, cluster: folder.manifest.cluster.hex, shards: shards, replicas: replicas, hosts: replicas, base_port: port))
+                return try Console.json(
+                    Created(
+                        folder: path, cluster: folder.manifest.cluster.hex, shards: shards, replicas: replicas,
+                        hosts: replicas, base_port: port))
             }
-            Console.out("created \(directory): cluster \(folder.manifest.cluster.short), \(shards) \(shards == 1 ? "shard" : "shards") of \(replicas) replicas on \(replicas) hosts, ports \(port) to \(port + replicas - 1)")
-            if basePort == nil, port != Self.usualPort { Console.out("the usual ports, from \(Self.usualPort) on, are taken") }
+            Console.out(
+                "created \(directory): cluster \(folder.manifest.cluster.short), \(shards) \(shards == 1 ? "shard" : "shards") of \(replicas) replicas on \(replicas) hosts, ports \(port) to \(port + replicas - 1)"
+            )
+            if basePort == nil, port != Self.usualPort {
+                Console.out("the usual ports, from \(Self.usualPort) on, are taken")
+            }
             Console.out("start it with: quorate cluster up \(directory)")
         }
     }
@@ -97,10 +108,12 @@ struct ClusterCommand: AsyncParsableCommand {
         @Argument(help: "The cluster's folder.") var directory: String
         @Option(help: Limits.gateways.help("How many gateways."), transform: Limits.gateways.parse) var gateways = 1
         @Option(
-            help: Whole(0...65535).help("Where gateway 0 listens; 0 for any free ports. Default: the port of host 0, plus 100."),
+            help: Whole(0...65535).help(
+                "Where gateway 0 listens; 0 for any free ports. Default: the port of host 0, plus 100."),
             transform: Whole(0...65535).parse) var gatewayPort: Int?
         @Option(help: Limits.wait.help("Seconds to wait for an answer."), transform: Limits.wait.parse) var timeout = 60
-        @Option(help: Limits.host.help("Do not start this host. May be repeated."), transform: Limits.host.parse) var without: [Int] = []
+        @Option(help: Limits.host.help("Do not start this host. May be repeated."), transform: Limits.host.parse)
+        var without: [Int] = []
         @OptionGroup var hostProgram: HostProgramOption
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -127,38 +140,54 @@ struct ClusterCommand: AsyncParsableCommand {
             guard !hosts.isEmpty else { throw ValidationError("--without leaves no host to start.") }
             let firstPort = gatewayPort ?? manifest.hosts[0].port + Init.gatewayDistance
             guard firstPort == 0 || firstPort + gateways - 1 <= 65535 else {
-                throw ValidationError("\(gateways) gateways from port \(firstPort) on go beyond 65535; give another --gateway-port, or 0 for any.")
+                throw ValidationError(
+                    "\(gateways) gateways from port \(firstPort) on go beyond 65535; give another --gateway-port, or 0 for any."
+                )
             }
             let lock = try await ClusterLock.hold(processes.run, for: "cluster up")
             defer { withExtendedLifetime(lock) {} }
             let startup = try await processes.start(
-                hosts: hosts, gateways: gateways, gatewayPort: firstPort, timeout: .seconds(timeout), toleratesFailures: true)
+                hosts: hosts, gateways: gateways, gatewayPort: firstPort, timeout: .seconds(timeout),
+                toleratesFailures: true)
             // From here on they live for themselves.
             Interrupts.disownAll()
             let status = await ClusterStatus.collect(processes)
             let halted = status.hosts.compactMap { host in
-                host.replicas.first { !$0.halted.isEmpty }.map { Started.Missing(host: host.host, code: "halted", why: $0.halted) }
+                host.replicas.first { !$0.halted.isEmpty }.map {
+                    Started.Missing(host: host.host, code: "halted", why: $0.halted)
+                }
             }
-            let failed = startup.failures.map { Started.Missing(host: $0.host, code: $0.error.reason.name, why: $0.error.description) }
+            let failed = startup.failures.map {
+                Started.Missing(host: $0.host, code: $0.error.reason.name, why: $0.error.description)
+            }
             if json {
-                try Console.json(Started(
-                    started: startup.started.map(\.description), gateways: processes.gateways.map(\.description), missing: failed + halted,
-                    verdicts: status.verdicts))
+                try Console.json(
+                    Started(
+                        started: startup.started.map(\.description), gateways: processes.gateways.map(\.description),
+                        missing: failed + halted,
+                        verdicts: status.verdicts))
             } else {
                 let names = startup.started.map(\.description).joined(separator: ", ")
                 let isAllWell = failed.isEmpty && halted.isEmpty
-                Console.out(!names.isEmpty ? "started \(names)" : isAllWell ? "everything runs already" : "started nothing more")
-                for (i, address) in processes.gateways.enumerated() { Console.out("gateway \(i) listens on \(address)") }
+                Console.out(
+                    !names.isEmpty ? "started \(names)" : isAllWell ? "everything runs already" : "started nothing more"
+                )
+                for (i, address) in processes.gateways.enumerated() {
+                    Console.out("gateway \(i) listens on \(address)")
+                }
             }
             for host in status.hosts {
-                guard let replica = host.replicas.first(where: { !$0.standing.isEmpty && $0.halted.isEmpty }) else { continue }
+                guard let replica = host.replicas.first(where: { !$0.standing.isEmpty && $0.halted.isEmpty }) else {
+                    continue
+                }
                 Console.error("host \(host.host) does not vote yet: \(Printable.line(replica.standing))")
             }
             guard !failed.isEmpty || !halted.isEmpty else { return }
             for host in failed { Console.error("HOST \(host.host) DOES NOT START: \(host.why)") }
             for host in halted {
                 Console.error(
-                    "HOST \(host.host) IS HALTED: \(Printable.line(host.why)). It runs, and takes no part; when that is mended: quorate cluster restart-host \(directory) \(host.host)")
+                    "HOST \(host.host) IS HALTED: \(Printable.line(host.why)). It runs, and takes no part; when that is mended: quorate cluster restart-host \(directory) \(host.host)"
+                )
             }
             Console.error(Self.consequence(manifest, down: Set((failed + halted).map(\.host) + without)))
             throw ExitCode(ExitReason.hostsMissing.rawValue)
@@ -167,9 +196,12 @@ struct ClusterCommand: AsyncParsableCommand {
         /// Whether the shards go on without some hosts.
         static func consequence(_ manifest: Manifest, down: Set<Int>) -> String {
             let stuck = manifest.shards.indices.filter { shard in
-                manifest.shards[shard].count { down.contains(Int($0.number)) } > manifest.group(of: ShardID(UInt16(shard))).f
+                manifest.shards[shard].count { down.contains(Int($0.number)) }
+                    > manifest.group(of: ShardID(UInt16(shard))).f
             }
-            guard let first = stuck.first else { return "the cluster carries on without: no shard misses more than f replicas" }
+            guard let first = stuck.first else {
+                return "the cluster carries on without: no shard misses more than f replicas"
+            }
             let f = manifest.group(of: ShardID(UInt16(first))).f
             let shards = stuck.count == 1 ? "shard \(first)" : "\(stuck.count) shards"
             return "more than f = \(f) replicas are missing, so nothing commits on \(shards) until they are back"
@@ -184,7 +216,8 @@ struct ClusterCommand: AsyncParsableCommand {
                 """)
         @Argument(help: "The cluster's folder.") var directory: String
         @Option(
-            help: Whole(0...86_400).help("Seconds before a process that does not stop is killed."), transform: Whole(0...86_400).parse)
+            help: Whole(0...86_400).help("Seconds before a process that does not stop is killed."),
+            transform: Whole(0...86_400).parse)
         var grace = 10
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -209,9 +242,11 @@ struct ClusterCommand: AsyncParsableCommand {
 
     struct KillHost: ToolCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Kill hosts as a crash would (SIGKILL).", discussion: "quorate cluster up, or restart-host, starts them again.")
+            abstract: "Kill hosts as a crash would (SIGKILL).",
+            discussion: "quorate cluster up, or restart-host, starts them again.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The hosts' numbers.", name: "host"), transform: Limits.host.parse) var hosts: [Int]
+        @Argument(help: Limits.host.help("The hosts' numbers.", name: "host"), transform: Limits.host.parse) var hosts:
+            [Int]
         @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
@@ -234,7 +269,8 @@ struct ClusterCommand: AsyncParsableCommand {
     struct RestartHost: ToolCommand {
         static let configuration = CommandConfiguration(abstract: "Stop a host if it runs, and start it.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The host's number.", name: "host"), transform: Limits.host.parse) var host: Int
+        @Argument(help: Limits.host.help("The host's number.", name: "host"), transform: Limits.host.parse) var host:
+            Int
         @OptionGroup var hostProgram: HostProgramOption
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -261,7 +297,8 @@ struct ClusterCommand: AsyncParsableCommand {
                 fetches the state that it lacks. Until then it counts as one of the f faulty hosts.
                 """)
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The host's number.", name: "host"), transform: Limits.host.parse) var host: Int
+        @Argument(help: Limits.host.help("The host's number.", name: "host"), transform: Limits.host.parse) var host:
+            Int
         @Flag(help: "Print one JSON object.") var json = false
 
         func execute() async throws {
@@ -273,11 +310,14 @@ struct ClusterCommand: AsyncParsableCommand {
             defer { withExtendedLifetime(lock) {} }
             try processes.adopt()
             guard processes.run.running(.host(host)) == nil else {
-                throw ToolError(.failure, "host \(host) runs; stop it first with: quorate cluster kill-host \(directory) \(host)")
+                throw ToolError(
+                    .failure, "host \(host) runs; stop it first with: quorate cluster kill-host \(directory) \(host)")
             }
             try hostFolder.declareLostRecords()
             if json { return try Console.json(Changed(declared: [host])) }
-            Console.out("host \(host) rejoins in quarantine when it is started: quorate cluster restart-host \(directory) \(host)")
+            Console.out(
+                "host \(host) rejoins in quarantine when it is started: quorate cluster restart-host \(directory) \(host)"
+            )
         }
     }
 }

@@ -3,8 +3,8 @@ import Foundation
 /// A command that waits for answers of a cluster.
 protocol AsksCluster: ToolCommand {
     var cluster: ClusterOption { get }
-    /// After so long the command ends, and says why there is no answer. Nil where what was sent may still take effect: then the client
-    /// says what became of it.
+    /// After so long the command ends, and says why there is no answer. Nil where what was sent may still take effect:
+    /// then the client says what became of it.
     static var answerLimit: Duration? { get }
 }
 
@@ -24,7 +24,8 @@ extension AccountCommand.Show: AsksCluster {
     static var answerLimit: Duration? { .seconds(5) }
 }
 
-/// Says on standard error what is waited for, when an answer does not come soon, and ends the wait for what may be asked again.
+/// Says on standard error what is waited for, when an answer does not come soon, and ends the wait for what may be
+/// asked again.
 struct ClusterPatience: Sendable {
     private let processes: ClusterProcesses
     private let limit: Duration?
@@ -64,7 +65,9 @@ struct ClusterPatience: Sendable {
             let obstacle = await ClusterStatus.collect(processes, timeout: Self.question).obstacle
             try await Task.sleep(until: due)
             if due == end {
-                throw ToolError(.noAnswer, "no answer within \(limit.map { "\(Int($0 / .seconds(1))) s" } ?? "the time"): \(obstacle)")
+                throw ToolError(
+                    .noAnswer,
+                    "no answer within \(limit.map { "\(Int($0 / .seconds(1))) s" } ?? "the time"): \(obstacle)")
             }
             Console.error("waiting: \(obstacle)")
             due = min(end ?? due + Self.next, due + Self.next)

@@ -3,7 +3,8 @@ import Foundation
 
 /// Which program the hosts are.
 struct HostProgramOption: ParsableArguments {
-    @Option(help: "Start hosts with this program, which was built with the library QuorateHost. Default: quorate itself.")
+    @Option(
+        help: "Start hosts with this program, which was built with the library QuorateHost. Default: quorate itself.")
     var hostProgram: String?
 
     /// Absolute; nil for this executable.

@@ -18,9 +18,14 @@ extension ClusterCommand {
                 The files are logs/host-N.log and logs/gateway-N.log in the cluster's folder.
                 """)
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: ArgumentHelp("Whose: a host's number, or gateway and its number. Default: everybody's.", valueName: "host")) var whose: [String] = []
+        @Argument(
+            help: ArgumentHelp(
+                "Whose: a host's number, or gateway and its number. Default: everybody's.", valueName: "host"))
+        var whose: [String] = []
         @Flag(name: .shortAndLong, help: "Go on with what comes, until it is interrupted.") var follow = false
-        @Option(name: .shortAndLong, help: Whole(0...1_000_000).help("So many lines of each log at most, the last ones."), transform: Whole(0...1_000_000).parse) var lines = 40
+        @Option(
+            name: .shortAndLong, help: Whole(0...1_000_000).help("So many lines of each log at most, the last ones."),
+            transform: Whole(0...1_000_000).parse) var lines = 40
         @Flag(help: "Print one JSON object a line.") var json = false
 
         struct Line: Encodable, Sendable {
@@ -39,10 +44,14 @@ extension ClusterCommand {
             let roles = named.isEmpty ? run.logged() : named
             let missing = named.filter { access(run.logPath($0), F_OK) != 0 }
             if let first = missing.first {
-                throw ToolError(.notRunning, "\(first) has logged nothing: there is no \(run.logPath(first)). Who has: \(run.logged().map(\.description).joined(separator: ", "))")
+                throw ToolError(
+                    .notRunning,
+                    "\(first) has logged nothing: there is no \(run.logPath(first)). Who has: \(run.logged().map(\.description).joined(separator: ", "))"
+                )
             }
             guard !roles.isEmpty else {
-                throw ToolError(.notRunning, "nothing was logged yet; start the cluster with: quorate cluster up \(directory)")
+                throw ToolError(
+                    .notRunning, "nothing was logged yet; start the cluster with: quorate cluster up \(directory)")
             }
             var files = try roles.map { try LogFile($0, at: run.logPath($0)) }
             var last: [(from: RunFolder.Role, line: String)] = []
@@ -54,12 +63,16 @@ extension ClusterCommand {
                 if let own = Self.time(entry.line) { time = own }
                 return (key: time, order: i, entry: entry)
             }
-            for item in keyed.sorted(by: { ($0.key, $0.order) < ($1.key, $1.order) }) { try show(item.entry.line, item.entry.from) }
+            for item in keyed.sorted(by: { ($0.key, $0.order) < ($1.key, $1.order) }) {
+                try show(item.entry.line, item.entry.from)
+            }
             while follow {
                 try await Task.sleep(for: .milliseconds(200))
                 // Hosts may be started, and gateways, that had no log before.
                 if named.isEmpty {
-                    for role in run.logged() where !files.contains(where: { $0.role == role }) { files.append(try LogFile(role, at: run.logPath(role))) }
+                    for role in run.logged() where !files.contains(where: { $0.role == role }) {
+                        files.append(try LogFile(role, at: run.logPath(role)))
+                    }
                 }
                 for i in files.indices {
                     for line in try files[i].newLines() { try show(line, files[i].role) }
@@ -90,7 +103,9 @@ extension ClusterCommand {
                     continue
                 }
                 guard let number = Int(word), (0...65535).contains(number) else {
-                    throw ValidationError("\"\(Printable.line(words.joined(separator: " ")))\" names no logs: a host's number from 0 to 65535 is wanted, or gateway and its number.")
+                    throw ValidationError(
+                        "\"\(Printable.line(words.joined(separator: " ")))\" names no logs: a host's number from 0 to 65535 is wanted, or gateway and its number."
+                    )
                 }
                 roles.append(kind == "gateway" ? .gateway(number) : .host(number))
                 kind = nil
@@ -167,7 +182,9 @@ extension RunFolder {
     func logged() -> [Role] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: cluster + "/logs")) ?? []
         func numbers(_ prefix: String) -> [Int] {
-            names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(".log") }.compactMap { Int($0.dropFirst(prefix.count).dropLast(4)) }.sorted()
+            names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(".log") }.compactMap {
+                Int($0.dropFirst(prefix.count).dropLast(4))
+            }.sorted()
         }
         return numbers("host-").map(Role.host) + numbers("gateway-").map(Role.gateway)
     }

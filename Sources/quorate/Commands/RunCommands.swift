@@ -7,14 +7,20 @@ import QuorateHost
 /// What `cluster up` starts; not for people.
 struct HostCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "host", abstract: "Runs one host in the foreground.", shouldDisplay: false, subcommands: [Run.self, Resume.self])
+        commandName: "host", abstract: "Runs one host in the foreground.", shouldDisplay: false,
+        subcommands: [Run.self, Resume.self])
 
-    /// Stands beside a host that was stopped by SIGSTOP: such a host cannot see that the process which started it is gone.
+    /// Stands beside a host that was stopped by SIGSTOP: such a host cannot see that the process which started it is
+    /// gone.
     struct Resume: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "resume", abstract: "Continues a stopped process when standard input ends.")
-        @Argument(help: Whole<Int32>(2...Int32.max).help("The process.", name: "pid"), transform: Whole<Int32>(2...Int32.max).parse) var pid: Int32
-        @Argument(help: Limits.seed.help("When it started, in ticks since boot.", name: "start"), transform: Limits.seed.parse) var start: UInt64
+        @Argument(
+            help: Whole<Int32>(2...Int32.max).help("The process.", name: "pid"),
+            transform: Whole<Int32>(2...Int32.max).parse) var pid: Int32
+        @Argument(
+            help: Limits.seed.help("When it started, in ticks since boot.", name: "start"), transform: Limits.seed.parse
+        ) var start: UInt64
 
         func run() async throws {
             Service.waitForEnd(of: STDIN_FILENO)
@@ -24,7 +30,8 @@ struct HostCommand: AsyncParsableCommand {
     }
 
     struct Run: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "run", abstract: "Runs one host in the foreground.")
+        static let configuration = CommandConfiguration(
+            commandName: "run", abstract: "Runs one host in the foreground.")
         @Argument(parsing: .captureForPassthrough, help: "The cluster's folder, and the host's number.")
         var arguments: [String] = []
 
@@ -38,14 +45,18 @@ struct HostCommand: AsyncParsableCommand {
 /// What `cluster up` starts; not for people.
 struct GatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "gateway", abstract: "Runs one gateway in the foreground.", shouldDisplay: false, subcommands: [Run.self])
+        commandName: "gateway", abstract: "Runs one gateway in the foreground.", shouldDisplay: false,
+        subcommands: [Run.self])
 
     struct Run: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "run", abstract: "Runs one gateway in the foreground.")
+        static let configuration = CommandConfiguration(
+            commandName: "run", abstract: "Runs one gateway in the foreground.")
         @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The gateway's number.", name: "gateway"), transform: Limits.host.parse) var number = 0
+        @Argument(help: Limits.host.help("The gateway's number.", name: "gateway"), transform: Limits.host.parse)
+        var number = 0
         @Option(
-            help: Whole(0...65535).help("Where it listens; 0 for any free port, which is written to run/gateway-N.port."),
+            help: Whole(0...65535).help(
+                "Where it listens; 0 for any free port, which is written to run/gateway-N.port."),
             transform: Whole(0...65535).parse) var port = 0
         @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
 

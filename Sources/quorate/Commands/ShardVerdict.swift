@@ -22,7 +22,9 @@ extension ClusterStatus {
                 let missing = why.isEmpty ? "" : "; \(why.joined(separator: ", "))"
                 return "shard \(shard) commits: \(voting) of \(replicas) replicas vote, \(needed) are needed\(missing)"
             }
-            let what = answering < needed ? "\(answering) of \(replicas) hosts answer" : "\(voting) of \(replicas) replicas vote"
+            let what =
+                answering < needed
+                ? "\(answering) of \(replicas) hosts answer" : "\(voting) of \(replicas) replicas vote"
             return "shard \(shard) cannot commit: \(what), \(needed) are needed, since \(why.joined(separator: ", "))"
         }
     }
@@ -54,7 +56,8 @@ extension ClusterStatus {
             }
             let needed = manifest.group(of: shard).quorum
             return Verdict(
-                shard: number, can_commit: voting >= needed, replicas: members.count, answering: answering, voting: voting, needed: needed,
+                shard: number, can_commit: voting >= needed, replicas: members.count, answering: answering,
+                voting: voting, needed: needed,
                 why: why)
         }
     }
@@ -64,9 +67,11 @@ extension ClusterStatus {
         let stuck = verdicts.filter { !$0.can_commit }
         if let first = stuck.first { return first.text + (stuck.count > 1 ? " (nor can \(stuck.count - 1) more)" : "") }
         guard let gateway = gateways.first(where: { !$0.answers }) else {
-            return gateways.isEmpty ? "no gateway runs" : "every shard can commit, and every gateway answers: it only takes long"
+            return gateways.isEmpty
+                ? "no gateway runs" : "every shard can commit, and every gateway answers: it only takes long"
         }
-        return "gateway \(gateway.gateway) does not answer (\(gateway.pid.map { "process \($0)\(gateway.stopped ? ", which is stopped" : "")" } ?? "no process")); every shard can commit"
+        return
+            "gateway \(gateway.gateway) does not answer (\(gateway.pid.map { "process \($0)\(gateway.stopped ? ", which is stopped" : "")" } ?? "no process")); every shard can commit"
     }
 }
 

@@ -9,7 +9,8 @@ struct StatusClocks: Encodable, Sendable {
     }
     struct Shard: Encodable, Sendable {
         var shard: Int
-        /// How far its time is ahead of its hosts' clocks; negative after it was idle for so long, which is as it should be.
+        /// How far its time is ahead of its hosts' clocks; negative after it was idle for so long, which is as it
+        /// should be.
         var ahead_ms: Int64
         /// It stands still until the clocks have caught up.
         var stands: Bool
@@ -45,7 +46,8 @@ struct StatusClocks: Encodable, Sendable {
         var lines = ["clocks, ahead of this machine's:  \(clocks.joined(separator: "  "))"]
         if !shards.isEmpty {
             let times = shards.map { shard in
-                "shard \(shard.shard) \(Self.signed(shard.ahead_ms))" + (shard.stands ? " (stands still)" : shard.ahead_ms < -1000 ? " (idle)" : "")
+                "shard \(shard.shard) \(Self.signed(shard.ahead_ms))"
+                    + (shard.stands ? " (stands still)" : shard.ahead_ms < -1000 ? " (idle)" : "")
             }
             lines.append("shards' times, ahead of the hosts' clocks:  \(times.joined(separator: "  "))")
         }

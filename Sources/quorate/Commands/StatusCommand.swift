@@ -51,8 +51,10 @@ private struct StatusWatch {
                 try Console.json(status)
             } else if isatty(STDOUT_FILENO) == 1 {
                 // The cursor to the corner, and what follows the picture is cleared: no flicker.
-                let lines = Printable.lines("\(Self.time(.now))  (unchanged since \(Self.time(since)); Ctrl-C ends)\n" + status.text())
-                let picture = lines.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\u{1b}[K\n")
+                let lines = Printable.lines(
+                    "\(Self.time(.now))  (unchanged since \(Self.time(since)); Ctrl-C ends)\n" + status.text())
+                let picture = lines.split(separator: "\n", omittingEmptySubsequences: false).joined(
+                    separator: "\u{1b}[K\n")
                 Console.write("\u{1b}[H" + picture + "\u{1b}[K\n\u{1b}[J", to: STDOUT_FILENO)
             } else if verdicts != shown {
                 for line in verdicts.split(separator: "\n") { Console.out("\(Self.time(.now))  \(line)") }
@@ -62,7 +64,9 @@ private struct StatusWatch {
         }
     }
 
-    private static func time(_ date: Date) -> String { date.formatted(.iso8601.time(includingFractionalSeconds: false)) }
+    private static func time(_ date: Date) -> String {
+        date.formatted(.iso8601.time(includingFractionalSeconds: false))
+    }
 }
 
 /// What `cluster status` found.
@@ -137,9 +141,12 @@ struct ClusterStatus: Encodable, Sendable {
         let verdicts = verdicts(manifest, hosts: hosts)
         let reached = await gateways
         // Halted replicas and those that rejoin are seen in the verdicts, which count who votes.
-        let healthy = verdicts.allSatisfy { $0.why.isEmpty } && hosts.allSatisfy(\.answers) && reached.allSatisfy(\.answers) && !reached.isEmpty
+        let healthy =
+            verdicts.allSatisfy { $0.why.isEmpty } && hosts.allSatisfy(\.answers) && reached.allSatisfy(\.answers)
+            && !reached.isEmpty
         return ClusterStatus(
-            cluster: manifest.cluster.hex, shards: manifest.shardCount, verdicts: verdicts, hosts: hosts, gateways: reached, clocks: clocks,
+            cluster: manifest.cluster.hex, shards: manifest.shardCount, verdicts: verdicts, hosts: hosts,
+            gateways: reached, clocks: clocks,
             healthy: healthy)
     }
 
@@ -164,12 +171,15 @@ struct ClusterStatus: Encodable, Sendable {
         let host = processes.folder.manifest.hosts[number]
         let process = processes.run.running(.host(number))
         let found = Host(
-            host: number, address: "\(host.address):\(host.port)", pid: process?.pid, stopped: process?.isStopped ?? false,
+            host: number, address: "\(host.address):\(host.port)", pid: process?.pid,
+            stopped: process?.isStopped ?? false,
             answers: replicas != nil,
             replicas: (replicas ?? []).map {
                 Replica(
-                    shard: Int($0.shard.number), replica: $0.replica.index, view: $0.view.number, changing_view: $0.isChangingView,
-                    primary: $0.isPrimary, executed: $0.lastExecuted.number, stable: $0.stable.number, flushed: $0.flushed.number,
+                    shard: Int($0.shard.number), replica: $0.replica.index, view: $0.view.number,
+                    changing_view: $0.isChangingView,
+                    primary: $0.isPrimary, executed: $0.lastExecuted.number, stable: $0.stable.number,
+                    flushed: $0.flushed.number,
                     waiting: Int($0.pendingRequests), undecided: Int($0.undecided), open: Int($0.open),
                     oldest_undecided_ms: Int($0.oldestUndecided / 1000), halted: $0.halted,
                     standing: $0.standing)
@@ -179,7 +189,9 @@ struct ClusterStatus: Encodable, Sendable {
 
     /// Those that have been started, and not been stopped in order.
     private static func gateways(_ processes: ClusterProcesses, _ timeout: Duration) async -> [Gateway] {
-        let numbers = processes.run.recorded().compactMap { role in if case .gateway(let number) = role { number } else { nil } }
+        let numbers = processes.run.recorded().compactMap { role in
+            if case .gateway(let number) = role { number } else { nil }
+        }
         return await inOrder(numbers) { await gateway($0, processes, timeout) }
     }
 
@@ -187,28 +199,41 @@ struct ClusterStatus: Encodable, Sendable {
         let process = processes.run.running(.gateway(number))
         let port = processes.run.port(ofGateway: number)
         var gateway = Gateway(
-            gateway: number, address: port.map { "127.0.0.1:\($0)" } ?? "", pid: process?.pid, stopped: process?.isStopped ?? false,
+            gateway: number, address: port.map { "127.0.0.1:\($0)" } ?? "", pid: process?.pid,
+            stopped: process?.isStopped ?? false,
             answers: false, queued: 0, in_flight: 0, completed: 0, rejected: 0, retransmissions: 0, conflicts: 0)
-        guard let port, let connection = try? await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: port), timeout: timeout)
+        guard let port,
+            let connection = try? await GatewayConnection.connect(
+                GatewayAddress(host: "127.0.0.1", port: port), timeout: timeout)
         else { return gateway }
         if let status = try? await connection.status(timeout: timeout) {
             gateway.answers = true
             (gateway.queued, gateway.in_flight, gateway.completed) = (status.queued, status.inFlight, status.completed)
-            (gateway.rejected, gateway.retransmissions, gateway.conflicts) = (status.rejected, status.retransmissions, status.conflicts)
+            (gateway.rejected, gateway.retransmissions, gateway.conflicts) = (
+                status.rejected, status.retransmissions, status.conflicts
+            )
         }
         await connection.close()
         return gateway
     }
 
     func text() -> String {
-        var lines = ["cluster \(cluster.prefix(8)): \(shards) \(shards == 1 ? "shard" : "shards") on \(hosts.count) hosts", verdictText]
+        var lines = [
+            "cluster \(cluster.prefix(8)): \(shards) \(shards == 1 ? "shard" : "shards") on \(hosts.count) hosts",
+            verdictText,
+        ]
         for host in hosts {
-            lines.append("host \(host.host)  \(host.address)  \(Self.process(host.pid, host.stopped))  \(host.answers ? "answers" : "DOES NOT ANSWER")")
+            lines.append(
+                "host \(host.host)  \(host.address)  \(Self.process(host.pid, host.stopped))  \(host.answers ? "answers" : "DOES NOT ANSWER")"
+            )
             for replica in host.replicas {
-                var line = "  shard \(replica.shard)  view \(replica.view)\(replica.primary ? " (primary)" : "")  executed \(replica.executed)  stable \(replica.stable)  on disk \(replica.flushed)"
+                var line =
+                    "  shard \(replica.shard)  view \(replica.view)\(replica.primary ? " (primary)" : "")  executed \(replica.executed)  stable \(replica.stable)  on disk \(replica.flushed)"
                 if replica.changing_view { line += "  changing its view" }
                 if replica.waiting > 0 { line += "  \(replica.waiting) waiting" }
-                if replica.undecided > 0 { line += "  \(replica.undecided) undecided (oldest \(replica.oldest_undecided_ms) ms)" }
+                if replica.undecided > 0 {
+                    line += "  \(replica.undecided) undecided (oldest \(replica.oldest_undecided_ms) ms)"
+                }
                 // The host's words.
                 if !replica.standing.isEmpty { line += "  \(Printable.line(replica.standing))" }
                 if !replica.halted.isEmpty { line += "  HALTED: \(Printable.line(replica.halted))" }
@@ -219,10 +244,14 @@ struct ClusterStatus: Encodable, Sendable {
         if gateways.isEmpty { lines.append("no gateway runs") }
         for gateway in gateways {
             guard gateway.answers else {
-                lines.append("gateway \(gateway.gateway)  \(gateway.address)  \(Self.process(gateway.pid, gateway.stopped))  DOES NOT ANSWER")
+                lines.append(
+                    "gateway \(gateway.gateway)  \(gateway.address)  \(Self.process(gateway.pid, gateway.stopped))  DOES NOT ANSWER"
+                )
                 continue
             }
-            lines.append("gateway \(gateway.gateway)  \(gateway.address)  queued \(gateway.queued)  in flight \(gateway.in_flight)  completed \(gateway.completed)  rejected \(gateway.rejected)  resent \(gateway.retransmissions) (conflicts \(gateway.conflicts))")
+            lines.append(
+                "gateway \(gateway.gateway)  \(gateway.address)  queued \(gateway.queued)  in flight \(gateway.in_flight)  completed \(gateway.completed)  rejected \(gateway.rejected)  resent \(gateway.retransmissions) (conflicts \(gateway.conflicts))"
+            )
         }
         return lines.joined(separator: "\n")
     }

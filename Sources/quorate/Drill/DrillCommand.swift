@@ -23,14 +23,22 @@ struct DrillCommand: AsyncParsableCommand {
             docs/DRILLS.md says what the figures mean. The exit code is \(ExitReason.drillFailed.rawValue) if the cluster did not \
             do what it must, and \(ExitReason.invariantFailed.rawValue) if an invariant failed.
             """,
-        subcommands: [KillPrimary.self, KillGateway.self, Pause.self, Wipe.self, Overload.self, HotAccount.self, Replay.self])
+        subcommands: [
+            KillPrimary.self, KillGateway.self, Pause.self, Wipe.self, Overload.self, HotAccount.self, Replay.self,
+        ])
 }
 
 /// What all drills take.
 struct DrillOptions: ParsableArguments {
-    @Option(name: .customLong("shards"), help: Whole(1...64).help("Shards of the cluster. Default: 1, and 2 for kill-gateway and replay."), transform: Whole(1...64).parse) var givenShards: Int?
-    @Option(help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse) var replicas = 4
-    @Option(help: Limits.seed.help("Repeats a workload: keys and rows."), transform: Limits.seed.parse) var seed: UInt64 = 1
+    @Option(
+        name: .customLong("shards"),
+        help: Whole(1...64).help("Shards of the cluster. Default: 1, and 2 for kill-gateway and replay."),
+        transform: Whole(1...64).parse) var givenShards: Int?
+    @Option(
+        help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse)
+    var replicas = 4
+    @Option(help: Limits.seed.help("Repeats a workload: keys and rows."), transform: Limits.seed.parse) var seed:
+        UInt64 = 1
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the cluster's folder and logs in this folder.") var keep: String?
     @OptionGroup var reporting: ReportOption
@@ -52,7 +60,8 @@ struct DrillOptions: ParsableArguments {
     /// Before the first connection.
     func prepare() throws {
         try reporting.prepare()
-        // One loop for all connections of the load: what an answer releases is sent from the thread on which it arrived.
+        // One loop for all connections of the load: what an answer releases is sent from the thread on which it
+        // arrived.
         NIOSingletons.groupLoopCountSuggestion = 1
     }
 

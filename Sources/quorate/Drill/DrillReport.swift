@@ -64,12 +64,15 @@ struct DrillReport<Findings: DrillFindings>: Codable, Sendable {
             for problem in invariants.problems { Console.error("INVARIANT FAILED: \(problem)") }
             throw ExitCode(ExitReason.invariantFailed.rawValue)
         }
-        if !options.json { Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left") }
+        if !options.json {
+            Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left")
+        }
         guard findings.problems.isEmpty else { throw ExitCode(ExitReason.drillFailed.rawValue) }
         guard load.unknown == 0, load.retries.invalid_receipts == 0 else {
             throw ToolError(
                 .benchIncomplete,
-                "\(load.unknown) transfers have no certified outcome, \(load.retries.invalid_receipts) receipts were not valid")
+                "\(load.unknown) transfers have no certified outcome, \(load.retries.invalid_receipts) receipts were not valid"
+            )
         }
     }
 }
@@ -77,25 +80,31 @@ struct DrillReport<Findings: DrillFindings>: Codable, Sendable {
 extension DrillReport {
     private func write(to folder: ReportFolder) throws -> String {
         let json = try Console.document(self)
-        return try folder.write([("report.json", json + "\n"), ("report.csv", try DrillPage.csv(json: json)), ("report.html", page.text())])
+        return try folder.write([
+            ("report.json", json + "\n"), ("report.csv", try DrillPage.csv(json: json)), ("report.html", page.text()),
+        ])
     }
 
     private var page: DrillPage {
         func comparison(_ title: String, _ figure: (LoadResult) -> Double?) -> DrillPage.Comparison {
-            DrillPage.Comparison(title: title, figures: findings.loads.compactMap { name, load in figure(load).map { (name, $0) } })
+            DrillPage.Comparison(
+                title: title, figures: findings.loads.compactMap { name, load in figure(load).map { (name, $0) } })
         }
         let comparisons = [
             comparison("Committed transfers / s") { $0.tps.rounded() }, comparison("Latency p50, ms") { $0.p50_ms },
-            comparison("Latency p99, ms") { $0.p99_ms }, comparison("p99 of what was admitted, ms") { $0.admitted_p99_ms },
+            comparison("Latency p99, ms") { $0.p99_ms },
+            comparison("p99 of what was admitted, ms") { $0.admitted_p99_ms },
         ]
         let keys = setup.principals.map { "\($0) principals" } ?? "a key each"
         return DrillPage(
             title: "Quorate drill: \(drill)",
-            subtitle: "\(setup.shards) \(setup.shards == 1 ? "shard" : "shards") on \(setup.replicas) hosts, \(setup.clients) clients over "
+            subtitle:
+                "\(setup.shards) \(setup.shards == 1 ? "shard" : "shards") on \(setup.replicas) hosts, \(setup.clients) clients over "
                 + "\(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways"), \(setup.accounts) accounts (\(keys)), seed \(setup.seed).",
             made: made,
             facts: [
-                (load.committed, "transfers committed"), (load.aborted, "aborted"), (load.unknown, "without a certified outcome"),
+                (load.committed, "transfers committed"), (load.aborted, "aborted"),
+                (load.unknown, "without a certified outcome"),
             ],
             invariants: invariants, problems: findings.problems, findings: findings.text(),
             comparisons: comparisons.filter { !$0.figures.isEmpty }, timeline: timeline, events: events)

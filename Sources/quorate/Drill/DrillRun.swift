@@ -13,8 +13,8 @@ struct DrillRun: Sendable {
     /// Every so many of a hundred rows cross shards; nil: as it falls out.
     var crossShard: Int?
     var json = false
-    /// Rows of a workload in which all accounts are equally popular: an account's payments run one after the other, and popular
-    /// accounts would soon hold up all others, so that fewer transfers were in flight than there are clients.
+    /// Rows of a workload in which all accounts are equally popular: an account's payments run one after the other, and
+    /// popular accounts would soon hold up all others, so that fewer transfers were in flight than there are clients.
     private static let popularity = 0.0
     /// Rows of the workload; it starts over as often as needed.
     private static let rows = 20_000
@@ -30,7 +30,8 @@ struct DrillRun: Sendable {
         let root = try BenchFolder(keep: keep, kind: "drill")
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
-            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways, hostProgram: hostProgram)
+            at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways,
+            hostProgram: hostProgram)
         let found = FoundSoFar()
         do {
             return try await cluster.use { processes in
@@ -45,7 +46,10 @@ struct DrillRun: Sendable {
     /// What had been found before the drill was interrupted or went wrong, without the checks of its end.
     private func showPartial(_ findings: any DrillFindings, without error: any Error) throws {
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
-        if json { return try Console.json(PartialDrillReport(drill: kind, partial: why, setup: setup, findings: AnyFindings(findings))) }
+        if json {
+            return try Console.json(
+                PartialDrillReport(drill: kind, partial: why, setup: setup, findings: AnyFindings(findings)))
+        }
         Console.out(findings.text())
         Console.out("PARTIAL: the drill did not come to its end, because of: \(why)")
     }
@@ -57,10 +61,13 @@ struct DrillRun: Sendable {
         let manifest = processes.folder.manifest
         let keys = AccountKeys(accounts: setup.accounts, members: setup.principals, seed: setup.seed)
         let shardOf = keys.shards(in: manifest.shardMap)
-        let made = SkewedWorkload(accounts: setup.accounts, transfers: Self.rows, exponent: Self.popularity, seed: setup.seed).trace()
-        let trace = crossShard.map {
-            CrossShardMix.rewrite(made, percent: $0, shardOf: shardOf, shardCount: setup.shards, seed: setup.seed)
-        } ?? made
+        let made = SkewedWorkload(
+            accounts: setup.accounts, transfers: Self.rows, exponent: Self.popularity, seed: setup.seed
+        ).trace()
+        let trace =
+            crossShard.map {
+                CrossShardMix.rewrite(made, percent: $0, shardOf: shardOf, shardCount: setup.shards, seed: setup.seed)
+            } ?? made
         let balances = Funding.openingBalances(of: trace, passes: Self.passes)
         let channels = try await processes.openChannels()
         _ = try await processes.fund(keys, balances: balances, through: channels, seed: setup.seed, label: kind)
@@ -74,10 +81,12 @@ struct DrillRun: Sendable {
             source: LoggedSource(transfers, log: log), signers: keys.signers, manifest: manifest,
             // What only several gateways need is not to cost the others anything.
             channels: setup.gateways > 1 ? recorded : channels,
-            configuration: .init(clients: setup.clients, channels: channels.count, lifetime: Self.lifetime, seed: setup.seed))
+            configuration: .init(
+                clients: setup.clients, channels: channels.count, lifetime: Self.lifetime, seed: setup.seed))
         let (findings, result) = try await processes.whileAllRun {
             async let load = generator.run()
-            let findings = try await script(DrillScene(processes: processes, log: log, traffic: traffic, keep: keep, events: events))
+            let findings = try await script(
+                DrillScene(processes: processes, log: log, traffic: traffic, keep: keep, events: events))
             log.stop()
             return (findings, try await load)
         }
@@ -86,7 +95,9 @@ struct DrillRun: Sendable {
         let issued = balances.reduce(UInt128(0), +)
         let invariants = try await FinalState(processes: processes, down: findings.down)
             .check(issued: [(AccountKeys.asset, issued)], label: kind)
-        guard let measurements = result.source.base.measurements else { throw ToolError(.failure, "nothing was measured") }
+        guard let measurements = result.source.base.measurements else {
+            throw ToolError(.failure, "nothing was measured")
+        }
         let load = DrillLoad(
             committed: measurements.committed, aborted: measurements.aborted, unknown: measurements.unknown,
             in_flight_mean: result.meanInFlight, retries: RunResult.Retries(result.counters))

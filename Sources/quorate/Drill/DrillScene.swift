@@ -13,7 +13,9 @@ final class DrillEvents: Sendable {
 
     /// In seconds from `start`, in order.
     func since(_ start: UInt64) -> [RunResult.Event] {
-        all.withLock { $0 }.sorted { $0.at < $1.at }.map { RunResult.Event(atSeconds: Double($0.at - min(start, $0.at)) / 1e9, what: $0.what) }
+        all.withLock { $0 }.sorted { $0.at < $1.at }.map {
+            RunResult.Event(atSeconds: Double($0.at - min(start, $0.at)) / 1e9, what: $0.what)
+        }
     }
 }
 
@@ -40,7 +42,9 @@ struct DrillScene: Sendable {
     }
 
     /// Nil for a host that does not answer.
-    func status(_ host: Int) async -> [ReplicaStatus]? { try? await processes.status(ofHost: host, timeout: .seconds(2)) }
+    func status(_ host: Int) async -> [ReplicaStatus]? {
+        try? await processes.status(ofHost: host, timeout: .seconds(2))
+    }
 
     private func leader(of shard: ShardID, in view: View) -> Int {
         let replica = manifest.group(of: shard).primary(of: view, in: shard)
@@ -53,9 +57,13 @@ struct DrillScene: Sendable {
         while ContinuousClock.now < end {
             var entered: [(host: Int, status: ReplicaStatus)] = []
             for host in hosts {
-                for status in await status(host) ?? [] where status.shard == shard && !status.isChangingView { entered.append((host, status)) }
+                for status in await status(host) ?? [] where status.shard == shard && !status.isChangingView {
+                    entered.append((host, status))
+                }
             }
-            if let latest = entered.map(\.status.view).max(), let lead = entered.first(where: { $0.status.view == latest && $0.status.isPrimary }) {
+            if let latest = entered.map(\.status.view).max(),
+                let lead = entered.first(where: { $0.status.view == latest && $0.status.isPrimary })
+            {
                 return (lead.host, latest)
             }
             try await Task.sleep(for: .milliseconds(50))
@@ -104,7 +112,8 @@ struct DrillScene: Sendable {
         guard !goal.isEmpty, let own = await status(host) else { return false }
         return own.allSatisfy { status in
             guard let goal = goal[status.shard] else { return false }
-            return status.votes && !status.isChangingView && status.view >= goal.view && status.lastExecuted >= goal.sequence
+            return status.votes && !status.isChangingView && status.view >= goal.view
+                && status.lastExecuted >= goal.sequence
         }
     }
 }

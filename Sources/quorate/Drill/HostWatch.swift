@@ -23,7 +23,9 @@ struct HostWatch: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var connections: [HostConnection] = []
         do {
-            for host in manifest.hosts.indices { connections.append(try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group)) }
+            for host in manifest.hosts.indices {
+                connections.append(try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group))
+            }
         } catch {
             await HostWatch(group: group, connections: connections, shards: manifest.shardCount).close()
             throw error
@@ -50,7 +52,9 @@ struct HostWatch: Sendable {
                     sight.views[shard] = max(sight.views[shard], replica.view.number)
                     sight.executed[shard] = max(sight.executed[shard], replica.lastExecuted.number)
                     least[shard] = min(least[shard], replica.lastExecuted.number)
-                    if replica.pendingRequests > 0 || replica.undecided > 0 || replica.open > 0 { sight.isAtRest = false }
+                    if replica.pendingRequests > 0 || replica.undecided > 0 || replica.open > 0 {
+                        sight.isAtRest = false
+                    }
                 }
             }
             if least != sight.executed { sight.isAtRest = false }

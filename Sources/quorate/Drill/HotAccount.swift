@@ -18,14 +18,16 @@ extension DrillCommand {
         // One principal has 1,024 numbers open at most (R11).
         @Option(help: Whole(1...1024).help("Transfers in flight."), transform: Whole(1...1024).parse) var clients = 64
         @Option(help: Limits.phase.help("Seconds of each load."), transform: Limits.phase.parse) var seconds = 8.0
-        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse) var accounts = 10_000
+        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse)
+        var accounts = 10_000
         @OptionGroup var options: DrillOptions
         var json: Bool { options.json }
 
         func execute() async throws {
             try options.prepare()
             let drill = HotAccountDrill(clients: clients, seconds: seconds, say: options.say)
-            let run = LoadPhases(kind: "hot-account", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
+            let run = LoadPhases(
+                kind: "hot-account", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
                 hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
@@ -45,20 +47,28 @@ struct HotAccountFindings: DrillFindings {
 
     init(uniform: LoadResult, paidByAll: LoadResult, paysAll: LoadResult) {
         (self.uniform, paid_by_all, pays_all) = (uniform, paidByAll, paysAll)
-        for (name, load) in [("uniform", uniform), ("paid by all", paidByAll), ("pays all", paysAll)] where load.tps == 0 {
+        for (name, load) in [("uniform", uniform), ("paid by all", paidByAll), ("pays all", paysAll)]
+        where load.tps == 0 {
             problems.append("\(name): nothing committed")
         }
         guard uniform.tps > 0 else { return }
         (paid_by_all_ratio, pays_all_ratio) = (paidByAll.tps / uniform.tps, paysAll.tps / uniform.tps)
     }
 
-    var loads: [(name: String, load: LoadResult)] { [("uniform", uniform), ("paid by all", paid_by_all), ("pays all", pays_all)] }
+    var loads: [(name: String, load: LoadResult)] {
+        [("uniform", uniform), ("paid by all", paid_by_all), ("pays all", pays_all)]
+    }
 
     func text() -> String {
-        let loads = [("uniform", uniform, 1), ("paid by all", paid_by_all, paid_by_all_ratio), ("pays all", pays_all, pays_all_ratio)]
+        let loads = [
+            ("uniform", uniform, 1), ("paid by all", paid_by_all, paid_by_all_ratio),
+            ("pays all", pays_all, pays_all_ratio),
+        ]
         return Figures.table(
             [LoadResult.header + ["conflicts", "of uniform"]]
-                + loads.map { $0.1.row($0.0) + ["\($0.1.conflicts)", Figures.text($0.2.map { $0 * 100 }, digits: 0) + " %"] })
+                + loads.map {
+                    $0.1.row($0.0) + ["\($0.1.conflicts)", Figures.text($0.2.map { $0 * 100 }, digits: 0) + " %"]
+                })
     }
 }
 
@@ -74,10 +84,12 @@ struct HotAccountDrill: Sendable {
         return HotAccountFindings(uniform: uniform, paidByAll: paid, paysAll: pays)
     }
 
-    private func measure(_ stage: LoadStage, _ shape: RandomTransfers.Shape, _ name: String) async throws -> LoadResult {
+    private func measure(_ stage: LoadStage, _ shape: RandomTransfers.Shape, _ name: String) async throws -> LoadResult
+    {
         let result = try await stage.run(shape, clients: clients, seconds: seconds, warmup: seconds / 4)
-        say("\(name): \(Figures.text(result.tps, digits: 0)) transfers/s, p99 \(Figures.text(result.p99_ms)) ms, "
-            + "\(result.conflicts) conflicts")
+        say(
+            "\(name): \(Figures.text(result.tps, digits: 0)) transfers/s, p99 \(Figures.text(result.p99_ms)) ms, "
+                + "\(result.conflicts) conflicts")
         return result
     }
 }

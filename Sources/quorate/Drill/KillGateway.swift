@@ -1,14 +1,15 @@
 import ArgumentParser
 import Client
 import Foundation
-import HostCore
+import Cores
 import Messages
 import Workload
 
 extension DrillCommand {
     struct KillGateway: ToolCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Kill one gateway after the other in the middle of transfers between shards, and measure what is left behind.",
+            abstract:
+                "Kill one gateway after the other in the middle of transfers between shards, and measure what is left behind.",
             discussion: """
                 A gateway coordinates the transfers that go through it. Each round kills one (SIGKILL), watches for 5 s, and starts \
                 it again; the next round takes the next gateway. All clients know all gateways, and send the same signed bytes \
@@ -28,23 +29,34 @@ extension DrillCommand {
                 """)
         @Option(help: Limits.kills.help("How many times."), transform: Limits.kills.parse) var kills = 20
         @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 256
-        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse) var accounts = 10_000
-        @Option(help: Whole(3...16).help("Gateway processes: at least 3, so that there is another one to ask while one is dead."), transform: Whole(3...16).parse) var gateways = 3
-        @Option(help: Limits.settle.help("Seconds of undisturbed load before each kill."), transform: Limits.settle.parse) var settle = 2.0
+        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse)
+        var accounts = 10_000
+        @Option(
+            help: Whole(3...16).help(
+                "Gateway processes: at least 3, so that there is another one to ask while one is dead."),
+            transform: Whole(3...16).parse) var gateways = 3
+        @Option(
+            help: Limits.settle.help("Seconds of undisturbed load before each kill."), transform: Limits.settle.parse)
+        var settle = 2.0
         @OptionGroup var options: DrillOptions
         var json: Bool { options.json }
 
         private var shards: Int { options.givenShards ?? 2 }
 
         func validate() throws {
-            guard shards >= 2 else { throw ValidationError("--shards must be at least 2: with one there is nothing to coordinate.") }
+            guard shards >= 2 else {
+                throw ValidationError("--shards must be at least 2: with one there is nothing to coordinate.")
+            }
         }
 
         func execute() async throws {
             try options.prepare()
-            let drill = KillGatewayDrill(kills: kills, gateways: gateways, clients: clients, settle: settle, say: options.say)
+            let drill = KillGatewayDrill(
+                kills: kills, gateways: gateways, clients: clients, settle: settle, say: options.say)
             let setup = options.setup(clients: clients, accounts: accounts, shards: shards, gateways: gateways)
-            let run = DrillRun(kind: "kill-gateway", setup: setup, keep: options.keep, hostProgram: try options.hostProgram.path(), crossShard: 100, json: json)
+            let run = DrillRun(
+                kind: "kill-gateway", setup: setup, keep: options.keep, hostProgram: try options.hostProgram.path(),
+                crossShard: 100, json: json)
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
     }
@@ -65,7 +77,8 @@ struct KillGatewayFindings: DrillFindings {
     /// Milliseconds unless a name says otherwise.
     struct Kill: Codable, Sendable {
         var gateway: Int
-        /// The longest time without a committed answer, through any gateway, between the kill and the end of the window.
+        /// The longest time without a committed answer, through any gateway, between the kill and the end of the
+        /// window.
         var longest_gap_ms: Double
         /// The longest latency of a transfer that was in flight at the kill, through any gateway.
         var client_gap_ms: Double?
@@ -95,7 +108,8 @@ struct KillGatewayFindings: DrillFindings {
 
     mutating func summarise() {
         summary = Summary(
-            longest_gap_ms: Spread(kills.map(\.longest_gap_ms)), client_gap_ms: Spread(kills.compactMap(\.client_gap_ms)),
+            longest_gap_ms: Spread(kills.map(\.longest_gap_ms)),
+            client_gap_ms: Spread(kills.compactMap(\.client_gap_ms)),
             released_ms: Spread(kills.map(\.released_ms)), longest_held_ms: Spread(kills.map(\.longest_held_ms)),
             back_s: Spread(kills.compactMap(\.back_s)))
         for kill in kills {
@@ -141,8 +155,8 @@ struct KillGatewayDrill: Sendable {
     private static let patience = Duration.seconds(30)
     private static let second: UInt64 = 1_000_000_000
 
-    /// For a transfer whose client has just signed it, and as many open records as the load may leave on a shard: those in
-    /// flight, and some that are decided and not settled.
+    /// For a transfer whose client has just signed it, and as many open records as the load may leave on a shard: those
+    /// in flight, and some that are decided and not settled.
     private var bound: UInt64 { HoldBound().oneShot(untilDeadline: DrillRun.lifetime * 1000, openRecords: 4 * clients) }
 
     func run(_ scene: DrillScene) async throws -> KillGatewayFindings {
@@ -166,7 +180,9 @@ struct KillGatewayDrill: Sendable {
         var findings = KillGatewayFindings(bound_s: Figures.seconds(bound))
         for number in 1...kills {
             try await Task.sleep(for: .milliseconds(Int(settle * 1000)))
-            let kill = try await round((number - 1) % gateways, scene, watch) { findings.problems.append("kill \(number): \($0)") }
+            let kill = try await round((number - 1) % gateways, scene, watch) {
+                findings.problems.append("kill \(number): \($0)")
+            }
             findings.kills.append(kill)
             say("kill \(number): \(describe(kill))")
             findings.summarise()
@@ -182,7 +198,9 @@ struct KillGatewayDrill: Sendable {
         _ victim: Int, _ scene: DrillScene, _ watch: LockWatch, problem: (String) -> Void
     ) async throws -> KillGatewayFindings.Kill {
         let run = scene.processes.run
-        guard let port = run.port(ofGateway: victim) else { throw ToolError(.notRunning, "gateway \(victim) does not run") }
+        guard let port = run.port(ofGateway: victim) else {
+            throw ToolError(.notRunning, "gateway \(victim) does not run")
+        }
         let others = (0..<gateways).filter { $0 != victim }.compactMap { number in
             run.port(ofGateway: number).map { (number, GatewayAddress(host: "127.0.0.1", port: $0)) }
         }
@@ -202,7 +220,9 @@ struct KillGatewayDrill: Sendable {
 
         let end = killedAt + UInt64(Self.window * 1e9)
         let gap = scene.log.longestGap(from: killedAt, to: end)
-        if gap.end - gap.start >= UInt64(Self.window * 1e9) { problem("nothing committed within \(Int(Self.window)) s") }
+        if gap.end - gap.start >= UInt64(Self.window * 1e9) {
+            problem("nothing committed within \(Int(Self.window)) s")
+        }
         while scene.log.unfinished(startedBy: killedAt) > 0 { try await Task.sleep(for: .milliseconds(20)) }
 
         let startedAt = DrillScene.now
@@ -210,13 +230,19 @@ struct KillGatewayDrill: Sendable {
         scene.note("restart gateway \(victim)")
         _ = try await scene.processes.up(hosts: [], gateways: victim + 1, gatewayPort: port - victim)
         let backAt = try await firstAnswer(victim, scene, since: startedAt)
-        if backAt == nil { problem("no client had an answer through gateway \(victim) within \(Self.patience) of its start") }
+        if backAt == nil {
+            problem("no client had an answer through gateway \(victim) within \(Self.patience) of its start")
+        }
 
         let releasedAt = try await released(since: killedAt, watch)
         let held = watch.longest(from: killedAt, to: DrillScene.now)
-        if !watch.hasSeen(from: killedAt, to: end) { problem("no host has said for how long its records are undecided") }
+        if !watch.hasSeen(from: killedAt, to: end) {
+            problem("no host has said for how long its records are undecided")
+        }
         if max(held, releasedAt - killedAt) > bound {
-            problem("an escrow was held \(Figures.seconds(max(held, releasedAt - killedAt))) s, and the bound is \(Figures.seconds(bound)) s")
+            problem(
+                "an escrow was held \(Figures.seconds(max(held, releasedAt - killedAt))) s, and the bound is \(Figures.seconds(bound)) s"
+            )
         }
         return KillGatewayFindings.Kill(
             gateway: victim, longest_gap_ms: Figures.milliseconds(gap.end - gap.start),
@@ -257,7 +283,9 @@ struct KillGatewayDrill: Sendable {
                 }
             }
         }
-        if let contradiction { problem("\(asked.different) transfers have another outcome through another gateway: \(contradiction)") }
+        if let contradiction {
+            problem("\(asked.different) transfers have another outcome through another gateway: \(contradiction)")
+        }
         if let why { problem("\(asked.no_answer) transfers have no outcome through another gateway: \(why)") }
         return asked
     }
@@ -271,7 +299,8 @@ struct KillGatewayDrill: Sendable {
         return nil
     }
 
-    /// When nothing that was undecided at the kill was so any more; what has been seen by then, if that does not come in time.
+    /// When nothing that was undecided at the kill was so any more; what has been seen by then, if that does not come
+    /// in time.
     private func released(since killedAt: UInt64, _ watch: LockWatch) async throws -> UInt64 {
         while true {
             let last = watch.lastHeld(since: killedAt) ?? killedAt
@@ -283,7 +312,8 @@ struct KillGatewayDrill: Sendable {
 
     private func describe(_ kill: KillGatewayFindings.Kill) -> String {
         let asked = kill.asked
-        return "gateway \(kill.gateway) with \(asked.in_flight) in flight: gap \(Figures.text(kill.longest_gap_ms)) ms, "
+        return
+            "gateway \(kill.gateway) with \(asked.in_flight) in flight: gap \(Figures.text(kill.longest_gap_ms)) ms, "
             + "longest transfer \(Figures.text(kill.client_gap_ms)) ms, escrow released after \(Figures.text(kill.released_ms)) ms, "
             + "longest held \(Figures.text(kill.longest_held_ms)) ms, asked again: \(asked.same) the same, \(asked.different) different, "
             + "\(asked.acknowledged) acknowledged, \(asked.no_answer) without answer; "

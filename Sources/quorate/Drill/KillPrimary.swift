@@ -13,8 +13,11 @@ extension DrillCommand {
                 """)
         @Option(help: Limits.kills.help("How many times."), transform: Limits.kills.parse) var kills = 20
         @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 256
-        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse) var accounts = 10_000
-        @Option(help: Limits.settle.help("Seconds of undisturbed load before each kill."), transform: Limits.settle.parse) var settle = 2.0
+        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse)
+        var accounts = 10_000
+        @Option(
+            help: Limits.settle.help("Seconds of undisturbed load before each kill."), transform: Limits.settle.parse)
+        var settle = 2.0
         @OptionGroup var options: DrillOptions
         var json: Bool { options.json }
 
@@ -39,8 +42,8 @@ struct KillFindings: DrillFindings {
         var next_commit_ms: Double?
         /// The longest time without a committed answer between the kill and the end of the window.
         var longest_gap_ms: Double
-        /// The longest latency, from submit to verified receipt, of a transfer that was in flight at the kill, or submitted
-        /// from then until the next commit.
+        /// The longest latency, from submit to verified receipt, of a transfer that was in flight at the kill, or
+        /// submitted from then until the next commit.
         var client_gap_ms: Double?
         /// Until a survivor showed a later view.
         var new_view_ms: Double?
@@ -65,17 +68,22 @@ struct KillFindings: DrillFindings {
 
     mutating func summarise() {
         summary = Summary(
-            next_commit_ms: Spread(kills.compactMap(\.next_commit_ms)), longest_gap_ms: Spread(kills.map(\.longest_gap_ms)),
-            client_gap_ms: Spread(kills.compactMap(\.client_gap_ms)), new_view_ms: Spread(kills.compactMap(\.new_view_ms)),
+            next_commit_ms: Spread(kills.compactMap(\.next_commit_ms)),
+            longest_gap_ms: Spread(kills.map(\.longest_gap_ms)),
+            client_gap_ms: Spread(kills.compactMap(\.client_gap_ms)),
+            new_view_ms: Spread(kills.compactMap(\.new_view_ms)),
             executed_in_new_view_ms: Spread(kills.compactMap(\.executed_in_new_view_ms)),
             caught_up_s: Spread(kills.compactMap(\.caught_up_s)))
     }
 
     func text() -> String {
         let rows: [(String, Spread?)] = [
-            ("kill to next commit, ms", summary.next_commit_ms), ("longest gap without a commit, ms", summary.longest_gap_ms),
-            ("longest transfer in flight meanwhile, ms", summary.client_gap_ms), ("kill to new view, ms", summary.new_view_ms),
-            ("kill to first execution in it, ms", summary.executed_in_new_view_ms), ("start to caught up, s", summary.caught_up_s),
+            ("kill to next commit, ms", summary.next_commit_ms),
+            ("longest gap without a commit, ms", summary.longest_gap_ms),
+            ("longest transfer in flight meanwhile, ms", summary.client_gap_ms),
+            ("kill to new view, ms", summary.new_view_ms),
+            ("kill to first execution in it, ms", summary.executed_in_new_view_ms),
+            ("start to caught up, s", summary.caught_up_s),
         ]
         return Figures.table(
             [["over \(kills.count) \(kills.count == 1 ? "kill" : "kills")", "p50", "max"]]
@@ -101,10 +109,12 @@ struct KillPrimaryDrill: Sendable {
             findings.summarise()
             scene.keep(findings)
             if kill.next_commit_ms == nil {
-                findings.problems.append("kill \(number): nothing committed in a later view within \(Int(Self.window)) s")
+                findings.problems.append(
+                    "kill \(number): nothing committed in a later view within \(Int(Self.window)) s")
             }
             guard kill.caught_up_s != nil else {
-                findings.problems.append("kill \(number): host \(kill.host) had not caught up \(Self.patience) after its start")
+                findings.problems.append(
+                    "kill \(number): host \(kill.host) had not caught up \(Self.patience) after its start")
                 break
             }
         }
@@ -145,13 +155,16 @@ struct KillPrimaryDrill: Sendable {
         return KillFindings.Kill(
             host: host, view: view.number, next_commit_ms: since(resumedAt),
             longest_gap_ms: Figures.milliseconds(gap.end - gap.start),
-            client_gap_ms: scene.log.longestLatency(underWayFrom: killedAt, to: resumedAt ?? end).map(Figures.milliseconds),
-            new_view_ms: since(sighting.enteredAt), executed_in_new_view_ms: since(sighting.executedAt), caught_up_s: caughtUpAt.map { Figures.seconds($0 - restartedAt) })
+            client_gap_ms: scene.log.longestLatency(underWayFrom: killedAt, to: resumedAt ?? end).map(
+                Figures.milliseconds),
+            new_view_ms: since(sighting.enteredAt), executed_in_new_view_ms: since(sighting.executedAt),
+            caught_up_s: caughtUpAt.map { Figures.seconds($0 - restartedAt) })
     }
 
     private func describe(_ kill: KillFindings.Kill) -> String {
         func text(_ value: Double?) -> String { Figures.text(value) }
-        return "host \(kill.host) in view \(kill.view): next commit after \(text(kill.next_commit_ms)) ms (gap \(text(kill.longest_gap_ms)) ms), "
+        return
+            "host \(kill.host) in view \(kill.view): next commit after \(text(kill.next_commit_ms)) ms (gap \(text(kill.longest_gap_ms)) ms), "
             + "longest transfer \(text(kill.client_gap_ms)) ms, new view after \(text(kill.new_view_ms)) ms, "
             + "executed in it after \(text(kill.executed_in_new_view_ms)) ms, "
             + "caught up \(Figures.text(kill.caught_up_s, digits: 2)) s after its start"

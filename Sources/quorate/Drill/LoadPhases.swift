@@ -30,7 +30,8 @@ struct LoadPhases: Sendable {
             for channel in channels { await channel.close() }
             let invariants = try await FinalState(processes: processes, down: findings.down)
                 .check(issued: [(AccountKeys.asset, balances.reduce(UInt128(0), +))], label: kind)
-            return DrillReport(drill: kind, setup: setup, findings: findings, load: await stage.total, invariants: invariants)
+            return DrillReport(
+                drill: kind, setup: setup, findings: findings, load: await stage.total, invariants: invariants)
         }
     }
 }
@@ -54,12 +55,15 @@ struct LoadResult: Codable, Sendable {
     var aborted: Int
     var unknown: Int
 
-    static let header = ["load", "clients", "transfers/s", "p50 ms", "p99 ms", "admitted p99 ms", "offered/s", "rejected"]
+    static let header = [
+        "load", "clients", "transfers/s", "p50 ms", "p99 ms", "admitted p99 ms", "offered/s", "rejected",
+    ]
 
     func row(_ name: String) -> [String] {
         let rejected = rejections.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
         return [
-            name, "\(clients)", Figures.text(tps, digits: 0), Figures.text(p50_ms), Figures.text(p99_ms), Figures.text(admitted_p99_ms),
+            name, "\(clients)", Figures.text(tps, digits: 0), Figures.text(p50_ms), Figures.text(p99_ms),
+            Figures.text(admitted_p99_ms),
             Figures.text(offered_tps, digits: 0), rejected.isEmpty ? "-" : rejected,
         ]
     }
@@ -75,7 +79,8 @@ actor LoadStage {
     private var phases: UInt64 = 0
     private var numberRanges: UInt64 = 0
     private(set) var total = DrillLoad(
-        committed: 0, aborted: 0, unknown: 0, in_flight_mean: 0, retries: .init(RequestEngine<RandomTransfers>.Counters()))
+        committed: 0, aborted: 0, unknown: 0, in_flight_mean: 0,
+        retries: .init(RequestEngine<RandomTransfers>.Counters()))
     private var counters = RequestEngine<RandomTransfers>.Counters()
 
     init(processes: ClusterProcesses, keys: AccountKeys, channels: [GatewayChannel], seed: UInt64) {
@@ -92,13 +97,16 @@ actor LoadStage {
         let firstNumber = takeNumbers()
         phases += 1
         let source = RandomTransfers(
-            keys: keys, shape: shape, duration: UInt64(seconds * 1e9), warmup: UInt64(warmup * 1e9), seed: seed &+ phases)
+            keys: keys, shape: shape, duration: UInt64(seconds * 1e9), warmup: UInt64(warmup * 1e9),
+            seed: seed &+ phases)
         // A long queue is not a lost request: deadlines, and repetitions after silence, are not what is measured here.
         let configuration = RequestEngine<RandomTransfers>.Configuration(
-            clients: clients, channels: channels.count, lifetime: 60_000_000, silence: 30_000_000_000, seed: seed &+ phases)
+            clients: clients, channels: channels.count, lifetime: 60_000_000, silence: 30_000_000_000,
+            seed: seed &+ phases)
         let generator = LoadGenerator(
             source: source, signers: keys.signers, manifest: processes.folder.manifest,
-            channels: channels.map { MeteredChannel(base: $0, meter: meter) }, configuration: configuration, firstNumber: firstNumber)
+            channels: channels.map { MeteredChannel(base: $0, meter: meter) }, configuration: configuration,
+            firstNumber: firstNumber)
         _ = meter.take()
         // What drains after the end belongs to no rate.
         async let metered = reading(after: seconds)
@@ -114,7 +122,8 @@ actor LoadStage {
         }
         let sorted = reading.admitted.sorted()
         return LoadResult(
-            clients: clients, seconds: seconds - warmup, tps: result.source.throughput, p50_ms: Double(latency.p50_us) / 1000,
+            clients: clients, seconds: seconds - warmup, tps: result.source.throughput,
+            p50_ms: Double(latency.p50_us) / 1000,
             p99_ms: Double(latency.p99_us) / 1000,
             admitted_p99_ms: sorted.isEmpty ? nil : Figures.milliseconds(sorted[(sorted.count - 1) * 99 / 100]),
             offered_tps: (Double(reading.offered) / seconds).rounded(), rejections: rejections,

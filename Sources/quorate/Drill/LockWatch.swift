@@ -4,7 +4,8 @@ import NIOPosix
 import Synchronization
 import Workload
 
-/// Asks all hosts again and again for how long their oldest undecided records have held what they hold. Monotonic nanoseconds.
+/// Asks all hosts again and again for how long their oldest undecided records have held what they hold. Monotonic
+/// nanoseconds.
 final class LockWatch: Sendable {
     private struct Sample: Sendable {
         let askedAt: UInt64
@@ -18,14 +19,18 @@ final class LockWatch: Sendable {
     private let samples = Mutex<[Sample]>([])
     private static let pause = Duration.milliseconds(25)
 
-    private init(group: MultiThreadedEventLoopGroup, connections: [HostConnection]) { (self.group, self.connections) = (group, connections) }
+    private init(group: MultiThreadedEventLoopGroup, connections: [HostConnection]) {
+        (self.group, self.connections) = (group, connections)
+    }
 
     /// Sessions of its own, on a thread of its own: answers must not wait behind the load's receipts.
     static func open(_ hosts: Range<Int>, of manifest: Manifest) async throws -> LockWatch {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var connections: [HostConnection] = []
         do {
-            for host in hosts { connections.append(try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group)) }
+            for host in hosts {
+                connections.append(try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group))
+            }
         } catch {
             await LockWatch(group: group, connections: connections).close()
             throw error
@@ -70,8 +75,10 @@ final class LockWatch: Sendable {
     /// The last time at which a record was undecided that may have been so at `moment` already; nil if there was none.
     func lastHeld(since moment: UInt64) -> UInt64? {
         samples.withLock { samples in
-            samples.filter { $0.askedAt >= moment && $0.oldest > 0 && $0.askedAt - min($0.askedAt, $0.oldest) <= moment }
-                .map(\.answeredAt).max()
+            samples.filter {
+                $0.askedAt >= moment && $0.oldest > 0 && $0.askedAt - min($0.askedAt, $0.oldest) <= moment
+            }
+            .map(\.answeredAt).max()
         }
     }
 }

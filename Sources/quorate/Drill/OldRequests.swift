@@ -11,7 +11,8 @@ struct OldRequests: Sendable {
     var requests: [SignedRequest]
     var certificates: [Certificate]
 
-    /// Each certificate to every shard, as evidence or as a decide, and of each transfer all votes together, which is what decided it.
+    /// Each certificate to every shard, as evidence or as a decide, and of each transfer all votes together, which is
+    /// what decided it.
     func repetitions(_ manifest: Manifest) -> [GatewayMessage] {
         let shards = manifest.shards.indices.map { ShardID(UInt16($0)) }
         let of = Dictionary(grouping: certificates, by: \.leaf.request)
@@ -26,7 +27,8 @@ struct OldRequests: Sendable {
                     .decide(
                         shards,
                         TransactionDecide(
-                            principal: request.request.principal, number: request.request.number, request: request.digest, certificates: $0))
+                            principal: request.request.principal, number: request.request.number,
+                            request: request.digest, certificates: $0))
                 }
             }
         }
@@ -59,10 +61,14 @@ private final class CertificateCollector: Sendable {
     private let state = Mutex(State())
     private let found: AsyncStream<Certificate>.Continuation
 
-    init(_ manifest: Manifest, found: AsyncStream<Certificate>.Continuation) { (self.manifest, self.found) = (manifest, found) }
+    init(_ manifest: Manifest, found: AsyncStream<Certificate>.Continuation) {
+        (self.manifest, self.found) = (manifest, found)
+    }
 
     var result: OldRequests { state.withLock { OldRequests(requests: $0.requests, certificates: $0.certificates) } }
-    func request(_ digest: Digest) -> SignedRequest? { state.withLock { state in state.places[digest].map { state.requests[$0] } } }
+    func request(_ digest: Digest) -> SignedRequest? {
+        state.withLock { state in state.places[digest].map { state.requests[$0] } }
+    }
 
     func want(_ request: SignedRequest) {
         state.withLock { state in
@@ -78,7 +84,9 @@ private final class CertificateCollector: Sendable {
         let fresh: [Certificate] = state.withLock { state in
             let key = attestation.statement.digest
             var words = state.words[key] ?? []
-            guard words.count < needed, !words.contains(where: { $0.replica == attestation.signature.replica }) else { return [] }
+            guard words.count < needed, !words.contains(where: { $0.replica == attestation.signature.replica }) else {
+                return []
+            }
             words.append(attestation.signature)
             state.words[key] = words
             guard words.count == needed else { return [] }
@@ -86,8 +94,12 @@ private final class CertificateCollector: Sendable {
             let tree = MerkleTree(leaves: attestation.leaves)
             var fresh: [Certificate] = []
             for (index, leaf) in attestation.leaves.enumerated() {
-                guard state.places[leaf.request] != nil, state.known.insert(Known(shard: shard, leaf: leaf.hash)).inserted else { continue }
-                fresh.append(Certificate(statement: attestation.statement, leaf: leaf, path: tree.path(at: index), signatures: words))
+                guard state.places[leaf.request] != nil,
+                    state.known.insert(Known(shard: shard, leaf: leaf.hash)).inserted
+                else { continue }
+                fresh.append(
+                    Certificate(
+                        statement: attestation.statement, leaf: leaf, path: tree.path(at: index), signatures: words))
             }
             state.certificates += fresh
             return fresh
@@ -116,7 +128,9 @@ struct OldRequestMaker: Sendable {
         let collector = CertificateCollector(manifest, found: continuation)
         var hosts: [HostConnection] = []
         for host in manifest.hosts.indices {
-            hosts.append(try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group, hear: { collector.hear($0) }))
+            hosts.append(
+                try await HostConnection.connect(
+                    to: HostID(UInt16(host)), of: manifest, on: group, hear: { collector.hear($0) }))
         }
         guard let address = processes.gateways.first else { throw ToolError(.gatewaysLost, "no gateway runs") }
         let gateway = try await GatewayConnection.connect(address)
@@ -147,7 +161,8 @@ struct OldRequestMaker: Sendable {
 
     /// Hosts tell those who have asked; a shard that is called is asked by bringing it the call.
     private static func bringOn(
-        _ found: AsyncStream<Certificate>, of collector: CertificateCollector, to hosts: [HostConnection], _ manifest: Manifest
+        _ found: AsyncStream<Certificate>, of collector: CertificateCollector, to hosts: [HostConnection],
+        _ manifest: Manifest
     ) async {
         let shards = manifest.shards.indices.map { ShardID(UInt16($0)) }
         for await certificate in found where !certificate.leaf.calls.issued.isEmpty {
@@ -173,16 +188,20 @@ struct OldRequestMaker: Sendable {
     private func requests(_ count: Int) -> [@Sendable () -> SignedRequest?] {
         let (manifest, keys) = (manifest, keys)
         // Callers that acknowledge, and callers that never do: an outcome is forgotten, or kept.
-        let callers = Principals(AccountKeys(accounts: Self.workers, seed: ~0).signers, manifest, first: RequestNumber(1))
+        let callers = Principals(
+            AccountKeys(accounts: Self.workers, seed: ~0).signers, manifest, first: RequestNumber(1))
         let owners = Principals(keys.signers, manifest, first: RequestNumber(firstNumber))
         var byShard = [[Int]](repeating: [], count: manifest.shardCount)
-        for (account, shard) in keys.shards(in: manifest.shardMap).enumerated() { byShard[Int(shard.number)].append(account) }
+        for (account, shard) in keys.shards(in: manifest.shardMap).enumerated() {
+            byShard[Int(shard.number)].append(account)
+        }
         let accounts = byShard.filter { !$0.isEmpty }
         return (0..<count).flatMap { i -> [@Sendable () -> SignedRequest?] in
             let call: @Sendable () -> SignedRequest? = {
                 let steps = ["a", "b", "c"].map { ListOperation(key: "replay-\(i)-\($0)", value: UInt64(i)) }
                 let invocation = Invocation(
-                    target: .key(steps[0].key), procedure: ListTransaction.name, version: ListTransaction.version, arguments: steps.encoded())
+                    target: .key(steps[0].key), procedure: ListTransaction.name, version: ListTransaction.version,
+                    arguments: steps.encoded())
                 let caller = i % Self.workers
                 return callers.sign(caller, [.call(invocation)], acknowledges: caller % 2 == 1)
             }
@@ -192,7 +211,11 @@ struct OldRequestMaker: Sendable {
                 guard from != to else { return nil }
                 return owners.sign(
                     keys.owner(of: from),
-                    [.transfer(Transfer(from: keys.ids[from], to: keys.ids[to], asset: AccountKeys.asset, amount: Amount(1)))], acknowledges: false)
+                    [
+                        .transfer(
+                            Transfer(
+                                from: keys.ids[from], to: keys.ids[to], asset: AccountKeys.asset, amount: Amount(1)))
+                    ], acknowledges: false)
             }
             return [call, transfer]
         }
@@ -208,7 +231,8 @@ struct OldRequestMaker: Sendable {
         /// - Parameter acknowledges: all that came before, as if its outcome were known.
         func sign(_ index: Int, _ operations: [Operation], acknowledges: Bool) -> SignedRequest? {
             principals.withLock { principals in
-                let request = principals[index].sign(operations, mode: .atomic, lifetimeMicroseconds: OldRequestMaker.lifetime)
+                let request = principals[index].sign(
+                    operations, mode: .atomic, lifetimeMicroseconds: OldRequestMaker.lifetime)
                 if acknowledges, let request { principals[index].window.close(request.request.number) }
                 return request
             }

@@ -1,13 +1,14 @@
 import ArgumentParser
 import Foundation
-import HostCore
+import Cores
 import Messages
 import Workload
 
 extension DrillCommand {
     struct Overload: ToolCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Find the cluster's peak, offer it many times as many clients, and measure what is left of the peak.",
+            abstract:
+                "Find the cluster's peak, offer it many times as many clients, and measure what is left of the peak.",
             discussion: """
                 First loads with an eighth, a quarter, a half of --clients, and all of them, one after the other: the best of them \
                 is the peak. Then --factor times --clients, for twice as long, and then --clients again. Each client has one \
@@ -22,21 +23,32 @@ extension DrillCommand {
 
                 docs/DRILLS.md says what the columns mean.
                 """)
-        @Option(help: Limits.clients.help("Clients at the peak: as many as a gateway has in flight on a shard."), transform: Limits.clients.parse) var clients = 512
-        @Option(help: Whole(2...60_000).help("How many times as many under overload."), transform: Whole(2...60_000).parse) var factor = 10
-        @Option(help: Limits.phase.help("Seconds of each load; overload takes twice as long."), transform: Limits.phase.parse) var seconds = 6.0
-        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse) var accounts = 10_000
+        @Option(
+            help: Limits.clients.help("Clients at the peak: as many as a gateway has in flight on a shard."),
+            transform: Limits.clients.parse) var clients = 512
+        @Option(
+            help: Whole(2...60_000).help("How many times as many under overload."), transform: Whole(2...60_000).parse)
+        var factor = 10
+        @Option(
+            help: Limits.phase.help("Seconds of each load; overload takes twice as long."),
+            transform: Limits.phase.parse) var seconds = 6.0
+        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse)
+        var accounts = 10_000
         @OptionGroup var options: DrillOptions
         var json: Bool { options.json }
 
         func validate() throws {
-            guard clients <= 60_000 / factor else { throw ValidationError("--factor times --clients must be at most 60000.") }
+            guard clients <= 60_000 / factor else {
+                throw ValidationError("--factor times --clients must be at most 60000.")
+            }
         }
 
         func execute() async throws {
             try options.prepare()
-            let drill = OverloadDrill(clients: clients, factor: factor, seconds: seconds, shards: options.shards, say: options.say)
-            let run = LoadPhases(kind: "overload", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
+            let drill = OverloadDrill(
+                clients: clients, factor: factor, seconds: seconds, shards: options.shards, say: options.say)
+            let run = LoadPhases(
+                kind: "overload", setup: options.setup(clients: clients, accounts: accounts), keep: options.keep,
                 hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
@@ -59,7 +71,8 @@ struct OverloadFindings: DrillFindings {
     var down: Set<Int> = []
 
     var loads: [(name: String, load: LoadResult)] {
-        ladder.map { ("ladder, \($0.clients) clients", $0) } + [overload].compactMap { $0.map { ("overload, \($0.clients) clients", $0) } }
+        ladder.map { ("ladder, \($0.clients) clients", $0) }
+            + [overload].compactMap { $0.map { ("overload, \($0.clients) clients", $0) } }
             + [after].compactMap { $0.map { ("after, \($0.clients) clients", $0) } }
     }
 
@@ -100,7 +113,8 @@ struct OverloadDrill: Sendable {
         }
         findings.goodput_ratio = overload.tps / findings.peak_tps
         findings.after_ratio = after.tps / findings.peak_tps
-        for (when, load) in [("under overload", overload), ("after overload", after)] where load.tps < Self.leastGoodput * findings.peak_tps {
+        for (when, load) in [("under overload", overload), ("after overload", after)]
+        where load.tps < Self.leastGoodput * findings.peak_tps {
             findings.problems.append(shortfall(when, load.tps, findings.peak_tps))
         }
         judge(overload, &findings)
@@ -113,10 +127,13 @@ struct OverloadDrill: Sendable {
         let held = GatewayOptions().maxHeld(shards: shards)
         let bound = 2 * Double(held) / overload.tps * 1000
         findings.admitted_bound_ms = (bound * 10).rounded() / 10
-        guard let p99 = overload.admitted_p99_ms else { return findings.problems.append("nothing was admitted under overload") }
+        guard let p99 = overload.admitted_p99_ms else {
+            return findings.problems.append("nothing was admitted under overload")
+        }
         // Below what the gateway holds nobody waits for admission, and the bound says nothing.
         guard p99 > bound, clients * factor > held else { return }
-        findings.problems.append("p99 of what was admitted is \(Figures.text(p99)) ms, and the bound is \(Figures.text(bound)) ms")
+        findings.problems.append(
+            "p99 of what was admitted is \(Figures.text(p99)) ms, and the bound is \(Figures.text(bound)) ms")
     }
 
     private func shortfall(_ when: String, _ tps: Double, _ peak: Double) -> String {
@@ -124,10 +141,13 @@ struct OverloadDrill: Sendable {
             + Figures.text(peak, digits: 0)
     }
 
-    private func measure(_ stage: LoadStage, _ clients: Int, _ seconds: Double, _ name: String) async throws -> LoadResult {
+    private func measure(_ stage: LoadStage, _ clients: Int, _ seconds: Double, _ name: String) async throws
+        -> LoadResult
+    {
         let result = try await stage.run(.uniform, clients: clients, seconds: seconds, warmup: seconds / 4)
-        say("\(name), \(clients) clients: \(Figures.text(result.tps, digits: 0)) transfers/s, p99 \(Figures.text(result.p99_ms)) ms, "
-            + "\(result.rejections.values.reduce(0, +)) rejected")
+        say(
+            "\(name), \(clients) clients: \(Figures.text(result.tps, digits: 0)) transfers/s, p99 \(Figures.text(result.p99_ms)) ms, "
+                + "\(result.rejections.values.reduce(0, +)) rejected")
         return result
     }
 }

@@ -11,16 +11,19 @@ extension DrillCommand {
                 Without --primary the host leads no shard, and no view may change; with it the host leads shard 0, and no view \
                 may change after it continues. docs/DRILLS.md says what the figures mean.
                 """)
-        @Option(help: Real(0.1...86_400).help("How long the host is stopped."), transform: Real(0.1...86_400).parse) var seconds = 60.0
+        @Option(help: Real(0.1...86_400).help("How long the host is stopped."), transform: Real(0.1...86_400).parse)
+        var seconds = 60.0
         @Flag(help: "Stop the host that leads shard 0 instead of one that leads none.") var primary = false
         @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 64
-        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse) var accounts = 10_000
+        @Option(help: Limits.accounts.help("Accounts of the workload."), transform: Limits.accounts.parse)
+        var accounts = 10_000
         @OptionGroup var options: DrillOptions
         var json: Bool { options.json }
 
         func validate() throws {
             guard primary || options.shards < options.replicas else {
-                throw ValidationError("with as many shards as hosts every host leads one; give fewer --shards, or --primary.")
+                throw ValidationError(
+                    "with as many shards as hosts every host leads one; give fewer --shards, or --primary.")
             }
         }
 
@@ -56,7 +59,10 @@ struct PauseFindings: DrillFindings {
 
     func text() -> String {
         let rows = [("before", before), ("stopped", stopped), ("after", after)].map { name, phase in
-            [name, Figures.text(phase.seconds), Figures.text(phase.tps, digits: 0), Figures.text(phase.longest_gap_ms), "\(phase.view_changes)"]
+            [
+                name, Figures.text(phase.seconds), Figures.text(phase.tps, digits: 0),
+                Figures.text(phase.longest_gap_ms), "\(phase.view_changes)",
+            ]
         }
         return Figures.table([["phase", "seconds", "transfers/s", "longest gap ms", "view changes"]] + rows)
             + "\nhost \(host) had caught up \(Figures.text(caught_up_s, digits: 2)) s after it continued"
@@ -79,7 +85,9 @@ struct PauseDrill: Sendable {
         try await DrillScene.sleep(until: start + aside)
         let stop = try await StoppedHost(host, scene.processes)
         scene.note("stop host \(host)", at: stop.stoppedAt)
-        say("host \(host), which leads \(stopsPrimary ? "shard 0" : "no shard"), is stopped for \(Figures.text(seconds)) s")
+        say(
+            "host \(host), which leads \(stopsPrimary ? "shard 0" : "no shard"), is stopped for \(Figures.text(seconds)) s"
+        )
         let viewsStopped: [View]
         do {
             try await DrillScene.sleep(until: stop.stoppedAt + UInt64(seconds * 1e9))
@@ -97,28 +105,39 @@ struct PauseDrill: Sendable {
         let end = DrillScene.now
 
         var findings = PauseFindings(
-            host: host, was_primary: stopsPrimary, before: phase(scene, start, stop.stoppedAt, viewsBefore, viewsBefore),
+            host: host, was_primary: stopsPrimary,
+            before: phase(scene, start, stop.stoppedAt, viewsBefore, viewsBefore),
             stopped: phase(scene, stop.stoppedAt, continuedAt, viewsBefore, viewsStopped),
-            after: phase(scene, continuedAt, end, viewsStopped, viewsAfter), caught_up_s: caughtUpAt.map { Figures.seconds($0 - continuedAt) })
+            after: phase(scene, continuedAt, end, viewsStopped, viewsAfter),
+            caught_up_s: caughtUpAt.map { Figures.seconds($0 - continuedAt) })
         if !stopsPrimary, findings.stopped.view_changes > 0 {
             findings.problems.append("\(findings.stopped.view_changes) views changed while a backup was stopped")
         }
-        if findings.after.view_changes > 0 { findings.problems.append("\(findings.after.view_changes) views changed after the host continued") }
-        if findings.caught_up_s == nil { findings.problems.append("the host had not caught up \(Self.patience) after it continued") }
+        if findings.after.view_changes > 0 {
+            findings.problems.append("\(findings.after.view_changes) views changed after the host continued")
+        }
+        if findings.caught_up_s == nil {
+            findings.problems.append("the host had not caught up \(Self.patience) after it continued")
+        }
         return findings
     }
 
     private func choose(_ scene: DrillScene) async throws -> Int {
         if stopsPrimary { return try await scene.primary(of: ShardID(0)).host }
-        guard let host = scene.backups(await scene.views()).last else { throw ToolError(.failure, "every host leads a shard") }
+        guard let host = scene.backups(await scene.views()).last else {
+            throw ToolError(.failure, "every host leads a shard")
+        }
         return host
     }
 
-    private func phase(_ scene: DrillScene, _ start: UInt64, _ end: UInt64, _ old: [View], _ new: [View]) -> PauseFindings.Phase {
+    private func phase(_ scene: DrillScene, _ start: UInt64, _ end: UInt64, _ old: [View], _ new: [View])
+        -> PauseFindings.Phase
+    {
         let seconds = Double(end - start) / 1e9
         let gap = scene.log.longestGap(from: start, to: end)
         return PauseFindings.Phase(
-            seconds: Figures.seconds(end - start), tps: (Double(scene.log.commits(from: start, to: end)) / seconds).rounded(),
+            seconds: Figures.seconds(end - start),
+            tps: (Double(scene.log.commits(from: start, to: end)) / seconds).rounded(),
             longest_gap_ms: Figures.milliseconds(gap.end - gap.start),
             view_changes: zip(old, new).reduce(0) { $0 + $1.1.number - min($1.0.number, $1.1.number) })
     }
@@ -133,9 +152,12 @@ struct StoppedHost: Sendable {
     private let keeper: ChildProcess
 
     init(_ host: Int, _ processes: ClusterProcesses) async throws {
-        guard let identity = processes.run.running(.host(host)) else { throw ToolError(.notRunning, "host \(host) does not run") }
+        guard let identity = processes.run.running(.host(host)) else {
+            throw ToolError(.notRunning, "host \(host) does not run")
+        }
         keeper = try ChildProcess.spawn(
-            ["host", "resume", "\(identity.pid)", "\(identity.start)"], input: processes.input, log: processes.run.logPath(.host(host)))
+            ["host", "resume", "\(identity.pid)", "\(identity.start)"], input: processes.input,
+            log: processes.run.logPath(.host(host)))
         self.identity = identity
         stoppedAt = DrillScene.now
         guard identity.signal(SIGSTOP) else {

@@ -3,7 +3,8 @@ import Messages
 import NIOPosix
 import Synchronization
 
-/// Sessions with every host, under keys that nobody knows, that send the same messages again and again, as fast as the sockets take them.
+/// Sessions with every host, under keys that nobody knows, that send the same messages again and again, as fast as the
+/// sockets take them.
 final class Repeaters: Sendable {
     struct Counts: Sendable {
         var sent = 0
@@ -24,7 +25,9 @@ final class Repeaters: Sendable {
     /// - Parameter sessions: with each host.
     init(_ messages: [GatewayMessage], sessions: Int, manifest: Manifest) {
         (self.manifest, self.sessions) = (manifest, sessions)
-        chunks = stride(from: 0, to: messages.count, by: Self.chunk).map { HostFrames(Array(messages[$0..<min($0 + Self.chunk, messages.count)])) }
+        chunks = stride(from: 0, to: messages.count, by: Self.chunk).map {
+            HostFrames(Array(messages[$0..<min($0 + Self.chunk, messages.count)]))
+        }
     }
 
     var now: Counts { counts.withLock { $0 } }
@@ -53,7 +56,8 @@ final class Repeaters: Sendable {
         var next = place * chunks.count / max(1, manifest.hosts.count * sessions)
         while !stopped.isOn, !Task.isCancelled {
             do {
-                let connection = try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group) { _ in
+                let connection = try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group) {
+                    _ in
                     self.counts.withLock { $0.answered += 1 }
                 }
                 open.withLock { $0[place] = connection }

@@ -8,7 +8,8 @@ import Workload
 extension DrillCommand {
     struct Replay: ToolCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Repeat old certificates and old requests to all hosts at full speed, and measure what is left for honest clients.",
+            abstract:
+                "Repeat old certificates and old requests to all hosts at full speed, and measure what is left for honest clients.",
             discussion: """
                 Has calls and transfers over several shards done, and keeps what the shards certify of them. When their deadlines are \
                 past it measures transfers between accounts drawn at random; then the same while sessions without any known key repeat \
@@ -23,25 +24,34 @@ extension DrillCommand {
 
                 docs/DRILLS.md says what the columns mean.
                 """)
-        @Option(help: Whole(1...10_000).help("Calls, and as many transfers, whose certificates are repeated."), transform: Whole(1...10_000).parse) var certificates = 500
-        @Option(help: Whole(1...16).help("Sessions with each host that repeat them."), transform: Whole(1...16).parse) var sessions = 2
-        @Option(help: Limits.clients.help("Transfers of honest clients in flight."), transform: Limits.clients.parse) var clients = 64
+        @Option(
+            help: Whole(1...10_000).help("Calls, and as many transfers, whose certificates are repeated."),
+            transform: Whole(1...10_000).parse) var certificates = 500
+        @Option(help: Whole(1...16).help("Sessions with each host that repeat them."), transform: Whole(1...16).parse)
+        var sessions = 2
+        @Option(help: Limits.clients.help("Transfers of honest clients in flight."), transform: Limits.clients.parse)
+        var clients = 64
         @Option(help: Limits.phase.help("Seconds of each load."), transform: Limits.phase.parse) var duration = 10.0
-        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse) var accounts = 2_000
+        @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse)
+        var accounts = 2_000
         @OptionGroup var options: DrillOptions
         var json: Bool { options.json }
 
         private var shards: Int { options.givenShards ?? 2 }
 
         func validate() throws {
-            guard shards >= 2 else { throw ValidationError("--shards must be at least 2: with one no shard certifies anything for another.") }
+            guard shards >= 2 else {
+                throw ValidationError("--shards must be at least 2: with one no shard certifies anything for another.")
+            }
         }
 
         func execute() async throws {
             try options.prepare()
-            let drill = ReplayDrill(certificates: certificates, sessions: sessions, clients: clients, seconds: duration, say: options.say)
+            let drill = ReplayDrill(
+                certificates: certificates, sessions: sessions, clients: clients, seconds: duration, say: options.say)
             let run = LoadPhases(
-                kind: "replay", setup: options.setup(clients: clients, accounts: accounts, shards: shards), keep: options.keep,
+                kind: "replay", setup: options.setup(clients: clients, accounts: accounts, shards: shards),
+                keep: options.keep,
                 hostProgram: try options.hostProgram.path())
             try (try await run.run { try await drill.run($0) }).finish(options)
         }
@@ -59,12 +69,14 @@ struct ReplayFindings: DrillFindings {
         var most_waiting: Int
         /// Over all shards.
         var view_changes: UInt64
-        /// Messages that the hosts' sockets took, and how often a host said something of a request to the sessions that sent them.
+        /// Messages that the hosts' sockets took, and how often a host said something of a request to the sessions that
+        /// sent them.
         var sent: Int
         var answered: Int
         /// Repeating sessions that ended, each followed by a new one.
         var sessions_lost: Int
-        /// Seconds from the end of the load and the repetition until the cluster was at rest; null if that did not come.
+        /// Seconds from the end of the load and the repetition until the cluster was at rest; null if that did not
+        /// come.
         var rest_s: Double?
     }
     var sessions: Int
@@ -81,12 +93,14 @@ struct ReplayFindings: DrillFindings {
     var down: Set<Int> = []
 
     private static let header = [
-        "load", "transfers/s", "of before", "p99 ms", "batches/s", "waiting", "view changes", "sent/s", "answered", "at rest s",
+        "load", "transfers/s", "of before", "p99 ms", "batches/s", "waiting", "view changes", "sent/s", "answered",
+        "at rest s",
     ]
 
     private var phases: [(String, Phase?)] {
         [
-            ("before", before), ("certificates repeated", under_certificates), ("without", between), ("requests repeated", under_requests),
+            ("before", before), ("certificates repeated", under_certificates), ("without", between),
+            ("requests repeated", under_requests),
             ("without", after),
         ]
     }
@@ -97,13 +111,16 @@ struct ReplayFindings: DrillFindings {
         let rows = phases.compactMap { name, phase -> [String]? in
             guard let phase else { return nil }
             return [
-                name, Figures.text(phase.load.tps, digits: 0), Figures.text(phase.ratio.map { $0 * 100 }, digits: 0) + " %",
+                name, Figures.text(phase.load.tps, digits: 0),
+                Figures.text(phase.ratio.map { $0 * 100 }, digits: 0) + " %",
                 Figures.text(phase.load.p99_ms), Figures.text(phase.batches_per_s, digits: 0), "\(phase.most_waiting)",
-                "\(phase.view_changes)", Figures.text(Double(phase.sent) / phase.load.seconds, digits: 0), "\(phase.answered)",
+                "\(phase.view_changes)", Figures.text(Double(phase.sent) / phase.load.seconds, digits: 0),
+                "\(phase.answered)",
                 Figures.text(phase.rest_s),
             ]
         }
-        return "\(requests) requests, \(certificates) certificates of them in \(messages) messages, \(sessions) sessions with each host\n"
+        return
+            "\(requests) requests, \(certificates) certificates of them in \(messages) messages, \(sessions) sessions with each host\n"
             + Figures.table([Self.header] + rows)
     }
 }
@@ -118,25 +135,33 @@ struct ReplayDrill: Sendable {
 
     func run(_ stage: LoadStage) async throws -> ReplayFindings {
         let manifest = stage.processes.folder.manifest
-        let maker = OldRequestMaker(processes: stage.processes, keys: stage.keys, firstNumber: await stage.takeNumbers())
+        let maker = OldRequestMaker(
+            processes: stage.processes, keys: stage.keys, firstNumber: await stage.takeNumbers())
         let old = try await maker.make(certificates)
         let repetitions = old.repetitions(manifest)
         say("\(old.requests.count) requests done, \(old.certificates.count) certificates of them")
         var findings = ReplayFindings(
-            sessions: sessions, requests: old.requests.count, certificates: old.certificates.count, messages: repetitions.count)
+            sessions: sessions, requests: old.requests.count, certificates: old.certificates.count,
+            messages: repetitions.count)
 
         let watch = try await HostWatch.open(manifest)
         do {
             // Clocks of one machine; the shards' own time passes the deadlines with the load that follows.
             try await Task.sleep(for: .microseconds(OldRequestMaker.lifetime + 500_000))
-            guard try await watch.rest() != nil else { throw ToolError(.noAnswer, "the cluster did not come to rest before the drill") }
+            guard try await watch.rest() != nil else {
+                throw ToolError(.noAnswer, "the cluster did not come to rest before the drill")
+            }
             let before = try await measure(stage, watch, [], "before", nil, &findings.problems)
             findings.before = before
-            let under = try await measure(stage, watch, repetitions, "certificates repeated", before, &findings.problems)
+            let under = try await measure(
+                stage, watch, repetitions, "certificates repeated", before, &findings.problems)
             findings.under_certificates = under
-            // Requests go through the ordinary lane, and each has to be ordered once more before its shard knows it: no bound for them.
+            // Requests go through the ordinary lane, and each has to be ordered once more before its shard knows it: no
+            // bound for them.
             if let ratio = under.ratio, ratio < Self.leastRatio {
-                findings.problems.append("certificates repeated: \(Figures.text(ratio * 100, digits: 0)) % of the transfers committed before")
+                findings.problems.append(
+                    "certificates repeated: \(Figures.text(ratio * 100, digits: 0)) % of the transfers committed before"
+                )
             }
             findings.between = try await measure(stage, watch, [], "without", before, &findings.problems)
             findings.under_requests = try await measure(
@@ -152,7 +177,8 @@ struct ReplayDrill: Sendable {
 
     /// One load, with the repetition from the end of its warm-up on.
     private func measure(
-        _ stage: LoadStage, _ watch: HostWatch, _ messages: [GatewayMessage], _ name: String, _ before: ReplayFindings.Phase?,
+        _ stage: LoadStage, _ watch: HostWatch, _ messages: [GatewayMessage], _ name: String,
+        _ before: ReplayFindings.Phase?,
         _ problems: inout [String]
     ) async throws -> ReplayFindings.Phase {
         let repeaters = Repeaters(messages, sessions: sessions, manifest: stage.processes.folder.manifest)
@@ -163,10 +189,13 @@ struct ReplayDrill: Sendable {
         let counts = repeaters.now
         let phase = ReplayFindings.Phase(
             load: result, ratio: before.flatMap { $0.load.tps > 0 ? result.tps / $0.load.tps : nil },
-            batches_per_s: (Double(zip(last.executed, first.executed).reduce(0) { $0 + ($1.0 - min($1.0, $1.1)) }) / elapsed).rounded(),
+            batches_per_s: (Double(zip(last.executed, first.executed).reduce(0) { $0 + ($1.0 - min($1.0, $1.1)) })
+                / elapsed).rounded(),
             most_waiting: most, view_changes: zip(last.views, first.views).reduce(0) { $0 + ($1.0 - min($1.0, $1.1)) },
             sent: counts.sent, answered: counts.answered, sessions_lost: counts.lost, rest_s: try await watch.rest())
-        say("\(name): \(Figures.text(result.tps, digits: 0)) transfers/s, \(counts.sent) messages repeated, at most \(most) waiting")
+        say(
+            "\(name): \(Figures.text(result.tps, digits: 0)) transfers/s, \(counts.sent) messages repeated, at most \(most) waiting"
+        )
         if phase.view_changes > 0 { problems.append("\(name): \(phase.view_changes) view changes") }
         if phase.rest_s == nil { problems.append("\(name): something still waits a minute later") }
         if before == nil, result.tps == 0 { problems.append("nothing committed") }

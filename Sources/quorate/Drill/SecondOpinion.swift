@@ -17,10 +17,14 @@ struct SecondOpinion: Sendable {
     private static let patience = Duration.seconds(30)
     private static let pause = Duration.milliseconds(50)
 
-    static func open(_ gateways: [(number: Int, address: GatewayAddress)], of manifest: Manifest) async throws -> SecondOpinion {
+    static func open(_ gateways: [(number: Int, address: GatewayAddress)], of manifest: Manifest) async throws
+        -> SecondOpinion
+    {
         var connections: [(Int, GatewayConnection)] = []
         do {
-            for gateway in gateways { connections.append((gateway.number, try await GatewayConnection.connect(gateway.address))) }
+            for gateway in gateways {
+                connections.append((gateway.number, try await GatewayConnection.connect(gateway.address)))
+            }
         } catch {
             for (_, connection) in connections { await connection.close() }
             throw error

@@ -2,8 +2,8 @@ import Messages
 import Synchronization
 import Workload
 
-/// Which requests of a load are on their way through which gateway, and what their clients were told: for drills that kill
-/// gateways. Monotonic nanoseconds.
+/// Which requests of a load are on their way through which gateway, and what their clients were told: for drills that
+/// kill gateways. Monotonic nanoseconds.
 final class Traffic: Sendable {
     /// What a client was told of a request that was on its way when a gateway died, or was answered just before.
     struct Told: Sendable {
@@ -51,7 +51,8 @@ final class Traffic: Sendable {
         }
     }
 
-    /// The gateway is about to die: what is open through it is followed, and what it has answered in the last moments is told.
+    /// The gateway is about to die: what is open through it is followed, and what it has answered in the last moments
+    /// is told.
     /// - Returns: how many are open through it.
     func mark(_ gateway: Int, now: UInt64) -> Int {
         state.withLock { state in

@@ -3,8 +3,8 @@ import Messages
 import NIOPosix
 import Workload
 
-/// When survivors show that they have left a view, and execute again: monotonic nanoseconds, as seen by asking every few
-/// milliseconds, so late by that and by the answer's way.
+/// When survivors show that they have left a view, and execute again: monotonic nanoseconds, as seen by asking every
+/// few milliseconds, so late by that and by the answer's way.
 struct ViewSighting: Sendable {
     /// Some replica has entered a later view.
     var enteredAt: UInt64?
@@ -12,7 +12,8 @@ struct ViewSighting: Sendable {
     var executedAt: UInt64?
 
     func merged(_ other: ViewSighting) -> ViewSighting {
-        ViewSighting(enteredAt: Self.first(enteredAt, other.enteredAt), executedAt: Self.first(executedAt, other.executedAt))
+        ViewSighting(
+            enteredAt: Self.first(enteredAt, other.enteredAt), executedAt: Self.first(executedAt, other.executedAt))
     }
 
     private static func first(_ a: UInt64?, _ b: UInt64?) -> UInt64? { [a, b].compactMap { $0 }.min() }
@@ -28,7 +29,9 @@ struct ViewWatch: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var connections: [HostConnection] = []
         do {
-            for host in hosts { connections.append(try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group)) }
+            for host in hosts {
+                connections.append(try await HostConnection.connect(to: HostID(UInt16(host)), of: manifest, on: group))
+            }
         } catch {
             await ViewWatch(group: group, connections: connections).close()
             throw error
@@ -51,7 +54,9 @@ struct ViewWatch: Sendable {
         }
     }
 
-    private static func follow(_ connection: HostConnection, _ shard: ShardID, leaving view: View, until end: UInt64) async -> ViewSighting {
+    private static func follow(_ connection: HostConnection, _ shard: ShardID, leaving view: View, until end: UInt64)
+        async -> ViewSighting
+    {
         var sighting = ViewSighting()
         var before: SequenceNumber?
         while Instant.current().uptime < end, !Task.isCancelled {

@@ -12,9 +12,12 @@ extension DrillCommand {
                 The host keeps its key. At the end f other hosts are killed, so that nothing can commit without the votes of the \
                 one that was wiped. docs/DRILLS.md says what the figures mean.
                 """)
-        @Option(help: Limits.accounts.help("Accounts that are opened, and so the size of the state."), transform: Limits.accounts.parse) var accounts = 1_000_000
+        @Option(
+            help: Limits.accounts.help("Accounts that are opened, and so the size of the state."),
+            transform: Limits.accounts.parse) var accounts = 1_000_000
         @Option(help: Limits.clients.help("Transfers in flight."), transform: Limits.clients.parse) var clients = 16
-        @Option(help: Limits.wait.help("Seconds to wait until the host votes."), transform: Limits.wait.parse) var patience = 600
+        @Option(help: Limits.wait.help("Seconds to wait until the host votes."), transform: Limits.wait.parse)
+        var patience = 600
         @OptionGroup var options: DrillOptions
         var json: Bool { options.json }
 
@@ -53,20 +56,29 @@ struct WipeFindings: DrillFindings {
     var down: Set<Int> = []
 
     func text() -> String {
-        var lines = ["host \(host) was wiped; a peer's state takes \(Figures.megabytes(state_bytes)) (size of data.mdb)"]
+        var lines = [
+            "host \(host) was wiped; a peer's state takes \(Figures.megabytes(state_bytes)) (size of data.mdb)"
+        ]
         if let refusal { lines.append("it did not start: \(refusal)") }
         if let answers_s { lines.append("it answered \(Figures.text(answers_s, digits: 2)) s after its start") }
-        if let votes_s { lines.append("it voted and had caught up \(Figures.text(votes_s, digits: 2)) s after its start") }
+        if let votes_s {
+            lines.append("it voted and had caught up \(Figures.text(votes_s, digits: 2)) s after its start")
+        }
         if let bytes_read, let bytes_read_by_peer {
             let moved = bytes_read - bytes_read_by_peer
             let times = Figures.text(Double(moved) / Double(max(1, state_bytes)), digits: 2)
-            lines.append("it read \(Figures.megabytes(bytes_read)) meanwhile, a peer \(Figures.megabytes(bytes_read_by_peer))")
+            lines.append(
+                "it read \(Figures.megabytes(bytes_read)) meanwhile, a peer \(Figures.megabytes(bytes_read_by_peer))")
             lines.append("(rchar of /proc/PID/io: sockets with TLS, and files)")
             lines.append("the difference is \(Figures.megabytes(moved)), \(times) times the state")
         }
         lines.append("transfers/s before: \(Figures.text(tps_before, digits: 0))")
-        if let tps_meanwhile { lines.append("transfers/s from its start until it voted: \(Figures.text(tps_meanwhile, digits: 0))") }
-        if let commits_on_its_votes { lines.append("with f others dead \(commits_on_its_votes) transfers committed in 5 s, which takes its votes") }
+        if let tps_meanwhile {
+            lines.append("transfers/s from its start until it voted: \(Figures.text(tps_meanwhile, digits: 0))")
+        }
+        if let commits_on_its_votes {
+            lines.append("with f others dead \(commits_on_its_votes) transfers committed in 5 s, which takes its votes")
+        }
         return lines.joined(separator: "\n")
     }
 }
@@ -82,8 +94,12 @@ struct WipeDrill: Sendable {
         try await Task.sleep(for: .seconds(3))
         let views = await scene.views()
         // Where every host leads a shard, any will do.
-        guard let host = scene.backups(views).last ?? scene.hosts.last else { throw ToolError(.failure, "there is no host") }
-        guard let peer = scene.hosts.last(where: { $0 != host }) else { throw ToolError(.failure, "there is one host only") }
+        guard let host = scene.backups(views).last ?? scene.hosts.last else {
+            throw ToolError(.failure, "there is no host")
+        }
+        guard let peer = scene.hosts.last(where: { $0 != host }) else {
+            throw ToolError(.failure, "there is one host only")
+        }
 
         let killedAt = try await scene.processes.kill(host: host)
         scene.note("kill -9 host \(host), and wipe it", at: killedAt)
@@ -100,7 +116,8 @@ struct WipeDrill: Sendable {
         } catch let error as ToolError {
             findings.refusal = error.description
             findings.down = [host]
-            findings.problems.append("host \(host) does not start without its journal and state: \(error.reason.meaning)")
+            findings.problems.append(
+                "host \(host) does not start without its journal and state: \(error.reason.meaning)")
             return findings
         }
         findings.answers_s = Figures.seconds(DrillScene.now - startedAt)
@@ -160,7 +177,9 @@ struct WipeDrill: Sendable {
         try await DrillScene.sleep(until: end)
         let commits = scene.log.commits(from: start, to: end)
         findings.commits_on_its_votes = commits
-        if commits == 0 { findings.problems.append("nothing committed on the votes of host \(host) while \(f) others were dead") }
+        if commits == 0 {
+            findings.problems.append("nothing committed on the votes of host \(host) while \(f) others were dead")
+        }
         for victim in victims { scene.note("restart host \(victim)") }
         _ = try await scene.processes.up(hosts: Array(victims), gateways: 0, gatewayPort: 0)
         for victim in victims where try await scene.caughtUp(victim, limit: .seconds(120)) == nil {

@@ -1,7 +1,8 @@
 import Foundation
 import StrictInput
 
-/// A process of this executable or of a host program, in a session of its own: a signal from the terminal does not reach it.
+/// A process of this executable or of a host program, in a session of its own: a signal from the terminal does not
+/// reach it.
 struct ChildProcess: Sendable {
     let pid: pid_t
     let identity: ProcessIdentity
@@ -38,8 +39,8 @@ struct ChildProcess: Sendable {
         }
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o644)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // A process that outlives its parent must not hold what the parent inherited: whoever started the parent may wait
-        // for the end of a pipe. What is no descriptor is passed over.
+        // A process that outlives its parent must not hold what the parent inherited: whoever started the parent may
+        // wait for the end of a pipe. What is no descriptor is passed over.
         for descriptor in Int32(3)..<1024 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -55,15 +56,22 @@ struct ChildProcess: Sendable {
         var argv: [UnsafeMutablePointer<CChar>?] = ([executable] + arguments).map { strdup($0) }
         argv.append(nil)
         defer { for pointer in argv { free(pointer) } }
-        var environment: [UnsafeMutablePointer<CChar>?] = ProcessInfo.processInfo.environment.map { strdup("\($0.key)=\($0.value)") }
+        var environment: [UnsafeMutablePointer<CChar>?] = ProcessInfo.processInfo.environment.map {
+            strdup("\($0.key)=\($0.value)")
+        }
         environment.append(nil)
         defer { for pointer in environment { free(pointer) } }
         var pid: pid_t = 0
         let code = posix_spawn(&pid, executable, &actions, &attributes, argv, environment)
-        guard code == 0 else { throw ToolError(.failure, "cannot start \(executable): \(String(cString: strerror(code)))") }
-        if let identity = ProcessIdentity(running: pid) { return ChildProcess(pid: pid, identity: identity, logStart: logStart) }
+        guard code == 0 else {
+            throw ToolError(.failure, "cannot start \(executable): \(String(cString: strerror(code)))")
+        }
+        if let identity = ProcessIdentity(running: pid) {
+            return ChildProcess(pid: pid, identity: identity, logStart: logStart)
+        }
         guard let status = reap(pid) else {
-            throw ToolError(.failure, "\(executable) was started, but /proc/\(pid)/stat does not say when, so it was killed")
+            throw ToolError(
+                .failure, "\(executable) was started, but /proc/\(pid)/stat does not say when, so it was killed")
         }
         let why = status & 0x7f == 0 ? "with exit code \((status >> 8) & 0xff)" : "by signal \(status & 0x7f)"
         throw ToolError(.failure, "\(executable) ended as soon as it was started, \(why); see \(log)")
@@ -160,8 +168,8 @@ struct ProcessIdentity: Sendable, Hashable {
         case notPermitted
     }
 
-    /// Sends a signal to the process and what it has started, unless the number belongs to another process by now. Every child of
-    /// this executable leads a session, and so a group, of its own.
+    /// Sends a signal to the process and what it has started, unless the number belongs to another process by now.
+    /// Every child of this executable leads a session, and so a group, of its own.
     /// - Parameter number: 0 sends nothing, and tells whether one could be sent.
     func send(_ number: Int32) -> Delivery {
         // What it is must be certain.

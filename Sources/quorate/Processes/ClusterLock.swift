@@ -2,8 +2,8 @@ import Foundation
 import StrictInput
 import Synchronization
 
-/// Held by a command while it starts or ends processes of a cluster: `flock` on `run/lock`. Two commands at once would each take what
-/// the other has just started for missing, or for its own.
+/// Held by a command while it starts or ends processes of a cluster: `flock` on `run/lock`. Two commands at once would
+/// each take what the other has just started for missing, or for its own.
 final class ClusterLock: Sendable {
     private let descriptor: Int32
     /// Before another command's work is said to be waited for, and before it is not waited for any longer.
@@ -31,7 +31,9 @@ final class ClusterLock: Sendable {
             }
             guard opened >= 0 else {
                 let code = errno
-                throw ToolError(code == EACCES ? .notPermitted : .storage, "cannot open \(path): \(String(cString: strerror(code)))")
+                throw ToolError(
+                    code == EACCES ? .notPermitted : .storage, "cannot open \(path): \(String(cString: strerror(code)))"
+                )
             }
             if flock(opened, LOCK_EX | LOCK_NB) == 0 {
                 if isWritable { LockHolder.write(command, into: opened) }
@@ -44,7 +46,8 @@ final class ClusterLock: Sendable {
             }
             let waited = ContinuousClock.now - start
             if waited >= patience {
-                throw ToolError(.busy, "\(LockHolder.read(path)) is at work on \(run.cluster); wait until it has ended, or end it")
+                throw ToolError(
+                    .busy, "\(LockHolder.read(path)) is at work on \(run.cluster); wait until it has ended, or end it")
             }
             if waited >= silence, !hasSpoken {
                 hasSpoken = true
@@ -64,7 +67,8 @@ enum LockHolder {
     }
 
     static func read(_ path: String) -> String {
-        let words = (FileManager.default.contents(atPath: path).map { String(decoding: $0.prefix(200), as: UTF8.self) } ?? "")
+        let words =
+            (FileManager.default.contents(atPath: path).map { String(decoding: $0.prefix(200), as: UTF8.self) } ?? "")
             .trimmingCharacters(in: .whitespacesAndNewlines).split(separator: " ", maxSplits: 1)
         guard words.count == 2, let pid = Int32(words[0]) else { return "another command" }
         return "quorate \(Printable.line(String(words[1]))) (process \(pid))"

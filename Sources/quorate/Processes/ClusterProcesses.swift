@@ -12,7 +12,8 @@ struct ClusterProcesses: Sendable {
     /// What hosts are started with; nil for this executable.
     let hostProgram: String?
 
-    /// - Parameter folder: with an absolute path, so that a process's command line names the cluster wherever it was started.
+    /// - Parameter folder: with an absolute path, so that a process's command line names the cluster wherever it was
+    ///   started.
     init(_ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil) {
         (self.folder, self.input, self.hostProgram) = (folder, input, hostProgram)
         run = RunFolder(folder.path, identifier: folder.manifest.cluster.hex)
@@ -30,12 +31,16 @@ struct ClusterProcesses: Sendable {
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
         run.forget(role)
         let child: ChildProcess
-        do { child = try ChildProcess.spawn(arguments, program: program, input: input, log: run.logPath(role)) } catch let error as ToolError {
+        do {
+            child = try ChildProcess.spawn(arguments, program: program, input: input, log: run.logPath(role))
+        } catch let error as ToolError {
             let hint = program == nil ? "" : ". Was it built with the library QuorateHost (deploy/template)?"
             throw ToolError(error.reason, "\(role): \(error.description)\(hint)")
         }
         Interrupts.owns(child.identity)
-        do { try run.record(child.identity, role, executable: RunFolder.executable(of: child.identity, program: program)) } catch {
+        do {
+            try run.record(child.identity, role, executable: RunFolder.executable(of: child.identity, program: program))
+        } catch {
             // Nobody would find it again.
             child.identity.signal(SIGKILL)
             _ = await child.identity.waitForEnd(.seconds(5))
@@ -57,12 +62,16 @@ struct ClusterProcesses: Sendable {
     /// Starts what does not run, and returns when all of it answers. If anything fails, or the caller is cancelled,
     /// what this call started is ended again.
     /// - Returns: what was started.
-    func up(hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60)) async throws -> [RunFolder.Role] {
-        try await start(hosts: hosts, gateways: gateways, gatewayPort: gatewayPort, timeout: timeout, toleratesFailures: false).started
+    func up(hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60)) async throws -> [RunFolder
+        .Role]
+    {
+        try await start(
+            hosts: hosts, gateways: gateways, gatewayPort: gatewayPort, timeout: timeout, toleratesFailures: false
+        ).started
     }
 
-    /// - Parameter toleratesFailures: a host that does not start is reported instead of ending the others, as long as one
-    ///   starts: a cluster is made to run without some of its hosts.
+    /// - Parameter toleratesFailures: a host that does not start is reported instead of ending the others, as long as
+    ///   one starts: a cluster is made to run without some of its hosts.
     func start(
         hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60), toleratesFailures: Bool
     ) async throws -> Startup {
@@ -70,7 +79,9 @@ struct ClusterProcesses: Sendable {
         try adopt()
         var started: [Started] = []
         do {
-            for role in hosts.map(RunFolder.Role.host) where run.running(role) == nil { started.append((role, try await spawn(role))) }
+            for role in hosts.map(RunFolder.Role.host) where run.running(role) == nil {
+                started.append((role, try await spawn(role)))
+            }
             let failures = try await waitUntilAnswering(
                 hosts: hosts, &started, timeout: timeout, failuresTolerated: toleratesFailures ? hosts.count - 1 : 0)
             for number in 0..<gateways where run.running(.gateway(number)) == nil {
@@ -92,10 +103,14 @@ struct ClusterProcesses: Sendable {
             // A script's child is in its group, and is ended with it.
             if let recorded, getpgid(identity.pid) == recorded.pid { continue }
             guard recorded == nil else {
-                Console.error("warning: there are two processes of \(role), \(identity.pid) is one too many; end it with: kill \(identity.pid)")
+                Console.error(
+                    "warning: there are two processes of \(role), \(identity.pid) is one too many; end it with: kill \(identity.pid)"
+                )
                 continue
             }
-            Console.error("\(role) runs already (process \(identity.pid)), started by a command that did not live to write it down")
+            Console.error(
+                "\(role) runs already (process \(identity.pid)), started by a command that did not live to write it down"
+            )
             try run.record(identity, role)
         }
     }
@@ -129,7 +144,9 @@ struct ClusterProcesses: Sendable {
             guard ContinuousClock.now < end else {
                 let port = folder.manifest.hosts[host].port
                 let error = ToolError(
-                    .noAnswer, "host \(host) does not answer on port \(port) after \(timeout). The end of its log:\n\(run.logTail(.host(host)))")
+                    .noAnswer,
+                    "host \(host) does not answer on port \(port) after \(timeout). The end of its log:\n\(run.logTail(.host(host)))"
+                )
                 let silent = started.filter { $0.role == .host(host) }
                 _ = await self.end(silent.map { ($0.role, $0.child.identity) }, grace: .seconds(2))
                 started.removeAll { $0.role == .host(host) }
@@ -150,14 +167,16 @@ struct ClusterProcesses: Sendable {
             try Task.checkCancellation()
             if let error = failure(of: gateway) { throw error }
             if let port = run.port(ofGateway: number),
-                let connection = try? await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: port)) {
+                let connection = try? await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: port))
+            {
                 let status = try? await connection.status(timeout: .seconds(2))
                 await connection.close()
                 if status != nil { return }
             }
             silence.say { describe(gateway.role) }
             guard ContinuousClock.now < end else {
-                throw ToolError(.noAnswer, "gateway \(number) does not answer. The end of its log:\n\(run.logTail(gateway.role))")
+                throw ToolError(
+                    .noAnswer, "gateway \(number) does not answer. The end of its log:\n\(run.logTail(gateway.role))")
             }
             try await Task.sleep(for: .milliseconds(50))
         }
@@ -168,7 +187,10 @@ struct ClusterProcesses: Sendable {
         guard let code = process.child.exitCode() else { return nil }
         let reason = ExitReason(rawValue: code) ?? .failure
         let (role, log) = (process.role, run.logPath(process.role))
-        return ToolError(reason, "\(role) ended with code \(code) (\(reason.meaning)). The end of \(log):\n\(run.logTail(role, from: process.child.logStart))")
+        return ToolError(
+            reason,
+            "\(role) ended with code \(code) (\(reason.meaning)). The end of \(log):\n\(run.logTail(role, from: process.child.logStart))"
+        )
     }
 
     private func describe(_ role: RunFolder.Role) -> String {
@@ -182,7 +204,8 @@ struct ClusterProcesses: Sendable {
         var options = TransportOptions()
         options.connectTimeout = min(options.connectTimeout, .nanoseconds(Int64(timeout / .nanoseconds(1))))
         options.handshakeTimeout = min(options.handshakeTimeout, options.connectTimeout)
-        let connection = try await HostConnection.connect(to: HostID(UInt16(host)), of: folder.manifest, options: options)
+        let connection = try await HostConnection.connect(
+            to: HostID(UInt16(host)), of: folder.manifest, options: options)
         do {
             let status = try await connection.status(timeout: max(.milliseconds(100), end - .now))
             await connection.close()
@@ -195,8 +218,8 @@ struct ClusterProcesses: Sendable {
 
     /// Ends everything that is this cluster's, whether a pid file names it or not.
     /// - Returns: what ran.
-    /// - Throws: `notPermitted` at once if something belongs to another user: then nothing was ended. Otherwise when something did not
-    ///   end.
+    /// - Throws: `notPermitted` at once if something belongs to another user: then nothing was ended. Otherwise when
+    ///   something did not end.
     @discardableResult
     func down(grace: Duration = .seconds(10)) async throws -> [RunFolder.Role] {
         let running = run.recorded().compactMap { role in run.running(role).map { (role, $0) } } + run.unrecorded()
@@ -209,7 +232,8 @@ struct ClusterProcesses: Sendable {
         for role in run.recorded() where run.running(role) == nil { run.forget(role) }
         guard left.isEmpty else {
             let names = left.map { "\($0.0) (process \($0.1.pid))" }.joined(separator: ", ")
-            throw ToolError(.failure, "\(names) did not end, though killed; look at ps -o stat,wchan -p \(left[0].1.pid)")
+            throw ToolError(
+                .failure, "\(names) did not end, though killed; look at ps -o stat,wchan -p \(left[0].1.pid)")
         }
         var roles: [RunFolder.Role] = []
         for (role, _) in running where !roles.contains(role) { roles.append(role) }
@@ -220,9 +244,11 @@ struct ClusterProcesses: Sendable {
     /// - Throws: `notPermitted` if it is another user's.
     func stop(host: Int) async throws {
         let role = RunFolder.Role.host(host)
-        let running = [run.running(role)].compactMap { $0 } + run.unrecorded().filter { $0.role == role }.map(\.identity)
+        let running =
+            [run.running(role)].compactMap { $0 } + run.unrecorded().filter { $0.role == role }.map(\.identity)
         if let foreign = running.first(where: { $0.send(0) == .notPermitted }) {
-            throw ToolError(.notPermitted, "not permitted to stop host \(host) (process \(foreign.pid)): another user's")
+            throw ToolError(
+                .notPermitted, "not permitted to stop host \(host) (process \(foreign.pid)): another user's")
         }
         guard let left = await endTogether(running.map { (role, $0) }, grace: .seconds(10)).first else { return }
         throw ToolError(.failure, "host \(host) (process \(left.1.pid)) did not end")
@@ -244,7 +270,9 @@ struct ClusterProcesses: Sendable {
     }
 
     /// - Returns: what did not end.
-    private func end(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async -> [(RunFolder.Role, ProcessIdentity)] {
+    private func end(_ processes: [(RunFolder.Role, ProcessIdentity)], grace: Duration) async -> [(
+        RunFolder.Role, ProcessIdentity
+    )] {
         // Gateways first: they would only log that their hosts go.
         let gateways = processes.filter { if case .gateway = $0.0 { true } else { false } }
         let hosts = processes.filter { if case .host = $0.0 { true } else { false } }
@@ -286,8 +314,8 @@ struct ClusterProcesses: Sendable {
         let identity = try killable(role)
         let moment = Instant.current().uptime
         guard identity.send(SIGKILL) != .notPermitted else { throw Self.notPermitted(role, identity) }
-        // Before it is waited for: whoever watches for processes that end unexpectedly (`whileAllRun`) must not take it for one,
-        // however late this task goes on.
+        // Before it is waited for: whoever watches for processes that end unexpectedly (`whileAllRun`) must not take it
+        // for one, however late this task goes on.
         run.forget(role)
         guard await identity.waitForEnd(.seconds(10)) else {
             try? run.record(identity, role)
@@ -310,7 +338,9 @@ struct ClusterProcesses: Sendable {
                     // Twice in a row: between a wanted kill and its note in the folder there is a moment.
                     let gone = run.recorded().first { run.running($0) == nil }
                     if let gone, gone == suspect, await !tolerating(gone) {
-                        throw ToolError(.failure, "\(gone) ended unexpectedly. The end of \(run.logPath(gone)):\n\(run.logTail(gone))")
+                        throw ToolError(
+                            .failure,
+                            "\(gone) ended unexpectedly. The end of \(run.logPath(gone)):\n\(run.logTail(gone))")
                     }
                     suspect = gone
                     try? await Task.sleep(for: .milliseconds(500))
@@ -345,7 +375,8 @@ struct ClusterProcesses: Sendable {
     ///   - isOneExpected: whether a gateway will be started again, so that a time without any is waited for.
     /// - Throws: `gatewaysLost` when no gateway is left.
     func whileHostsRun<T: Sendable>(
-        lost: @escaping @Sendable (Int) async -> Void = { _ in }, isOneExpected: @escaping @Sendable () async -> Bool = { false },
+        lost: @escaping @Sendable (Int) async -> Void = { _ in },
+        isOneExpected: @escaping @Sendable () async -> Bool = { false },
         _ body: @escaping @Sendable () async throws -> T
     ) async throws -> T {
         try await whileAllRun {
@@ -391,7 +422,8 @@ struct ClusterProcesses: Sendable {
     /// The addresses of the gateways that run.
     var gateways: [GatewayAddress] {
         run.recorded().compactMap { role in
-            guard case .gateway(let number) = role, run.running(role) != nil, let port = run.port(ofGateway: number) else { return nil }
+            guard case .gateway(let number) = role, run.running(role) != nil, let port = run.port(ofGateway: number)
+            else { return nil }
             return GatewayAddress(host: "127.0.0.1", port: port)
         }
     }

@@ -51,37 +51,46 @@ struct RunFolder: Sendable {
             throw ToolError(.storage, "cannot find out which folder \(cluster) is: \(String(cString: strerror(errno)))")
         }
         let file = PidFile(
-            pid: identity.pid, start: identity.start, boot: boot, executable: executable, cluster: identifier ?? "", device: folder.device,
+            pid: identity.pid, start: identity.start, boot: boot, executable: executable, cluster: identifier ?? "",
+            device: folder.device,
             inode: folder.inode)
         try JSONEncoder().encode(file).write(to: URL(fileURLWithPath: pidPath(role)), options: .atomic)
     }
 
-    /// The process if it runs and is this folder's. Number and start time tell it from a later process with its number, the boot from
-    /// one of before the machine started again; the folder's device and inode tell it from the process of a folder that this one is a
-    /// copy of; the cluster, the executable and the command line tell it from everything else that a damaged or forged file may name.
+    /// The process if it runs and is this folder's. Number and start time tell it from a later process with its number,
+    /// the boot from one of before the machine started again; the folder's device and inode tell it from the process of
+    /// a folder that this one is a copy of; the cluster, the executable and the command line tell it from everything
+    /// else that a damaged or forged file may name.
     func running(_ role: Role) -> ProcessIdentity? {
         guard let file = recordedFile(role), file.identity.isRunning, let words = Self.commandLine(file.pid),
             Self.words(words, start: role)
         else { return nil }
         guard let boot = file.boot else {
             // Written before such files said more: then the command line must name this very folder.
-            return FolderIdentity(of: cluster).map { Self.folder(in: words, of: file.pid) == $0 } ?? false ? file.identity : nil
+            return FolderIdentity(of: cluster).map { Self.folder(in: words, of: file.pid) == $0 } ?? false
+                ? file.identity : nil
         }
-        guard boot == PidFile.thisBoot, let folder = FolderIdentity(of: cluster), (file.device, file.inode) == (folder.device, folder.inode),
+        guard boot == PidFile.thisBoot, let folder = FolderIdentity(of: cluster),
+            (file.device, file.inode) == (folder.device, folder.inode),
             identifier == nil || file.cluster == identifier
         else { return nil }
         // Another user's cannot be looked at.
-        if let executable = file.executable, let actual = PidFile.executable(of: file.pid), actual != executable { return nil }
+        if let executable = file.executable, let actual = PidFile.executable(of: file.pid), actual != executable {
+            return nil
+        }
         return file.identity
     }
 
     /// Not only in the first place: a script's own name stands before what it was given.
     private static func words(_ words: [String], start role: Role) -> Bool {
-        let (word, number) = switch role {
-        case .host(let number): ("host", number)
-        case .gateway(let number): ("gateway", number)
+        let (word, number) =
+            switch role {
+            case .host(let number): ("host", number)
+            case .gateway(let number): ("gateway", number)
+            }
+        return words.indices.contains { i in
+            i > 0 && i + 3 < words.count && words[i] == word && words[i + 1] == "run" && words[i + 3] == "\(number)"
         }
-        return words.indices.contains { i in i > 0 && i + 3 < words.count && words[i] == word && words[i + 1] == "run" && words[i + 3] == "\(number)" }
     }
 
     private static func commandLine(_ pid: Int32) -> [String]? {
@@ -99,15 +108,17 @@ struct RunFolder: Sendable {
         return errno == EACCES || errno == EPERM ? FolderIdentity(of: path) : nil
     }
 
-    /// Processes of this folder that no file names: whoever started them was killed before it could write one, or the file names the
-    /// script that started them.
+    /// Processes of this folder that no file names: whoever started them was killed before it could write one, or the
+    /// file names the script that started them.
     func unrecorded() -> [(role: Role, identity: ProcessIdentity)] {
         guard let own = FolderIdentity(of: cluster) else { return [] }
         let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
         return pids.sorted().compactMap { pid in
-            guard let words = Self.commandLine(pid), words.count >= 5, words[2] == "run", let number = Int(words[4]), (0...65535).contains(number),
+            guard let words = Self.commandLine(pid), words.count >= 5, words[2] == "run", let number = Int(words[4]),
+                (0...65535).contains(number),
                 let role: Role = words[1] == "host" ? .host(number) : words[1] == "gateway" ? .gateway(number) : nil,
-                let identity = ProcessIdentity(running: pid), Self.folder(in: words, of: pid) == own, running(role) != identity
+                let identity = ProcessIdentity(running: pid), Self.folder(in: words, of: pid) == own,
+                running(role) != identity
             else { return nil }
             return (role, identity)
         }
@@ -137,7 +148,9 @@ struct RunFolder: Sendable {
     func recorded() -> [Role] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         func numbers(_ prefix: String) -> [Int] {
-            names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(".pid") }.compactMap { Int($0.dropFirst(prefix.count).dropLast(4)) }.sorted()
+            names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(".pid") }.compactMap {
+                Int($0.dropFirst(prefix.count).dropLast(4))
+            }.sorted()
         }
         return numbers("host-").map(Role.host) + numbers("gateway-").map(Role.gateway)
     }
@@ -161,11 +174,14 @@ struct RunFolder: Sendable {
     /// The last lines of a log, for error messages.
     /// - Parameter start: what was logged before is somebody else's trouble.
     func logTail(_ role: Role, lines: Int = 5, from start: UInt64 = 0) -> String {
-        guard let file = FileHandle(forReadingAtPath: logPath(role)), let size = try? file.seekToEnd() else { return "(no log)" }
+        guard let file = FileHandle(forReadingAtPath: logPath(role)), let size = try? file.seekToEnd() else {
+            return "(no log)"
+        }
         defer { try? file.close() }
         try? file.seek(toOffset: max(min(start, size), size - min(size, 4096)))
         let bytes = (try? file.readToEnd()) ?? Data()
-        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(lines).map { "  " + $0 }.joined(separator: "\n")
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(lines).map { "  " + $0 }.joined(
+            separator: "\n")
     }
 }
 
@@ -215,13 +231,17 @@ private struct PidFile: Encodable {
 
     /// Start times count from it.
     static var thisBoot: String? {
-        guard let text = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8) else { return nil }
+        guard let text = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8) else {
+            return nil
+        }
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     /// Also of one that was replaced on disk since.
     static func executable(of pid: Int32) -> String? {
-        guard let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe") else { return nil }
+        guard let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe") else {
+            return nil
+        }
         return path.hasSuffix(" (deleted)") ? String(path.dropLast(10)) : path
     }
 }

@@ -11,7 +11,8 @@ enum CallText {
     static func results(in leaf: Leaf?) -> [String] {
         (leaf?.entries ?? []).flatMap { entry -> [String] in
             guard case .returned(let result, let consumed) = entry.status else { return [] }
-            return ["    result \(bytes(result))"] + consumed.map { "    with call \($0.path), which shard \($0.shard) answered" }
+            return ["    result \(bytes(result))"]
+                + consumed.map { "    with call \($0.path), which shard \($0.shard) answered" }
         }
     }
 

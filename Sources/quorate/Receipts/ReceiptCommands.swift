@@ -21,11 +21,14 @@ struct ReceiptCommand: AsyncParsableCommand {
         subcommands: [Verify.self, Show.self, Fetch.self])
 
     struct ManifestOption: ParsableArguments {
-        @Option(name: [.customLong("cluster"), .customShort("c")], help: ArgumentHelp(ClusterDirectory.help)) var directory: String?
+        @Option(name: [.customLong("cluster"), .customShort("c")], help: ArgumentHelp(ClusterDirectory.help))
+        var directory: String?
         @Option(help: "The manifest, where the rest of the folder is not at hand.") var manifest: String?
 
         func validate() throws {
-            guard directory == nil || manifest == nil else { throw ValidationError("Give either --cluster or --manifest.") }
+            guard directory == nil || manifest == nil else {
+                throw ValidationError("Give either --cluster or --manifest.")
+            }
         }
 
         func load() throws -> Manifest {
@@ -59,7 +62,8 @@ struct ReceiptCommand: AsyncParsableCommand {
                 do {
                     let verification = try ReceiptVerification(try Self.read(file), file: file, manifest: manifest)
                     if json {
-                        try Console.json(Result(file: file, valid: true, problem: nil, transactions: verification.file.transactions))
+                        try Console.json(
+                            Result(file: file, valid: true, problem: nil, transactions: verification.file.transactions))
                     } else {
                         Console.out((files.count > 1 ? "\(Printable.line(file)): " : "") + verification.text())
                     }
@@ -73,7 +77,9 @@ struct ReceiptCommand: AsyncParsableCommand {
                 }
             }
             // From the worst: what could not be read may be anything.
-            if let worst = [.failure, .invalidReceipt, .versionMismatch].first(where: refused.contains) { throw ExitCode(worst.rawValue) }
+            if let worst = [.failure, .invalidReceipt, .versionMismatch].first(where: refused.contains) {
+                throw ExitCode(worst.rawValue)
+            }
         }
 
         fileprivate static func read(_ file: String) throws -> [UInt8] {
@@ -115,7 +121,8 @@ struct ReceiptCommand: AsyncParsableCommand {
     struct Fetch: ToolCommand {
         static let configuration = CommandConfiguration(
             abstract: "Get the receipt of a request that was signed here from the shards again.",
-            discussion: "The same signed bytes are submitted once more, which changes nothing: their outcome is proven.")
+            discussion: "The same signed bytes are submitted once more, which changes nothing: their outcome is proven."
+        )
         @OptionGroup var transaction: TransactionCommand.TransactionArgument
         @OptionGroup var cluster: ClusterOption
         @Option(help: "Where to write it. Default: receipts/TXID.json in the cluster's folder.") var output: String?
@@ -144,7 +151,9 @@ struct ReceiptCommand: AsyncParsableCommand {
             try ReceiptStore.check(output, folder)
             let client = try processes.reader()
             let receipt: Receipt
-            do { receipt = try await client.resolve(entry.request, patience: Sender.patience).receipt } catch ClientError.acknowledged {
+            do {
+                receipt = try await client.resolve(entry.request, patience: Sender.patience).receipt
+            } catch ClientError.acknowledged {
                 throw ToolError(
                     .noAnswer,
                     "the shards no longer keep the outcome of \(AddressBook(folder).label(entry)), which was: \(entry.outcome ?? ""). The key of \(holder.name) has signed many others since",

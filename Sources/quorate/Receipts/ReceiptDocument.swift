@@ -1,8 +1,8 @@
 import Messages
 import StrictInput
 
-/// A receipt's file, read strictly. What it says is taken from the signed bytes and the certificates alone; everything else in it
-/// is there for people to read, and must be the same.
+/// A receipt's file, read strictly. What it says is taken from the signed bytes and the certificates alone; everything
+/// else in it is there for people to read, and must be the same.
 struct ReceiptDocument: Sendable {
     private let root: JSONReader
     /// No signature of it is checked yet.
@@ -26,7 +26,9 @@ struct ReceiptDocument: Sendable {
     }
 
     /// That the whole proves nothing.
-    func refusal(_ why: String) -> ToolError { ToolError(.invalidReceipt, InputProblem(file: root.file, problem: why).description) }
+    func refusal(_ why: String) -> ToolError {
+        ToolError(.invalidReceipt, InputProblem(file: root.file, problem: why).description)
+    }
 
     /// What the file is for a cluster of so many shards.
     /// - Throws: `ToolError` at the first place where it says something else: no field added, left out or changed.
@@ -37,16 +39,19 @@ struct ReceiptDocument: Sendable {
         do {
             try root.expect(try JSONReader(Array(try file.text().utf8), file: "the signed bytes", limits: limits))
         } catch let problem as InputProblem {
-            throw ToolError(.invalidReceipt, "\(problem.description), which is what the signed bytes and the certificates say")
+            throw ToolError(
+                .invalidReceipt, "\(problem.description), which is what the signed bytes and the certificates say")
         }
         return file
     }
 
-    /// A number of shards with which the file says of each transaction on which shards it is, for whoever has no manifest.
+    /// A number of shards with which the file says of each transaction on which shards it is, for whoever has no
+    /// manifest.
     /// - Throws: `ToolError` if there is none.
     func possibleMap() throws -> ShardMap {
         do {
-            let transactions = try root.object(["schema", "cluster", "request", "certificates", "transactions"])["transactions"]
+            let transactions = try root.object(["schema", "cluster", "request", "certificates", "transactions"])[
+                "transactions"]
             let claimed = try transactions.elements().map { transaction in
                 let shards = try transaction.object(["txid", "operations", "shards", "outcome"])["shards"]
                 return try shards.elements().map { try $0.integer(UInt16.self) }
@@ -60,9 +65,13 @@ struct ReceiptDocument: Sendable {
             let most = 4096
             for count in stride(from: least, through: most, by: 1) {
                 let map = ShardMap(shardCount: count)
-                if claimed.indices.allSatisfy({ request.participants(ofLeg: $0, in: map).map(\.number) == claimed[$0] }) { return map }
+                if claimed.indices.allSatisfy({ request.participants(ofLeg: $0, in: map).map(\.number) == claimed[$0] })
+                {
+                    return map
+                }
             }
-            throw transactions.problem("shards that the accounts are on in no cluster", expected: "the shards of the accounts")
+            throw transactions.problem(
+                "shards that the accounts are on in no cluster", expected: "the shards of the accounts")
         } catch let problem as InputProblem {
             throw ToolError(.invalidReceipt, problem.description)
         }
@@ -79,7 +88,9 @@ struct ReceiptDocument: Sendable {
         for certificate in receipt.certificates {
             let replicas = certificate.signatures.map { "\($0.replica)" }.joined(separator: ", ")
             let statuses = certificate.leaf.entries.prefix(4).map { "\($0.status)" }.joined(separator: "; ")
-            lines.append("  shard \(certificate.shard), batch \(certificate.statement.sequence): \(statuses), \(signatures) \(replicas)")
+            lines.append(
+                "  shard \(certificate.shard), batch \(certificate.statement.sequence): \(statuses), \(signatures) \(replicas)"
+            )
             lines += CallText.results(in: certificate.leaf)
         }
         return lines.map(Printable.line)
@@ -95,7 +106,9 @@ struct ReceiptDocument: Sendable {
         writer.put(raw: try request["signature"].hex(count: 64))
         let signed: SignedRequest = try decode(writer.bytes, request["bytes"])
         var certificates: [Certificate] = []
-        for certificate in try fields["certificates"].elements() { certificates.append(try self.certificate(certificate)) }
+        for certificate in try fields["certificates"].elements() {
+            certificates.append(try self.certificate(certificate))
+        }
         return Receipt(request: signed, certificates: certificates)
     }
 
@@ -113,16 +126,19 @@ struct ReceiptDocument: Sendable {
             guard let signature = Signature(bytes: try one["signature"].hex(count: 64)) else {
                 throw one["signature"].problem("no signature")
             }
-            signatures.append(ReplicaSignature(replica: ReplicaIndex(try one["replica"].integer()), signature: signature))
+            signatures.append(
+                ReplicaSignature(replica: ReplicaIndex(try one["replica"].integer()), signature: signature))
         }
         return Certificate(
             statement: AttestationStatement(
                 cluster: try digest(statement["cluster"]), epoch: Epoch(try statement["epoch"].integer()),
-                shard: ShardID(try statement["shard"].integer()), sequence: SequenceNumber(try statement["sequence"].integer()),
+                shard: ShardID(try statement["shard"].integer()),
+                sequence: SequenceNumber(try statement["sequence"].integer()),
                 previousHistory: try digest(statement["previous_history"]), batch: try digest(statement["batch"]),
                 leavesRoot: try digest(statement["leaves_root"])),
             leaf: try decode(try bytes.hex(), bytes),
-            path: MerklePath(index: try path["index"].integer(), count: try path["count"].integer(), siblings: siblings),
+            path: MerklePath(
+                index: try path["index"].integer(), count: try path["count"].integer(), siblings: siblings),
             signatures: signatures)
     }
 
@@ -132,6 +148,8 @@ struct ReceiptDocument: Sendable {
     }
 
     private static func decode<T: CanonicalDecodable>(_ bytes: [UInt8], _ value: JSONReader) throws(InputProblem) -> T {
-        do { return try T(decoding: bytes) } catch { throw value.problem("\(error)", expected: "canonical bytes (docs/receipts)") }
+        do { return try T(decoding: bytes) } catch {
+            throw value.problem("\(error)", expected: "canonical bytes (docs/receipts)")
+        }
     }
 }

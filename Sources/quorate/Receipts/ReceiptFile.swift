@@ -73,13 +73,18 @@ struct ReceiptFile: Encodable, Sendable {
                 shard: certificate.shard.number,
                 statement: Statement(
                     cluster: statement.cluster.hex, epoch: statement.epoch.number, shard: statement.shard.number,
-                    sequence: statement.sequence.number, previous_history: statement.previousHistory.hex, batch: statement.batch.hex,
+                    sequence: statement.sequence.number, previous_history: statement.previousHistory.hex,
+                    batch: statement.batch.hex,
                     leaves_root: statement.leavesRoot.hex),
                 leaf: LeafText(
                     bytes: Hex.encode(certificate.leaf.encoded()), request: certificate.leaf.request.hex,
                     legs: certificate.leaf.entries.map { Leg(leg: $0.leg, status: $0.status.description) }),
-                path: Path(index: certificate.path.index, count: certificate.path.count, siblings: certificate.path.siblings.map(\.hex)),
-                signatures: certificate.signatures.map { SignatureText(replica: $0.replica.number, signature: Hex.encode($0.signature.bytes)) })
+                path: Path(
+                    index: certificate.path.index, count: certificate.path.count,
+                    siblings: certificate.path.siblings.map(\.hex)),
+                signatures: certificate.signatures.map {
+                    SignatureText(replica: $0.replica.number, signature: Hex.encode($0.signature.bytes))
+                })
         }
         transactions = (0..<signed.request.legCount).map { leg in
             Transaction(
@@ -92,8 +97,10 @@ struct ReceiptFile: Encodable, Sendable {
 
     static func describe(_ operation: Messages.Operation) -> String {
         switch operation {
-        case .transfer(let transfer): "transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"
-        case .open(let specification): "open account \(specification.id) of asset \(specification.asset) for \(specification.owner)"
+        case .transfer(let transfer):
+            "transfer \(transfer.amount) of asset \(transfer.asset) from \(transfer.from) to \(transfer.to)"
+        case .open(let specification):
+            "open account \(specification.id) of asset \(specification.asset) for \(specification.owner)"
         case .read(let account): "read \(account)"
         case .call(let call, _): "call \(call.procedure) of \(call.target)"
         case .issue(let to, let asset, let amount): "issue \(amount) of asset \(asset) to \(to)"
@@ -126,14 +133,17 @@ enum ReceiptStore {
             guard try SecretFile.create(probe, [10]) else { throw ToolError(.failure, "\(probe) is there already") }
             try SecretFile.remove(probe)
         } catch {
-            throw ToolError(.failure, "the receipt could not be written, so nothing was sent: \(ToolError(error).description)")
+            throw ToolError(
+                .failure, "the receipt could not be written, so nothing was sent: \(ToolError(error).description)")
         }
     }
 
     private static func requireReplaceable(_ path: String) throws {
         var information = stat()
         guard stat(path, &information) == 0 else { return }
-        guard information.st_mode & S_IFMT == S_IFREG else { throw ToolError(.failure, "\(path) is there and is not a file") }
+        guard information.st_mode & S_IFMT == S_IFREG else {
+            throw ToolError(.failure, "\(path) is there and is not a file")
+        }
     }
 
     /// Whole and on disk when this returns.
@@ -143,7 +153,8 @@ enum ReceiptStore {
         let path = path ?? "\(defaultFolder(folder))/\(txid(receipt.request)).json"
         try SecretFile.makeFolder(URL(fileURLWithPath: path).deletingLastPathComponent().path, mode: 0o755)
         try requireReplaceable(path)
-        try SecretFile.replace(path, Array(try ReceiptFile(receipt, map: folder.manifest.shardMap).text().utf8), mode: 0o644)
+        try SecretFile.replace(
+            path, Array(try ReceiptFile(receipt, map: folder.manifest.shardMap).text().utf8), mode: 0o644)
         return path
     }
 

@@ -13,15 +13,24 @@ struct ReceiptVerification: Sendable {
         let document = try ReceiptDocument(bytes, file: file)
         let receipt = document.receipt
         var verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
-        do { _ = try verifier.verify(receipt) } catch { throw document.refusal("the receipt proves nothing: \(Self.describe(error))") }
+        do { _ = try verifier.verify(receipt) } catch {
+            throw document.refusal("the receipt proves nothing: \(Self.describe(error))")
+        }
         // What people read must be what was proven.
         let recomputed = try document.file(in: manifest.shardMap)
-        let decisions = (0..<receipt.request.request.legCount).map { receipt.decision(ofLeg: $0, in: manifest.shardMap) }
-        if let open = decisions.firstIndex(where: { $0 == nil }) {
-            let why = receipt.isBeyondProof(leg: open, in: manifest.shardMap) ? ": a shard says only that its number was acknowledged" : ""
-            throw document.refusal("the certificates are genuine but do not decide transaction \(open) of the request\(why)")
+        let decisions = (0..<receipt.request.request.legCount).map {
+            receipt.decision(ofLeg: $0, in: manifest.shardMap)
         }
-        (self.document, self.receipt, self.file, self.decisions) = (document, receipt, recomputed, decisions.compactMap { $0 })
+        if let open = decisions.firstIndex(where: { $0 == nil }) {
+            let why =
+                receipt.isBeyondProof(leg: open, in: manifest.shardMap)
+                ? ": a shard says only that its number was acknowledged" : ""
+            throw document.refusal(
+                "the certificates are genuine but do not decide transaction \(open) of the request\(why)")
+        }
+        (self.document, self.receipt, self.file, self.decisions) = (
+            document, receipt, recomputed, decisions.compactMap { $0 }
+        )
     }
 
     private static func describe(_ refused: any Error) -> String {
@@ -31,7 +40,8 @@ struct ReceiptVerification: Sendable {
         case Refused.unknownShard: "it names a shard that the manifest does not have"
         case Refused.unknownReplica: "it names a replica that the manifest does not have"
         case Refused.badSignature: "a signature is not valid"
-        case Refused.badProof: "a certificate is not about this request, or its Merkle path does not lead to the signed root"
+        case Refused.badProof:
+            "a certificate is not about this request, or its Merkle path does not lead to the signed root"
         case Refused.tooFewSignatures(let got, let needed): "a certificate has \(got) signatures and needs \(needed)"
         default: "\(refused)"
         }

@@ -26,10 +26,12 @@ struct CallCommand: ToolCommand {
     @Option(name: .customLong("as"), help: "The account whose key signs.") var signer: String
     @Option(help: "For a procedure that the tool does not know: key:TEXT or account:NAME.") var target: String?
     @Option(
-        name: .customLong("procedure-version"), help: "Its version. Default: of a procedure that the tool knows its own, otherwise 1.")
+        name: .customLong("procedure-version"),
+        help: "Its version. Default: of a procedure that the tool knows its own, otherwise 1.")
     var version: UInt16?
     @OptionGroup var cluster: ClusterOption
-    @Option(help: "Where to write the receipt. Default: receipts/TXID.json in the cluster's folder.") var receipt: String?
+    @Option(help: "Where to write the receipt. Default: receipts/TXID.json in the cluster's folder.") var receipt:
+        String?
     @Flag(help: "Print one JSON object.") var json = false
 
     struct Result: Encodable, Sendable {
@@ -65,13 +67,19 @@ struct CallCommand: ToolCommand {
             value = (try? known?.result(bytes)) ?? .text(Hex.encode(bytes))
         }
         if json {
-            try Console.json(Result(
-                committed: text.committed, outcome: text.outcome, why: text.why, txid: reply.entry.txid, procedure: procedure, result: value,
-                earlier: reply.when != .now, receipt: kept.path))
+            try Console.json(
+                Result(
+                    committed: text.committed, outcome: text.outcome, why: text.why, txid: reply.entry.txid,
+                    procedure: procedure, result: value,
+                    earlier: reply.when != .now, receipt: kept.path))
         } else {
-            Console.out(text.committed ? "committed in \(Text.milliseconds(outcome.latency)) ms" : "aborted: \(text.why ?? text.outcome)")
+            Console.out(
+                text.committed
+                    ? "committed in \(Text.milliseconds(outcome.latency)) ms" : "aborted: \(text.why ?? text.outcome)")
             if reply.when != .now {
-                Console.out("This is the call of \(AddressBook.time(reply.entry)), which was interrupted. Nothing was called a second time.")
+                Console.out(
+                    "This is the call of \(AddressBook.time(reply.entry)), which was interrupted. Nothing was called a second time."
+                )
             }
             if let value { Console.out("result   \(try Self.text(value))") }
             Console.out("txid     \(reply.entry.txid)")
@@ -96,7 +104,8 @@ struct CallCommand: ToolCommand {
                 let names = KnownProcedure.all.map(\.name)
                 let close = SimilarNames.of(procedure, among: names).map { "; did you mean \($0)?" } ?? ""
                 throw Misuse.error(
-                    "the tool does not know the procedure \(Printable.line(procedure))\(close) It knows \(names.joined(separator: ", ")); of another one give --target, and the arguments as {\"hex\": …}")
+                    "the tool does not know the procedure \(Printable.line(procedure))\(close) It knows \(names.joined(separator: ", ")); of another one give --target, and the arguments as {\"hex\": …}"
+                )
             }
             guard (1...Invocation.maxNameBytes).contains(procedure.utf8.count) else {
                 throw Misuse.error("a procedure's name has 1 to \(Invocation.maxNameBytes) bytes")
@@ -105,7 +114,10 @@ struct CallCommand: ToolCommand {
                 target: try Self.target(target, folder), procedure: procedure, version: version ?? 1,
                 arguments: try Self.bounded(try json.object(["hex"])["hex"]))
         } catch let problem as InputProblem {
-            throw Misuse.error(problem.description + (known.map { "\nFor example: quorate call \($0.name) '\($0.usage)' --as \(Shell.quoted(signer))" } ?? ""))
+            throw Misuse.error(
+                problem.description
+                    + (known.map { "\nFor example: quorate call \($0.name) '\($0.usage)' --as \(Shell.quoted(signer))" }
+                        ?? ""))
         }
     }
 
@@ -118,10 +130,15 @@ struct CallCommand: ToolCommand {
     }
 
     private static func target(_ text: String, _ folder: ClusterFolder) throws -> CallTarget {
-        if text.hasPrefix("key:"), (1...CallTarget.maxKeyBytes).contains(text.dropFirst(4).utf8.count) { return .key(String(text.dropFirst(4))) }
-        if text.hasPrefix("account:") {
-            return .account(try AccountFile.id(of: String(text.dropFirst(8)), cluster: folder.path, manifest: folder.manifest))
+        if text.hasPrefix("key:"), (1...CallTarget.maxKeyBytes).contains(text.dropFirst(4).utf8.count) {
+            return .key(String(text.dropFirst(4)))
         }
-        throw Misuse.error("--target \(Printable.quoted(text.utf8)): expected key:TEXT, of 1 to \(CallTarget.maxKeyBytes) bytes, or account:NAME")
+        if text.hasPrefix("account:") {
+            return .account(
+                try AccountFile.id(of: String(text.dropFirst(8)), cluster: folder.path, manifest: folder.manifest))
+        }
+        throw Misuse.error(
+            "--target \(Printable.quoted(text.utf8)): expected key:TEXT, of 1 to \(CallTarget.maxKeyBytes) bytes, or account:NAME"
+        )
     }
 }

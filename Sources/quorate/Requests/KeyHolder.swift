@@ -35,7 +35,9 @@ enum KeyHolder: Sendable {
     func signer(_ folder: ClusterFolder) throws -> Ed25519Signer {
         switch self {
         case .account(let file):
-            guard let signer = file.signer else { throw ToolError(.missingKeys, "the account file of \(file.name) is damaged") }
+            guard let signer = file.signer else {
+                throw ToolError(.missingKeys, "the account file of \(file.name) is damaged")
+            }
             return signer
         case .issuer: return try folder.issuer()
         }
@@ -46,18 +48,21 @@ enum KeyHolder: Sendable {
         let principal: PublicKey
         switch self {
         case .account(let file):
-            guard let key = PublicKey(hex: file.public_key) else { throw ToolError(.missingKeys, "the account file of \(file.name) is damaged") }
+            guard let key = PublicKey(hex: file.public_key) else {
+                throw ToolError(.missingKeys, "the account file of \(file.name) is damaged")
+            }
             principal = key
         case .issuer: principal = folder.manifest.issuer
         }
         return Outbox(folder: place(folder.path) + ".outbox", principal: principal, cluster: folder.manifest.cluster)
     }
 
-    /// Of all whose keys are in the cluster's folder. A file that is damaged does not keep the others' requests from being found: it is
-    /// said, and passed over.
+    /// Of all whose keys are in the cluster's folder. A file that is damaged does not keep the others' requests from
+    /// being found: it is said, and passed over.
     /// - Parameter look: what is wanted of each.
     /// - Returns: with the first problem there was.
-    static func each<T>(_ folder: ClusterFolder, _ look: (KeyHolder) throws -> [T]) -> (found: [T], problem: ToolError?) {
+    static func each<T>(_ folder: ClusterFolder, _ look: (KeyHolder) throws -> [T]) -> (found: [T], problem: ToolError?)
+    {
         var found: [T] = []
         var problem: ToolError?
         for name in [nil] + AccountFile.names(folder.path).map(Optional.some) {
@@ -87,7 +92,8 @@ struct AddressBook: Sendable {
         var names: [AccountID: String] = [:]
         // A damaged file hides a name, and nothing else: whoever needs the file itself is told.
         for name in AccountFile.names(folder.path) {
-            guard let file = try? AccountFile.load(name, cluster: folder.path, manifest: folder.manifest), let id = AccountID(hex: file.account)
+            guard let file = try? AccountFile.load(name, cluster: folder.path, manifest: folder.manifest),
+                let id = AccountID(hex: file.account)
             else { continue }
             names[id] = names[id] ?? name
         }

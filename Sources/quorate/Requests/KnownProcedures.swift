@@ -23,7 +23,8 @@ struct KnownProcedure: Sendable {
     }
 
     private static func make<P: Procedure>(
-        _: P.Type, _ usage: String, _ arguments: @escaping @Sendable (JSONReader, Accounts) throws -> (target: CallTarget, P.Arguments),
+        _: P.Type, _ usage: String,
+        _ arguments: @escaping @Sendable (JSONReader, Accounts) throws -> (target: CallTarget, P.Arguments),
         _ result: @escaping @Sendable (P.Result) -> CallValue
     ) -> KnownProcedure {
         KnownProcedure(
@@ -41,7 +42,10 @@ struct KnownProcedure: Sendable {
             { json, _ in
                 let fields = try json.object(["symbol", "price"])
                 let symbol = try fields["symbol"].string()
-                return (.key(Oracle.priceKey(symbol)), PublishPrice.Arguments(symbol: symbol, price: try fields["price"].integer()))
+                return (
+                    .key(Oracle.priceKey(symbol)),
+                    PublishPrice.Arguments(symbol: symbol, price: try fields["price"].integer())
+                )
             }, { _ in .nothing }),
         make(
             SpotPrice.self, #"{"symbol": "GOLD"}"#,
@@ -50,14 +54,16 @@ struct KnownProcedure: Sendable {
                 return (.key(Oracle.priceKey(symbol)), symbol)
             }, { .number($0) }),
         make(
-            BuyAtMost.self, #"{"buyer": "alice", "seller": "bob", "asset": 1, "symbol": "GOLD", "quantity": 2, "most_per_unit": 1900}"#,
+            BuyAtMost.self,
+            #"{"buyer": "alice", "seller": "bob", "asset": 1, "symbol": "GOLD", "quantity": 2, "most_per_unit": 1900}"#,
             { json, accounts in
                 let fields = try json.object(["buyer", "seller", "asset", "symbol", "quantity", "most_per_unit"])
                 let buyer = try accounts.id(fields["buyer"])
                 return (
                     .account(buyer),
                     BuyAtMost.Arguments(
-                        buyer: buyer, seller: try accounts.id(fields["seller"]), asset: AssetID(try fields["asset"].integer()),
+                        buyer: buyer, seller: try accounts.id(fields["seller"]),
+                        asset: AssetID(try fields["asset"].integer()),
                         symbol: try fields["symbol"].string(), quantity: try fields["quantity"].integer(),
                         mostPerUnit: try fields["most_per_unit"].integer())
                 )
@@ -69,7 +75,8 @@ struct KnownProcedure: Sendable {
                 let fields = try json.object(["securities", "id", "cash", "price", "custody", "quantity"])
                 let securities = try accounts.id(fields["securities"])
                 let offer = Offer(
-                    id: try fields["id"].string(), cash: try accounts.id(fields["cash"]), price: try money(fields["price"]),
+                    id: try fields["id"].string(), cash: try accounts.id(fields["cash"]),
+                    price: try money(fields["price"]),
                     custody: try accounts.id(fields["custody"]), quantity: try money(fields["quantity"]))
                 return (.account(securities), OfferForSale.Arguments(securities: securities, offer: offer))
             }, { _ in .nothing }),
@@ -80,7 +87,9 @@ struct KnownProcedure: Sendable {
                 let cash = try accounts.id(fields["cash"])
                 return (
                     .account(cash),
-                    Settle.Arguments(offer: try fields["offer"].string(), cash: cash, securities: try accounts.id(fields["securities"]))
+                    Settle.Arguments(
+                        offer: try fields["offer"].string(), cash: cash,
+                        securities: try accounts.id(fields["securities"]))
                 )
             },
             { offer in
@@ -95,7 +104,8 @@ struct KnownProcedure: Sendable {
                 let elements = try json.object(["operations"])["operations"]
                 let operations = try elements.elements(limit: 256).map { element in
                     let fields = try element.object(["key"], optional: ["append"])
-                    return ListOperation(key: try fields["key"].string(), value: try fields.optional("append")?.integer(UInt64.self))
+                    return ListOperation(
+                        key: try fields["key"].string(), value: try fields.optional("append")?.integer(UInt64.self))
                 }
                 guard let home = ListTransaction.home(of: operations, in: accounts.folder.manifest.shardMap) else {
                     throw elements.problem("no operations", expected: "one at least")

@@ -3,8 +3,8 @@ import HostRuntime
 import Messages
 import StrictInput
 
-/// The signed requests of one key: each is here, on disk, before it is sent, and stays until its outcome is known. Whoever is
-/// interrupted sends the same signed bytes again, which happen once (R11), instead of signing others.
+/// The signed requests of one key: each is here, on disk, before it is sent, and stays until its outcome is known.
+/// Whoever is interrupted sends the same signed bytes again, which happen once (R11), instead of signing others.
 ///
 /// `accounts/NAME.outbox/TXID.json`, or `issuer.outbox/TXID.json`. Used under the key's lock.
 struct Outbox: Sendable {
@@ -32,12 +32,15 @@ struct Outbox: Sendable {
         return try Self.check(try read(path), file: path, isNamed: txid)
     }
 
-    /// - Throws: `ToolError` where that cannot be found out: what cannot be seen may be there all the same, and was perhaps paid.
+    /// - Throws: `ToolError` where that cannot be found out: what cannot be seen may be there all the same, and was
+    ///   perhaps paid.
     private static func isThere(_ path: String) throws -> Bool {
         var information = stat()
         guard stat(path, &information) != 0 else { return true }
         let code = errno
-        guard code == ENOENT else { throw ToolError(.storage, "cannot look at \(path): \(String(cString: strerror(code)))") }
+        guard code == ENOENT else {
+            throw ToolError(.storage, "cannot look at \(path): \(String(cString: strerror(code)))")
+        }
         return false
     }
 
@@ -51,7 +54,8 @@ struct Outbox: Sendable {
         return names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }
     }
 
-    /// What is settled is written to the file that has its name: another one would stay as it is, and be taken for open.
+    /// What is settled is written to the file that has its name: another one would stay as it is, and be taken for
+    /// open.
     private static func check(_ entry: OutboxEntry, file: String, isNamed name: String) throws -> OutboxEntry {
         let place = URL(fileURLWithPath: file)
         guard place.lastPathComponent != name + ".json" else { return entry }
@@ -63,9 +67,13 @@ struct Outbox: Sendable {
     }
 
     private func read(_ path: String) throws -> OutboxEntry {
-        do { return try OutboxEntry(try InputFile.read(path), file: path, principal: principal, cluster: cluster) } catch {
+        do {
+            return try OutboxEntry(try InputFile.read(path), file: path, principal: principal, cluster: cluster)
+        } catch {
             throw ToolError(
-                .storage, "\(error). It keeps a request that may be under way: restore it, or move it away if you know what became of that")
+                .storage,
+                "\(error). It keeps a request that may be under way: restore it, or move it away if you know what became of that"
+            )
         }
     }
 
@@ -92,7 +100,9 @@ struct Outbox: Sendable {
 
     func replace(_ entry: OutboxEntry) throws {
         // First where its name is looked up: between the two it is settled, and asked about once more.
-        if entry.state == .settled, let name = entry.operation, try entry.isCommitted || operation(name)?.isCommitted != true {
+        if entry.state == .settled, let name = entry.operation,
+            try entry.isCommitted || operation(name)?.isCommitted != true
+        {
             // What was committed under the name stays, whatever became of other attempts.
             try SecretFile.makeFolder(named)
             try SecretFile.replace(named + "/\(name).json", try entry.bytes())
@@ -102,7 +112,8 @@ struct Outbox: Sendable {
 
     func remove(_ entry: OutboxEntry) throws { try SecretFile.remove(path(entry)) }
 
-    /// Lets the oldest of the settled ones go. One that cannot be removed now stays until the next time, and harms nobody.
+    /// Lets the oldest of the settled ones go. One that cannot be removed now stays until the next time, and harms
+    /// nobody.
     func prune() {
         guard let settled = try? entries().filter({ $0.state == .settled }) else { return }
         for entry in settled.dropLast(Self.kept) { try? remove(entry) }
@@ -111,11 +122,14 @@ struct Outbox: Sendable {
     private func path(_ entry: OutboxEntry) -> String { "\(folder)/\(entry.txid).json" }
 
     static func checkOperation(_ name: String) throws {
-        let isPlain = name.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [45, 46, 95].contains($0) }
+        let isPlain = name.utf8.allSatisfy {
+            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || [45, 46, 95].contains($0)
+        }
         guard (1...100).contains(name.utf8.count), isPlain, !name.hasPrefix(".") else {
             throw ToolError(
                 .failure,
-                "\(Printable.quoted(name.utf8)) cannot be an operation's name: use 1 to 100 letters, digits, dots, dashes and underscores, not starting with a dot")
+                "\(Printable.quoted(name.utf8)) cannot be an operation's name: use 1 to 100 letters, digits, dots, dashes and underscores, not starting with a dot"
+            )
         }
     }
 }

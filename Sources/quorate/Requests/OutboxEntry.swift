@@ -10,7 +10,8 @@ struct OutboxEntry: Sendable {
         case open
         /// Its outcome is not known, and it stands in nobody's way any more.
         case abandoned
-        /// Another program with the key has told the shards to forget it: what became of it cannot be proven, but nothing will.
+        /// Another program with the key has told the shards to forget it: what became of it cannot be proven, but
+        /// nothing will.
         case forgotten
         /// Its outcome was proven.
         case settled
@@ -38,7 +39,9 @@ struct OutboxEntry: Sendable {
     func isFor(_ operations: [Messages.Operation], _ mode: Request.Mode, operation: String?) -> Bool {
         guard request.request.mode == mode, self.operation == operation else { return false }
         // Another attempt of a call names the one before.
-        if case .call(let mine, _)? = self.operations.first, case .call(let theirs, _)? = operations.first { return mine == theirs }
+        if case .call(let mine, _)? = self.operations.first, case .call(let theirs, _)? = operations.first {
+            return mine == theirs
+        }
         return self.operations == operations
     }
 
@@ -60,8 +63,10 @@ struct OutboxEntry: Sendable {
 
     private var file: File {
         File(
-            txid: txid, number: number, signed_at_us: request.request.issuedAt.number, purpose: operations.map(ReceiptFile.describe),
-            operation: operation, state: state.rawValue, outcome: outcome, receipt: receipt, request: Hex.encode(request.encoded()))
+            txid: txid, number: number, signed_at_us: request.request.issuedAt.number,
+            purpose: operations.map(ReceiptFile.describe),
+            operation: operation, state: state.rawValue, outcome: outcome, receipt: receipt,
+            request: Hex.encode(request.encoded()))
     }
 
     func bytes() throws -> [UInt8] {
@@ -76,11 +81,16 @@ struct OutboxEntry: Sendable {
         let root = try JSONReader(bytes, file: name)
         let schema = try root.peek("schema")
         let version: UInt32 = try schema.integer()
-        guard version == 1 else { throw schema.problem("schema \(version)", expected: "schema 1, which this build reads") }
+        guard version == 1 else {
+            throw schema.problem("schema \(version)", expected: "schema 1, which this build reads")
+        }
         let fields = try root.object(
-            ["schema", "txid", "number", "signed_at_us", "purpose", "state", "request"], optional: ["operation", "outcome", "receipt"])
+            ["schema", "txid", "number", "signed_at_us", "purpose", "state", "request"],
+            optional: ["operation", "outcome", "receipt"])
         let signed = fields["request"]
-        do { request = try SignedRequest(decoding: try signed.hex()) } catch let problem as InputProblem { throw problem } catch {
+        do { request = try SignedRequest(decoding: try signed.hex()) } catch let problem as InputProblem {
+            throw problem
+        } catch {
             throw signed.problem("no signed request")
         }
         guard request.request.principal == principal, request.isSignatureValid(Ed25519Scheme()) else {
@@ -90,7 +100,8 @@ struct OutboxEntry: Sendable {
         operation = try fields.optional("operation")?.string()
         let text = try fields["state"].string()
         guard let known = State(rawValue: text) else {
-            throw fields["state"].problem("an unknown state", expected: State.allCases.map(\.rawValue).joined(separator: ", "))
+            throw fields["state"].problem(
+                "an unknown state", expected: State.allCases.map(\.rawValue).joined(separator: ", "))
         }
         state = known
         outcome = try fields.optional("outcome")?.string()

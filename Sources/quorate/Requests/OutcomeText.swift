@@ -54,16 +54,23 @@ struct OutcomeText: Sendable {
             case .aborted(let reason): reason != .participantAborted
             default: false
             }
-        } ?? said.first { $0.status == .noRecordAbort } ?? said.first { if case .aborted = $0.status { true } else { false } }
+        } ?? said.first { $0.status == .noRecordAbort }
+            ?? said.first { if case .aborted = $0.status { true } else { false } }
     }
 
-    private static func accounts(_ reason: AbortReason, _ request: Request, on shard: ShardID, _ map: ShardMap) -> [AccountID] {
+    private static func accounts(_ reason: AbortReason, _ request: Request, on shard: ShardID, _ map: ShardMap)
+        -> [AccountID]
+    {
         let named: [AccountID] = request.operations(ofLeg: 0).flatMap { operation -> [AccountID] in
             switch (operation, reason) {
-            case (.transfer(let transfer), .insufficientFunds), (.transfer(let transfer), .notAuthorised): [transfer.from]
+            case (.transfer(let transfer), .insufficientFunds), (.transfer(let transfer), .notAuthorised):
+                [transfer.from]
             case (.transfer(let transfer), .overflow): [transfer.to]
-            case (.transfer(let transfer), .unknownAccount), (.transfer(let transfer), .wrongAsset): [transfer.from, transfer.to]
-            case (.issue(let to, _, _), .overflow), (.issue(let to, _, _), .unknownAccount), (.issue(let to, _, _), .wrongAsset): [to]
+            case (.transfer(let transfer), .unknownAccount), (.transfer(let transfer), .wrongAsset):
+                [transfer.from, transfer.to]
+            case (.issue(let to, _, _), .overflow), (.issue(let to, _, _), .unknownAccount),
+                (.issue(let to, _, _), .wrongAsset):
+                [to]
             case (.open(let specification), .accountExists): [specification.id]
             case (.read(let account), _): [account]
             default: []

@@ -35,8 +35,8 @@ struct Reply: Sendable {
     let when: When
 }
 
-/// The requests of one key: one command at a time, each request in the outbox before it is sent, and none while an earlier one is
-/// open. So whatever is interrupted, and repeated, happens once.
+/// The requests of one key: one command at a time, each request in the outbox before it is sent, and none while an
+/// earlier one is open. So whatever is interrupted, and repeated, happens once.
 struct Sender: Sendable {
     let holder: KeyHolder
     let processes: ClusterProcesses
@@ -59,11 +59,12 @@ struct Sender: Sendable {
 
     // MARK: Sending
 
-    /// Has the operations done, once: if an earlier command wanted the same and was interrupted, its request is settled instead of
-    /// another one being signed. Everything else that is open is settled first.
+    /// Has the operations done, once: if an earlier command wanted the same and was interrupted, its request is settled
+    /// instead of another one being signed. Everything else that is open is settled first.
     /// - Parameter operation: its name. What was committed under it is not done again.
     /// - Throws: `UnknownOutcome`; `ToolError`.
-    func perform(_ operations: [Messages.Operation], mode: Request.Mode, operation: String? = nil) async throws -> Reply {
+    func perform(_ operations: [Messages.Operation], mode: Request.Mode, operation: String? = nil) async throws -> Reply
+    {
         if let interrupted = try await settleOpen(butFirst: { $0.isFor(operations, mode, operation: operation) }) {
             if interrupted.outcome?.isCommitted == true { return interrupted }
             // It is certain that it had no effect.
@@ -73,11 +74,15 @@ struct Sender: Sendable {
             let known = try outbox.operation(operation)
             let isCommitted = known?.isCommitted == true
             // What was given up under a name stands in nobody's way but that name's: it may have taken effect.
-            let givenUp = isCommitted ? [] : try outbox.entries().filter { $0.operation == operation && $0.state != .settled }
-            if let other = ((known.map { [$0] } ?? []) + givenUp).first(where: { !$0.isFor(operations, mode, operation: operation) }) {
+            let givenUp =
+                isCommitted ? [] : try outbox.entries().filter { $0.operation == operation && $0.state != .settled }
+            if let other = ((known.map { [$0] } ?? []) + givenUp).first(where: {
+                !$0.isFor(operations, mode, operation: operation)
+            }) {
                 throw ToolError(
                     .failure,
-                    "operation \(operation) is another one: \(book.label(other)), \(other.outcome ?? "unknown"). Choose another name; see: quorate tx show \(other.txid)\(cluster.option)")
+                    "operation \(operation) is another one: \(book.label(other)), \(other.outcome ?? "unknown"). Choose another name; see: quorate tx show \(other.txid)\(cluster.option)"
+                )
             }
             if isCommitted, let known { return Reply(entry: known, outcome: nil, when: .before) }
             if let done = try await settle(givenUp: givenUp, operation) { return done }
@@ -93,7 +98,9 @@ struct Sender: Sendable {
         return outcome
     }
 
-    private static func shards(_ operations: [Messages.Operation], _ mode: Request.Mode, _ manifest: Manifest) -> [ShardID] {
+    private static func shards(_ operations: [Messages.Operation], _ mode: Request.Mode, _ manifest: Manifest)
+        -> [ShardID]
+    {
         // Which shards take part depends on nothing else.
         Request(
             cluster: manifest.cluster, epoch: manifest.epoch, principal: manifest.issuer, number: RequestNumber(1),
@@ -101,13 +108,16 @@ struct Sender: Sendable {
         ).participants(in: manifest.shardMap)
     }
 
-    private func send(_ operations: [Messages.Operation], _ mode: Request.Mode, _ operation: String?) async throws -> Reply {
+    private func send(_ operations: [Messages.Operation], _ mode: Request.Mode, _ operation: String?) async throws
+        -> Reply
+    {
         let start = ContinuousClock.now
         var died: RequestNumber?
         var attempts = 0
         var hasMet = false
         while true {
-            let (number, foreign) = try await nextNumber(on: Self.shards(operations, mode, processes.folder.manifest), hasMet: hasMet)
+            let (number, foreign) = try await nextNumber(
+                on: Self.shards(operations, mode, processes.folder.manifest), hasMet: hasMet)
             let client = try processes.client(signer, firstNumber: number, keeping: foreign)
             var operations = operations
             if case .call(let invocation, _)? = operations.first { operations = [.call(invocation, continues: died)] }
@@ -116,14 +126,17 @@ struct Sender: Sendable {
             let outcome = try await resolve(entry, with: client, patience: .zero)
             await client.close()
             attempts += 1
-            // Another program with this key has used the number for something else, and holds it: this one is certified to do nothing.
+            // Another program with this key has used the number for something else, and holds it: this one is certified
+            // to do nothing.
             if outcome.decisions.allSatisfy({ $0 == .abort(.superseded) }), attempts < 8 {
-                Console.error("another program used number \(number) of \(holder.name)'s key; trying again under another one")
+                Console.error(
+                    "another program used number \(number) of \(holder.name)'s key; trying again under another one")
                 hasMet = true
                 try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
                 continue
             }
-            // Clocks were set while it was signed: its deadline was past when it came, and it is certified to do nothing.
+            // Clocks were set while it was signed: its deadline was past when it came, and it is certified to do
+            // nothing.
             if client.isLateByClock(outcome), attempts < 3 {
                 try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
                 continue
@@ -135,17 +148,19 @@ struct Sender: Sendable {
                 try settle(Reply(entry: entry, outcome: outcome, when: .now), receipt: nil)
                 died = RequestNumber(entry.number)
                 var random = SystemRandomNumberGenerator()
-                try await Task.sleep(for: ClientOptions().callBackoff.delay(attempt: attempts - 1, using: &random))
+                try await Task.sleep(for: ClientOptions().callBackoff.pause(attempt: attempts - 1, using: &random))
                 continue
             }
             return Reply(entry: entry, outcome: outcome, when: .now)
         }
     }
 
-    /// The number of the next request, above all that any shard has recorded or that may still be recorded; and from which on
-    /// outcomes are still wanted.
+    /// The number of the next request, above all that any shard has recorded or that may still be recorded; and from
+    /// which on outcomes are still wanted.
     /// - Parameter hasMet: another program, which has used the number before.
-    private func nextNumber(on shards: [ShardID], hasMet: Bool) async throws -> (number: RequestNumber, keeping: RequestNumber) {
+    private func nextNumber(on shards: [ShardID], hasMet: Bool) async throws -> (
+        number: RequestNumber, keeping: RequestNumber
+    ) {
         let entries = try outbox.entries()
         let standing = try await NumberSource.standing(of: outbox.principal, on: shards, processes)
         let recorded = standing.nextNumber.number
@@ -153,12 +168,17 @@ struct Sender: Sendable {
         let own = entries.map(\.number).max()
         var number = max(1, recorded, own.map { $0 == .max ? $0 : $0 + 1 } ?? 1)
         // Above another program's numbers there is room for its next ones, so that the two do not meet at once.
-        if hasMet || own.map({ recorded > $0 && recorded - $0 > 1 }) == true { number = number > .max - NumberSource.room ? .max : number + NumberSource.room }
-        guard number < UInt64.max else {
-            throw ToolError(.failure, "all request numbers of \(holder.name)'s key are used: another program with it signed number \(recorded - min(recorded, 1))")
+        if hasMet || own.map({ recorded > $0 && recorded - $0 > 1 }) == true {
+            number = number > .max - NumberSource.room ? .max : number + NumberSource.room
         }
-        // What is lower may be another program's, and is acknowledged only as far as the window makes it necessary: its outcomes, and those
-        // that receipts can be fetched of, stay with the shards.
+        guard number < UInt64.max else {
+            throw ToolError(
+                .failure,
+                "all request numbers of \(holder.name)'s key are used: another program with it signed number \(recorded - min(recorded, 1))"
+            )
+        }
+        // What is lower may be another program's, and is acknowledged only as far as the window makes it necessary: its
+        // outcomes, and those that receipts can be fetched of, stay with the shards.
         let keeping = max(standing.acknowledgedBelow.number, number - min(number, RequestWindow.foreignRoom - 1))
         return (RequestNumber(number), RequestNumber(keeping))
     }
@@ -213,8 +233,8 @@ struct Sender: Sendable {
         return Reply(entry: entry, outcome: outcome, when: .interrupted)
     }
 
-    /// Says what became of a request that the command is not about, and only then puts it down as settled: whoever was not told
-    /// would take it for undone, and do it again.
+    /// Says what became of a request that the command is not about, and only then puts it down as settled: whoever was
+    /// not told would take it for undone, and do it again.
     private func conclude(_ reply: Reply) throws {
         let text = reply.outcome.map { Text.outcome($0.decisions.first) } ?? reply.entry.outcome ?? "settled"
         Console.error("settled: \(book.label(reply.entry)): \(text)")
@@ -265,11 +285,13 @@ struct Sender: Sendable {
         case ClientError.outcomeUnknown(_, let cause):
             return unknown(entry, "its outcome is not known: \(Printable.line(cause))")
         case ClientError.acknowledged:
-            // Nothing can be proven any more, so it must not stand in the way for ever; but nothing is signed in its place unasked.
+            // Nothing can be proven any more, so it must not stand in the way for ever; but nothing is signed in its
+            // place unasked.
             try putDown(entry, as: .forgotten)
             return unknown(
                 entry,
-                "its outcome cannot be proven: another program with \(holder.name)'s key has told the shards to forget number \(entry.number). It does nothing from now on, and may have done so before; look at the account, then send it again if it did not happen")
+                "its outcome cannot be proven: another program with \(holder.name)'s key has told the shards to forget number \(entry.number). It does nothing from now on, and may have done so before; look at the account, then send it again if it did not happen"
+            )
         case ClientError.invalid:
             return unknown(entry, "every gateway says that it is not valid for its cluster")
         default: return error
@@ -279,7 +301,8 @@ struct Sender: Sendable {
     func unknown(_ entry: OutboxEntry, _ problem: String) -> UnknownOutcome {
         UnknownOutcome(
             txid: entry.txid, label: book.label(entry), problem: problem,
-            settle: "quorate tx resolve \(entry.txid)\(cluster.option)", abandon: "quorate tx abandon \(entry.txid)\(cluster.option)")
+            settle: "quorate tx resolve \(entry.txid)\(cluster.option)",
+            abandon: "quorate tx abandon \(entry.txid)\(cluster.option)")
     }
 }
 
@@ -288,10 +311,12 @@ enum NumberSource {
     /// Between another program's numbers and ours.
     static let room: UInt64 = 64
 
-    /// What the shards that are asked to do something have recorded of a key. Where that changes just now, because another program uses
-    /// the key, or too few hosts answer, it is asked again, for five seconds in all.
+    /// What the shards that are asked to do something have recorded of a key. Where that changes just now, because
+    /// another program uses the key, or too few hosts answer, it is asked again, for five seconds in all.
     /// - Throws: `ToolError`; nothing was signed.
-    static func standing(of principal: PublicKey, on shards: [ShardID], _ processes: ClusterProcesses) async throws -> PrincipalStanding {
+    static func standing(of principal: PublicKey, on shards: [ShardID], _ processes: ClusterProcesses) async throws
+        -> PrincipalStanding
+    {
         let client = try processes.reader()
         let start = ContinuousClock.now
         var attempts = 0
@@ -306,12 +331,14 @@ enum NumberSource {
                 guard start.duration(to: .now) < patience else {
                     await client.close()
                     throw ToolError(
-                        .noAnswer, "no quorum of shard \(shard) says which request numbers of the key it has recorded, so nothing was sent; see: quorate cluster status \(Shell.quoted(processes.folder.path))")
+                        .noAnswer,
+                        "no quorum of shard \(shard) says which request numbers of the key it has recorded, so nothing was sent; see: quorate cluster status \(Shell.quoted(processes.folder.path))"
+                    )
                 }
             }
             attempts += 1
             var random = SystemRandomNumberGenerator()
-            try await Task.sleep(for: Backoff().delay(attempt: attempts, using: &random))
+            try await Task.sleep(for: Backoff().pause(attempt: attempts, using: &random))
         }
     }
 

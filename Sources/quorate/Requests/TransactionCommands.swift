@@ -25,23 +25,29 @@ struct TransactionCommand: AsyncParsableCommand {
 
         func validate() throws {
             guard (6...64).contains(txid.utf8.count), txid.allSatisfy({ $0.isHexDigit && !$0.isUppercase }) else {
-                throw ValidationError("\(Printable.quoted(txid.utf8)) is no txid: 64 hexadecimal digits in lower case, or the first 6 at least.")
+                throw ValidationError(
+                    "\(Printable.quoted(txid.utf8)) is no txid: 64 hexadecimal digits in lower case, or the first 6 at least."
+                )
             }
         }
 
         func find(_ folder: ClusterFolder, hint: String) throws -> (holder: KeyHolder, entry: OutboxEntry) {
             let (found, problem) = KeyHolder.each(folder) { holder -> [(KeyHolder, OutboxEntry)] in
                 let outbox = try holder.outbox(folder)
-                return try (outbox.entries() + outbox.operations()).filter { $0.txid.hasPrefix(txid) }.map { (holder, $0) }
+                return try (outbox.entries() + outbox.operations()).filter { $0.txid.hasPrefix(txid) }.map {
+                    (holder, $0)
+                }
             }
             guard let first = found.first else {
                 // It may be there.
                 if let problem { throw problem }
-                throw ToolError(.failure, "no request \(txid) is in an outbox of \(folder.path); see: quorate tx list --all\(hint)")
+                throw ToolError(
+                    .failure, "no request \(txid) is in an outbox of \(folder.path); see: quorate tx list --all\(hint)")
             }
             // One that was settled under a name is there twice.
             guard found.allSatisfy({ $0.1.txid == first.1.txid }) else {
-                throw ToolError(.failure, "\(Set(found.map(\.1.txid)).count) requests begin with \(txid); give more digits")
+                throw ToolError(
+                    .failure, "\(Set(found.map(\.1.txid)).count) requests begin with \(txid); give more digits")
             }
             return first
         }
@@ -75,7 +81,8 @@ struct TransactionCommand: AsyncParsableCommand {
 
     struct List: ToolCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Requests whose outcome is not known.", discussion: "The last \(Outbox.kept) settled ones of each key are kept too: --all.")
+            abstract: "Requests whose outcome is not known.",
+            discussion: "The last \(Outbox.kept) settled ones of each key are kept too: --all.")
         @Argument(help: "Only of this account, or of: issuer.") var name: String?
         @OptionGroup var cluster: ClusterOption
         @Flag(help: "The settled ones too.") var all = false
@@ -87,13 +94,15 @@ struct TransactionCommand: AsyncParsableCommand {
             func entries(_ holder: KeyHolder) throws -> [(KeyHolder, OutboxEntry)] {
                 try holder.outbox(folder).entries().filter { all || $0.state != .settled }.map { (holder, $0) }
             }
-            let (found, problem) = try name.map { (try entries(try KeyHolder.named($0, folder)), nil) } ?? KeyHolder.each(folder, entries)
+            let (found, problem) =
+                try name.map { (try entries(try KeyHolder.named($0, folder)), nil) } ?? KeyHolder.each(folder, entries)
             // Nothing that can be read is not the same as nothing.
             if found.isEmpty, let problem { throw problem }
             let lines = found.map { Line($0, $1, book) }
             if json { return try Console.json(Listing(transactions: lines)) }
             for (holder, entry) in found {
-                Console.out("\(entry.txid)  \(holder.name)  \(book.label(entry)): \(entry.outcome ?? entry.state.rawValue)")
+                Console.out(
+                    "\(entry.txid)  \(holder.name)  \(book.label(entry)): \(entry.outcome ?? entry.state.rawValue)")
             }
             if lines.isEmpty { Console.out(all ? "no request is kept here" : "nothing is open") }
             guard let open = lines.first(where: { $0.state == OutboxEntry.State.open.rawValue }) else { return }
@@ -102,7 +111,8 @@ struct TransactionCommand: AsyncParsableCommand {
     }
 
     struct Show: ToolCommand {
-        static let configuration = CommandConfiguration(abstract: "One request: what was signed, and what is known of it.")
+        static let configuration = CommandConfiguration(
+            abstract: "One request: what was signed, and what is known of it.")
         @OptionGroup var transaction: TransactionArgument
         @OptionGroup var cluster: ClusterOption
         @Flag(help: "Print one JSON object.") var json = false
@@ -113,14 +123,16 @@ struct TransactionCommand: AsyncParsableCommand {
             let book = AddressBook(folder)
             if json { return try Console.json(Listing(transactions: [Line(holder, entry, book)])) }
             Console.out("txid      \(entry.txid)")
-            Console.out("signed    with the key of \(holder.name), number \(entry.number), at \(AddressBook.time(entry))")
+            Console.out(
+                "signed    with the key of \(holder.name), number \(entry.number), at \(AddressBook.time(entry))")
             for operation in entry.operations { Console.out("          \(ReceiptFile.describe(operation))") }
             if let operation = entry.operation { Console.out("operation \(operation)") }
             Console.out("outcome   \(entry.outcome ?? Self.meaning(entry))")
             if let receipt = entry.receipt { Console.out("receipt   \(receipt)") }
             switch entry.state {
             case .settled: Console.out("again     quorate receipt fetch \(entry.txid)\(cluster.option)")
-            case .open, .abandoned, .forgotten: Console.out("settle it quorate tx resolve \(entry.txid)\(cluster.option)")
+            case .open, .abandoned, .forgotten:
+                Console.out("settle it quorate tx resolve \(entry.txid)\(cluster.option)")
             }
         }
 
@@ -159,7 +171,9 @@ struct TransactionCommand: AsyncParsableCommand {
             try await reporting(json: json) {
                 let processes = try cluster.open()
                 let (holder, found) = try transaction.find(processes.folder, hint: cluster.option)
-                if found.state == .settled { return try Self.report(settled: found, AddressBook(processes.folder), json: json) }
+                if found.state == .settled {
+                    return try Self.report(settled: found, AddressBook(processes.folder), json: json)
+                }
                 let sender = try await Sender(holder, processes, cluster)
                 // Read again under the lock: another command may have settled it.
                 let (_, entry) = try transaction.find(processes.folder, hint: cluster.option)
@@ -178,7 +192,8 @@ struct TransactionCommand: AsyncParsableCommand {
             try say(
                 entry, sender.book, json: json,
                 Settled(
-                    txid: entry.txid, purpose: sender.book.purpose(entry), committed: text.committed, outcome: text.outcome, why: text.why,
+                    txid: entry.txid, purpose: sender.book.purpose(entry), committed: text.committed,
+                    outcome: text.outcome, why: text.why,
                     receipt: kept.path))
             try sender.settle(reply, receipt: kept.path)
             try kept.check(entry, sender.cluster)
@@ -190,7 +205,8 @@ struct TransactionCommand: AsyncParsableCommand {
             try say(
                 entry, book, json: json,
                 Settled(
-                    txid: entry.txid, purpose: book.purpose(entry), committed: entry.isCommitted, outcome: entry.outcome ?? "settled",
+                    txid: entry.txid, purpose: book.purpose(entry), committed: entry.isCommitted,
+                    outcome: entry.outcome ?? "settled",
                     why: nil, receipt: entry.receipt))
             guard entry.isCommitted else { throw ExitCode(ExitReason.aborted.rawValue) }
         }
@@ -218,7 +234,8 @@ struct TransactionCommand: AsyncParsableCommand {
         @OptionGroup var cluster: ClusterOption
         @Flag(help: "Print one JSON object.") var json = false
 
-        /// How far a shard's primary may be behind the clocks of the others (a slower one is replaced), in microseconds.
+        /// How far a shard's primary may be behind the clocks of the others (a slower one is replaced), in
+        /// microseconds.
         private static let margin: UInt64 = 3_000_000
         /// Longer than any request may live, in microseconds.
         private static let longest: UInt64 = 150_000_000
@@ -241,7 +258,8 @@ struct TransactionCommand: AsyncParsableCommand {
                 }
                 if !isSaid {
                     Console.error(
-                        "waiting \((wait + 999_999) / 1_000_000) s until the deadline of \(sender.book.label(entry)) has passed: then no shard votes for it any more")
+                        "waiting \((wait + 999_999) / 1_000_000) s until the deadline of \(sender.book.label(entry)) has passed: then no shard votes for it any more"
+                    )
                 }
                 isSaid = true
                 try await Task.sleep(for: .microseconds(Int64(min(wait, 2_000_000))))
@@ -263,7 +281,8 @@ struct TransactionCommand: AsyncParsableCommand {
                     try sender.putDown(entry, as: .abandoned)
                     throw sender.unknown(
                         entry,
-                        "put aside, and no longer in the way of others. The clock was ahead when it was signed: whoever has it may still bring it, until the shards' clocks have passed its deadline. Ask then")
+                        "put aside, and no longer in the way of others. The clock was ahead when it was signed: whoever has it may still bring it, until the shards' clocks have passed its deadline. Ask then"
+                    )
                 }
                 do {
                     try await Resolve.settle(entry, sender, json: json)
@@ -273,7 +292,9 @@ struct TransactionCommand: AsyncParsableCommand {
                     if try sender.outbox.entry(entry.txid)?.state == .forgotten { throw unknown }
                     try sender.putDown(entry, as: .abandoned)
                     throw sender.unknown(
-                        entry, "given up, and no longer in the way of others. Whether it took effect is not known yet: no proof was to be had")
+                        entry,
+                        "given up, and no longer in the way of others. Whether it took effect is not known yet: no proof was to be had"
+                    )
                 }
             }
         }

@@ -31,10 +31,15 @@ struct FailureAccount {
     var smallestCommand: String? { (smallest?.options).map(Self.command) }
     var title: String { "Seed \(failure.seed): \(failure.what.prefix { $0 != "\n" })" }
 
-    private static func command(_ options: SimulationOptions) -> String { (["quorate", "simulate"] + options.arguments).joined(separator: " ") }
+    private static func command(_ options: SimulationOptions) -> String {
+        (["quorate", "simulate"] + options.arguments).joined(separator: " ")
+    }
 
     var text: String {
-        var lines = ["FAILED seed \(failure.seed) at \(failure.milliseconds) ms: \(failure.what)", "", "repeat it:", "  \(command)", ""]
+        var lines = [
+            "FAILED seed \(failure.seed) at \(failure.milliseconds) ms: \(failure.what)", "", "repeat it:",
+            "  \(command)", "",
+        ]
         guard let smallest, let smallestCommand else { return lines.joined(separator: "\n") }
         let small = smallest.options
         if small.arguments != options.arguments {
@@ -42,7 +47,8 @@ struct FailureAccount {
             lines.append(
                 "  \(small.shards) \(small.shards == 1 ? "shard" : "shards"), \(small.replicas) replicas, "
                     + "\(small.clients) \(small.clients == 1 ? "client" : "clients") with \(small.transfersPerClient) "
-                    + "\(small.transfersPerClient == 1 ? "transfer" : "transfers") each; at \(smallest.failure.time / 1_000_000) ms:")
+                    + "\(small.transfersPerClient == 1 ? "transfer" : "transfers") each; at \(smallest.failure.time / 1_000_000) ms:"
+            )
             lines.append("  \(smallest.failure.what)")
         } else {
             lines.append("nothing smaller breaks the same (\(smallest.runs) runs tried)")
@@ -93,15 +99,21 @@ struct SimulationReport: Encodable {
     let restarts: Int
     let state_transfers: Int
 
-    init(command: SimulateCommand, range: SeedRange, totals: SimulationTotals, seconds: Double, failures: [FailureAccount]) {
+    init(
+        command: SimulateCommand, range: SeedRange, totals: SimulationTotals, seconds: Double,
+        failures: [FailureAccount]
+    ) {
         (profile, shards, replicas) = (command.profile.rawValue, command.shards, command.replicas)
         (first_seed, last_seed, seeds) = (range.first, range.last, totals.seeds)
         invariants_hold = totals.allHold(range)
         self.failures = failures.map { account in
             Failure(
-                seed: account.failure.seed, at_ms: account.failure.milliseconds, what: account.failure.what, command: account.command,
+                seed: account.failure.seed, at_ms: account.failure.milliseconds, what: account.failure.what,
+                command: account.command,
                 smallest_command: account.smallestCommand, smallest_what: account.smallest?.failure.what,
-                faults: account.smallest?.faults.map { Fault(number: $0.number, at_ms: $0.time / 1_000_000, what: $0.what) },
+                faults: account.smallest?.faults.map {
+                    Fault(number: $0.number, at_ms: $0.time / 1_000_000, what: $0.what)
+                },
                 diagram: account.drawing?.text)
         }
         (self.seconds, seeds_per_second) = (seconds, Double(totals.seeds) / seconds)

@@ -53,10 +53,13 @@ struct SimulationTotals: Sendable {
     /// - Parameter steps: after which runs were stopped.
     func verdict(_ range: SeedRange, steps: Int?) -> String {
         guard failures.isEmpty else {
-            let named = failures.prefix(10).map { "\($0.seed)" }.joined(separator: ", ") + (failures.count > 10 ? ", …" : "")
+            let named =
+                failures.prefix(10).map { "\($0.seed)" }.joined(separator: ", ") + (failures.count > 10 ? ", …" : "")
             return "INVARIANTS FAILED in \(failures.count) of \(seeds) seeds: \(named)"
         }
-        let held = steps == nil ? "all invariants held" : "all invariants of safety held; runs were stopped, so liveness was not checked"
+        let held =
+            steps == nil
+            ? "all invariants held" : "all invariants of safety held; runs were stopped, so liveness was not checked"
         return seeds == range.count ? held : "interrupted: in the \(seeds) of \(range.count) seeds that ran, \(held)"
     }
 
@@ -65,13 +68,18 @@ struct SimulationTotals: Sendable {
             ("seeds", "\(seeds) of \(range), profile \(profile)"), ("failures", "\(failures.count)"),
             ("speed", "\(Self.short(Double(seeds) / seconds)) seeds/s"),
             ("simulated", "\(Self.short(simulatedSeconds / 3600)) hours, \(events) events"),
-            ("committed", "\(committed)"), ("aborted", "\(aborted)"), ("calls", "\(committedCalls) committed, \(abortedCalls) aborted"), ("view changes", "\(viewChanges)"), ("restarts", "\(restarts)"),
+            ("committed", "\(committed)"), ("aborted", "\(aborted)"),
+            ("calls", "\(committedCalls) committed, \(abortedCalls) aborted"), ("view changes", "\(viewChanges)"),
+            ("restarts", "\(restarts)"),
             ("state transfers", "\(stateTransfers)"),
         ]
-        return rows.map { name, value in name + String(repeating: " ", count: 17 - name.count) + value }.joined(separator: "\n")
+        return rows.map { name, value in name + String(repeating: " ", count: 17 - name.count) + value }.joined(
+            separator: "\n")
     }
 
-    static func short(_ number: Double) -> String { String(format: number < 10 ? "%.2f" : number < 100 ? "%.1f" : "%.0f", number) }
+    static func short(_ number: Double) -> String {
+        String(format: number < 10 ? "%.2f" : number < 100 ? "%.1f" : "%.0f", number)
+    }
 }
 
 /// Runs seeds, several at a time, each by itself. Results come in the order of the seeds.
@@ -91,7 +99,10 @@ struct SeedRunner: Sendable {
         var simulation = Simulation(options)
         do { return .held(try simulation.run()) } catch {
             let failure = error as? SimulationFailure
-            return .failed(.init(seed: options.seed, milliseconds: (failure?.time ?? 0) / 1_000_000, what: failure?.what ?? "\(error)"))
+            return .failed(
+                .init(
+                    seed: options.seed, milliseconds: (failure?.time ?? 0) / 1_000_000,
+                    what: failure?.what ?? "\(error)"))
         }
     }
 
@@ -111,7 +122,8 @@ struct SeedRunner: Sendable {
                 early[number] = outcome
                 while let next = early.removeValue(forKey: finished) {
                     finished += 1
-                    // A run that was under way when enough had failed is not counted: the report is the same on every machine.
+                    // A run that was under way when enough had failed is not counted: the report is the same on every
+                    // machine.
                     if maxFailures == 0 || totals.failures.count < maxFailures { totals.add(next) }
                 }
                 progress(totals)

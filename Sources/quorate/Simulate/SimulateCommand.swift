@@ -26,27 +26,51 @@ struct SimulateCommand: ToolCommand {
             """)
 
     @Option(help: Limits.seed.help("One seed."), transform: Limits.seed.parse) var seed: UInt64?
-    @Option(help: ArgumentHelp("Seeds A..B, both included.", valueName: "a..b"), transform: SeedArgument.parse) var seeds: SeedArgument?
-    @Option(help: Whole(1...1_000_000).help("So many seeds of today's date (UTC)."), transform: Whole(1...1_000_000).parse) var dateSeeds: Int?
+    @Option(help: ArgumentHelp("Seeds A..B, both included.", valueName: "a..b"), transform: SeedArgument.parse)
+    var seeds: SeedArgument?
+    @Option(
+        help: Whole(1...1_000_000).help("So many seeds of today's date (UTC)."), transform: Whole(1...1_000_000).parse)
+    var dateSeeds: Int?
     @Option(help: "What goes wrong.") var profile = SimulationOptions.Profile.everything
     @Option(help: Whole(1...64).help("Shards of the cluster."), transform: Whole(1...64).parse) var shards = 2
-    @Option(help: Whole(4...10).help("Replicas of each shard: 4, 7 or 10."), transform: Whole(4...10).parse) var replicas = 4
+    @Option(help: Whole(4...10).help("Replicas of each shard: 4, 7 or 10."), transform: Whole(4...10).parse)
+    var replicas = 4
     @Option(help: Whole(1...8).help("Clients of a run."), transform: Whole(1...8).parse) var clients: Int?
-    @Option(help: Whole(1...1_000_000_000).help("Transfers of each client."), transform: Whole(1...1_000_000_000).parse) var transfers: Int?
-    @Option(help: Whole(1...1_000_000_000).help("Stop a run after so many events: safety is checked up to there, liveness is not."), transform: Whole(1...1_000_000_000).parse) var steps: Int?
-    @Option(help: Whole(1...1_000_000_000).help("Simulated seconds after which everything must be answered."), transform: Whole(1...1_000_000_000).parse) var deadline: Int?
-    @Option(help: ArgumentHelp("Faults that do not happen, by number: 3,5..9.", valueName: "faults"), transform: FaultArgument.parse) var suppress: FaultArgument?
-    @Option(help: Whole(0...1_000_000_000).help("No fault with a greater number happens."), transform: Whole(0...1_000_000_000).parse) var lastFault: Int?
+    @Option(help: Whole(1...1_000_000_000).help("Transfers of each client."), transform: Whole(1...1_000_000_000).parse)
+    var transfers: Int?
+    @Option(
+        help: Whole(1...1_000_000_000).help(
+            "Stop a run after so many events: safety is checked up to there, liveness is not."),
+        transform: Whole(1...1_000_000_000).parse) var steps: Int?
+    @Option(
+        help: Whole(1...1_000_000_000).help("Simulated seconds after which everything must be answered."),
+        transform: Whole(1...1_000_000_000).parse) var deadline: Int?
+    @Option(
+        help: ArgumentHelp("Faults that do not happen, by number: 3,5..9.", valueName: "faults"),
+        transform: FaultArgument.parse) var suppress: FaultArgument?
+    @Option(
+        help: Whole(0...1_000_000_000).help("No fault with a greater number happens."),
+        transform: Whole(0...1_000_000_000).parse) var lastFault: Int?
     @Flag(help: "No faults but losses.") var noFaults = false
     @Option(help: "Write the event log of the one seed here; - is standard output.") var trace: String?
     @Option(help: "Run a scenario script instead of seeds.") var scenario: String?
     @Option(help: "Draw the scenario, the one seed or the first failure as SVG into this file.") var diagram: String?
-    @Option(help: Whole(1...1_000_000_000).help("Messages in a diagram, counted from the end. Default: 40, and all of a scenario."), transform: Whole(1...1_000_000_000).parse) var last: Int?
-    @Option(help: Whole(1...1_000_000_000).help("Draw only so many messages of a scenario, counted from its first."), transform: Whole(1...1_000_000_000).parse) var first: Int?
-    @Option(help: Whole(1...1024).help("Seeds at a time. Default: the cores."), transform: Whole(1...1024).parse) var jobs: Int?
-    @Option(help: Whole(0...1_000_000_000).help("Stop after so many failed seeds; 0 never stops."), transform: Whole(0...1_000_000_000).parse) var maxFailures = 3
+    @Option(
+        help: Whole(1...1_000_000_000).help(
+            "Messages in a diagram, counted from the end. Default: 40, and all of a scenario."),
+        transform: Whole(1...1_000_000_000).parse) var last: Int?
+    @Option(
+        help: Whole(1...1_000_000_000).help("Draw only so many messages of a scenario, counted from its first."),
+        transform: Whole(1...1_000_000_000).parse) var first: Int?
+    @Option(help: Whole(1...1024).help("Seeds at a time. Default: the cores."), transform: Whole(1...1024).parse)
+    var jobs: Int?
+    @Option(
+        help: Whole(0...1_000_000_000).help("Stop after so many failed seeds; 0 never stops."),
+        transform: Whole(0...1_000_000_000).parse) var maxFailures = 3
     @Flag(help: "Stop after the first failed seed.") var failFast = false
-    @Option(help: Real(0...86_400).help("Seconds for making a failure smaller; 0 does not try."), transform: Real(0...86_400).parse) var shrink = 20.0
+    @Option(
+        help: Real(0...86_400).help("Seconds for making a failure smaller; 0 does not try."),
+        transform: Real(0...86_400).parse) var shrink = 20.0
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
 
     func validate() throws {
@@ -54,7 +78,9 @@ struct SimulateCommand: ToolCommand {
             throw ValidationError("Give one of --seed, --seeds, --date-seeds and --scenario.")
         }
         try Limits.checkReplicas(replicas)
-        if trace != nil, seed == nil, seeds?.range.count != 1 { throw ValidationError("--trace needs --seed: the log of one run.") }
+        if trace != nil, seed == nil, seeds?.range.count != 1 {
+            throw ValidationError("--trace needs --seed: the log of one run.")
+        }
         if trace == "-", json { throw ValidationError("--trace - and --json would both write to standard output.") }
     }
 
@@ -75,7 +101,10 @@ struct SimulateCommand: ToolCommand {
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = .gmt
         let today = calendar.dateComponents([.year, .month, .day], from: Date())
-        guard let range = SeedRange(year: today.year ?? 0, month: today.month ?? 0, day: today.day ?? 0, count: dateSeeds ?? 100) else {
+        guard
+            let range = SeedRange(
+                year: today.year ?? 0, month: today.month ?? 0, day: today.day ?? 0, count: dateSeeds ?? 100)
+        else {
             throw ToolError(.failure, "the system's date cannot be used: \(Date())")
         }
         Console.error("seeds of today (UTC): \(range)")
@@ -87,26 +116,34 @@ struct SimulateCommand: ToolCommand {
         let range = try range()
         if range.count == 1 { try writeRecords(of: range.first) }
         let runner = SeedRunner(
-            seeds: range, jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount, maxFailures: failFast ? 1 : maxFailures,
+            seeds: range, jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount,
+            maxFailures: failFast ? 1 : maxFailures,
             options: options(seed:))
         let bar = ProgressBar("simulate \(profile.rawValue)")
         let clock = ContinuousClock.now
         let totals = await runner.run { totals in
             let seconds = (ContinuousClock.now - clock) / .seconds(1)
-            bar.update(.init(done: totals.seeds, total: range.count), detail: totals.rate(seconds: seconds, of: range.count))
+            bar.update(
+                .init(done: totals.seeds, total: range.count), detail: totals.rate(seconds: seconds, of: range.count))
         }
         let seconds = max(0.001, (ContinuousClock.now - clock) / .seconds(1))
         bar.finish("\(totals.seeds) of \(range.count) seeds in \(SimulationTotals.short(seconds)) s")
         var accounts: [FailureAccount] = []
         for (i, failed) in totals.failures.enumerated() {
-            if i == 0, shrink > 0 { Console.error("making seed \(failed.seed) smaller, for at most \(SimulationTotals.short(shrink)) s") }
+            if i == 0, shrink > 0 {
+                Console.error("making seed \(failed.seed) smaller, for at most \(SimulationTotals.short(shrink)) s")
+            }
             accounts.append(
                 FailureAccount(
-                    options: options(seed: failed.seed), failure: failed, shrinkSeconds: i == 0 ? shrink : 0, messages: last ?? 40))
+                    options: options(seed: failed.seed), failure: failed, shrinkSeconds: i == 0 ? shrink : 0,
+                    messages: last ?? 40))
         }
-        if let diagram, range.count > 1 { try write(accounts.first?.drawing?.svg(title: accounts.first?.title), to: diagram) }
+        if let diagram, range.count > 1 {
+            try write(accounts.first?.drawing?.svg(title: accounts.first?.title), to: diagram)
+        }
         if json {
-            try Console.json(SimulationReport(command: self, range: range, totals: totals, seconds: seconds, failures: accounts))
+            try Console.json(
+                SimulationReport(command: self, range: range, totals: totals, seconds: seconds, failures: accounts))
         } else {
             // A log on standard output is the same each time, so nothing else stands there.
             let show = trace == "-" ? Console.error : Console.out
@@ -155,7 +192,8 @@ struct SimulateCommand: ToolCommand {
         if json {
             try Console.json(
                 ScenarioReport(
-                    scenario: path, passed: failure == nil, line: failure?.line, command: failure?.command, what: failure?.what))
+                    scenario: path, passed: failure == nil, line: failure?.line, command: failure?.command,
+                    what: failure?.what))
         } else if let failure {
             if let drawing { Console.out("\(SequenceDiagram.textLegend)\n\(drawing.last(last ?? 40).text)\n") }
             Console.out("FAILED \(path):\(failure.line): \(failure.command)\n  \(failure.what)")
@@ -179,7 +217,8 @@ struct SeedArgument: Sendable {
 
     static let parse: @Sendable (String) throws -> SeedArgument = { text in
         guard let range = SeedRange(text) else {
-            throw OutOfRange(description: "A..B with A not above B is wanted, both from 0 to 2^64 - 1, and at most 2^31 of them")
+            throw OutOfRange(
+                description: "A..B with A not above B is wanted, both from 0 to 2^64 - 1, and at most 2^31 of them")
         }
         return SeedArgument(range: range)
     }

@@ -1,0 +1,172 @@
+import Messages
+import PBFT
+import ShardState
+
+/// A replica's state: executes batches, takes checkpoints, and has the state written down when a quorum has the same.
+struct Execution {
+    private(set) var executor: ShardExecutor
+    /// The frozen state that is flushed as soon as its checkpoint is stable.
+    private var frozen: FrozenState?
+    /// The bucket digests of the state on its way to disk, and of the state on disk, if they are at hand.
+    private var flushing: (sequence: SequenceNumber, buckets: [Digest])?
+    private var onDisk: (sequence: SequenceNumber, buckets: [Digest])?
+    /// Taken above the state on disk, to vouch for the states of peers that have written down later ones; ascending.
+    private(set) var taken: [Checkpoint] = []
+    private var isChecked = false
+    private var checkedAt: UInt64 = 0
+    /// The last audit and when it was made.
+    private var lastAudit: (audit: ShardAudit, at: UInt64)?
+
+    /// Opens the state where the store has it.
+    init(_ setting: ShardSetting, store: any KeyValueStore) throws(ShardStateError) {
+        let options = setting.options
+        executor = try ShardExecutor(
+            shard: setting.shard, manifest: setting.manifest, store: store, limits: options.shard,
+            procedures: options.procedures)
+    }
+
+    /// What the store has.
+    mutating func base(_ options: HostOptions) throws(ShardStateError) -> Checkpoint {
+        let base = Checkpoint(sequence: executor.lastExecuted, digest: try executor.checkpointDigest())
+        // What is read is what was written, whatever the disk has done to it since.
+        if let seal = try executor.storedSeal(), seal != base.digest {
+            throw .digestMismatch(got: base.digest, expected: seal)
+        }
+        try executor.check(entries: options.entriesCheckedAtStart)
+        return base
+    }
+
+    /// Executes again what the journal knows to be committed.
+    mutating func restore(
+        _ batches: [(sequence: SequenceNumber, batch: Batch)], for replica: Replica, options: HostOptions
+    ) throws(ShardStateError) -> [ExecutedBatch] {
+        // A flush that the crash came before is due again: peers that lag can fetch a state only where f + 1 hold the
+        // same.
+        let due = batches.map(\.sequence).filter { Self.isFlushDue(at: $0, options) }
+        let freezesAt = due.last { $0 <= replica.stable.sequence } ?? due.first
+        var results: [ExecutedBatch] = []
+        for (sequence, batch) in batches {
+            results.append(try executor.execute(batch, sequence: sequence))
+            if replica.isCheckpoint(sequence) {
+                taken.append(Checkpoint(sequence: sequence, digest: try executor.checkpointDigest()))
+            }
+            if sequence == freezesAt { frozen = try executor.freeze() }
+        }
+        return results
+    }
+
+    mutating func execute(_ batch: Batch, at sequence: SequenceNumber) throws(ShardFailure) -> ExecutedBatch {
+        do { return try executor.execute(batch, sequence: sequence) } catch {
+            throw ShardFailure(reason: "execution of batch \(sequence): \(error)")
+        }
+    }
+
+    // MARK: Checkpoints
+
+    mutating func takeCheckpoint(at sequence: SequenceNumber, options: HostOptions) throws(ShardFailure) -> Checkpoint {
+        do {
+            let checkpoint = Checkpoint(sequence: sequence, digest: try executor.checkpointDigest())
+            taken.append(checkpoint)
+            let isDue = Self.isFlushDue(at: sequence, options) || executor.overlayCount >= options.flushKeys
+            // One flush at a time; the next checkpoint asks again.
+            if isDue, frozen == nil, !executor.isFlushing { frozen = try executor.freeze() }
+            return checkpoint
+        } catch { throw ShardFailure(reason: "digest of the state after \(sequence): \(error)") }
+    }
+
+    /// The same checkpoints on every host, so that peers hold the same states.
+    private static func isFlushDue(at sequence: SequenceNumber, _ options: HostOptions) -> Bool {
+        sequence.number.isMultiple(of: options.replica.checkpointInterval)
+            && (sequence.number / options.replica.checkpointInterval).isMultiple(of: options.checkpointsPerFlush)
+    }
+
+    /// Only a stable checkpoint is written down: a quorum has the same state (R1).
+    mutating func flush(stable: SequenceNumber) -> StateFlush? {
+        let stable = Mutant.is(.flushesUnstable) ? executor.lastExecuted : stable
+        guard let frozen, stable >= frozen.sequence else { return nil }
+        self.frozen = nil
+        return flush(frozen, installs: false)
+    }
+
+    private mutating func flush(_ frozen: FrozenState, installs: Bool) -> StateFlush {
+        flushing = (frozen.sequence, frozen.buckets)
+        return StateFlush(
+            shard: executor.shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
+            digest: frozen.digest, installs: installs)
+    }
+
+    mutating func flushed(_ sequence: SequenceNumber) throws(ShardFailure) {
+        do { try executor.flushed(sequence) } catch {
+            throw ShardFailure(reason: "reading the store after the flush of \(sequence): \(error)")
+        }
+        taken.removeAll { $0.sequence <= sequence }
+        if let flushing, flushing.sequence == sequence { (onDisk, self.flushing) = (flushing, nil) }
+    }
+
+    // MARK: State transfer
+
+    mutating func ownBuckets() throws(ShardFailure) -> [Digest] {
+        do { return try executor.bucketDigests() } catch {
+            throw ShardFailure(reason: "digests of the own state: \(error)")
+        }
+    }
+
+    /// Nil if a flush is on its way to the disk: not now.
+    mutating func install(_ state: FetchedState) throws(ShardFailure) -> StateFlush? {
+        if frozen != nil {
+            frozen = nil
+            executor.thaw()
+        }
+        guard !executor.isFlushing else { return nil }
+        do {
+            let installed = try executor.install(
+                sequence: state.checkpoint.sequence, metadata: state.metadata, buckets: state.buckets,
+                digest: state.checkpoint.digest)
+            return flush(installed, installs: true)
+        } catch { throw ShardFailure(reason: "installing the state of \(state.checkpoint.sequence): \(error)") }
+    }
+
+    /// The store as it is, with the digests of its buckets if they are at hand.
+    func snapshot(
+        of sequence: SequenceNumber
+    ) throws(ShardFailure) -> (any KeyValueReader & Sendable, buckets: [Digest]?) {
+        let known = onDisk.flatMap { $0.sequence == sequence ? $0.buckets : nil }
+        do { return (try executor.snapshot(), known) } catch {
+            throw ShardFailure(reason: "reading a snapshot for a peer: \(error)")
+        }
+    }
+
+    // MARK: Checking
+
+    /// Reads a little more of a large state that was not read at the start.
+    mutating func check(now: UInt64, options: HostOptions) throws(ShardFailure) {
+        guard !isChecked, now >= checkedAt + options.checkInterval else { return }
+        checkedAt = now
+        do { isChecked = try !executor.check(entries: options.entriesCheckedAtOnce) } catch {
+            throw ShardFailure(
+                reason:
+                    "the state on disk is not what was written: \(error). Restart the host: it puts the state aside and fetches it",
+                isDamage: true)
+        }
+    }
+
+    // MARK: Questions
+
+    /// Reads the whole state: whoever asks often gets the last answer again.
+    mutating func audit(_ setting: ShardSetting, now: UInt64) throws(ShardFailure) -> ShardAudit {
+        if let (audit, at) = lastAudit,
+            audit.sequence == executor.lastExecuted || now < at + setting.options.auditInterval
+        {
+            return audit
+        }
+        do {
+            let audit = try executor.audit(replica: setting.me)
+            lastAudit = (audit, now)
+            return audit
+        } catch { throw ShardFailure(reason: "audit: \(error)") }
+    }
+
+    /// For tests and simulation: reads the whole state.
+    mutating func checkInvariants() throws { try executor.checkInvariants() }
+    mutating func freshAudit(_ setting: ShardSetting) throws -> ShardAudit { try executor.audit(replica: setting.me) }
+}

@@ -1,0 +1,143 @@
+import Gateway
+import Messages
+import TwoPhaseCommit
+
+/// What happens when an answer does not come, or is no answer.
+extension GatewayCore {
+    // MARK: Refusals
+
+    mutating func note(_ refusal: Refusal, from host: HostID, now: Instant, into ready: inout GatewayReady) {
+        let digest = refusal.request
+        guard let replica = manifest.replica(of: refusal.shard, on: host), var entry = entries[digest],
+            entry.stage == .inFlight, entry.coordinator.isMissing(refusal.shard)
+        else { return }
+        let place = entry.refusals.firstIndex { $0.shard == refusal.shard } ?? entry.refusals.count
+        if place == entry.refusals.count { entry.refusals.append(RefusalTally(shard: refusal.shard)) }
+        entry.refusals[place].add(refusal, by: replica)
+        let verdict = entry.refusals[place].verdict(weakQuorum: manifest.group(of: refusal.shard).weakQuorum)
+        guard let (cause, retryAfter) = verdict else {
+            entries[digest] = entry
+            return
+        }
+        if entry.refusals[place].wasOrdered(weakQuorum: manifest.group(of: refusal.shard).weakQuorum) {
+            noteHeard(from: refusal.shard)
+        }
+        switch options.retries.policy(for: cause) {
+        case .reject: return fail(digest, .refused, retryAfter: retryAfter, now: now, into: &ready)
+        // The silence timer runs already.
+        case .wait, .retransmit:
+            entries[digest] = entry
+        case .resubmit(let backoff, let cost):
+            if cause == .conflict {
+                entry.conflicts &+= 1
+                counters.conflicts += 1
+            }
+            var delay = backoff.delay(attempt: entry.refusedAttempts, using: &jitter)
+            // A full shard says when it expects room; for a conflict full jitter alone is best.
+            if cause == .overloaded { delay = max(delay, min(retryAfter, backoff.cap / 1000) * 1000) }
+            entry.refusedAttempts += 1
+            entry.stage = .backingOff(backoff, cost: cost)
+            entry.refusals = []
+            entries[digest] = entry
+            arm(digest, due: min(now.uptime + delay, entry.giveUpAt))
+        }
+    }
+
+    // MARK: Silence
+
+    /// Waits for answers from now on.
+    mutating func listen(_ digest: Digest, now: Instant) {
+        guard var entry = entries[digest] else { return }
+        guard case .retransmit(let first, let cap, _) = options.retries.silence else { return }
+        entry.stage = .inFlight
+        entry.refusals = []
+        entry.silence = entry.silence == 0 ? first : min(cap, entry.silence * 2)
+        var due = now.uptime + entry.silence
+        let late = entry.deadlineAt + options.afterDeadline
+        // Once more just after the deadline: shards without a record then certify the abort (R10).
+        if now.uptime < late, due >= late {
+            due = late
+            entry.silence = 0
+        }
+        entries[digest] = entry
+        arm(digest, due: min(due, max(entry.giveUpAt, now.uptime + 1)))
+    }
+
+    /// The entry's timer is due.
+    mutating func wake(_ digest: Digest, now: Instant, into ready: inout GatewayReady) {
+        guard let entry = entries[digest] else { return }
+        switch entry.stage {
+        case .queued:
+            guard now.uptime <= entry.startBy else { return fail(digest, .deadlinePassed, now: now, into: &ready) }
+            arm(digest, due: now.uptime + 1_000_000_000)
+        case .settling(let resends):
+            guard resends < options.decideResends else { return drop(digest) }
+            sendOutstanding(entry, into: &ready)
+            entries[digest]?.stage = .settling(resends: resends + 1)
+            entries[digest]?.silence = entry.silence * 2
+            arm(digest, due: now.uptime + entry.silence * 2)
+        case .inFlight:
+            guard now.uptime < entry.giveUpAt else { return giveUp(entry, now: now, into: &ready) }
+            guard case .retransmit(_, _, let cost) = options.retries.silence else { return }
+            if sendAgain(entry, cost: cost, now: now, into: &ready) { counters.retransmissions += 1 }
+            listen(digest, now: now)
+        case .backingOff(let backoff, let cost):
+            guard now.uptime < entry.giveUpAt else { return giveUp(entry, now: now, into: &ready) }
+            guard sendAgain(entry, cost: cost, now: now, into: &ready) else {
+                // No budget, or no connection: as late as the policy allows, spread again.
+                let delay = backoff.cap / 2 + backoff.delay(attempt: 63, using: &jitter) / 2
+                return arm(digest, due: min(now.uptime + delay, entry.giveUpAt))
+            }
+            entries[digest]?.silence = 0
+            listen(digest, now: now)
+        }
+    }
+
+    private static let freeLateRetries = 4
+
+    /// Sends the request again to the shards that have not answered, and decided legs' certificates to those that wait
+    /// for them. False if the budget or the connections do not allow it.
+    private mutating func sendAgain(_ entry: GatewayEntry, cost: UInt64, now: Instant, into ready: inout GatewayReady)
+        -> Bool
+    {
+        let digest = entry.request.digest
+        let shards = entry.coordinator.missing.filter { routing.isReachable($0) && delay(to: [$0], now: now) == 0 }
+        // Connection lost, or nothing certified for long: nothing that is sent now would be answered. Look again soon.
+        guard !shards.isEmpty else {
+            entries[digest]?.silence = 0
+            return false
+        }
+        // After the deadline the first repetitions end the request: not for the budget to stop. Where they do not, it
+        // counts again.
+        let isLate = now.uptime > entry.deadlineAt
+        guard isLate && entry.lateRetries < Self.freeLateRetries || budget.take(millitokens: cost, now: now) else {
+            entries[digest]?.wasDenied = true
+            return false
+        }
+        entries[digest]?.wasDenied = false
+        entries[digest]?.retries &+= 1
+        if isLate { entries[digest]?.lateRetries += 1 }
+        pass(shards, now: now)
+        noteSent(to: shards, now: now)
+        send(entry.request, to: shards, into: &ready)
+        sendOutstanding(entry, into: &ready)
+        return true
+    }
+
+    private mutating func sendOutstanding(_ entry: GatewayEntry, into ready: inout GatewayReady) {
+        for action in entry.coordinator.outstandingDecides {
+            switch action {
+            case .sendDecide(let shards, let decide): send(decide, to: shards, into: &ready)
+            case .sendEvidence(let shards, let evidence): send(evidence, to: shards, into: &ready)
+            case .answer, .finished: break
+            }
+        }
+    }
+
+    private mutating func giveUp(_ entry: GatewayEntry, now: Instant, into ready: inout GatewayReady) {
+        let isBeforeDeadline = now.uptime <= entry.deadlineAt
+        fail(
+            entry.request.digest, entry.wasDenied || isBeforeDeadline ? .retriesExhausted : .deadlinePassed,
+            now: now, into: &ready)
+    }
+}

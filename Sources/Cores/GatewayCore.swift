@@ -1,0 +1,170 @@
+import Randomness
+import Gateway
+import Messages
+import TwoPhaseCommit
+
+/// A gateway: admits requests, sends them to the hosts, gathers what the shards certify, carries votes between them
+/// and answers. Untrusted and deterministic; every map in it is bounded.
+public struct GatewayCore: Sendable {
+    enum TimerKey: Hashable, Sendable {
+        case request(Digest)
+        case query(UInt64)
+        case read(UInt64)
+    }
+
+    let options: GatewayOptions
+    let map: ShardMap
+    var routing: GatewayRouting
+    var admission: AdmissionQueue
+    /// By shard.
+    var breakers: [CircuitBreaker]
+    var evidence: EvidenceSet
+    var entries: [Digest: GatewayEntry] = [:]
+    /// Bytes of the requests that wait or are in flight, by the session that brought them.
+    var held: FairShare<SessionID>
+    var finished: FinishedRequests
+    /// Entries that were answered, oldest first from `settlingHead`; some are gone already.
+    var settling: [Digest] = []
+    var settlingHead = 0
+    var settlingBytes = 0
+    var queries: [UInt64: AccountQuery] = [:]
+    var reads: [UInt64: QuorumRead] = [:]
+    var lastQuery: UInt64 = 0
+    /// By shard: what is asked of it without order.
+    var lanes: [QuestionLane]
+    /// How many questions each session has in the lanes and with the hosts.
+    var questions: FairShare<SessionID>
+    /// Answers that a session waits for. A session that closed is not in it, so that its answers are dropped.
+    var expecting: [SessionID: Int] = [:]
+    var timers = TimerHeap<TimerKey>()
+    var budget = RetryBudget()
+    var jitter: SplitMix64
+    var counters = GatewayStatus()
+
+    public init(manifest: Manifest, options: GatewayOptions = .init(), seed: UInt64) {
+        self.options = options
+        map = manifest.shardMap
+        routing = GatewayRouting(manifest: manifest)
+        breakers = Array(repeating: CircuitBreaker(limits: options.breaker), count: manifest.shardCount)
+        admission = AdmissionQueue(shardCount: manifest.shardCount, limits: options.limits)
+        lanes = Array(repeating: QuestionLane(), count: manifest.shardCount)
+        questions = FairShare(limit: options.maxQueries, holders: options.maxSessions)
+        evidence = EvidenceSet(manifest: manifest)
+        held = FairShare(limit: options.maxHeldBytes, holders: options.maxSessions)
+        finished = FinishedRequests(capacity: options.maxFinished, bytes: options.maxFinishedBytes)
+        jitter = SplitMix64(seed: seed)
+    }
+
+    var manifest: Manifest { routing.manifest }
+
+    /// The gateway's counters, as a client may ask for them.
+    public var status: GatewayStatus {
+        var status = counters
+        (status.queued, status.inFlight) = (UInt64(admission.queued), UInt64(admission.inFlight))
+        return status
+    }
+
+    /// Requests that are held for any reason.
+    public var heldRequests: Int { entries.count }
+    /// Bytes of those that have no answer yet.
+    public var heldBytes: Int { held.total }
+
+    public mutating func step(_ input: GatewayInput, now: Instant, into ready: inout GatewayReady) {
+        switch input {
+        case .client(let session, let message):
+            switch message.value {
+            case .submit(let id, let request):
+                submit(request, for: .init(session: session, id: id), now: now, into: &ready)
+            case .account(let id, let account):
+                ask(.account(account), for: .init(session: session, id: id), now: now, into: &ready)
+            case .read(let id, let subject, let nonce):
+                ask(.read(subject, nonce: nonce), for: .init(session: session, id: id), now: now, into: &ready)
+            case .status(let id): ready.toClients.append((session, .status(id: id, status)))
+            }
+        case .clientClosed(let session):
+            expecting[session] = nil
+            forgetQuestions(of: session)
+        case .host(let host, let reply):
+            switch reply.value {
+            case .attestation:
+                guard let attestation = reply.attestation else { break }
+                for certificate in evidence.add(attestation) { note(certificate, now: now, into: &ready) }
+            case .refused(let refusal): note(refusal, from: host, now: now, into: &ready)
+            case .account(let id, let view): note(view, ofQuery: id, from: host, now: now, into: &ready)
+            case .read(let id, let answer): note(answer, ofRead: id, from: host, now: now, into: &ready)
+            // Never asked for here.
+            case .status, .audit: break
+            }
+        case .hostConnected(let host):
+            routing.note(host, isConnected: true)
+            probeShards(of: host, now: now)
+        case .hostDisconnected(let host): routing.note(host, isConnected: false)
+        case .tick:
+            openBreakers(now: now, into: &ready)
+            runTimers(now: now, into: &ready)
+        }
+        startAdmitted(now: now, into: &ready)
+    }
+
+    // MARK: Timers
+
+    private mutating func runTimers(now: Instant, into ready: inout GatewayReady) {
+        while let timer = timers.popDue(now.uptime) {
+            switch timer.key {
+            case .request(let digest):
+                if entries[digest]?.timer == timer.serial { wake(digest, now: now, into: &ready) }
+            case .query(let id): if let query = queries[id] { answer(query, id, now: now, into: &ready) }
+            case .read(let id): if let read = reads[id] { answer(read, id, now: now, into: &ready) }
+            }
+        }
+        // Timers that were outlived go when they are due; this bounds them when deadlines are far.
+        if timers.count > 4 * (entries.count + queries.count + reads.count) + 1024 {
+            let (entries, queries, reads) = (entries, queries, reads)
+            timers.keep { timer in
+                switch timer.key {
+                case .request(let digest): entries[digest]?.timer == timer.serial
+                case .query(let id): queries[id] != nil
+                case .read(let id): reads[id] != nil
+                }
+            }
+        }
+    }
+
+    // MARK: Answers to clients
+
+    mutating func expectAnswer(_ waiter: GatewayEntry.Waiter) { expecting[waiter.session, default: 0] += 1 }
+
+    /// Sends an answer that the session waits for, unless it closed.
+    mutating func deliver(_ reply: GatewayReply, to session: SessionID, into ready: inout GatewayReady) {
+        guard let count = expecting[session] else { return }
+        expecting[session] = count > 1 ? count - 1 : nil
+        ready.toClients.append((session, reply))
+    }
+
+    func reject(
+        _ waiter: GatewayEntry.Waiter, _ reason: GatewayRejection, retryAfter microseconds: UInt64 = 0,
+        into ready: inout GatewayReady
+    ) {
+        ready.toClients.append((waiter.session, .rejected(id: waiter.id, reason, retryAfterMicroseconds: microseconds)))
+    }
+
+    // MARK: Messages to hosts
+
+    mutating func send(_ request: SignedRequest, to shards: [ShardID], into ready: inout GatewayReady) {
+        for route in routing.routes(to: shards) {
+            ready.toHosts.append(.init(to: route.hosts, message: .submit(route.shards, request)))
+        }
+    }
+
+    mutating func send(_ evidence: CallEvidence, to shards: [ShardID], into ready: inout GatewayReady) {
+        for route in routing.routes(to: shards) {
+            ready.toHosts.append(.init(to: route.hosts, message: .evidence(route.shards, evidence)))
+        }
+    }
+
+    mutating func send(_ decide: TransactionDecide, to shards: [ShardID], into ready: inout GatewayReady) {
+        for route in routing.routes(to: shards) {
+            ready.toHosts.append(.init(to: route.hosts, message: .decide(route.shards, decide)))
+        }
+    }
+}

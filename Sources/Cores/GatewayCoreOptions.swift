@@ -1,0 +1,48 @@
+import Gateway
+
+public struct GatewayOptions: Sendable {
+    public var limits = AdmissionLimits()
+    public var retries = RetryPolicies()
+    public var breaker = CircuitBreaker.Limits()
+    /// Sessions of clients that share what follows.
+    public var maxSessions = 1024
+    /// Bytes of the requests that wait or are in flight, over all sessions; none takes all of it from the others.
+    public var maxHeldBytes = 128 << 20
+    /// When one that does not fit should come back, in nanoseconds.
+    public var heldRetryAfter: UInt64 = 100_000_000
+    /// Answered requests that are remembered, so that a repetition is answered at once; and their bytes, roughly.
+    public var maxFinished = 4096
+    public var maxFinishedBytes = 64 << 20
+    /// Answered requests whose participants have not all certified that they are decided; and the requests' bytes.
+    public var maxSettling = 8192
+    public var maxSettlingBytes = 64 << 20
+    /// Decides are sent again this often; afterwards the hosts' own recovery finishes.
+    public var decideResends = 4
+    /// Sessions that may wait for one request.
+    public var maxWaiters = 64
+    /// Reads, weak ones too, that wait or are with the hosts; no session takes all of them from the others.
+    public var maxQueries = 8192
+    /// Of these, how many of one shard are with the hosts. The others wait here, where sessions take turns.
+    public var maxAsked = 32
+    /// A read that has waited so long is refused, in nanoseconds.
+    public var questionPatience: UInt64 = 2_000_000_000
+    /// A request is given up this long after its deadline, in nanoseconds: by then the shards could have certified an
+    /// abort.
+    public var grace: UInt64 = 10_000_000_000
+    /// A request is given up after this long whatever its deadline, in nanoseconds.
+    public var patience: UInt64 = 120_000_000_000
+    /// How long after its deadline a request may still be submitted, in microseconds by the gateway's clock, which may
+    /// be the one that is wrong: if it can no longer take effect, its certified outcome can be asked for. For ever:
+    /// whoever was interrupted may come back whenever he likes.
+    public var acceptedLateness: UInt64 = .max
+    /// A request is sent again this long after its deadline, in nanoseconds, so that shards without a record certify
+    /// that there will be none (R10). Their time lags a little behind the clock.
+    public var afterDeadline: UInt64 = 150_000_000
+    /// An account query is answered after this long with what is there, in nanoseconds.
+    public var queryTimeout: UInt64 = 300_000_000
+
+    public init() {}
+
+    /// Requests that wait or are in flight at most.
+    public func maxHeld(shards: Int) -> Int { shards * (limits.window + limits.queue) }
+}

@@ -1,0 +1,75 @@
+import Messages
+import PBFT
+import ShardState
+
+/// Every bound and every wait of a host above its replicas. Durations in nanoseconds of the monotonic clock.
+public struct HostOptions: Sendable {
+    public var replica = ReplicaConfiguration.Limits()
+    public var shard = ShardLimits()
+    /// The same on every host of a cluster.
+    public var procedures = ProcedureRegistry()
+    /// Requests that wait to be ordered, a shard.
+    public var maxPendingRequests = 8192
+    public var maxPendingDecides = 16384
+    public var maxBatchItems = 1024
+    public var maxBatchBytes = 1 << 20
+    /// Evidence of calls counts at least so much of a batch's bytes.
+    public var evidenceBytes = 8 << 10
+    /// What sources may bring in vain.
+    public var vainBurst = 2048
+    public var vainPerSecond: UInt64 = 64
+    /// What one peer may ask about records of its shards that are open.
+    public var questionBurst = 8192
+    public var questionsPerSecond: UInt64 = 2048
+    /// Of a batch's items, how many may be decides, so that neither starves the other (R12).
+    public var maxDecidesPerBatch = 768
+    /// A state is flushed each so many checkpoints, or when the overlay holds so many keys.
+    public var checkpointsPerFlush: UInt64 = 4
+    public var flushKeys = 65_536
+    /// What is read of a state to see whether it is what was written: about so many entries before the host serves, and
+    /// of a larger one so many more each so long while it does.
+    public var entriesCheckedAtStart = 100_000
+    public var entriesCheckedAtOnce = 1000
+    public var checkInterval: UInt64 = 50_000_000
+    /// Executed batches whose leaves are kept for those who ask late.
+    public var recentBatches = 1024
+    /// Requests whose gateways are remembered, a shard.
+    public var maxInterests = 65_536
+    /// Sessions of gateways and tools that share a shard's room for reads.
+    public var maxSessions = 80
+    /// Quorum reads that wait, a shard; no session takes all of them from the others.
+    public var maxWaitingReads = 4096
+    /// Quorum reads that a shard's replica answers: so many at once, and so many a second. Each costs a signature, on
+    /// the thread that orders.
+    public var readBurst: UInt64 = 256
+    public var readsPerSecond: UInt64 = 10_000
+    /// A backup hands the primary what has waited so long.
+    public var forwardAfter: UInt64 = 250_000_000
+    /// A record that is undecided, or that others may not know the end of, is pushed after so long, and then ever
+    /// more seldom.
+    public var pushAfter: UInt64 = 1_000_000_000
+    public var maxPushInterval: UInt64 = 10_000_000_000
+    public var pushScanInterval: UInt64 = 100_000_000
+    public var pushScanCount = 256
+    /// The journal is compacted when so many bytes were appended since the last time.
+    public var compactionBytes = 64 << 20
+    /// An audit reads the whole state: at most one in so long.
+    public var auditInterval: UInt64 = 500_000_000
+    /// An answer in a state transfer is awaited so long.
+    public var stateTransferTimeout: UInt64 = 500_000_000
+    /// A snapshot that is served to peers is given up after so long; who was not done goes on with a later one.
+    public var snapshotLifetime: UInt64 = 300_000_000_000
+    /// Empty batches for a replica that rejoins: so many at the speed of ticks, afterwards one in so long.
+    public var maxEmptyBatches = 4096
+    public var emptyBatchInterval: UInt64 = 200_000_000
+    /// Buckets that one question asks for, and that one answer gives.
+    public var stateTransferBuckets = StateTransferMessage.maxBuckets
+    /// What one peer is sent of a state, in bytes a second; an eighth of it at once.
+    public var stateBytesPerSecond = 128 << 20
+    /// About so much of a bucket goes into one message, and always one entry.
+    public var bucketPartBytes = 256 << 10
+    /// Of a bucket whose parts have not all come. A peer that says more is not believed.
+    public var maxBucketBytes = 256 << 20
+
+    public init() {}
+}

@@ -1,0 +1,255 @@
+import Messages
+import ShardState
+import TwoPhaseCommit
+
+/// Recovery by anyone: hosts push what they recorded until every participant is known to be done, so that no lock
+/// depends on a gateway (R10, R12).
+struct Pushes: Sendable {
+    private struct Push: Sendable {
+        var dueAt: UInt64
+        var interval: UInt64
+        var scan: UInt64
+    }
+
+    /// Where the scans over the open records stand.
+    private struct Scan: Sendable {
+        var cursor: RecoveryCursor?
+        var callCursor: RecoveryCursor?
+        /// Each has come to its end since the last time that pushes were forgotten.
+        var haveWrapped = (records: false, calls: false)
+        var at: UInt64 = 0
+        /// Counts the scans over all; a push that two of them did not touch is over.
+        var number: UInt64 = 0
+    }
+
+    private let setting: ShardSetting
+    /// Certificates from other shards' pushes.
+    private var collected: Recovery
+    /// Records that are open here, with when they are pushed next.
+    private var pushes: [Digest: Push] = [:]
+    private var scan = Scan()
+    /// Requests that other shards asked about: they get the leaf when there is one.
+    private var asked = AskedRequests()
+    private var held = HeldRecords()
+
+    init(_ setting: ShardSetting) {
+        self.setting = setting
+        collected = Recovery(shard: setting.shard, manifest: setting.manifest)
+    }
+
+    private var options: HostOptions { setting.options }
+
+    // MARK: What is recorded here
+
+    /// What this replica executed, or found recorded, of a request.
+    mutating func note(_ leaf: Leaf, now: Instant) {
+        // A shard that was called says nothing of the outcome before home has.
+        let isUndecided = leaf.entries.isEmpty || leaf.entries.contains { !$0.status.isDecided }
+        held.note(leaf.request, isUndecided: isUndecided, now: now.uptime, scan: scan.number)
+    }
+
+    /// For how long the oldest undecided record has been; nanoseconds.
+    func oldestUndecided(now: Instant) -> UInt64 { held.oldest(now: now.uptime) }
+
+    /// Looks at a part of the open records and pushes those whose time has come.
+    /// - Returns: those that have to be ordered again, which certifies what is recorded in a new batch.
+    mutating func push(
+        _ executor: borrowing ShardExecutor, _ answering: inout Answering, now: Instant, into ready: inout ShardReady
+    ) throws(ShardFailure) -> [SignedRequest] {
+        guard now.uptime >= scan.at + options.pushScanInterval else { return [] }
+        scan.at = now.uptime
+        let limit = options.pushScanCount
+        let open: [UnforgottenRecord]
+        let calls: [UnforgottenRecord]
+        do {
+            open = try executor.unforgotten(after: scan.cursor, limit: limit)
+            calls = try executor.unfinishedCalls(after: scan.callCursor, limit: limit)
+        } catch { throw ShardFailure(reason: "reading open records: \(error)") }
+        scan.cursor = open.count < limit ? nil : open.last?.cursor
+        scan.callCursor = calls.count < limit ? nil : calls.last?.cursor
+        var unattested: [SignedRequest] = []
+        for record in open + calls {
+            note(record.leaf, now: now)
+            if !pushIfDue(record, time: executor.time, &answering, now: now, into: &ready) {
+                unattested.append(record.request)
+            }
+        }
+        forgetWhatIsOver()
+        return unattested
+    }
+
+    /// - Returns: false if it is due and this replica has nothing attested to say of it.
+    private mutating func pushIfDue(
+        _ record: UnforgottenRecord, time: Timestamp, _ answering: inout Answering, now: Instant,
+        into ready: inout ShardReady
+    ) -> Bool {
+        let digest = record.request.digest
+        guard var push = pushes[digest] else {
+            pushes[digest] = Push(dueAt: now.uptime + options.pushAfter, interval: options.pushAfter, scan: scan.number)
+            return true
+        }
+        push.scan = scan.number
+        defer { pushes[digest] = push }
+        guard now.uptime >= push.dueAt else { return true }
+        let isPushed = self.push(record, time: time, &answering, now: now, into: &ready)
+        push.interval = isPushed ? min(push.interval * 2, options.maxPushInterval) : options.pushAfter / 4
+        push.dueAt = now.uptime + push.interval
+        return isPushed
+    }
+
+    private mutating func push(
+        _ record: UnforgottenRecord, time: Timestamp, _ answering: inout Answering, now: Instant,
+        into ready: inout ShardReady
+    ) -> Bool {
+        let root = record.request
+        // Past a call's deadline something has to be ordered for the shard's time to pass it.
+        let isCall = root.request.rootCall != nil
+        let isLate = isCall && now.wall > root.request.deadline && time <= root.request.deadline
+        guard !isLate, let attested = answering.attestedLeaf(root.digest, setting),
+            Self.says(attested.leaf, record, isCall: isCall)
+        else { return false }
+        let push = RecoveryPush(request: root, attested: attested, asks: true)
+        for shard in record.waitingFor where setting.manifest.hasShard(shard) {
+            // None pushes to itself: who receives a push counts its own replica's word too.
+            ready.send(.push(shard, push), to: setting.manifest.hosts(of: shard).filter { $0 != setting.host }.sorted())
+        }
+        return true
+    }
+
+    /// The leaf says what is recorded now. It may hold more: legs that were answered without a record, calls that never
+    /// will run.
+    private static func says(_ leaf: Leaf, _ record: UnforgottenRecord, isCall: Bool) -> Bool {
+        let (said, known) = (leaf.calls, record.leaf.calls)
+        return record.leaf.entries.allSatisfy { leaf.status(ofLeg: $0.leg) == $0.status }
+            && (!isCall || (said.issued == known.issued && said.responses == known.responses))
+    }
+
+    /// When a scan is complete: the pushes of records that are no longer open.
+    private mutating func forgetWhatIsOver() {
+        if scan.cursor == nil { scan.haveWrapped.records = true }
+        if scan.callCursor == nil { scan.haveWrapped.calls = true }
+        guard scan.haveWrapped == (true, true) else { return }
+        scan.haveWrapped = (false, false)
+        let complete = scan.number
+        scan.number += 1
+        guard complete > 0 else { return }
+        pushes = pushes.filter { $0.value.scan + 1 >= complete }
+        held.forget(before: complete - 1)
+    }
+
+    // MARK: What others say
+
+    /// Whether a push for `shard` can concern it, and is its sender's own word.
+    static func isProper(_ push: RecoveryPush, from peer: HostID, to shard: ShardID, _ manifest: Manifest) -> Bool {
+        let sender = push.attested.statement.shard
+        // Everybody pushes what he has attested himself: so who asks can be counted.
+        guard sender != shard, manifest.replica(of: sender, on: peer) == push.attested.signature.replica else {
+            return false
+        }
+        // Both shards take part. Who calls whom is for certificates to say.
+        if push.request.request.rootCall != nil { return true }
+        let participants = push.request.request.participants(in: manifest.shardMap)
+        return participants.contains(sender) && participants.contains(shard)
+    }
+
+    /// The own host's word counts as any other: with one host mute and one without the leaf, it is needed.
+    mutating func receive(own word: Verified<RecoveryPush>) {
+        if word.value.request.request.rootCall != nil {
+            _ = collected.certificate(of: word)
+        } else {
+            _ = collected.add(word)
+        }
+    }
+
+    /// Of a root call: what f + 1 replicas of another shard have certified of it.
+    mutating func certificate(of push: Verified<RecoveryPush>) -> Certificate? { collected.certificate(of: push) }
+
+    /// Of any other request: what decides it here, or would together with a yes vote.
+    mutating func decide(by push: Verified<RecoveryPush>) -> TransactionDecide? { collected.add(push) }
+
+    // MARK: What others ask
+
+    /// Whoever goes on asking asks again within this.
+    private var questionLifetime: UInt64 { options.maxPushInterval + options.pushAfter }
+
+    /// Answers who waits, with what this shard has certified already. Only if there is nothing, or not all, it is
+    /// certified again. That costs a batch, so f + 1 of the shard's hosts have to ask: one of them is correct, and has
+    /// an open record.
+    /// - Returns: whether it is to be certified again now.
+    mutating func answer(
+        _ push: RecoveryPush, from peer: HostID, mayAttest: Bool, _ answering: inout Answering, now: Instant,
+        into ready: inout ShardReady
+    ) -> Bool {
+        let (digest, sender) = (push.request.digest, push.attested.statement.shard)
+        asked.note(
+            push.request, by: sender, push.attested.signature.replica, from: peer, now: now.uptime,
+            lifetime: questionLifetime)
+        if let attested = answering.attestedLeaf(digest, setting) {
+            if mayAttest { tell(attested, isFresh: false, into: &ready) }
+            // Of several legs, some were refused here: nothing is recorded of them and nobody else may bring them
+            // again.
+            if push.request.request.rootCall != nil || setting.isComplete(attested.leaf, push.request) { return false }
+        }
+        let weakQuorum = setting.manifest.group(of: sender).weakQuorum
+        let needed = Mutant.is(.oneQuestionSuffices) ? 1 : weakQuorum
+        return asked.count(digest, of: sender) >= needed
+            && asked.mayOrder(digest, now: now.uptime, interval: options.pushAfter / 2)
+    }
+
+    mutating func noteOrdered(_ request: Digest, now: Instant) { asked.noteOrdered(request, now: now.uptime) }
+
+    /// Pushes fresh leaves to the hosts that asked about their requests.
+    mutating func pushBack(_ leaves: [Leaf], _ answering: inout Answering, into ready: inout ShardReady) {
+        for leaf in leaves where asked.isWanted(leaf.request) {
+            guard let attested = answering.attestedLeaf(leaf.request, setting) else { continue }
+            tell(attested, isFresh: true, into: &ready)
+        }
+    }
+
+    private mutating func tell(_ attested: AttestedLeaf, isFresh: Bool, into ready: inout ShardReady) {
+        guard let (request, replicas) = asked.answer(attested.leaf, isFresh: isFresh) else { return }
+        let answer = RecoveryPush(request: request, attested: attested, asks: false)
+        for (shard, bits) in replicas where setting.manifest.hasShard(shard) {
+            let hosts = setting.manifest.hosts(of: shard)
+            let asking = hosts.indices.filter { bits & (UInt64(1) << UInt64($0)) != 0 }.map { hosts[$0] }
+            let to = asking.filter { $0 != setting.host }.sorted()
+            if !to.isEmpty { ready.send(.push(shard, answer), to: to) }
+        }
+    }
+
+    /// Whether what is certified of a request has to be certified again, as long as it is not at hand: for an open
+    /// record of this replica, or for f + 1 that ask. It waits until it is ordered, or the primary that does not order
+    /// it is suspected.
+    func isNeeded(_ request: SignedRequest, _ answering: Answering, time: Timestamp, now: Instant) -> Bool {
+        let digest = request.digest
+        let isOpen = pushes[digest] != nil
+        let leaf = answering.leaf(for: digest)
+        if request.request.rootCall != nil {
+            // Past a call's deadline the shard's time has to pass it.
+            if isOpen, now.wall > request.request.deadline, time <= request.request.deadline { return true }
+            if leaf != nil { return false }
+        } else if let leaf, setting.isComplete(leaf, request) {
+            return false
+        }
+        if isOpen { return true }
+        let asking = asked.counts(digest, now: now.uptime, lifetime: questionLifetime)
+        return asking.contains { $0.count >= setting.manifest.group(of: $0.shard).weakQuorum }
+    }
+}
+
+/// Since when this replica has seen records undecided, which hold escrow or locks until they are decided. Only shown to
+/// whoever asks: nothing depends on it.
+struct HeldRecords: Sendable {
+    private var since: [Digest: (uptime: UInt64, scan: UInt64)] = [:]
+
+    /// - Parameter scan: of the open records, the present one.
+    mutating func note(_ request: Digest, isUndecided: Bool, now: UInt64, scan: UInt64) {
+        since[request] = isUndecided ? (since[request]?.uptime ?? now, scan) : nil
+    }
+
+    /// Drops what no scan has met since: it went by state transfer, without a leaf.
+    mutating func forget(before scan: UInt64) { since = since.filter { $0.value.scan >= scan } }
+
+    /// Nanoseconds; 0 if nothing is undecided.
+    func oldest(now: UInt64) -> UInt64 { since.values.map { now - min(now, $0.uptime) }.max() ?? 0 }
+}

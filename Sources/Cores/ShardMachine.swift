@@ -1,0 +1,228 @@
+import Messages
+import PBFT
+import ShardState
+
+/// One shard on one host: a replica with its state and everything that waits for it. One `step`, no I/O, and but for
+/// `SourceAccounts` nothing that another shard of the host has a part in.
+///
+/// It is made of parts that each own their state. What one input brings about is carried out here, in one loop, until
+/// nothing is left to do. Never copied: there is one of each replica, and what is asked of it is looked at where it
+/// lies.
+package struct ShardMachine: ~Copyable {
+    /// What is left to do of an input once the replica has been drained of what came before.
+    enum Errand {
+        /// What this shard has to say of a request is to be certified in a new batch.
+        // Indirect, so that the many that say little are small.
+        indirect case order(SignedRequest, CallEvidence, from: Source)
+        indirect case answer(RecoveryPush, CallEvidence, to: HostID)
+        case answerReads
+        // Of a tick.
+        case forward
+        case push
+        case transferState
+        case proposeEmpty
+        case watchClock
+        case fillReads
+        case checkState
+    }
+
+    let setting: ShardSetting
+    var replica: Replica
+    var execution: Execution
+    var proposer: Proposer
+    var answering: Answering
+    /// The host's.
+    let accounts: SourceAccounts
+    var reads: QuorumReads
+    var pushes: Pushes
+    var transfer: StateTransfer
+    var clocks: ClockWatch
+    /// Why it has halted. It stays silent until an operator acts.
+    package private(set) var halted: String?
+    /// What the replica asks for and has not got yet.
+    var work = ReplicaReady()
+    /// The next one last.
+    private var agenda: [Errand] = []
+
+    /// Opens the state where the store has it and executes again what the journal knows to be committed above it.
+    /// - Parameter records: the journal's of this shard, in order.
+    package init(
+        _ setting: ShardSetting, accounts: SourceAccounts, store: any KeyValueStore, records: [JournalRecord],
+        now: Instant
+    ) throws(ShardStateError) {
+        var execution = try Execution(setting, store: store)
+        let (manifest, options) = (setting.manifest, setting.options)
+        let base = try execution.base(options)
+        let configuration = ReplicaConfiguration(
+            cluster: manifest.cluster, epoch: manifest.epoch, shard: setting.shard, group: setting.group,
+            me: setting.me, signer: setting.signer, limits: options.replica)
+        var restored = ReplicaReady()
+        let replica = Replica(configuration: configuration, base: base, records: records, now: now, into: &restored)
+        for case .stable(let checkpoint) in records
+        where checkpoint.sequence == base.sequence && checkpoint.digest != base.digest {
+            throw .digestMismatch(got: base.digest, expected: checkpoint.digest)
+        }
+        var answering = Answering(options: options)
+        for executed in try execution.restore(restored.executes, for: replica, options: options) {
+            answering.note(executed.statement, executed.leaves)
+        }
+        (self.setting, self.replica, self.execution, self.answering) = (setting, replica, execution, answering)
+        proposer = Proposer(options: options, view: replica.view)
+        self.accounts = accounts
+        reads = QuorumReads(options: options)
+        pushes = Pushes(setting)
+        transfer = StateTransfer(setting)
+        clocks = ClockWatch(setting)
+        for checkpoint in execution.taken { self.replica.step(.checkpointTaken(checkpoint), now: now, into: &work) }
+    }
+
+    /// Votes may be forgotten (R4). Before the first step.
+    mutating func quarantine(now: Instant) { replica.quarantine(now: now, into: &work) }
+
+    package mutating func step(_ input: ShardInput, now: Instant, into ready: inout ShardReady) {
+        defer { ready.time = execution.executor.time }
+        guard halted == nil else { return answerHalted(input, into: &ready) }
+        do throws(ShardFailure) {
+            try handle(input, now: now, into: &ready)
+            try drain(now: now, into: &ready)
+            while let errand = agenda.popLast() {
+                try handle(errand, now: now, into: &ready)
+                try drain(now: now, into: &ready)
+            }
+        } catch {
+            ready.isDamaged = error.isDamage
+            halt(error.reason, into: &ready)
+        }
+    }
+
+    /// Before what is left already.
+    mutating func next(_ errands: [Errand]) { agenda.append(contentsOf: errands.reversed()) }
+
+    mutating func halt(_ reason: String, into ready: inout ShardReady) {
+        guard halted == nil else { return }
+        (halted, ready.halt, agenda) = (reason, reason, [])
+    }
+
+    // MARK: The loop
+
+    /// Carries out what the replica asks until it asks for nothing more, then proposes, until there is nothing to
+    /// propose.
+    private mutating func drain(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
+        repeat {
+            try carryOut(now: now, into: &ready)
+            if !replica.isChangingView { proposer.enter(replica.view) }
+        } while propose(now: now)
+    }
+
+    /// In the order of `ReplicaReady`, but who halts executes nothing any more.
+    private mutating func carryOut(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
+        var hasExecuted = true
+        while hasExecuted {
+            let asked = work
+            work = ReplicaReady()
+            ready.records += asked.records
+            for message in asked.held { ready.held.append(.init(message: message, after: ready.records.count)) }
+            for outgoing in asked.sends {
+                ready.send(.pbft(setting.shard, outgoing.message), to: setting.hosts(outgoing.to))
+            }
+            note(asked.drops, now: now, into: &ready)
+            if let reason = asked.halt { throw ShardFailure(reason: reason) }
+            for (sequence, batch) in asked.executes { try execute(batch, at: sequence, now: now, into: &ready) }
+            if let minimum = asked.needsState { try transfer(.needed(atLeast: minimum), now: now, into: &ready) }
+            if let flush = execution.flush(stable: replica.stable.sequence) { ready.flushes.append(flush) }
+            hasExecuted = !asked.executes.isEmpty
+        }
+    }
+
+    private mutating func note(_ drops: [(ReplicaIndex, DropReason)], now: Instant, into ready: inout ShardReady) {
+        ready.drops += drops.count
+        for case (let from, .timeOutOfBounds(let got, let local)) in drops {
+            clocks.noteRefusedProposal(of: setting.hosts[from.index], got: got, local: local, now: now, into: &ready)
+        }
+    }
+
+    // MARK: Proposing
+
+    /// The next batch, if this replica may propose and something waits.
+    private mutating func propose(now: Instant) -> Bool {
+        guard replica.canPropose, !replica.isExecutionPaused, proposer.hasUnproposed else { return false }
+        let items = proposer.take(execution.executor)
+        guard !items.isEmpty else { return false }
+        replica.step(.propose(Batch(time: proposalTime(now), items: items)), now: now, into: &work)
+        return true
+    }
+
+    /// For a replica that rejoins.
+    mutating func proposeEmptyIfAwaited(now: Instant) {
+        guard replica.isAwaited(now: now), proposer.takeEmpty(now: now) else { return }
+        replica.step(.propose(Batch(time: proposalTime(now), items: [])), now: now, into: &work)
+    }
+
+    /// What this primary proposes is its clock. The shard's time is the latest of all proposals, so while it stands
+    /// ahead of the clocks it stands still, and nothing has to be said of it. But where another shard of these hosts
+    /// stands ahead, further than a clock may, this one follows: no transaction could have a deadline on both
+    /// otherwise.
+    private func proposalTime(_ now: Instant) -> Timestamp {
+        let time = execution.executor.time
+        if Mutant.is(.timeMustAdvance) { return max(now.wall, time) }
+        if Mutant.is(.neverFollows) { return now.wall }
+        let certain = replica.certainTime
+        let limit = now.wall.adding(microseconds: setting.options.replica.timeAhead)
+        return certain > limit && certain > time ? certain : now.wall
+    }
+
+    // MARK: Executing
+
+    private mutating func execute(
+        _ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ShardReady
+    ) throws(ShardFailure) {
+        let executed = try execution.execute(batch, at: sequence)
+        answering.note(executed.statement, executed.leaves)
+        clocks.noteRefusedRequests(executed, batch, now: now, into: &ready)
+        for leaf in executed.leaves { pushes.note(leaf, now: now) }
+        settleAccounts(executed, batch, now: now, into: &ready)
+        for leaf in executed.leaves {
+            guard let (decide, source) = proposer.takeEarly(leaf.request) else { continue }
+            try admit(decide, from: source, now: now, into: &ready)
+        }
+        if replica.mayAttest {
+            pushes.pushBack(executed.leaves, &answering, into: &ready)
+            answering.answer(executed, setting, into: &ready)
+        }
+        try answerReads(now: now, into: &ready)
+        guard replica.isCheckpoint(sequence) else { return }
+        let checkpoint = try execution.takeCheckpoint(at: sequence, options: setting.options)
+        replica.step(.checkpointTaken(checkpoint), now: now, into: &work)
+    }
+
+    /// What was ordered waits no longer. Who made the shard order what it knew already pays for it; who brought
+    /// something that changed something gets something back.
+    private mutating func settleAccounts(
+        _ executed: ExecutedBatch, _ batch: Batch, now: Instant, into ready: inout ShardReady
+    ) {
+        proposer.noteOrdered(items: batch.items.count)
+        let vain = Set(executed.vain)
+        let refused = Set(executed.refusals.map(\.request))
+        for item in batch.items {
+            let key = item.key
+            if !refused.contains(key), let source = proposer.source(of: key), isOpen(source) {
+                if vain.contains(key) {
+                    _ = accounts.charge(source, now: now, into: &ready)
+                } else {
+                    accounts.reward(source, now: now)
+                }
+            }
+            proposer.remove(key)
+        }
+    }
+
+    private func isOpen(_ source: Source) -> Bool {
+        if case .gateway(let session) = source { answering.isOpen(session) } else { true }
+    }
+
+    mutating func answerReads(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
+        // While a fetched state is written down the store holds a part of it.
+        guard !reads.isEmpty, replica.mayRead, !replica.isExecutionPaused else { return }
+        try reads.answer(execution.executor, setting, now: now, into: &ready)
+    }
+}

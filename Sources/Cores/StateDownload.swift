@@ -1,0 +1,173 @@
+import Messages
+import ShardState
+
+/// The buckets of one chosen state on their way here: who was asked for which, and what has come of it.
+struct StateDownload: Sendable {
+    struct Peer: Sendable {
+        /// What was asked of it and has not come.
+        var asked: [Int] = []
+        /// When it was asked, and since when nothing came.
+        var askedSince: UInt64
+        var askedAt: UInt64
+        /// The bucket of which some parts have come from it.
+        var partial: Partial?
+        /// Those who did not answer in time get nothing to do until all others failed too.
+        var isSlow = false
+    }
+
+    struct Partial: Sendable {
+        let bucket: Int
+        var parts: UInt16 = 0
+        var bytes = 0
+        var entries: [StateTransferMessage.StateEntry] = []
+
+        mutating func add(_ more: [StateTransferMessage.StateEntry]) {
+            bytes += more.reduce(0) { $0 + $1.key.count + $1.value.count }
+            entries += more
+            parts &+= 1
+        }
+    }
+
+    enum Taken {
+        case refused
+        case part
+        /// - Parameters:
+        ///   - isDone: nothing else is missing.
+        ///   - isIdle: its sender owes nothing more.
+        case bucket(isDone: Bool, isIdle: Bool)
+    }
+
+    let chosen: StateOffer
+    /// Enough vouch for what is chosen to make it stable here.
+    let isStable: Bool
+    /// With the offers: whom to ask.
+    var round: OfferRound
+    /// Not asked of anybody, the last one next.
+    private var unasked: [Int] = []
+    /// By replica.
+    private var peers: [Peer]
+
+    init(_ offer: StateOffer, of round: OfferRound, isStable: Bool, now: UInt64) {
+        (chosen, self.round, self.isStable) = (offer, round, isStable)
+        peers = Array(repeating: Peer(askedSince: now, askedAt: now), count: round.offers.count)
+    }
+
+    /// Nothing is to be asked and nothing is awaited.
+    var isDone: Bool { unasked.isEmpty && peers.allSatisfy(\.asked.isEmpty) }
+
+    /// What differs from the own state and was not fetched is to be asked.
+    /// - Returns: whether that is nothing.
+    mutating func plan(own: [Digest]) -> Bool {
+        let empty = StateDigest.emptyBucketDigest
+        var missing: [Int] = []
+        for bucket in chosen.buckets.indices.reversed() {
+            let wanted = chosen.buckets[bucket]
+            if wanted == own[bucket] || round.fetched[bucket]?.digest == wanted { continue }
+            if wanted == empty {
+                round.fetched[bucket] = FetchedBucket(digest: empty, entries: [])
+            } else {
+                missing.append(bucket)
+            }
+        }
+        if !missing.isEmpty { unasked = missing }
+        return missing.isEmpty
+    }
+
+    /// Nil if not all of it is here.
+    func difference(from own: [Digest]) -> FetchedState? {
+        var buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])] = []
+        for (bucket, digest) in chosen.buckets.enumerated() where digest != own[bucket] {
+            guard let fetched = round.fetched[bucket] else { return nil }
+            buckets.append((bucket, fetched.entries))
+        }
+        return FetchedState(checkpoint: chosen.checkpoint, metadata: chosen.metadata, buckets: buckets)
+    }
+
+    /// Gives everybody who offers the state, and has nothing to do, the next buckets.
+    /// - Returns: false if nobody does, or if all have been slow for long: perhaps they have moved on.
+    mutating func ask(_ options: HostOptions, now: UInt64, into ready: inout StateFetching.Ready) -> Bool {
+        let offering = peers.indices.filter { round.offers[$0]?.digest == chosen.digest }
+        guard !offering.isEmpty else { return false }
+        if offering.allSatisfy({ peers[$0].isSlow }) {
+            for peer in offering { peers[peer].isSlow = false }
+            if now > round.askedAt + 4 * options.stateTransferTimeout { return false }
+        }
+        let share = max(1, min(options.stateTransferBuckets, (unasked.count + offering.count - 1) / offering.count))
+        for peer in offering where peers[peer].asked.isEmpty && !peers[peer].isSlow {
+            var buckets = Array(unasked.suffix(share).reversed())
+            unasked.removeLast(buckets.count)
+            if buckets.isEmpty { buckets = owedForLong(options, now: now) }
+            guard !buckets.isEmpty else { return true }
+            peers[peer].asked = buckets
+            (peers[peer].askedAt, peers[peer].askedSince) = (now, now)
+            let message = StateTransferMessage.fetchBuckets(
+                sequence: chosen.sequence, buckets: buckets.map { UInt16($0) })
+            ready.sends.append((to: .one(ReplicaIndex(UInt8(peer))), message: message))
+        }
+        return true
+    }
+
+    /// What somebody was asked for some time ago and still owes: whoever has nothing to do is asked too.
+    private func owedForLong(_ options: HostOptions, now: UInt64) -> [Int] {
+        for peer in peers where now > peer.askedSince + options.stateTransferTimeout {
+            let owed = peer.asked.filter { bucket in peers.count { $0.asked.contains(bucket) } == 1 }
+            if !owed.isEmpty { return Array(owed.suffix(options.stateTransferBuckets)) }
+        }
+        return []
+    }
+
+    mutating func giveUpSlow(timeout: UInt64, now: UInt64) {
+        for peer in peers.indices where !peers[peer].asked.isEmpty {
+            // Whoever trickles is given up too.
+            guard now > peers[peer].askedAt + timeout || now > peers[peer].askedSince + 16 * timeout else { continue }
+            giveUp(peer)
+            peers[peer].isSlow = true
+        }
+    }
+
+    /// It has the state no longer.
+    mutating func lose(_ peer: Int) {
+        round.offers[peer] = nil
+        giveUp(peer)
+    }
+
+    /// What was asked of a peer is to be asked of others, if it is not already.
+    private mutating func giveUp(_ peer: Int) {
+        let open = peers[peer].asked
+        (peers[peer].asked, peers[peer].partial) = ([], nil)
+        for bucket in open.reversed() where !peers.contains(where: { $0.asked.contains(bucket) }) {
+            unasked.append(bucket)
+        }
+    }
+
+    /// A part of a bucket. What is whole is checked against its digest.
+    mutating func take(_ part: BucketPart, from peer: Int, limit: Int, now: UInt64) -> Taken {
+        guard part.sequence == chosen.sequence, peers[peer].asked.contains(part.bucket) else { return .refused }
+        if part.number == 0 { peers[peer].partial = Partial(bucket: part.bucket) }
+        guard var partial = peers[peer].partial, partial.bucket == part.bucket, partial.parts == part.number else {
+            return .refused
+        }
+        peers[peer].partial = nil
+        partial.add(part.entries)
+        guard part.isLast else {
+            // No digest says how large a bucket is: a liar must not fill the memory.
+            guard partial.bytes <= limit, partial.parts != 0, !part.entries.isEmpty else { return .part }
+            peers[peer].partial = partial
+            peers[peer].askedAt = now
+            return .part
+        }
+        guard Self.isRight(partial.entries, of: part.bucket, chosen.buckets[part.bucket]) else { return .refused }
+        peers[peer].askedAt = now
+        // Others may have been asked too.
+        for other in peers.indices { peers[other].asked.removeAll { $0 == part.bucket } }
+        round.fetched[part.bucket] = FetchedBucket(digest: chosen.buckets[part.bucket], entries: partial.entries)
+        return .bucket(isDone: isDone, isIdle: peers[peer].asked.isEmpty)
+    }
+
+    private static func isRight(
+        _ entries: [StateTransferMessage.StateEntry], of bucket: Int, _ digest: Digest
+    ) -> Bool {
+        if Mutant.is(.bucketDigestUnchecked) { return true }
+        return StateDigest.bucketDigest(entries, of: bucket) == digest
+    }
+}

@@ -1,0 +1,185 @@
+import Cores
+import Messages
+import PBFT
+import ShardState
+import Testing
+
+/// One replica of four that lacks a state: what it asks for, and what it makes of the answers.
+private struct Fetcher {
+    var fetching = StateFetching(group: SomeState.group, options: HostOptions())
+    var now: UInt64 = 0
+    var executed = SequenceNumber(0)
+    var own = SomeState.emptyBuckets
+    /// What it asked of whom and did not get yet.
+    var questions: [(peer: Int, buckets: [Int])] = []
+    var rounds = 0
+    var drops = 0
+    var installs: FetchedState?
+    var installed: InstalledState?
+
+    mutating func step(_ input: StateFetching.Input) {
+        var ready = StateFetching.Ready()
+        fetching.step(input, now: moment(now), into: &ready)
+        for (to, message) in ready.sends {
+            switch (to, message) {
+            case (.others, .fetchCheckpoint): rounds += 1
+            case (.one(let peer), .fetchBuckets(_, let buckets)):
+                questions.append((peer.index, buckets.map { Int($0) }))
+            default: Issue.record("\(message)")
+            }
+        }
+        drops += ready.drops
+        if ready.wantsOwnBuckets { step(.ownBuckets(own, executed: executed)) }
+        if let state = ready.installs { installs = state }
+        if let state = ready.installed { installed = state }
+    }
+
+    mutating func offer(_ state: SomeState, from peer: UInt8) {
+        step(
+            .offer(
+                from: ReplicaIndex(peer), sequence: state.checkpoint.sequence, metadata: state.metadata,
+                buckets: state.buckets))
+    }
+
+    /// - Parameter claims: by replica.
+    mutating func tick(after milliseconds: UInt64, claims: [[Checkpoint]] = [[], [], [], []]) {
+        now += milliseconds
+        step(.tick(executed: executed, claims: claims))
+    }
+
+    /// Peers answer what they were asked.
+    mutating func answer(_ state: SomeState, butNot silent: Set<Int> = []) throws {
+        while let place = questions.firstIndex(where: { !silent.contains($0.peer) }) {
+            let (peer, buckets) = questions.remove(at: place)
+            for bucket in buckets { try give(bucket, of: state, from: peer) }
+        }
+    }
+
+    mutating func give(_ bucket: Int, of state: SomeState, from peer: Int) throws {
+        let part = BucketPart(
+            sequence: state.checkpoint.sequence, bucket: bucket, number: 0, isLast: true,
+            entries: try state.entries(of: bucket))
+        step(.bucket(from: ReplicaIndex(UInt8(peer)), part))
+    }
+}
+
+@Suite struct StateFetchingTests {
+    @Test func whatAWeakQuorumOffersIsFetchedFromAllWhoOfferItAndInstalled() throws {
+        let state = try SomeState(batches: 8)
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(5)))
+        #expect(fetcher.rounds == 1)
+        fetcher.offer(state, from: 1)
+        #expect(fetcher.questions.isEmpty, "one peer may lie")
+        fetcher.offer(state, from: 2)
+        #expect(Set(fetcher.questions.map(\.peer)) == [1, 2])
+        #expect(fetcher.questions.flatMap(\.buckets).sorted() == state.filled)
+        try fetcher.answer(state)
+        let installs = try #require(fetcher.installs)
+        #expect(installs.checkpoint == state.checkpoint && installs.buckets.map(\.bucket) == state.filled)
+        fetcher.step(.installing)
+        #expect(fetcher.fetching.installing == state.checkpoint)
+        fetcher.step(.flushed(state.checkpoint.sequence))
+        #expect(fetcher.installed?.checkpoint == state.checkpoint && fetcher.installed?.isStable == true)
+        #expect(fetcher.fetching.isIdle && fetcher.drops == 0)
+    }
+
+    @Test func anOfferThatIsTooOldOrDoesNotHashToItsDigestsIsRefused() throws {
+        let state = try SomeState(batches: 4)
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(5)))
+        fetcher.offer(state, from: 1)
+        let buckets = Array(state.buckets.dropLast())
+        fetcher.step(
+            .offer(from: ReplicaIndex(2), sequence: SequenceNumber(4), metadata: state.metadata, buckets: buckets))
+        #expect(fetcher.drops == 2 && fetcher.fetching.offered.isEmpty)
+    }
+
+    @Test func aWrongBucketIsRefusedAndFetchedFromSomebodyElse() throws {
+        let state = try SomeState(batches: 1)
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(state, from: peer) }
+        let asked = try #require(fetcher.questions.first)
+        let forged = BucketPart(
+            sequence: state.checkpoint.sequence, bucket: asked.buckets[0], number: 0, isLast: true,
+            entries: [.init(key: [1], value: [2])])
+        fetcher.step(.bucket(from: ReplicaIndex(UInt8(asked.peer)), forged))
+        #expect(fetcher.drops == 1)
+        try fetcher.answer(state, butNot: [asked.peer])
+        fetcher.tick(after: 600)
+        #expect(fetcher.questions.contains { $0.peer != asked.peer && $0.buckets.contains(asked.buckets[0]) })
+        try fetcher.answer(state, butNot: [asked.peer])
+        #expect(fetcher.installs?.checkpoint == state.checkpoint)
+    }
+
+    @Test func whoNoLongerHasTheStateIsAskedForNothingMore() throws {
+        let state = try SomeState(batches: 6)
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(state, from: peer) }
+        fetcher.step(.gone(from: ReplicaIndex(1), state.checkpoint.sequence))
+        try fetcher.answer(state, butNot: [1])
+        #expect(fetcher.installs?.checkpoint == state.checkpoint)
+        #expect(fetcher.questions.filter { $0.peer == 1 }.count == 1, "the first question only")
+    }
+
+    @Test func whatPeersClaimVouchesForAnOfferWhenTheyHoldDifferentStates() throws {
+        let (early, late) = (try SomeState(batches: 2), try SomeState(batches: 3))
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        fetcher.offer(early, from: 1)
+        fetcher.offer(late, from: 2)
+        #expect(fetcher.fetching.offered == [early.checkpoint, late.checkpoint])
+        fetcher.tick(after: 600, claims: [[], [], [early.checkpoint], []])
+        try fetcher.answer(early)
+        #expect(fetcher.installs?.checkpoint == early.checkpoint)
+    }
+
+    @Test func whatTooFewVouchForIsAskedForAgain() throws {
+        let (early, late) = (try SomeState(batches: 2), try SomeState(batches: 3))
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        fetcher.offer(early, from: 1)
+        fetcher.offer(late, from: 2)
+        fetcher.tick(after: 600)
+        #expect(fetcher.rounds == 2 && fetcher.questions.isEmpty && fetcher.fetching.offered.isEmpty)
+    }
+
+    @Test func whatCameStaysForTheNextCheckpoint() throws {
+        let (early, late) = (try SomeState(batches: 40), try SomeState(batches: 41))
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(early, from: peer) }
+        try fetcher.answer(early, butNot: [2])
+        for peer in 1...2 as ClosedRange<UInt8> {
+            fetcher.step(.gone(from: ReplicaIndex(peer), early.checkpoint.sequence))
+        }
+        #expect(fetcher.rounds == 2)
+        let fetched = early.filled.filter { bucket in !fetcher.questions.contains { $0.buckets.contains(bucket) } }
+        fetcher.questions = []
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(late, from: peer) }
+        let asked = Set(fetcher.questions.flatMap(\.buckets))
+        #expect(fetched.contains { early.buckets[$0] == late.buckets[$0] })
+        for bucket in fetched { #expect(asked.contains(bucket) == (early.buckets[bucket] != late.buckets[bucket])) }
+    }
+
+    @Test func whenBatchesComeAfterAllNothingIsFetched() throws {
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(5)))
+        fetcher.executed = SequenceNumber(5)
+        fetcher.tick(after: 1)
+        #expect(fetcher.fetching.isIdle)
+    }
+
+    @Test func aStateThatCannotBeWrittenDownNowIsComparedAgainAtTheNextTick() throws {
+        let state = try SomeState(batches: 2)
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(state, from: peer) }
+        try fetcher.answer(state)
+        fetcher.installs = nil
+        fetcher.tick(after: 5)
+        #expect(fetcher.installs?.checkpoint == state.checkpoint)
+    }
+}
