@@ -156,20 +156,12 @@ extension GatewayCore {
             return drop(digest)
         }
         release(entry)
-        settlingBytes += entry.request.bytes.count
+        settling.add(digest, bytes: entry.request.bytes.count)
         entries[digest]?.stage = .settling(resends: 0)
         entries[digest]?.silence = first
         arm(digest, due: now.uptime + first)
-        settling.append(digest)
-        while settlingHead < settling.count,
-            settling.count - settlingHead > options.maxSettling || settlingBytes > options.maxSettlingBytes
-        {
-            if case .settling = entries[settling[settlingHead]]?.stage { drop(settling[settlingHead]) }
-            settlingHead += 1
-        }
-        if settlingHead > options.maxSettling {
-            settling.removeFirst(settlingHead)
-            settlingHead = 0
+        while let oldest = settling.excess(options) {
+            if case .settling = entries[oldest]?.stage { drop(oldest) }
         }
     }
 
@@ -182,7 +174,7 @@ extension GatewayCore {
     /// The entry is gone, or settles from now on: what it held of the bounds in bytes is free.
     private mutating func release(_ entry: GatewayEntry) {
         let bytes = entry.request.bytes.count
-        if case .settling = entry.stage { settlingBytes -= bytes } else { held.giveBack(bytes, from: entry.holder) }
+        if case .settling = entry.stage { settling.release(bytes) } else { held.giveBack(bytes, from: entry.holder) }
     }
 
     /// Ends a request without an outcome.

@@ -8,8 +8,7 @@ import TwoPhaseCommit
 public struct GatewayCore: Sendable {
     enum TimerKey: Hashable, Sendable {
         case request(Digest)
-        case query(UInt64)
-        case read(UInt64)
+        case question(UInt64)
     }
 
     let options: GatewayOptions
@@ -23,17 +22,8 @@ public struct GatewayCore: Sendable {
     /// Bytes of the requests that wait or are in flight, by the session that brought them.
     var held: FairShare<SessionID>
     var finished: FinishedRequests
-    /// Entries that were answered, oldest first from `settlingHead`; some are gone already.
-    var settling: [Digest] = []
-    var settlingHead = 0
-    var settlingBytes = 0
-    var queries: [UInt64: AccountQuery] = [:]
-    var reads: [UInt64: QuorumRead] = [:]
-    var lastQuery: UInt64 = 0
-    /// By shard: what is asked of it without order.
-    var lanes: [QuestionLane]
-    /// How many questions each session has in the lanes and with the hosts.
-    var questions: FairShare<SessionID>
+    var settling = Settling()
+    var questions: GatewayQuestions
     /// Answers that a session waits for. A session that closed is not in it, so that its answers are dropped.
     var expecting: [SessionID: Int] = [:]
     var timers = TimerHeap<TimerKey>()
@@ -47,8 +37,7 @@ public struct GatewayCore: Sendable {
         routing = GatewayRouting(manifest: manifest)
         breakers = Array(repeating: CircuitBreaker(limits: options.breaker), count: manifest.shardCount)
         admission = AdmissionQueue(shardCount: manifest.shardCount, limits: options.limits)
-        lanes = Array(repeating: QuestionLane(), count: manifest.shardCount)
-        questions = FairShare(limit: options.maxQueries, holders: options.maxSessions)
+        questions = GatewayQuestions(manifest: manifest, options: options)
         evidence = EvidenceSet(manifest: manifest)
         held = FairShare(limit: options.maxHeldBytes, holders: options.maxSessions)
         finished = FinishedRequests(capacity: options.maxFinished, bytes: options.maxFinishedBytes)
@@ -83,15 +72,17 @@ public struct GatewayCore: Sendable {
             }
         case .clientClosed(let session):
             expecting[session] = nil
-            forgetQuestions(of: session)
+            questions.forget(session)
         case .host(let host, let reply):
             switch reply.value {
             case .attestation:
                 guard let attestation = reply.attestation else { break }
                 for certificate in evidence.add(attestation) { note(certificate, now: now, into: &ready) }
             case .refused(let refusal): note(refusal, from: host, now: now, into: &ready)
-            case .account(let id, let view): note(view, ofQuery: id, from: host, now: now, into: &ready)
-            case .read(let id, let answer): note(answer, ofRead: id, from: host, now: now, into: &ready)
+            case .account(let id, let view):
+                withQuestions(into: &ready) { $0.note(view, of: id, from: host, now: now, into: &$1) }
+            case .read(let id, let answer):
+                withQuestions(into: &ready) { $0.note(answer, of: id, from: host, now: now, into: &$1) }
             // Never asked for here.
             case .status, .audit: break
             }
@@ -113,18 +104,16 @@ public struct GatewayCore: Sendable {
             switch timer.key {
             case .request(let digest):
                 if entries[digest]?.timer == timer.serial { wake(digest, now: now, into: &ready) }
-            case .query(let id): if let query = queries[id] { answer(query, id, now: now, into: &ready) }
-            case .read(let id): if let read = reads[id] { answer(read, id, now: now, into: &ready) }
+            case .question(let id): withQuestions(into: &ready) { $0.expire(id, now: now, into: &$1) }
             }
         }
         // Timers that were outlived go when they are due; this bounds them when deadlines are far.
-        if timers.count > 4 * (entries.count + queries.count + reads.count) + 1024 {
-            let (entries, queries, reads) = (entries, queries, reads)
+        if timers.count > 4 * (entries.count + questions.count) + 1024 {
+            let (entries, questions) = (entries, questions)
             timers.keep { timer in
                 switch timer.key {
                 case .request(let digest): entries[digest]?.timer == timer.serial
-                case .query(let id): queries[id] != nil
-                case .read(let id): reads[id] != nil
+                case .question(let id): questions.isOpen(id)
                 }
             }
         }

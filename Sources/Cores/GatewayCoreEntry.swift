@@ -87,6 +87,28 @@ struct RefusalTally: Sendable {
     }
 }
 
+/// Requests that were answered and whose participants are not all certified decided, oldest first; some are gone
+/// already.
+struct Settling: Sendable {
+    private var order: Deque<Digest> = []
+    /// Of those that are not gone.
+    private var bytes = 0
+
+    mutating func add(_ request: Digest, bytes more: Int) {
+        order.append(request)
+        bytes += more
+    }
+
+    /// A request of so many bytes is gone.
+    mutating func release(_ less: Int) { bytes -= less }
+
+    /// Takes the oldest if there are too many; nil otherwise.
+    mutating func excess(_ options: GatewayOptions) -> Digest? {
+        guard order.count > options.maxSettling || bytes > options.maxSettlingBytes else { return nil }
+        return order.popFirst()
+    }
+}
+
 /// The last answers, by request, bounded in number and in bytes.
 struct FinishedRequests: Sendable {
     struct Answer: Sendable {
