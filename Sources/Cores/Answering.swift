@@ -2,7 +2,7 @@ import Messages
 import ShardState
 
 /// Who is to hear of what this replica executed, and what it can attest without ordering anything.
-struct Answering: Sendable {
+package struct Answering: Sendable {
     private var interests: Interests
     private(set) var recent: RecentBatches
     /// Attested leaves that were pushed or answered with, for when their batch is no longer among the recent ones.
@@ -10,7 +10,7 @@ struct Answering: Sendable {
     /// That have brought something and are open.
     private var sessions: Set<SessionID> = []
 
-    init(options: HostOptions) {
+    package init(options: HostOptions) {
         interests = Interests(capacity: options.maxInterests)
         recent = RecentBatches(capacity: options.recentBatches)
     }
@@ -18,33 +18,33 @@ struct Answering: Sendable {
     // MARK: Sessions
 
     /// - Parameter request: that it wants to hear of.
-    mutating func add(_ session: SessionID, for request: Digest) {
+    package mutating func add(_ session: SessionID, for request: Digest) {
         sessions.insert(session)
         interests.add(session, for: request)
     }
 
-    func waits(_ session: SessionID, for request: Digest) -> Bool { interests.of(request).contains(session) }
-    func isOpen(_ session: SessionID) -> Bool { sessions.contains(session) }
-    mutating func close(_ session: SessionID) { sessions.remove(session) }
+    package func waits(_ session: SessionID, for request: Digest) -> Bool { interests.of(request).contains(session) }
+    package func isOpen(_ session: SessionID) -> Bool { sessions.contains(session) }
+    package mutating func close(_ session: SessionID) { sessions.remove(session) }
 
     // MARK: What was executed
 
-    mutating func note(_ statement: AttestationStatement, _ leaves: [Leaf]) {
+    package mutating func note(_ statement: AttestationStatement, _ leaves: [Leaf]) {
         recent.append(statement, leaves)
         for leaf in leaves { kept.forget(leaf.request) }
     }
 
     /// Another replica's state is here now.
-    mutating func forgetBatches() {
+    package mutating func forgetBatches() {
         recent.removeAll()
         kept.removeAll()
     }
 
     /// What was executed last of a request, if it is at hand.
-    func leaf(for request: Digest) -> Leaf? { recent.leaf(for: request) ?? kept[request]?.leaf }
+    package func leaf(for request: Digest) -> Leaf? { recent.leaf(for: request) ?? kept[request]?.leaf }
 
     /// The newest leaf of a request that this replica executed, attested by it; nil if there is none at hand.
-    mutating func attestedLeaf(_ request: Digest, _ setting: ShardSetting) -> AttestedLeaf? {
+    package mutating func attestedLeaf(_ request: Digest, _ setting: ShardSetting) -> AttestedLeaf? {
         // A path in a tree over a large batch costs more than to remember it.
         if let kept = kept[request],
             (recent.sequence(of: request) ?? kept.statement.sequence) == kept.statement.sequence
@@ -58,7 +58,7 @@ struct Answering: Sendable {
     }
 
     /// Attests again what was executed of a request a moment ago.
-    mutating func attest(
+    package mutating func attest(
         _ request: Digest, to session: SessionID, _ setting: ShardSetting, into ready: inout ShardReady
     ) {
         guard let sequence = recent.sequence(of: request),
@@ -68,7 +68,7 @@ struct Answering: Sendable {
     }
 
     /// Sends this replica's attestation to every gateway that waits for one of the batch's leaves.
-    mutating func answer(_ executed: ExecutedBatch, _ setting: ShardSetting, into ready: inout ShardReady) {
+    package mutating func answer(_ executed: ExecutedBatch, _ setting: ShardSetting, into ready: inout ShardReady) {
         let wanting = self.wanting(executed.leaves)
         if !wanting.isEmpty,
             let attestation = recent.attestation(executed.sequence, replica: setting.me, signer: setting.signer)

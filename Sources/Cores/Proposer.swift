@@ -2,7 +2,7 @@ import Messages
 import ShardState
 
 /// What waits at a replica to be ordered, and the batches that it makes of it as the primary.
-struct Proposer: Sendable {
+package struct Proposer: Sendable {
     private var requests: PendingPool
     private var decides: PendingPool
     /// Certificates that came before the request that they decide.
@@ -16,7 +16,7 @@ struct Proposer: Sendable {
     private var forwardsFrom: UInt64 = 0
     private let options: HostOptions
 
-    init(options: HostOptions, view: View) {
+    package init(options: HostOptions, view: View) {
         (self.options, self.view) = (options, view)
         requests = PendingPool(capacity: options.maxPendingRequests)
         decides = PendingPool(capacity: options.maxPendingDecides)
@@ -24,7 +24,7 @@ struct Proposer: Sendable {
 
     // MARK: What waits
 
-    var count: Int { requests.count + decides.count }
+    package var count: Int { requests.count + decides.count }
 
     var oldest: Instant? {
         switch (requests.oldest, decides.oldest) {
@@ -34,17 +34,17 @@ struct Proposer: Sendable {
         }
     }
 
-    func isWaiting(request: Digest) -> Bool { requests.contains(request) }
+    package func isWaiting(request: Digest) -> Bool { requests.contains(request) }
 
-    func source(of key: Digest) -> Source? { requests.source(of: key) ?? decides.source(of: key) }
+    package func source(of key: Digest) -> Source? { requests.source(of: key) ?? decides.source(of: key) }
 
     /// False if there is no room.
-    mutating func insert(_ request: SignedRequest, from source: Source, now: Instant) -> Bool {
+    package mutating func insert(_ request: SignedRequest, from source: Source, now: Instant) -> Bool {
         requests.insert(
             .request(request), key: request.digest, bytes: request.bytes.count + 72, from: source, now: now)
     }
 
-    mutating func insert(_ decide: TransactionDecide, from source: Source, now: Instant) -> Bool {
+    package mutating func insert(_ decide: TransactionDecide, from source: Source, now: Instant) -> Bool {
         let bytes = decide.encoded().count + 1
         return decides.insert(
             .decide(decide), key: decide.digest, bytes: bytes, from: source, group: decide.request, now: now)
@@ -52,7 +52,7 @@ struct Proposer: Sendable {
 
     /// What changes something: passes caps as decides do (R12).
     /// - Returns: false if it is too large to be ever ordered.
-    mutating func insert(_ evidence: CallEvidence, from source: Source, now: Instant) -> Bool {
+    package mutating func insert(_ evidence: CallEvidence, from source: Source, now: Instant) -> Bool {
         guard let bytes = batchBytes(of: evidence) else { return false }
         _ = decides.insert(
             .evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
@@ -61,7 +61,7 @@ struct Proposer: Sendable {
 
     /// Into the ordinary share of batches: nothing here is decided by it.
     /// - Returns: whether it waits; nil if it is too large to be ever ordered.
-    mutating func insert(question evidence: CallEvidence, from source: Source, now: Instant) -> Bool? {
+    package mutating func insert(question evidence: CallEvidence, from source: Source, now: Instant) -> Bool? {
         guard let bytes = batchBytes(of: evidence) else { return nil }
         return requests.insert(
             .evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
@@ -73,29 +73,33 @@ struct Proposer: Sendable {
         return bytes <= options.maxBatchBytes / 2 ? bytes : nil
     }
 
-    mutating func remove(_ key: Digest) {
+    package mutating func remove(_ key: Digest) {
         requests.remove(key)
         decides.remove(key)
     }
 
     // MARK: What waits for its vote
 
-    mutating func keepEarly(_ decide: TransactionDecide, from source: Source) { early.keep(decide, from: source) }
+    package mutating func keepEarly(_ decide: TransactionDecide, from source: Source) {
+        early.keep(decide, from: source)
+    }
 
     /// After the request that it decides was executed.
-    mutating func takeEarly(_ request: Digest) -> (decide: TransactionDecide, source: Source)? { early.take(request) }
+    package mutating func takeEarly(_ request: Digest) -> (decide: TransactionDecide, source: Source)? {
+        early.take(request)
+    }
 
     // MARK: Views and states
 
     /// What the old primary proposed may be lost.
-    mutating func enter(_ view: View) {
+    package mutating func enter(_ view: View) {
         guard view != self.view else { return }
         self.view = view
         proposeAgain()
     }
 
     /// Another replica's state is here: what this replica proposed below it will not be executed here.
-    mutating func goOn(now: Instant) {
+    package mutating func goOn(now: Instant) {
         early.removeAll()
         proposeAgain()
         // First the batches after the state: what waits here may be in them.
@@ -109,12 +113,12 @@ struct Proposer: Sendable {
 
     // MARK: Proposing
 
-    var hasUnproposed: Bool {
+    package var hasUnproposed: Bool {
         mutating get { decides.hasUnproposed || requests.hasUnproposed }
     }
 
     /// The next batch's items. A lone request does not wait; while the pipeline is full, the next batch fills up.
-    mutating func take(_ executor: borrowing ShardExecutor) -> [BatchItem] {
+    package mutating func take(_ executor: borrowing ShardExecutor) -> [BatchItem] {
         var items: [BatchItem] = []
         var bytes = options.maxBatchBytes
         // Decides release what others wait for; requests keep a share (R12).
@@ -136,7 +140,7 @@ struct Proposer: Sendable {
 
     /// A replica that rejoins waits for the shard to move on (R4); an idle primary moves it, a batch a tick, and after
     /// `maxEmptyBatches` more slowly.
-    mutating func takeEmpty(now: Instant) -> Bool {
+    package mutating func takeEmpty(now: Instant) -> Bool {
         guard !hasUnproposed else { return false }
         guard emptyBatches < options.maxEmptyBatches || now.uptime >= emptyBatchAt + options.emptyBatchInterval else {
             return false
@@ -146,12 +150,12 @@ struct Proposer: Sendable {
         return true
     }
 
-    mutating func noteOrdered(items: Int) { emptyBatches = max(0, emptyBatches - items) }
+    package mutating func noteOrdered(items: Int) { emptyBatches = max(0, emptyBatches - items) }
 
     // MARK: Forwarding
 
     /// What has waited for long is handed to the primary, with how often it was.
-    mutating func takeForForwarding(now: Instant) -> [(item: BatchItem, times: Int)] {
+    package mutating func takeForForwarding(now: Instant) -> [(item: BatchItem, times: Int)] {
         guard now.uptime > options.forwardAfter, now.uptime >= forwardsFrom else { return [] }
         let before = now.uptime - options.forwardAfter
         guard let oldest, oldest.uptime <= before else { return [] }

@@ -4,7 +4,7 @@ import TwoPhaseCommit
 
 /// Recovery by anyone: hosts push what they recorded until every participant is known to be done, so that no lock
 /// depends on a gateway (R10, R12).
-struct Pushes: Sendable {
+package struct Pushes: Sendable {
     private struct Push: Sendable {
         var dueAt: UInt64
         var interval: UInt64
@@ -32,7 +32,7 @@ struct Pushes: Sendable {
     private var asked = AskedRequests()
     private var held = HeldRecords()
 
-    init(_ setting: ShardSetting) {
+    package init(_ setting: ShardSetting) {
         self.setting = setting
         collected = Recovery(shard: setting.shard, manifest: setting.manifest)
     }
@@ -49,11 +49,11 @@ struct Pushes: Sendable {
     }
 
     /// For how long the oldest undecided record has been; nanoseconds.
-    func oldestUndecided(now: Instant) -> UInt64 { held.oldest(now: now.uptime) }
+    package func oldestUndecided(now: Instant) -> UInt64 { held.oldest(now: now.uptime) }
 
     /// Looks at a part of the open records and pushes those whose time has come.
     /// - Returns: those that have to be ordered again, which certifies what is recorded in a new batch.
-    mutating func push(
+    package mutating func push(
         _ executor: borrowing ShardExecutor, _ answering: inout Answering, now: Instant, into ready: inout ShardReady
     ) throws(ShardFailure) -> [SignedRequest] {
         guard now.uptime >= scan.at + options.pushScanInterval else { return [] }
@@ -140,7 +140,9 @@ struct Pushes: Sendable {
     // MARK: What others say
 
     /// Whether a push for `shard` can concern it, and is its sender's own word.
-    static func isProper(_ push: RecoveryPush, from peer: HostID, to shard: ShardID, _ manifest: Manifest) -> Bool {
+    package static func isProper(_ push: RecoveryPush, from peer: HostID, to shard: ShardID, _ manifest: Manifest)
+        -> Bool
+    {
         let sender = push.attested.statement.shard
         // Everybody pushes what he has attested himself: so who asks can be counted.
         guard sender != shard, manifest.replica(of: sender, on: peer) == push.attested.signature.replica else {
@@ -153,7 +155,7 @@ struct Pushes: Sendable {
     }
 
     /// The own host's word counts as any other: with one host mute and one without the leaf, it is needed.
-    mutating func receive(own word: Verified<RecoveryPush>) {
+    package mutating func receive(own word: Verified<RecoveryPush>) {
         if word.value.request.request.rootCall != nil {
             _ = collected.certificate(of: word)
         } else {
@@ -165,7 +167,7 @@ struct Pushes: Sendable {
     mutating func certificate(of push: Verified<RecoveryPush>) -> Certificate? { collected.certificate(of: push) }
 
     /// Of any other request: what decides it here, or would together with a yes vote.
-    mutating func decide(by push: Verified<RecoveryPush>) -> TransactionDecide? { collected.add(push) }
+    package mutating func decide(by push: Verified<RecoveryPush>) -> TransactionDecide? { collected.add(push) }
 
     // MARK: What others ask
 
@@ -176,7 +178,7 @@ struct Pushes: Sendable {
     /// certified again. That costs a batch, so f + 1 of the shard's hosts have to ask: one of them is correct, and has
     /// an open record.
     /// - Returns: whether it is to be certified again now.
-    mutating func answer(
+    package mutating func answer(
         _ push: RecoveryPush, from peer: HostID, mayAttest: Bool, _ answering: inout Answering, now: Instant,
         into ready: inout ShardReady
     ) -> Bool {
@@ -196,10 +198,10 @@ struct Pushes: Sendable {
             && asked.mayOrder(digest, now: now.uptime, interval: options.pushAfter / 2)
     }
 
-    mutating func noteOrdered(_ request: Digest, now: Instant) { asked.noteOrdered(request, now: now.uptime) }
+    package mutating func noteOrdered(_ request: Digest, now: Instant) { asked.noteOrdered(request, now: now.uptime) }
 
     /// Pushes fresh leaves to the hosts that asked about their requests.
-    mutating func pushBack(_ leaves: [Leaf], _ answering: inout Answering, into ready: inout ShardReady) {
+    package mutating func pushBack(_ leaves: [Leaf], _ answering: inout Answering, into ready: inout ShardReady) {
         for leaf in leaves where asked.isWanted(leaf.request) {
             guard let attested = answering.attestedLeaf(leaf.request, setting) else { continue }
             tell(attested, isFresh: true, into: &ready)
@@ -220,7 +222,7 @@ struct Pushes: Sendable {
     /// Whether what is certified of a request has to be certified again, as long as it is not at hand: for an open
     /// record of this replica, or for f + 1 that ask. It waits until it is ordered, or the primary that does not order
     /// it is suspected.
-    func isNeeded(_ request: SignedRequest, _ answering: Answering, time: Timestamp, now: Instant) -> Bool {
+    package func isNeeded(_ request: SignedRequest, _ answering: Answering, time: Timestamp, now: Instant) -> Bool {
         let digest = request.digest
         let isOpen = pushes[digest] != nil
         let leaf = answering.leaf(for: digest)

@@ -48,8 +48,8 @@ package struct ShardSetting: Sendable {
 }
 
 /// Why a replica halts: its state could not be read or written, or is not what a quorum certified.
-struct ShardFailure: Error, Sendable {
-    let reason: String
+package struct ShardFailure: Error, Sendable {
+    package let reason: String
     /// The state on disk is not what was written: the next start has to fetch another.
-    var isDamage = false
+    package var isDamage = false
 }

@@ -1,7 +1,7 @@
 import Messages
 
 /// Who brought what waits: what he may keep waiting is bounded, and he is answerable for what was ordered in vain.
-enum Source: Hashable, Sendable {
+package enum Source: Hashable, Sendable {
     /// This replica, for a record of its own.
     case own
     case gateway(SessionID)

@@ -1,0 +1,136 @@
+import Cores
+import Messages
+import PBFT
+import ShardState
+import Simulator
+import Testing
+
+@Suite struct ProposerTests {
+    private static let (anna, ben) = (SessionID(1), SessionID(2))
+
+    private static func options(_ change: (inout HostOptions) -> Void = { _ in }) -> HostOptions {
+        var options = HostOptions()
+        change(&options)
+        return options
+    }
+
+    private static func request(_ number: UInt64) -> SignedRequest {
+        TwoShards.request(number, .open(TwoShards.account(on: 0)))
+    }
+
+    private static func numbers(_ items: [BatchItem]) -> [UInt64] {
+        items.compactMap { if case .request(let request) = $0 { request.request.number.number } else { nil } }
+    }
+
+    private static func decide(_ number: UInt64) -> TransactionDecide {
+        TransactionDecide(
+            principal: TwoShards.issuer.publicKey, number: RequestNumber(number), request: request(number).digest,
+            certificates: [])
+    }
+
+    @Test func sourcesTakeTurnsAndNothingIsTakenTwice() throws {
+        var proposer = Proposer(options: Self.options { $0.maxBatchItems = 4 }, view: View(0))
+        var accepted: [Bool] = []
+        func insert(_ number: UInt64, from session: SessionID) {
+            accepted.append(proposer.insert(Self.request(number), from: .gateway(session), now: moment(0)))
+        }
+        for number in 1...4 as ClosedRange<UInt64> { insert(number, from: Self.anna) }
+        // It is there already.
+        insert(1, from: Self.ben)
+        insert(9, from: Self.ben)
+        #expect(accepted.allSatisfy { $0 })
+        let executor = try TwoShards().executors[0]
+        #expect(proposer.count == 5)
+        let batches = [Self.numbers(proposer.take(executor)), Self.numbers(proposer.take(executor))]
+        #expect(batches == [[1, 9, 2, 3], [4]])
+        let isMore = proposer.hasUnproposed
+        #expect(!isMore && proposer.count == 5, "they wait until they are executed")
+        proposer.remove(Self.request(9).digest)
+        #expect(proposer.count == 4)
+    }
+
+    @Test func whatAnOldPrimaryProposedIsProposedAgainInTheNextView() throws {
+        var proposer = Proposer(options: Self.options(), view: View(0))
+        _ = proposer.insert(Self.request(1), from: .gateway(Self.anna), now: moment(0))
+        let executor = try TwoShards().executors[0]
+        _ = proposer.take(executor)
+        proposer.enter(View(0))
+        let isInSameView = proposer.hasUnproposed
+        #expect(!isInSameView)
+        proposer.enter(View(1))
+        let items = proposer.take(executor)
+        #expect(Self.numbers(items) == [1])
+    }
+
+    /// Decides come first, and yet leave requests a share of the batch's bytes.
+    @Test func decidesComeFirstAndRequestsKeepAShare() throws {
+        let size = Self.decide(1).encoded().count + 1
+        let options = Self.options { ($0.maxBatchBytes, $0.maxDecidesPerBatch) = (max(4 * size, 4096), 100) }
+        var proposer = Proposer(options: options, view: View(0))
+        _ = proposer.insert(Self.request(500), from: .gateway(Self.anna), now: moment(0))
+        for number in 1...100 as ClosedRange<UInt64> {
+            _ = proposer.insert(Self.decide(number), from: .gateway(Self.anna), now: moment(0))
+        }
+        let items = try proposer.take(TwoShards().executors[0])
+        let decides = items.prefix { if case .decide = $0 { true } else { false } }
+        #expect(decides.count == options.maxBatchBytes / size)
+        #expect(Self.numbers(items) == [500], "behind as many decides as there was room for")
+    }
+
+    @Test func oneSourceDoesNotTakeAllTheRoom() {
+        var proposer = Proposer(options: Self.options { $0.maxPendingRequests = 8 }, view: View(0))
+        let taken = (1...10 as ClosedRange<UInt64>).filter {
+            proposer.insert(Self.request($0), from: .gateway(Self.anna), now: moment(0))
+        }
+        #expect(taken == [1, 2, 3, 4])
+        func insert(_ number: UInt64, from source: Source) -> Bool {
+            proposer.insert(Self.request(number), from: source, now: moment(0))
+        }
+        let ofBen = [11, 12, 13].map { insert($0, from: .gateway(Self.ben)) }
+        #expect(ofBen == [true, true, false], "a quarter is for peers")
+        let ofPeer = insert(13, from: .peer(HostID(1)))
+        #expect(ofPeer)
+    }
+
+    @Test func whatWaitsForLongIsForwardedOnceInSoLong() {
+        let options = Self.options { $0.forwardAfter = 100_000_000 }
+        var proposer = Proposer(options: options, view: View(0))
+        _ = proposer.insert(Self.request(1), from: .gateway(Self.anna), now: moment(0))
+        func forwarded(at milliseconds: UInt64) -> [Int] {
+            proposer.takeForForwarding(now: moment(milliseconds)).map(\.times)
+        }
+        let before = [99, 100, 150, 200].map { forwarded(at: $0) }
+        #expect(before == [[], [1], [], [2]])
+        // Another replica's state has come: the batches after it may hold what waits here.
+        proposer.goOn(now: moment(210))
+        let after = [305, 310].map { forwarded(at: $0) }
+        #expect(after == [[], [3]])
+    }
+
+    @Test func anIdlePrimaryProposesAFewEmptyBatchesAndThenSlowly() {
+        let options = Self.options { ($0.maxEmptyBatches, $0.emptyBatchInterval) = (3, 1_000_000_000) }
+        var proposer = Proposer(options: options, view: View(0))
+        func taken(_ times: [UInt64]) -> [Bool] { times.map { proposer.takeEmpty(now: moment($0)) } }
+        let first = taken([0, 1, 2, 3, 4, 1002, 1003])
+        #expect(first == [true, true, true, false, false, true, false])
+        proposer.noteOrdered(items: 2)
+        let second = taken([1004])
+        #expect(second == [true], "what is ordered moves the shard as well")
+        _ = proposer.insert(Self.request(1), from: .gateway(Self.anna), now: moment(1005))
+        let third = taken([9000])
+        #expect(third == [false], "there is something to propose")
+    }
+
+    @Test func certificatesThatCameEarlyComeBackWithTheirRequest() {
+        var proposer = Proposer(options: Self.options(), view: View(0))
+        proposer.keepEarly(Self.decide(1), from: .peer(HostID(2)))
+        func source(of number: UInt64) -> Source? { proposer.takeEarly(Self.request(number).digest)?.source }
+        #expect(proposer.count == 0)
+        let sources = [2, 1, 1].map { source(of: $0) }
+        #expect(sources == [nil, .peer(HostID(2)), nil])
+        proposer.keepEarly(Self.decide(1), from: .peer(HostID(2)))
+        proposer.goOn(now: moment(0))
+        let gone = source(of: 1)
+        #expect(gone == nil, "the state that came may hold it")
+    }
+}
