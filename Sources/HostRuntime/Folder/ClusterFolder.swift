@@ -22,6 +22,7 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     /// The host's records were made by a program with other procedures.
     case otherProcedures(path: String, known: [String], ours: [String])
 
+    /// What is wrong and what to do, in one sentence or a few, with the path that it is about.
     public var description: String {
         switch self {
         case .exists(let path): "\(path) exists already; a cluster is created in a new folder. Choose another path"
@@ -58,7 +59,9 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
 
 /// A cluster on disk: `cluster.json`, `issuer.key`, and `hosts/N/` for each host.
 public struct ClusterFolder: Sendable {
+    /// As the caller gave it; a relative one goes by the working folder.
     public let path: String
+    /// From `cluster.json`, validated.
     public let manifest: Manifest
 
     /// Reads `cluster.json`.
@@ -142,6 +145,9 @@ public struct ClusterFolder: Sendable {
         return signer
     }
 
+    /// The folder of one host, once its `host.json` says that it is that host's.
+    /// - Throws: `noSuchHost` beyond the manifest's hosts, `damagedIdentity` if `host.json` cannot be read,
+    ///   `belongsElsewhere` if it names another cluster or host.
     public func host(_ host: HostID) throws(ClusterFolderError) -> HostFolder {
         guard Int(host.number) < manifest.hosts.count else { throw .noSuchHost(host, count: manifest.hosts.count) }
         return try HostFolder(path: "\(path)/hosts/\(host)", host: host, manifest: manifest)

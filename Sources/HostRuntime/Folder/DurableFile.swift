@@ -3,13 +3,17 @@ import Synchronization
 
 /// A file operation that the system refused: which, on what, and why.
 public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    /// A verb to put between "cannot" and the path: `create`, `sync`, `set the mode of`.
     public let operation: String
+    /// The file or folder that it was about.
     public let path: String
+    /// `errno` as the system left it, or `EFBIG` for a file longer than it may be, `EEXIST` for a name that is taken.
     public let code: Int32
 
     init(_ operation: String, _ path: String, _ code: Int32 = errno) {
         (self.operation, self.path, self.code) = (operation, path, code)
     }
+    /// What was not possible, and the system's reason in its words. What to do is `StorageFailure`'s to say.
     public var description: String { "cannot \(operation) \(path): \(String(cString: strerror(code)))" }
 }
 

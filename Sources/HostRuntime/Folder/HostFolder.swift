@@ -5,8 +5,11 @@ import StrictInput
 
 /// `hosts/N/`: one host's key, journal and state.
 public struct HostFolder: Sendable {
+    /// `hosts/N` under the cluster's folder, without a slash at its end.
     public let path: String
+    /// Whose folder it is, as `host.json` confirmed.
     public let host: HostID
+    /// The cluster's, which the folder was checked against.
     public let manifest: Manifest
 
     /// Checks in `host.json` that the folder belongs to this cluster and host.
@@ -30,12 +33,17 @@ public struct HostFolder: Sendable {
         guard number == Int(host.number) else { throw .belongsElsewhere(path: path, what: "host \(number)") }
     }
 
+    /// A folder of segments, one journal for all shards of the host. It is missing until the first start.
     public var journalPath: String { path + "/journal" }
+    /// The folder of LMDB's files for one shard. It is missing until the first start.
     public func statePath(of shard: ShardID) -> String { "\(path)/state/shard-\(shard)" }
     private var markerPath: String { path + "/initialised" }
     private var lostPath: String { path + "/lost-records" }
     private var proceduresPath: String { path + "/procedures" }
 
+    /// The host's secret key, from `host.key`.
+    /// - Throws: `KeyFileError` if the file cannot be read, others may read it, it holds no key, or the manifest has
+    ///   another public key for this host.
     public func signer() throws(KeyFileError) -> Ed25519Signer {
         let file = path + "/host.key"
         let signer = try KeyFile.read(file)

@@ -9,6 +9,7 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The key in the folder is not the one that the manifest names.
     case notInManifest(path: String)
 
+    /// What is wrong with which file and what to do; of the key itself it says nothing.
     public var description: String {
         switch self {
         case .file(let failure):

@@ -9,7 +9,9 @@ public struct GatewayClientOptions: Sendable {
     /// Connections. One more takes the place of one that has been quiet for `quiet`; while an answer is due to a
     /// client, and for `patience` at most, it is not quiet.
     public var maxClients = 1024
+    /// How long a client must have been silent, with every answer that was due to it sent, before its place may go.
     public var quiet = TimeAmount.seconds(1)
+    /// How long a message without an answer keeps its client's place.
     public var patience = TimeAmount.seconds(30)
     /// The longest frame from a client: a request and what goes with it.
     public var maxFrame = SignedRequest.maxBytes + 4096
@@ -24,6 +26,7 @@ public struct GatewayClientOptions: Sendable {
     /// Addresses other than loopback let anyone in: clients are not authenticated, only their requests are.
     public var address = "127.0.0.1"
 
+    /// The bounds that docs/ARCHITECTURE.md lists, on loopback.
     public init() {}
 }
 

@@ -6,19 +6,26 @@ import NIOCore
 
 /// How a gateway runs.
 public struct GatewayRuntimeOptions: Sendable {
+    /// The core's own bounds. `maxSessions` is overwritten with `clients.maxClients`.
     public var core = GatewayOptions()
+    /// For the sessions with the hosts.
     public var transport = TransportOptions()
+    /// For the connections of clients, and the address on which they are accepted.
     public var clients = GatewayClientOptions()
+    /// Threads that check signatures, 1 or more.
     public var verifierThreads = 1
+    /// What may wait for them: of one client or host 32 MiB, of all hosts 128 MiB, of all clients 64 MiB.
     public var verifying = {
         var limits = VerifyingLimits()
         (limits.bytesPerSource, limits.ordinaryBytes) = (32 << 20, 64 << 20)
         return limits
     }()
+    /// How often the core's timers are looked at; none is more exact than this.
     public var tickMilliseconds = 5
     /// When a client that was turned away before the gateway saw its request should come back.
     public var retryAfterMicroseconds: UInt64 = 50_000
 
+    /// One verifier and a tick of 5 ms, on loopback.
     public init() {}
 }
 
@@ -26,6 +33,7 @@ public struct GatewayRuntimeOptions: Sendable {
 public final class GatewayHost: Sendable {
     /// Where it listens for clients.
     public let port: Int
+    /// What its sockets and verifiers have dropped since the start. What the core counts, clients ask for by `status`.
     public let counters: RuntimeCounters
     private let threads: RuntimeThreads
     private let engine: NIOLoopBound<GatewayEngine>

@@ -12,6 +12,7 @@ public enum HostConnectionError: Error, Hashable, Sendable, CustomStringConverti
     case lost(HostID, String)
     case timeout(HostID)
 
+    /// Which host, and what came between.
     public var description: String {
         switch self {
         case .noSuchHost(let host): "the manifest has no host \(host)"
@@ -28,6 +29,7 @@ public struct HostFrames: Sendable {
     /// How many messages.
     public let count: Int
 
+    /// Encodes the messages, in their order.
     public init(_ messages: [GatewayMessage]) {
         var bytes = ByteBuffer()
         for message in messages {
@@ -42,6 +44,7 @@ public struct HostFrames: Sendable {
 /// A tool's session with one host. Every function throws `HostConnectionError`. Mutual TLS with a fresh key on this
 /// side and the manifest's key on the other.
 public final class HostConnection: Sendable {
+    /// The other side, which has proven the key that the manifest has for it.
     public let host: HostID
     private let core: NIOLoopBound<HostConnectionCore>
     private let loop: any EventLoop
@@ -133,6 +136,7 @@ public final class HostConnection: Sendable {
         }
     }
 
+    /// Ends the session. Calls that wait fail with `HostConnectionError.lost`.
     public func close() async {
         let core = core
         try? await loop.submit { core.value.close() }.get()

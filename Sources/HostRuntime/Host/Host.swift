@@ -9,9 +9,11 @@ import Synchronization
 
 /// One host of a cluster, running in this process.
 public final class Host: Sendable {
+    /// Its place in the manifest.
     public let id: HostID
     /// Where it listens.
     public let port: Int
+    /// What its transport and verifiers have dropped since this start.
     public let counters: RuntimeCounters
     private let threads: RuntimeThreads
     private let transport: PeerTransport

@@ -4,11 +4,15 @@ import NIOCore
 
 /// How a host runs.
 public struct HostRuntimeOptions: Sendable {
+    /// Bounds and times of the core, and the procedures that it executes.
     public var core = HostOptions()
+    /// Bounds and times of sessions. Its `procedures` are taken from `core`.
     public var transport = TransportOptions()
     /// Of every shard's state.
     public var stores = LMDBOptions()
+    /// Threads that check signatures, 1 or more, beside the four for sockets, protocol, journal and store.
     public var verifierThreads = 1
+    /// How often the core is told that time passes; its timers are no more exact than this.
     public var tickMilliseconds = 5
     /// Messages from outside that wait for the protocol's thread; more are dropped and counted.
     public var maxWaitingInputs = 131_072
@@ -18,5 +22,6 @@ public struct HostRuntimeOptions: Sendable {
     /// least.
     public var maxWaitingGatewayBytes = 128 << 20
 
+    /// One verifier and a tick of 5 ms, without procedures.
     public init() {}
 }

@@ -3,6 +3,9 @@ import Glibc
 
 /// Waits until the process is asked to end, by SIGTERM, SIGINT or SIGHUP.
 public enum StopSignal {
+    /// A hangup does not count where the process was started to ignore it, as under `nohup`. All that count are ignored
+    /// from the call on, also after it returns, so that an end in good order is not cut short by a second one.
+    /// - Returns: the signal's name, `SIGTERM` say, or `cancellation` if the task was cancelled first.
     public static func wait() async -> String {
         let (stream, continuation) = AsyncStream<String>.makeStream()
         // Under nohup a hangup is no reason.

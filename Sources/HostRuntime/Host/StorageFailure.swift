@@ -4,6 +4,7 @@ import LMDBStore
 
 /// Why a host cannot use its disk, or not any more, and what to do about it.
 public struct StorageFailure: Error, Sendable, CustomStringConvertible {
+    /// What failed, on which path, and advice where the system's code allows any.
     public let description: String
     /// There was no room: on the disk, in a quota, under a limit of the process, or in LMDB's map. What was not written
     /// was not promised either, so the host goes on from what is there when it starts with more room.

@@ -5,11 +5,14 @@ import Synchronization
 
 /// What may wait for the verifiers, in bytes.
 public struct VerifyingLimits: Sendable {
+    /// Of one source in one lane: a peer host, or a session of a gateway or client.
     public var bytesPerSource = 32 << 20
-    /// Of what is urgent, and of what is not.
+    /// Of all hosts together, whose lane is the urgent one.
     public var urgentBytes = 128 << 20
+    /// Of all gateways together, or of all clients where the process is a gateway.
     public var ordinaryBytes = 128 << 20
 
+    /// For a host: 32 MiB of a source, 128 MiB in each lane.
     public init() {}
 }
 

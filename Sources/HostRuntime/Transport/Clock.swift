@@ -10,6 +10,8 @@ public enum Clock {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
+    /// The monotonic clock in nanoseconds and the system's time in microseconds since 1970, read one after the other. A
+    /// system time before 1970 counts as 1970.
     public static func now() -> Messages.Instant {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)

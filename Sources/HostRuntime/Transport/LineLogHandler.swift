@@ -5,7 +5,9 @@ import Synchronization
 /// One line a record: ISO time, level, label, message, then the metadata sorted by key. To standard error, which the
 /// launcher may have pointed at a file.
 public struct LineLogHandler: LogHandler {
+    /// The `Logger` hands over nothing below it.
     public var logLevel: Logger.Level = .info
+    /// What is added to every record; a record's own value for a key replaces it.
     public var metadata: Logger.Metadata = [:]
     private let label: String
 
@@ -20,11 +22,14 @@ public struct LineLogHandler: LogHandler {
         Logger(label: label) { LineLogHandler(label: $0, level: level) }
     }
 
+    /// One entry of `metadata`; nil if there is none, and to remove it.
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
+    /// Writes the record with one `write`, line breaks and control characters replaced by spaces. A line that the
+    /// descriptor does not take is counted, and its loss is said when a line fits again.
     public func log(event: LogEvent) {
         var line = "\(Self.time()) \(event.level) \(label) "
         line += Self.oneLine(event.message.description)

@@ -6,15 +6,21 @@ import NIOPosix
 
 /// Where a host listens.
 public struct HostAddress: Hashable, Sendable {
+    /// An IP address, or a name that the system resolves.
     public let address: String
+    /// TCP. Where something is to listen, 0 takes any that is free.
     public let port: Int
+    /// Nothing is checked or resolved yet: a connection or `listen` does that.
     public init(address: String, port: Int) { (self.address, self.port) = (address, port) }
 }
 
 /// A port that cannot be had.
 public struct ListenFailure: Error, Sendable, CustomStringConvertible {
+    /// What was asked for.
     public let address: HostAddress
+    /// The system's, in words.
     public let reason: String
+    /// Which address and port, why not, and what to do.
     public var description: String {
         "cannot listen on \(address.address):\(address.port): \(reason). Stop whatever listens there, or change the port"
     }

@@ -9,6 +9,7 @@ public struct TransportOptions: Sendable {
     public var maxGatewayFrame = 1 << 20
     /// What waits for one peer host at most; more is dropped and counted.
     public var maxOutboundPerHost = 64 << 20
+    /// The same for one gateway or tool, and for what a tool's calls hand to its `HostConnection`.
     public var maxOutboundPerGateway = 16 << 20
     /// What waits for all gateways and tools together.
     public var maxOutboundToGateways = 256 << 20
@@ -17,9 +18,11 @@ public struct TransportOptions: Sendable {
     /// Sessions of gateways and tools. One more takes the place of one that has been quiet for so long, or is a
     /// visitor.
     public var maxGateways = 64
+    /// How long nothing must have come from a gateway before its place may go to another.
     public var gatewayQuiet = TimeAmount.seconds(10)
     /// Sessions beyond `maxGateways`, each for a short time, so that a host can always be asked how it is.
     public var maxVisitors = 16
+    /// How long a visitor stays, unless a place is free by then, which it takes.
     public var visit = TimeAmount.seconds(15)
     /// Of gateways and tools in all.
     var maxSessions: Int { max(1, maxGateways + maxVisitors) }
@@ -29,16 +32,21 @@ public struct TransportOptions: Sendable {
     /// A session that has brought too much in vain is read once in so long, so many bytes at most, until so many reads
     /// have brought nothing in vain.
     public var vainPause = TimeAmount.milliseconds(100)
+    /// Of one such read, at most.
     public var vainReadBytes = 16 << 10
+    /// Reads in a row with nothing in vain until the session is read as before.
     public var vainReads = 8
     /// From a read of one such session to that of the next: what all of them together cost is bounded.
     public var vainTurn = TimeAmount.microseconds(12_500)
     /// What the system keeps unread of a gateway or tool, which is what it has ready however seldom it is read.
     public var gatewayReceiveBuffer = 256 << 10
+    /// For a name to be resolved and TCP to connect, before TLS.
     public var connectTimeout = TimeAmount.seconds(3)
     /// For TLS and hello together.
     public var handshakeTimeout = TimeAmount.seconds(5)
+    /// Before the first attempt to connect again, half to the whole of this; it doubles with each further one.
     public var backoffBase = TimeAmount.milliseconds(50)
+    /// Where doubling ends. A session that lasted longer than this starts again from `backoffBase`.
     public var backoffCap = TimeAmount.seconds(2)
     /// Unacknowledged data for this long ends a connection whose peer vanished without a word.
     public var silenceMilliseconds: CInt = 10_000
@@ -46,11 +54,13 @@ public struct TransportOptions: Sendable {
     /// The names of the host's procedures; `Host.start` sets them. A host with others is refused.
     public var procedures: [String] = []
 
+    /// The bounds that docs/ARCHITECTURE.md lists, and no procedures.
     public init() {}
 }
 
 /// What the transport and the stages behind it have dropped. Counted, because dropping is how bounds are kept.
 public final class RuntimeCounters: Sendable {
+    /// The counts at one moment: events since the start, but for the last two, which are bytes.
     public struct Values: Sendable, Hashable {
         /// Frames that a full or missing connection did not take.
         public var outboundDropped = 0
@@ -66,18 +76,21 @@ public final class RuntimeCounters: Sendable {
         public var refusedSessions = 0
         /// Connections ended because others needed their places or descriptors.
         public var displacedSessions = 0
-        /// Connections ended because there was no room for an unfinished frame.
+        /// Connections ended because there was no room for an unfinished frame, or a client's was not whole in time.
         public var unfinishedDropped = 0
         /// Sessions that were read no further for a while, because they brought too much in vain.
         public var pausedSessions = 0
-        /// The most bytes of memory that unfinished frames held at once, and that waited for gateways or clients.
+        /// The most bytes of memory that unfinished frames held at once.
         public var mostUnfinished = 0
+        /// The most bytes that waited at once for all gateways, or all clients.
         public var mostOutbound = 0
     }
 
     private let values = Mutex(Values())
 
+    /// All zero.
     public init() {}
+    /// A copy of all counts, taken together.
     public var now: Values { values.withLock { $0 } }
 
     func add(_ count: Int = 1, to field: WritableKeyPath<Values, Int> & Sendable) {
