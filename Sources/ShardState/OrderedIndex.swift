@@ -2,14 +2,20 @@ import Messages
 
 /// Where a cross-shard record stands in the order in which hosts push records and shards forget them.
 public struct RecoveryCursor: Hashable, Comparable, Sendable {
+    /// Of the signed request. Records are ordered by it first.
     public let deadline: Timestamp
+    /// Who signed the request.
     public let principal: PublicKey
+    /// The principal's own.
     public let number: RequestNumber
+    /// The signed request's digest, which tells attempts of one number apart.
     public let request: Digest
 
+    /// A place in the order, whether or not a record is there.
     public init(deadline: Timestamp, principal: PublicKey, number: RequestNumber, request: Digest) {
         (self.deadline, self.principal, self.number, self.request) = (deadline, principal, number, request)
     }
+    /// By deadline, then principal, number and digest, so that replicas with the same records agree on the order.
     public static func < (a: Self, b: Self) -> Bool {
         (a.deadline, a.principal, a.number, a.request) < (b.deadline, b.principal, b.number, b.request)
     }

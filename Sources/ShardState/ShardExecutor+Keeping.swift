@@ -2,9 +2,11 @@ import Messages
 
 /// A state to be written down, as what changed since the one in the store.
 public struct FrozenState: Hashable, Sendable {
+    /// Of the last batch that is in it.
     public let sequence: SequenceNumber
     /// Ascending by key.
     public let writes: [KeyValueWrite]
+    /// Cluster, shard, sequence number, history, time and the procedures' fingerprint, encoded.
     public let metadata: [UInt8]
     /// The digest of every bucket of this state.
     public let buckets: [Digest]

@@ -4,6 +4,7 @@ import Messages
 public struct UnforgottenRecord: Sendable {
     /// To go on after this one.
     public let cursor: RecoveryCursor
+    /// What its principal signed, which the other participants may lack.
     public let request: SignedRequest
     /// What this shard has recorded of the request, to be certified by re-emission.
     public let leaf: Leaf

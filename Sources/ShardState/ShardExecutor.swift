@@ -16,7 +16,9 @@ public struct ExecutedBatch: Hashable, Sendable {
     /// Requests by their digest, decides and evidence as `PendingPool` names them.
     public let vain: [Digest]
 
+    /// Where the batch stands in the shard's order.
     public var sequence: SequenceNumber { statement.sequence }
+    /// The history before this batch, which chains it to all earlier ones.
     public var previousHistory: Digest { statement.previousHistory }
 }
 
@@ -25,8 +27,11 @@ public struct ExecutedBatch: Hashable, Sendable {
 ///
 /// Every method that throws leaves the executor unusable: the replica halts (R7).
 public struct ShardExecutor {
+    /// Whose batches are executed here.
     public let shard: ShardID
+    /// Part of ordered execution: every replica of the shard has the same, from the first batch on.
     public let limits: ShardLimits
+    /// Zero before the first batch; after a restart, that of the state in the store.
     public internal(set) var lastExecuted: SequenceNumber
     /// The largest time of any batch so far (R2).
     public internal(set) var time: Timestamp
@@ -78,6 +83,7 @@ public struct ShardExecutor {
     public var openCount: Int { state.indexes.open.count + state.indexes.openCalls.count }
     /// Keys written since the last freeze.
     public var overlayCount: Int { state.count }
+    /// Whether a frozen state waits for `flushed` or `thaw`. Until then there is no other `freeze`.
     public var isFlushing: Bool { state.isFlushing }
 
     /// Executes a batch whose signatures and certificates were verified before. Content never makes it throw.

@@ -22,21 +22,28 @@ public struct ShardLimits: Hashable, Sendable {
     /// Bounds of procedures: what one run may do, what one transaction holds, and how many unfinished transactions of
     /// other home shards one principal may have here (R12).
     public var maxStepsPerFrame = 10_000
+    /// Keys and accounts that one frame locks, those inherited from its caller included.
     public var maxLocksPerFrame = 128
     /// Of a root call that has called no other shard: how often it runs from its start instead of dying (R5).
     public var maxStartOvers = 16
+    /// Different keys and accounts that one frame changes.
     public var maxWritesPerFrame = 128
+    /// Calls of one `callAll`.
     public var maxCallsPerGroup = 16
+    /// Unfinished root calls of other home shards. Beyond, evidence that would begin one more changes nothing.
     public var maxCallsPerPrincipal = 256
     /// Of one transaction on one shard: calls that its frames issue, frames, and bytes of arguments, results and
     /// writes. What these allow is far below what a state entry, a leaf or a frame of the transport holds.
     public var maxCallsPerRecord = 64
+    /// When there are so many, further calls are answered with a failure; from twice as many on, not at all.
     public var maxFramesPerRecord = 64
+    /// Of arguments, results and changes together.
     public var maxBytesPerRecord = 64 << 10
 
     /// Shards of one leg: their certificates must fit in one `TransactionDecide`, and their bits in one word.
     public static let maxParticipants = 64
 
+    /// The bounds that docs/ARCHITECTURE.md lists.
     public init() {}
 }
 
@@ -59,6 +66,7 @@ public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible 
     /// A state that was installed, or opened, does not have the digest that it must have.
     case digestMismatch(got: Digest, expected: Digest)
 
+    /// What is wrong, with both values where two were compared.
     public var description: String {
         switch self {
         case .store(let text): "the store failed: \(text)"

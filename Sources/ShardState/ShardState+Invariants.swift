@@ -24,6 +24,7 @@ public enum InvariantViolation: Error, Equatable, Sendable, CustomStringConverti
     /// An account that a procedure has locked is reserved by escrow.
     case lockedAndReserved(AccountID)
 
+    /// What was found and what should have been, for the report of a failed run.
     public var description: String {
         switch self {
         case .state(let error): "\(error)"

@@ -21,6 +21,7 @@ public enum StateDigest {
         return Subtree.build(entries[...], depth: StateTree.bucketDepth) { _, _ in }.digest
     }
 
+    /// The digest of a bucket without entries, the same for every bucket.
     public static var emptyBucketDigest: Digest { Subtree.empty.digest }
 
     /// The digest that 2f + 1 replicas vote for at a checkpoint; nil unless there is a digest for every bucket.

@@ -21,7 +21,9 @@ public protocol Procedure: Sendable {
 }
 
 extension Procedure {
+    /// 1, for a procedure that was never changed.
     public static var version: UInt16 { 1 }
+    /// False: it promises nothing, and dies where it is younger than who stands in its way.
     public static var locksInOrder: Bool { false }
 }
 
@@ -38,6 +40,7 @@ public struct ProcedureRegistry: Sendable {
     /// Ascending by name and version.
     private var entries: [Entry] = []
 
+    /// No procedures: a call of any name fails until they are registered.
     public init() {}
 
     /// Owns accounts that no person owns: the procedure takes money out of them, and nobody else.
@@ -67,8 +70,11 @@ public struct ProcedureRegistry: Sendable {
     /// What replicas compare.
     public var names: [String] { entries.map { "\($0.name)@\($0.version)" } }
 
+    /// What a state's metadata and a host's hello carry instead of all the names.
     public var fingerprint: Digest { Self.fingerprint(of: names) }
 
+    /// - Parameter names: as `names` gives them, in that order: another order is another fingerprint.
+    /// - Returns: the hash of the list, under a tag of its own.
     public static func fingerprint(of names: [String]) -> Digest {
         var writer = ByteWriter()
         writer.put(array: names)

@@ -19,6 +19,7 @@ public final class ProcedureContext {
     public let principal: PublicKey
     /// The shard's time when this procedure was first run in this transaction.
     public var now: Timestamp { frame.now }
+    /// Where the procedure runs, and whose keys and accounts it can reach without a call.
     public let shard: ShardID
     /// What was signed: the call from which all others come.
     public let root: Invocation
@@ -122,11 +123,20 @@ public final class ProcedureContext {
         }
     }
 
+    /// Puts the value's canonical encoding under a key, which has 1 to 240 bytes in UTF-8.
+    /// - Throws: when the key is another shard's, key or value is too long (16 KiB for a value), or the transaction may
+    ///   not wait for who holds the key; ends the transaction.
     public func set(_ key: String, to value: some CanonicalEncodable) throws {
         try set(Array(key.utf8), to: value.encoded())
     }
+    /// Removes a key, as setting its bytes to nil does. That there is none is no error.
+    /// - Throws: as `set`.
     public func remove(_ key: String) throws { try set(Array(key.utf8), to: nil) }
 
+    /// The value of a key that need not be text, undecoded; nil if there is none.
+    /// - Parameter toChange: it will be set. Who says so at once is not killed by another reader that wants the same.
+    /// - Throws: when the key is another shard's or has not 1 to 240 bytes, or the transaction may not wait for who
+    ///   holds it; ends the transaction.
     public func bytes(of key: [UInt8], toChange: Bool = false) throws -> [UInt8]? {
         let resource = try resource(of: key)
         try lock(resource, isExclusive: toChange)
@@ -181,6 +191,10 @@ public final class ProcedureContext {
         try flow(asset, credits: 0, debits: amount.number)
     }
 
+    /// Puts money into an account of this shard, whoever owns it. Without a debit somewhere in the transaction it
+    /// aborts.
+    /// - Throws: when there is no such account, it holds another asset, the amount is zero, or the sum would pass the
+    ///   limit; ends the transaction.
     public func credit(_ id: AccountID, _ asset: AssetID, _ amount: Amount) throws {
         guard var account = try locked(id, isExclusive: true) else { throw fail(.account, "no account \(id)") }
         guard account.asset == asset else { throw fail(.account, "\(id) holds asset \(account.asset)") }
