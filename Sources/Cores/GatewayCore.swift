@@ -31,6 +31,7 @@ public struct GatewayCore: Sendable {
     var jitter: SplitMix64
     var counters = GatewayStatus()
 
+    /// - Parameter seed: of the jitter between attempts. Gateways with the same one would all come back at once.
     public init(manifest: Manifest, options: GatewayOptions = .init(), seed: UInt64) {
         self.options = options
         map = manifest.shardMap
@@ -58,6 +59,7 @@ public struct GatewayCore: Sendable {
     /// Bytes of those that have no answer yet.
     public var heldBytes: Int { held.total }
 
+    /// Takes what has happened, and adds to `ready` what it asks for. Timers run only on `tick`.
     public mutating func step(_ input: GatewayInput, now: Instant, into ready: inout GatewayReady) {
         switch input {
         case .client(let session, let message):

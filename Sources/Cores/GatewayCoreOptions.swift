@@ -1,8 +1,12 @@
 import Gateway
 
+/// Every bound and every wait of a gateway's core. All gateways may have others: no shard depends on them.
 public struct GatewayOptions: Sendable {
+    /// Places in the queue and in flight, by shard and by principal.
     public var limits = AdmissionLimits()
+    /// What is done about a refusal or silence, by its cause.
     public var retries = RetryPolicies()
+    /// When a shard counts as silent, and how often it is tried then.
     public var breaker = CircuitBreaker.Limits()
     /// Sessions of clients that share what follows.
     public var maxSessions = 1024
@@ -12,9 +16,11 @@ public struct GatewayOptions: Sendable {
     public var heldRetryAfter: UInt64 = 100_000_000
     /// Answered requests that are remembered, so that a repetition is answered at once; and their bytes, roughly.
     public var maxFinished = 4096
+    /// The bytes of the requests and answers among `maxFinished`; the oldest go first.
     public var maxFinishedBytes = 64 << 20
     /// Answered requests whose participants have not all certified that they are decided; and the requests' bytes.
     public var maxSettling = 8192
+    /// The bytes of the requests among `maxSettling`; the oldest are given up first.
     public var maxSettlingBytes = 64 << 20
     /// Decides are sent again this often; afterwards the hosts' own recovery finishes.
     public var decideResends = 4
@@ -41,6 +47,7 @@ public struct GatewayOptions: Sendable {
     /// An account query is answered after this long with what is there, in nanoseconds.
     public var queryTimeout: UInt64 = 300_000_000
 
+    /// The bounds that docs/ARCHITECTURE.md lists.
     public init() {}
 
     /// Requests that wait or are in flight at most.

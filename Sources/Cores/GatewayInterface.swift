@@ -13,9 +13,13 @@ public enum GatewayInput: Sendable {
 
 /// What one or several steps ask of the runtime.
 public struct GatewayReady: Sendable {
+    /// A message that is encoded once, whatever the number of hosts that get it.
     public struct Outgoing: Sendable {
+        /// Each once, whether or not it is connected: what a link does not take is lost, and the core sends again.
         public let to: [HostID]
+        /// It names the shards that it is for; each host in `to` has a replica of all of them.
         public let message: GatewayMessage
+        /// Says nothing yet: the runtime sends it.
         public init(to: [HostID], message: GatewayMessage) { (self.to, self.message) = (to, message) }
     }
 
@@ -24,8 +28,10 @@ public struct GatewayReady: Sendable {
     /// 2. Send.
     public var toClients: [(SessionID, GatewayReply)] = []
 
+    /// With nothing to do.
     public init() {}
 
+    /// Empties it for the next step, and keeps its memory.
     public mutating func removeAll() {
         toHosts.removeAll(keepingCapacity: true)
         toClients.removeAll(keepingCapacity: true)

@@ -4,6 +4,7 @@ import Messages
 /// long a lock can stay"). Counted from the moment from which correct hosts reach each other and each participant
 /// orders what it is given: after lost sessions are back, and after view changes. Nanoseconds.
 public struct HoldBound: Sendable {
+    /// Those of the hosts, all alike: the bound is made of their waits.
     public let options: HostOptions
     /// Between two ticks of a host.
     public let tick: UInt64

@@ -4,11 +4,17 @@ import ShardState
 
 /// For tests and simulation: what is true between any two steps, and what there is to compare.
 extension HostCore {
+    /// How far a replica of this host has come, to be compared with the shard's other replicas.
     public struct Progress: Sendable {
+        /// The shard whose replica it is.
         public let shard: ShardID
+        /// Of the last batch that is executed.
         public let sequence: SequenceNumber
+        /// After that batch: equal on all replicas that have executed as many.
         public let history: Digest
+        /// The view that the replica is in, or changes to.
         public let view: View
+        /// Legs and calls with a yes vote and no decision.
         public let undecided: Int
         /// The shard's time.
         public let time: Timestamp
@@ -22,11 +28,13 @@ extension HostCore {
 
     /// What a replica has still to do without anybody asking.
     public struct Activity: Sendable {
+        /// The shard whose replica it is.
         public let shard: ShardID
         /// Waits to be ordered.
         public let pending: Int
         /// Records that are pushed to other shards.
         public let open: Int
+        /// Nothing waits, and nobody is asked: left alone it orders nothing more.
         public var isNothing: Bool { pending == 0 && open == 0 }
 
         init(of machine: borrowing ShardMachine) {
@@ -43,8 +51,10 @@ extension HostCore {
         machines.map { ReplicaStatus(of: $0.machine, now: now) }
     }
 
+    /// One entry for each replica of this host, ascending by shard.
     public func activity() -> [Activity] { machines.map { Activity(of: $0.machine) } }
 
+    /// One entry for each replica of this host, ascending by shard.
     public func progress() -> [Progress] { machines.map { Progress(of: $0.machine) } }
 
     /// As `progress`, without making a list of it.
@@ -69,12 +79,16 @@ extension HostCore {
     /// The expensive part: reads the whole state.
     public func checkStateInvariants() throws { for shard in machines { try shard.machine.checkStateInvariants() } }
 
+    /// Sums over the whole state of each replica, ascending by shard. Reads all of it, however lately that was done.
+    /// - Throws: `ShardStateError` if a state cannot be read.
     public func audits() throws -> [ShardAudit] {
         var audits: [ShardAudit] = []
         for shard in machines { audits.append(try shard.machine.freshAudit()) }
         return audits
     }
 
+    /// What is posted to the account, in minor units, as this host has it now; nil if there is no such account, or no
+    /// replica of its shard here.
     public func balance(_ account: AccountID) -> UInt128? { view(of: account)?.posted.number }
 
     /// As this host has it now.

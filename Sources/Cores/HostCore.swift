@@ -9,6 +9,7 @@ public enum HostStartError: Error, Sendable, CustomStringConvertible {
     case badRecord(index: Int, DecodingFailure)
     case state(ShardID, ShardStateError)
 
+    /// Which shard or record, counted from 0, and what was wrong.
     public var description: String {
         switch self {
         case .missingStore(let shard): "no store was opened for shard \(shard)"
@@ -37,7 +38,9 @@ public final class HostCore {
         }
     }
 
+    /// Says which shards this host has a replica of, and who its peers are.
     public let manifest: Manifest
+    /// Which of the manifest's hosts this is.
     public let host: HostID
     let options: HostOptions
     /// Ascending.

@@ -1,8 +1,11 @@
 import Messages
 
-/// A connection from a gateway or tool, numbered by the runtime; never reused while the host runs.
+/// A connection from a gateway or tool, or at a gateway from a client, numbered by the runtime; never reused while the
+/// process runs.
 public struct SessionID: NumberNewtype {
+    /// Counted by the runtime from 1.
     public let number: UInt64
+    /// - Parameter number: one that this runtime has not given to another connection.
     public init(_ number: UInt64) { self.number = number }
 }
 
@@ -26,22 +29,28 @@ public enum HostInput: Sendable {
 
 /// Counts the journal records that a host has appended since it started: the first has 1.
 public struct JournalPosition: NumberNewtype {
+    /// How many records were appended up to and with this one.
     public let number: UInt64
+    /// - Parameter number: 0 for the place before the first record.
     public init(_ number: UInt64) { self.number = number }
 }
 
 /// A state that is to be written down: the runtime applies it to the shard's store in one synced transaction.
 public struct StateFlush: Sendable {
+    /// The shard whose store it goes to.
     public let shard: ShardID
     /// The state after this batch.
     public let sequence: SequenceNumber
+    /// What changed since the state in the store, ascending by key; a value of nil removes the key.
     public let writes: [KeyValueWrite]
+    /// To be kept in the same transaction: sequence number, history and time among it, encoded.
     public let metadata: [UInt8]
     /// Of the whole state, kept with it: what a start reads is held against it. Nil if it was not at hand.
     public let digest: Digest?
     /// The state came from other replicas.
     public let installs: Bool
 
+    /// A flush as `HostReady` lists it; applying it is the runtime's.
     public init(
         shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], metadata: [UInt8], digest: Digest?,
         installs: Bool
@@ -55,16 +64,23 @@ public struct StateFlush: Sendable {
 /// `toHosts` and `toGateways` may leave at once: what had to be durable first has been held back inside
 /// `HostCore` until `persisted` said so (R3).
 public struct HostReady: Sendable {
+    /// A message that is encoded once, whatever the number of hosts that get it.
     public struct Outgoing: Sendable {
         /// Ascending; never the host itself.
         public let to: [HostID]
+        /// What they get. It may leave at once: what it depends on is durable.
         public let message: HostMessage
+        /// - Parameter to: ascending, without the host itself.
         public init(to: [HostID], message: HostMessage) { (self.to, self.message) = (to, message) }
     }
 
+    /// A reply that is encoded once, whatever the number of sessions that get it.
     public struct Reply: Sendable {
+        /// Sessions of gateways or tools. One that has ended meanwhile gets nothing.
         public let to: [SessionID]
+        /// What they get. It may leave at once: what it depends on is durable.
         public let reply: HostReply
+        /// - Parameter to: sessions that wait for this reply.
         public init(to: [SessionID], reply: HostReply) { (self.to, self.reply) = (to, reply) }
     }
 
@@ -88,8 +104,10 @@ public struct HostReady: Sendable {
     /// 9. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
 
+    /// Asks for nothing.
     public init() {}
 
+    /// Empties it for the next steps, and keeps its memory. Only what was done may be forgotten.
     public mutating func removeAll() {
         records.removeAll(keepingCapacity: true)
         compacts = false
