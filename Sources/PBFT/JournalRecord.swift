@@ -20,6 +20,8 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
     /// A peer forgot votes: its VIEW-CHANGEs of an earlier incarnation do not count.
     case peerIncarnation(IncarnationDeclaration)
 
+    /// - Throws: `DecodingFailure` if the first byte is no kind of record, or what follows is not one value in its only
+    ///   encoding.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .prePrepared(view: try reader.value(), sequence: try reader.value(), try reader.value())
@@ -36,6 +38,7 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
         }
     }
 
+    /// One byte for the kind, then the fields in their order.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .prePrepared(let view, let sequence, let batch):

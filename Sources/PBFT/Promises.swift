@@ -2,13 +2,18 @@ import Messages
 
 /// What a step asks for, in the order in which it must be done. Only `Promises` writes the first three.
 public struct ReplicaReady: Sendable {
+    /// Who gets a message: all other members of the group, or one of them.
     public enum Destination: Hashable, Sendable {
         case others
         case one(ReplicaIndex)
     }
+    /// A message that may leave at once.
     public struct Outgoing: Sendable {
+        /// Never this replica itself.
         public let to: Destination
+        /// What binds nobody, or is durable and was said before.
         public let message: PBFTMessage
+        /// - Parameter to: one member other than the sender, or all others.
         public init(to: Destination, message: PBFTMessage) { (self.to, self.message) = (to, message) }
     }
 
@@ -28,12 +33,14 @@ public struct ReplicaReady: Sendable {
     /// 7. Peers no longer have the batches after what is executed here: fetch a state of at least this number.
     public internal(set) var needsState: SequenceNumber?
 
+    /// With nothing to do.
     public init() {}
 
     mutating func drop(_ reason: DropReason?, of from: ReplicaIndex) {
         if let reason { drops.append((from, reason)) }
     }
 
+    /// Empties it for the next step, and keeps its memory.
     public mutating func removeAll() {
         records.removeAll(keepingCapacity: true)
         held.removeAll(keepingCapacity: true)

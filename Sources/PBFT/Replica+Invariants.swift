@@ -2,7 +2,9 @@ import Messages
 
 /// What is true between any two steps; checked after every step in tests and simulation.
 extension Replica {
+    /// A fault of this module: something that no input may bring about.
     public struct InvariantViolation: Error, CustomStringConvertible {
+        /// Shard, replica and view, and what does not hold with the numbers that show it.
         public let description: String
     }
 

@@ -3,13 +3,16 @@ import Messages
 /// One member of one shard's PBFT group (Castro and Liskov, OSDI '99; view change of TOCS 20(4) 2002). Does no I/O.
 /// Each part has its own state and decides by itself; the replica routes between them.
 public struct Replica: Sendable {
+    /// Whether the replica orders in its view or is on the way to another (PBFT §4.4).
     public enum Phase: Hashable, Sendable {
         case normal
         /// VIEW-CHANGE for `view` is sent; nothing of earlier views is accepted.
         case changing(since: UInt64, quorumSince: UInt64?)
     }
 
+    /// As given at the start.
     public let configuration: ReplicaConfiguration
+    /// It has stopped for good: no further step has any effect.
     public internal(set) var isHalted = false
     /// While a state from peers is being written down, nothing is executed.
     public var isExecutionPaused = false
@@ -41,6 +44,9 @@ public struct Replica: Sendable {
         rejoin = Rejoin(configuration: configuration)
     }
 
+    /// Takes what has happened, and adds to `ready` what it asks for. Time comes only with `now`, and timers run only
+    /// on `tick`.
+    /// - Precondition: a message comes from another member, whom the session has authenticated.
     public mutating func step(_ input: ReplicaInput, now: Instant, into ready: inout ReplicaReady) {
         guard !isHalted else { return }
         switch input {
@@ -126,10 +132,15 @@ extension Replica {
 
     /// The view that is installed, or while changing, the one that this replica wants to enter.
     public var view: View { viewChanger.view }
+    /// Uptimes in it are nanoseconds.
     public var phase: Phase { viewChanger.phase }
+    /// It has given up a view and has no valid NEW-VIEW yet.
     public var isChangingView: Bool { viewChanger.isChanging }
+    /// Who leads `view`: the member (view + shard) mod n, so that the shards of a host begin with different ones.
     public var primary: ReplicaIndex { viewChanger.primary(of: view) }
+    /// Whether `view` is this replica's to lead. While it changes it does not lead yet.
     public var isPrimary: Bool { primary == me }
+    /// The last batch that was handed to `executes`, or that a state from store or peers has in it.
     public var lastExecuted: SequenceNumber { retained.last }
     /// The stable checkpoint; its sequence number is the low watermark h.
     public var stable: Checkpoint { checkpoints.stable }
@@ -157,6 +168,7 @@ extension Replica {
         !isHalted && promises.isFull && phase == .normal && isPrimary && ordering.hasRoom(after: lastExecuted)
     }
 
+    /// What it says to its peers now and then, so that they can repeat what it lacks.
     public func status() -> Status {
         let held = viewChanger.viewChanges
         return Status(

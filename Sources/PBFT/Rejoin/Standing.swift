@@ -12,6 +12,7 @@ public enum Standing: Hashable, Sendable, CustomStringConvertible {
     /// enough peers have said where they stand.
     case quarantined(until: SequenceNumber?)
 
+    /// Votes may be lost, whether or not it is known yet what to wait for.
     public var isQuarantined: Bool { if case .quarantined = self { true } else { false } }
     var isRebuilding: Bool { if case .rebuilding = self { true } else { false } }
 
@@ -32,6 +33,7 @@ public enum Standing: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// As `quorate cluster status` and the log show it.
     public var description: String {
         switch self {
         case .full: "takes part"

@@ -3,6 +3,7 @@ import Messages
 /// What a new view starts from: a pure function of the VIEW-CHANGE messages in S. The new primary computes it and
 /// every backup recomputes it (TOCS 20(4) 2002, §4.4).
 public struct NewViewSelection: Hashable, Sendable {
+    /// The checkpoint with the highest number that 2f + 1 messages reach and f + 1 hold.
     public let start: Checkpoint
     /// For start.sequence + 1, + 2, …
     public let digests: [Digest]
