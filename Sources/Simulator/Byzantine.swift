@@ -51,13 +51,18 @@ public enum ByzantineAct: Int, Sendable, CaseIterable {
 /// verifier let it pass; or it did not get what it should have.
 public struct ByzantineEffects: Sendable, CustomStringConvertible {
     private var counts = [Int](repeating: 0, count: ByzantineAct.allCases.count)
+    /// Nothing has taken effect yet.
     public init() {}
+    /// How often this act took effect.
     public subscript(act: ByzantineAct) -> Int { counts[act.rawValue] }
+    /// Of all acts together.
     public var total: Int { counts.reduce(0, +) }
+    /// Each act that took effect with its count, in the order of `ByzantineAct`; empty if none did.
     public var description: String {
         ByzantineAct.allCases.filter { self[$0] > 0 }.map { "\($0) \(self[$0])" }.joined(separator: ", ")
     }
     mutating func count(_ act: ByzantineAct) { counts[act.rawValue] += 1 }
+    /// Adds up the runs of several seeds.
     public mutating func add(_ other: Self) { for i in counts.indices { counts[i] += other.counts[i] } }
 }
 

@@ -37,11 +37,14 @@ extension Simulation {
     /// Something that went wrong on purpose. Numbers count from 0; what fault k is depends on the seed and k alone, so
     /// that leaving one out (`SimulationOptions.suppressed`) leaves the others what they were.
     public struct InjectedFault: Sendable, Equatable {
+        /// By which `SimulationOptions.suppressed` leaves it out.
         public let number: Int
         /// Nanoseconds.
         public let time: UInt64
+        /// In words, with the hosts or the client that it hit.
         public let what: String
 
+        /// What was, or would be, injected under this number.
         public init(number: Int, time: UInt64, what: String) {
             (self.number, self.time, self.what) = (number, time, what)
         }

@@ -15,25 +15,36 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
 
     private let state = Mutex(State())
 
+    /// Empty, without metadata and seal, as a store to which nothing was ever applied.
     public init() {}
 
     /// The next `apply` throws `MemoryStoreError.failed` and changes nothing: a full or broken disk.
     public func failNextApply() { state.withLock { $0.failsNextApply = true } }
 
+    /// - Returns: nil if there is no such key, as of the last `refresh`.
+    /// - Throws: `MemoryStoreError.keyLength` for a key that LMDB would not take.
     public func value(forKey key: [UInt8]) throws -> [UInt8]? { try snapshot().value(forKey: key) }
 
+    /// Entries as of the last `refresh`; what is applied meanwhile does not show.
+    /// - Throws: what `body` throws.
     public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
         try snapshot().forEach(from: lower, to: upper, body)
     }
 
+    /// Nil until a `refresh` follows the first `apply`.
     public func metadata() throws -> [UInt8]? { snapshot().metadata() }
 
+    /// Nil if the last `apply` that a `refresh` has shown gave none.
     public func seal() throws -> [UInt8]? { snapshot().seal() }
 
+    /// What the last `refresh` saw, whatever is applied later.
     public func snapshot() -> MemorySnapshot { MemorySnapshot(map: state.withLock { $0.visible }) }
 
+    /// Shows all that was applied until now.
     public func refresh() { state.withLock { $0.visible = $0.applied } }
 
+    /// All or nothing, and not visible before `refresh`.
+    /// - Throws: `MemoryStoreError.keyLength` for any of the keys, `failed` if `failNextApply` asked for it.
     public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws {
         for write in writes { try MemoryStoreError.checkKey(write.key) }
         try state.withLock { state in
@@ -48,6 +59,7 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
     }
 }
 
+/// Why a `MemoryStore` refuses.
 public enum MemoryStoreError: Error, Equatable, Sendable {
     /// Keys have 1 to 511 bytes, as on LMDB.
     case keyLength(Int)
@@ -63,17 +75,23 @@ public enum MemoryStoreError: Error, Equatable, Sendable {
 public struct MemorySnapshot: KeyValueReader, Sendable {
     fileprivate let map: MemoryMap
 
+    /// - Returns: nil if there was no such key.
+    /// - Throws: `MemoryStoreError.keyLength` for a key that LMDB would not take.
     public func value(forKey key: [UInt8]) throws -> [UInt8]? {
         try MemoryStoreError.checkKey(key)
         return map.value(forKey: key)
     }
 
+    /// Ascending by unsigned bytes, from `lower` until before `upper`, or until `body` says false.
+    /// - Throws: what `body` throws.
     public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
         try map.forEach(from: lower, to: upper, body)
     }
 
+    /// Of the last `apply` before; nil if there was none.
     public func metadata() -> [UInt8]? { map.metadata }
 
+    /// Of the last `apply` before; nil if it gave none.
     public func seal() -> [UInt8]? { map.seal }
 }
 

@@ -26,6 +26,7 @@ public struct Scenario {
     private var issued = RequestNumber(1)
     private var lastSubmission: SignedRequest?
 
+    /// The commands of scripts, one a line, for help and error messages.
     public static var grammar: String { ScenarioParser.grammar }
 
     /// - Throws: `ScenarioFailure` for the first line that is no command.

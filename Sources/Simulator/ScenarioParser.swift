@@ -50,9 +50,12 @@ enum ScenarioCommand: Equatable, Sendable {
 public struct ScenarioFailure: Error, Equatable, Sendable, CustomStringConvertible {
     /// Counts from 1.
     public let line: Int
+    /// The line's words, one space between them and without its comment.
     public let command: String
+    /// Why it is no command, or what was found instead of what the script expects.
     public let what: String
 
+    /// Line, command and reason, as the tool prints them.
     public var description: String { "line \(line) (\(command)): \(what)" }
 }
 

@@ -1,6 +1,8 @@
 /// A list of seeds without gaps: `7` or `1..100`, both ends included.
 public struct SeedRange: Equatable, Sendable, CustomStringConvertible {
+    /// The lowest seed.
     public let first: UInt64
+    /// How many, at least one.
     public let count: Int
 
     /// - Precondition: `count` > 0, and the last seed can be represented.
@@ -23,8 +25,11 @@ public struct SeedRange: Equatable, Sendable, CustomStringConvertible {
         self.init(first: UInt64((year * 100 + month) * 100 + day) * 1_000_000, count: count)
     }
 
+    /// The highest seed, which is one of them.
     public var last: UInt64 { first + UInt64(count - 1) }
+    /// - Parameter index: from 0 until before `count`; not checked.
     public subscript(index: Int) -> UInt64 { first + UInt64(index) }
+    /// As `init(_:)` reads it.
     public var description: String { count == 1 ? "\(first)" : "\(first)..\(last)" }
 
     static func bounds(_ text: String) -> (UInt64, UInt64)? {
@@ -39,8 +44,10 @@ public struct SeedRange: Equatable, Sendable, CustomStringConvertible {
 
 /// Numbers of faults: `3,5..9,10000`.
 public struct FaultList: Equatable, Sendable, CustomStringConvertible {
+    /// Below 1,000,000 where they come from text. From `SimulationOptions.firstLoss` on they are windows of losses.
     public let numbers: Set<Int>
 
+    /// The faults with these numbers.
     public init(_ numbers: Set<Int>) { self.numbers = numbers }
 
     /// Nil for what is no list.
@@ -53,6 +60,7 @@ public struct FaultList: Equatable, Sendable, CustomStringConvertible {
         self.numbers = numbers
     }
 
+    /// Ascending, neighbours put together to ranges; as `init(_:)` reads it.
     public var description: String {
         var runs: [(low: Int, high: Int)] = []
         for number in numbers.sorted() {

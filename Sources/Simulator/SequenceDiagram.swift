@@ -4,6 +4,7 @@ public struct SequenceDiagram: Sendable, Equatable {
     /// A column: a host's number, or the clients.
     public static let client = -1
 
+    /// What is drawn. Columns are hosts' numbers or `client`; `lost` are those of `to` that the message does not reach.
     public enum Event: Sendable, Equatable {
         case message(from: Int, to: [Int], lost: [Int], label: String)
         /// Something that one host or client does.
@@ -12,10 +13,14 @@ public struct SequenceDiagram: Sendable, Equatable {
         case note(String)
     }
 
+    /// One event with its time. Steps at one time may share a row.
     public struct Step: Sendable, Equatable {
+        /// As the log has it: `12.345` in milliseconds, or `12345 µs`.
         public let time: String
+        /// What happens then.
         public let event: Event
 
+        /// - Parameter time: as `time` has it. In another form it is shown all the same, and jumps of time are not.
         public init(time: String, _ event: Event) { (self.time, self.event) = (time, event) }
 
         /// A line of an event log: the time, two spaces, what happened. Nil for what has no time.
@@ -43,11 +48,14 @@ public struct SequenceDiagram: Sendable, Equatable {
         }
     }
 
+    /// How many columns there are beside the clients'.
     public let hosts: Int
+    /// In the order of time.
     public private(set) var steps: [Step]
     /// Hosts that are down before the first step.
     public private(set) var down: Set<Int> = []
 
+    /// - Parameter steps: in the order of time; columns in them are below `hosts`, or `client`.
     public init(hosts: Int, steps: [Step]) { (self.hosts, self.steps) = (hosts, steps) }
 
     /// Reads an event log, as `--trace` writes it.

@@ -1,20 +1,28 @@
 /// Makes a failing run smaller while the same thing breaks: fewer shards, replicas, clients and transfers, then only
 /// the faults that it needs.
 public struct Shrinker {
+    /// The smallest run that was found.
     public struct Result: Sendable {
+        /// They make that run, and `arguments` makes a command of them.
         public let options: SimulationOptions
+        /// What breaks in it: of the same kind as in the run to begin with.
         public let failure: SimulationFailure
         /// What went wrong on purpose in the smallest run.
         public let faults: [Simulation.InjectedFault]
+        /// How many runs were tried, the first one included.
         public let runs: Int
     }
 
     /// One run as the shrinker sees it.
     public struct Attempt: Sendable {
+        /// Nil if all invariants held.
         public let failure: SimulationFailure?
+        /// What went wrong on purpose until it ended.
         public let faults: [Simulation.InjectedFault]
+        /// Events that were handled until it ended.
         public let steps: Int
 
+        /// For tests, which make up what a run would have given.
         public init(failure: SimulationFailure?, faults: [Simulation.InjectedFault], steps: Int) {
             (self.failure, self.faults, self.steps) = (failure, faults, steps)
         }
@@ -38,6 +46,9 @@ public struct Shrinker {
     /// A smaller run that has not failed after so many events is not waited for.
     private var patience: Int?
 
+    /// - Parameters:
+    ///   - isOver: asked before each run but the first; true ends the search with what was found so far.
+    ///   - attempt: makes one run.
     public init(isOver: @escaping () -> Bool, attempt: @escaping (SimulationOptions) -> Attempt = { Attempt($0) }) {
         (self.isOver, self.attempt) = (isOver, attempt)
     }

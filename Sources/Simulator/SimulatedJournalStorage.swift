@@ -28,6 +28,7 @@ public final class SimulatedJournalStorage: JournalStorage {
         case rename(String, String)
     }
 
+    /// There is no folder: a word for error messages.
     public let path = "simulated"
     private var files: [Int: File] = [:]
     private var nextFile = 0
@@ -37,18 +38,24 @@ public final class SimulatedJournalStorage: JournalStorage {
 
     /// The next `sync` fails, and what it should have made durable is lost although the cache shows it.
     public var failsNextSync = false
+    /// The next `write` fails and changes nothing.
     public var failsNextWrite = false
     /// Nothing can be created.
     public var diskIsFull = false
     /// Completed syncs of files.
     public private(set) var syncCount = 0
 
+    /// A new disk without files.
     public init() {}
 
     // MARK: - JournalStorage
 
+    /// As the cache shows them, ascending; after a power loss some may be gone, and others back.
     public func names() -> [String] { cachedNames.keys.sorted() }
 
+    /// Pages that no sync has covered as they were written, the others as the disk has them: after a failed sync that
+    /// is what was there before.
+    /// - Throws: `JournalError.storage` with ENOENT if there is no such file.
     public func read(_ name: String) throws(JournalError) -> [UInt8] {
         let id = try id(of: name, .read)
         return change(id) { file in
@@ -62,11 +69,15 @@ public final class SimulatedJournalStorage: JournalStorage {
         }
     }
 
+    /// As it was created, in bytes.
+    /// - Throws: `JournalError.storage` with ENOENT if there is no such file.
     public func size(of name: String) throws(JournalError) -> Int {
         let id = try id(of: name, .read)
         return change(id) { $0.size }
     }
 
+    /// The new file's bytes are zero. Neither it nor its name is durable yet.
+    /// - Throws: `JournalError.storage` with ENOSPC while `diskIsFull`, with EEXIST for a name that is taken.
     public func create(_ name: String, size: Int) throws(JournalError) {
         guard !diskIsFull else { throw .storage(.create, path: name, errno: ENOSPC) }
         guard cachedNames[name] == nil else { throw .storage(.create, path: name, errno: EEXIST) }
@@ -76,6 +87,9 @@ public final class SimulatedJournalStorage: JournalStorage {
         nextFile += 1
     }
 
+    /// Into the cache: durable only after `sync`.
+    /// - Throws: `JournalError.storage` with ENOENT if there is no such file, with EIO if `failsNextWrite`.
+    /// - Precondition: the bytes lie within the file's size.
     public func write(_ bytes: [UInt8], to name: String, at offset: Int) throws(JournalError) {
         let id = try id(of: name, .write)
         if failsNextWrite {
@@ -101,6 +115,8 @@ public final class SimulatedJournalStorage: JournalStorage {
         }
     }
 
+    /// Makes the file's pages and size durable; not its name.
+    /// - Throws: `JournalError.storage` with ENOENT if there is no such file, with EIO if `failsNextSync`.
     public func sync(_ name: String) throws(JournalError) {
         let id = try id(of: name, .sync)
         let fails = failsNextSync
@@ -117,12 +133,16 @@ public final class SimulatedJournalStorage: JournalStorage {
         syncCount += 1
     }
 
+    /// Durable only after `syncDirectory`.
+    /// - Throws: `JournalError.storage` with ENOENT if there is no such file.
     public func remove(_ name: String) throws(JournalError) {
         _ = try id(of: name, .remove)
         cachedNames[name] = nil
         pendingNames.append(.remove(name))
     }
 
+    /// A file that has the new name is replaced. Durable only after `syncDirectory`.
+    /// - Throws: `JournalError.storage` with ENOENT if there is no file with the old name.
     public func rename(_ old: String, to new: String) throws(JournalError) {
         let id = try id(of: old, .rename)
         cachedNames[old] = nil
@@ -130,6 +150,7 @@ public final class SimulatedJournalStorage: JournalStorage {
         pendingNames.append(.rename(old, new))
     }
 
+    /// Makes all creations, renamings and removals durable; never fails.
     public func syncDirectory() {
         durableNames = cachedNames
         pendingNames.removeAll()

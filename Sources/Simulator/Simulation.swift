@@ -88,13 +88,16 @@ public struct Simulation {
     var session = SessionID(1)
     /// Messages that were looked at.
     private var opened = 0
+    /// What happened, a line an event with its time in microseconds; empty unless `keepsLog`.
     public internal(set) var log: [String] = []
+    /// Events that were handled so far.
     public private(set) var steps = 0
     /// Injected so far, suppressed ones not counted.
     public internal(set) var faults: [InjectedFault] = []
     var faultCount = 0
     var clockFaults: ClockFaults
 
+    /// Draws what follows from the seed before the first event: keys, clocks, the network, who lies.
     public init(_ options: SimulationOptions) {
         self.options = options
         rng = SplitMix64(seed: options.seed)
@@ -183,27 +186,43 @@ public struct Simulation {
         throw failure("no events left")
     }
 
+    /// What a run that broke nothing was made of, so that it can be told whether it tried what it should.
     public struct Summary: Sendable {
+        /// The run's, as it was asked for.
         public let seed: UInt64
+        /// Events that were handled.
         public let steps: Int
+        /// How long the run took by the simulated clock.
         public let simulatedNanoseconds: UInt64
+        /// Legs that clients have receipts for, setting up included.
         public let committed: Int
+        /// Legs of which a receipt says that they never happened.
         public let aborted: Int
         /// Root calls among them.
         public let committedCalls: Int
+        /// Root calls among `aborted`; one that died and was tried again counts each time.
         public let abortedCalls: Int
+        /// Views after the first in which a correct replica was, over all shards, each once.
         public let viewChanges: Int
+        /// Times that a host was stopped, by whatever fault, to be started again.
         public let restarts: Int
         /// Whole states that were fetched and installed.
         public let stateTransfers: Int
+        /// CHECKPOINTs that correct hosts said.
         public let checkpoints: Int
+        /// Own states that correct hosts had written down; those that were fetched are not among them.
         public let flushes: Int
+        /// Times that a correct host wrote its journal anew.
         public let compactions: Int
+        /// Times that a host's disk refused something, and the host stopped voting.
         public let storageFailures: Int
         /// Answered by a quorum, and in order.
         public let quorumReads: Int
+        /// Reads that came through the order because replicas found no agreement on the account.
         public let orderedReads: Int
+        /// Hosts that lied, f at most.
         public let byzantineHosts: Int
+        /// What their lies led to, act by act.
         public let byzantineEffects: ByzantineEffects
         /// Views of a slow primary that correct replicas left.
         public let replacedSlowPrimaries: Int

@@ -3,6 +3,7 @@ import Cores
 
 /// What a simulated run is made of. Everything else follows from the seed.
 public struct SimulationOptions: Sendable {
+    /// What goes wrong. The names are those of `quorate simulate --profile`.
     public enum Profile: String, Sendable, CaseIterable {
         /// No faults; only random delays.
         case calm
@@ -21,11 +22,17 @@ public struct SimulationOptions: Sendable {
         case everything
     }
 
+    /// Of everything that is drawn.
     public var seed: UInt64
+    /// Which faults there are.
     public var profile: Profile
+    /// Each on all hosts.
     public var shards = 2
+    /// Hosts, and replicas of each shard: 3f + 1.
     public var replicas = 4
+    /// Divided among the clients in turn, all of one asset.
     public var accounts = 8
+    /// Those that make transfers; the issuer, who opens and fills the accounts, is one more.
     public var clients = 4
     /// How many of a thousand requests are root calls of procedures.
     public var callsPerMille = 350
@@ -46,9 +53,13 @@ public struct SimulationOptions: Sendable {
     public var suppressed: Set<Int> = []
     /// No injected fault with a greater number happens. Says nothing about losses.
     public var lastFault: Int?
+    /// Each message and fault is written to `Simulation.log`.
     public var keepsLog = false
+    /// Of every host. Windows and waits are short, so that rare things happen in a short run.
     public var host = HostOptions()
 
+    /// - Parameter seed: it also draws how long faults last, how much each client does and whether clocks jump; all of
+    ///   that may be changed afterwards.
     public init(seed: UInt64, profile: Profile) {
         (self.seed, self.profile) = (seed, profile)
         // Of another sequence than the run's own, so that changing one of them by hand changes nothing else.
@@ -127,15 +138,21 @@ enum ChanceStream: UInt64 {
 
 /// What broke, and what repeats it.
 public struct SimulationFailure: Error, CustomStringConvertible {
+    /// Of the run that failed.
     public let seed: UInt64
+    /// Simulated nanoseconds.
     public let time: UInt64
+    /// Which invariant broke, with the evidence; `kind` is made of its words.
     public let what: String
+    /// `Simulation.log` up to the failure; empty unless it was kept.
     public let log: [String]
 
+    /// A failure of a run at one simulated moment.
     public init(seed: UInt64, time: UInt64, what: String, log: [String]) {
         (self.seed, self.time, self.what, self.log) = (seed, time, what, log)
     }
 
+    /// Seed, time and what broke, then the last 60 lines of the log.
     public var description: String {
         "seed \(seed) at \(time / 1_000_000) ms: \(what)"
             + (log.isEmpty ? "" : "\n" + log.suffix(60).joined(separator: "\n"))
