@@ -11,12 +11,16 @@ public enum LatencyKind: Hashable, Sendable {
     /// down, and every one but the deepest again for its answer (R13, R14): one order after the other.
     case call(depth: Int)
 
+    /// What `quorate bench --latencies` measures, in the order of its table.
     public static let measured: [LatencyKind] = [
         .transfer(participants: 1), .transfer(participants: 2), .transfer(participants: 4), .transfer(participants: 8),
         .call(depth: 1), .call(depth: 2), .call(depth: 4),
     ]
+    /// Message delays between client and gateway, there and back.
     public static let delaysOfClient = 2
+    /// Message delays from the gateway until it holds what the replicas certified.
     public static let delaysOfOrder = 5
+    /// Syncs of one order, one after the other: for PRE-PREPARE, PREPARE and COMMIT.
     public static let syncsOfOrder = 3
 
     /// How many shards take part.
@@ -40,6 +44,7 @@ public enum LatencyKind: Hashable, Sendable {
     /// Syncs that must follow each other.
     public var syncs: Int { Self.syncsOfOrder * orders }
 
+    /// How `delays` comes about, for a table.
     public var formula: String {
         switch self {
         case .transfer: "2 + 5"
@@ -47,6 +52,7 @@ public enum LatencyKind: Hashable, Sendable {
         }
     }
 
+    /// As a row of the table begins.
     public var description: String {
         switch self {
         case .transfer(1): "transfer, one shard"

@@ -4,19 +4,29 @@ import Foundation
 public struct LatencyReport: Codable, Sendable, Equatable {
     /// Microseconds from the client's request until it has verified the receipt.
     public struct Row: Codable, Sendable, Equatable {
+        /// `transfer` or `call`.
         public var kind: String
         /// Of a transfer.
         public var participants: Int?
         /// Of a call.
         public var depth: Int?
+        /// Shards that take part.
         public var shards: Int
+        /// Message delays that must follow each other, by `LatencyKind`.
         public var delays: Int
+        /// Syncs of journals that must follow each other.
         public var syncs: Int
+        /// How `delays` comes about.
         public var formula: String
+        /// Requests that were measured.
         public var count: Int
+        /// The median, by nearest rank as all percentiles here; 0 if nothing was measured.
         public var p50_us: UInt64
+        /// Of fewer than 100 requests it is the slowest.
         public var p99_us: UInt64
+        /// The quickest; 0 if nothing was measured.
         public var min_us: UInt64
+        /// The slowest; 0 if nothing was measured.
         public var max_us: UInt64
         /// Requests that the client or the gateway sent more than once.
         public var resent: Int
@@ -40,15 +50,24 @@ public struct LatencyReport: Codable, Sendable, Equatable {
         }
     }
 
+    /// The version of the JSON's keys.
     public var schema = 1
+    /// Shards of the cluster, not of a request.
     public var shards: Int
+    /// Of each shard, which is the number of hosts.
     public var replicas: Int
+    /// Gateways of the cluster.
     public var gateways: Int
+    /// Always `strict`: all that is promised is synced before.
     public var durability = "strict"
+    /// Milliseconds between two requests.
     public var pause_ms: Int
+    /// One a kind, in the order in which they were measured.
     public var rows: [Row]
+    /// Of all replicas, after the last request.
     public var invariants: RunResult.Invariants
 
+    /// - Parameter pauseMilliseconds: between two requests.
     public init(
         shards: Int, replicas: Int, gateways: Int, pauseMilliseconds: Int, rows: [Row], invariants: RunResult.Invariants
     ) {

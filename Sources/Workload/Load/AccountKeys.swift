@@ -2,8 +2,10 @@ import Messages
 
 /// Who owns the accounts of a workload, derived from a seed: nothing has to be stored to repeat a run.
 public struct AccountKeys: Sendable {
+    /// The one asset of all workloads.
     public static let asset = AssetID(1)
 
+    /// By member; where every account has a key of its own, by account.
     public let signers: [Ed25519Signer]
     /// By account.
     public let specifications: [AccountSpecification]
@@ -26,6 +28,7 @@ public struct AccountKeys: Sendable {
     /// The index into `signers` of an account's owner.
     public func owner(of account: Int) -> Int { account % signers.count }
 
+    /// By account: the shard that owns it in this cluster.
     public func shards(in map: ShardMap) -> [ShardID] { ids.map { map.shard(of: $0) } }
 
     private static func signer(seed: UInt64, index: Int) -> Ed25519Signer {

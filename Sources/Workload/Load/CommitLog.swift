@@ -6,8 +6,11 @@ import Synchronization
 public final class CommitLog: Sendable {
     /// A stretch of time without a commit.
     public struct Gap: Sendable, Equatable {
+        /// When it begins: with a commit, or where the question begins.
         public let start: UInt64
+        /// When it ends: with a commit, or where the question ends.
         public let end: UInt64
+        /// - Precondition: `start` is not after `end`; it is not checked here.
         public init(start: UInt64, end: UInt64) { (self.start, self.end) = (start, end) }
     }
 
@@ -26,11 +29,13 @@ public final class CommitLog: Sendable {
 
     private let state = Mutex(State())
 
+    /// Nothing has started, and the load may go on.
     public init() {}
 
     /// The load starts nothing more.
     public func stop() { state.withLock { $0.isStopped = true } }
 
+    /// Whether `stop` was called. The source then gives no more work.
     public var isStopped: Bool { state.withLock { $0.isStopped } }
 
     /// A work leaves its client for the first time.
@@ -107,27 +112,34 @@ public final class CommitLog: Sendable {
 
 /// A source whose works and outcomes go into a `CommitLog`, and which ends when the log is stopped.
 public struct LoggedSource<Base: WorkSource>: WorkSource {
+    /// The source that the load came from, with what it has measured.
     public private(set) var base: Base
     private let log: CommitLog
 
+    /// - Parameter log: shared with whoever watches the load.
     public init(_ base: Base, log: CommitLog) { (self.base, self.log) = (base, log) }
 
+    /// The base's.
     public var progress: WorkProgress { base.progress }
 
+    /// The base's next work, noted as begun at `now`; nil once the log is stopped.
     public mutating func next(now: Instant) -> Work? {
         guard !log.isStopped, let work = base.next(now: now) else { return nil }
         log.begin(work.id, at: now.uptime)
         return work
     }
 
+    /// As soon as the log is stopped, whatever the base still has.
     public func isExhausted(now: Instant) -> Bool { log.isStopped || base.isExhausted(now: now) }
 
+    /// Notes the operation's end, and its start so many microseconds before.
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
         let latency = min(now.uptime, microseconds * 1000)
         log.end(startedAt: now.uptime - latency, at: now.uptime, isCommitted: outcome == .committed)
         base.completed(work, leg: leg, outcome: outcome, microseconds: microseconds, now: now)
     }
 
+    /// The work is no longer among the unfinished ones.
     public mutating func finished(_ work: Work, now: Instant) {
         log.finish(work.id)
         base.finished(work, now: now)

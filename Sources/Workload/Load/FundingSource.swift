@@ -12,6 +12,7 @@ public struct FundingSource: WorkSource {
     private let total: Int
     /// Operations that failed, and the first reason.
     public private(set) var failures = 0
+    /// Nil while nothing failed.
     public private(set) var firstFailure: String?
 
     /// - Parameter balances: by account; zero only opens it.
@@ -35,8 +36,10 @@ public struct FundingSource: WorkSource {
         self.total = total + bundle.count
     }
 
+    /// Counts operations: one to open each account, and one more to issue its balance, unless that is zero.
     public var progress: WorkProgress { WorkProgress(done: done, total: total) }
 
+    /// The next bundle, of the issuer: principal 0 among the signers.
     public mutating func next(now: Instant) -> Work? {
         guard given < bundles.count else { return nil }
         defer { given += 1 }
@@ -44,8 +47,10 @@ public struct FundingSource: WorkSource {
         return Work(id: given, principal: 0, operations: bundles[given])
     }
 
+    /// When every bundle has been given and has ended.
     public func isExhausted(now: Instant) -> Bool { given == bundles.count && outstanding == 0 }
 
+    /// Counts the operation as done. That an account exists already is no failure.
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
         done += 1
         switch outcome {
@@ -60,5 +65,6 @@ public struct FundingSource: WorkSource {
         firstFailure = firstFailure ?? why
     }
 
+    /// All of a bundle's operations have ended.
     public mutating func finished(_ work: Work, now: Instant) { outstanding -= 1 }
 }

@@ -22,6 +22,8 @@ public final class GatewayChannel: RequestChannel {
         state.withLock { $0.connection = connection }
     }
 
+    /// Calls back with the gateway's answer, under id 0. After a failure of the connection it connects again, and until
+    /// then fails at once with `ConnectionError.closed`.
     public func submit(
         _ request: SignedRequest, _ completion: @escaping @Sendable (Result<GatewayReply, any Error>) -> Void
     ) {
@@ -74,6 +76,7 @@ public final class GatewayChannel: RequestChannel {
         }
     }
 
+    /// Closes the connection for good: later submits fail.
     public func close() async {
         let connection = state.withLock { state in
             state.isClosed = true

@@ -24,6 +24,10 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
     private let engine: Mutex<RequestEngine<Source>>
     private let channels: [any RequestChannel]
 
+    /// - Parameters:
+    ///   - signers: by principal, as the source numbers them.
+    ///   - channels: as many as the configuration says; requests go over them in turn.
+    ///   - firstNumber: the first request number of every principal; above those that earlier loads used.
     public init(
         source: Source, signers: [Ed25519Signer], manifest: Manifest, channels: [any RequestChannel],
         configuration: RequestEngine<Source>.Configuration, firstNumber: UInt64 = 1
@@ -36,9 +40,13 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         self.channels = channels
     }
 
+    /// What is left when the load has ended.
     public struct Result: Sendable {
+        /// With its measurements.
         public let source: Source
+        /// What was sent again, and why.
         public let counters: RequestEngine<Source>.Counters
+        /// Works in flight on average, from the first to the end.
         public let meanInFlight: Double
     }
 

@@ -5,22 +5,31 @@ import Messages
 public struct Measurements: Sendable {
     /// Microseconds, 1 µs to 120 s, three digits.
     public private(set) var intra = Self.histogram()
+    /// The same, of operations over two shards or more.
     public private(set) var cross = Self.histogram()
+    /// Operations with verified certificates that they took effect.
     public private(set) var committed = 0
+    /// Operations with verified certificates that they did not.
     public private(set) var aborted = 0
+    /// By `AbortReason`, its raw value less 1.
     public private(set) var aborts = [Int](repeating: 0, count: AbortReason.allCases.count)
+    /// Operations of which nothing was certified in time.
     public private(set) var unknown = 0
+    /// What was said of the first of them; nil while there is none.
     public private(set) var firstUnknown: String?
     /// Commits in each interval since the start, warm-up included.
     public private(set) var timeline: [Int] = []
     /// The longest time without a commit, between the first commit and the last.
     public private(set) var maxGapNanoseconds: UInt64 = 0
 
+    /// 100 ms, in nanoseconds.
     public static let timelineInterval: UInt64 = 100_000_000
+    /// What a latency counts at most: 120 s.
     public static let maxMicroseconds: UInt64 = 120_000_000
 
     /// Everything that ends before is left out, except from the time line.
     public let measureFrom: UInt64
+    /// Monotonic nanoseconds. Interval 0 of the time line begins here.
     public let start: UInt64
     private var lastCommit: UInt64?
     private var lastOutcome: UInt64
@@ -37,6 +46,10 @@ public struct Measurements: Sendable {
             lowestDiscernibleValue: 1, highestTrackableValue: maxMicroseconds, numberOfSignificantValueDigits: .three)
     }
 
+    /// One operation has its outcome.
+    /// - Parameters:
+    ///   - microseconds: counted as 1 to `maxMicroseconds`.
+    ///   - now: monotonic nanoseconds.
     public mutating func record(_ outcome: LegOutcome, isCross: Bool, microseconds: UInt64, now: UInt64) {
         if outcome == .committed { recordCommit(now: now) }
         guard now >= measureFrom else { return }
@@ -66,6 +79,8 @@ public struct Measurements: Sendable {
         lastCommit = max(lastCommit ?? 0, now)
     }
 
+    /// From the end of the warm-up to the last outcome.
     public var elapsedSeconds: Double { Double(lastOutcome - min(lastOutcome, measureFrom)) / 1e9 }
+    /// Commits a second in that time; 0 if there was none.
     public var throughput: Double { elapsedSeconds > 0 ? Double(committed) / elapsedSeconds : 0 }
 }

@@ -5,6 +5,7 @@ import Messages
 /// account. Unlike `TransferSource` it puts no payment of an account behind another, so that one account can have many
 /// under way. All accounts must hold more than they can pay.
 public struct RandomTransfers: WorkSource {
+    /// Who pays whom.
     public enum Shape: Hashable, Sendable {
         /// All accounts are equally popular.
         case uniform
@@ -25,7 +26,9 @@ public struct RandomTransfers: WorkSource {
     public private(set) var measurements: Measurements?
     /// What ended after the time: it was admitted before.
     public private(set) var committedLate = 0
+    /// What was admitted within the time and aborted after it.
     public private(set) var abortedLate = 0
+    /// What was admitted within the time and given up after it.
     public private(set) var unknownLate = 0
 
     /// - Parameters: nanoseconds; the warm-up is a part of the duration.
@@ -38,12 +41,15 @@ public struct RandomTransfers: WorkSource {
     /// Over the time that is measured.
     public var throughput: Double { Double(measurements?.committed ?? 0) / (Double(duration - warmup) / 1e9) }
 
+    /// Only commits that are measured count; there is no total.
     public var progress: WorkProgress { WorkProgress(done: measurements?.committed ?? 0, total: nil) }
 
     private func isOver(_ now: UInt64) -> Bool { start.map { now >= $0 + duration } ?? false }
 
+    /// When the time is over. What is in flight then still ends.
     public func isExhausted(now: Instant) -> Bool { isOver(now.uptime) }
 
+    /// A new transfer of one unit. The time begins with the first.
     public mutating func next(now: Instant) -> Work? {
         if start == nil {
             start = now.uptime
@@ -71,6 +77,7 @@ public struct RandomTransfers: WorkSource {
         return drawn < account ? drawn : drawn + 1
     }
 
+    /// Measured while the time lasts, only counted afterwards.
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
         guard isOver(now.uptime) else {
             measurements?.record(outcome, isCross: false, microseconds: microseconds, now: now.uptime)
@@ -83,5 +90,6 @@ public struct RandomTransfers: WorkSource {
         }
     }
 
+    /// Nothing waits for it.
     public mutating func finished(_ work: Work, now: Instant) {}
 }

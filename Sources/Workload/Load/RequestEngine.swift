@@ -8,9 +8,11 @@ import Messages
 /// twice. Only a certified abort without a record (the deadline passed before any shard voted) leads to a new
 /// attempt, with a new number, for the operations concerned.
 public struct RequestEngine<Source: WorkSource>: Sendable {
+    /// How many clients there are, and how long they wait.
     public struct Configuration: Sendable {
         /// Works in flight at most.
         public var clients: Int
+        /// Ways to gateways, numbered from 0; requests go over them in turn.
         public var channels: Int
         /// From signing to deadline, microseconds.
         public var lifetime: UInt64
@@ -18,8 +20,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         public var patience: UInt64
         /// Without any answer for so long, a request is sent again over another channel, nanoseconds.
         public var silence: UInt64
+        /// Of the jitter between attempts.
         public var seed: UInt64
 
+        /// - Precondition: there is a client and a channel.
         public init(
             clients: Int, channels: Int, lifetime: UInt64 = 20_000_000, patience: UInt64 = 30_000_000_000,
             silence: UInt64 = 5_000_000_000, seed: UInt64 = 1
@@ -30,6 +34,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         }
     }
 
+    /// What was done beside sending each request once.
     public struct Counters: Sendable, Equatable {
         /// The same bytes sent again by the client.
         public var resent = 0
@@ -37,19 +42,25 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         public var newAttempts = 0
         /// Rejections by a gateway, by `GatewayRejection` - 1.
         public var rejections = [Int](repeating: 0, count: GatewayRejection.allCases.count)
+        /// Requests that a channel gave back without an answer.
         public var connectionFailures = 0
         /// Sent again by gateways, and of these after a conflict.
         public var gatewayRetries = 0
+        /// Those of `gatewayRetries` that followed a conflict.
         public var gatewayConflicts = 0
         /// Receipts that did not verify.
         public var invalidReceipts = 0
+        /// All zero.
         public init() {}
     }
 
     /// A request to be sent over a channel; the answer comes back with the id.
     public struct Outgoing: Sendable {
+        /// Goes back to `receive`. A request that is sent again keeps it.
         public let id: UInt64
+        /// Below the configuration's `channels`.
         public let channel: Int
+        /// Signed; the same bytes each time it is sent.
         public let request: SignedRequest
     }
 
@@ -80,7 +91,9 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// A channel whose connection failed is tried again after so long, nanoseconds.
     private static var avoidance: UInt64 { 250_000_000 }
 
+    /// With what it has measured so far.
     public private(set) var source: Source
+    /// What was sent again until now, and why.
     public private(set) var counters = Counters()
     private let configuration: Configuration
     private let signers: [Ed25519Signer]
@@ -113,6 +126,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         random = SplitMix64(seed: configuration.seed, stream: "client backoff")
     }
 
+    /// Works that were sent and have no outcome.
     public var inFlight: Int { flights.count }
 
     /// Nothing is in flight and nothing will be.

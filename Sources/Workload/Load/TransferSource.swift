@@ -33,6 +33,7 @@ public struct TransferSource: WorkSource {
     private var works = 0
     private var done = 0
     private var start: UInt64?
+    /// Nil before the first work was asked for.
     public private(set) var measurements: Measurements?
 
     /// - Parameters:
@@ -62,12 +63,16 @@ public struct TransferSource: WorkSource {
         return now.uptime >= start + limit
     }
 
+    /// Transfers that have an outcome; a total only where the whole trace is replayed once.
     public var progress: WorkProgress { WorkProgress(done: done, total: extent == .wholeTrace ? maxRows : nil) }
 
+    /// When the time is over, or all rows were given and have ended.
     public func isExhausted(now: Instant) -> Bool {
         timeIsUp(now) || (order.admitted == maxRows && readyCount == 0 && !order.unfinished)
     }
 
+    /// Rows that one member signs, of the next queue in turn that fills a bundle, or else of the longest. The time
+    /// begins with the first call.
     public mutating func next(now: Instant) -> Work? {
         if start == nil {
             start = now.uptime
@@ -121,6 +126,7 @@ public struct TransferSource: WorkSource {
                 amount: Amount(UInt128(row.amount))))
     }
 
+    /// A transfer counts as crossing if its two accounts are on different shards.
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
         guard let ordinal = legsOf[work.id]?[leg].row else { return }
         if outcome == .committed { legsOf[work.id]?[leg].moved = true }
@@ -131,6 +137,7 @@ public struct TransferSource: WorkSource {
             now: now.uptime)
     }
 
+    /// Lets the rows run that waited for the money or the order of these.
     public mutating func finished(_ work: Work, now: Instant) {
         var released: [Int] = []
         for leg in legsOf.removeValue(forKey: work.id) ?? [] {

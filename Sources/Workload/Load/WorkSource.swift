@@ -6,8 +6,10 @@ public struct Work: Sendable {
     public let id: Int
     /// Index into the signers.
     public let principal: Int
+    /// In the order of the request's legs.
     public let operations: [Operation]
 
+    /// - Parameter principal: index into the signers of whoever runs the load.
     public init(id: Int, principal: Int, operations: [Operation]) {
         (self.id, self.principal, self.operations) = (id, principal, operations)
     }
@@ -38,9 +40,13 @@ public protocol WorkSource: Sendable {
     mutating func finished(_ work: Work, now: Instant)
 }
 
+/// How far a load is, for a progress bar.
 public struct WorkProgress: Sendable, Equatable {
+    /// Operations that have their outcome.
     public var done: Int
+    /// Nil where the load goes on for a time.
     public var total: Int?
+    /// - Parameter total: nil where it is not known.
     public init(done: Int, total: Int?) { (self.done, self.total) = (done, total) }
 }
 

@@ -3,13 +3,16 @@ import StrictInput
 
 /// All runs of one bench, in the three forms that are written down.
 public struct BenchReport: Codable, Sendable, Equatable {
+    /// The version of the JSON's keys.
     public var schema = 1
     /// Null where nobody said.
     public var made: Provenance?
+    /// In the order in which they were made.
     public var runs: [RunResult]
     /// Why there are not all runs that were asked for; nil if there are.
     public var partial: String?
 
+    /// - Parameter partial: why runs are missing, for the report's reader; nil if none is.
     public init(runs: [RunResult], made: Provenance? = nil, partial: String? = nil) {
         (self.runs, self.made, self.partial) = (runs, made, partial)
     }

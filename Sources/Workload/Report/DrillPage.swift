@@ -5,29 +5,38 @@ import Foundation
 public struct DrillPage: Sendable {
     /// One figure of several loads.
     public struct Comparison: Sendable {
+        /// What the figures are, with their unit.
         public var title: String
+        /// By load, in the order in which they are drawn; the bars are as long as the largest allows.
         public var figures: [(name: String, value: Double)]
+        /// - Parameter figures: a load's name and its figure; what is below zero is drawn as nothing.
         public init(title: String, figures: [(name: String, value: Double)]) {
             (self.title, self.figures) = (title, figures)
         }
     }
 
+    /// The page's heading.
     public var title: String
     /// What was asked for, in one sentence.
     public var subtitle: String
+    /// When, by what and on what the drill was run.
     public var made: Provenance
     /// What the clients got.
     public var facts: [(count: Int, label: String)]
+    /// Of all replicas at the end.
     public var invariants: RunResult.Invariants
     /// What the cluster did not do and must.
     public var problems: [String]
     /// As a terminal shows them: columns under headers.
     public var findings: String
+    /// A card each; empty if one load was all.
     public var comparisons: [Comparison]
     /// Nil where one load came after the other.
     public var timeline: RunResult.Timeline?
+    /// Marked in the time line. Without one they are not shown.
     public var events: [RunResult.Event]
 
+    /// A page's parts as it shows them from top to bottom; texts are escaped when it is made.
     public init(
         title: String, subtitle: String, made: Provenance, facts: [(count: Int, label: String)],
         invariants: RunResult.Invariants,
@@ -39,6 +48,7 @@ public struct DrillPage: Sendable {
         (self.comparisons, self.timeline, self.events) = (comparisons, timeline, events)
     }
 
+    /// The page: HTML that needs no other file.
     public func text() -> String {
         func verdict(_ holds: Bool, _ good: String, _ label: String) -> String {
             "<div class=\"fact\"><b class=\"\(holds ? "good" : "bad")\">\(holds ? good : "FAILED")</b><span>\(label)</span></div>\n"

@@ -14,6 +14,7 @@ public struct Provenance: Codable, Sendable, Equatable {
     /// That this process may use.
     public var cores: Int
 
+    /// For reports whose making is known otherwise; `current` is for this process.
     public init(date: String, version: String, command: String, cpu: String?, cores: Int) {
         (self.date, self.version, self.command, self.cpu, self.cores) = (date, version, command, cpu, cores)
     }
@@ -29,6 +30,7 @@ public struct Provenance: Codable, Sendable, Equatable {
             cpu: processor(), cores: ProcessInfo.processInfo.activeProcessorCount)
     }
 
+    /// The cores, and the processor where its name is known, as a report's head shows them.
     public var machine: String { "\(cores) \(cores == 1 ? "core" : "cores")\(cpu.map { ", \($0)" } ?? "")" }
 
     private static func processor() -> String? {

@@ -2,11 +2,14 @@ import Foundation
 
 /// Where a report goes. Nothing that is there is overwritten unless it is asked for.
 public struct ReportFolder: Sendable {
+    /// What a report consists of, and all that is ever overwritten.
     public static let files = ["report.html", "report.csv", "report.json"]
 
+    /// As the user gave it. `write` says where the report went.
     public let path: String
     private let overwrites: Bool
 
+    /// - Parameter overwrites: a report that is there is replaced.
     public init(_ path: String, overwrites: Bool = false) { (self.path, self.overwrites) = (path, overwrites) }
 
     /// What a report would take the place of, as it is now.

@@ -5,21 +5,31 @@ import Messages
 public struct RunResult: Codable, Sendable, Equatable {
     /// Latencies in microseconds, from first submit to verified receipt, of committed transfers.
     public struct Latency: Codable, Sendable, Equatable {
+        /// One point of the distribution.
         public struct Point: Codable, Sendable, Equatable {
             /// 0 to 100.
             public var percentile: Double
+            /// Microseconds that so many percent are not above.
             public var us: UInt64
         }
+        /// Commits that were measured.
         public var count: UInt64
+        /// The median; 0 if nothing committed, as all that follow.
         public var p50_us: UInt64
+        /// Nine of ten took no longer.
         public var p90_us: UInt64
+        /// 99 of 100 took no longer.
         public var p99_us: UInt64
+        /// 999 of 1,000 took no longer.
         public var p999_us: UInt64
+        /// The slowest, counted as 120 s at most.
         public var max_us: UInt64
+        /// The arithmetic mean, which few slow ones pull up.
         public var mean_us: Double
         /// The distribution at growing resolution towards the tail.
         public var curve: [Point]
 
+        /// - Parameter histogram: of microseconds, three digits exact.
         public init(_ histogram: Histogram<UInt64>) {
             let some = histogram.totalCount > 0
             func at(_ percentile: Double) -> UInt64 { some ? histogram.valueAtPercentile(percentile) : 0 }
@@ -42,9 +52,13 @@ public struct RunResult: Codable, Sendable, Equatable {
         }
     }
 
+    /// What every replica was asked for when the load was over, and whether it is as it must be.
     public struct Invariants: Codable, Sendable, Equatable {
+        /// What is posted equals what was issued, and that equals what receipts prove, asset by asset.
         public var conservation: Bool
+        /// All replicas that should be there answered, and those of a shard have one state and history.
         public var replicas_agree: Bool
+        /// No transaction is undecided, and no money reserved, on any replica.
         public var no_locks: Bool
         /// Of the recorded history of transactions on lists; null where none was recorded.
         public var strictly_serializable: Bool?
@@ -54,10 +68,12 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var came_to_rest_s: Double?
         /// What was found wrong; empty if all hold.
         public var problems: [String]
+        /// All of them; a history that was not recorded counts as holding.
         public var allHold: Bool {
             conservation && replicas_agree && no_locks && at_rest && strictly_serializable != false
         }
 
+        /// Whether the cluster came to rest and the history held is set afterwards.
         public init(conservation: Bool, replicasAgree: Bool, noLocks: Bool, problems: [String]) {
             (self.conservation, replicas_agree, no_locks, self.problems) = (
                 conservation, replicasAgree, noLocks, problems
@@ -67,7 +83,9 @@ public struct RunResult: Codable, Sendable, Equatable {
 
     /// Transactions on lists, of which every call and every answer was noted, and what the checker made of them.
     public struct History: Codable, Sendable, Equatable {
+        /// Those with any outcome.
         public var transactions: Int
+        /// Certified to have taken effect.
         public var committed: Int
         /// Certified to have no effect.
         public var failed: Int
@@ -75,14 +93,18 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var died: Int
         /// They may have happened or not.
         public var unknown: Int
+        /// Lists that were in use at any time.
         public var lists: Int
         /// Lists that could not be read once more at the end.
         public var unread_lists: Int
         /// It ended before the load did, at the limit of what is recorded.
         public var is_full: Bool
+        /// Seconds that the checker took.
         public var check_s: Double
+        /// Where the history was written line by line; null where it was kept in memory.
         public var file: String?
 
+        /// What the recorder and the checker counted.
         public init(
             transactions: Int, committed: Int, failed: Int, died: Int, unknown: Int, lists: Int, unreadLists: Int,
             isFull: Bool,
@@ -94,18 +116,24 @@ public struct RunResult: Codable, Sendable, Equatable {
         }
     }
 
+    /// Repetitions and failures, by who made them.
     public struct Retries: Codable, Sendable, Equatable {
         /// By the client: the same signed bytes again.
         public var resent: Int
-        /// By the client: a new attempt after a certified abort without a record.
+        /// By the client: a new attempt after a certified abort without a record, or with lists after a death.
         public var new_attempts: Int
         /// By gateways; of these, after a conflict.
         public var gateway: Int
+        /// Those of `gateway` that followed a conflict.
         public var gateway_conflicts: Int
+        /// Answers of gateways without an outcome, by reason; those that did not occur are left out.
         public var rejections: [String: Int]
+        /// Requests that came back without an answer because their connection failed.
         public var connection_failures: Int
+        /// Receipts that did not verify: a gateway lied, or is broken.
         public var invalid_receipts: Int
 
+        /// - Parameter counters: of a load that has ended.
         public init<Source>(_ counters: RequestEngine<Source>.Counters) {
             (resent, new_attempts) = (counters.resent, counters.newAttempts)
             (gateway, gateway_conflicts) = (counters.gatewayRetries, counters.gatewayConflicts)
@@ -117,12 +145,15 @@ public struct RunResult: Codable, Sendable, Equatable {
         }
     }
 
+    /// Commits over time.
     public struct Timeline: Codable, Sendable, Equatable {
+        /// Of one entry of `committed`.
         public var interval_ms: Int
         /// Commits in each interval since the start, warm-up included.
         public var committed: [Int]
         /// The longest time between two commits.
         public var max_gap_ms: Double
+        /// - Parameter measurements: of a load that has ended.
         public init(_ measurements: Measurements) {
             interval_ms = Int(Measurements.timelineInterval / 1_000_000)
             committed = measurements.timeline
@@ -132,21 +163,33 @@ public struct RunResult: Codable, Sendable, Equatable {
 
     /// Something that was done to the cluster during the run.
     public struct Event: Codable, Sendable, Equatable {
+        /// Seconds since the load began.
         public var at_s: Double
+        /// In a few words: `kill -9 host 1`.
         public var what: String
+        /// - Parameter atSeconds: since the load began.
         public init(atSeconds: Double, what: String) { (at_s, self.what) = (atSeconds, what) }
     }
 
     /// What was asked for.
     public struct Setup: Codable, Sendable, Equatable {
+        /// Shards of the cluster.
         public var shards: Int
+        /// Of each shard, which is the number of hosts.
         public var replicas: Int
+        /// Gateways at the start, over which the clients are spread.
         public var gateways: Int
+        /// Signed requests in flight at most.
         public var clients: Int
+        /// `strict`: all that is promised is synced before.
         public var durability: String
+        /// The trace's file name, or what the built-in load is called.
         public var workload: String
+        /// Rows of one pass of the trace; 0 for lists.
         public var rows: Int
+        /// Accounts of the trace; 0 for lists.
         public var accounts: Int
+        /// Of keys, mix, built-in rows and backoff.
         public var seed: UInt64
         /// Null: as it falls out of the workload.
         public var cross_shard_percent: Int?
@@ -154,9 +197,12 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var cross_share: Double
         /// Null: every account has a key of its own.
         public var principals: Int?
+        /// The largest number of transfers under one signature.
         public var bundle: Int
+        /// Seconds at the beginning that are not measured.
         public var warmup_s: Double
 
+        /// What the bench's options came to.
         public init(
             shards: Int, replicas: Int, gateways: Int, clients: Int, durability: String, workload: String, rows: Int,
             accounts: Int, seed: UInt64, crossShardPercent: Int?, crossShare: Double, principals: Int?, bundle: Int,
@@ -169,32 +215,50 @@ public struct RunResult: Codable, Sendable, Equatable {
         }
     }
 
+    /// Shards of the cluster, as in `setup`: runs of one bench differ in it.
     public var shards: Int
+    /// Of each shard, as in `setup`.
     public var replicas: Int
+    /// Signed requests in flight at most, as in `setup`.
     public var clients: Int
+    /// `strict`, as in `setup`.
     public var durability: String
+    /// Transfers, or transactions on lists, that took effect after the warm-up.
     public var committed: Int
+    /// Those that certainly did not, after the warm-up.
     public var aborted: Int
+    /// `committed` a second over `elapsed_s`.
     public var throughput_tps: Double
+    /// Of those that concern one shard.
     public var intra: Latency
+    /// Of those that concern several.
     public var cross: Latency
+    /// Of all replicas, when the load was over.
     public var invariants: Invariants
+    /// What was asked for.
     public var setup: Setup
+    /// Seconds from the end of the warm-up to the last outcome.
     public var elapsed_s: Double
+    /// Seconds for opening and funding the accounts, before the load.
     public var funding_s: Double
+    /// `aborted` by reason; reasons that did not occur are left out.
     public var aborts: [String: Int]
     /// Transfers, or transactions on lists, without a certified outcome.
     public var unknown: Int
+    /// What was sent again, by whom and why; warm-up included.
     public var retries: Retries
     /// Works (signed requests) in flight on average; below `clients` where rows had to wait for each other.
     public var in_flight_mean: Double
+    /// Commits over time, warm-up included.
     public var timeline: Timeline
+    /// Faults that were injected, and gateways that ended by themselves.
     public var events: [Event]
     /// Asked for, at a time at which the load had ended.
     public var missed_events: [Event] = []
     /// Null where none was recorded.
     public var history: History?
 
+    /// Takes over what the load's parts counted; `missed_events` is set afterwards.
     public init(
         setup: Setup, measurements: Measurements, retries: Retries, meanInFlight: Double, fundingSeconds: Double,
         invariants: Invariants, events: [Event], history: History? = nil

@@ -6,11 +6,16 @@ import Glibc
 /// The built-in workload: transfers between accounts whose popularity follows Zipf's law. The default exponent is
 /// the slope that was measured over the 1,000 busiest accounts of a real Ethereum trace (0.89).
 public struct SkewedWorkload: Sendable {
+    /// At least 2, named by their popularity: `0` is drawn most often.
     public var accounts: Int
+    /// Rows of the trace, at least 1.
     public var transfers: Int
+    /// Of Zipf's law; 0 makes all accounts equally popular.
     public var exponent: Double
+    /// Of who pays whom, and how much: 1 to 1,000 minor units, evenly.
     public var seed: UInt64
 
+    /// - Precondition: two accounts or more, and a transfer.
     public init(accounts: Int = 10_000, transfers: Int = 50_000, exponent: Double = 0.9, seed: UInt64) {
         precondition(accounts >= 2 && transfers >= 1)
         (self.accounts, self.transfers, self.exponent, self.seed) = (accounts, transfers, exponent, seed)
@@ -36,6 +41,7 @@ public struct SkewedWorkload: Sendable {
 public struct ZipfDistribution: Sendable {
     private let cumulative: [Double]
 
+    /// - Parameter count: how many ranks there are, at least 1.
     public init(count: Int, exponent: Double) {
         precondition(count > 0)
         var sum = 0.0
@@ -48,6 +54,7 @@ public struct ZipfDistribution: Sendable {
         self.cumulative = cumulative.map { $0 / sum }
     }
 
+    /// A rank from 0 until before `count`; draws one number.
     public func sample(_ random: inout SplitMix64) -> Int {
         let target = random.unit()
         var (low, high) = (0, cumulative.count - 1)

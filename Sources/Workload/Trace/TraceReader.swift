@@ -3,17 +3,21 @@ import StrictInput
 /// What is wrong with a trace file, and where: `file:line:column: column name: expected …, got …`. What it quotes of
 /// the file is printable.
 public struct TraceProblem: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The path, as it was given.
     public let file: String
     /// From 1; the header is line 1. Nil when the file as a whole is at fault.
     public let line: Int?
     /// The byte of the line at which the offending field starts, from 1.
     public let column: Int?
+    /// What was expected and what was there, quoted so that it is printable.
     public let message: String
 
+    /// - Parameter message: without the place, which `description` puts before it.
     public init(file: String, line: Int? = nil, column: Int? = nil, message: String) {
         (self.file, self.line, self.column, self.message) = (file, line, column, message)
     }
 
+    /// `file:line:column: message`, as far as the place is known.
     public var description: String {
         var place = Printable.line(file)
         if let line { place += ":\(line)" }
@@ -33,6 +37,7 @@ public struct TraceProblem: Error, Equatable, Sendable, CustomStringConvertible 
 ///   but must be there.
 /// - Transfers from an account to itself and of zero are counted and left out.
 public struct TraceReader {
+    /// What a header must begin with, in this order.
     public static let columns = ["timestamp", "from", "to", "amount"]
 
     private let file: String
