@@ -5,7 +5,8 @@ fail() {
     exit 1
 }
 
-# Debian packages: liblmdb (state), zlib (compressed traces), pkg-config (finds both). Touches nothing when they are there.
+# Debian packages: liblmdb (state), zlib (compressed traces), pkg-config (finds both). Touches nothing when they are
+# there.
 need_packages() {
     if command -v pkg-config >/dev/null && pkg-config --exists lmdb zlib; then return; fi
     local packages=(liblmdb-dev zlib1g-dev pkg-config)

@@ -1,8 +1,9 @@
 """Every interleaving of some transactions under the rule of docs/decisions/0024: does anybody wait for ever?
 
-A transaction asks for the locks of its program one after the other; it waits, dies, or goes on, and lets everything go at its end.
-Keys are numbered in the order of (shard, key). Without arguments: all sets of three programs of a small size, the rule as it is,
-and then the rule broken in each of the ways below, each of which must show a deadlock.   python3 docs/models/locks.py [seconds]
+A transaction asks for the locks of its program one after the other; it waits, dies, or goes on, and lets everything
+go at its end. Keys are numbered in the order of (shard, key). Without arguments: all sets of three programs of a
+small size, the rule as it is, and then the rule broken in each of the ways below, each of which must show a deadlock.
+python3 docs/models/locks.py [seconds]
 """
 import itertools, random, sys, time
 from collections import deque
@@ -14,7 +15,8 @@ BROKEN = ("waits out of order", "in order waits for by age", "by age ignores wai
 def conflict(a, b): return a == "x" or b == "x"
 
 def verdict(t, k, mode, holders, queue, held, kind, age, broken):
-    """'free', 'wait' or 'die'. holders: [(t, mode)], queue: [(t, mode, is upgrade)], in order; held: keys that t has."""
+    """'free', 'wait' or 'die'. holders: [(t, mode)], queue: [(t, mode, is upgrade)], in order; held: keys that t
+    has."""
     others = [h for h in holders if h[0] != t]
     upgrade = k in held
     ahead = [] if upgrade and broken != "upgrades stand in line" else [w for w in queue if w[0] != t]

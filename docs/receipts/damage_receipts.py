@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """usage: damage_receipts.py QUORATE [SEED]
-Damages every genuine vector in every field and in every way that JSON can be damaged, and compares what QUORATE, the built tool,
-says of each with what verify_receipt.py says. What changes the document must be refused by both; what changes only how it is
-written must be accepted by both, and mean the same. Three vectors are damaged exhaustively, of the others and of the manifest a
-sample is drawn by SEED. Prints what repeats a difference, and exits with 1 if there is one."""
+Damages every genuine vector in every field and in every way that JSON can be damaged, and compares what QUORATE, the
+built tool, says of each with what verify_receipt.py says. What changes the document must be refused by both; what
+changes only how it is written must be accepted by both, and mean the same. Three vectors are damaged exhaustively, of
+the others and of the manifest a sample is drawn by SEED. Prints what repeats a difference, and exits with 1 if there
+is one."""
 import json, pathlib, random, subprocess, sys, tempfile
 here = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(here))
@@ -14,8 +15,8 @@ WHOLE = ["real-transfer-two-shards", "call-returned-with-report", "independent-l
 SAMPLE, MANIFESTS, BATCH = 45, 110, 400
 SAME, OTHER, EITHER = "the same", "another", "either"  # what the damaged document is, beside the genuine one
 
-# A document as it is written: what stands in it, piece by piece. An object is a list of pairs of a raw key and a value, an array
-# a list of values, and everything else its raw text.
+# A document as it is written: what stands in it, piece by piece. An object is a list of pairs of a raw key and a
+# value, an array a list of values, and everything else its raw text.
 
 class Object(list): pass
 class Array(list): pass
@@ -36,7 +37,8 @@ def places(node, path=()):
 def names(path): return "".join(f"[{step}]" if type(step) is int else f".{step}" for step in path)[1:]
 
 def damages(path, key, value):
-    """What may happen to a value, and to its key if it has one: name, what it is then, the pieces that stand in its place."""
+    """What may happen to a value, and to its key if it has one: name, what it is then, the pieces that stand in its
+    place."""
     def as_is(name, what, *pieces): return name, what, pieces
     is_text, is_number = type(value) is str and value[0] == '"', type(value) is str and value[0] in "-0123456789"
     def values():

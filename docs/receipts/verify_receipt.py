@@ -27,7 +27,8 @@ def sha256(*parts): return hashlib.sha256(b"".join(parts)).digest()
 def tag(domain): return bytes([10 + len(domain)]) + b"quorate/1/" + domain.encode()
 def little(data): return int.from_bytes(data, "little")
 def is_signed(key, signature, domain, digest):
-    # Quorate verifies with BoringSSL, which refuses S >= L; so does OpenSSL, but not every library that cryptography can be built with.
+    # Quorate verifies with BoringSSL, which refuses S >= L; so does OpenSSL, but not every library that cryptography
+    # can be built with.
     if little(signature[32:]) >= 2**252 + 27742317777372353535851937790883648493: return False
     try: return Ed25519PublicKey.from_public_bytes(key).verify(signature, tag(domain) + digest) is None
     except (InvalidSignature, ValueError): return False

@@ -58,7 +58,8 @@ def leaf(digest, statuses, calls=None):
     pairs = [one if type(one) is tuple else (leg, one) for leg, one in enumerate(statuses)]
     return digest + array([u16(leg) + one for leg, one in pairs]) + (u8(0) if calls is None else u8(1) + calls)
 
-# The readable part. Of bytes that are not canonical it is what a lax reader would take them for, so that nothing else is wrong.
+# The readable part. Of bytes that are not canonical it is what a lax reader would take them for, so that nothing else
+# is wrong.
 
 class Lax(v.Reader):
     def check(self, holds, what):
@@ -358,8 +359,8 @@ def make_forged():
         bytes=v.sha256(b"\0", bytes.fromhex(one["leaf"]["bytes"])).hex() + one["path"]["siblings"][0]), one.update(path={"index": 0, "count": 1, "siblings": []})))
 
 def make_odd_signatures():
-    """What RFC 8032 leaves open, judged as BoringSSL does: S below L, the equation without the cofactor, R compared as bytes, any key that
-    is a point, in any form."""
+    """What RFC 8032 leaves open, judged as BoringSSL does: S below L, the equation without the cofactor, R compared
+    as bytes, any key that is a point, in any form."""
     b = account(1)
     one, small = bytes([1]) + bytes(31), [packed(times(i, order8)) for i in range(8)]
     def odd(name, key, sign, what, exit=22, wanted=lambda signature, digest: True):
