@@ -1,26 +1,37 @@
 /// Certified statuses of one request from its participants. Lets a participant decide the legs that they decide, and
 /// note which participants are done (R10). Carries nothing of its own: whoever sends it is untrusted.
 public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
+    /// Whose request it is. Certificates name only the digest, so principal and number are the sender's word: a shard
+    /// that has no such request under them does nothing.
     public let principal: PublicKey
+    /// The principal's number of the request.
     public let number: RequestNumber
+    /// The digest of the signed request. `Verifier` refuses certificates of any other.
     public let request: Digest
+    /// Of participants; from one shard there may be several, of different batches.
     public let certificates: [Certificate]
 
+    /// What is decoded at most. It bounds the participants of a leg too: all their votes must fit
+    /// (`ShardLimits.maxParticipants`).
     public static let maxCertificates = 64
 
+    /// Checks nothing: that there are certificates, and of this request, is for `Verifier` to say.
     public init(principal: PublicKey, number: RequestNumber, request: Digest, certificates: [Certificate]) {
         (self.principal, self.number, self.request, self.certificates) = (principal, number, request, certificates)
     }
+    /// Refuses more than `maxCertificates`; whether they prove anything is not looked at.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (principal, number, request) = (try reader.value(), try reader.value(), try reader.value())
         certificates = try reader.array(limit: Self.maxCertificates)
     }
+    /// Principal, number, request, then the counted certificates.
     public func encode(into writer: inout ByteWriter) {
         writer.put(principal)
         writer.put(number)
         writer.put(request)
         writer.put(array: certificates)
     }
+    /// Of everything in it, signatures included: under it the item waits to be ordered.
     public var digest: Digest { Hasher256.hash(.decide, encoded()) }
 }
 
@@ -31,6 +42,7 @@ public enum BatchItem: Hashable, Sendable, CanonicalCodable {
     case decide(TransactionDecide)
     case evidence(CallEvidence)
 
+    /// A kind byte, 1 to 3 in the order of the cases; any other is invalid.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .request(try reader.value())
@@ -39,6 +51,7 @@ public enum BatchItem: Hashable, Sendable, CanonicalCodable {
         default: throw reader.invalid("batch item kind")
         }
     }
+    /// The kind byte, then what it says.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .request(let request):
@@ -56,16 +69,22 @@ public enum BatchItem: Hashable, Sendable, CanonicalCodable {
 
 /// A proposal: the primary's time and the items, with the exact bytes, which survive view changes unchanged.
 public struct Batch: Hashable, Sendable, CanonicalCodable {
+    /// What is decoded at most, in items; a correct primary proposes fewer (`HostOptions`).
     public static let maxItems = 4096
+    /// What is read off a wire at most, in bytes of the encoding; a correct primary proposes fewer (`HostOptions`).
     public static let maxBytes = 4 * 1024 * 1024
 
+    /// The primary's clock when it proposed. Executing the batch sets the shard's time to it, unless that is later
+    /// (R2).
     public let time: Timestamp
+    /// In the order in which they are executed, but that decides and evidence go before requests, whatever their place.
     public let items: [BatchItem]
     /// Canonical encoding of time and items.
     public let bytes: [UInt8]
     /// Hash of `bytes`; `Digest.null` for the null request, which carries no time and no items (R2).
     public let digest: Digest
 
+    /// Encodes and hashes at once. Bounds are not checked: whoever proposes keeps to them.
     public init(time: Timestamp, items: [BatchItem]) {
         var writer = ByteWriter(reserving: 16 + items.count * 320)
         writer.put(time)
@@ -76,7 +95,9 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
 
     private init() { (time, items, bytes, digest) = (.zero, [], [], .null) }
 
+    /// What a view change puts where nothing prepared: executed without time, items or leaves (PBFT §4.4).
     public static let null = Batch()
+    /// Whether it is the null request: only that one has the null digest.
     public var isNull: Bool { digest.isNull }
 
     /// - Parameter bytes: empty for the null request.
@@ -93,11 +114,15 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
         digest = Hasher256.hash(.batch, bytes)
     }
 
+    /// A counted blob of at most `maxBytes`, read as in `init(bytes:)`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         try self.init(bytes: try reader.blob(limit: Self.maxBytes))
     }
+    /// The bytes as they came, counted, so that a relayed batch keeps its digest.
     public func encode(into writer: inout ByteWriter) { writer.put(blob: bytes) }
 
+    /// By digest.
     public static func == (a: Self, b: Self) -> Bool { a.digest == b.digest }
+    /// By digest, as `==` compares.
     public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 }

@@ -2,31 +2,44 @@
 /// One value has exactly one encoding, and decoding rejects everything else, so that a hash of the bytes is
 /// a hash of the value.
 public struct ByteWriter: Sendable {
+    /// What was written so far.
     public private(set) var bytes: [UInt8]
 
+    /// Starts empty.
+    /// - Parameter capacity: bytes for which room is made at once; what is written may be longer.
     public init(reserving capacity: Int = 128) {
         self.init(bytes: [])
         reserve(capacity)
     }
 
+    /// Goes on behind bytes that are there already.
     public init(bytes: [UInt8]) { self.bytes = bytes }
 
+    /// Makes room for so many bytes in all.
     public mutating func reserve(_ capacity: Int) { bytes.reserveCapacity(capacity) }
 
+    /// One byte.
     public mutating func put(_ value: UInt8) { bytes.append(value) }
+    /// One byte: 1 for true, 0 for false.
     public mutating func put(_ value: Bool) { bytes.append(value ? 1 : 0) }
 
+    /// As many bytes as the type has, the lowest first; negative numbers in two's complement.
     public mutating func put<T: FixedWidthInteger>(integer value: T) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
+    /// Two bytes, the lowest first.
     public mutating func put(_ value: UInt16) { put(integer: value) }
+    /// Four bytes, the lowest first.
     public mutating func put(_ value: UInt32) { put(integer: value) }
+    /// Eight bytes, the lowest first.
     public mutating func put(_ value: UInt64) { put(integer: value) }
+    /// Sixteen bytes, the lowest first.
     public mutating func put(_ value: UInt128) { put(integer: value) }
 
     /// Appends bytes as they are, without a count.
     public mutating func put(raw value: [UInt8]) { bytes.append(contentsOf: value) }
+    /// The same from memory that is only borrowed.
     public mutating func put(raw value: UnsafeRawBufferPointer) { bytes.append(contentsOf: value) }
 
     /// Appends a count (bytes) and the bytes.
@@ -35,8 +48,10 @@ public struct ByteWriter: Sendable {
         bytes.append(contentsOf: value)
     }
 
+    /// As the value encodes itself, without a tag or a length of its own.
     public mutating func put<T: CanonicalEncodable>(_ value: T) { value.encode(into: &self) }
 
+    /// A `UInt32` count, then the elements in order.
     public mutating func put<T: CanonicalEncodable>(array values: [T]) {
         put(UInt32(values.count))
         for value in values { value.encode(into: &self) }
@@ -45,11 +60,17 @@ public struct ByteWriter: Sendable {
 
 /// Why bytes are not the canonical encoding of a value. Carries the offset at which decoding stopped.
 public enum DecodingFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The input ends within a value.
     case truncated(offset: Int, needed: Int, available: Int)
+    /// The value is complete, and bytes are left.
     case trailing(count: Int)
+    /// A count is above what may stand there, whatever follows.
     case tooLong(offset: Int, count: Int, limit: Int)
+    /// The bytes are there and stand for nothing: an unknown kind, a wrong order, text that is not UTF-8. The offset is
+    /// at or behind them.
     case invalid(offset: Int, what: String)
 
+    /// What is wrong and at which byte, as it is logged and counted.
     public var description: String {
         switch self {
         case .truncated(let offset, let needed, let available):
@@ -64,14 +85,18 @@ public enum DecodingFailure: Error, Equatable, Sendable, CustomStringConvertible
 /// Reads canonical bytes. Every read is bounded by what is there; no count makes it allocate more than the
 /// input could hold; it never traps on any input.
 public struct ByteReader: Sendable {
+    /// The whole input, what was read included.
     public let bytes: [UInt8]
+    /// Of the next byte that is read: 0 ... bytes.count.
     public private(set) var offset: Int
 
+    /// Copies nothing. An offset outside the input is moved to its nearest end.
     public init(_ bytes: [UInt8], offset: Int = 0) {
         self.bytes = bytes
         self.offset = min(max(0, offset), bytes.count)
     }
 
+    /// Bytes that are not read yet.
     public var remaining: Int { bytes.count - offset }
 
     private mutating func take(_ count: Int) throws(DecodingFailure) -> Int {
@@ -82,17 +107,25 @@ public struct ByteReader: Sendable {
         return offset
     }
 
+    /// As many bytes as the type has, the lowest first.
+    /// - Throws: `truncated`, and then nothing was read.
     public mutating func integer<T: FixedWidthInteger>(_: T.Type = T.self) throws(DecodingFailure) -> T {
         let start = try take(MemoryLayout<T>.size)
         return bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: start, as: T.self)) }
     }
 
+    /// One byte.
     public mutating func uint8() throws(DecodingFailure) -> UInt8 { try integer() }
+    /// Two bytes, the lowest first.
     public mutating func uint16() throws(DecodingFailure) -> UInt16 { try integer() }
+    /// Four bytes, the lowest first.
     public mutating func uint32() throws(DecodingFailure) -> UInt32 { try integer() }
+    /// Eight bytes, the lowest first.
     public mutating func uint64() throws(DecodingFailure) -> UInt64 { try integer() }
+    /// Sixteen bytes, the lowest first.
     public mutating func uint128() throws(DecodingFailure) -> UInt128 { try integer() }
 
+    /// One byte, 0 or 1; any other is invalid, so that no boolean has two encodings.
     public mutating func bool() throws(DecodingFailure) -> Bool {
         let start = offset
         switch try uint8() {
@@ -102,6 +135,8 @@ public struct ByteReader: Sendable {
         }
     }
 
+    /// The next `count` bytes, copied.
+    /// - Throws: `truncated` if there are fewer, or `count` is negative.
     public mutating func raw(_ count: Int) throws(DecodingFailure) -> [UInt8] {
         let start = try take(count)
         return Array(bytes[start..<start + count])
@@ -115,6 +150,7 @@ public struct ByteReader: Sendable {
         return try raw(count)
     }
 
+    /// As the type reads itself.
     public mutating func value<T: CanonicalDecodable>(_: T.Type = T.self) throws(DecodingFailure) -> T {
         try T(from: &self)
     }
@@ -131,6 +167,8 @@ public struct ByteReader: Sendable {
         return values
     }
 
+    /// An error at the present offset, for a value's own checks.
+    /// - Parameter what: what cannot be accepted, as in "invalid batch item kind at byte 7".
     public func invalid(_ what: String) -> DecodingFailure { .invalid(offset: offset, what: what) }
 
     /// Throws unless every byte was read.
@@ -139,17 +177,25 @@ public struct ByteReader: Sendable {
     }
 }
 
+/// A value with exactly one encoding, so that a hash of the bytes is a hash of the value.
 public protocol CanonicalEncodable {
+    /// Appends the value's one encoding, and nothing that depends on what was written before.
     func encode(into writer: inout ByteWriter)
 }
 
+/// A value that can be read from bytes that anybody may have sent.
 public protocol CanonicalDecodable {
+    /// Reads one value and leaves what follows. Every collection must be bounded by the type itself.
+    /// - Throws: `DecodingFailure`, also for bytes that no `encode(into:)` writes: another encoding of a value would
+    ///   have another hash.
     init(from reader: inout ByteReader) throws(DecodingFailure)
 }
 
+/// What is both written and read: everything that is hashed, signed, sent or kept.
 public typealias CanonicalCodable = CanonicalEncodable & CanonicalDecodable
 
 extension CanonicalEncodable {
+    /// The encoding alone, as it is hashed, signed and compared.
     public func encoded() -> [UInt8] {
         var writer = ByteWriter(reserving: 256)
         encode(into: &writer)

@@ -2,13 +2,18 @@
 
 /// What a call is about; it says which shard runs it.
 public enum CallTarget: Hashable, Sendable, CanonicalCodable, CustomStringConvertible {
+    /// The longest key, in bytes; the shortest has one.
     public static let maxKeyBytes = 240
 
+    /// Bytes of the caller's choice, 1 to `maxKeyBytes`; usually text.
     case key([UInt8])
+    /// The account with this identifier, whether or not it exists.
     case account(AccountID)
 
+    /// A key in UTF-8. Its length is checked where it is used: by the decoder, and by `ProcedureContext`.
     public static func key(_ text: String) -> CallTarget { .key(Array(text.utf8)) }
 
+    /// Kind 1 is a key of 1 to `maxKeyBytes` bytes, kind 2 an account.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1:
@@ -19,6 +24,7 @@ public enum CallTarget: Hashable, Sendable, CanonicalCodable, CustomStringConver
         default: throw reader.invalid("call target")
         }
     }
+    /// A kind byte, then the counted key or the 16 bytes of the account.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .key(let key):
@@ -29,6 +35,7 @@ public enum CallTarget: Hashable, Sendable, CanonicalCodable, CustomStringConver
             writer.put(account)
         }
     }
+    /// The key as text, bytes that are not UTF-8 replaced; an account in hexadecimal.
     public var description: String {
         switch self {
         case .key(let key): String(decoding: key, as: UTF8.self)
@@ -57,6 +64,7 @@ extension ShardMap {
         return hash.multipliedFullWidth(by: UInt64(shardCount))
     }
 
+    /// The shard on which a procedure with this target runs.
     public func shard(of target: CallTarget) -> ShardID {
         switch target {
         case .key(let key): shard(ofKey: key)
@@ -67,23 +75,32 @@ extension ShardMap {
 
 /// A procedure with its arguments, to be run on the shard of `target`.
 public struct Invocation: Hashable, Sendable, CanonicalCodable {
+    /// What is decoded at most, in bytes of UTF-8. Names of registered procedures are half as long at most
+    /// (`ProcedureRegistry`), so that one that was cut within a character still fits.
     public static let maxNameBytes = 64
     /// Of arguments, and of a result.
     public static let maxValueBytes = 16 * 1024
 
+    /// What it is about: says on which shard it runs.
     public let target: CallTarget
+    /// The name under which every host of the target's shard must have it.
     public let procedure: String
+    /// Part of the name: a changed procedure is another one.
     public let version: UInt16
+    /// The encoding of what the procedure declares as its arguments; at most `maxValueBytes`.
     public let arguments: [UInt8]
 
+    /// Checks nothing; what is too long is refused by whoever decodes the request.
     public init(target: CallTarget, procedure: String, version: UInt16, arguments: [UInt8]) {
         (self.target, self.procedure, self.version, self.arguments) = (target, procedure, version, arguments)
     }
+    /// Refuses a name above `maxNameBytes`, or one that is not UTF-8, and arguments above `maxValueBytes`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         target = try reader.value()
         procedure = try String(from: &reader, limit: Self.maxNameBytes)
         (version, arguments) = (try reader.uint16(), try reader.blob(limit: Self.maxValueBytes))
     }
+    /// Target, counted name, version, counted arguments.
     public func encode(into writer: inout ByteWriter) {
         writer.put(target)
         writer.put(procedure)
@@ -95,20 +112,32 @@ public struct Invocation: Hashable, Sendable, CanonicalCodable {
 /// Where a frame stands in the tree of calls: at each level which group of parallel calls, and which of the group.
 /// Frames of one group run side by side; of two groups the later one starts after all of the earlier one have returned.
 public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, CustomStringConvertible {
+    /// One level of a path.
     public struct Step: Hashable, Comparable, Sendable {
+        /// Which of the caller's groups of parallel calls, from zero in the order in which it makes them. A single call
+        /// is a group of one.
         public let group: UInt8
+        /// Which call of that group, from zero.
         public let index: UInt8
+        /// `ProcedureContext` keeps both numbers within a byte: it lets a frame make 255 groups of 16 calls at most.
         public init(group: UInt8, index: UInt8) { (self.group, self.index) = (group, index) }
+        /// By group, then by index: the order in which the caller made the calls.
         public static func < (a: Self, b: Self) -> Bool { (a.group, a.index) < (b.group, b.index) }
     }
+    /// The deepest frame: calls below the root's own procedure, which has depth 0.
     public static let maxDepth = 8
 
+    /// From the root down; empty for the root.
     public let steps: [Step]
 
+    /// The procedure that the principal called.
     public static let root = CallPath([])
+    /// Takes any number of steps; the decoder refuses more than `maxDepth`.
     public init(_ steps: [Step]) { self.steps = steps }
+    /// The path of a call that the frame at this path makes.
     public func appending(_ step: Step) -> CallPath { CallPath(steps + [step]) }
 
+    /// Refuses more than `maxDepth` steps.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         let count = Int(try reader.uint8())
         guard count <= Self.maxDepth else { throw reader.invalid("depth of calls") }
@@ -116,6 +145,7 @@ public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, Custom
         for _ in 0..<count { steps.append(Step(group: try reader.uint8(), index: try reader.uint8())) }
         self.steps = steps
     }
+    /// The number of steps as one byte, then two bytes for each: group and index.
     public func encode(into writer: inout ByteWriter) {
         writer.put(UInt8(steps.count))
         for step in steps {
@@ -124,7 +154,9 @@ public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, Custom
         }
     }
 
+    /// How many calls lie between the root and this frame; 0 for the root.
     public var depth: Int { steps.count }
+    /// Whether the other frame was called by this one, directly or further down; false for itself.
     public func isAncestor(of other: CallPath) -> Bool {
         steps.count < other.steps.count && other.steps.starts(with: steps)
     }
@@ -138,6 +170,7 @@ public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, Custom
         return false
     }
 
+    /// As in `0.1/2.0`: group and index of each level. The root is `root`.
     public var description: String {
         steps.isEmpty ? "root" : steps.map { "\($0.group).\($0.index)" }.joined(separator: "/")
     }
@@ -145,10 +178,13 @@ public struct CallPath: Hashable, Comparable, Sendable, CanonicalCodable, Custom
 
 /// Why a call gave no result. It dooms the transaction, and its text reaches the client.
 public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomStringConvertible {
+    /// Certified as a byte, by which clients and retries tell failures apart.
     public enum Reason: UInt8, Sendable, CaseIterable {
         /// The procedure threw.
         case procedure = 1
+        /// The shard's hosts have no procedure of this name and version.
         case unknownProcedure = 2
+        /// What was passed, returned or stored is not what the procedure declares, or the key belongs to another shard.
         case badArguments = 3
         /// Others hold what it needs, or wait for it, for whom it may not wait (R5), or an undecided transfer holds
         /// something of it. To be tried again as another attempt.
@@ -191,14 +227,19 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
     /// number.
     public var isToBeTriedAgain: Bool { reason == .died || reason == .waited }
 
+    /// What is decoded at most, in bytes of UTF-8.
     public static let maxTextBytes = 256
 
+    /// What kind of failure it is; `isToBeTriedAgain` goes by it.
     public let reason: Reason
+    /// Where it failed.
     public let shard: ShardID
+    /// The name of the procedure that failed, 32 bytes at most; empty where that is not known.
     public let procedure: String
     /// What the procedure, or the shard, says about it.
     public let text: String
 
+    /// Cuts the name to 32 bytes and the text to 248, so that what is certified is bounded whatever a procedure throws.
     public init(_ reason: Reason, shard: ShardID, procedure: String, text: String = "") {
         (self.reason, self.shard) = (reason, shard)
         self.procedure = String(decoding: procedure.utf8.prefix(Invocation.maxNameBytes / 2), as: UTF8.self)
@@ -207,26 +248,32 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
             text.utf8.count <= Self.maxTextBytes - 8
             ? text : String(decoding: text.utf8.prefix(Self.maxTextBytes - 8), as: UTF8.self)
     }
+    /// Refuses unknown reasons, a name above `Invocation.maxNameBytes` and a text above `maxTextBytes`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         guard let reason = Reason(rawValue: try reader.uint8()) else { throw reader.invalid("call failure") }
         (self.reason, shard) = (reason, try reader.value())
         procedure = try String(from: &reader, limit: Invocation.maxNameBytes)
         text = try String(from: &reader, limit: Self.maxTextBytes)
     }
+    /// Reason, shard, counted name, counted text.
     public func encode(into writer: inout ByteWriter) {
         writer.put(reason.rawValue)
         writer.put(shard)
         writer.put(procedure)
         writer.put(text)
     }
+    /// Procedure, shard, and the text, or the reason in words where there is none: what the client is shown.
     public var description: String { "\(procedure) on shard \(shard): \(text.isEmpty ? reason.text : text)" }
 }
 
 /// What a call gave back.
 public enum CallAnswer: Hashable, Sendable, CanonicalCodable {
+    /// The encoding of the procedure's result.
     case returned([UInt8])
+    /// It dooms the transaction, whatever the caller does with it.
     case failed(CallFailure)
 
+    /// Kind 1 is a result of at most `Invocation.maxValueBytes`, kind 2 a failure.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .returned(try reader.blob(limit: Invocation.maxValueBytes))
@@ -234,6 +281,7 @@ public enum CallAnswer: Hashable, Sendable, CanonicalCodable {
         default: throw reader.invalid("call answer")
         }
     }
+    /// A kind byte, then the counted result or the failure.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .returned(let bytes):
@@ -248,16 +296,23 @@ public enum CallAnswer: Hashable, Sendable, CanonicalCodable {
 
 /// How much of one asset frames put into accounts and took out of them.
 public struct AssetFlow: Hashable, Sendable, CanonicalCodable {
+    /// The asset of both sums.
     public let asset: AssetID
+    /// Put into accounts, in minor units.
     public var credits: UInt128
+    /// Taken out of accounts, in minor units. Over a whole transaction they must equal the credits, or it does not
+    /// commit.
     public var debits: UInt128
 
+    /// Sums as they are; that they balance is checked at home, when the root has answered.
     public init(asset: AssetID, credits: UInt128, debits: UInt128) {
         (self.asset, self.credits, self.debits) = (asset, credits, debits)
     }
+    /// Every sum is taken.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (asset, credits, debits) = (try reader.value(), try reader.uint128(), try reader.uint128())
     }
+    /// Asset, credits, debits.
     public func encode(into writer: inout ByteWriter) {
         writer.put(asset)
         writer.put(credits)
@@ -267,16 +322,22 @@ public struct AssetFlow: Hashable, Sendable, CanonicalCodable {
 
 /// A call that was answered, and by what answer: what an outcome lists (R13).
 public struct ConsumedCall: Hashable, Sendable, CanonicalCodable {
+    /// The path of the frame that answered.
     public let path: CallPath
+    /// The shard that gave the answer.
     public let shard: ShardID
+    /// The digest of its `CallResponse`: only a frame that gave exactly this one commits.
     public let response: Digest
 
+    /// Names a response by its digest; that it was given is what the certificate said that brought it.
     public init(path: CallPath, shard: ShardID, response: Digest) {
         (self.path, self.shard, self.response) = (path, shard, response)
     }
+    /// Any path, shard and digest are taken.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (path, shard, response) = (try reader.value(), try reader.value(), try reader.value())
     }
+    /// Path, shard, digest of the response.
     public func encode(into writer: inout ByteWriter) {
         writer.put(path)
         writer.put(shard)
@@ -286,28 +347,35 @@ public struct ConsumedCall: Hashable, Sendable, CanonicalCodable {
 
 /// What one frame answered. Its shard says it once, and holds its locks until the home shard has decided.
 public struct CallResponse: Hashable, Sendable, CanonicalCodable {
+    /// Calls that one answer may rest on, and assets that it may move: what is decoded at most of either.
     public static let maxConsumed = 64
 
+    /// The path of the frame that answers.
     public let path: CallPath
+    /// Its result, or why there is none.
     public let answer: CallAnswer
     /// Every call below this one that was answered, ascending: what the outcome has to list beside this one.
     public let consumed: [ConsumedCall]
     /// Of this frame and of all below it; ascending by asset.
     public let flows: [AssetFlow]
 
+    /// `ProcedureContext` keeps the order and the bounds; nothing is checked here.
     public init(path: CallPath, answer: CallAnswer, consumed: [ConsumedCall], flows: [AssetFlow]) {
         (self.path, self.answer, self.consumed, self.flows) = (path, answer, consumed, flows)
     }
+    /// Refuses more than `maxConsumed` calls or flows. Their order is not checked.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (path, answer) = (try reader.value(), try reader.value())
         (consumed, flows) = (try reader.array(limit: Self.maxConsumed), try reader.array(limit: Self.maxConsumed))
     }
+    /// Path, answer, then the counted calls and flows.
     public func encode(into writer: inout ByteWriter) {
         writer.put(path)
         writer.put(answer)
         writer.put(array: consumed)
         writer.put(array: flows)
     }
+    /// The hash of all of it, by which an outcome lists it.
     public var digest: Digest { Hasher256.hash(.response, encoded()) }
 }
 
@@ -325,18 +393,24 @@ public enum CallReach: UInt8, Sendable, CaseIterable {
 
 /// A call that waits for its answer.
 public struct IssuedCall: Hashable, Sendable, CanonicalCodable {
+    /// The path of the frame that is to answer: the caller's and one step.
     public let path: CallPath
+    /// What is to be run, and on which shard.
     public let invocation: Invocation
+    /// What the callee may assume of the transaction's locks elsewhere.
     public let reach: CallReach
 
+    /// Without a reach the callee assumes nothing.
     public init(path: CallPath, invocation: Invocation, reach: CallReach = .any) {
         (self.path, self.invocation, self.reach) = (path, invocation, reach)
     }
+    /// Refuses an unknown reach.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (path, invocation) = (try reader.value(), try reader.value())
         guard let reach = CallReach(rawValue: try reader.uint8()) else { throw reader.invalid("reach of a call") }
         self.reach = reach
     }
+    /// Path, invocation, reach as one byte.
     public func encode(into writer: inout ByteWriter) {
         writer.put(path)
         writer.put(invocation)
@@ -347,23 +421,30 @@ public struct IssuedCall: Hashable, Sendable, CanonicalCodable {
 /// What a shard says of the frames of one root call: which calls wait for answers, what its frames have answered, and
 /// which calls it will never run, because its time has passed the deadline and it has no record of them (R10).
 public struct CallReport: Hashable, Sendable, CanonicalCodable {
+    /// Of each list, what a shard says at most and what is decoded at most.
     public static let maxEntries = 64
 
     /// When the transaction was there first, by home's time: certified, so that nobody is older than he is (R5).
     public var age = Timestamp.zero
     /// In which of the two classes it waits for locks (R5).
     public var waitsInOrder = false
+    /// Calls to other shards that are not answered yet.
     public var issued: [IssuedCall] = []
+    /// What frames here have answered to callers on other shards.
     public var responses: [CallResponse] = []
+    /// Calls that will never run here. Their callers take them for failed by the deadline.
     public var never: [CallPath] = []
 
+    /// Says nothing: no call waits and none is answered.
     public init() {}
+    /// Refuses more than `maxEntries` in any of the lists.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (age, waitsInOrder) = (try reader.value(), try reader.bool())
         issued = try reader.array(limit: Self.maxEntries)
         responses = try reader.array(limit: Self.maxEntries)
         never = try reader.array(limit: Self.maxEntries)
     }
+    /// Age, order, then the three counted lists.
     public func encode(into writer: inout ByteWriter) {
         writer.put(age)
         writer.put(waitsInOrder)
@@ -371,6 +452,7 @@ public struct CallReport: Hashable, Sendable, CanonicalCodable {
         writer.put(array: responses)
         writer.put(array: never)
     }
+    /// Nothing is said of any call; age and order mean nothing then.
     public var isEmpty: Bool { issued.isEmpty && responses.isEmpty && never.isEmpty }
 }
 
@@ -378,13 +460,16 @@ public struct CallReport: Hashable, Sendable, CanonicalCodable {
 /// without any certificate it only makes a shard look at its clock. Carries nothing of its own: whoever sends it is
 /// untrusted.
 public struct CallEvidence: Hashable, Sendable, CanonicalCodable {
+    /// The request whose root call it is; `Verifier` refuses any other request.
     public let root: SignedRequest
     /// Ascending by shard, at most one a shard.
     public let certificates: [Certificate]
 
+    /// Checks neither that the certificates are of this request nor their order: the decoder and `Verifier` do.
     public init(root: SignedRequest, certificates: [Certificate]) {
         (self.root, self.certificates) = (root, certificates)
     }
+    /// Refuses more than `TransactionDecide.maxCertificates`, and any that are not ascending by shard.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         root = try reader.value()
         certificates = try reader.array(limit: TransactionDecide.maxCertificates)
@@ -392,6 +477,7 @@ public struct CallEvidence: Hashable, Sendable, CanonicalCodable {
             throw reader.invalid("order of shards")
         }
     }
+    /// The signed request, then the counted certificates.
     public func encode(into writer: inout ByteWriter) {
         writer.put(root)
         writer.put(array: certificates)
@@ -427,6 +513,8 @@ extension Request {
 // MARK: Values that procedures take and give
 
 extension String: CanonicalEncodable, CanonicalDecodable {
+    /// A counted blob of UTF-8, at most `Invocation.maxValueBytes`.
+    /// - Throws: also for bytes that are not valid UTF-8: repaired text would have two encodings.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         try self.init(from: &reader, limit: Invocation.maxValueBytes)
     }
@@ -436,34 +524,45 @@ extension String: CanonicalEncodable, CanonicalDecodable {
         guard let text = String(validating: bytes, as: UTF8.self) else { throw reader.invalid("UTF-8") }
         self = text
     }
+    /// A count of bytes, then the UTF-8 as it is: no normalisation.
     public func encode(into writer: inout ByteWriter) { writer.put(blob: Array(utf8)) }
 }
 
 extension Bool: CanonicalEncodable, CanonicalDecodable {
+    /// One byte, 0 or 1.
     public init(from reader: inout ByteReader) throws(DecodingFailure) { self = try reader.bool() }
+    /// One byte: 1 for true.
     public func encode(into writer: inout ByteWriter) { writer.put(self) }
 }
 
 extension UInt64: CanonicalEncodable, CanonicalDecodable {
+    /// Eight bytes, the lowest first.
     public init(from reader: inout ByteReader) throws(DecodingFailure) { self = try reader.uint64() }
+    /// Eight bytes, the lowest first.
     public func encode(into writer: inout ByteWriter) { writer.put(integer: self) }
 }
 
 extension Int64: CanonicalEncodable, CanonicalDecodable {
+    /// Eight bytes, the lowest first, in two's complement.
     public init(from reader: inout ByteReader) throws(DecodingFailure) { self = try reader.integer() }
+    /// Eight bytes, the lowest first, in two's complement.
     public func encode(into writer: inout ByteWriter) { writer.put(integer: self) }
 }
 
 extension UInt128: CanonicalEncodable, CanonicalDecodable {
+    /// Sixteen bytes, the lowest first.
     public init(from reader: inout ByteReader) throws(DecodingFailure) { self = try reader.uint128() }
+    /// Sixteen bytes, the lowest first.
     public func encode(into writer: inout ByteWriter) { writer.put(integer: self) }
 }
 
 extension Array: CanonicalEncodable where Element: CanonicalEncodable {
+    /// A `UInt32` count, then the elements in order.
     public func encode(into writer: inout ByteWriter) { writer.put(array: self) }
 }
 
 extension Array: CanonicalDecodable where Element: CanonicalDecodable {
+    /// Takes at most as many elements as a value may have bytes (`Invocation.maxValueBytes`).
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         self = try reader.array(limit: Invocation.maxValueBytes)
     }
@@ -471,7 +570,10 @@ extension Array: CanonicalDecodable where Element: CanonicalDecodable {
 
 /// For a procedure without arguments or result.
 public struct Nothing: Hashable, Sendable, CanonicalCodable {
+    /// There is only one.
     public init() {}
+    /// Reads no byte.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {}
+    /// Writes no byte.
     public func encode(into writer: inout ByteWriter) {}
 }

@@ -1,12 +1,16 @@
 /// Which clock of a cluster is wrong, and by how much: the hosts' clocks and the shards' times beside the clock of
 /// whoever asks, in microseconds. For people: nothing is decided by it.
 public struct ClockReport: Hashable, Sendable {
+    /// One host's clock.
     public struct Host: Hashable, Sendable {
+        /// The host whose clock it is.
         public let host: HostID
         /// How far its clock is ahead of the asker's, negative if it is behind.
         public let ahead: Int64
     }
+    /// One shard's time.
     public struct Shard: Hashable, Sendable {
+        /// The shard whose time it is.
         public let shard: ShardID
         /// How far its time is ahead of the asker's clock. An idle shard's time is behind, which means nothing.
         public let ahead: Int64
@@ -14,6 +18,8 @@ public struct ClockReport: Hashable, Sendable {
 
     /// Ascending.
     public private(set) var hosts: [Host] = []
+    /// Ascending; the lower median of what its hosts said of each shard's time. Without those where most say that
+    /// nothing was ever ordered.
     public var shards: [Shard] {
         readings.compactMap { reading in
             let sorted = reading.ahead.sorted()
@@ -32,6 +38,7 @@ public struct ClockReport: Hashable, Sendable {
     private static let never = Int64.min
     private var readings: [Reading] = []
 
+    /// Nothing is known yet, and nothing is wrong.
     public init() {}
 
     /// What a host said of its clock, and of the time of one of its shards.

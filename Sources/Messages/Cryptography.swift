@@ -64,25 +64,34 @@ public enum Domain: String, Sendable, CaseIterable {
 public struct Hasher256: Sendable {
     private var state = SHA256()
 
+    /// Starts without a tag: for Merkle trees, which have prefixes of their own. Whatever else the protocol hashes
+    /// names its domain.
     public init() {}
 
     /// Starts with a domain tag and its length, so that no two domains share a prefix.
     public init(_ domain: Domain) { self = Domain.hashers[domain.index] }
 
+    /// Goes on with these bytes, without their count.
     public mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { state.update(bufferPointer: $0) } }
+    /// The same from memory that is only borrowed.
     public mutating func update(_ bytes: UnsafeRawBufferPointer) { state.update(bufferPointer: bytes) }
+    /// Goes on with the 32 bytes of a digest or key.
     public mutating func update(_ digest: some Bytes32) { digest.value.withBytes { state.update(bufferPointer: $0) } }
+    /// Goes on with one byte.
     public mutating func update(_ byte: UInt8) { withUnsafeBytes(of: byte) { state.update(bufferPointer: $0) } }
+    /// Goes on with as many bytes as the type has, the lowest first.
     public mutating func update(integer value: some FixedWidthInteger) {
         withUnsafeBytes(of: value.littleEndian) { state.update(bufferPointer: $0) }
     }
 
+    /// The digest of all that was taken; ends the hasher.
     public consuming func finish() -> Digest {
         let digest = state.finalize()
         // SHA-256 always gives 32 bytes.
         return Digest(digest.withUnsafeBytes { FixedBytes32($0) } ?? FixedBytes32())
     }
 
+    /// The tagged hash of bytes in one step.
     public static func hash(_ domain: Domain, _ bytes: [UInt8]) -> Digest {
         var hasher = Hasher256(domain)
         hasher.update(bytes)
@@ -92,27 +101,34 @@ public struct Hasher256: Sendable {
 
 /// How signatures are checked. Production uses Ed25519; the simulator may use a cheap deterministic stand-in.
 public protocol SignatureScheme: Sendable {
+    /// Whether `key` has signed exactly these bytes. False too for a key or signature that is none.
     func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool
 }
 
 /// Something that can sign for one key.
 public protocol Signer: Sendable {
+    /// The key by which others check what is signed.
     var publicKey: PublicKey { get }
+    /// The signature of exactly these bytes: give what `signingInput` makes of a digest.
     func sign(_ message: [UInt8]) -> Signature
 }
 
 /// Ed25519 as BoringSSL verifies it. One verifier library is used everywhere, because libraries differ in edge cases.
 public struct Ed25519Scheme: SignatureScheme {
+    /// Needs nothing: a scheme has no secrets and no state.
     public init() {}
 
+    /// False also if the 32 bytes are no point of the curve.
     public func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
         guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: key.bytes) else { return false }
         return key.isValidSignature(signature.bytes, for: message)
     }
 }
 
+/// Signs by Ed25519 (RFC 8032) with a private key that this process holds in memory.
 public struct Ed25519Signer: Signer {
     private let key: Curve25519.Signing.PrivateKey
+    /// Derived from the seed.
     public let publicKey: PublicKey
 
     /// - Parameter seed: 32 bytes of secret randomness; nil for any other length.
@@ -123,8 +139,10 @@ public struct Ed25519Signer: Signer {
         (self.key, self.publicKey) = (key, publicKey)
     }
 
+    /// The 32 secret bytes of `init(seed:)`, to be written to a key file and nowhere else.
     public var seed: [UInt8] { Array(key.rawRepresentation) }
 
+    /// 64 bytes. Traps if the library fails, which it does only out of memory.
     public func sign(_ message: [UInt8]) -> Signature {
         // Signing fails only if the library is out of memory, and a signature is always 64 bytes.
         guard let raw = try? key.signature(for: message), let signature = Signature(bytes: raw) else {

@@ -1,8 +1,11 @@
 /// A key and its new value; nil removes it.
 public struct KeyValueWrite: Hashable, Sendable {
+    /// 1 to 511 bytes.
     public let key: [UInt8]
+    /// Nil removes the key, whether or not it is there.
     public let value: [UInt8]?
 
+    /// Checks nothing: a store refuses what it cannot hold when it is applied.
     public init(key: [UInt8], value: [UInt8]?) { (self.key, self.value) = (key, value) }
 }
 

@@ -2,12 +2,15 @@
 public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible {
     /// True even with all pending credits applied and all pending debits released.
     case insufficientFunds = 1
+    /// No such account on its shard; it may be opened later.
     case unknownAccount = 2
     /// The principal does not own the debited account, or is not the issuer.
     case notAuthorised = 3
+    /// The account holds another asset than the operation names.
     case wrongAsset = 4
     /// A balance would pass `Amount.limit`.
     case overflow = 5
+    /// An account with this identifier is open, so it is of the same owner, asset and index.
     case accountExists = 6
     /// Wrong in itself: zero amount, transfer to itself, lifetime too long, open or issue in an atomic request.
     case malformed = 7
@@ -18,6 +21,7 @@ public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible 
     /// A call failed; `LegStatus.failed` says which.
     case callFailed = 10
 
+    /// In words, as clients and receipts show it.
     public var description: String {
         switch self {
         case .insufficientFunds: "insufficient funds"
@@ -61,6 +65,7 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     /// ever will be. Says nothing of what was: it may have forgotten that it committed (R13).
     case closed
 
+    /// A kind byte, 1 to 11; refuses unknown reasons, and results and lists of calls above their bounds.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         let kind = try reader.uint8()
         switch kind {
@@ -83,6 +88,7 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         }
     }
 
+    /// A kind byte, counting the cases from 1, then what the case carries.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .votedYes: writer.put(UInt8(1))
@@ -119,6 +125,7 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         }
     }
 
+    /// In words; of a result only its length, of a read the posted balance.
     public var description: String {
         switch self {
         case .votedYes: "voted yes"
@@ -139,14 +146,20 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
 
 /// One result of an executed batch that others need: the legs of one request, as this shard has certified them.
 public struct Leaf: Hashable, Sendable, CanonicalCodable {
+    /// What was certified of one leg.
     public struct Entry: Hashable, Sendable, CanonicalCodable {
+        /// Counted from 0; an atomic request has only leg 0.
         public let leg: UInt16
+        /// As it was when the batch had been executed.
         public let status: LegStatus
 
+        /// Any leg: whether the request has it is for the reader to see.
         public init(leg: UInt16, status: LegStatus) { (self.leg, self.status) = (leg, status) }
+        /// Two bytes for the leg, then its status.
         public init(from reader: inout ByteReader) throws(DecodingFailure) {
             (leg, status) = (try reader.uint16(), try reader.value())
         }
+        /// Two bytes for the leg, then its status.
         public func encode(into writer: inout ByteWriter) {
             writer.put(leg)
             writer.put(status)
@@ -160,10 +173,12 @@ public struct Leaf: Hashable, Sendable, CanonicalCodable {
     /// Of a root call: what waits, and what was answered.
     public let calls: CallReport
 
+    /// Checks nothing. Legs that were refused have no entry, and nor has a callee's leaf while its frames run.
     public init(request: Digest, entries: [Entry], calls: CallReport = CallReport()) {
         (self.request, self.entries, self.calls) = (request, entries, calls)
     }
 
+    /// Refuses legs that do not ascend, more than `Request.maxOperations`, and an empty report in place of none.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         request = try reader.value()
         entries = try reader.array(limit: Request.maxOperations)
@@ -176,6 +191,7 @@ public struct Leaf: Hashable, Sendable, CanonicalCodable {
         guard !calls.isEmpty else { throw reader.invalid("empty report") }
     }
 
+    /// Request, counted entries, then a byte that says whether a report follows; an empty one is left out.
     public func encode(into writer: inout ByteWriter) {
         writer.put(request)
         writer.put(array: entries)
@@ -183,14 +199,18 @@ public struct Leaf: Hashable, Sendable, CanonicalCodable {
         if !calls.isEmpty { writer.put(calls) }
     }
 
+    /// As it stands in the batch's Merkle tree.
     public var hash: Digest { MerkleTree.leaf(encoded()) }
 
+    /// Nil if this leaf says nothing of the leg: another one, of another batch, may.
     public func status(ofLeg leg: UInt16) -> LegStatus? { entries.first { $0.leg == leg }?.status }
 }
 
 /// The decision of a transaction: the AND of its participants' first votes, a pure function of certified statuses.
 public enum Decision: Hashable, Sendable {
+    /// Every participant voted yes, or one is certified to have committed.
     case commit
+    /// Some participant did not vote yes. Of several reasons the first, in the order of the participants.
     case abort(AbortReason)
 
     /// Nil while the statuses that are there decide nothing.

@@ -1,28 +1,37 @@
 /// What every member and every verifier of a cluster agrees on: `cluster.json`.
 public struct Manifest: Hashable, Sendable {
+    /// Where a host is reached, and by which key it is known.
     public struct Host: Hashable, Sendable {
         /// IP address or name on which the host listens.
         public var address: String
+        /// 1 to 65,535; on it hosts and gateways are served alike.
         public var port: Int
         /// Ed25519. One key a host: sessions pin it; attestations and view changes are signed with it.
         public var publicKey: PublicKey
 
+        /// Checks nothing: neither that the address can be reached nor that the key is one.
         public init(address: String, port: Int, publicKey: PublicKey) {
             (self.address, self.port, self.publicKey) = (address, port, publicKey)
         }
     }
 
+    /// Of the file's format. What is not `currentVersion` is refused, and never read as if it were.
     public var version: Int
+    /// The cluster that all signatures are bound to.
     public var cluster: ClusterID
+    /// The epoch whose keys these are.
     public var epoch: Epoch
+    /// By `HostID`: the first is host 0.
     public var hosts: [Host]
     /// shards[s][i] is the host that runs replica i of shard s.
     public var shards: [[HostID]]
     /// May issue money, in any asset.
     public var issuer: PublicKey
 
+    /// Of the format that this build reads and writes.
     public static let currentVersion = 1
 
+    /// Of the current version. Checks nothing: `validate` does.
     public init(cluster: ClusterID, epoch: Epoch, hosts: [Host], shards: [[HostID]], issuer: PublicKey) {
         version = Self.currentVersion
         (self.cluster, self.epoch, self.hosts, self.shards, self.issuer) = (cluster, epoch, hosts, shards, issuer)
@@ -30,13 +39,20 @@ public struct Manifest: Hashable, Sendable {
 
     /// What is wrong with a manifest.
     public enum Problem: Error, Equatable, Sendable, CustomStringConvertible {
+        /// Another version than this build reads.
         case version(Int)
+        /// None, or more than 4,096.
         case noShards
+        /// Not 3f + 1, fewer than 4 or more than 64.
         case replicas(shard: Int, count: Int)
+        /// A shard names a host that is not in the list.
         case unknownHost(shard: Int, host: HostID)
+        /// One host has two replicas of a shard, and would count twice among the f that may fail.
         case hostTwice(shard: Int, host: HostID)
+        /// Two hosts with one key: each could speak for the other.
         case keyTwice(HostID, HostID)
 
+        /// What is wrong, and what would be right, in a sentence.
         public var description: String {
             switch self {
             case .version(let version):
@@ -53,6 +69,8 @@ public struct Manifest: Hashable, Sendable {
         }
     }
 
+    /// That it describes a cluster that can run: without it `group(of:)` and others trap.
+    /// - Throws: the first problem, looking at the version, then shard by shard, then at the keys.
     public func validate() throws(Problem) {
         guard version == Self.currentVersion else { throw .version(version) }
         guard !shards.isEmpty, shards.count <= 4096 else { throw .noShards }
@@ -72,8 +90,11 @@ public struct Manifest: Hashable, Sendable {
         }
     }
 
+    /// 1 to 4,096, if it is valid.
     public var shardCount: Int { shards.count }
+    /// Which shard owns what: it follows from the number of shards alone.
     public var shardMap: ShardMap { ShardMap(shardCount: shards.count) }
+    /// Whether there is a shard of that number, which may come from a peer.
     public func hasShard(_ shard: ShardID) -> Bool { Int(shard.number) < shards.count }
 
     /// - Precondition: the shard exists.
@@ -103,12 +124,15 @@ public struct Manifest: Hashable, Sendable {
 
 /// The sizes of one shard's group: n = 3f + 1.
 public struct ReplicaGroup: Hashable, Sendable {
+    /// 4, 7, 10, … 64.
     public let n: Int
 
+    /// - Precondition: n = 3f + 1, with f from 1 to 21.
     public init(n: Int) {
         precondition(n >= 4 && n % 3 == 1 && n <= 64, "a group has 3f + 1 replicas")
         self.n = n
     }
+    /// How many replicas may do anything at all: (n - 1) / 3.
     public var f: Int { (n - 1) / 3 }
     /// 2f + 1: any two quorums share a correct replica (PBFT §4.2).
     public var quorum: Int {

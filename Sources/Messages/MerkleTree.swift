@@ -4,6 +4,7 @@ public struct MerkleTree: Sendable {
     /// levels[0] are the leaf hashes; an odd last node moves up unchanged.
     private let levels: [[Digest]]
 
+    /// Over hashes that `leaf` has made, in their order.
     public init(leafHashes: [Digest]) {
         var levels = [leafHashes]
         while levels[levels.count - 1].count > 1 {
@@ -18,6 +19,7 @@ public struct MerkleTree: Sendable {
         self.levels = levels
     }
 
+    /// Over a batch's leaves, in their order. Hashes all of them.
     public init(leaves: [Leaf]) { self.init(leafHashes: leaves.map(\.hash)) }
 
     /// The root of no leaves is the hash of nothing under the leaf prefix.
@@ -35,6 +37,7 @@ public struct MerkleTree: Sendable {
         return MerklePath(index: UInt32(index), count: UInt32(levels[0].count), siblings: siblings)
     }
 
+    /// The hash of a leaf's encoding: SHA-256 over a zero byte and the bytes, as inner nodes are over a one.
     public static func leaf(_ bytes: [UInt8]) -> Digest {
         var hasher = Hasher256()
         hasher.update(UInt8(0))
@@ -53,20 +56,26 @@ public struct MerkleTree: Sendable {
 
 /// Proof that a leaf stands at `index` of `count` leaves under a root.
 public struct MerklePath: Hashable, Sendable, CanonicalCodable {
+    /// From 0.
     public let index: UInt32
+    /// Of all leaves: says with `index` how many siblings there must be, and on which side each stands.
     public let count: UInt32
+    /// From the leaf upwards.
     public let siblings: [Digest]
 
+    /// Its shape is checked where it is used (`root`).
     public init(index: UInt32, count: UInt32, siblings: [Digest]) {
         (self.index, self.count, self.siblings) = (index, count, siblings)
     }
 
+    /// Refuses more than 32 siblings; more no path over `UInt32` leaves has.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         index = try reader.uint32()
         count = try reader.uint32()
         siblings = try reader.array(limit: 32)
     }
 
+    /// Index, count, then the counted siblings.
     public func encode(into writer: inout ByteWriter) {
         writer.put(index)
         writer.put(count)

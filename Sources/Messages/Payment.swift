@@ -2,31 +2,43 @@
 public struct Payment: Hashable, Sendable, CanonicalCodable {
     /// So much of one asset.
     public struct Money: Hashable, Sendable, CanonicalCodable {
+        /// The asset that is counted.
         public let asset: AssetID
+        /// In minor units.
         public let amount: Amount
+        /// Any amount; zero, and one above `Amount.limit`, is refused where it moves.
         public init(_ amount: UInt128, of asset: AssetID) { (self.asset, self.amount) = (asset, Amount(amount)) }
+        /// Any asset and amount are taken.
         public init(from reader: inout ByteReader) throws(DecodingFailure) {
             (asset, amount) = (try reader.value(), try reader.value())
         }
+        /// Asset, amount.
         public func encode(into writer: inout ByteWriter) {
             writer.put(asset)
             writer.put(amount)
         }
     }
 
+    /// Where the money goes.
     public let account: AccountID
+    /// The asset that the account must hold.
     public let asset: AssetID
+    /// In minor units.
     public let amount: Amount
 
+    /// Checks nothing: the account's shard refuses what does not fit (`ProcedureContext.credit`).
     public init(account: AccountID, asset: AssetID, amount: Amount) {
         (self.account, self.asset, self.amount) = (account, asset, amount)
     }
+    /// The same money, on its way to an account.
     public init(_ money: Money, to account: AccountID) {
         self.init(account: account, asset: money.asset, amount: money.amount)
     }
+    /// Any account, asset and amount are taken.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (account, asset, amount) = (try reader.value(), try reader.value(), try reader.value())
     }
+    /// Account, asset, amount.
     public func encode(into writer: inout ByteWriter) {
         writer.put(account)
         writer.put(asset)

@@ -1,9 +1,11 @@
 /// What a quorum read asks about.
 public enum ReadSubject: Hashable, Sendable, CanonicalCodable {
+    /// An account. While undecided transactions hold something of it there is no answer (R6).
     case account(AccountID)
     /// The request numbers of a principal that this shard has recorded (R11).
     case principal(PublicKey, at: ShardID)
 
+    /// Kind 1 is an account, kind 2 a principal at a shard. Whether there is such a shard is not looked at.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .account(try reader.value())
@@ -11,6 +13,7 @@ public enum ReadSubject: Hashable, Sendable, CanonicalCodable {
         default: throw reader.invalid("read subject kind")
         }
     }
+    /// A kind byte, then the account, or key and shard.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .account(let account):
@@ -39,12 +42,15 @@ public struct PrincipalStanding: Hashable, Sendable, CanonicalCodable {
     /// Above every number that was ever recorded.
     public var nextNumber: RequestNumber
 
+    /// Two numbers of one principal on one shard, or on several together.
     public init(acknowledgedBelow: RequestNumber, nextNumber: RequestNumber) {
         (self.acknowledgedBelow, self.nextNumber) = (acknowledgedBelow, nextNumber)
     }
+    /// Any numbers are taken: a statement of one replica proves nothing yet.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (acknowledgedBelow, nextNumber) = (try reader.value(), try reader.value())
     }
+    /// Acknowledged below, next number.
     public func encode(into writer: inout ByteWriter) {
         writer.put(acknowledgedBelow)
         writer.put(nextNumber)
@@ -65,22 +71,30 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
     public enum Value: Hashable, Sendable {
         /// Nil if there is no such account.
         case account(AccountView?)
+        /// Zeros if the shard never heard of it.
         case principal(PrincipalStanding)
     }
 
+    /// Signed too, so that it counts in no other cluster.
     public let cluster: ClusterID
+    /// The epoch whose keys sign it.
     public let epoch: Epoch
+    /// The shard whose replica says it: the subject's own.
     public let shard: ShardID
     /// The asker's own, so that no old answer passes for a new one.
     public let nonce: Digest
+    /// What was asked about.
     public let subject: ReadSubject
+    /// What there is of it, of the kind of `subject`.
     public let value: Value
 
+    /// Of an account, as the asker named it.
     public init(cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, account: AccountID, view: AccountView?)
     {
         (self.cluster, self.epoch, self.shard) = (cluster, epoch, shard)
         (self.nonce, subject, value) = (nonce, .account(account), .account(view))
     }
+    /// Of a principal's request numbers on this shard.
     public init(
         cluster: ClusterID, epoch: Epoch, shard: ShardID, nonce: Digest, principal: PublicKey,
         standing: PrincipalStanding
@@ -88,6 +102,7 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
         (self.cluster, self.epoch, self.shard) = (cluster, epoch, shard)
         (self.nonce, subject, value) = (nonce, .principal(principal, at: shard), .principal(standing))
     }
+    /// The subject's kind says which kind of value follows.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
         (nonce, subject) = (try reader.value(), try reader.value())
@@ -96,6 +111,8 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
         case .principal: value = .principal(try reader.value())
         }
     }
+    /// Cluster, epoch, shard, nonce, subject, then the value without a kind of its own: that of an account after a byte
+    /// that says whether there is one.
     public func encode(into writer: inout ByteWriter) {
         writer.put(cluster)
         writer.put(epoch)
@@ -119,21 +136,26 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
 /// A statement with the two times of whoever made it. The times are signed with it and are no part of what has to be
 /// equal: they are each replica's own.
 public struct ReadAnswer: Hashable, Sendable, CanonicalCodable {
+    /// What must be equal in 2f + 1 answers.
     public let statement: ReadStatement
     /// The shard's time (R2) as this replica has executed it, by which deadlines are judged.
     public let time: Timestamp
     /// The wall clock of the replica's host.
     public let clock: Timestamp
+    /// Over statement and times, by the key of the replica's host.
     public let signature: ReplicaSignature
 
+    /// Checks nothing: `Verifier` does.
     public init(statement: ReadStatement, time: Timestamp, clock: Timestamp, signature: ReplicaSignature) {
         (self.statement, self.time, self.clock, self.signature) = (statement, time, clock, signature)
     }
+    /// Bounded as its parts are.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (statement, time, clock, signature) = (
             try reader.value(), try reader.value(), try reader.value(), try reader.value()
         )
     }
+    /// Statement, time, clock, signature.
     public func encode(into writer: inout ByteWriter) {
         writer.put(statement)
         writer.put(time)
@@ -141,6 +163,7 @@ public struct ReadAnswer: Hashable, Sendable, CanonicalCodable {
         writer.put(signature)
     }
 
+    /// What a replica signs of an answer: the tag of reads, then the hash of statement, time and clock.
     public static func signingBytes(_ statement: ReadStatement, time: Timestamp, clock: Timestamp) -> [UInt8] {
         var writer = ByteWriter(reserving: 256)
         writer.put(statement)
@@ -148,16 +171,20 @@ public struct ReadAnswer: Hashable, Sendable, CanonicalCodable {
         writer.put(clock)
         return signingInput(.read, Hasher256.hash(.read, writer.bytes))
     }
+    /// The same for this answer.
     public var signingBytes: [UInt8] { Self.signingBytes(statement, time: time, clock: clock) }
 }
 
 /// What the replicas of a shard say of time, each for itself.
 public struct ShardTimes: Hashable, Sendable {
+    /// The shard whose time it is.
     public let shard: ShardID
     /// One of at least 2f + 1 different replicas.
     public let replicas: [Reading]
 
+    /// What one replica said with its answer to a quorum read.
     public struct Reading: Hashable, Sendable {
+        /// Who said it.
         public let replica: ReplicaIndex
         /// The shard's time, as far as this replica has executed.
         public let time: Timestamp
@@ -173,6 +200,7 @@ public struct ShardTimes: Hashable, Sendable {
 
     /// The medians lie between what two correct replicas say, whatever f others do.
     public var time: Timestamp { Self.median(replicas.map(\.time)) }
+    /// The lower median of the hosts' clocks; 1970 if nobody answered.
     public var clock: Timestamp { Self.median(replicas.map(\.clock)) }
 
     private static func median(_ times: [Timestamp]) -> Timestamp {
@@ -182,7 +210,9 @@ public struct ShardTimes: Hashable, Sendable {
 
 /// A proven read.
 public struct ReadProof: Hashable, Sendable {
+    /// What they say alike.
     public let statement: ReadStatement
+    /// What each of them says of time.
     public let times: ShardTimes
 }
 

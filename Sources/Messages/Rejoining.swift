@@ -3,14 +3,21 @@
 /// "I may have forgotten what I voted for; what I said before this incarnation does not count." Signed, so that who
 /// heard it can show it to who did not, and nobody can say it of another.
 public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
+    /// Signed too, so that it counts in no other cluster.
     public let cluster: ClusterID
+    /// The epoch whose keys sign it.
     public let epoch: Epoch
+    /// In which group the votes were forgotten: a host's other replicas declare for themselves.
     public let shard: ShardID
+    /// Who forgot.
     public let replica: ReplicaIndex
     /// The time of the forgetting by the replica's own clock, or later; never zero.
     public let incarnation: UInt64
+    /// Of all the rest, by the key of the replica's host.
     public let signature: Signature
 
+    /// Signs what it is given.
+    /// - Parameter incarnation: not zero, or nobody can decode it.
     public init(
         cluster: ClusterID, epoch: Epoch, shard: ShardID, replica: ReplicaIndex, incarnation: UInt64, signer: any Signer
     ) {
@@ -19,11 +26,13 @@ public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
         )
         signature = signer.sign(signingInput(.incarnation, Self.digest(cluster, epoch, shard, replica, incarnation)))
     }
+    /// Refuses incarnation zero, which means that nothing was ever forgotten.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
         (replica, incarnation, signature) = (try reader.value(), try reader.uint64(), try reader.value())
         guard incarnation > 0 else { throw reader.invalid("incarnation") }
     }
+    /// In the order of declaration, signature last.
     public func encode(into writer: inout ByteWriter) {
         Self.encodeBody(&writer, cluster, epoch, shard, replica, incarnation)
         writer.put(signature)
@@ -45,6 +54,7 @@ public struct IncarnationDeclaration: Hashable, Sendable, CanonicalCodable {
         encodeBody(&writer, cluster, epoch, shard, replica, incarnation)
         return Hasher256.hash(.incarnation, writer.bytes)
     }
+    /// What the replica signs: the tag of incarnations, then the digest of all but the signature.
     public var signingBytes: [UInt8] {
         signingInput(.incarnation, Self.digest(cluster, epoch, shard, replica, incarnation))
     }
@@ -61,6 +71,7 @@ public struct Resumption: Hashable, Sendable, CanonicalCodable {
     /// The last time that the sender forgot; nil for never.
     public let declaration: IncarnationDeclaration?
 
+    /// What the sender remembers; the declaration is already signed.
     public init(
         nonce: UInt64, remembers: SequenceNumber, isQuarantined: Bool, declaration: IncarnationDeclaration? = nil
     ) {
@@ -68,10 +79,12 @@ public struct Resumption: Hashable, Sendable, CanonicalCodable {
             nonce, remembers, isQuarantined, declaration
         )
     }
+    /// Any numbers are taken. The declaration is checked by `Verifier`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (nonce, remembers) = (try reader.uint64(), try reader.value())
         (isQuarantined, declaration) = (try reader.bool(), try reader.bool() ? try reader.value() : nil)
     }
+    /// Nonce, sequence number, quarantine, then a byte that says whether a declaration follows.
     public func encode(into writer: inout ByteWriter) {
         writer.put(nonce)
         writer.put(remembers)
@@ -100,6 +113,7 @@ public struct Recollection: Hashable, Sendable, CanonicalCodable {
     /// The peer does not count the replica's votes, because it heard more than the replica said to remember.
     public let refuses: Bool
 
+    /// Nothing is signed but the declaration.
     public init(
         about: ReplicaIndex, nonce: UInt64, heard: SequenceNumber, checkpoint: SequenceNumber,
         declaration: IncarnationDeclaration? = nil,
@@ -108,12 +122,14 @@ public struct Recollection: Hashable, Sendable, CanonicalCodable {
         (self.about, self.nonce, self.heard, self.checkpoint) = (about, nonce, heard, checkpoint)
         (self.declaration, self.refuses) = (declaration, refuses)
     }
+    /// Any numbers are taken. The declaration is checked by `Verifier`, also that it is about the same replica.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (about, nonce, heard) = (try reader.value(), try reader.uint64(), try reader.value())
         (checkpoint, declaration, refuses) = (
             try reader.value(), try reader.bool() ? try reader.value() : nil, try reader.bool()
         )
     }
+    /// In the order of declaration; a byte before `declaration` says whether there is one.
     public func encode(into writer: inout ByteWriter) {
         writer.put(about)
         writer.put(nonce)
@@ -124,5 +140,6 @@ public struct Recollection: Hashable, Sendable, CanonicalCodable {
         writer.put(refuses)
     }
 
+    /// The earliest incarnation of which the peer takes VIEW-CHANGEs; zero if it knows of no forgetting.
     public var incarnation: UInt64 { declaration?.incarnation ?? 0 }
 }

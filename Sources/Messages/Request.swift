@@ -1,16 +1,23 @@
 /// Moves `amount` of `asset` from one account to another. The principal who signs must own `from`.
 public struct Transfer: Hashable, Sendable, CanonicalCodable {
+    /// The debited account.
     public let from: AccountID
+    /// The credited account; another one than `from`, or the transfer is malformed.
     public let to: AccountID
+    /// What both accounts must hold.
     public let asset: AssetID
+    /// More than zero, and at most `Amount.limit`, in minor units.
     public let amount: Amount
 
+    /// Checks nothing: what is malformed the shards refuse for ever.
     public init(from: AccountID, to: AccountID, asset: AssetID, amount: Amount) {
         (self.from, self.to, self.asset, self.amount) = (from, to, asset, amount)
     }
+    /// Any accounts, asset and amount are taken.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (from, to, asset, amount) = (try reader.value(), try reader.value(), try reader.value(), try reader.value())
     }
+    /// From, to, asset, amount.
     public func encode(into writer: inout ByteWriter) {
         writer.put(from)
         writer.put(to)
@@ -21,23 +28,29 @@ public struct Transfer: Hashable, Sendable, CanonicalCodable {
 
 /// What an account's identifier is made of.
 public struct AccountSpecification: Hashable, Sendable, CanonicalCodable {
+    /// Who may debit it: a principal's key, or the hash that stands for a procedure.
     public let owner: PublicKey
+    /// What it will hold, and nothing else.
     public let asset: AssetID
     /// Tells apart the accounts of one owner in one asset.
     public let index: UInt64
 
+    /// An identifier follows whether or not the account is open.
     public init(owner: PublicKey, asset: AssetID, index: UInt64 = 0) {
         (self.owner, self.asset, self.index) = (owner, asset, index)
     }
+    /// Any key, asset and index are taken.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (owner, asset, index) = (try reader.value(), try reader.value(), try reader.uint64())
     }
+    /// Owner, asset, index: what is hashed to the identifier.
     public func encode(into writer: inout ByteWriter) {
         writer.put(owner)
         writer.put(asset)
         writer.put(index)
     }
 
+    /// The first 16 bytes of the tagged hash of all three, so that nobody can occupy another's (docs/decisions/0008).
     public var id: AccountID {
         let digest = Hasher256.hash(.account, encoded())
         return AccountID(digest.value.bytes.prefix(16).reduce(UInt128(0)) { $0 << 8 | UInt128($1) })
@@ -46,6 +59,7 @@ public struct AccountSpecification: Hashable, Sendable, CanonicalCodable {
 
 /// One step of a request.
 public enum Operation: Hashable, Sendable, CanonicalCodable {
+    /// Moves money between two accounts, of one shard or of two.
     case transfer(Transfer)
     /// Opens an empty account. Anyone may open an account for anyone: its identifier names its owner.
     case open(AccountSpecification)
@@ -58,6 +72,7 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     /// old as that was (R5).
     case call(Invocation, continues: RequestNumber? = nil)
 
+    /// Kinds 1 to 5, in the order of the cases; any other is invalid.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .transfer(try reader.value())
@@ -69,6 +84,7 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
         }
     }
 
+    /// A kind byte, then what it says; before `continues` a byte says whether it is there.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .transfer(let transfer):
@@ -96,6 +112,7 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
 
 /// What a principal signs. Its legs are atomic together, or independent of each other.
 public struct Request: Hashable, Sendable, CanonicalCodable {
+    /// Whether the operations stand or fall together.
     public enum Mode: UInt8, Sendable {
         /// All operations are one transaction: one leg, number 0.
         case atomic = 0
@@ -106,17 +123,28 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
     /// The largest number of operations in one request.
     public static let maxOperations = 1024
 
+    /// Where it counts: signed, so that it means nothing in another cluster.
     public var cluster: ClusterID
+    /// The epoch whose keys may certify it.
     public var epoch: Epoch
+    /// Who signs, and whose accounts are debited.
     public var principal: PublicKey
+    /// The principal's own number: of all attempts under one at most one commits a leg (R11).
     public var number: RequestNumber
     /// The principal has seen the outcomes of all its requests below this number and will never repeat them (R11).
     public var acknowledgedBelow: RequestNumber
+    /// When, as the principal says (`RequestTimes`). A shard refuses it for the time being while it is more than 5 s
+    /// ahead of the shard's time (`ShardLimits`).
     public var issuedAt: Timestamp
+    /// Past it, by a shard's time, a shard that has not voted never will (R10). Later than `issuedAt`, by 120 s at most
+    /// (`ShardLimits`).
     public var deadline: Timestamp
+    /// Whether there is one leg or one an operation.
     public var mode: Mode
+    /// 1 to `maxOperations`.
     public var operations: [Operation]
 
+    /// Checks nothing: what shards would refuse for ever is certified as malformed.
     public init(
         cluster: ClusterID, epoch: Epoch, principal: PublicKey, number: RequestNumber, acknowledgedBelow: RequestNumber,
         issuedAt: Timestamp, deadline: Timestamp, mode: Mode, operations: [Operation]
@@ -126,6 +154,7 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
         (self.mode, self.operations) = (mode, operations)
     }
 
+    /// Refuses an unknown mode, no operations, and more than `maxOperations`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, principal) = (try reader.value(), try reader.value(), try reader.value())
         (number, acknowledgedBelow) = (try reader.value(), try reader.value())
@@ -136,6 +165,7 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
         guard !operations.isEmpty else { throw reader.invalid("request without operations") }
     }
 
+    /// In the order of declaration, the mode as one byte: the bytes that are signed.
     public func encode(into writer: inout ByteWriter) {
         writer.put(cluster)
         writer.put(epoch)
@@ -159,15 +189,20 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
 
 /// A request, the exact bytes that were signed, and the signature. Comparing and hashing go by the digest.
 public struct SignedRequest: Hashable, Sendable, CanonicalCodable {
+    /// What `bytes` say.
     public let request: Request
+    /// The canonical encoding of `request`: what was signed, and what is relayed.
     public let bytes: [UInt8]
     /// Hash of the signed bytes. The signature is outside, so that nobody can give one transaction two identities.
     public let digest: Digest
+    /// By the principal, over `digest`.
     public let signature: Signature
 
     /// Bytes of the largest request that is accepted.
     public static let maxBytes = 128 * 1024
 
+    /// Encodes, hashes and signs. That the signer has the principal's key, and that the bytes are within `maxBytes`, is
+    /// for the caller to see.
     public init(_ request: Request, signedBy signer: some Signer) {
         self.request = request
         bytes = request.encoded()
@@ -175,6 +210,8 @@ public struct SignedRequest: Hashable, Sendable, CanonicalCodable {
         signature = signer.sign(signingInput(.request, digest))
     }
 
+    /// A counted blob of at most `maxBytes` that is one request with nothing behind it, and a signature, which is not
+    /// checked here.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         bytes = try reader.blob(limit: Self.maxBytes)
         request = try Request(decoding: bytes)
@@ -182,22 +219,28 @@ public struct SignedRequest: Hashable, Sendable, CanonicalCodable {
         signature = try reader.value()
     }
 
+    /// The counted bytes, then the signature.
     public func encode(into writer: inout ByteWriter) {
         writer.put(blob: bytes)
         writer.put(signature)
     }
 
+    /// Whether the principal has signed these bytes, by the given scheme. Costs a signature check each time.
     public func isSignatureValid(_ scheme: some SignatureScheme) -> Bool {
         scheme.isValid(signature, of: signingInput(.request, digest), by: request.principal)
     }
 
+    /// By digest and signature: two signatures of one request are one transaction, but not one message.
     public static func == (a: Self, b: Self) -> Bool { a.digest == b.digest && a.signature == b.signature }
+    /// By digest alone.
     public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 }
 
 /// Names one transaction: a leg of one signed request.
 public struct TransactionID: Bytes32 {
+    /// The digest's bytes.
     public let value: FixedBytes32
+    /// Takes what is an identifier already; `init(request:mode:leg:)` makes one.
     public init(_ value: FixedBytes32) { self.value = value }
 
     /// An atomic request is one transaction, whose id is the hash of the signed bytes; an independent leg has
@@ -216,21 +259,28 @@ public struct TransactionID: Bytes32 {
 
 /// What a transaction does to one shard's accounts.
 public enum Effect: Hashable, Sendable {
+    /// Takes an amount of an asset out of an account.
     case debit(AccountID, AssetID, Amount)
+    /// Puts an amount of an asset into an account.
     case credit(AccountID, AssetID, Amount)
+    /// Opens an empty account.
     case open(AccountSpecification)
+    /// Creates an amount of an asset in an account.
     case issue(AccountID, AssetID, Amount)
 }
 
 /// Which shard owns which account: a multiply-shift of the account's own hash bits, stable for an epoch.
 public struct ShardMap: Hashable, Sendable {
+    /// 1 to 65,535; of a valid manifest at most 4,096.
     public let shardCount: Int
 
+    /// - Precondition: at least 1 and at most 65,535 shards.
     public init(shardCount: Int) {
         precondition(shardCount >= 1 && shardCount <= Int(UInt16.max))
         self.shardCount = shardCount
     }
 
+    /// The highest bits of the account's number say where it is: each shard has one range of them.
     public func shard(of account: AccountID) -> ShardID {
         ShardID(UInt16(place(of: account).high))
     }

@@ -1,11 +1,13 @@
 /// What is known of one shard's time from outside: what its replicas say of it and of their hosts' clocks.
 public struct ShardClock: Hashable, Sendable {
+    /// The shard whose time it is.
     public let shard: ShardID
     /// The shard's time as far as it has executed (R2). Idle, it lags behind the clocks; it never goes back.
     public let time: Timestamp
     /// What most of its hosts' clocks say.
     public let clock: Timestamp
 
+    /// As it was heard, or proven (`ShardTimes`).
     public init(shard: ShardID, time: Timestamp, clock: Timestamp) {
         (self.shard, self.time, self.clock) = (shard, time, clock)
     }
@@ -19,7 +21,9 @@ public struct ShardClock: Hashable, Sendable {
 /// When a request is issued, and its deadline: such that every shard that takes part accepts both, whatever the
 /// client's own clock says (R8, docs/decisions/0027).
 public struct RequestTimes: Hashable, Sendable {
+    /// What to sign as `Request.issuedAt`.
     public let issuedAt: Timestamp
+    /// What to sign as `Request.deadline`.
     public let deadline: Timestamp
 
     /// Clocks that differ by less are right, in microseconds: well within what shards allow.

@@ -15,19 +15,27 @@ public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
     /// The checkpoint at `sequence` is no longer held.
     case gone(sequence: SequenceNumber)
 
+    /// A key of the state with what stands under it.
     public struct StateEntry: Hashable, Sendable, CanonicalCodable {
+        /// At most 511 bytes, as a store takes them.
         public let key: [UInt8]
+        /// At most 1 MiB.
         public let value: [UInt8]
+        /// What the sender's store has. That it belongs to the bucket shows when the bucket is hashed.
         public init(key: [UInt8], value: [UInt8]) { (self.key, self.value) = (key, value) }
+        /// Refuses a key above 511 bytes and a value above 1 MiB.
         public init(from reader: inout ByteReader) throws(DecodingFailure) {
             (key, value) = (try reader.blob(limit: 511), try reader.blob(limit: 1 << 20))
         }
+        /// Key, then value, each counted.
         public func encode(into writer: inout ByteWriter) {
             writer.put(blob: key)
             writer.put(blob: value)
         }
     }
 
+    /// A kind byte, 1 to 5, in the order of the cases. Refuses metadata above 1 MiB, more than 65,536 digests, more
+    /// than `maxBuckets` in a question and more than 2^20 entries in a part.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .fetchCheckpoint(minimum: try reader.value())
@@ -52,6 +60,7 @@ public enum StateTransferMessage: Hashable, Sendable, CanonicalCodable {
         }
     }
 
+    /// The kind byte, then what it says; lists are counted.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .fetchCheckpoint(let minimum):

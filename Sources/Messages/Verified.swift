@@ -3,6 +3,7 @@
 /// verified only where an extension below says so: what `verify` of the whole has checked, and nothing that somebody
 /// puts in its place.
 public struct Verified<M: Sendable>: Sendable {
+    /// What was checked, to be read. Taken out of here it is unchecked again.
     public let value: M
     init(checked value: M) { self.value = value }
 }
@@ -12,12 +13,14 @@ extension Verified<HostMessage> {
     public var pbft: Verified<PBFTMessage>? {
         if case .pbft(_, let message) = value { Verified<PBFTMessage>(checked: message) } else { nil }
     }
+    /// With its request and its sender's leaf.
     public var push: Verified<RecoveryPush>? {
         if case .push(_, let push) = value { Verified<RecoveryPush>(checked: push) } else { nil }
     }
 }
 
 extension Verified<RecoveryPush> {
+    /// What the sender pushed of its own shard.
     public var attested: Verified<AttestedLeaf> { Verified<AttestedLeaf>(checked: value.attested) }
     /// The request, which is verified, with what this host has attested of it itself: nobody checks his own signature.
     public func attested(here own: AttestedLeaf) -> Verified<RecoveryPush> {
@@ -26,6 +29,7 @@ extension Verified<RecoveryPush> {
 }
 
 extension Verified<HostReply> {
+    /// With all leaves of the batch.
     public var attestation: Verified<BatchAttestation>? {
         if case .attestation(let attestation) = value { Verified<BatchAttestation>(checked: attestation) } else { nil }
     }
@@ -64,19 +68,29 @@ extension Verified: Hashable where M: Hashable {}
 
 /// Why a message was refused before it reached the protocol: a peer's fault, counted, never an error of ours.
 public enum Refused: Error, Hashable, Sendable {
+    /// Signed for another cluster.
     case wrongCluster
+    /// Signed for another epoch than the manifest's.
     case wrongEpoch
+    /// The manifest has no such shard, or it is not the one that is talked about.
     case unknownShard
+    /// The shard's group has no such replica.
     case unknownReplica
+    /// The signature is not of these bytes by that key.
     case badSignature
+    /// The parts do not belong together: a path to another root, certificates of another request, a wrong order, one
+    /// replica twice.
     case badProof
+    /// Fewer than prove anything: f + 1 for a certificate, 2f + 1 for a read.
     case tooFewSignatures(got: Int, needed: Int)
 }
 
 /// Checks signatures against a manifest. Runs off the protocol's thread. Remembers what it has checked, within a
 /// bound, because one attestation covers many leaves and one request arrives several times.
 public struct Verifier<Scheme: SignatureScheme>: Sendable {
+    /// Whose keys count. Valid: shards and replicas are looked up in it without further checks.
     public let manifest: Manifest
+    /// How signatures are checked.
     public let scheme: Scheme
     private var requests: RecentSet<RequestKey>
     private var attestations: RecentSet<AttestationKey>
@@ -97,6 +111,8 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         attestations = RecentSet(capacity: remembered)
     }
 
+    /// Cluster, epoch and the principal's signature. Whether the request can be executed is for the shards to say.
+    /// - Throws: `wrongCluster`, `wrongEpoch` or `badSignature`.
     public mutating func verify(_ request: SignedRequest) throws(Refused) -> Verified<SignedRequest> {
         guard request.request.cluster == manifest.cluster else { throw .wrongCluster }
         guard request.request.epoch == manifest.epoch else { throw .wrongEpoch }
@@ -123,6 +139,9 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         attestations.insert(cacheKey)
     }
 
+    /// That f + 1 different replicas of its shard have signed the statement, and that path and leaf lead to its root
+    /// (R1).
+    /// - Throws: `tooFewSignatures`, `badProof`, or what is wrong with any one signature, however many others are good.
     public mutating func verify(_ certificate: Certificate) throws(Refused) -> Verified<Certificate> {
         guard manifest.hasShard(certificate.shard) else { throw .unknownShard }
         let needed = manifest.group(of: certificate.shard).weakQuorum
@@ -141,18 +160,25 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: certificate)
     }
 
+    /// One replica's signature, and that path and leaf lead to the root. Proves what that replica says, and no more.
+    /// - Throws: `badProof` for a wrong path, and what is wrong with statement or signature.
     public mutating func verify(_ attested: AttestedLeaf) throws(Refused) -> Verified<AttestedLeaf> {
         guard attested.isInBatch else { throw .badProof }
         try check(attested.signature, of: attested.statement, digest: attested.statement.digest)
         return Verified(checked: attested)
     }
 
+    /// One replica's signature, and that all leaves together have the signed root. Hashes the whole batch.
+    /// - Throws: `badProof` for another root, and what is wrong with statement or signature.
     public mutating func verify(_ attestation: BatchAttestation) throws(Refused) -> Verified<BatchAttestation> {
         guard MerkleTree(leaves: attestation.leaves).root == attestation.statement.leavesRoot else { throw .badProof }
         try check(attestation.signature, of: attestation.statement, digest: attestation.statement.digest)
         return Verified(checked: attestation)
     }
 
+    /// Every certificate, that each is about the request that the decide names, and that no two are of one batch.
+    /// Principal and number are not checked: the shard looks the request up by them.
+    /// - Throws: `badProof` if there are none, or one does not belong there.
     public mutating func verify(_ decide: TransactionDecide) throws(Refused) -> Verified<TransactionDecide> {
         guard !decide.certificates.isEmpty else { throw .badProof }
         for (i, certificate) in decide.certificates.enumerated() {
@@ -166,6 +192,8 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: decide)
     }
 
+    /// The signed root, that it is a root call, and every certificate: about it, ascending by shard, one a shard.
+    /// - Throws: `badProof` for any other request, order or subject.
     public mutating func verify(_ evidence: CallEvidence) throws(Refused) -> Verified<CallEvidence> {
         guard evidence.root.request.rootCall != nil else { throw .badProof }
         _ = try verify(evidence.root)
@@ -179,6 +207,8 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: evidence)
     }
 
+    /// Every request, decide and evidence in it. Time and order of the batch are the replica's to judge.
+    /// - Throws: for the first item that is not what it says.
     public mutating func verify(_ batch: Batch) throws(Refused) -> Verified<Batch> {
         for item in batch.items {
             switch item {
@@ -190,6 +220,8 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: batch)
     }
 
+    /// Cluster, epoch, shard and the sender's signature. The form of C, P and Q is checked where it is used.
+    /// - Throws: `badSignature`, or what it names that the manifest does not have.
     public mutating func verify(_ viewChange: ViewChange) throws(Refused) -> Verified<ViewChange> {
         guard viewChange.cluster == manifest.cluster else { throw .wrongCluster }
         guard viewChange.epoch == manifest.epoch else { throw .wrongEpoch }
@@ -199,6 +231,9 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         return Verified(checked: viewChange)
     }
 
+    /// The sender's signature, and that of every VIEW-CHANGE in it, all of the same shard and no more than there are
+    /// replicas. The selection is not recomputed here.
+    /// - Throws: `badProof` for too many, or of another shard; otherwise as for one VIEW-CHANGE.
     public mutating func verify(_ newView: NewView) throws(Refused) -> Verified<NewView> {
         guard newView.cluster == manifest.cluster else { throw .wrongCluster }
         guard newView.epoch == manifest.epoch else { throw .wrongEpoch }
@@ -221,6 +256,9 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         guard scheme.isValid(declaration.signature, of: declaration.signingBytes, by: key) else { throw .badSignature }
     }
 
+    /// All that is signed in it, for the shard in which it was sent. Votes, checkpoints and STATUS are not signed: the
+    /// session says from whom they are. Nor is `committedBody` checked.
+    /// - Throws: for the first part that is not what it says, or is of another shard.
     public mutating func verify(_ message: PBFTMessage, shard: ShardID) throws(Refused) -> Verified<PBFTMessage> {
         switch message {
         case .prePrepare(let prePrepare): _ = try verify(prePrepare.batch)
@@ -277,6 +315,9 @@ struct RecentSet<Element: Hashable & Sendable>: Sendable {
 }
 
 extension Verifier {
+    /// What is in it, as it is checked alone; of a push also that its leaf is about its request. State is checked where
+    /// it is put together, against the digests that f + 1 offered.
+    /// - Throws: for the first part that is not what it says.
     public mutating func verify(_ message: HostMessage) throws(Refused) -> Verified<HostMessage> {
         switch message {
         case .pbft(let shard, let pbft): _ = try verify(pbft, shard: shard)
@@ -292,6 +333,9 @@ extension Verifier {
         return Verified(checked: message)
     }
 
+    /// A submitted request, the certificates of a decide or of evidence, and that the shard of a read exists. What a
+    /// gateway asks otherwise is not signed.
+    /// - Throws: for the first part that is not what it says.
     public mutating func verify(_ message: GatewayMessage) throws(Refused) -> Verified<GatewayMessage> {
         switch message {
         case .submit(_, let request): _ = try verify(request)
@@ -303,6 +347,8 @@ extension Verifier {
         return Verified(checked: message)
     }
 
+    /// A submitted request, and that the shard of a read exists.
+    /// - Throws: for the first part that is not what it says.
     public mutating func verify(_ message: ClientMessage) throws(Refused) -> Verified<ClientMessage> {
         switch message {
         case .submit(_, let request): _ = try verify(request)
@@ -312,6 +358,8 @@ extension Verifier {
         return Verified(checked: message)
     }
 
+    /// An attestation with its leaves, or the answer to a read with its signature. The rest is a host's unsigned word.
+    /// - Throws: for the first part that is not what it says.
     public mutating func verify(_ reply: HostReply) throws(Refused) -> Verified<HostReply> {
         switch reply {
         case .attestation(let attestation): _ = try verify(attestation)

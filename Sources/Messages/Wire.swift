@@ -15,6 +15,7 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable, CustomStringConvertibl
     /// The replica has stopped voting; its log says why.
     case halted = 6
 
+    /// In words, as clients are told and logs have it.
     public var description: String {
         switch self {
         case .conflict: "conflict with an undecided transaction"
@@ -27,20 +28,26 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable, CustomStringConvertibl
     }
 }
 
+/// What one replica says instead of a vote. A gateway believes it when f + 1 say the same.
 public struct Refusal: Hashable, Sendable, CanonicalCodable {
+    /// The shard whose replica refuses.
     public let shard: ShardID
+    /// The digest of what it refuses.
     public let request: Digest
     /// The legs that were refused, ascending.
     public let legs: [UInt16]
+    /// Why; it says whether trying again makes sense (`RetryCause`).
     public let reason: RefusalReason
     /// When to try again, in microseconds; a hint.
     public let retryAfterMicroseconds: UInt64
 
+    /// Unsigned: the session says which host it is from.
     public init(shard: ShardID, request: Digest, legs: [UInt16], reason: RefusalReason, retryAfterMicroseconds: UInt64)
     {
         (self.shard, self.request, self.legs, self.reason) = (shard, request, legs, reason)
         self.retryAfterMicroseconds = retryAfterMicroseconds
     }
+    /// Refuses more than `Request.maxOperations` legs, and an unknown reason. The order of the legs is not checked.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (shard, request) = (try reader.value(), try reader.value())
         let count = Int(try reader.uint32())
@@ -52,6 +59,7 @@ public struct Refusal: Hashable, Sendable, CanonicalCodable {
         self.reason = reason
         retryAfterMicroseconds = try reader.uint64()
     }
+    /// Shard, request, counted legs of two bytes, reason as one byte, microseconds.
     public func encode(into writer: inout ByteWriter) {
         writer.put(shard)
         writer.put(request)
@@ -66,17 +74,21 @@ public struct Refusal: Hashable, Sendable, CanonicalCodable {
 public struct RecoveryPush: Hashable, Sendable, CanonicalCodable {
     /// The signed transaction, so that a shard that never saw it can record or refuse it (R10).
     public let request: SignedRequest
+    /// What the sender's shard has certified of it, by the sender's own signature.
     public let attested: AttestedLeaf
     /// The sender has an open record and waits for the receiver's word. An answer does not ask: two shards would answer
     /// each other for ever.
     public let asks: Bool
 
+    /// Checks nothing: that the leaf is about the request, `Verifier` does.
     public init(request: SignedRequest, attested: AttestedLeaf, asks: Bool) {
         (self.request, self.attested, self.asks) = (request, attested, asks)
     }
+    /// Bounded as its parts are.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (request, attested, asks) = (try reader.value(), try reader.value(), try reader.bool())
     }
+    /// The request, the leaf with its proof, then one byte for whether it asks.
     public func encode(into writer: inout ByteWriter) {
         writer.put(request)
         writer.put(attested)
@@ -86,12 +98,16 @@ public struct RecoveryPush: Hashable, Sendable, CanonicalCodable {
 
 /// Host to host, over a session that pins both keys.
 public enum HostMessage: Hashable, Sendable, CanonicalCodable {
+    /// About the ordering of this shard.
     case pbft(ShardID, PBFTMessage)
+    /// To the replica of this shard, about a record of another one.
     case push(ShardID, RecoveryPush)
+    /// About the state of this shard.
     case stateTransfer(ShardID, StateTransferMessage)
     /// A backup hands the primary what it has waited for: a gateway may have told backups only.
     case forward(ShardID, BatchItem)
 
+    /// A kind byte, 1 to 4, in the order of the cases, then shard and message.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .pbft(try reader.value(), try reader.value())
@@ -101,6 +117,7 @@ public enum HostMessage: Hashable, Sendable, CanonicalCodable {
         default: throw reader.invalid("host message kind")
         }
     }
+    /// The kind byte, shard, message.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .pbft(let shard, let message):
@@ -127,16 +144,20 @@ public enum HostMessage: Hashable, Sendable, CanonicalCodable {
 public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     /// To the replicas of these shards that the host runs; ascending.
     case submit([ShardID], SignedRequest)
+    /// Certificates for the replicas of these shards, ascending, that the host runs.
     case decide([ShardID], TransactionDecide)
+    /// What others have certified of a root call, for the replicas of these shards, ascending.
     case evidence([ShardID], CallEvidence)
     /// A weak read: one replica's present state, nothing certified.
     case account(id: UInt64, AccountID)
+    /// Asks how each of the host's replicas is.
     case status(id: UInt64)
     /// Sums over the whole state of every replica on this host. Expensive; for checks and tests.
     case audit(id: UInt64)
     /// One answer to a quorum read (R6).
     case read(id: UInt64, ReadSubject, nonce: Digest)
 
+    /// A kind byte, 1 to 7. Refuses more than 4,096 shards, and any that do not ascend: an answer is owed for each.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(try Self.shards(from: &reader), try reader.value())
@@ -156,6 +177,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         for (a, b) in zip(shards, shards.dropFirst()) where a >= b { throw reader.invalid("order of shards") }
         return shards
     }
+    /// The kind byte, which is not the order of the cases, then shards or the sender's `id`, then the rest.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .submit(let shards, let request):
@@ -191,14 +213,20 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
 
 /// Host to gateway.
 public enum HostReply: Sendable, CanonicalCodable {
+    /// The host's signature for a batch in which there is something for the gateway, with all leaves.
     case attestation(BatchAttestation)
+    /// Nothing was recorded.
     case refused(Refusal)
+    /// Nil if there is no such account on this host. `id` is the question's, here and below.
     case account(id: UInt64, AccountView?)
+    /// One for each replica of the host.
     case status(id: UInt64, [ReplicaStatus])
+    /// One for each replica of the host that can read its state.
     case audit(id: UInt64, [ShardAudit])
     /// Nil while undecided transactions hold something of the account.
     case read(id: UInt64, ReadAnswer?)
 
+    /// A kind byte, 1 to 6, in the order of the cases. Refuses more than 4,096 replicas.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .attestation(try reader.value())
@@ -210,6 +238,7 @@ public enum HostReply: Sendable, CanonicalCodable {
         default: throw reader.invalid("host reply kind")
         }
     }
+    /// The kind byte, then what it says; where something may be missing, a byte before it.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .attestation(let attestation):
@@ -242,13 +271,16 @@ public enum HostReply: Sendable, CanonicalCodable {
 
 /// Client to gateway. `id` is the client's own and comes back with the answer.
 public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
+    /// A request, to be ordered by every shard that takes part.
     case submit(id: UInt64, SignedRequest)
+    /// Asks for a weak read.
     case account(id: UInt64, AccountID)
     /// Gateway's counters, see `GatewayStatus`.
     case status(id: UInt64)
     /// A quorum read; the nonce is the client's own.
     case read(id: UInt64, ReadSubject, nonce: Digest)
 
+    /// A kind byte, 1 to 4, in the order of the cases.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(id: try reader.uint64(), try reader.value())
@@ -258,6 +290,7 @@ public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
         default: throw reader.invalid("client message kind")
         }
     }
+    /// The kind byte, the client's `id`, then the rest.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .submit(let id, let request):
@@ -289,13 +322,16 @@ public enum GatewayRejection: UInt8, Sendable, CaseIterable, CustomStringConvert
     case invalid = 2
     /// No answer and no budget left to try again before the deadline.
     case retriesExhausted = 3
+    /// The deadline passed while it waited, or before an outcome was heard. It may have one all the same.
     case deadlinePassed = 4
     /// Refused by the shard for a reason that only the client can mend (`numberTooHigh`, `fromTheFuture`).
     case refused = 5
+    /// For a gateway that is being stopped. This build's gateways end their connections instead of saying so.
     case shuttingDown = 6
     /// A shard that the request concerns has certified nothing for long. It was not sent to any shard.
     case shardUnavailable = 7
 
+    /// In words, as the client shows it.
     public var description: String {
         switch self {
         case .queueFull: "the gateway's queue is full"
@@ -311,24 +347,32 @@ public enum GatewayRejection: UInt8, Sendable, CaseIterable, CustomStringConvert
 
 /// A gateway's own counters since it started.
 public struct GatewayStatus: Hashable, Sendable, CanonicalCodable {
+    /// Requests that wait for a place, now.
     public var queued: UInt64
+    /// Requests that have been sent and are not answered, now.
     public var inFlight: UInt64
+    /// Requests that were taken into the queue.
     public var admitted: UInt64
+    /// Requests and reads that were refused, or ended without an outcome.
     public var rejected: UInt64
+    /// Requests that were answered with a receipt.
     public var completed: UInt64
     /// Sent again after silence.
     public var retransmissions: UInt64
     /// Sent again after `conflict`.
     public var conflicts: UInt64
 
+    /// Zeros: nothing has happened.
     public init() {
         (queued, inFlight, admitted, rejected, completed, retransmissions, conflicts) = (0, 0, 0, 0, 0, 0, 0)
     }
+    /// Seven numbers of eight bytes each.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (queued, inFlight, admitted) = (try reader.uint64(), try reader.uint64(), try reader.uint64())
         (rejected, completed) = (try reader.uint64(), try reader.uint64())
         (retransmissions, conflicts) = (try reader.uint64(), try reader.uint64())
     }
+    /// Eight bytes each, in the order of declaration.
     public func encode(into writer: inout ByteWriter) {
         for value in [queued, inFlight, admitted, rejected, completed, retransmissions, conflicts] { writer.put(value) }
     }
@@ -339,13 +383,16 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
     /// The certificates that decide every leg of the request.
     /// - retries: how often the gateway sent it again, and after how many conflicts.
     case receipt(id: UInt64, Receipt, retries: UInt32, conflicts: UInt32)
+    /// No outcome, why, and when to come back: a hint, zero for none.
     case rejected(id: UInt64, GatewayRejection, retryAfterMicroseconds: UInt64)
     /// A weak read, by f + 1 agreeing replicas when `agreeing` says so; nil if the account does not exist.
     case account(id: UInt64, AccountView?, agreeing: UInt32)
+    /// The gateway's counters.
     case status(id: UInt64, GatewayStatus)
     /// Equal answers of different replicas, as many as there are: 2f + 1 prove the account, fewer nothing.
     case read(id: UInt64, [ReadAnswer])
 
+    /// A kind byte, 1 to 5, in the order of the cases. Refuses an unknown reason, and more than 64 answers to a read.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1:
@@ -365,6 +412,7 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
         default: throw reader.invalid("gateway reply kind")
         }
     }
+    /// The kind byte, the client's `id`, then the rest.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .receipt(let id, let receipt, let retries, let conflicts):
