@@ -2,12 +2,15 @@ import ShardState
 
 /// Procedures that show what procedures are for. The hosts of the tool `quorate` have them.
 public enum ExampleProcedures {
+    /// A registry with `Credit` and all examples, and nothing else.
     public static var registry: ProcedureRegistry {
         var registry = ProcedureRegistry()
         register(in: &registry)
         return registry
     }
 
+    /// Adds `Credit` and all examples.
+    /// - Precondition: none of them is registered yet.
     public static func register(in registry: inout ProcedureRegistry) {
         registry.register(Credit.self)
         registry.register(PublishPrice.self)
