@@ -1,6 +1,7 @@
 import DequeModule
 import Messages
 
+/// What a gateway takes on at once: for a shard, and of a principal.
 public struct AdmissionLimits: Sendable {
     /// Requests in flight on one shard.
     public var window: Int
@@ -9,6 +10,7 @@ public struct AdmissionLimits: Sendable {
     /// Requests of one principal, waiting and in flight. A shard accepts only 1,024 numbers at a time anyway (R11).
     public var perPrincipal: Int
 
+    /// - Precondition: each is at least 1.
     public init(window: Int = 512, queue: Int = 4096, perPrincipal: Int = 1024) {
         precondition(window > 0 && queue > 0 && perPrincipal > 0)
         (self.window, self.queue, self.perPrincipal) = (window, queue, perPrincipal)
@@ -21,7 +23,9 @@ public struct AdmissionLimits: Sendable {
 ///
 /// Being full is an answer (`rejected`), and what has passed its deadline is dropped, not sent.
 public struct AdmissionQueue: Sendable {
+    /// Whether a request was taken.
     public enum Verdict: Hashable, Sendable {
+        /// It is in the queue, and perhaps started already: see `next`.
         case admitted
         /// - retryAfter: nanoseconds, from the rate at which the fullest lane drains.
         case rejected(retryAfter: UInt64)
@@ -56,6 +60,7 @@ public struct AdmissionQueue: Sendable {
         var rate = DrainRate()
     }
 
+    /// As they were given.
     public let limits: AdmissionLimits
     private var lanes: [Lane]
     private var items: [Digest: Item] = [:]
@@ -69,12 +74,15 @@ public struct AdmissionQueue: Sendable {
     /// Requests that have started and not finished.
     public private(set) var inFlight = 0
 
+    /// Empty, with a lane for each of `shardCount` shards.
     public init(shardCount: Int, limits: AdmissionLimits = .init()) {
         self.limits = limits
         lanes = Array(repeating: Lane(), count: shardCount)
     }
 
+    /// Requests that still need a place in flight on this shard, wherever they wait now.
     public func queued(on shard: ShardID) -> Int { lanes[Int(shard.number)].needing }
+    /// Requests that hold a place in flight on this shard, also while they wait for one on another.
     public func inFlight(on shard: ShardID) -> Int { lanes[Int(shard.number)].inFlight }
 
     /// - Parameters:
@@ -119,6 +127,7 @@ public struct AdmissionQueue: Sendable {
         serve(now: now)
     }
 
+    /// What has left the queue, oldest first; nil when nothing has since. To be asked until nil after every change.
     public mutating func next() -> Departure? { departures.popFirst() }
 
     // MARK: Lanes

@@ -8,12 +8,14 @@ import Messages
 /// A shard owes an answer from the first thing that was sent to it since it was last heard. Only what a quorum must
 /// have ordered counts as hearing from it: a single replica's word would let one liar hold the breaker closed.
 public struct CircuitBreaker: Hashable, Sendable {
+    /// When a breaker opens, and how often it lets something through then.
     public struct Limits: Hashable, Sendable {
         /// How long a shard may owe an answer, in nanoseconds: longer than a view change with a faulty successor takes.
         public var openAfter: UInt64
         /// While it is open one probe goes to the shard in so long, in nanoseconds.
         public var probeInterval: UInt64
 
+        /// - Precondition: both are above 0.
         public init(openAfter: UInt64 = 10_000_000_000, probeInterval: UInt64 = 2_000_000_000) {
             precondition(openAfter > 0 && probeInterval > 0)
             (self.openAfter, self.probeInterval) = (openAfter, probeInterval)
@@ -32,8 +34,10 @@ public struct CircuitBreaker: Hashable, Sendable {
     private let limits: Limits
     private var state = State.closed(owesSince: nil)
 
+    /// Closed, and the shard owes nothing.
     public init(limits: Limits = .init()) { self.limits = limits }
 
+    /// Whether everything passes.
     public var isClosed: Bool { if case .closed = state { true } else { false } }
 
     /// Something that the shard has to answer is being sent.

@@ -7,18 +7,23 @@ public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendabl
     private var queues: [Source: Deque<Element>] = [:]
     /// Every source with something in `queues`, once.
     private var turns = Deque<Source>()
+    /// Elements of all sources together.
     public private(set) var count = 0
 
+    /// Without sources: each comes with its first element and goes with its last.
     public init() {}
 
+    /// Whether no source has anything.
     public var isEmpty: Bool { count == 0 }
 
+    /// At the end of its source's line. A source that had nothing takes its turn after all who have something.
     public mutating func append(_ element: Element, from source: Source) {
         if queues[source] == nil { turns.append(source) }
         queues[source, default: Deque()].append(element)
         count += 1
     }
 
+    /// The first element of the source whose turn it is; nil if there is nothing.
     public mutating func popFirst() -> (source: Source, element: Element)? { popFirst { _ in true } }
 
     /// The first that may go of the next source that has one; it does not overtake others of its own source.

@@ -3,11 +3,13 @@
 /// (Choudhury and Hahne, "Dynamic queue length thresholds", 1998), so that one alone has a good deal and nobody
 /// everything. Nothing that was accepted has to be thrown out for who comes later.
 public struct FairShare<Holder: Hashable & Sendable>: Sendable {
+    /// Of all holders together, in whatever the amounts count: bytes, or things.
     public let limit: Int
     /// What every holder has for itself.
     public let reserved: Int
     /// Of one holder, whatever is free.
     public let perHolder: Int
+    /// What all hold now. Above `limit` only by a first thing that is larger than it.
     public private(set) var total = 0
     /// What holders have beyond what is reserved for them.
     private var shared = 0
@@ -20,6 +22,7 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
         reserved = max(1, limit / 2 / holders)
     }
 
+    /// What this one holds now.
     public func held(by holder: Holder) -> Int { held[holder] ?? 0 }
 
     /// False if there is no room; then nothing has changed. What weighs nothing always fits, and so does the first
@@ -38,6 +41,7 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
         return true
     }
 
+    /// No more than it holds. From a holder that holds nothing it does nothing.
     public mutating func giveBack(_ amount: Int, from holder: Holder) {
         guard amount > 0, let mine = held[holder] else { return }
         let left = mine - min(mine, amount)
@@ -54,5 +58,6 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
         return true
     }
 
+    /// Of a holder that is gone.
     public mutating func giveBackAll(from holder: Holder) { giveBack(.max, from: holder) }
 }

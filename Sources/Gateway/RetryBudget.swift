@@ -13,6 +13,11 @@ public struct RetryBudget: Sendable {
     private var millitokens: UInt64
     private var filledAt: UInt64?
 
+    /// Begins with what the floor gives in a second.
+    /// - Parameters:
+    ///   - perMille: thousandths of a retry that each fresh request earns.
+    ///   - floorPerSecond: retries, below 2^20.
+    ///   - capacityInRetries: the most that is saved up, above 0 and below 2^32.
     public init(perMille: UInt64 = 200, floorPerSecond: UInt64 = 20, capacityInRetries: UInt64 = 1000) {
         precondition(capacityInRetries > 0 && capacityInRetries < 1 << 32 && floorPerSecond < 1 << 20)
         (self.perMille, self.floorPerSecond, capacity) = (perMille, floorPerSecond, capacityInRetries * 1000)
@@ -20,6 +25,7 @@ public struct RetryBudget: Sendable {
         millitokens = min(capacity, floorPerSecond * 1000)
     }
 
+    /// A client's request was sent for the first time.
     public mutating func noteFresh() { millitokens = min(capacity, millitokens + perMille) }
 
     /// True, and the cost taken, if there is enough.

@@ -40,16 +40,25 @@ public enum RetryPolicy: Hashable, Sendable {
     case reject
 }
 
+/// One policy a cause, with the gateway's defaults. Durations are nanoseconds, costs millitokens.
 public struct RetryPolicies: Sendable {
+    /// Within 2 ms at first, doubled up to 250 ms; costs a quarter of a retry, since the shard is well.
     public var conflict = RetryPolicy.resubmit(Backoff(base: 2_000_000, cap: 250_000_000), cost: 250)
+    /// Within 50 ms at first, doubled up to 2 s, or when the shard expects room if that is later.
     public var overloaded = RetryPolicy.resubmit(Backoff(base: 50_000_000, cap: 2_000_000_000), cost: 1000)
+    /// Within 100 ms at first, doubled up to 1 s; costs half a retry.
     public var viewChange = RetryPolicy.resubmit(Backoff(base: 100_000_000, cap: 1_000_000_000), cost: 500)
+    /// After 0.6 s without an answer, doubled up to 4 s.
     public var silence = RetryPolicy.retransmit(first: 600_000_000, cap: 4_000_000_000, cost: 1000)
+    /// Nothing is sent until the connection is back.
     public var connectionLost = RetryPolicy.wait
+    /// The client is told at once.
     public var clientFault = RetryPolicy.reject
 
+    /// The defaults.
     public init() {}
 
+    /// The policy in force for a cause.
     public func policy(for cause: RetryCause) -> RetryPolicy {
         switch cause {
         case .conflict: conflict
