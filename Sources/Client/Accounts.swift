@@ -2,6 +2,7 @@ import Messages
 
 /// An account that is open: since this request, or already before it.
 public struct OpenedAccount: Sendable {
+    /// What was asked for, and is there: the identifier is a hash of it.
     public let specification: AccountSpecification
     /// False: it was there already. Who asks again after a crash finds the same account, whatever became of the first
     /// request.
@@ -9,14 +10,18 @@ public struct OpenedAccount: Sendable {
     /// With the receipt that proves either.
     public let outcome: Outcome
 
+    /// The identifier by which transfers name it.
     public var id: AccountID { specification.id }
 }
 
 /// It is certified that an account was not opened.
 public struct AccountNotOpened: Error, Sendable, CustomStringConvertible {
+    /// What was asked for.
     public let specification: AccountSpecification
+    /// With the receipt that proves it.
     public let outcome: Outcome
 
+    /// The account and, where it was aborted, the reason in words.
     public var description: String {
         if case .abort(let reason)? = outcome.decisions.first {
             return "account \(specification.id) was not opened: \(reason)"

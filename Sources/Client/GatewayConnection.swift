@@ -6,22 +6,32 @@ import Synchronization
 
 /// Where a gateway listens.
 public struct GatewayAddress: Hashable, Sendable, CustomStringConvertible {
+    /// An IP address, or a name that this machine resolves.
     public let host: String
+    /// A TCP port, 1 to 65,535.
     public let port: Int
+    /// Checks nothing: whether anybody listens there shows when it is connected to.
     public init(host: String, port: Int) { (self.host, self.port) = (host, port) }
+    /// `host:port`, as errors name it.
     public var description: String { "\(host):\(port)" }
 }
 
 /// What became of one connection, or of one request on it. None of them says anything about the request's outcome.
 public enum ConnectionError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Refused, unreachable or not answered within the timeout; with the cause in words.
     case cannotConnect(GatewayAddress, String)
+    /// The gateway or the network ended it. Whatever waited on it may have been sent.
     case lost(String)
+    /// Ended here: by `close`, or because the waiting task was cancelled.
     case closed
+    /// The timeout of this one request. The connection goes on.
     case timeout
     /// The gateway sent something that is no reply, or a reply of the wrong kind.
     case garbage(String)
+    /// This request was not sent.
     case tooManyOutstanding(limit: Int)
 
+    /// In words, with the gateway's address where it is known.
     public var description: String {
         switch self {
         case .cannotConnect(let address, let why): "cannot connect to the gateway at \(address): \(why)"
@@ -38,14 +48,15 @@ public enum ConnectionError: Error, Hashable, Sendable, CustomStringConvertible 
 public enum SubmitResult: Hashable, Sendable {
     /// - retries: how often the gateway sent the request again, and after how many conflicts.
     case receipt(Receipt, retries: UInt32, conflicts: UInt32)
+    /// The gateway gives up. The request may take effect all the same, or may have.
     case rejected(GatewayRejection, retryAfterMicroseconds: UInt64)
 }
 
+// Untyped throws: see `QuorateClient`.
 /// One TCP connection to a gateway, with any number of requests on their way. Does not reconnect.
 ///
 /// The functions with a completion are for load generators: thousands of principals share a few connections, with no
 /// task a request. Completions run on the connection's event loop, must not block, and are called exactly once.
-// Untyped throws: see `QuorateClient`.
 public final class GatewayConnection: Sendable {
     package typealias Completion = @Sendable (Result<GatewayReply, ConnectionError>) -> Void
 
@@ -59,6 +70,7 @@ public final class GatewayConnection: Sendable {
         var isScheduled = false
     }
 
+    /// To whom it was made.
     public let address: GatewayAddress
     private let loop: any EventLoop
     private let handler: NIOLoopBound<ConnectionHandler>
@@ -112,6 +124,9 @@ public final class GatewayConnection: Sendable {
         }
     }
 
+    /// Submits a request and waits for the gateway's answer. Cancelling ends the wait and not the request.
+    /// - Parameter timeout: nil to wait until the connection ends.
+    /// - Throws: `ConnectionError`; then nothing is known of the request's outcome.
     public func submit(_ request: SignedRequest, timeout: Duration? = nil) async throws -> SubmitResult {
         try await untilCancelled { submit(request, timeout: timeout, completion: $0) }
     }
@@ -138,6 +153,8 @@ public final class GatewayConnection: Sendable {
         }
     }
 
+    /// The gateway's counters since it started.
+    /// - Throws: `ConnectionError`.
     public func status(timeout: Duration? = .seconds(10)) async throws -> GatewayStatus {
         guard case .status(_, let status) = try await call({ .status(id: $0) }, timeout) else {
             throw ConnectionError.garbage("a reply of another kind")

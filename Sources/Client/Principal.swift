@@ -79,11 +79,16 @@ public struct RequestWindow: Hashable, Sendable {
 /// A key with its request numbers, bound to one cluster: makes signed requests. A value, for load generators that
 /// keep thousands of them.
 public struct Principal: Sendable {
+    /// The key. Whoever has it may sign as this principal.
     public let signer: Ed25519Signer
+    /// Signed into every request.
     public let cluster: ClusterID
+    /// Signed into every request.
     public let epoch: Epoch
+    /// Which of its numbers are open: to be closed as outcomes become known.
     public var window: RequestWindow
 
+    /// By which shards and others know this principal.
     public var publicKey: PublicKey { signer.publicKey }
 
     /// - Parameters:

@@ -2,6 +2,7 @@ import Messages
 import NIOCore
 import NIOPosix
 
+/// How long a client waits for what, and how it tries again.
 public struct ClientOptions: Hashable, Sendable {
     /// How long a request may take effect: from `issuedAt` to its deadline.
     public var lifetime = Duration.seconds(30)
@@ -9,18 +10,22 @@ public struct ClientOptions: Hashable, Sendable {
     public var answerTimeout = Duration.seconds(5)
     /// How long after the deadline a certified outcome is still asked for.
     public var grace = Duration.seconds(10)
+    /// After so long without a TCP connection another gateway is tried.
     public var connectTimeout = Duration.seconds(3)
+    /// Between two submissions of the same bytes; at first within 10 ms, doubled up to 1 s.
     public var backoff = Backoff()
     /// Before a call is tried again for which others stood in the way: about as long as it takes them to be gone. The
     /// next attempt is as old as the first, so it need not hurry; who comes back at once locks what he needs at home,
     /// and dies again where he died.
     public var callBackoff = Backoff(base: .milliseconds(32), cap: .milliseconds(500))
 
+    /// 30 s for a request to take effect, and 10 s more to learn that it did.
     public init() {}
 }
 
 /// Why a client has no outcome to give.
 public enum ClientError: Error, Sendable, CustomStringConvertible {
+    /// The client was made without any.
     case noGateways
     /// It was not sent: every shard would refuse it for ever. What is wrong with it, and how it is done.
     case malformed(String)
@@ -40,6 +45,7 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     /// about changes.
     case noQuorum(ShardID)
 
+    /// In words, with the number of the request that it is about.
     public var description: String {
         switch self {
         case .noGateways: "no gateway was given"
@@ -63,8 +69,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
 public struct CallFailed: Error, Sendable, CustomStringConvertible {
     /// What failed, and where; nil if the request itself was refused, for which see the outcome's decision.
     public let failure: CallFailure?
+    /// With the receipt that proves that it has no effect.
     public let outcome: Outcome
 
+    /// What failed, on which shard, in the procedure's own words; or why the request was refused.
     public var description: String {
         if let failure { return "the call failed: \(failure)" }
         if case .abort(let reason)? = outcome.decisions.first { return "the call was refused: \(reason)" }
@@ -84,8 +92,10 @@ public struct Outcome: Sendable {
     public let retries: Int
     /// How often the last gateway did, and how often because of a conflict.
     public let gatewayRetries: Int
+    /// How often the last gateway was told that undecided transactions hold what the request needs.
     public let conflicts: Int
 
+    /// Every leg of the request has committed.
     public var isCommitted: Bool { decisions.allSatisfy { $0 == .commit } }
 
     /// Of a root call: only home's word counts. A gateway may add what others have certified of the same call, which
@@ -98,12 +108,14 @@ public struct Outcome: Sendable {
     }
 }
 
-/// One principal's client: numbers and signs requests, submits them through any of several gateways, none of which it
-/// trusts, and gives only outcomes whose certificates it has checked against the manifest.
 // Untyped throws: with typed ones, Swift 6.3 miscompiles an async function that forwards another one's error (the task
 // resumes at address zero).
+/// One principal's client: numbers and signs requests, submits them through any of several gateways, none of which it
+/// trusts, and gives only outcomes whose certificates it has checked against the manifest.
 public actor QuorateClient {
+    /// By which certificates are checked.
     public nonisolated let manifest: Manifest
+    /// The principal's.
     public nonisolated let publicKey: PublicKey
     let gateways: [GatewayAddress]
     nonisolated let options: ClientOptions
