@@ -4,6 +4,8 @@ import Messages
 /// it does or leaves undone, the decision stays the AND of their votes (R8). It exists for speed: one party that
 /// gathers the votes, answers, and carries them to the others.
 public struct Coordinator: Sendable {
+    /// What whoever runs a coordinator has to do, in the order in which it is given. Everything may be lost:
+    /// `outstandingDecides` gives what to repeat.
     public enum Action: Hashable, Sendable {
         /// Every leg is decided, and these certificates prove it. Given once.
         case answer(Receipt)
@@ -38,6 +40,8 @@ public struct Coordinator: Sendable {
     /// Of a root call.
     private var relay: CallRelay?
 
+    /// Nothing is certified yet.
+    /// - Precondition: `canCoordinate`, or legs that no `TransactionDecide` can hold are left to the hosts' recovery.
     public init(_ request: SignedRequest, map: ShardMap) {
         board = StatusBoard(request, map: map)
         participants = board.participants
@@ -48,8 +52,10 @@ public struct Coordinator: Sendable {
         relay = request.request.rootCall.map { CallRelay(request, home: map.shard(of: $0.target), map: map) }
     }
 
+    /// What it coordinates, as it was signed.
     public var request: SignedRequest { board.request }
 
+    /// Whether `answer` was given: every leg is decided, or home has certified the root call's outcome.
     public var isAnswered: Bool {
         switch phase {
         case .voting: false

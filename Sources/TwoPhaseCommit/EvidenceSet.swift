@@ -64,6 +64,8 @@ public struct EvidenceSet: Sendable {
         if wanted[request] == nil { wanted[request] = [] }
     }
 
+    /// Leaves of this request are given no more. What replicas have signed stays, for other requests of the same
+    /// batches.
     public mutating func forget(_ request: Digest) { wanted[request] = nil }
 
     /// How many distinct statements of a shard are held.

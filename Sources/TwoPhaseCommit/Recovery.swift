@@ -7,6 +7,7 @@ import Messages
 /// Bounded: attestations as in `EvidenceSet`; requests only once one of their leaves is certified, and then the newest
 /// `maxRequests`. What is lost to a bound comes again, because hosts push until the record is forgotten.
 public struct Recovery: Sendable {
+    /// The receiving replica's own: pushes of the same shard are not taken.
     public let shard: ShardID
     private let map: ShardMap
     private let maxRequests: Int
