@@ -3,15 +3,20 @@ import StrictInput
 
 /// What is wrong with a JSON file of a cluster folder: where, what, and what to do.
 public struct ManifestFileError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Its path, or the name that was given to `decode`.
     public let file: String
     /// A path like `hosts[2].port`; empty for the whole file.
     public let location: String
     /// From 1; the column counts bytes. Nil where no line is at fault.
     public let line: Int?
+    /// From 1, in bytes; nil where `line` is.
     public let column: Int?
+    /// What is there, or is not.
     public let problem: String
+    /// What to do about it: a sentence.
     public let advice: String
 
+    /// File, line and column, place, problem and advice, in one line.
     public var description: String {
         let place = InputProblem(file: file, path: location, line: line, column: column, problem: problem)
         return "\(place). \(advice)"
@@ -28,6 +33,8 @@ public struct ManifestFileError: Error, Hashable, Sendable, CustomStringConverti
 
 /// `cluster.json`: human readable, keys sorted, read strictly.
 public enum ManifestJSON {
+    /// The text of a `cluster.json`, which `decode` reads, with a line feed at its end. Checks nothing: an invalid
+    /// manifest, or an address that needs quoting, gives a file that `decode` refuses.
     public static func encode(_ manifest: Manifest) -> String {
         let hosts = manifest.hosts.map { host in
             "    {\"address\": \"\(host.address)\", \"port\": \(host.port), \"public_key\": \"\(host.publicKey.hex)\"}"
