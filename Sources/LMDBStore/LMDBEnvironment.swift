@@ -2,6 +2,7 @@ import CLMDB
 import Glibc
 import Synchronization
 
+/// How a replica's database is opened. May differ from one opening to the next.
 public struct LMDBOptions: Sendable {
     /// The most that the database can hold, in bytes.
     ///
@@ -12,18 +13,19 @@ public struct LMDBOptions: Sendable {
     /// How many readers and snapshots can be open at once.
     public var maximumReaders: Int
 
+    /// 64 GiB of address space, and room for 256 readers.
     public init(mapSize: Int = 64 << 30, maximumReaders: Int = 256) {
         (self.mapSize, self.maximumReaders) = (mapSize, maximumReaders)
     }
 }
 
+// Unchecked: LMDB's environment and database handles may be used by all threads at once; they are set once, before
+// anybody else has them, and freed when nobody has them. Everything else is a constant or a Mutex.
 /// One replica's database: a folder with LMDB's two files, a map of entries and, in a database of its own, the
 /// metadata.
 ///
 /// It is synced with every commit, data and meta page both: never MDB_NOSYNC, never MDB_MAPASYNC (R7). Closed when the
 /// last reader, writer and snapshot of it are gone.
-// Unchecked: LMDB's environment and database handles may be used by all threads at once; they are set once, before
-// anybody else has them, and freed when nobody has them. Everything else is a constant or a Mutex.
 public final class LMDBEnvironment: @unchecked Sendable {
     private struct Identity: Hashable {
         let device, inode: UInt64
@@ -31,6 +33,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
 
     private static let open = Mutex<Set<Identity>>([])
 
+    /// The folder, as it was given.
     public let path: String
     let mapSize: Int
     let mark: FaultMark

@@ -47,6 +47,7 @@ extension LMDBError: StoreFailure {
 }
 
 extension LMDBError: CustomStringConvertible {
+    /// In one line: what failed, where, and why, in LMDB's or the system's words.
     public var description: String {
         switch self {
         case .failed(let operation, let path, let code), .syncFailed(let operation, let path, let code):

@@ -2,9 +2,9 @@ import CLMDB
 import Messages
 import Synchronization
 
-/// A read transaction: the database at one moment. Held open until the object goes.
 // Unchecked: LMDB wants one user of a transaction at a time, on any thread (MDB_NOTLS), and `transaction` is used only
 // under `lock`, except in deinit, when nobody else has it.
+/// A read transaction: the database at one moment. Held open until the object goes.
 public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
     static let metadataKey: [UInt8] = [0]
     static let sealKey: [UInt8] = [1]
@@ -27,15 +27,22 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
 
     deinit { mdb_txn_abort(transaction) }
 
+    /// A copy of the value; nil if there is none.
+    /// - Throws: `LMDBError.keyLength` for a key that no entry can have; `failed`.
     public func value(forKey key: [UInt8]) throws -> [UInt8]? {
         try LMDBKey.check(key)
         return try get(key, in: environment.entries)
     }
 
+    /// Of the last `apply` before this moment; nil before the first.
     public func metadata() throws -> [UInt8]? { try get(Self.metadataKey, in: environment.metadata) }
 
+    /// Of the last `apply` before this moment; nil if it gave none.
     public func seal() throws -> [UInt8]? { try get(Self.sealKey, in: environment.metadata) }
 
+    /// Copies 256 entries at a time, so that `body` runs without a lock and may read the same snapshot. `lower` may be
+    /// longer than any key.
+    /// - Throws: `LMDBError.failed`, and what `body` throws.
     public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
         // LMDB cannot be asked for a longer key; the entries sought are all beyond its longest prefix.
         var start = lower.count > LMDBKey.maximum ? Array(lower.prefix(LMDBKey.maximum)) : lower
@@ -113,24 +120,34 @@ public struct LMDBStore: KeyValueStore, Sendable {
     private let environment: LMDBEnvironment
     private var current: LMDBSnapshot
 
+    /// Reads the last commit, until `refresh`. Takes one of the environment's readers.
+    /// - Throws: `LMDBError.failed`, also when there is no reader left.
     public init(_ environment: LMDBEnvironment) throws(LMDBError) {
         self.environment = environment
         current = try LMDBSnapshot(environment)
     }
 
+    /// As the last `refresh` saw it.
+    /// - Throws: as `LMDBSnapshot.value(forKey:)`.
     public func value(forKey key: [UInt8]) throws -> [UInt8]? { try current.value(forKey: key) }
 
+    /// Over what the last `refresh` saw, whatever is written meanwhile.
+    /// - Throws: `LMDBError.failed`, and what `body` throws.
     public func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
         try current.forEach(from: lower, to: upper, body)
     }
 
+    /// Of the last `apply` that `refresh` saw.
     public func metadata() throws -> [UInt8]? { try current.metadata() }
 
+    /// Of the last `apply` that `refresh` saw; nil if it gave none.
     public func seal() throws -> [UInt8]? { try current.seal() }
 
     /// What the last `refresh` saw. It keeps the pages of its moment from being used again, so it should not live long.
     public func snapshot() -> LMDBSnapshot { current }
 
+    /// Sees the last commit from now on. Takes one more reader while a snapshot or a copy holds the old moment.
+    /// - Throws: `LMDBError.failed`.
     public mutating func refresh() throws {
         // A moment that a snapshot shares must stay; otherwise its reader slot is used again.
         if isKnownUniquelyReferenced(&current) {

@@ -6,6 +6,7 @@ import Messages
 public struct LMDBStoreWriter: KeyValueWriter, Sendable {
     private let environment: LMDBEnvironment
 
+    /// Several may write to one environment: LMDB lets one at a time.
     public init(_ environment: LMDBEnvironment) { self.environment = environment }
 
     /// See `LMDBEnvironment.condemn`.
