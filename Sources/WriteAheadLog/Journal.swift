@@ -10,6 +10,8 @@ public struct JournalOptions: Sendable {
     /// How many segments that a compaction freed are kept to be written over, which needs no metadata to be synced.
     public var spareSegments: Int
 
+    /// 16 MiB a segment, and two spare ones.
+    /// - Precondition: a segment size as above, and no negative number of spares.
     public init(segmentSize: Int = 16 << 20, spareSegments: Int = 2) {
         precondition(
             (Self.minimumSegmentSize...Self.maximumSegmentSize).contains(segmentSize)

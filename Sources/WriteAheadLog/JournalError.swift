@@ -19,6 +19,7 @@ public enum JournalError: Error, Equatable, Sendable {
     case missingSegment(UInt64)
     /// The segment was written by a version of the program that this one does not know.
     case unknownVersion(segment: UInt64, version: UInt32)
+    /// Nothing was written, and the journal goes on.
     case recordTooLarge(length: Int, limit: Int)
     /// `finishCompaction` without `beginCompaction`.
     case noCompaction
@@ -27,6 +28,7 @@ public enum JournalError: Error, Equatable, Sendable {
 }
 
 extension JournalError: CustomStringConvertible {
+    /// What was tried, on which file or segment, and what is wrong, in one line.
     public var description: String {
         switch self {
         case .storage(let operation, let path, let errno):

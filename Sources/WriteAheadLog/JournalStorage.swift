@@ -20,13 +20,16 @@ public protocol JournalStorage {
     /// A new file of `size` zero bytes, with its space allocated, so that writing within it changes no size.
     func create(_ name: String, size: Int) throws(JournalError)
 
+    /// Within the size that the file was made with; durable after the next `sync`.
     func write(_ bytes: [UInt8], to name: String, at offset: Int) throws(JournalError)
 
     /// Returns when everything written to the file is durable (fdatasync).
     func sync(_ name: String) throws(JournalError)
 
+    /// It may be back after a power loss before the next `syncDirectory`.
     func remove(_ name: String) throws(JournalError)
 
+    /// The bytes, and what is durable of them, stay as they are; the name is durable after the next `syncDirectory`.
     func rename(_ old: String, to new: String) throws(JournalError)
 
     /// Returns when creations, removals and renamings are durable.

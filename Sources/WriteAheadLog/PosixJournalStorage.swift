@@ -11,6 +11,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         var files: [String: Int32] = [:]
     }
 
+    /// The folder, as it was given.
     public let path: String
     private let descriptors = Mutex(Descriptors())
 
@@ -24,6 +25,8 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// Opens and locks the folder, if there is one.
+    /// - Throws: `storage(.lock, …)` if somebody else uses it.
     public func names() throws(JournalError) -> [String] {
         try withDescriptors { (held) throws(JournalError) in
             guard SystemCalls.exists(path) else { return [] }
@@ -44,6 +47,8 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// Asks the kernel to drop its clean pages first, so that what comes is what the disk has. At most one byte more
+    /// than the longest segment.
     public func read(_ name: String) throws(JournalError) -> [UInt8] {
         try withDescriptors { (held) throws(JournalError) in
             let descriptor = try file(name, &held)
@@ -72,12 +77,15 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// As the file system says it, whether or not the blocks are there.
     public func size(of name: String) throws(JournalError) -> Int {
         var status = stat()
         guard stat(full(name), &status) == 0 else { throw failure(.read, name) }
         return Int(status.st_size)
     }
 
+    /// Allocated with `posix_fallocate`. Makes the folder too, durably, if it is not there.
+    /// - Throws: also if there is such a file.
     public func create(_ name: String, size: Int) throws(JournalError) {
         try withDescriptors { (held) throws(JournalError) in
             if !SystemCalls.exists(path) { try createDirectory() }
@@ -90,6 +98,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// In as many calls as it takes; an error may leave a part of it written.
     public func write(_ bytes: [UInt8], to name: String, at offset: Int) throws(JournalError) {
         try withDescriptors { (held) throws(JournalError) in
             let descriptor = try file(name, &held)
@@ -108,12 +117,14 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// fdatasync, once: a failure is not to be repeated, because the kernel may have dropped the pages.
     public func sync(_ name: String) throws(JournalError) {
         try withDescriptors { (held) throws(JournalError) in
             guard fdatasync(try file(name, &held)) == 0 else { throw failure(.sync, name) }
         }
     }
 
+    /// Closes the file, then unlinks it.
     public func remove(_ name: String) throws(JournalError) {
         try withDescriptors { (held) throws(JournalError) in
             if let descriptor = held.files.removeValue(forKey: name) { _ = close(descriptor) }
@@ -121,6 +132,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// The open descriptor goes with the name.
     public func rename(_ old: String, to new: String) throws(JournalError) {
         try withDescriptors { (held) throws(JournalError) in
             guard SystemCalls.rename(full(old), full(new)) == 0 else { throw failure(.rename, old) }
@@ -128,6 +140,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// fsync of the folder.
     public func syncDirectory() throws(JournalError) {
         try withDescriptors { (held) throws(JournalError) in
             guard fsync(try directory(&held)) == 0 else { throw failure(.syncDirectory) }
