@@ -2,8 +2,11 @@
 /// other, so an end belongs to the last invocation of its process. A process whose transaction ended in `info` is not
 /// used again: that transaction may take effect at any later time.
 public struct HistoryEvent: Hashable, Sendable {
+    /// As Jepsen's histories name them.
     public enum Kind: String, Sendable, CaseIterable {
+        /// The transaction is about to be asked for.
         case invoke
+        /// It happened; its reads are what it saw.
         case ok
         /// It has certainly no effect.
         case fail
@@ -11,13 +14,16 @@ public struct HistoryEvent: Hashable, Sendable {
         case info
     }
 
+    /// Whose transaction it is.
     public let process: Int
+    /// Whether it begins, or how it ended.
     public let kind: Kind
     /// Monotonic nanoseconds, with an arbitrary start.
     public let time: UInt64
     /// What reads saw is known only at `ok`.
     public let operations: [ListHistory.Operation]
 
+    /// One line, as it is written; that it fits those before it is checked when a history is made of them.
     public init(process: Int, kind: Kind, time: UInt64, operations: [ListHistory.Operation]) {
         (self.process, self.kind, self.time, self.operations) = (process, kind, time, operations)
     }
@@ -64,6 +70,8 @@ extension ListHistory {
 public struct HistoryFormatError: Error, Hashable, Sendable, CustomStringConvertible {
     /// From 1.
     public let line: Int
+    /// What is wrong with the line.
     public let what: String
+    /// The line's number, and what is wrong.
     public var description: String { "line \(line): \(what)" }
 }

@@ -1,17 +1,23 @@
 /// Which lists transactions read and append to. Some lists are hot; every list is followed by a new one when enough has
 /// been appended to it, so that lists, and with them messages and the check, stay small.
 public struct ListTraffic: Sendable {
+    /// How many lists there are, which are popular, and what is done with them.
     public struct Shape: Sendable {
         /// Lists that are in use at a time.
         public var lists: Int
         /// The first so many of them are hot: they get `hotPercent` of the operations.
         public var hotLists: Int
+        /// How many of a hundred operations go to hot lists alone; the others go to all lists.
         public var hotPercent: Int
+        /// How many of a hundred operations append; the others only read.
         public var appendPercent: Int
+        /// A transaction has from one to so many operations, each number as often.
         public var maxOperations: Int
         /// Of one list, after which another takes its place.
         public var appendsPerList: Int
 
+        /// Without hot lists all are equally popular.
+        /// - Precondition: at least one list, no more hot ones than there are, at least one operation and one append.
         public init(
             lists: Int, hotLists: Int = 0, hotPercent: Int = 0, appendPercent: Int = 50, maxOperations: Int = 4,
             appendsPerList: Int = 64
@@ -26,8 +32,11 @@ public struct ListTraffic: Sendable {
 
     /// Reads the list under a key, and appends to it if there is a value.
     public struct Step: Hashable, Sendable {
+        /// Which list.
         public let key: String
+        /// What is appended after the read; nil for nothing.
         public let value: UInt64?
+        /// Values must differ from all others under the same key.
         public init(key: String, value: UInt64?) { (self.key, self.value) = (key, value) }
     }
 
