@@ -2,7 +2,7 @@
 /// note which participants are done (R10). Carries nothing of its own: whoever sends it is untrusted.
 public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
     /// Whose request it is. Certificates name only the digest, so principal and number are the sender's word: a shard
-    /// that has no such request under them does nothing.
+    /// that has no such request under them decides nothing.
     public let principal: PublicKey
     /// The principal's number of the request.
     public let number: RequestNumber

@@ -15,7 +15,7 @@ public struct AttestationStatement: Hashable, Sendable, CanonicalCodable {
     /// The root of the Merkle tree over the batch's leaves. Without leaves it is the hash of nothing.
     public let leavesRoot: Digest
 
-    /// What was executed; signing it is a step of its own, and only where somebody waits for a leaf.
+    /// What was executed; signing it is a step of its own, taken only where somebody needs a leaf.
     public init(
         cluster: ClusterID, epoch: Epoch, shard: ShardID, sequence: SequenceNumber,
         previousHistory: Digest, batch: Digest, leavesRoot: Digest

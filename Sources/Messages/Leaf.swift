@@ -173,7 +173,7 @@ public struct Leaf: Hashable, Sendable, CanonicalCodable {
     /// Of a root call: what waits, and what was answered.
     public let calls: CallReport
 
-    /// Checks nothing. Legs that were refused have no entry, and nor has a callee's leaf while its frames run.
+    /// Checks nothing. Legs that were refused have no entry, and a callee's leaf has none while its frames run.
     public init(request: Digest, entries: [Entry], calls: CallReport = CallReport()) {
         (self.request, self.entries, self.calls) = (request, entries, calls)
     }

@@ -56,11 +56,11 @@ public struct MerkleTree: Sendable {
 
 /// Proof that a leaf stands at `index` of `count` leaves under a root.
 public struct MerklePath: Hashable, Sendable, CanonicalCodable {
-    /// From 0.
+    /// The leaf's place, from 0.
     public let index: UInt32
     /// Of all leaves: says with `index` how many siblings there must be, and on which side each stands.
     public let count: UInt32
-    /// From the leaf upwards.
+    /// The hashes that are missing on the way to the root, from the leaf upwards.
     public let siblings: [Digest]
 
     /// Its shape is checked where it is used (`root`).

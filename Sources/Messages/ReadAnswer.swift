@@ -210,7 +210,7 @@ public struct ShardTimes: Hashable, Sendable {
 
 /// A proven read.
 public struct ReadProof: Hashable, Sendable {
-    /// What they say alike.
+    /// What 2f + 1 replicas say alike.
     public let statement: ReadStatement
     /// What each of them says of time.
     public let times: ShardTimes

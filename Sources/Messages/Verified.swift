@@ -88,7 +88,7 @@ public enum Refused: Error, Hashable, Sendable {
 /// Checks signatures against a manifest. Runs off the protocol's thread. Remembers what it has checked, within a
 /// bound, because one attestation covers many leaves and one request arrives several times.
 public struct Verifier<Scheme: SignatureScheme>: Sendable {
-    /// Whose keys count. Valid: shards and replicas are looked up in it without further checks.
+    /// Whose keys count. It must be valid (`Manifest.validate`): shards are looked up in it without further checks.
     public let manifest: Manifest
     /// How signatures are checked.
     public let scheme: Scheme

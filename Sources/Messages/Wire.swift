@@ -349,7 +349,7 @@ public enum GatewayRejection: UInt8, Sendable, CaseIterable, CustomStringConvert
 public struct GatewayStatus: Hashable, Sendable, CanonicalCodable {
     /// Requests that wait for a place, now.
     public var queued: UInt64
-    /// Requests that have been sent and are not answered, now.
+    /// Requests that have started and hold their places in flight, now.
     public var inFlight: UInt64
     /// Requests that were taken into the queue.
     public var admitted: UInt64
