@@ -80,13 +80,24 @@ public struct CallFailed: Error, Sendable, CustomStringConvertible {
     }
 }
 
+/// A call has taken effect, and what it returned is of another type than was asked for.
+public struct UnreadableResult: Error, Sendable, CustomStringConvertible {
+    /// With the receipt, in which the result's bytes are.
+    public let outcome: Outcome
+    /// Where decoding stopped.
+    public let reason: DecodingFailure
+
+    /// That the call has committed, and what is wrong with the result.
+    public var description: String { "the call has committed, and what it returned cannot be read: \(reason)" }
+}
+
 /// A proven result.
 public struct Outcome: Sendable {
     /// One for each leg of the request.
     public let decisions: [Decision]
     /// Verified; keep it as evidence.
     public let receipt: Receipt
-    /// From signing to the verified receipt.
+    /// From when it was first sent, or asked for again, to the verified receipt.
     public let latency: Duration
     /// How often this client sent the request again.
     public let retries: Int
@@ -207,7 +218,8 @@ public actor QuorateClient {
     ///   - arguments: as the procedure declares them.
     /// - Returns: what the procedure returned, and the receipt.
     /// - Throws: `CallFailed` when the transaction is certified to have no effect, with the procedure's own words;
-    ///   `ClientError`.
+    ///   `UnreadableResult` when it has taken effect and what it returned is no `Result`; `ClientError`;
+    ///   `CancellationError` between two attempts.
     public func call<Result: CanonicalDecodable>(
         _ target: CallTarget, _ procedure: String, version: UInt16 = 1, _ arguments: some CanonicalEncodable & Sendable,
         returning _: Result.Type = Result.self
@@ -223,7 +235,10 @@ public actor QuorateClient {
         while true {
             let outcome = try await tryOnce(invocation, continues: died)
             switch outcome.status(at: home) {
-            case .returned(let bytes, _)?: return (try Result(decoding: bytes), outcome)
+            case .returned(let bytes, _)?:
+                do { return (try Result(decoding: bytes), outcome) } catch {
+                    throw UnreadableResult(outcome: outcome, reason: error)
+                }
             case .failed(let failure)? where failure.isToBeTriedAgain:
                 if let died { principal.window.close(died) }
                 died = outcome.receipt.request.request.number

@@ -42,7 +42,7 @@ public struct Manifest: Hashable, Sendable {
         /// Another version than this build reads.
         case version(Int)
         /// None, or more than 4,096.
-        case noShards
+        case shardCount(Int)
         /// Not 3f + 1, fewer than 4 or more than 64.
         case replicas(shard: Int, count: Int)
         /// A shard names a host that is not in the list.
@@ -57,7 +57,7 @@ public struct Manifest: Hashable, Sendable {
             switch self {
             case .version(let version):
                 "manifest version \(version); this build reads version \(Manifest.currentVersion)"
-            case .noShards: "the manifest has no shards"
+            case .shardCount(let count): "the manifest has \(count) shards; 1 to 4096 are possible"
             case .replicas(let shard, let count):
                 "shard \(shard) has \(count) replicas; it must have 3f + 1 with f ≥ 1, at most 64 (4, 7, 10, …)"
             case .unknownHost(let shard, let host):
@@ -73,7 +73,7 @@ public struct Manifest: Hashable, Sendable {
     /// - Throws: the first problem, looking at the version, then shard by shard, then at the keys.
     public func validate() throws(Problem) {
         guard version == Self.currentVersion else { throw .version(version) }
-        guard !shards.isEmpty, shards.count <= 4096 else { throw .noShards }
+        guard !shards.isEmpty, shards.count <= 4096 else { throw .shardCount(shards.count) }
         for (s, replicas) in shards.enumerated() {
             guard replicas.count >= 4, replicas.count <= 64, replicas.count % 3 == 1 else {
                 throw .replicas(shard: s, count: replicas.count)

@@ -59,7 +59,7 @@ public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible 
     /// The state belongs to another cluster or shard.
     case foreignState(cluster: ClusterID, shard: ShardID)
     case stateVersion(got: UInt16, supported: UInt16)
-    /// The state was made with other procedures than this host has.
+    /// The state was made with other procedures than this host has, whose names these are.
     case otherProcedures(names: [String])
     /// An installed state's metadata names another sequence number.
     case sequenceMismatch(got: SequenceNumber, expected: SequenceNumber)
@@ -76,7 +76,7 @@ public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible 
         case .foreignState(let cluster, let shard): "the state is of cluster \(cluster.short), shard \(shard)"
         case .stateVersion(let got, let supported): "state version \(got); this build reads version \(supported)"
         case .otherProcedures(let names):
-            "the state was made with other procedures than this host has: \(names.isEmpty ? "none" : names.joined(separator: ", "))"
+            "the state was made with other procedures than this host has (\(names.isEmpty ? "none" : names.joined(separator: ", ")))"
         case .sequenceMismatch(let got, let expected): "the state is at sequence \(got), not \(expected)"
         case .digestMismatch(let got, let expected): "the state has digest \(got.short), not \(expected.short)"
         }

@@ -235,7 +235,7 @@ import Testing
         var wrongVersion = manifest()
         wrongVersion.version = 2
         #expect(throws: Manifest.Problem.version(2)) { try wrongVersion.validate() }
-        #expect(throws: Manifest.Problem.noShards) { try manifest(shards: []).validate() }
+        #expect(throws: Manifest.Problem.shardCount(0)) { try manifest(shards: []).validate() }
         for count in [0, 1, 3, 5, 6, 8, 67] {
             let shard = (0..<UInt16(count)).map { $0 }
             #expect(throws: Manifest.Problem.replicas(shard: 1, count: count)) {

@@ -81,7 +81,7 @@ public struct ClusterFolder: Sendable {
     ) throws(ClusterFolderError) -> ClusterFolder {
         guard !DurableFile.exists(path) else { throw .exists(path) }
         guard replicas >= 1, replicas <= 64 else { throw .manifest(.replicas(shard: 0, count: replicas)) }
-        guard shards >= 1, shards <= 4096 else { throw .manifest(.noShards) }
+        guard shards >= 1, shards <= 4096 else { throw .manifest(.shardCount(shards)) }
         guard basePort >= 1, basePort + replicas - 1 <= 65535 else { throw .ports(base: basePort, count: replicas) }
 
         let seeds = (0..<replicas).map { _ in randomSeed() }
