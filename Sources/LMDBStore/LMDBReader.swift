@@ -1,4 +1,5 @@
 import CLMDB
+import Glibc
 import Messages
 import Synchronization
 
@@ -14,6 +15,8 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
     let environment: LMDBEnvironment
     private let transaction: OpaquePointer
     private let lock = Mutex(())
+    /// Of `transaction`, used under `lock`: what is read in order is found without going down from the root.
+    private var cursor: OpaquePointer?
 
     init(_ environment: LMDBEnvironment) throws(LMDBError) {
         var started: OpaquePointer?
@@ -25,7 +28,10 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
         (self.environment, transaction) = (environment, started)
     }
 
-    deinit { mdb_txn_abort(transaction) }
+    deinit {
+        mdb_cursor_close(cursor)
+        mdb_txn_abort(transaction)
+    }
 
     /// A copy of the value; nil if there is none.
     /// - Throws: `LMDBError.keyLength` for a key that no entry can have; `failed`.
@@ -57,9 +63,45 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
         }
     }
 
+    /// From the mapped pages themselves, under the lock: `body` must not read this snapshot.
+    /// - Throws: `LMDBError.failed`, and what `body` throws.
+    public func forEachBorrowed(
+        from lower: [UInt8], to upper: [UInt8]?,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool
+    ) throws {
+        guard lower.count <= LMDBKey.maximum else {
+            return try forEach(from: lower, to: upper) { key, value in
+                try key.withUnsafeBytes { key in try value.withUnsafeBytes { try body(key, $0) } }
+            }
+        }
+        var failure: (any Error)?
+        let code = exclusively {
+            var code: Int32 = 0
+            if cursor == nil { code = mdb_cursor_open(transaction, environment.entries, &cursor) }
+            guard code == 0 else { return code }
+            var value = MDB_val()
+            return LMDBKey.with(lower) { key in
+                var code = mdb_cursor_get(cursor, &key, &value, lower.isEmpty ? MDB_FIRST : MDB_SET_RANGE)
+                while code == 0 {
+                    if let upper, !key.precedes(upper) { return 0 }
+                    do { guard try body(key.bytes, value.bytes) else { return 0 } } catch {
+                        failure = error
+                        return 0
+                    }
+                    code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)
+                }
+                return code
+            }
+        }
+        if let failure { throw failure }
+        if code != MDB_NOTFOUND { try environment.check(code, "iterating") }
+    }
+
     /// Moves on to the last commit.
     func renew() throws(LMDBError) {
         let code = lock.withLock { _ in
+            mdb_cursor_close(cursor)
+            cursor = nil
             mdb_txn_reset(transaction)
             return mdb_txn_renew(transaction)
         }
@@ -137,6 +179,12 @@ public struct LMDBStore: KeyValueStore, Sendable {
         try current.forEach(from: lower, to: upper, body)
     }
 
+    /// As `LMDBSnapshot.forEachBorrowed`.
+    public func forEachBorrowed(
+        from lower: [UInt8], to upper: [UInt8]?,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool
+    ) throws { try current.forEachBorrowed(from: lower, to: upper, body) }
+
     /// Of the last `apply` that `refresh` saw.
     public func metadata() throws -> [UInt8]? { try current.metadata() }
 
@@ -175,5 +223,16 @@ enum LMDBKey {
 }
 
 extension MDB_val {
-    var copied: [UInt8] { Array(UnsafeRawBufferPointer(start: mv_data, count: mv_size)) }
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: mv_data, count: mv_size) }
+    var copied: [UInt8] { Array(bytes) }
+
+    /// In the order of the database.
+    func precedes(_ key: [UInt8]) -> Bool {
+        key.withUnsafeBytes { key in
+            // Only an empty array has no address, and nothing is before it.
+            guard let first = key.baseAddress else { return false }
+            let order = memcmp(mv_data, first, min(mv_size, key.count))
+            return order == 0 ? mv_size < key.count : order < 0
+        }
+    }
 }

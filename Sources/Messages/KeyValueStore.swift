@@ -25,11 +25,30 @@ public protocol KeyValueReader {
     func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool)
         throws
 
+    /// The same, of memory that is only lent while `body` runs, and that it must not keep. It must not read the store
+    /// meanwhile either.
+    func forEachBorrowed(
+        from lower: [UInt8], to upper: [UInt8]?,
+        _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Bool
+    ) throws
+
     /// What the last applied write put beside the entries; nil if nothing was ever applied.
     func metadata() throws -> [UInt8]?
 
     /// What the last applied write said of what is there after it; nil if it said nothing.
     func seal() throws -> [UInt8]?
+}
+
+extension KeyValueReader {
+    /// Lends copies.
+    public func forEachBorrowed(
+        from lower: [UInt8], to upper: [UInt8]?,
+        _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Bool
+    ) throws {
+        try forEach(from: lower, to: upper) { key, value in
+            try key.withUnsafeBytes { key in try value.withUnsafeBytes { try body(key, $0) } }
+        }
+    }
 }
 
 /// Where a replica's state is kept. What is read is what the last `refresh` saw.

@@ -1,136 +1,26 @@
 import Messages
 
-/// Values that are newer than the store's: nil where a key was removed.
-struct OverlayLayer {
-    /// The keys of one bucket, in order of arrival. Many are divided by the next eight bits of their places: procedures
-    /// may keep a million keys together in one bucket, and a part of it must be found without looking at all of them.
-    private struct Keys {
-        static let undivided = 64
-        private var divisions: [[[UInt8]]]
-
-        init(_ key: [UInt8]) { divisions = [[key]] }
-
-        mutating func append(_ key: [UInt8]) {
-            guard divisions.count == 1 else { return divisions[Self.division(key)].append(key) }
-            divisions[0].append(key)
-            guard divisions[0].count > Self.undivided else { return }
-            let keys = divisions[0]
-            divisions = Array(repeating: [], count: 256)
-            for key in keys { divisions[Self.division(key)].append(key) }
-        }
-
-        private static func division(_ key: [UInt8]) -> Int { key.count > 2 ? Int(key[2]) : 0 }
-
-        var all: [[UInt8]] { divisions.count == 1 ? divisions[0] : divisions.flatMap { $0 } }
-
-        func of(_ part: StatePart) -> [[UInt8]] {
-            guard divisions.count > 1 else { return divisions[0].filter(part.contains) }
-            let (first, last) = (Int(part.lowerBound[2]), Int(part.last[2]))
-            return divisions[first...last].flatMap { $0.filter(part.contains) }
-        }
-    }
-
-    private(set) var values: [[UInt8]: StateEntry?] = [:]
-    /// By bucket, those that have any: a dictionary must never be iterated here.
-    private var lists: [(bucket: Int, keys: Keys)] = []
-    /// By bucket: where in `lists` it is, counted from one; 0 if it has no keys. The tree's nodes have the last place.
-    private var place = [UInt16](repeating: 0, count: StateKey.bucketCount + 1)
-    static let nodes = StateKey.bucketCount
-    /// Keys of the state, without the tree's nodes: when these are written depends on when the tree was hashed.
-    private(set) var count = 0
-
-    mutating func set(_ key: [UInt8], _ value: StateEntry?, bucket: Int) {
-        guard values.updateValue(value, forKey: key) == nil else { return }
-        if bucket != Self.nodes { count += 1 }
-        if place[bucket] == 0 {
-            lists.append((bucket, Keys(key)))
-            place[bucket] = UInt16(lists.count)
-        } else {
-            lists[Int(place[bucket]) - 1].keys.append(key)
-        }
-    }
-
-    /// Everything that a newer layer says.
-    mutating func set(_ newer: OverlayLayer) {
-        for list in newer.lists {
-            for key in list.keys.all { set(key, newer.values[key] ?? nil, bucket: list.bucket) }
-        }
-    }
-
-    /// In no order.
-    func keys(inBuckets buckets: Range<Int>) -> [[UInt8]] {
-        guard buckets.count == 1 else { return lists.flatMap { buckets.contains($0.bucket) ? $0.keys.all : [] } }
-        let place = Int(place[buckets.lowerBound])
-        return place == 0 ? [] : lists[place - 1].keys.all
-    }
-
-    /// In no order.
-    func keys(in part: StatePart) -> [[UInt8]] {
-        let place = Int(place[part.bucket])
-        return place == 0 ? [] : lists[place - 1].keys.of(part)
-    }
-
-    /// Ascending by key.
-    func writes() -> [KeyValueWrite] {
-        var writes: [KeyValueWrite] = []
-        writes.reserveCapacity(values.count)
-        for list in lists.sorted(by: { $0.bucket < $1.bucket }) {
-            for key in list.keys.all.sorted(by: precedes) {
-                writes.append(KeyValueWrite(key: key, value: (values[key] ?? nil)?.encoded()))
-            }
-        }
-        return writes
-    }
-}
-
-/// In the order of the store: as unsigned bytes. Keys are compared all the time; eight bytes at once is quicker than
-/// one by one.
-func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-    a.withUnsafeBytes { a in
-        b.withUnsafeBytes { b in
-            let shared = min(a.count, b.count)
-            var at = 0
-            while at + 8 <= shared {
-                let (x, y) = (
-                    a.loadUnaligned(fromByteOffset: at, as: UInt64.self),
-                    b.loadUnaligned(fromByteOffset: at, as: UInt64.self)
-                )
-                if x != y { return UInt64(bigEndian: x) < UInt64(bigEndian: y) }
-                at += 8
-            }
-            while at < shared {
-                if a[at] != b[at] { return a[at] < b[at] }
-                at += 1
-            }
-            return a.count < b.count
-        }
-    }
-}
-
 /// The state as it is read and written: what was written since the last freeze, over what is being flushed, over the
 /// store as of its last refresh.
 struct Overlay {
-    private struct Frozen {
-        let sequence: SequenceNumber
-        let layer: OverlayLayer
-    }
-
     private var store: any KeyValueStore
     private var current = OverlayLayer()
-    private var frozen: Frozen?
+    /// What is being flushed, and as of when; empty if nothing is.
+    private var frozen = OverlayLayer()
+    private var flushing: SequenceNumber?
 
     init(store: any KeyValueStore) { self.store = store }
 
     /// Keys written since the last freeze.
     var count: Int { current.count }
-    var isFlushing: Bool { frozen != nil }
+    var isFlushing: Bool { flushing != nil }
 
     func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try reading { try store.snapshot() } }
     func storedMetadata() throws(ShardStateError) -> [UInt8]? { try reading { try store.metadata() } }
     func storedSeal() throws(ShardStateError) -> [UInt8]? { try reading { try store.seal() } }
 
     /// What a layer says of a key; nil if none does, `.some(nil)` if it was removed.
-    private func newest(_ key: [UInt8]) -> StateEntry?? { current.values[key] ?? frozen?.layer.values[key] }
+    private func newest(_ key: [UInt8]) -> StateEntry?? { current[key] ?? frozen[key] }
 
     func record<Record>(_ key: EntryKey<Record>) throws(ShardStateError) -> Record? {
         if let entry = newest(key.bytes) {
@@ -149,22 +39,34 @@ struct Overlay {
         return try reading { try store.value(forKey: key) }
     }
 
-    /// - Parameter entry: nil removes the key.
-    mutating func set(_ key: [UInt8], _ entry: StateEntry?, bucket: Int) { current.set(key, entry, bucket: bucket) }
+    /// - Parameters:
+    ///   - entry: nil removes the key.
+    ///   - isHashed: the tree knows of the change already.
+    mutating func set(_ key: [UInt8], _ entry: StateEntry?, isHashed: Bool = false) {
+        current.set(key, entry, isHashed: isHashed)
+    }
+
+    /// Keys that were set and are not hashed: all, and those that are placed by their identifiers.
+    var changes: (placed: Int, all: Int) { current.changes }
+
+    /// The places of what was set since the last call, ascending.
+    /// - Parameter placed: only of keys that are placed by their identifiers.
+    mutating func takeChanges(placed: Bool = false) -> [UInt64] { current.takeChanges(placed: placed) }
 
     /// Every entry of these buckets, ascending: a key begins with its bucket.
     func forEach(inBuckets buckets: Range<Int>, _ body: ([UInt8], [UInt8]) throws -> Void) throws(ShardStateError) {
         var newer = current.keys(inBuckets: buckets)
-        if let frozen { newer += frozen.layer.keys(inBuckets: buckets).lazy.filter { current.values[$0] == nil } }
+        newer += frozen.keys(inBuckets: buckets).lazy.filter { current[$0] == nil }
         try forEach(
             newer, from: StateKey.lowerBound(buckets.lowerBound), to: StateKey.lowerBound(buckets.upperBound), body)
     }
 
     /// Every entry of a part of the state, ascending.
     /// - Parameter part: of one bucket.
+    /// - Precondition: nothing was set since the last `takeChanges`.
     func entries(of part: StatePart) throws(ShardStateError) -> [StateTransferMessage.StateEntry] {
-        var newer = current.keys(in: part)
-        if let frozen { newer += frozen.layer.keys(in: part).lazy.filter { current.values[$0] == nil } }
+        var newer = current.indexes(of: part).map(current.key(at:))
+        newer += frozen.indexes(of: part).map(frozen.key(at:)).filter { current[$0] == nil }
         var entries: [StateTransferMessage.StateEntry] = []
         try forEach(newer, from: part.lowerBound, to: part.upperBound) { key, value in
             guard key.count > StateKey.prefixLength else {
@@ -204,13 +106,69 @@ struct Overlay {
         }
     }
 
+    // MARK: The tree's leaves
+
+    /// The hash of a part with few entries, straight from the memory in which they are.
+    /// - Parameter isNew: nothing of it is in the store but what a layer says is gone.
+    /// - Returns: nil if there are more than are hashed together.
+    /// - Precondition: nothing was set since the last `takeChanges`.
+    func leaf(_ part: StatePart, isNew: Bool) throws(ShardStateError) -> Subtree? {
+        var newer = (current: current.indexes(of: part), frozen: frozen.indexes(of: part))
+        var leaf = LeafWriter(isDeepest: part.depth >= StateTree.maxDepth)
+        if !isNew {
+            try reading {
+                try store.forEachBorrowed(from: part.lowerBound, to: part.upperBound) { key, value in
+                    guard key.count > StateKey.prefixLength else {
+                        throw ShardStateError.corruptEntry(key: Array(key), what: "not a key of the state")
+                    }
+                    if !put(&newer, upTo: key, into: &leaf) { leaf.put(key, value) }
+                    return leaf.fits
+                }
+            }
+        }
+        _ = put(&newer, upTo: nil, into: &leaf)
+        return leaf.fits ? leaf.subtree : nil
+    }
+
+    /// What the layers say of the keys up to this one.
+    /// - Parameter rest: what is left of each layer.
+    /// - Returns: whether they said something of this very key.
+    private func put(
+        _ rest: inout (current: Range<Int>, frozen: Range<Int>), upTo key: UnsafeRawBufferPointer?,
+        into leaf: inout LeafWriter
+    ) -> Bool {
+        while true {
+            if let new = rest.current.first {
+                let order = rest.frozen.first.map { current.order(at: new, of: $0, in: frozen) } ?? -1
+                if order == 0 { rest.frozen = rest.frozen.dropFirst() }
+                if order <= 0 {
+                    let order = key.map { current.order(at: new, $0) } ?? -1
+                    if order > 0 { return false }
+                    rest.current = rest.current.dropFirst()
+                    current.put(at: new, into: &leaf)
+                    if order == 0 { return true }
+                    continue
+                }
+            }
+            guard let old = rest.frozen.first else { return false }
+            let order = key.map { frozen.order(at: old, $0) } ?? -1
+            if order > 0 { return false }
+            rest.frozen = rest.frozen.dropFirst()
+            frozen.put(at: old, into: &leaf)
+            if order == 0 { return true }
+        }
+    }
+
     // MARK: The tree's nodes
 
-    func node(_ part: StatePart) throws(ShardStateError) -> TreeNode? { try record(EntryKey<TreeNode>(part.nodeKey)) }
-
-    mutating func setNode(_ key: [UInt8], _ node: TreeNode?) {
-        current.set(key, node.map { .node($0) }, bucket: OverlayLayer.nodes)
+    func node(_ part: StatePart) throws(ShardStateError) -> TreeNode? {
+        if let node = current[node: part] ?? frozen[node: part] { return node }
+        let key = part.nodeKey
+        guard let bytes = try reading({ try store.value(forKey: key) }) else { return nil }
+        return try TreeNode(decoding: bytes, of: key)
     }
+
+    mutating func setNode(_ part: StatePart, _ node: TreeNode?) { current.setNode(part, node) }
 
     /// The nodes right above the buckets, as the store has them.
     func forEachParent(_ body: (Int, TreeNode) -> Void) throws(ShardStateError) {
@@ -218,28 +176,28 @@ struct Overlay {
     }
 
     /// Sets apart everything written so far; nil if a flush is under way.
+    /// - Precondition: nothing was set since the last `takeChanges`.
     mutating func freeze(at sequence: SequenceNumber) -> [KeyValueWrite]? {
-        guard frozen == nil else { return nil }
-        let layer = current
-        current = OverlayLayer()
-        frozen = Frozen(sequence: sequence, layer: layer)
-        return layer.writes()
+        guard flushing == nil else { return nil }
+        (frozen, flushing) = (current, sequence)
+        // The next one will be about as large; of a state that was installed that is not so.
+        current = OverlayLayer(capacity: min(frozen.count, 1 << 16))
+        return frozen.writes()
     }
 
     /// Takes back a freeze whose layer was not given to the store.
     mutating func thaw() {
-        guard let frozen else { return }
-        var merged = frozen.layer
+        guard flushing != nil else { return }
+        var merged = frozen
         merged.set(current)
-        current = merged
-        self.frozen = nil
+        (current, frozen, flushing) = (merged, OverlayLayer(), nil)
     }
 
     /// The store holds the frozen layer of `sequence`. Word of a flush that an installed state has overtaken is
     /// ignored.
     mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) {
-        guard let frozen, frozen.sequence == sequence else { return }
+        guard flushing == sequence else { return }
         do { try store.refresh() } catch { throw .store(String(describing: error)) }
-        self.frozen = nil
+        (frozen, flushing) = (OverlayLayer(), nil)
     }
 }

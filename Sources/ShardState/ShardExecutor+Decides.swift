@@ -26,14 +26,14 @@ extension ShardExecutor {
     /// Decides what the certificates decide. Re-checks nothing of the request: what was reserved is there.
     mutating func execute(_ decide: TransactionDecide, into results: inout BatchResults) throws(ShardStateError) {
         if Mutant.is(.decidesUnderTheCap), state.indexes.undecided > limits.maxUndecided / 2 { return }
-        var record = try state.request(decide.principal, decide.number)
-        guard let index = record.index(of: decide.request) else {
+        var filed = try state.filed(decide.principal, decide.number)
+        guard let index = filed.record.index(of: decide.request) else {
             // For a vote on it in this batch (R12).
             backing[decide.request, default: []] += decide.certificates
             if !isPressed { results.noteVain(decide.digest) }
             return
         }
-        let attempt = record.attempts[index]
+        let attempt = filed.record.attempts[index]
         var isVain = true
         if attempt.hasBody {
             let request = try state.body(attempt.digest).request
@@ -50,12 +50,12 @@ extension ShardExecutor {
             }
             if advance.attempt != attempt {
                 isVain = false
-                record.attempts[index] = advance.attempt
-                try state.put(record, decide.principal, decide.number)
+                filed.record.attempts[index] = advance.attempt
+                state.put(filed)
             }
         }
         if isVain { results.noteVain(decide.digest) }
-        results.emit(decide.request, record.attempts[index].leaf.entries)
+        results.emit(decide.request, filed.record.attempts[index].leaf.entries)
     }
 
     private func advance(_ attempt: AttemptRecord, by decide: TransactionDecide) throws(ShardStateError)

@@ -8,21 +8,21 @@ extension ShardExecutor {
         for _ in 0..<limits.maxExpiriesPerBatch {
             let isEarly = Mutant.is(.forgetsEarly)
             guard let cursor = state.indexes.due.first, time > cursor.deadline || isEarly else { return }
-            var record = try state.request(cursor.principal, cursor.number)
-            guard let index = record.index(of: cursor.request),
-                isEarly || VotingRules.mayDropBody(record.attempts[index], time: time)
+            var filed = try state.filed(cursor.principal, cursor.number)
+            guard let index = filed.record.index(of: cursor.request),
+                isEarly || VotingRules.mayDropBody(filed.record.attempts[index], time: time)
             else {
                 throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number).bytes, what: "not due")
             }
             state.remove(body: cursor.request)
-            record.attempts[index].hasBody = false
+            filed.record.attempts[index].hasBody = false
             let acknowledgedBelow = try state.principal(cursor.principal).acknowledgedBelow
             if VotingRules.mayForget(
-                record.attempts[index], number: cursor.number, acknowledgedBelow: acknowledgedBelow)
+                filed.record.attempts[index], number: cursor.number, acknowledgedBelow: acknowledgedBelow)
             {
-                record.attempts.remove(at: index)
+                filed.record.attempts.remove(at: index)
             }
-            try state.put(record, cursor.principal, cursor.number)
+            state.put(filed)
         }
     }
 
@@ -37,12 +37,12 @@ extension ShardExecutor {
         guard before.acknowledgedBelow < end else { return }
         for number in before.acknowledgedBelow..<end {
             let number = RequestNumber(number)
-            var record = try state.request(principal, number)
-            let count = record.attempts.count
-            record.attempts.removeAll {
+            var filed = try state.filed(principal, number)
+            let count = filed.record.attempts.count
+            filed.record.attempts.removeAll {
                 VotingRules.mayForget($0, number: number, acknowledgedBelow: acknowledgedBelow)
             }
-            if record.attempts.count < count { try state.put(record, principal, number) }
+            if filed.record.attempts.count < count { state.put(filed) }
         }
     }
 }

@@ -14,15 +14,15 @@ extension ShardExecutor {
         let legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
         guard !legs.isEmpty else { return }
         let principal = try state.principal(request.principal)
-        var record = try state.request(request.principal, request.number)
-        let known = record.index(of: signed.digest)
-        let previous = known.map { record.attempts[$0] }
+        var filed = try state.filed(request, principal)
+        let known = filed.record.index(of: signed.digest)
+        let previous = known.map { filed.record.attempts[$0] }
         let answers = finalAnswers(legs, of: request, attempt: previous, principal)
 
         var refused: [(leg: UInt16, reason: RefusalReason)] = []
         var entries: [Leaf.Entry] = []
         var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
-        let refusal = previous == nil ? admission(of: request, attempts: record.attempts.count, principal) : nil
+        let refusal = previous == nil ? admission(of: request, attempts: filed.record.attempts.count, principal) : nil
         var undecided = Int(principal.undecided)
         for (leg, answer) in zip(legs, answers) {
             if let answer {
@@ -33,7 +33,9 @@ extension ShardExecutor {
                 refused.append((leg.leg, refusal))
                 continue
             }
-            switch try vote(leg, of: signed, record, undecided: undecided, new: undecided - Int(principal.undecided)) {
+            switch try vote(
+                leg, of: signed, filed.record, undecided: undecided, new: undecided - Int(principal.undecided))
+            {
             case .record(let status):
                 if Mutant.is(.refusalNotRecorded), case .votedNo = status {
                     entries.append(Leaf.Entry(leg: leg.leg, status: status))
@@ -48,8 +50,8 @@ extension ShardExecutor {
         }
         if attempt.legs.count > previous?.legs.count ?? 0 {
             if attempt.hasBody, previous?.hasBody != true { state.put(body: signed) }
-            if let known { record.attempts[known] = attempt } else { record.attempts.append(attempt) }
-            try state.put(record, request.principal, request.number)
+            if let known { filed.record.attempts[known] = attempt } else { filed.record.attempts.append(attempt) }
+            state.put(filed)
             try note(request, undecided: undecided, in: principal)
         } else if refused.isEmpty {
             results.noteVain(signed.digest)

@@ -58,7 +58,7 @@ public enum StateDigest {
     public static func bucketDigests(of reader: some KeyValueReader) throws -> [Digest] {
         var digests = [Digest](repeating: Subtree.empty.digest, count: bucketCount)
         try TreeNode.forEachParent(in: reader) { bucket, node in
-            for (i, child) in node.children.enumerated() { digests[bucket + i] = child.digest }
+            for child in 0..<TreeNode.fanout { digests[bucket + child] = node[child].digest }
         }
         return digests
     }
@@ -84,8 +84,8 @@ struct BucketTree {
         levels = [buckets]
         while let below = levels.last, below.count > 1 {
             levels.append(
-                stride(from: 0, to: below.count, by: TreeNode.fanout).map {
-                    TreeNode.digest(below[$0..<$0 + TreeNode.fanout])
+                stride(from: 0, to: below.count, by: TreeNode.fanout).map { first in
+                    node(below, first)
                 })
         }
     }
@@ -111,11 +111,18 @@ struct BucketTree {
                 }
                 for parent in parents {
                     let first = parent * TreeNode.fanout
-                    levels[level][parent] = TreeNode.digest(levels[level - 1][first..<first + TreeNode.fanout])
+                    levels[level][parent] = node(levels[level - 1], first)
                 }
                 changed = parents
             }
             return levels[levels.count - 1][0]
         }
     }
+}
+
+/// The digest of a node over those from `first` on.
+private func node(_ digests: [Digest], _ first: Int) -> Digest {
+    var hasher = Hasher256(.stateNode)
+    for digest in digests[first..<first + TreeNode.fanout] { hasher.update(digest) }
+    return hasher.finish()
 }

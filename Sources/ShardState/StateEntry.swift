@@ -3,14 +3,13 @@ import Messages
 /// A record of the state in its own type. Bytes are made of it when it is hashed, written down or sent, and not before.
 enum StateEntry: Hashable, Sendable {
     case account(AccountRecord)
-    case body(SignedRequest)
-    case call(CallRecord)
+    /// These two are large, and the others would take as much room.
+    indirect case body(SignedRequest)
+    indirect case call(CallRecord)
     case issued(Amount)
     case principal(PrincipalRecord)
     case request(RequestRecord)
     case value([UInt8])
-    /// Of the tree over the others; no entry of the state.
-    case node(TreeNode)
 
     /// - Throws: `corruptEntry`
     init(decoding bytes: [UInt8], of key: [UInt8]) throws(ShardStateError) {
@@ -35,7 +34,6 @@ enum StateEntry: Hashable, Sendable {
         case .principal(let record): record.encoded()
         case .request(let record): record.encoded()
         case .value(let bytes): bytes
-        case .node(let node): node.encoded()
         }
     }
 }
@@ -99,12 +97,4 @@ extension RequestRecord: StateRecord {
         self = record
     }
     var entry: StateEntry { .request(self) }
-}
-
-extension TreeNode: StateRecord {
-    init?(_ entry: StateEntry) {
-        guard case .node(let node) = entry else { return nil }
-        self = node
-    }
-    var entry: StateEntry { .node(self) }
 }

@@ -3,7 +3,7 @@ import Messages
 /// What a part of the state hashes to. A function of its entries alone: of few they are hashed together, of more than
 /// `leafLimit` they are divided by the next four bits of their place, so that a change costs the hashing of its
 /// neighbours and of the nodes above it, however much else there is.
-struct Subtree: Hashable, CanonicalCodable {
+struct Subtree: Hashable {
     /// So many entries are hashed together at most, as long as their places differ.
     static let leafLimit = 16
     static let empty = Subtree(count: 0, digest: Hasher256.hash(.stateBucket, []))
@@ -11,17 +11,10 @@ struct Subtree: Hashable, CanonicalCodable {
     var count: UInt64
     var digest: Digest
 
-    init(count: UInt64, digest: Digest) { (self.count, self.digest) = (count, digest) }
-    init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (count, digest) = (try reader.uint64(), try reader.value())
+    /// Whether a part with so many entries has a node of its own.
+    static func isDivided(_ count: UInt64, atDepth depth: Int) -> Bool {
+        count > UInt64(leafLimit) && depth < StateTree.maxDepth
     }
-    func encode(into writer: inout ByteWriter) {
-        writer.put(count)
-        writer.put(digest)
-    }
-
-    /// Whether it has a node of its own.
-    func isDivided(atDepth depth: Int) -> Bool { count > UInt64(Self.leafLimit) && depth < StateTree.maxDepth }
 
     /// - Parameters:
     ///   - entries: all of a part, ascending by key.
@@ -37,7 +30,7 @@ struct Subtree: Hashable, CanonicalCodable {
         while let next = rest.first {
             let nibble = StatePart.nibble(of: next.key, depth: depth)
             let part = rest.prefix { StatePart.nibble(of: $0.key, depth: depth) == nibble }
-            node.children[nibble] = build(part, depth: depth + 1, visit: visit)
+            node[nibble] = build(part, depth: depth + 1, visit: visit)
             rest = rest[part.endIndex...]
         }
         visit(StatePart(of: first.key, depth: depth), node)
@@ -55,35 +48,105 @@ struct Subtree: Hashable, CanonicalCodable {
     }
 }
 
-/// A node of the tree, kept with the state under a key of its own.
-struct TreeNode: Hashable, CanonicalCodable {
+/// A node of the tree, kept with the state under a key of its own. As bytes, because a node is mostly read, changed in
+/// one place, hashed and written down.
+struct TreeNode: Equatable {
     static let fanout = 16
+    private static let counts = 32 * fanout
+    private static let empty = TreeNode(Array(repeating: Subtree.empty, count: fanout)[...])
 
-    var children = [Subtree](repeating: .empty, count: fanout)
+    /// The children's digests, which are what is hashed, then their counts (UInt64, little-endian).
+    private var bytes: [UInt8]
 
-    init() {}
-    init(from reader: inout ByteReader) throws(DecodingFailure) {
-        let present = try reader.uint16()
-        for i in 0..<Self.fanout where present & (1 << UInt16(i)) != 0 { children[i] = try reader.value() }
+    init() { self = Self.empty }
+    /// - Parameter children: as many as there are.
+    init(_ children: ArraySlice<Subtree>) {
+        bytes = [UInt8](repeating: 0, count: 40 * Self.fanout)
+        for (i, child) in children.enumerated() { self[i] = child }
     }
-    func encode(into writer: inout ByteWriter) {
-        writer.put(children.indices.reduce(UInt16(0)) { $0 | (children[$1].count > 0 ? 1 << UInt16($1) : 0) })
-        for child in children where child.count > 0 { writer.put(child) }
-    }
-
-    var count: UInt64 { children.reduce(0) { $0 &+ $1.count } }
-    var subtree: Subtree { Subtree(count: count, digest: Self.digest(children.map(\.digest)[...])) }
-
-    static func digest(_ children: ArraySlice<Digest>) -> Digest {
-        let bytes = [UInt8](unsafeUninitializedCapacity: children.count * 32) { buffer, count in
-            for child in children {
-                let place = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
-                child.value.withBytes { place.copyMemory(from: $0) }
-                count += 32
+    /// - Parameter key: under which these bytes are.
+    /// - Throws: `corruptEntry`
+    init(decoding encoded: [UInt8], of key: [UInt8]) throws(ShardStateError) {
+        self = Self.empty
+        guard encoded.count >= 2 else { throw .corruptEntry(key: key, what: "a node is cut off") }
+        let present = UInt16(encoded[0]) | UInt16(encoded[1]) << 8
+        guard encoded.count == 2 + 40 * present.nonzeroBitCount else {
+            throw .corruptEntry(key: key, what: "a node's length")
+        }
+        encoded.withUnsafeBytes { encoded in
+            bytes.withUnsafeMutableBytes { bytes in
+                var next = 2
+                for i in 0..<Self.fanout where present & (1 << UInt16(i)) != 0 {
+                    let count = UnsafeRawBufferPointer(rebasing: encoded[next..<next + 8])
+                    let digest = UnsafeRawBufferPointer(rebasing: encoded[next + 8..<next + 40])
+                    UnsafeMutableRawBufferPointer(rebasing: bytes[(Self.counts + 8 * i)...]).copyMemory(from: count)
+                    UnsafeMutableRawBufferPointer(rebasing: bytes[(32 * i)...]).copyMemory(from: digest)
+                    next += 40
+                }
             }
         }
-        return Hasher256.hash(.stateNode, bytes)
     }
+
+    /// Two bytes with a bit for each child that has entries, then those children: count, then digest. Numbers are
+    /// little-endian.
+    func encoded() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 2 + 40 * Self.fanout) { buffer, written in
+            bytes.withUnsafeBytes { bytes in
+                var place = UnsafeMutableRawBufferPointer(buffer)
+                func put(_ part: Range<Int>) {
+                    place.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[part]))
+                    place = UnsafeMutableRawBufferPointer(rebasing: place[part.count...])
+                }
+                var present: UInt16 = 0
+                for i in 0..<Self.fanout where count(of: i) > 0 { present |= 1 << UInt16(i) }
+                place.storeBytes(of: present.littleEndian, as: UInt16.self)
+                place = UnsafeMutableRawBufferPointer(rebasing: place[2...])
+                for i in 0..<Self.fanout where present & (1 << UInt16(i)) != 0 {
+                    put(Self.counts + 8 * i..<Self.counts + 8 * i + 8)
+                    put(32 * i..<32 * i + 32)
+                }
+                written = buffer.count - place.count
+            }
+        }
+    }
+
+    func count(of child: Int) -> UInt64 {
+        bytes.withUnsafeBytes {
+            $0.loadUnaligned(fromByteOffset: Self.counts + 8 * child, as: UInt64.self).littleEndian
+        }
+    }
+
+    subscript(child: Int) -> Subtree {
+        get {
+            let digest = bytes.withUnsafeBytes { bytes in
+                FixedBytes32(UnsafeRawBufferPointer(rebasing: bytes[32 * child..<32 * child + 32]))
+            }
+            // There are 32 bytes.
+            return Subtree(count: count(of: child), digest: Digest(digest ?? FixedBytes32()))
+        }
+        set {
+            bytes.withUnsafeMutableBytes { bytes in
+                bytes.storeBytes(
+                    of: newValue.count.littleEndian, toByteOffset: Self.counts + 8 * child, as: UInt64.self)
+            }
+            set(newValue.digest, of: child)
+        }
+    }
+
+    mutating func set(_ digest: Digest, of child: Int) {
+        bytes.withUnsafeMutableBytes { bytes in
+            let place = UnsafeMutableRawBufferPointer(rebasing: bytes[(32 * child)...])
+            digest.value.withBytes { place.copyMemory(from: $0) }
+        }
+    }
+
+    var count: UInt64 { (0..<Self.fanout).reduce(0) { $0 &+ count(of: $1) } }
+    var digest: Digest {
+        var hasher = Hasher256(.stateNode)
+        bytes.withUnsafeBytes { hasher.update(UnsafeRawBufferPointer(rebasing: $0[..<Self.counts])) }
+        return hasher.finish()
+    }
+    var subtree: Subtree { Subtree(count: count, digest: digest) }
 
     /// The nodes right above the buckets, each with its first bucket.
     static func forEachParent(in reader: some KeyValueReader, _ body: (Int, TreeNode) -> Void) throws {
@@ -97,7 +160,7 @@ struct TreeNode: Hashable, CanonicalCodable {
             guard bucket < StateKey.bucketCount, key == StatePart(bucket: bucket, depth: depth).nodeKey else {
                 throw ShardStateError.corruptEntry(key: key, what: "a node's key")
             }
-            body(bucket, try decodeEntry(value, of: key))
+            body(bucket, try TreeNode(decoding: value, of: key))
             return true
         }
     }
@@ -129,8 +192,6 @@ struct StatePart: Hashable {
         return (0..<placeLength).reduce(UInt64(0)) { $0 << 8 | ($1 < key.count ? UInt64(key[$1]) : 0) }
     }
 
-    func contains(_ key: [UInt8]) -> Bool { Self.place(of: key) & ~(Self.size(depth) - 1) == first }
-
     init(bucket: Int, depth: Int = StateTree.bucketDepth) {
         let first = UInt64(bucket) << 32
         self.init(depth: depth, first: first & ~(Self.size(depth) - 1))
@@ -146,12 +207,24 @@ struct StatePart: Hashable {
         return Int(depth.isMultiple(of: 2) ? byte & 0xf : byte >> 4)
     }
 
+    /// - Parameter word: the first eight bytes of a key.
+    init(of word: UInt64, depth: Int) { self.init(depth: depth, first: word >> 16 & ~(Self.size(depth) - 1)) }
+
+    /// The part of which it is a child, and which child.
+    /// - Precondition: it is not the whole state.
+    var above: StatePart { StatePart(depth: depth - 1, first: first & ~(Self.size(depth - 1) - 1)) }
+    var child: Int { Int(first >> UInt64(4 * (StateTree.maxDepth - depth)) & 0xf) }
+
+    /// The first eight bytes of every key that is in it.
+    var words: Range<UInt64> { first << 16..<(first + Self.size(depth)) << 16 }
+
+    /// In the order of the nodes' keys.
+    var id: UInt64 { UInt64(depth) << 48 | first }
+    init(id: UInt64) { self.init(depth: Int(id >> 48), first: id & (1 << 48 - 1)) }
+
     var bucket: Int { Int(first >> 32) }
     var lowerBound: [UInt8] { Self.bytes(first) }
     var upperBound: [UInt8] { Self.bytes(first + Self.size(depth)) }
-    /// The bytes of the last place that is in it.
-    var last: [UInt8] { Self.bytes(first + Self.size(depth) - 1) }
-
     /// Under which its node is kept: behind all entries.
     var nodeKey: [UInt8] { [Self.area, UInt8(depth)] + lowerBound }
     static func firstKey(ofDepth depth: Int) -> [UInt8] { [area, UInt8(depth)] }
@@ -171,17 +244,21 @@ struct StateTree {
     static let bucketDepth = 3
     /// All bits of a place.
     static let maxDepth = 11
-    /// When so many parts wait to be hashed this is not put off to the next checkpoint, which would be a pause that
-    /// grows with the state. More than there are buckets: what is hashed once a checkpoint, however often it changes,
-    /// costs least.
-    private static let maxWaiting = 5000
+    /// When so many changed keys wait in a state of many parts, they are hashed without waiting for the checkpoint,
+    /// which would be a pause that grows with the state. Nothing is hashed twice for it, as most changes are of parts
+    /// of their own; it is the nodes above that many changes meet in, so they wait for more. In a state of few parts
+    /// all waits: what is hashed once a checkpoint, however often it changes, costs least.
+    private static let maxPlaced = 1024
+    private static let maxChanges = 5000
+    private static let maxStale = 4096
 
     private var top = BucketTree.empty
     private var buckets = [Subtree](repeating: .empty, count: StateKey.bucketCount)
-    /// What changed and was not hashed since; sorted before it is used.
-    private var changed: Set<[UInt8]> = []
-    /// The parts that are to be hashed for it, about; counted only.
-    private var waiting: Set<StatePart> = []
+    /// Entries that are placed by their identifiers, and all.
+    private var count: (placed: UInt64, all: UInt64) = (0, 0)
+    /// The nodes whose children have changed since they were hashed; some twice. Whoever is above one has a count that
+    /// is right, and no digest.
+    private var stale: [StatePart] = []
     /// Whose nodes right above the buckets are to be written; by the first bucket, looked up only.
     private var parents: Set<Int> = []
 
@@ -189,12 +266,12 @@ struct StateTree {
     init(loading overlay: borrowing Overlay) throws(ShardStateError) {
         var found = buckets
         try overlay.forEachParent { bucket, node in
-            found.replaceSubrange(bucket..<bucket + TreeNode.fanout, with: node.children)
+            for child in 0..<TreeNode.fanout { found[bucket + child] = node[child] }
         }
         for (bucket, subtree) in found.enumerated() where subtree.count > 0 {
-            buckets[bucket] = subtree
-            top.set(bucket, subtree.digest)
+            set(bucket, subtree)
         }
+        parents = []
     }
 
     subscript(bucket: Int) -> Subtree { buckets[bucket] }
@@ -203,87 +280,116 @@ struct StateTree {
     /// - Precondition: everything is hashed.
     var root: Digest { mutating get { top.root } }
 
-    mutating func note(_ key: [UInt8], bucket: Int) {
-        guard changed.insert(key).inserted else { return }
-        var (depth, count) = (Self.bucketDepth, buckets[bucket].count)
-        while count > UInt64(Subtree.leafLimit), depth < Self.maxDepth {
-            (depth, count) = (depth + 1, count / UInt64(TreeNode.fanout))
+    /// Hashes what should not wait for the checkpoint.
+    mutating func hashIfDue(_ overlay: inout Overlay) throws(ShardStateError) {
+        let changes = overlay.changes
+        if changes.all >= Self.maxChanges, isLarge(count.all, StateKey.bucketCount) {
+            try hashLeaves(of: overlay.takeChanges(), &overlay)
+        } else if changes.placed >= Self.maxPlaced, isLarge(count.placed, StateKey.placedBuckets.count) {
+            try hashLeaves(of: overlay.takeChanges(placed: true), &overlay)
         }
-        waiting.insert(StatePart(of: key, depth: depth))
+        if stale.count >= Self.maxStale { try hashNodes(&overlay) }
     }
 
-    /// Whether enough waits to be hashed now.
-    var isDue: Bool { waiting.count >= Self.maxWaiting }
+    /// Whether most buckets are divided.
+    private func isLarge(_ entries: UInt64, _ buckets: Int) -> Bool { entries > UInt64(buckets * Subtree.leafLimit) }
 
     /// Hashes everything that changed, and writes the nodes that changed with it.
     mutating func clean(_ overlay: inout Overlay) throws(ShardStateError) {
-        try hash(&overlay)
+        try hashLeaves(of: overlay.takeChanges(), &overlay)
+        try hashNodes(&overlay)
         for bucket in parents.sorted() { writeParent(bucket, &overlay) }
         parents.removeAll(keepingCapacity: true)
     }
 
-    /// All but the nodes right above the buckets.
-    mutating func hash(_ overlay: inout Overlay) throws(ShardStateError) {
-        let keys = changed.sorted(by: precedes)
-        changed.removeAll(keepingCapacity: true)
-        waiting.removeAll(keepingCapacity: true)
-        var rest = keys[...]
+    /// - Parameter changes: the places of keys that changed, ascending.
+    private mutating func hashLeaves(of changes: [UInt64], _ overlay: inout Overlay) throws(ShardStateError) {
+        var rest = changes[...]
         while let first = rest.first {
-            let bucket = StateKey.bucket(first)
-            let here = rest.prefix { StateKey.bucket($0) == bucket }
+            let part = StatePart(of: first, depth: Self.bucketDepth)
+            let here = rest.prefix { $0 < part.words.upperBound }
             rest = rest[here.endIndex...]
-            let subtree = try Self.update(StatePart(bucket: bucket), here, buckets[bucket], &overlay)
-            guard subtree != buckets[bucket] else { continue }
-            buckets[bucket] = subtree
-            top.set(bucket, subtree.digest)
-            parents.insert(bucket / TreeNode.fanout * TreeNode.fanout)
+            let subtree = try update(part, here, buckets[part.bucket].count, &overlay)
+            if subtree != buckets[part.bucket] { set(part.bucket, subtree) }
         }
+    }
+
+    /// From the deepest on: each may be a child of another.
+    private mutating func hashNodes(_ overlay: inout Overlay) throws(ShardStateError) {
+        stale.sort { $0.id > $1.id }
+        var last: StatePart?
+        for part in stale where part != last {
+            last = part
+            // It is a leaf again, and hashed.
+            guard let digest = try overlay.node(part)?.digest else { continue }
+            if part.depth > Self.bucketDepth {
+                let above = part.above
+                guard var node = try overlay.node(above) else {
+                    throw .corruptEntry(key: above.nodeKey, what: "missing")
+                }
+                node.set(digest, of: part.child)
+                overlay.setNode(above, node)
+            } else {
+                set(part.bucket, Subtree(count: buckets[part.bucket].count, digest: digest))
+            }
+        }
+        stale.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func set(_ bucket: Int, _ subtree: Subtree) {
+        let old = buckets[bucket].count
+        count.all = count.all &- old &+ subtree.count
+        if StateKey.placedBuckets.contains(bucket) { count.placed = count.placed &- old &+ subtree.count }
+        buckets[bucket] = subtree
+        top.set(bucket, subtree.digest)
+        parents.insert(bucket / TreeNode.fanout * TreeNode.fanout)
     }
 
     private func writeParent(_ bucket: Int, _ overlay: inout Overlay) {
-        var node = TreeNode()
-        node.children = Array(buckets[bucket..<bucket + TreeNode.fanout])
-        let key = StatePart(bucket: bucket, depth: Self.bucketDepth - 1).nodeKey
-        overlay.setNode(key, node.count == 0 ? nil : node)
+        let node = TreeNode(buckets[bucket..<bucket + TreeNode.fanout])
+        overlay.setNode(StatePart(bucket: bucket, depth: Self.bucketDepth - 1), node.count == 0 ? nil : node)
     }
 
     /// - Parameters:
-    ///   - keys: that changed in the part, ascending; not empty.
-    ///   - old: what the part was.
-    private static func update(
-        _ part: StatePart, _ keys: ArraySlice<[UInt8]>, _ old: Subtree, _ overlay: inout Overlay
+    ///   - changes: the places of keys that changed in the part, ascending; not empty.
+    ///   - old: how many entries the part had.
+    /// - Returns: what it is, without the digest if it has a node, which is hashed later.
+    private mutating func update(
+        _ part: StatePart, _ changes: ArraySlice<UInt64>, _ old: UInt64, _ overlay: inout Overlay
     ) throws(ShardStateError) -> Subtree {
-        guard old.isDivided(atDepth: part.depth) else { return try build(part, &overlay) }
+        guard Subtree.isDivided(old, atDepth: part.depth) else { return try Self.build(part, old, &overlay) }
         guard var node = try overlay.node(part) else { throw .corruptEntry(key: part.nodeKey, what: "missing") }
-        var rest = keys
+        var rest = changes
         while let first = rest.first {
-            let nibble = StatePart.nibble(of: first, depth: part.depth)
-            let below = rest.prefix { StatePart.nibble(of: $0, depth: part.depth) == nibble }
-            node.children[nibble] = try update(
-                StatePart(of: first, depth: part.depth + 1), below, node.children[nibble], &overlay)
-            rest = rest[below.endIndex...]
+            let below = StatePart(of: first, depth: part.depth + 1)
+            let here = rest.prefix { $0 < below.words.upperBound }
+            rest = rest[here.endIndex...]
+            node[below.child] = try update(below, here, node.count(of: below.child), &overlay)
         }
-        let subtree = node.subtree
-        guard subtree.isDivided(atDepth: part.depth) else {
-            overlay.setNode(part.nodeKey, nil)
-            return try build(part, &overlay)
+        let count = node.count
+        guard Subtree.isDivided(count, atDepth: part.depth) else {
+            overlay.setNode(part, nil)
+            return try Self.build(part, count, &overlay)
         }
-        overlay.setNode(part.nodeKey, node)
-        return subtree
+        overlay.setNode(part, node)
+        stale.append(part)
+        return Subtree(count: count, digest: .null)
     }
 
     /// From the entries. There are few: those that were hashed together, and those that came.
-    private static func build(_ part: StatePart, _ overlay: inout Overlay) throws(ShardStateError) -> Subtree {
+    /// - Parameter old: how many it had. If none, all entries are newer than the store's.
+    private static func build(
+        _ part: StatePart, _ old: UInt64, _ overlay: inout Overlay
+    ) throws(ShardStateError) -> Subtree {
+        if let leaf = try overlay.leaf(part, isNew: old == 0) { return leaf }
         let entries = try overlay.entries(of: part)
-        return Subtree.build(entries[...], depth: part.depth) { overlay.setNode($0.nodeKey, $1) }
+        return Subtree.build(entries[...], depth: part.depth) { overlay.setNode($0, $1) }
     }
 
     /// A bucket is now these entries and no others, whatever was thought of it before.
     mutating func replace(bucket: Int, by entries: [StateTransferMessage.StateEntry], _ overlay: inout Overlay) {
-        let subtree = Subtree.build(entries[...], depth: Self.bucketDepth) { overlay.setNode($0.nodeKey, $1) }
-        buckets[bucket] = subtree
-        top.set(bucket, subtree.digest)
-        parents.insert(bucket / TreeNode.fanout * TreeNode.fanout)
+        stale.removeAll { $0.bucket == bucket }
+        set(bucket, Subtree.build(entries[...], depth: Self.bucketDepth) { overlay.setNode($0, $1) })
     }
 
     // MARK: Checking

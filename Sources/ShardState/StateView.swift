@@ -40,6 +40,22 @@ struct StateView {
         try record(StateKey.request(principal, number)) ?? RequestRecord()
     }
 
+    /// To be changed and put back.
+    func filed(_ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError) -> FiledRequest {
+        let key = StateKey.request(principal, number)
+        return FiledRequest(principal, number, key, try record(key) ?? RequestRecord())
+    }
+
+    /// The same; the store is not asked for what the principal's record says is not there.
+    func filed(_ request: Request, _ principal: PrincipalRecord) throws(ShardStateError) -> FiledRequest {
+        // The largest number has none above it.
+        guard request.number.number >= principal.nextNumber, request.number.number < .max else {
+            return try filed(request.principal, request.number)
+        }
+        return FiledRequest(
+            request.principal, request.number, StateKey.request(request.principal, request.number), RequestRecord())
+    }
+
     func principal(_ principal: PublicKey) throws(ShardStateError) -> PrincipalRecord {
         try record(StateKey.principal(principal)) ?? PrincipalRecord()
     }
@@ -71,16 +87,23 @@ struct StateView {
     mutating func put(body: SignedRequest) { set(StateKey.body(body.digest), body) }
     mutating func remove(body digest: Digest) { set(StateKey.body(digest), nil) }
 
-    /// A record without attempts goes.
     mutating func put(_ record: RequestRecord, _ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError)
     {
-        let key = StateKey.request(principal, number)
-        let old = try self.record(key) ?? RequestRecord()
-        for attempt in old.attempts where !record.attempts.contains(attempt) {
+        var filed = try filed(principal, number)
+        filed.record = record
+        put(filed)
+    }
+
+    /// A record without attempts goes.
+    mutating func put(_ filed: FiledRequest) {
+        let (principal, number) = (filed.principal, filed.number)
+        for attempt in filed.old.attempts where !filed.record.attempts.contains(attempt) {
             indexes.remove(attempt, principal, number)
         }
-        for attempt in record.attempts where !old.attempts.contains(attempt) { indexes.add(attempt, principal, number) }
-        set(key, record.attempts.isEmpty ? nil : record)
+        for attempt in filed.record.attempts where !filed.old.attempts.contains(attempt) {
+            indexes.add(attempt, principal, number)
+        }
+        set(filed.key, filed.record.attempts.isEmpty ? nil : filed.record)
     }
 
     /// Takes a call's record out of the indexes, with its locks, until it is put back.
@@ -137,16 +160,12 @@ struct StateView {
 
     private mutating func set<Record>(_ key: EntryKey<Record>, _ record: Record?) { set(key.bytes, record?.entry) }
 
-    private mutating func set(_ key: [UInt8], _ entry: StateEntry?) {
-        let bucket = StateKey.bucket(key)
-        overlay.set(key, entry, bucket: bucket)
-        tree.note(key, bucket: bucket)
-    }
+    private mutating func set(_ key: [UInt8], _ entry: StateEntry?) { overlay.set(key, entry) }
 
     // MARK: Hashing and writing down
 
     /// What changed is hashed at checkpoints, unless it is much.
-    mutating func hashIfDue() throws(ShardStateError) { if tree.isDue { try tree.hash(&overlay) } }
+    mutating func hashIfDue() throws(ShardStateError) { try tree.hashIfDue(&overlay) }
 
     /// Of everything that is there now.
     mutating func root() throws(ShardStateError) -> Digest {
@@ -181,13 +200,13 @@ struct StateView {
             while next < entries.count, precedes(entries[next].key, key) { next += 1 }
             if next == entries.count || entries[next].key != key { stale.append(key) }
         }
-        for key in stale { overlay.set(key, nil, bucket: bucket) }
+        for key in stale { overlay.set(key, nil, isHashed: true) }
         for entry in entries {
             guard StateKey.bucket(of: entry.key, in: map) == bucket else {
                 throw .corruptEntry(key: entry.key, what: "bucket")
             }
             if try bytes(entry.key) == entry.value { continue }
-            overlay.set(entry.key, try StateEntry(decoding: entry.value, of: entry.key), bucket: bucket)
+            overlay.set(entry.key, try StateEntry(decoding: entry.value, of: entry.key), isHashed: true)
         }
         tree.replace(bucket: bucket, by: entries, &overlay)
     }
@@ -233,5 +252,21 @@ struct StateView {
     /// The indexes as the entries would have them.
     func rebuiltIndexes() throws(ShardStateError) -> StateIndexes {
         try StateIndexes(scanning: overlay, shard: shard, map: map)
+    }
+}
+
+/// What is recorded under a request number, with its key, which is a hash and is made once.
+struct FiledRequest {
+    let principal: PublicKey
+    let number: RequestNumber
+    fileprivate let key: EntryKey<RequestRecord>
+    fileprivate let old: RequestRecord
+    var record: RequestRecord
+
+    fileprivate init(
+        _ principal: PublicKey, _ number: RequestNumber, _ key: EntryKey<RequestRecord>, _ record: RequestRecord
+    ) {
+        (self.principal, self.number, self.key) = (principal, number, key)
+        (old, self.record) = (record, record)
     }
 }

@@ -90,6 +90,44 @@ private struct ChangeKeys: Procedure {
         #expect(there.count > 100 && image.keys.count { $0.first == 0x80 } > 4)
     }
 
+    /// In a large state changes are hashed before the checkpoint, and the nodes above them later.
+    @Test func `a state that hashes ahead has the digest of one that hashes after every batch`() throws {
+        var (cluster, alice) = try Self.shard()
+        var eager = cluster.base.shards[0]
+        eager.disk = TestDisk()
+        try eager.restart()
+        let accounts = (0..<36_000).map { AccountSpecification(owner: alice.key, asset: gold, index: UInt64($0)) }
+        var number: UInt64 = 0
+        func run(_ operations: [Messages.Operation]) throws {
+            let issuer = cluster.base.issuer
+            let signed = cluster.base.request(issuer, number, acknowledging: number, mode: .independent, operations)
+            number += 1
+            let batch = Batch(time: start, items: [.request(signed)])
+            #expect(try cluster.base.shards[0].run(batch) == eager.run(batch))
+        }
+        for first in stride(from: 0, to: accounts.count, by: 1000) {
+            try run(accounts[first..<first + 1000].map { .open($0) })
+        }
+        var generator = SplitMix64(seed: 1)
+        for round in 0..<20 {
+            // Accounts that are opened now make parts be divided; some changes meet.
+            let new = (0..<300).map {
+                AccountSpecification(owner: alice.key, asset: silver, index: UInt64(round * 300 + $0))
+            }
+            try run(
+                new.map { .open($0) }
+                    + (0..<700).map { _ in
+                        let account = accounts[Int.random(in: 0..<accounts.count, using: &generator)]
+                        return .issue(to: account.id, asset: gold, amount: Amount(1))
+                    })
+            let digest = try eager.executor.checkpointDigest()
+            if round % 7 == 6 { #expect(try cluster.base.shards[0].executor.checkpointDigest() == digest) }
+            if round == 12 { try cluster.base.shards[0].flush() }
+        }
+        #expect(try cluster.base.shards[0].executor.checkpointDigest() == eager.executor.checkpointDigest())
+        try cluster.base.checkInvariants()
+    }
+
     /// The state, with many keys in one bucket, as it is on disk.
     private static func filled() throws -> TestShard {
         var (cluster, alice) = try shard()

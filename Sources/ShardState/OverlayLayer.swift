@@ -1,0 +1,282 @@
+import Messages
+
+/// A key as a dictionary looks it up: its bytes are hashed a word at a time, which arrays of bytes do one by one.
+private struct LookedUp: Hashable {
+    let bytes: [UInt8]
+
+    func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
+}
+
+/// Values that are newer than the store's, and nodes of the tree over them. Says what has changed since the state was
+/// hashed last, and has its keys in order from then on.
+struct OverlayLayer {
+    private struct Slot {
+        let key: [UInt8]
+        /// Nil where the key was removed.
+        var entry: StateEntry?
+        var isChanged: Bool
+        /// Of the unsorted slots of one bucket, the one before; -1 for none.
+        let previous: Int32
+    }
+
+    /// A slot where its key is in order: keys are compared by their first bytes, and by the others if those are equal.
+    private struct Place {
+        let word: UInt64
+        let slot: Int32
+    }
+
+    private var index: [LookedUp: Int32] = [:]
+    /// In order of arrival.
+    private var slots: [Slot] = []
+    /// Ascending by key. What came since the last `takeChanges` is not among them.
+    private var sorted: [Place] = []
+    /// Not hashed: those that are placed by their identifiers, and the others.
+    private var changed: (placed: [Int32], others: [Int32]) = ([], [])
+    /// By bucket, the last of its slots that are not sorted; -1 for none.
+    private var unsorted = Self.none
+    private static let none = [Int32](repeating: -1, count: StateKey.bucketCount)
+    /// By `StatePart.id`; nil where a node was removed. Looked up only, and sorted before it is gone through.
+    private var nodes: [UInt64: TreeNode?] = [:]
+
+    /// - Parameter capacity: about how many keys there will be.
+    init(capacity: Int = 0) {
+        index.reserveCapacity(capacity)
+        slots.reserveCapacity(capacity)
+    }
+
+    /// Keys of the state, without the tree's nodes: when these are written depends on when the tree was hashed.
+    var count: Int { slots.count }
+
+    subscript(key: [UInt8]) -> StateEntry?? { index[LookedUp(bytes: key)].map { slots[Int($0)].entry } }
+    subscript(node part: StatePart) -> TreeNode?? { nodes[part.id] }
+
+    /// - Parameter isHashed: the tree knows of the change already.
+    mutating func set(_ key: [UInt8], _ entry: StateEntry?, isHashed: Bool = false) {
+        let new = Int32(slots.count)
+        let slot = place(key, new)
+        if slot == new {
+            let bucket = StateKey.bucket(key)
+            slots.append(Slot(key: key, entry: entry, isChanged: !isHashed, previous: unsorted[bucket]))
+            unsorted[bucket] = new
+        } else {
+            slots[Int(slot)].entry = entry
+            if isHashed || slots[Int(slot)].isChanged { return }
+            slots[Int(slot)].isChanged = true
+        }
+        if isHashed { return }
+        if StateKey.placedBuckets.contains(StateKey.bucket(key)) {
+            changed.placed.append(slot)
+        } else {
+            changed.others.append(slot)
+        }
+    }
+
+    /// Where the key is, `new` if it was nowhere.
+    private mutating func place(_ key: [UInt8], _ new: Int32) -> Int32 {
+        func found(_ slot: inout Int32?) -> Int32 {
+            if let slot { return slot }
+            slot = new
+            return new
+        }
+        return found(&index[LookedUp(bytes: key)])
+    }
+
+    mutating func setNode(_ part: StatePart, _ node: TreeNode?) { nodes[part.id] = .some(node) }
+
+    /// Everything that a newer layer says.
+    mutating func set(_ newer: OverlayLayer) {
+        for slot in newer.slots { set(slot.key, slot.entry, isHashed: !slot.isChanged) }
+        nodes.merge(newer.nodes) { $1 }
+    }
+
+    /// Keys that changed since they were taken last.
+    var changes: (placed: Int, all: Int) { (changed.placed.count, changed.placed.count + changed.others.count) }
+
+    /// The places of what has changed since the last call, ascending.
+    /// - Parameter placed: only of keys that are placed by their identifiers.
+    mutating func takeChanges(placed: Bool) -> [UInt64] {
+        sort()
+        var words = take(changed.placed)
+        changed.placed.removeAll(keepingCapacity: true)
+        if placed { return words }
+        // Their buckets are behind the others.
+        words += take(changed.others)
+        changed.others.removeAll(keepingCapacity: true)
+        return words
+    }
+
+    private mutating func take(_ changed: [Int32]) -> [UInt64] {
+        for slot in changed { slots[Int(slot)].isChanged = false }
+        return changed.map { word(of: slots[Int($0)].key) }.sorted()
+    }
+
+    private func precedes(_ a: Place, _ b: Place) -> Bool {
+        if a.word != b.word { return a.word < b.word }
+        return ShardState.order(slots[Int(a.slot)].key, slots[Int(b.slot)].key) < 0
+    }
+
+    private mutating func sort() {
+        guard sorted.count < slots.count else { return }
+        var new = (sorted.count..<slots.count).map { Place(word: word(of: slots[$0].key), slot: Int32($0)) }
+        new.sort(by: precedes)
+        for place in new { unsorted[StateKey.bucket(slots[Int(place.slot)].key)] = -1 }
+        sorted = merged(sorted, new, by: precedes)
+    }
+
+    // MARK: In order
+
+    /// An entry by its place in the order.
+    func key(at index: Int) -> [UInt8] { slots[Int(sorted[index].slot)].key }
+    private func entry(at index: Int) -> StateEntry? { slots[Int(sorted[index].slot)].entry }
+
+    func order(at index: Int, _ key: UnsafeRawBufferPointer) -> Int {
+        slots[Int(sorted[index].slot)].key.withUnsafeBytes { ShardState.order($0, key) }
+    }
+
+    func order(at index: Int, of other: Int, in older: OverlayLayer) -> Int {
+        let (a, b) = (sorted[index], older.sorted[other])
+        if a.word != b.word { return a.word < b.word ? -1 : 1 }
+        return ShardState.order(slots[Int(a.slot)].key, older.slots[Int(b.slot)].key)
+    }
+
+    /// Nothing if it was removed.
+    func put(at index: Int, into leaf: inout LeafWriter) {
+        let slot = Int(sorted[index].slot)
+        if let value = slots[slot].entry?.encoded() { leaf.put(slots[slot].key, value) }
+    }
+
+    /// Where the entries of a part are in the order.
+    /// - Precondition: nothing was set since the last `takeChanges`.
+    func indexes(of part: StatePart) -> Range<Int> {
+        precondition(sorted.count == slots.count)
+        return indexes(of: part.words)
+    }
+
+    private func indexes(of words: Range<UInt64>) -> Range<Int> {
+        let first = lowerBound(words.lowerBound, from: 0)
+        return first..<lowerBound(words.upperBound, from: first)
+    }
+
+    private func lowerBound(_ word: UInt64, from first: Int) -> Int {
+        var (low, high) = (first, sorted.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if sorted[middle].word < word { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// In no order.
+    func keys(inBuckets buckets: Range<Int>) -> [[UInt8]] {
+        var keys = indexes(of: UInt64(buckets.lowerBound) << 48..<UInt64(buckets.upperBound) << 48).map(key(at:))
+        guard sorted.count < slots.count else { return keys }
+        for bucket in buckets {
+            var slot = unsorted[bucket]
+            while slot >= 0 {
+                keys.append(slots[Int(slot)].key)
+                slot = slots[Int(slot)].previous
+            }
+        }
+        return keys
+    }
+
+    /// Ascending by key: the nodes are behind all entries.
+    /// - Precondition: nothing was set since the last `takeChanges`.
+    func writes() -> [KeyValueWrite] {
+        precondition(sorted.count == slots.count)
+        var writes: [KeyValueWrite] = []
+        writes.reserveCapacity(slots.count + nodes.count)
+        for index in sorted.indices {
+            writes.append(KeyValueWrite(key: key(at: index), value: entry(at: index)?.encoded()))
+        }
+        for id in nodes.keys.sorted() {
+            writes.append(KeyValueWrite(key: StatePart(id: id).nodeKey, value: (nodes[id] ?? nil)?.encoded()))
+        }
+        return writes
+    }
+}
+
+/// Entries of one part as they are hashed together.
+struct LeafWriter {
+    private let isDeepest: Bool
+    private var bytes: [UInt8] = []
+    private var count = 0
+
+    /// - Parameter isDeepest: they are hashed together however many they are.
+    init(isDeepest: Bool) {
+        self.isDeepest = isDeepest
+        bytes.reserveCapacity(2048)
+    }
+
+    var fits: Bool { count <= Subtree.leafLimit || isDeepest }
+    var subtree: Subtree {
+        count == 0 ? .empty : Subtree(count: UInt64(count), digest: Hasher256.hash(.stateBucket, bytes))
+    }
+
+    /// - Parameter key: behind all that were put before.
+    mutating func put(_ key: [UInt8], _ value: [UInt8]) {
+        key.withUnsafeBytes { key in value.withUnsafeBytes { put(key, $0) } }
+    }
+
+    /// The same of memory that is only borrowed.
+    mutating func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        put(key)
+        put(value)
+        count += 1
+    }
+
+    private mutating func put(_ blob: UnsafeRawBufferPointer) {
+        withUnsafeBytes(of: UInt32(blob.count).littleEndian) { bytes.append(contentsOf: $0) }
+        bytes.append(contentsOf: blob)
+    }
+}
+
+/// Two ascending arrays as one.
+private func merged<Element>(_ a: [Element], _ b: [Element], by precedes: (Element, Element) -> Bool) -> [Element] {
+    var all: [Element] = []
+    all.reserveCapacity(a.count + b.count)
+    var (i, j) = (0, 0)
+    while i < a.count, j < b.count {
+        if precedes(b[j], a[i]) {
+            all.append(b[j])
+            j += 1
+        } else {
+            all.append(a[i])
+            i += 1
+        }
+    }
+    all += a[i...]
+    all += b[j...]
+    return all
+}
+
+/// The first eight bytes of a key, which compare as the bytes do; zeros stand for what is missing.
+func word(of key: [UInt8]) -> UInt64 {
+    key.withUnsafeBytes { bytes in
+        if bytes.count >= 8 { return UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)) }
+        return (0..<8).reduce(0) { $0 << 8 | ($1 < bytes.count ? UInt64(bytes[$1]) : 0) }
+    }
+}
+
+/// In the order of the store: as unsigned bytes.
+func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool { order(a, b) < 0 }
+
+/// Negative, zero or positive as `a` is before, at or behind `b`.
+func order(_ a: [UInt8], _ b: [UInt8]) -> Int { a.withUnsafeBytes { a in b.withUnsafeBytes { order(a, $0) } } }
+
+/// Keys are compared all the time; eight bytes at once is quicker than one by one.
+func order(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+    let shared = min(a.count, b.count)
+    var at = 0
+    while at + 8 <= shared {
+        let x = UInt64(bigEndian: a.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+        let y = UInt64(bigEndian: b.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+        if x != y { return x < y ? -1 : 1 }
+        at += 8
+    }
+    while at < shared {
+        if a[at] != b[at] { return a[at] < b[at] ? -1 : 1 }
+        at += 1
+    }
+    return a.count - b.count
+}
