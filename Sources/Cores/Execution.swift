@@ -7,9 +7,6 @@ struct Execution {
     private(set) var executor: ShardExecutor
     /// The frozen state that is flushed as soon as its checkpoint is stable.
     private var frozen: FrozenState?
-    /// The bucket digests of the state on its way to disk, and of the state on disk, if they are at hand.
-    private var flushing: (sequence: SequenceNumber, buckets: [Digest])?
-    private var onDisk: (sequence: SequenceNumber, buckets: [Digest])?
     /// Taken above the state on disk, to vouch for the states of peers that have written down later ones; ascending.
     private(set) var taken: [Checkpoint] = []
     private var isChecked = false
@@ -57,7 +54,7 @@ struct Execution {
 
     mutating func execute(_ batch: Batch, at sequence: SequenceNumber) throws(ShardFailure) -> ExecutedBatch {
         do { return try executor.execute(batch, sequence: sequence) } catch {
-            throw ShardFailure(reason: "execution of batch \(sequence): \(error)")
+            throw ShardFailure("execution of batch \(sequence)", error)
         }
     }
 
@@ -71,7 +68,7 @@ struct Execution {
             // One flush at a time; the next checkpoint asks again.
             if isDue, frozen == nil, !executor.isFlushing { frozen = try executor.freeze() }
             return checkpoint
-        } catch { throw ShardFailure(reason: "digest of the state after \(sequence): \(error)") }
+        } catch { throw ShardFailure("digest of the state after \(sequence)", error) }
     }
 
     /// The same checkpoints on every host, so that peers hold the same states.
@@ -88,26 +85,24 @@ struct Execution {
         return flush(frozen, installs: false)
     }
 
-    private mutating func flush(_ frozen: FrozenState, installs: Bool) -> StateFlush {
-        flushing = (frozen.sequence, frozen.buckets)
-        return StateFlush(
+    private func flush(_ frozen: FrozenState, installs: Bool) -> StateFlush {
+        StateFlush(
             shard: executor.shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
             digest: frozen.digest, installs: installs)
     }
 
     mutating func flushed(_ sequence: SequenceNumber) throws(ShardFailure) {
         do { try executor.flushed(sequence) } catch {
-            throw ShardFailure(reason: "reading the store after the flush of \(sequence): \(error)")
+            throw ShardFailure("reading the store after the flush of \(sequence)", error)
         }
         taken.removeAll { $0.sequence <= sequence }
-        if let flushing, flushing.sequence == sequence { (onDisk, self.flushing) = (flushing, nil) }
     }
 
     // MARK: State transfer
 
     mutating func ownBuckets() throws(ShardFailure) -> [Digest] {
         do { return try executor.bucketDigests() } catch {
-            throw ShardFailure(reason: "digests of the own state: \(error)")
+            throw ShardFailure("digests of the own state", error)
         }
     }
 
@@ -126,13 +121,10 @@ struct Execution {
         } catch { throw ShardFailure(reason: "installing the state of \(state.checkpoint.sequence): \(error)") }
     }
 
-    /// The store as it is, with the digests of its buckets if they are at hand.
-    func snapshot(
-        of sequence: SequenceNumber
-    ) throws(ShardFailure) -> (any KeyValueReader & Sendable, buckets: [Digest]?) {
-        let known = onDisk.flatMap { $0.sequence == sequence ? $0.buckets : nil }
-        do { return (try executor.snapshot(), known) } catch {
-            throw ShardFailure(reason: "reading a snapshot for a peer: \(error)")
+    /// The store as it is.
+    func snapshot() throws(ShardFailure) -> any KeyValueReader & Sendable {
+        do { return try executor.snapshot() } catch {
+            throw ShardFailure("reading a snapshot for a peer", error)
         }
     }
 
@@ -143,10 +135,7 @@ struct Execution {
         guard !isChecked, now >= checkedAt + options.checkInterval else { return }
         checkedAt = now
         do { isChecked = try !executor.check(entries: options.entriesCheckedAtOnce) } catch {
-            throw ShardFailure(
-                reason:
-                    "the state on disk is not what was written: \(error). Restart the host: it puts the state aside and fetches it",
-                isDamage: true)
+            throw ShardFailure("the state on disk is not what was written", error)
         }
     }
 
@@ -163,7 +152,7 @@ struct Execution {
             let audit = try executor.audit(replica: setting.me)
             lastAudit = (audit, now)
             return audit
-        } catch { throw ShardFailure(reason: "audit: \(error)") }
+        } catch { throw ShardFailure("audit", error) }
     }
 
     /// For tests and simulation: reads the whole state.

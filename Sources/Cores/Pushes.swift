@@ -64,7 +64,7 @@ package struct Pushes: Sendable {
         do {
             open = try executor.unforgotten(after: scan.cursor, limit: limit)
             calls = try executor.unfinishedCalls(after: scan.callCursor, limit: limit)
-        } catch { throw ShardFailure(reason: "reading open records: \(error)") }
+        } catch { throw ShardFailure("reading open records", error) }
         scan.cursor = open.count < limit ? nil : open.last?.cursor
         scan.callCursor = calls.count < limit ? nil : calls.last?.cursor
         var unattested: [SignedRequest] = []

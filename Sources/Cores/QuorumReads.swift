@@ -25,7 +25,7 @@ struct QuorumReads: Sendable {
         while let read = waiting.popDue(executed: executor.lastExecuted) {
             let statement: ReadStatement?
             do { statement = try Self.statement(read, executor, setting) } catch {
-                throw ShardFailure(reason: "reading for a client: \(error)")
+                throw ShardFailure("reading for a client", error)
             }
             let time = executor.time
             let answer = statement.map { Self.sign($0, time: time, clock: now.wall, setting) }

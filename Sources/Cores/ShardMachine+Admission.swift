@@ -71,7 +71,7 @@ extension ShardMachine {
 
     private func effect(of decide: TransactionDecide) throws(ShardFailure) -> DecideEffect {
         do { return try execution.executor.effect(of: decide) } catch {
-            throw ShardFailure(reason: "reading the record of a request: \(error)")
+            throw ShardFailure("reading the record of a request", error)
         }
     }
 
@@ -83,7 +83,7 @@ extension ShardMachine {
     ) throws(ShardFailure) {
         let effect: EvidenceEffect
         do { effect = try execution.executor.effect(of: evidence, wall: now.wall) } catch {
-            throw ShardFailure(reason: "reading the record of a call: \(error)")
+            throw ShardFailure("reading the record of a call", error)
         }
         let isWanted = effect == .changes || (effect == .question && Mutant.is(.ordersQuestions))
         guard isWanted else { return answerKnown(evidence.root.digest, source, now: now, into: &ready) }
@@ -170,7 +170,7 @@ extension ShardMachine {
             do {
                 guard let found = try execution.executor.question(by: evidence, wall: now.wall) else { return }
                 question = found
-            } catch { throw ShardFailure(reason: "reading the record of a call: \(error)") }
+            } catch { throw ShardFailure("reading the record of a call", error) }
         }
         order(push.request, question, from: .peer(peer), now: now, into: &ready)
     }

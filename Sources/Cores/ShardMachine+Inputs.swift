@@ -95,7 +95,7 @@ extension ShardMachine {
                 isWanted = try rule.wants(
                     item, forwarded: times, execution.executor, proposer, answering, pushes)
             } catch {
-                throw ShardFailure(reason: "reading what is recorded of what waits: \(error)")
+                throw ShardFailure("reading what is recorded of what waits", error)
             }
             if !isWanted {
                 proposer.remove(item.key)

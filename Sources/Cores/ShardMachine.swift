@@ -126,7 +126,7 @@ package struct ShardMachine: ~Copyable {
                 ready.send(.pbft(setting.shard, outgoing.message), to: setting.hosts(outgoing.to))
             }
             note(asked.drops, now: now, into: &ready)
-            if let reason = asked.halt { throw ShardFailure(reason: reason) }
+            if let reason = asked.halt { throw ShardFailure(reason: reason, isDamage: asked.hasDiverged) }
             for (sequence, batch) in asked.executes { try execute(batch, at: sequence, now: now, into: &ready) }
             if let minimum = asked.needsState { try transfer(.needed(atLeast: minimum), now: now, into: &ready) }
             if let flush = execution.flush(stable: replica.stable.sequence) { ready.flushes.append(flush) }

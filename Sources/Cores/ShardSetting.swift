@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import ShardState
 
 /// What does not change about one replica while its host runs. Its parts are given it to look at.
 package struct ShardSetting: Sendable {
@@ -50,6 +51,15 @@ package struct ShardSetting: Sendable {
 /// Why a replica halts: its state could not be read or written, or is not what a quorum certified.
 package struct ShardFailure: Error, Sendable {
     package let reason: String
-    /// The state on disk is not what was written: the next start has to fetch another.
-    package var isDamage = false
+    /// The state on disk is not what was written, or what a quorum has: the next start has to fetch another.
+    package let isDamage: Bool
+
+    init(reason: String, isDamage: Bool = false) {
+        self.isDamage = isDamage
+        self.reason =
+            isDamage ? reason + ". Restart the host: it puts the state aside and fetches it from the others" : reason
+    }
+
+    /// What was being done, and why it could not be.
+    init(_ what: String, _ error: ShardStateError) { self.init(reason: "\(what): \(error)", isDamage: error.isDamage) }
 }

@@ -12,8 +12,8 @@ package struct StateServing: Sendable {
         case fetchCheckpoint(from: ReplicaIndex, atLeast: SequenceNumber, ServableState)
         /// A peer asks for buckets of what it was offered.
         case fetchBuckets(from: ReplicaIndex, SequenceNumber, [UInt16])
-        /// What `wantsSnapshot` asked for, with the digests of its buckets if they are at hand.
-        case snapshot(any KeyValueReader & Sendable, of: SequenceNumber, buckets: [Digest]?, for: ReplicaIndex)
+        /// What `wantsSnapshot` asked for.
+        case snapshot(any KeyValueReader & Sendable, of: SequenceNumber, for: ReplicaIndex)
         /// Time has passed: more may be sent.
         case tick
     }
@@ -94,12 +94,12 @@ package struct StateServing: Sendable {
             offer(state, atLeast: minimum, to: peer, now: now, into: &ready)
         case .fetchBuckets(let peer, let sequence, let buckets):
             serve(buckets, of: sequence, to: peer, now: now, into: &ready)
-        case .snapshot(let snapshot, let sequence, let buckets, let peer):
+        case .snapshot(let snapshot, let sequence, let peer):
             do {
                 guard let metadata = try snapshot.metadata(), StateDigest.sequence(ofMetadata: metadata) == sequence
                 else { return }
-                let digests = try buckets ?? StateDigest.bucketDigests(of: snapshot)
-                let reply = StateTransferMessage.checkpoint(sequence: sequence, metadata: metadata, buckets: digests)
+                let reply = StateTransferMessage.checkpoint(
+                    sequence: sequence, metadata: metadata, buckets: try StateDigest.bucketDigests(of: snapshot))
                 serving.append(Served(sequence: sequence, snapshot: snapshot, reply: reply, since: now.uptime))
             } catch { return ready.failure = "\(error)" }
             offerNewest(to: peer, now: now, into: &ready)

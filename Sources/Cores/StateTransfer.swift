@@ -129,8 +129,7 @@ struct StateTransfer: Sendable {
             ready.send(said, to: [setting.hosts[peer.index]])
         }
         if let (sequence, peer) = asked.wantsSnapshot {
-            let (snapshot, buckets) = try execution.snapshot(of: sequence)
-            try serve(.snapshot(snapshot, of: sequence, buckets: buckets, for: peer), execution, now: now, into: &ready)
+            try serve(.snapshot(try execution.snapshot(), of: sequence, for: peer), execution, now: now, into: &ready)
         }
         if let failure = asked.failure { throw ShardFailure(reason: "reading a snapshot for a peer: \(failure)") }
     }

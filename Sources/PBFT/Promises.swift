@@ -28,6 +28,8 @@ public struct ReplicaReady: Sendable {
     /// 5. The replica stops for good: its state differs from what a quorum certified, or it forgot votes and did not
     ///    know. Nothing below is carried out of a step that halts.
     public internal(set) var halt: String?
+    /// It stops because of the first: whatever it has of the state is no good.
+    public internal(set) var hasDiverged = false
     /// 6. Execute in this order; what must be certified is certified after it.
     public internal(set) var executes: [(sequence: SequenceNumber, batch: Batch)] = []
     /// 7. Peers no longer have the batches after what is executed here: fetch a state of at least this number.
@@ -46,7 +48,7 @@ public struct ReplicaReady: Sendable {
         held.removeAll(keepingCapacity: true)
         sends.removeAll(keepingCapacity: true)
         drops.removeAll(keepingCapacity: true)
-        halt = nil
+        (halt, hasDiverged) = (nil, false)
         executes.removeAll(keepingCapacity: true)
         needsState = nil
     }

@@ -33,6 +33,7 @@ extension Replica {
         case .undecided: break
         case .stable(let checkpoint): advance(to: checkpoint, into: &ready)
         case .diverged(let own, let certified):
+            ready.hasDiverged = true
             halt(
                 "the state after \(own.sequence) has digest \(own.digest.short), a quorum has \(certified.digest.short)",
                 into: &ready)

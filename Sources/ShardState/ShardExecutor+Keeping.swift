@@ -8,8 +8,6 @@ public struct FrozenState: Hashable, Sendable {
     public let writes: [KeyValueWrite]
     /// Cluster, shard, sequence number, history, time and the procedures' fingerprint, encoded.
     public let metadata: [UInt8]
-    /// The digest of every bucket of this state.
-    public let buckets: [Digest]
     /// Of the whole state.
     public let digest: Digest
 }
@@ -37,8 +35,7 @@ extension ShardExecutor {
     public mutating func freeze() throws(ShardStateError) -> FrozenState? {
         guard let writes = try state.freeze(at: lastExecuted) else { return nil }
         return FrozenState(
-            sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), buckets: try state.bucketDigests(),
-            digest: try checkpointDigest())
+            sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), digest: try checkpointDigest())
     }
 
     /// The flush of the state at `sequence` is durable. Ignored if that state is not the one being flushed.
@@ -66,7 +63,7 @@ extension ShardExecutor {
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
         guard let writes = try state.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
         return FrozenState(
-            sequence: sequence, writes: writes, metadata: metadata, buckets: try state.bucketDigests(), digest: digest)
+            sequence: sequence, writes: writes, metadata: metadata, digest: digest)
     }
 
     /// The store as of the last flush, for peers that fetch from it.

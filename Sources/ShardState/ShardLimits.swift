@@ -66,6 +66,14 @@ public enum ShardStateError: Error, Hashable, Sendable, CustomStringConvertible 
     /// A state that was installed, or opened, does not have the digest that it must have.
     case digestMismatch(got: Digest, expected: Digest)
 
+    /// What is on the disk is not what was written there: the state can be fetched again.
+    public var isDamage: Bool {
+        switch self {
+        case .corruptEntry, .corruptMetadata, .digestMismatch, .damagedStore: true
+        case .store, .foreignState, .stateVersion, .otherProcedures, .sequenceMismatch: false
+        }
+    }
+
     /// What is wrong, with both values where two were compared.
     public var description: String {
         switch self {

@@ -72,17 +72,8 @@ private final class Alone {
         var options = HostOptions()
         (options.entriesCheckedAtStart, options.entriesCheckedAtOnce) = (0, 10)
         for isRotten in [false, true] {
-            let store = MemoryStore()
-            var writes: [KeyValueWrite] = []
-            try state.snapshot.forEach(from: [], to: nil) { key, value in
-                writes.append(KeyValueWrite(key: key, value: value))
-                return true
-            }
             // The first bucket that has any entries is read late.
-            let place = try #require(writes.firstIndex { $0.key.first != 0x80 })
-            if isRotten { writes[place] = KeyValueWrite(key: writes[place].key, value: [1, 2, 3]) }
-            try store.apply(writes, metadata: state.metadata, seal: nil, clearing: false)
-            store.refresh()
+            let (store, _) = try Self.store(state, isRotten: isRotten)
             let shard = try Alone(options: options, store: store)
             shard.step(.started(certainTime: .zero))
             var wasFound = false
@@ -91,6 +82,37 @@ private final class Alone {
                 if shard.ready.isDamaged { wasFound = true }
             }
             #expect(wasFound == isRotten && (shard.halted != nil) == isRotten)
+        }
+    }
+
+    /// - Returns: the state on a disk, perhaps with an account that has rotted, and that account: the first by key.
+    private static func store(_ state: SomeState, isRotten: Bool) throws -> (MemoryStore, AccountID) {
+        let store = MemoryStore()
+        var writes: [KeyValueWrite] = []
+        try state.snapshot.forEach(from: [], to: nil) { key, value in
+            writes.append(KeyValueWrite(key: key, value: value))
+            return true
+        }
+        // Bucket and place, the kind, the identifier.
+        let place = try #require(writes.firstIndex { $0.key.count == 23 && $0.key[6] == 0x41 })
+        let key = writes[place].key
+        if isRotten { writes[place] = KeyValueWrite(key: key, value: [1, 2, 3]) }
+        try store.apply(writes, metadata: state.metadata, seal: nil, clearing: false)
+        store.refresh()
+        return (store, AccountID(key[7...].reduce(UInt128(0)) { $0 << 8 | UInt128($1) }))
+    }
+
+    /// Whoever meets it before the check does says so as well, so that the next start fetches another state.
+    @Test func anEntryThatCannotBeReadMarksTheStateAsDamaged() throws {
+        let state = try SomeState(batches: 50)
+        var options = HostOptions()
+        (options.entriesCheckedAtStart, options.checkInterval) = (0, 1 << 60)
+        for isRotten in [false, true] {
+            let (store, account) = try Self.store(state, isRotten: isRotten)
+            let shard = try Alone(options: options, store: store)
+            shard.step(.started(certainTime: .zero))
+            shard.step(.read(from: Alone.session, id: 1, .account(account), nonce: .null))
+            #expect(shard.ready.isDamaged == isRotten && (shard.halted != nil) == isRotten)
         }
     }
 

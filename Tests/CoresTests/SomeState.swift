@@ -32,7 +32,7 @@ struct SomeState {
         try store.apply(frozen.writes, metadata: frozen.metadata, seal: nil, clearing: false)
         store.refresh()
         checkpoint = Checkpoint(sequence: SequenceNumber(batches), digest: digest)
-        (metadata, buckets, snapshot) = (frozen.metadata, frozen.buckets, store.snapshot())
+        (metadata, buckets, snapshot) = (frozen.metadata, try StateDigest.bucketDigests(of: store), store.snapshot())
     }
 
     private static func batch(_ number: UInt64) -> Batch {

@@ -24,7 +24,7 @@ private struct Server {
         #expect(ready.failure == nil)
         guard let (sequence, peer) = ready.wantsSnapshot else { return }
         snapshots += 1
-        step(.snapshot(state.snapshot, of: sequence, buckets: state.buckets, for: peer))
+        step(.snapshot(state.snapshot, of: sequence, for: peer))
     }
 
     mutating func fetchCheckpoint(_ peer: UInt8, atLeast minimum: UInt64 = 1, stable: UInt64? = nil) {

@@ -89,7 +89,8 @@ import Testing
         var (group, checkpoint) = try groupAtCheckpoint(n: 4)
         let other = Checkpoint(sequence: checkpoint.sequence, digest: Digest(TestSigner(5).publicKey.value))
         for from in [0, 2] { #expect(try group.receive(1, from: from, .checkpoint(other)).halt == nil) }
-        #expect(try group.receive(1, from: 3, .checkpoint(other)).halt != nil)
+        let last = try group.receive(1, from: 3, .checkpoint(other))
+        #expect(last.halt != nil && last.hasDiverged)
         #expect(group.nodes[1].replica?.isHalted == true)
         // For good: it says nothing any more.
         let prePrepare = PrePrepare(view: View(0), sequence: SequenceNumber(5), batch: group.freshBatch())

@@ -293,16 +293,6 @@ private struct HostAssembly {
     }
 }
 
-extension ShardStateError {
-    /// What is on the disk is not what was written there.
-    fileprivate var isDamage: Bool {
-        switch self {
-        case .corruptEntry, .corruptMetadata, .digestMismatch, .damagedStore: true
-        case .store, .foreignState, .stateVersion, .otherProcedures, .sequenceMismatch: false
-        }
-    }
-}
-
 extension JournalError {
     fileprivate var losesRecords: Bool {
         switch self {
