@@ -3,23 +3,32 @@ import PBFT
 import ShardState
 
 /// A replica's state: executes batches, takes checkpoints, and has the state written down when a quorum has the same.
-struct Execution {
-    private(set) var executor: ShardExecutor
+package struct Execution {
+    private let setting: ShardSetting
+    package private(set) var executor: ShardExecutor
     /// The frozen state that is flushed as soon as its checkpoint is stable.
     private var frozen: FrozenState?
+    /// A peers' state that is being written down; the executor still has the own one.
+    private var installing: Checkpoint?
     /// Taken above the state on disk, to vouch for the states of peers that have written down later ones; ascending.
-    private(set) var taken: [Checkpoint] = []
+    package private(set) var taken: [Checkpoint] = []
     private var isChecked = false
     private var checkedAt: UInt64 = 0
     /// The last audit and when it was made.
     private var lastAudit: (audit: ShardAudit, at: UInt64)?
 
     /// Opens the state where the store has it.
-    init(_ setting: ShardSetting, store: any KeyValueStore) throws(ShardStateError) {
-        let options = setting.options
-        executor = try ShardExecutor(
-            shard: setting.shard, manifest: setting.manifest, store: store, limits: options.shard,
-            procedures: options.procedures)
+    package init(_ setting: ShardSetting, store: any KeyValueStore) throws(ShardStateError) {
+        self.setting = setting
+        executor = try Self.open(setting, store)
+    }
+
+    private static func open(
+        _ setting: ShardSetting, _ store: any KeyValueStore
+    ) throws(ShardStateError) -> ShardExecutor {
+        try ShardExecutor(
+            shard: setting.shard, manifest: setting.manifest, store: store, limits: setting.options.shard,
+            procedures: setting.options.procedures)
     }
 
     /// What the store has.
@@ -52,7 +61,7 @@ struct Execution {
         return results
     }
 
-    mutating func execute(_ batch: Batch, at sequence: SequenceNumber) throws(ShardFailure) -> ExecutedBatch {
+    package mutating func execute(_ batch: Batch, at sequence: SequenceNumber) throws(ShardFailure) -> ExecutedBatch {
         do { return try executor.execute(batch, sequence: sequence) } catch {
             throw ShardFailure("execution of batch \(sequence)", error)
         }
@@ -60,7 +69,9 @@ struct Execution {
 
     // MARK: Checkpoints
 
-    mutating func takeCheckpoint(at sequence: SequenceNumber, options: HostOptions) throws(ShardFailure) -> Checkpoint {
+    package mutating func takeCheckpoint(at sequence: SequenceNumber, options: HostOptions) throws(ShardFailure)
+        -> Checkpoint
+    {
         do {
             let checkpoint = Checkpoint(sequence: sequence, digest: try executor.checkpointDigest())
             taken.append(checkpoint)
@@ -78,51 +89,66 @@ struct Execution {
     }
 
     /// Only a stable checkpoint is written down: a quorum has the same state (R1).
-    mutating func flush(stable: SequenceNumber) -> StateFlush? {
+    package mutating func flush(stable: SequenceNumber) -> StateFlush? {
         let stable = Mutant.is(.flushesUnstable) ? executor.lastExecuted : stable
         guard let frozen, stable >= frozen.sequence else { return nil }
         self.frozen = nil
-        return flush(frozen, installs: false)
+        return flush(frozen)
     }
 
-    private func flush(_ frozen: FrozenState, installs: Bool) -> StateFlush {
+    private func flush(_ frozen: FrozenState) -> StateFlush {
         StateFlush(
-            shard: executor.shard, sequence: frozen.sequence, writes: frozen.writes, metadata: frozen.metadata,
-            digest: frozen.digest, installs: installs)
+            shard: executor.shard, sequence: frozen.sequence, writes: frozen.writes, moves: frozen.moves,
+            metadata: frozen.metadata, digest: frozen.digest)
     }
 
-    mutating func flushed(_ sequence: SequenceNumber) throws(ShardFailure) {
-        do { try executor.flushed(sequence) } catch {
-            throw ShardFailure("reading the store after the flush of \(sequence)", error)
-        }
+    package mutating func flushed(_ sequence: SequenceNumber) throws(ShardFailure) {
+        do {
+            if let installing, installing.sequence == sequence {
+                try become(installing)
+            } else {
+                try executor.flushed(sequence)
+            }
+        } catch { throw ShardFailure("reading the store after the flush of \(sequence)", error) }
         taken.removeAll { $0.sequence <= sequence }
     }
 
     // MARK: State transfer
 
-    mutating func ownBuckets() throws(ShardFailure) -> [Digest] {
+    package mutating func ownBuckets() throws(ShardFailure) -> [Digest] {
         do { return try executor.bucketDigests() } catch {
             throw ShardFailure("digests of the own state", error)
         }
     }
 
     /// Nil if a flush is on its way to the disk: not now.
-    mutating func install(_ state: FetchedState) throws(ShardFailure) -> StateFlush? {
+    package mutating func install(_ state: FetchedState) throws(ShardFailure) -> StateFlush? {
         if frozen != nil {
             frozen = nil
             executor.thaw()
         }
-        guard !executor.isFlushing else { return nil }
+        guard !executor.isFlushing, installing == nil else { return nil }
         do {
-            let installed = try executor.install(
-                sequence: state.checkpoint.sequence, metadata: state.metadata, buckets: state.buckets,
+            let replacement = try executor.replacement(
+                sequence: state.checkpoint.sequence, metadata: state.metadata, staged: state.buckets,
                 digest: state.checkpoint.digest)
-            return flush(installed, installs: true)
-        } catch { throw ShardFailure(reason: "installing the state of \(state.checkpoint.sequence): \(error)") }
+            installing = state.checkpoint
+            return flush(replacement)
+        } catch { throw ShardFailure("installing the state of \(state.checkpoint.sequence)", error) }
+    }
+
+    /// The store has it: opens it as a start does.
+    private mutating func become(_ installed: Checkpoint) throws(ShardStateError) {
+        installing = nil
+        executor = try Self.open(setting, try executor.refreshedStore())
+        let got = try executor.checkpointDigest()
+        guard executor.lastExecuted == installed.sequence, got == installed.digest else {
+            throw .digestMismatch(got: got, expected: installed.digest)
+        }
     }
 
     /// The store as it is.
-    func snapshot() throws(ShardFailure) -> any KeyValueReader & Sendable {
+    package func snapshot() throws(ShardFailure) -> any KeyValueReader & Sendable {
         do { return try executor.snapshot() } catch {
             throw ShardFailure("reading a snapshot for a peer", error)
         }
@@ -131,7 +157,7 @@ struct Execution {
     // MARK: Checking
 
     /// Reads a little more of a large state that was not read at the start.
-    mutating func check(now: UInt64, options: HostOptions) throws(ShardFailure) {
+    package mutating func check(now: UInt64, options: HostOptions) throws(ShardFailure) {
         guard !isChecked, now >= checkedAt + options.checkInterval else { return }
         checkedAt = now
         do { isChecked = try !executor.check(entries: options.entriesCheckedAtOnce) } catch {
@@ -142,7 +168,7 @@ struct Execution {
     // MARK: Questions
 
     /// Reads the whole state: whoever asks often gets the last answer again.
-    mutating func audit(_ setting: ShardSetting, now: UInt64) throws(ShardFailure) -> ShardAudit {
+    package mutating func audit(now: UInt64) throws(ShardFailure) -> ShardAudit {
         if let (audit, at) = lastAudit,
             audit.sequence == executor.lastExecuted || now < at + setting.options.auditInterval
         {
@@ -157,5 +183,5 @@ struct Execution {
 
     /// For tests and simulation: reads the whole state.
     mutating func checkInvariants() throws { try executor.checkInvariants() }
-    mutating func freshAudit(_ setting: ShardSetting) throws -> ShardAudit { try executor.audit(replica: setting.me) }
+    mutating func freshAudit() throws -> ShardAudit { try executor.audit(replica: setting.me) }
 }

@@ -136,6 +136,8 @@ public final class HostCore {
         case .peerDisconnected(let peer): setConnected(peer, false)
         case .persisted(let position): gate.persisted(position)
         case .flushed(let id, let sequence): if let shard = shard(id) { say(.flushed(sequence), to: shard) }
+        case .staged(let id, let bucket, let digest):
+            if let shard = shard(id) { say(.staged(bucket: bucket, digest), to: shard) }
         case .storageFailed(let reason): for shard in machines { say(.storageFailed(reason), to: shard) }
         case .tick:
             let times = certainTimes()
@@ -252,6 +254,7 @@ public final class HostCore {
         ready.toHosts += work.toHosts
         ready.toGateways += work.toGateways
         for (id, word) in work.words { if let other = self.shard(id) { queue.prepend((other, .word(word))) } }
+        ready.stages += work.stages
         ready.flushes += work.flushes
         for session in work.pauses where !ready.pauses.contains(session) { ready.pauses.append(session) }
         if work.isDamaged { ready.damaged.append(shard.id) }

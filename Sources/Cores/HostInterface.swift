@@ -21,6 +21,8 @@ public enum HostInput: Sendable {
     case persisted(JournalPosition)
     /// The flush of this shard's state up to this sequence is durable in LMDB.
     case flushed(ShardID, SequenceNumber)
+    /// This shard's bucket with this digest is in the store's staging area.
+    case staged(ShardID, bucket: Int, Digest)
     /// Storage failed: the host stops voting (R7). Never retried.
     case storageFailed(String)
     /// Every few milliseconds, so that timers run.
@@ -47,17 +49,47 @@ public struct StateFlush: Sendable {
     public let metadata: [UInt8]
     /// Of the whole state, kept with it: what a start reads is held against it. Nil if it was not at hand.
     public let digest: Digest?
-    /// The state came from other replicas.
-    public let installs: Bool
+    /// Where what was staged goes first, in the same transaction (`KeyValueWriter.apply`); nil for a state that was
+    /// reached here.
+    public let moves: [KeyRange]?
 
     /// A flush as `HostReady` lists it; applying it is the runtime's.
     public init(
-        shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], metadata: [UInt8], digest: Digest?,
-        installs: Bool
+        shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], moves: [KeyRange]?, metadata: [UInt8],
+        digest: Digest?
     ) {
         (self.shard, self.sequence, self.writes) = (shard, sequence, writes)
-        (self.metadata, self.digest, self.installs) = (metadata, digest, installs)
+        (self.moves, self.metadata, self.digest) = (moves, metadata, digest)
     }
+
+    /// The state came from other replicas.
+    public var installs: Bool { moves != nil }
+
+    /// Has the shard's store hold it; returns when that is durable.
+    /// - Throws: what the writer throws; then nothing was applied.
+    public func apply(to writer: some KeyValueWriter) throws {
+        try writer.apply(writes, moving: moves, metadata: metadata, seal: digest?.encoded(), clearing: false)
+    }
+}
+
+/// A bucket of a state that is on its way here: the runtime puts it into the staging area of the shard's store.
+public struct BucketStaging: Sendable {
+    /// The shard whose store it goes to.
+    public let shard: ShardID
+    /// Of `StateDigest.bucketCount`, counted from zero.
+    public let bucket: Int
+    /// What its entries hash to.
+    public let digest: Digest
+    /// What is staged.
+    public let part: StagedPart
+
+    /// As `HostReady` lists it; staging it is the runtime's.
+    public init(shard: ShardID, bucket: Int, digest: Digest, part: StagedPart) {
+        (self.shard, self.bucket, self.digest, self.part) = (shard, bucket, digest, part)
+    }
+
+    /// What is to be said once it is staged.
+    public var staged: HostInput { .staged(shard, bucket: bucket, digest) }
 }
 
 /// What one or several steps ask of the runtime, in the order in which it must be done. Everything in
@@ -93,15 +125,17 @@ public struct HostReady: Sendable {
     public var toHosts: [Outgoing] = []
     /// 4. Send.
     public var toGateways: [Reply] = []
-    /// 5. Apply in order, off this thread; then say `flushed`.
+    /// 5. Stage in order, off this thread; then say `staged` for each.
+    public var stages: [BucketStaging] = []
+    /// 6. Apply in order, off this thread; then say `flushed`.
     public var flushes: [StateFlush] = []
-    /// 6. Read nothing from these sessions for a while: what they brought was in vain.
+    /// 7. Read nothing from these sessions for a while: what they brought was in vain.
     public var pauses: [SessionID] = []
-    /// 7. The state of these shards is not what was written: have the next start put it aside.
+    /// 8. The state of these shards is not what was written: have the next start put it aside.
     public var damaged: [ShardID] = []
-    /// 8. Log. A replica that halts stays silent until an operator acts.
+    /// 9. Log. A replica that halts stays silent until an operator acts.
     public var halts: [(ShardID, String)] = []
-    /// 9. Log, as warnings: what an operator should know of clocks, once a change.
+    /// 10. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
 
     /// Asks for nothing.
@@ -113,6 +147,7 @@ public struct HostReady: Sendable {
         compacts = false
         toHosts.removeAll(keepingCapacity: true)
         toGateways.removeAll(keepingCapacity: true)
+        stages.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)
         damaged.removeAll(keepingCapacity: true)

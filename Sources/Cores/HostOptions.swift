@@ -85,6 +85,9 @@ public struct HostOptions: Sendable {
     public var stateBytesPerSecond = 128 << 20
     /// About so much of a bucket goes into one message, and always one entry.
     public var bucketPartBytes = 256 << 10
+    /// Of a state that is fetched, what may be on its way to the store's staging area before more is asked for, in
+    /// bytes. What was asked for already still comes.
+    public var maxStagingBytes = 32 << 20
     /// Of a bucket whose parts have not all come. A peer that says more is not believed.
     public var maxBucketBytes = 256 << 20
 

@@ -37,6 +37,8 @@ package enum ShardInput: Sendable {
     case durable(PBFTMessage)
     /// The flush of the state up to this sequence is durable.
     case flushed(SequenceNumber)
+    /// A bucket with this digest is in the store's staging area.
+    case staged(bucket: Int, Digest)
     /// The host stops voting (R7).
     case storageFailed(String)
 }
@@ -59,17 +61,19 @@ package struct ShardReady {
     package var toGateways: [HostReady.Reply] = []
     /// 5. Say `word`, before anything that comes after this step.
     package var words: [(to: ShardID, word: Verified<RecoveryPush>)] = []
-    /// 6. Write down in order.
+    /// 6. Stage in order; then say `staged`.
+    package var stages: [BucketStaging] = []
+    /// 7. Write down in order; then say `flushed`.
     package var flushes: [StateFlush] = []
-    /// 7. Read nothing from these sessions for a while.
+    /// 8. Read nothing from these sessions for a while.
     package var pauses: [SessionID] = []
-    /// 8. The state on disk is not what was written.
+    /// 9. The state on disk is not what was written.
     package var isDamaged = false
-    /// 9. The replica has halted, and asks for nothing any more.
+    /// 10. The replica has halted, and asks for nothing any more.
     package var halt: String?
-    /// 10. Log.
+    /// 11. Log.
     package var notices: [String] = []
-    /// 11. Count.
+    /// 12. Count.
     package var drops = 0
     /// The shard's time after the step.
     package var time = Timestamp.zero
@@ -82,6 +86,7 @@ package struct ShardReady {
         toHosts.removeAll(keepingCapacity: true)
         toGateways.removeAll(keepingCapacity: true)
         words.removeAll(keepingCapacity: true)
+        stages.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)
         (isDamaged, halt) = (false, nil)

@@ -33,6 +33,8 @@ extension ShardMachine {
         case .sessionClosed(let session): close(session)
         case .durable(let message): replica.step(.durable(message), now: now, into: &work)
         case .flushed(let sequence): try flushed(sequence, now: now, into: &ready)
+        case .staged(let bucket, let digest):
+            try transfer(.staged(bucket: bucket, digest), now: now, into: &ready)
         case .storageFailed(let reason): throw ShardFailure(reason: "storage failed: \(reason)")
         }
     }
@@ -45,7 +47,7 @@ extension ShardMachine {
         case .account(let session, let id, let account): show(account, id: id, to: session, into: &ready)
         case .sessionClosed(let session): close(session)
         case .started, .tick, .message, .stateTransfer, .forwarded, .push, .sayOwn, .word, .decide, .evidence, .read,
-            .durable, .flushed, .storageFailed:
+            .durable, .flushed, .staged, .storageFailed:
             return
         }
     }
@@ -63,7 +65,7 @@ extension ShardMachine {
         case .watchClock: clocks.watch(execution.executor.time, now: now, into: &ready)
         case .fillReads: if reads.fill(now: now) { try answerReads(now: now, into: &ready) }
         case .checkState:
-            // While a fetched state is written down the store holds a part of it.
+            // While a fetched state is written down this one is on its way out.
             if !replica.isExecutionPaused { try execution.check(now: now.uptime, options: setting.options) }
         }
     }

@@ -35,7 +35,7 @@ extension ShardMachine {
 
     /// Nil, and the replica halts, if the state cannot be read.
     mutating func audit(now: Instant, into ready: inout ShardReady) -> ShardAudit? {
-        do { return try execution.audit(setting, now: now.uptime) } catch {
+        do { return try execution.audit(now: now.uptime) } catch {
             halt(error.reason, into: &ready)
             return nil
         }
@@ -57,5 +57,5 @@ extension ShardMachine {
 
     /// The expensive part: reads the whole state.
     mutating func checkStateInvariants() throws { if halted == nil { try execution.checkInvariants() } }
-    mutating func freshAudit() throws -> ShardAudit { try execution.freshAudit(setting) }
+    mutating func freshAudit() throws -> ShardAudit { try execution.freshAudit() }
 }

@@ -221,7 +221,7 @@ package struct ShardMachine: ~Copyable {
     }
 
     mutating func answerReads(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
-        // While a fetched state is written down the store holds a part of it.
+        // While a fetched state is written down this one is behind it, and nothing of it is final for a reader.
         guard !reads.isEmpty, replica.mayRead, !replica.isExecutionPaused else { return }
         try reads.answer(execution.executor, setting, now: now, into: &ready)
     }

@@ -34,7 +34,7 @@ struct StateDownload: Sendable {
         /// - Parameters:
         ///   - isDone: nothing else is missing.
         ///   - isIdle: its sender owes nothing more.
-        case bucket(isDone: Bool, isIdle: Bool)
+        case bucket(WholeBucket, isDone: Bool, isIdle: Bool)
     }
 
     let chosen: StateOffer
@@ -55,44 +55,52 @@ struct StateDownload: Sendable {
     /// Nothing is to be asked and nothing is awaited.
     var isDone: Bool { unasked.isEmpty && peers.allSatisfy(\.asked.isEmpty) }
 
-    /// What differs from the own state and was not fetched is to be asked.
+    /// What differs from the own state and was not staged is to be asked; what is empty in the chosen one need not.
     /// - Returns: whether that is nothing.
-    mutating func plan(own: [Digest]) -> Bool {
+    mutating func plan(own: [Digest], staging: inout StagingArea, into ready: inout StateFetching.Ready) -> Bool {
         let empty = StateDigest.emptyBucketDigest
         var missing: [Int] = []
         for bucket in chosen.buckets.indices.reversed() {
             let wanted = chosen.buckets[bucket]
-            if wanted == own[bucket] || round.fetched[bucket]?.digest == wanted { continue }
-            if wanted == empty {
-                round.fetched[bucket] = FetchedBucket(digest: empty, entries: [])
-            } else {
+            if wanted == own[bucket] || staging.summary(of: bucket, wanted) != nil { continue }
+            guard wanted == empty, let none = StateDigest.bucket(bucket, of: [], digest: empty) else {
                 missing.append(bucket)
+                continue
             }
+            if staging.noteEmpty(bucket) { continue }
+            staging.hand(none)
+            ready.stages.append(none)
         }
         if !missing.isEmpty { unasked = missing }
         return missing.isEmpty
     }
 
-    /// Nil if not all of it is here.
-    func difference(from own: [Digest]) -> FetchedState? {
-        var buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])] = []
+    /// Nil if not all of it is staged.
+    func difference(from own: [Digest], _ staging: StagingArea) -> FetchedState? {
+        var buckets: [BucketSummary] = []
         for (bucket, digest) in chosen.buckets.enumerated() where digest != own[bucket] {
-            guard let fetched = round.fetched[bucket] else { return nil }
-            buckets.append((bucket, fetched.entries))
+            guard let summary = staging.summary(of: bucket, digest) else { return nil }
+            buckets.append(summary)
         }
         return FetchedState(checkpoint: chosen.checkpoint, metadata: chosen.metadata, buckets: buckets)
     }
 
-    /// Gives everybody who offers the state, and has nothing to do, the next buckets.
+    /// Gives everybody who offers the state, and has nothing to do, the next buckets: as many as there is room for,
+    /// should all be as large as the largest. While the disk has not kept up nobody is asked.
     /// - Returns: false if nobody does, or if all have been slow for long: perhaps they have moved on.
-    mutating func ask(_ options: HostOptions, now: UInt64, into ready: inout StateFetching.Ready) -> Bool {
+    mutating func ask(
+        _ options: HostOptions, _ staging: StagingArea, now: UInt64, into ready: inout StateFetching.Ready
+    ) -> Bool {
+        guard staging.unconfirmedBytes < options.maxStagingBytes else { return true }
         let offering = peers.indices.filter { round.offers[$0]?.digest == chosen.digest }
         guard !offering.isEmpty else { return false }
         if offering.allSatisfy({ peers[$0].isSlow }) {
             for peer in offering { peers[peer].isSlow = false }
             if now > round.askedAt + 4 * options.stateTransferTimeout { return false }
         }
-        let share = max(1, min(options.stateTransferBuckets, (unasked.count + offering.count - 1) / offering.count))
+        let room = options.maxStagingBytes / staging.largest / offering.count
+        let fair = (unasked.count + offering.count - 1) / offering.count
+        let share = max(1, min(options.stateTransferBuckets, fair, room))
         for peer in offering where peers[peer].asked.isEmpty && !peers[peer].isSlow {
             var buckets = Array(unasked.suffix(share).reversed())
             unasked.removeLast(buckets.count)
@@ -156,18 +164,11 @@ struct StateDownload: Sendable {
             peers[peer].askedAt = now
             return .part
         }
-        guard Self.isRight(partial.entries, of: part.bucket, chosen.buckets[part.bucket]) else { return .refused }
+        let digest = chosen.buckets[part.bucket]
+        guard let whole = StateDigest.bucket(part.bucket, of: partial.entries, digest: digest) else { return .refused }
         peers[peer].askedAt = now
         // Others may have been asked too.
         for other in peers.indices { peers[other].asked.removeAll { $0 == part.bucket } }
-        round.fetched[part.bucket] = FetchedBucket(digest: chosen.buckets[part.bucket], entries: partial.entries)
-        return .bucket(isDone: isDone, isIdle: peers[peer].asked.isEmpty)
-    }
-
-    private static func isRight(
-        _ entries: [StateTransferMessage.StateEntry], of bucket: Int, _ digest: Digest
-    ) -> Bool {
-        if Mutant.is(.bucketDigestUnchecked) { return true }
-        return StateDigest.bucketDigest(entries, of: bucket) == digest
+        return .bucket(whole, isDone: isDone, isIdle: peers[peer].asked.isEmpty)
     }
 }

@@ -5,7 +5,8 @@ import ShardState
 /// Fetches a checkpoint from peers, when they no longer have the batches that this replica lacks. f + 1 of them must
 /// offer the same digest, so a correct one holds that state; if they hold different states, CHECKPOINTs vouch for an
 /// offer too. Only the buckets that differ from the own state are fetched, from all who offer it at once; each is
-/// checked against its digest.
+/// checked against its digest, and goes to the store's staging area as soon as it is whole, so that no more than a few
+/// are in memory (docs/decisions/0036).
 ///
 /// It sees nothing of its replica but what an input says, and asks for what it needs to know of it.
 package struct StateFetching: Sendable {
@@ -20,6 +21,8 @@ package struct StateFetching: Sendable {
         case gone(from: ReplicaIndex, SequenceNumber)
         /// What `wantsOwnBuckets` asked for.
         case ownBuckets([Digest], executed: SequenceNumber)
+        /// Of `stages`, this is in the staging area.
+        case staged(bucket: Int, Digest)
         /// What `installs` said is being written down.
         case installing
         /// The state up to here is durable in the store.
@@ -32,14 +35,17 @@ package struct StateFetching: Sendable {
     package struct Ready {
         /// 1. Send.
         package var sends: [(to: ReplicaReady.Destination, message: StateTransferMessage)] = []
-        /// 2. Say `ownBuckets`: the state that is chosen is compared with the own one.
+        /// 2. Put into the store's staging area, in order, and say `staged` for each.
+        package var stages: [WholeBucket] = []
+        /// 3. Say `ownBuckets`: the state that is chosen is compared with the own one.
         package var wantsOwnBuckets = false
-        /// 3. All that differs, checked. Unless something else is being written down, write it, execute nothing before
-        /// it is durable, and say `installing`. Otherwise do nothing: it is compared again at the next tick.
+        /// 4. All that differs is staged. Unless something else is being written down, move it to its place, execute
+        /// nothing before that is durable, and say `installing`. Otherwise do nothing: it is compared again at the next
+        /// tick.
         package var installs: FetchedState?
-        /// 4. That state is durable: go on from there.
+        /// 5. That state is durable: go on from there.
         package var installed: InstalledState?
-        /// 5. Count.
+        /// 6. Count.
         package var drops = 0
 
         package init() {}
@@ -56,6 +62,7 @@ package struct StateFetching: Sendable {
     private let group: ReplicaGroup
     private let options: HostOptions
     private var phase = Phase.idle
+    private var staging = StagingArea()
     /// Rounds of offers that ended without f + 1 of a kind.
     private var rounds = 0
 
@@ -81,15 +88,20 @@ package struct StateFetching: Sendable {
         case .bucket(let from, let part): receive(part, from: from.index, now: now, into: &ready)
         case .gone(let from, let sequence):
             guard case .fetching(let download) = phase, download.chosen.sequence == sequence else { return }
-            withDownload { $0.lose(from.index) }
+            withDownload { download, _ in download.lose(from.index) }
             askForBuckets(now: now, into: &ready)
         case .ownBuckets(let own, let executed): compare(with: own, executed: executed, now: now, into: &ready)
+        case .staged(let bucket, let digest):
+            staging.confirm(bucket, digest)
+            guard case .fetching(let download) = phase else { return }
+            goOn(isDone: download.isDone, now: now, into: &ready)
         case .installing:
             guard case .fetching(let download) = phase else { return }
             phase = .installing(InstalledState(checkpoint: download.chosen.checkpoint, isStable: download.isStable))
         case .flushed(let sequence):
             guard case .installing(let state) = phase, state.checkpoint.sequence == sequence else { return }
             phase = .idle
+            staging.clear()
             ready.installed = state
         case .tick(let executed, let claims): tick(executed: executed, claims, now: now, into: &ready)
         }
@@ -111,21 +123,29 @@ package struct StateFetching: Sendable {
         case .fetching(let download):
             if executed >= download.round.minimum { return phase = .idle }
             let timeout = options.stateTransferTimeout
-            let isDone = withDownload { download in
+            let isDone = withDownload { download, _ in
                 download.giveUpSlow(timeout: timeout, now: now.uptime)
                 return download.isDone
             }
-            if isDone ?? false { ready.wantsOwnBuckets = true } else { askForBuckets(now: now, into: &ready) }
+            goOn(isDone: isDone ?? false, now: now, into: &ready)
         }
+    }
+
+    /// - Parameter isDone: everything has come.
+    private mutating func goOn(isDone: Bool, now: Instant, into ready: inout Ready) {
+        guard isDone else { return askForBuckets(now: now, into: &ready) }
+        if staging.isConfirmed { ready.wantsOwnBuckets = true }
     }
 
     /// In place: the parts of a bucket would be copied with every one that comes.
     @discardableResult
-    private mutating func withDownload<Result>(_ change: (inout StateDownload) -> Result) -> Result? {
+    private mutating func withDownload<Result>(
+        _ change: (inout StateDownload, inout StagingArea) -> Result
+    ) -> Result? {
         guard case .fetching(var download) = phase else { return nil }
         phase = .idle
         defer { phase = .fetching(download) }
-        return change(&download)
+        return change(&download, &staging)
     }
 
     // MARK: Offers
@@ -158,7 +178,7 @@ package struct StateFetching: Sendable {
             guard let offer = checked(download.round.minimum), offer.digest == download.chosen.digest else {
                 return ready.drops += 1
             }
-            withDownload { $0.round.offers[peer] = offer }
+            withDownload { download, _ in download.round.offers[peer] = offer }
         }
     }
 
@@ -204,33 +224,31 @@ package struct StateFetching: Sendable {
 
     /// What is still to be fetched; with nothing left, installs.
     private mutating func compare(with own: [Digest], executed: SequenceNumber, now: Instant, into ready: inout Ready) {
-        guard let isComplete = withDownload({ $0.plan(own: own) }) else { return }
+        guard let isComplete = withDownload({ $0.plan(own: own, staging: &$1, into: &ready) }) else { return }
         guard isComplete else { return askForBuckets(now: now, into: &ready) }
-        guard case .fetching(let download) = phase else { return }
+        guard staging.isConfirmed, case .fetching(let download) = phase else { return }
         guard download.chosen.sequence > executed else { return phase = .idle }
-        ready.installs = download.difference(from: own)
+        ready.installs = download.difference(from: own, staging)
     }
 
     private mutating func askForBuckets(now: Instant, into ready: inout Ready) {
         let options = options
-        guard let hasSomebody = withDownload({ $0.ask(options, now: now.uptime, into: &ready) }), !hasSomebody,
+        guard let hasSomebody = withDownload({ $0.ask(options, $1, now: now.uptime, into: &ready) }), !hasSomebody,
             case .fetching(let download) = phase
         else { return }
-        // What was fetched stays.
+        // What was staged stays.
         askForOffers(download.round, now: now, into: &ready)
     }
 
     private mutating func receive(_ part: BucketPart, from peer: Int, now: Instant, into ready: inout Ready) {
         let limit = options.maxBucketBytes
-        switch withDownload({ $0.take(part, from: peer, limit: limit, now: now.uptime) }) {
+        switch withDownload({ download, _ in download.take(part, from: peer, limit: limit, now: now.uptime) }) {
         case nil, .refused: ready.drops += 1
         case .part: return
-        case .bucket(let isDone, let isIdle):
-            if isDone {
-                ready.wantsOwnBuckets = true
-            } else if isIdle {
-                askForBuckets(now: now, into: &ready)
-            }
+        case .bucket(let whole, let isDone, let isIdle):
+            staging.hand(whole)
+            ready.stages.append(whole)
+            if isDone || isIdle { goOn(isDone: isDone, now: now, into: &ready) }
         }
     }
 }
@@ -256,8 +274,12 @@ package struct BucketPart: Sendable {
 package struct FetchedState: Sendable {
     package let checkpoint: Checkpoint
     package let metadata: [UInt8]
-    /// Ascending.
-    package let buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])]
+    /// Ascending; all of them are staged.
+    package let buckets: [BucketSummary]
+
+    package init(checkpoint: Checkpoint, metadata: [UInt8], buckets: [BucketSummary]) {
+        (self.checkpoint, self.metadata, self.buckets) = (checkpoint, metadata, buckets)
+    }
 }
 
 /// A state that came from peers and is written down.
@@ -283,8 +305,6 @@ struct OfferRound: Sendable {
     /// By replica.
     var offers: [StateOffer?]
     private(set) var askedAt: UInt64 = 0
-    /// Of states that were chosen before: some of their buckets are the same in the next one.
-    var fetched: [Int: FetchedBucket] = [:]
 
     init(minimum: SequenceNumber, peers: Int) {
         self.minimum = minimum
@@ -307,10 +327,4 @@ struct OfferRound: Sendable {
         next.askedAt = now
         return next
     }
-}
-
-/// A bucket that came whole and was right.
-struct FetchedBucket: Sendable {
-    let digest: Digest
-    let entries: [StateTransferMessage.StateEntry]
 }

@@ -7,6 +7,7 @@ struct StateTransfer: Sendable {
         case needed(atLeast: SequenceNumber)
         case message(from: ReplicaIndex, StateTransferMessage)
         case flushed(SequenceNumber)
+        case staged(bucket: Int, Digest)
         case tick
     }
 
@@ -44,6 +45,8 @@ struct StateTransfer: Sendable {
             return try fetch(.needed(atLeast: minimum), executed, &execution, now: now, into: &ready)
         case .flushed(let sequence):
             return try fetch(.flushed(sequence), executed, &execution, now: now, into: &ready)
+        case .staged(let bucket, let digest):
+            return try fetch(.staged(bucket: bucket, digest), executed, &execution, now: now, into: &ready)
         case .tick:
             try serve(.tick, execution, now: now, into: &ready)
             let claims = claims(replica)
@@ -103,6 +106,10 @@ struct StateTransfer: Sendable {
         fetching.step(input, now: now, into: &asked)
         ready.drops += asked.drops
         for (to, message) in asked.sends { ready.send(.stateTransfer(setting.shard, message), to: setting.hosts(to)) }
+        for whole in asked.stages {
+            let (bucket, digest) = (whole.summary.bucket, whole.summary.digest)
+            ready.stages.append(.init(shard: setting.shard, bucket: bucket, digest: digest, part: whole.part))
+        }
         if asked.wantsOwnBuckets {
             let own = try execution.ownBuckets()
             return try fetch(.ownBuckets(own, executed: executed), executed, &execution, now: now, into: &ready)

@@ -21,8 +21,8 @@ public struct LMDBOptions: Sendable {
 
 // Unchecked: LMDB's environment and database handles may be used by all threads at once; they are set once, before
 // anybody else has them, and freed when nobody has them. Everything else is a constant or a Mutex.
-/// One replica's database: a folder with LMDB's two files, a map of entries and, in a database of its own, the
-/// metadata.
+/// One replica's database: a folder with LMDB's two files, a map of entries and, in databases of their own, the
+/// metadata and what is staged.
 ///
 /// It is synced with every commit, data and meta page both: never MDB_NOSYNC, never MDB_MAPASYNC (R7). Closed when the
 /// last reader, writer and snapshot of it are gone.
@@ -40,6 +40,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
     let handle: OpaquePointer
     let entries: MDB_dbi
     let metadata: MDB_dbi
+    let staged: MDB_dbi
     let failure = Mutex<LMDBError?>(nil)
     let syncs: SyncWitness
     private let identity: Identity
@@ -74,7 +75,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
             let handle = handle
             let witness = try SyncWitness(file)
             syncs = witness
-            (entries, metadata) = try mark.guarding { () throws(LMDBError) in
+            (entries, metadata, staged) = try mark.guarding { () throws(LMDBError) in
                 try Self.openDatabases(handle, path, witness)
             }
             // The files' names, and the folder's own.
@@ -148,7 +149,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
         for (operation, call) in [
             ("setting the map size", { mdb_env_set_mapsize(handle, mapSize) }),
             ("setting the readers", { mdb_env_set_maxreaders(handle, UInt32(options.maximumReaders)) }),
-            ("setting the databases", { mdb_env_set_maxdbs(handle, 2) }),
+            ("setting the databases", { mdb_env_set_maxdbs(handle, 3) }),
             ("opening", { mdb_env_open(handle, path, flags, 0o600) }),
             // Slots of readers that died with their process.
             ("checking readers", { mdb_reader_check(handle, nil) }),
@@ -181,15 +182,20 @@ public final class LMDBEnvironment: @unchecked Sendable {
 
     private static func openDatabases(
         _ handle: OpaquePointer, _ path: String, _ syncs: SyncWitness
-    ) throws(LMDBError) -> (MDB_dbi, MDB_dbi) {
+    ) throws(LMDBError) -> (entries: MDB_dbi, metadata: MDB_dbi, staged: MDB_dbi) {
         var transaction: OpaquePointer?
-        var (entries, metadata): (MDB_dbi, MDB_dbi) = (0, 0)
+        var (entries, metadata, staged): (MDB_dbi, MDB_dbi, MDB_dbi) = (0, 0, 0)
         var code = mdb_env_sync(handle, 1)
         guard code == 0 else { throw .syncFailed(operation: "syncing", path: path, code: code) }
         code = mdb_txn_begin(handle, nil, 0, &transaction)
         guard code == 0 else { throw .failed(operation: "beginning a transaction", path: path, code: code) }
         code = mdb_dbi_open(transaction, "entries", UInt32(MDB_CREATE), &entries)
         if code == 0 { code = mdb_dbi_open(transaction, "metadata", UInt32(MDB_CREATE), &metadata) }
+        if code == 0 { code = mdb_dbi_open(transaction, "staged", UInt32(MDB_CREATE), &staged) }
+        // Whoever staged it is gone. Emptying an empty one would be a write.
+        var status = MDB_stat()
+        if code == 0 { code = mdb_stat(transaction, staged, &status) }
+        if code == 0, status.ms_entries > 0 { code = mdb_drop(transaction, staged, 0) }
         guard code == 0 else {
             mdb_txn_abort(transaction)
             throw .failed(operation: "opening databases", path: path, code: code)
@@ -199,7 +205,7 @@ public final class LMDBEnvironment: @unchecked Sendable {
         guard code == 0 else {
             throw .failed(operation: "creating databases", path: path, code: reason(of: code, in: path))
         }
-        return (entries, metadata)
+        return (entries, metadata, staged)
     }
 
     private static func syncDirectory(_ path: String) throws(LMDBError) {

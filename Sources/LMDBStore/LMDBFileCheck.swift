@@ -26,7 +26,9 @@ struct LMDBFileCheck {
     private static let magic: UInt32 = 0xBEEF_C0DE
     /// LMDB's cursors go no deeper.
     private static let maximumDepth = 32
-    static let databases = ["entries", "metadata"]
+    static let databases = ["entries", "metadata", "staged"]
+    /// Of a file that no opening has completed, of one that had no staging area, and of all others.
+    private static let databaseCounts: [UInt64] = [0, 2, 3]
 
     private enum Order {
         case bytes
@@ -178,7 +180,7 @@ struct LMDBFileCheck {
                 guard flags == 0 else { throw Finding(page: page, what: "flags of an entry") }
             }
         }
-        guard meta.main.entries == 0 || meta.main.entries == UInt64(Self.databases.count) else {
+        guard Self.databaseCounts.contains(meta.main.entries) else {
             throw Finding(page: meta.main.root, what: "\(meta.main.entries) databases")
         }
         try walk(meta.free, .numbers) { (check, _, value, flags, page) throws(Finding) in

@@ -213,6 +213,11 @@ enum LMDBKey {
         guard (1...maximum).contains(key.count) else { throw .keyLength(key.count) }
     }
 
+    static func check(_ range: KeyRange) throws(LMDBError) {
+        try check(range.lower)
+        try check(range.upper)
+    }
+
     /// LMDB takes pointers to mutable memory and writes to none of it.
     static func with<R>(_ bytes: [UInt8], _ body: (inout MDB_val) -> R) -> R {
         bytes.withUnsafeBytes { buffer in

@@ -9,6 +9,28 @@ public struct KeyValueWrite: Hashable, Sendable {
     public init(key: [UInt8], value: [UInt8]?) { (self.key, self.value) = (key, value) }
 }
 
+/// The keys from `lower` until before `upper`.
+public struct KeyRange: Hashable, Sendable {
+    /// The first key that can be in it: 1 to 511 bytes.
+    public let lower: [UInt8]
+    /// The first key behind it.
+    public let upper: [UInt8]
+
+    /// Empty unless `lower` comes before `upper`.
+    public init(lower: [UInt8], upper: [UInt8]) { (self.lower, self.upper) = (lower, upper) }
+}
+
+/// All that a state which is on its way here has in some ranges of keys.
+public struct StagedPart: Hashable, Sendable {
+    /// No key is in two of them.
+    public let ranges: [KeyRange]
+    /// Ascending by key, each in one of the ranges, none without a value.
+    public let entries: [KeyValueWrite]
+
+    /// Checks nothing: a store refuses what it cannot hold.
+    public init(ranges: [KeyRange], entries: [KeyValueWrite]) { (self.ranges, self.entries) = (ranges, entries) }
+}
+
 /// What a store throws, if it can tell damage from a failure that another try may not meet.
 public protocol StoreFailure: Error {
     /// The files are not what was written.
@@ -66,12 +88,24 @@ public protocol KeyValueStore: KeyValueReader {
 public protocol KeyValueWriter {
     /// Applies all writes and the metadata, or none, and returns when they are durable.
     /// - Parameters:
+    ///   - moves: first puts what is staged in these ranges in the place of all entries that are in them, and empties
+    ///     the staging area. A range of which nothing is staged becomes empty. With nil, what is staged stays.
     ///   - seal: the state's digest, or whatever tells later that what is read is what was written.
-    ///   - clearing: first removes every entry.
-    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws
+    ///   - clearing: first of all removes every entry.
+    func apply(
+        _ writes: [KeyValueWrite], moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws
+
+    /// Puts parts of another state aside, each in the place of all that is staged in its ranges: all of them or none.
+    /// No reader sees them. They are gone when the store is opened again.
+    func stage(_ parts: [StagedPart]) throws
 }
 
 extension KeyValueWriter {
+    /// Of nothing that is staged.
+    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws {
+        try apply(writes, moving: nil, metadata: metadata, seal: seal, clearing: clearing)
+    }
+
     /// Without a seal.
     public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws {
         try apply(writes, metadata: metadata, seal: nil, clearing: clearing)

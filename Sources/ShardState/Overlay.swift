@@ -185,6 +185,19 @@ struct Overlay {
         return frozen.writes()
     }
 
+    /// Everything written so far but in these buckets, ascending by key.
+    /// - Precondition: no flush is under way.
+    func writes(outside buckets: Set<Int>) -> [KeyValueWrite] {
+        precondition(!isFlushing)
+        return current.writes(outside: buckets)
+    }
+
+    func refreshedStore() throws(ShardStateError) -> any KeyValueStore {
+        var store = store
+        do { try store.refresh() } catch { throw .store(String(describing: error)) }
+        return store
+    }
+
     /// Takes back a freeze whose layer was not given to the store.
     mutating func thaw() {
         guard flushing != nil else { return }

@@ -181,15 +181,20 @@ struct OverlayLayer {
     }
 
     /// Ascending by key: the nodes are behind all entries.
+    /// - Parameter buckets: of which nothing is wanted, nor of the nodes that are in them or over them.
     /// - Precondition: nothing was set since the last `takeChanges`.
-    func writes() -> [KeyValueWrite] {
+    func writes(outside buckets: Set<Int> = []) -> [KeyValueWrite] {
         precondition(sorted.count == slots.count)
+        let parents = Set(buckets.map(StateTree.firstSibling))
+        func isOutside(_ part: StatePart) -> Bool {
+            part.depth < StateTree.bucketDepth ? !parents.contains(part.bucket) : !buckets.contains(part.bucket)
+        }
         var writes: [KeyValueWrite] = []
         writes.reserveCapacity(slots.count + nodes.count)
-        for index in sorted.indices {
+        for index in sorted.indices where !buckets.contains(StateKey.bucket(key(at: index))) {
             writes.append(KeyValueWrite(key: key(at: index), value: entry(at: index)?.encoded()))
         }
-        for id in nodes.keys.sorted() {
+        for id in nodes.keys.sorted() where isOutside(StatePart(id: id)) {
             writes.append(KeyValueWrite(key: StatePart(id: id).nodeKey, value: (nodes[id] ?? nil)?.encoded()))
         }
         return writes

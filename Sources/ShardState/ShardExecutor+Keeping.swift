@@ -4,6 +4,8 @@ import Messages
 public struct FrozenState: Hashable, Sendable {
     /// Of the last batch that is in it.
     public let sequence: SequenceNumber
+    /// Where what the store has staged goes first; nil for a state that was reached here.
+    public let moves: [KeyRange]?
     /// Ascending by key.
     public let writes: [KeyValueWrite]
     /// Cluster, shard, sequence number, history, time and the procedures' fingerprint, encoded.
@@ -35,7 +37,8 @@ extension ShardExecutor {
     public mutating func freeze() throws(ShardStateError) -> FrozenState? {
         guard let writes = try state.freeze(at: lastExecuted) else { return nil }
         return FrozenState(
-            sequence: lastExecuted, writes: writes, metadata: metadata.encoded(), digest: try checkpointDigest())
+            sequence: lastExecuted, moves: nil, writes: writes, metadata: metadata.encoded(),
+            digest: try checkpointDigest())
     }
 
     /// The flush of the state at `sequence` is durable. Ignored if that state is not the one being flushed.
@@ -44,27 +47,32 @@ extension ShardExecutor {
     /// Forgets that a frozen state was to be flushed: it never will be.
     public mutating func thaw() { state.thaw() }
 
-    /// Becomes another replica's state, from this one's and the buckets that differ. The caller has checked metadata
-    /// and buckets against a digest that enough peers vouch for.
-    /// - Parameter buckets: all entries of each bucket whose digest differs from `bucketDigests()`, ascending.
+    /// How the store comes to hold another replica's state, from this one's and the buckets that differ. The caller has
+    /// checked the metadata against a digest that enough peers vouch for. Changes nothing here: when it is written down
+    /// another executor is opened from `refreshedStore`.
+    /// - Parameters:
+    ///   - staged: each bucket whose digest differs from `bucketDigests()`, as the store has it staged.
+    ///   - digest: of the other state.
     /// - Precondition: no flush is under way.
-    /// - Returns: what is to be flushed.
-    public mutating func install(
-        sequence: SequenceNumber, metadata: [UInt8],
-        buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])], digest: Digest
+    /// - Throws: among others `digestMismatch` if it would not be the state of that digest.
+    public mutating func replacement(
+        sequence: SequenceNumber, metadata: [UInt8], staged: [BucketSummary], digest: Digest
     ) throws(ShardStateError) -> FrozenState {
         precondition(!isFlushing)
         let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, procedures)
         guard decoded.sequence == sequence else { throw .sequenceMismatch(got: decoded.sequence, expected: sequence) }
-        for (bucket, entries) in buckets { try state.replace(bucket: bucket, by: entries) }
-        try state.rebuildIndexes()
-        (lastExecuted, time, history) = (sequence, decoded.time, decoded.history)
-        let got = try checkpointDigest()
+        var buckets = try state.bucketDigests()
+        for bucket in staged { buckets[bucket.bucket] = bucket.digest }
+        let (root, writes) = try state.replacement(by: staged)
+        let got = StateDigest.checkpoint(metadata: metadata, root: root)
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
-        guard let writes = try state.freeze(at: sequence) else { throw .digestMismatch(got: got, expected: digest) }
         return FrozenState(
-            sequence: sequence, writes: writes, metadata: metadata, digest: digest)
+            sequence: sequence, moves: staged.flatMap { StateDigest.ranges(ofBucket: $0.bucket) }, writes: writes,
+            metadata: metadata, digest: digest)
     }
+
+    /// The store as of its last write. What is read here stays what it was.
+    public func refreshedStore() throws(ShardStateError) -> any KeyValueStore { try state.refreshedStore() }
 
     /// The store as of the last flush, for peers that fetch from it.
     public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try state.snapshot() }

@@ -14,11 +14,34 @@ public enum StateDigest {
     /// - Returns: null, which is no bucket's digest, unless they are keys of this bucket, strictly ascending: entries
     ///   in another order would not all be hashed.
     public static func bucketDigest(_ entries: [StateTransferMessage.StateEntry], of bucket: Int) -> Digest {
-        for (i, entry) in entries.enumerated() {
-            guard entry.key.count > StateKey.prefixLength, StateKey.bucket(entry.key) == bucket else { return .null }
-            guard i == 0 || precedes(entries[i - 1].key, entry.key) else { return .null }
-        }
+        guard areOrdered(entries, in: bucket) else { return .null }
         return Subtree.build(entries[...], depth: StateTree.bucketDepth) { _, _ in }.digest
+    }
+
+    /// What a store has of a bucket with these entries: they, and the nodes of the tree that they are.
+    /// - Parameter entries: what somebody says a whole bucket is.
+    /// - Returns: nil unless they are the bucket with this digest.
+    public static func bucket(
+        _ bucket: Int, of entries: [StateTransferMessage.StateEntry], digest: Digest
+    ) -> WholeBucket? {
+        guard areOrdered(entries, in: bucket) else { return nil }
+        var nodes: [KeyValueWrite] = []
+        var subtree = Subtree.build(entries[...], depth: StateTree.bucketDepth) {
+            nodes.append(KeyValueWrite(key: $0.nodeKey, value: $1.encoded()))
+        }
+        if Mutant.is(.bucketDigestUnchecked) { subtree.digest = digest }
+        guard subtree.digest == digest else { return nil }
+        let writes = entries.map { KeyValueWrite(key: $0.key, value: $0.value) }
+        let part = StagedPart(
+            ranges: ranges(ofBucket: bucket), entries: writes + nodes.sorted { precedes($0.key, $1.key) })
+        return WholeBucket(summary: .init(bucket: bucket, count: subtree.count, digest: subtree.digest), part: part)
+    }
+
+    /// Where a store has the entries of a bucket, and the nodes of its tree.
+    public static func ranges(ofBucket bucket: Int) -> [KeyRange] {
+        let entries = KeyRange(lower: StateKey.lowerBound(bucket), upper: StateKey.lowerBound(bucket + 1))
+        return [entries]
+            + (StateTree.bucketDepth..<StateTree.maxDepth).map { StatePart.nodeRange(ofBucket: bucket, depth: $0) }
     }
 
     /// The digest of a bucket without entries, the same for every bucket.
@@ -63,11 +86,49 @@ public enum StateDigest {
         return digests
     }
 
+    private static func areOrdered(_ entries: [StateTransferMessage.StateEntry], in bucket: Int) -> Bool {
+        for (i, entry) in entries.enumerated() {
+            guard entry.key.count > StateKey.prefixLength, StateKey.bucket(entry.key) == bucket else { return false }
+            guard i == 0 || precedes(entries[i - 1].key, entry.key) else { return false }
+        }
+        return true
+    }
+
     static func checkpoint(metadata: [UInt8], root: Digest) -> Digest {
         var hasher = Hasher256(.checkpoint)
         hasher.update(root)
         hasher.update(metadata)
         return hasher.finish()
+    }
+}
+
+/// What the tree says of one bucket.
+public struct BucketSummary: Hashable, Sendable {
+    /// Counted from zero.
+    public let bucket: Int
+    /// Of its entries.
+    public let count: UInt64
+    /// Of the bucket.
+    public let digest: Digest
+
+    /// Claims nothing: whoever has hashed the entries knows it.
+    public init(bucket: Int, count: UInt64, digest: Digest) {
+        (self.bucket, self.count, self.digest) = (bucket, count, digest)
+    }
+}
+
+/// All of a bucket, as a store has it.
+public struct WholeBucket: Hashable, Sendable {
+    /// As the entries hash.
+    public let summary: BucketSummary
+    /// The entries and the nodes of the tree that they are.
+    public let part: StagedPart
+    /// Of keys and values.
+    public let bytes: Int
+
+    init(summary: BucketSummary, part: StagedPart) {
+        (self.summary, self.part) = (summary, part)
+        bytes = part.entries.reduce(0) { $0 + $1.key.count + ($1.value?.count ?? 0) }
     }
 }
 

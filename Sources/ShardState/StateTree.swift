@@ -156,7 +156,7 @@ struct TreeNode: Equatable {
             guard key.count == StatePart.keyLength else {
                 throw ShardStateError.corruptEntry(key: key, what: "a node's key")
             }
-            let bucket = Int(key[2]) << 8 | Int(key[3])
+            let bucket = StatePart.place(ofNode: key).bucket
             guard bucket < StateKey.bucketCount, key == StatePart(bucket: bucket, depth: depth).nodeKey else {
                 throw ShardStateError.corruptEntry(key: key, what: "a node's key")
             }
@@ -228,6 +228,16 @@ struct StatePart: Hashable {
     /// Under which its node is kept: behind all entries.
     var nodeKey: [UInt8] { [Self.area, UInt8(depth)] + lowerBound }
     static func firstKey(ofDepth depth: Int) -> [UInt8] { [area, UInt8(depth)] }
+    /// Where the nodes of a bucket are that are so deep.
+    static func nodeRange(ofBucket bucket: Int, depth: Int) -> KeyRange {
+        let part = StatePart(bucket: bucket)
+        return KeyRange(
+            lower: firstKey(ofDepth: depth) + part.lowerBound, upper: firstKey(ofDepth: depth) + part.upperBound)
+    }
+    /// Of a node: its depth, and the first bucket that it is over or in.
+    static func place(ofNode key: [UInt8]) -> (depth: Int, bucket: Int) {
+        (Int(key[1]), Int(key[2]) << 8 | Int(key[3]))
+    }
 
     private static func bytes(_ place: UInt64) -> [UInt8] {
         (0..<placeLength).map { UInt8(truncatingIfNeeded: place >> UInt64(8 * (placeLength - 1 - $0))) }
@@ -342,12 +352,19 @@ struct StateTree {
         if StateKey.placedBuckets.contains(bucket) { count.placed = count.placed &- old &+ subtree.count }
         buckets[bucket] = subtree
         top.set(bucket, subtree.digest)
-        parents.insert(bucket / TreeNode.fanout * TreeNode.fanout)
+        parents.insert(Self.firstSibling(of: bucket))
     }
 
     private func writeParent(_ bucket: Int, _ overlay: inout Overlay) {
+        let (key, node) = parent(bucket)
+        overlay.setNode(key, node)
+    }
+
+    /// The node right above buckets; nil if they are empty.
+    /// - Parameter bucket: the first of them.
+    private func parent(_ bucket: Int) -> (part: StatePart, node: TreeNode?) {
         let node = TreeNode(buckets[bucket..<bucket + TreeNode.fanout])
-        overlay.setNode(StatePart(bucket: bucket, depth: Self.bucketDepth - 1), node.count == 0 ? nil : node)
+        return (StatePart(bucket: bucket, depth: Self.bucketDepth - 1), node.count == 0 ? nil : node)
     }
 
     /// - Parameters:
@@ -386,11 +403,23 @@ struct StateTree {
         return Subtree.build(entries[...], depth: part.depth) { overlay.setNode($0, $1) }
     }
 
-    /// A bucket is now these entries and no others, whatever was thought of it before.
-    mutating func replace(bucket: Int, by entries: [StateTransferMessage.StateEntry], _ overlay: inout Overlay) {
-        stale.removeAll { $0.bucket == bucket }
-        set(bucket, Subtree.build(entries[...], depth: Self.bucketDepth) { overlay.setNode($0, $1) })
+    /// What it would be with other buckets in the place of its own. Only what is above the buckets, and only to be
+    /// written down: the nodes below them come with the buckets.
+    /// - Precondition: everything is hashed.
+    func replacing(_ summaries: [BucketSummary]) -> (root: Digest, parents: [KeyValueWrite]) {
+        var tree = self
+        for summary in summaries {
+            tree.set(summary.bucket, Subtree(count: summary.count, digest: summary.digest))
+        }
+        let parents = Set(summaries.map { Self.firstSibling(of: $0.bucket) }).sorted().map { bucket in
+            let (part, node) = tree.parent(bucket)
+            return KeyValueWrite(key: part.nodeKey, value: node?.encoded())
+        }
+        return (tree.root, parents)
     }
+
+    /// The first bucket below the node right above a bucket.
+    static func firstSibling(of bucket: Int) -> Int { bucket / TreeNode.fanout * TreeNode.fanout }
 
     // MARK: Checking
 

@@ -190,29 +190,20 @@ struct StateView {
     func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
     func storedSeal() throws(ShardStateError) -> [UInt8]? { try overlay.storedSeal() }
 
-    /// Makes a bucket what it is in another state. What was there may be damaged, so nothing is made of it: the indexes
-    /// are not kept, and the part of the tree is made anew.
-    /// - Parameter entries: all of it, ascending.
-    mutating func replace(bucket: Int, by entries: [StateTransferMessage.StateEntry]) throws(ShardStateError) {
-        var stale: [[UInt8]] = []
-        var next = 0
-        try overlay.forEach(inBuckets: bucket..<bucket + 1) { key, value in
-            while next < entries.count, precedes(entries[next].key, key) { next += 1 }
-            if next == entries.count || entries[next].key != key { stale.append(key) }
-        }
-        for key in stale { overlay.set(key, nil, isHashed: true) }
-        for entry in entries {
-            guard StateKey.bucket(of: entry.key, in: map) == bucket else {
-                throw .corruptEntry(key: entry.key, what: "bucket")
-            }
-            if try bytes(entry.key) == entry.value { continue }
-            overlay.set(entry.key, try StateEntry(decoding: entry.value, of: entry.key), isHashed: true)
-        }
-        tree.replace(bucket: bucket, by: entries, &overlay)
-    }
+    /// The store as of its last write.
+    func refreshedStore() throws(ShardStateError) -> any KeyValueStore { try overlay.refreshedStore() }
 
-    /// After `replace`.
-    mutating func rebuildIndexes() throws(ShardStateError) { indexes = try rebuiltIndexes() }
+    /// What makes the store hold another state, once all of these buckets that it has staged are moved to their place.
+    /// What is here of them may be damaged, so nothing is made of it.
+    /// - Precondition: no flush is under way.
+    /// - Returns: the root of the other state, and what is to be written beside the buckets.
+    mutating func replacement(
+        by staged: [BucketSummary]
+    ) throws(ShardStateError) -> (root: Digest, writes: [KeyValueWrite]) {
+        try tree.clean(&overlay)
+        let (root, parents) = tree.replacing(staged)
+        return (root, overlay.writes(outside: Set(staged.map(\.bucket))) + parents)
+    }
 
     // MARK: Checking
 

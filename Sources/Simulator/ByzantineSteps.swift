@@ -49,6 +49,7 @@ extension Simulation {
                 events.insert(.byzantineReply(from: i, Box(distorted), session: session), at: time)
             }
         }
+        for bucket in ready.stages { insert(bucket, of: i) }
         for flush in ready.flushes { insert(flush, of: i) }
         if case .tick = input {
             // The twin would only repeat it.

@@ -10,7 +10,14 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
     private struct State {
         var applied = MemoryMap()
         var visible = MemoryMap()
+        var staged = MemoryMap()
         var failsNextApply = false
+
+        mutating func failIfAsked() throws(MemoryStoreError) {
+            guard failsNextApply else { return }
+            failsNextApply = false
+            throw .failed
+        }
     }
 
     private let state = Mutex(State())
@@ -18,7 +25,7 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
     /// Empty, without metadata and seal, as a store to which nothing was ever applied.
     public init() {}
 
-    /// The next `apply` throws `MemoryStoreError.failed` and changes nothing: a full or broken disk.
+    /// The next `apply` or `stage` throws `MemoryStoreError.failed` and changes nothing: a full or broken disk.
     public func failNextApply() { state.withLock { $0.failsNextApply = true } }
 
     /// - Returns: nil if there is no such key, as of the last `refresh`.
@@ -43,18 +50,41 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
     /// Shows all that was applied until now.
     public func refresh() { state.withLock { $0.visible = $0.applied } }
 
+    /// As a process that starts finds it: shows all that was applied, and nothing is staged.
+    public func reopen() {
+        state.withLock { state in
+            (state.visible, state.staged) = (state.applied, MemoryMap())
+        }
+    }
+
     /// All or nothing, and not visible before `refresh`.
     /// - Throws: `MemoryStoreError.keyLength` for any of the keys, `failed` if `failNextApply` asked for it.
-    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws {
+    public func apply(
+        _ writes: [KeyValueWrite], moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?, clearing: Bool
+    ) throws {
         for write in writes { try MemoryStoreError.checkKey(write.key) }
         try state.withLock { state in
-            if state.failsNextApply {
-                state.failsNextApply = false
-                throw MemoryStoreError.failed
-            }
+            try state.failIfAsked()
             if clearing { state.applied = MemoryMap() }
+            if let moves {
+                for range in moves { state.applied.replace(range, by: state.staged.entries(in: range)) }
+                state.staged = MemoryMap()
+            }
             for write in writes { state.applied.set(write.key, to: write.value) }
             (state.applied.metadata, state.applied.seal) = (metadata, seal)
+        }
+    }
+
+    /// All or nothing. Gone after `reopen`.
+    /// - Throws: as `apply`.
+    public func stage(_ parts: [StagedPart]) throws {
+        for part in parts { for entry in part.entries { try MemoryStoreError.checkKey(entry.key) } }
+        try state.withLock { state in
+            try state.failIfAsked()
+            for part in parts {
+                for range in part.ranges { state.staged.replace(range, by: []) }
+                for entry in part.entries { state.staged.set(entry.key, to: entry.value) }
+            }
         }
     }
 }
@@ -170,7 +200,21 @@ private struct MemoryMap: Sendable {
         pages.insert(upper, at: index + 1)
     }
 
-    func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) throws {
+    func entries(in range: KeyRange) -> [KeyValueWrite] {
+        var entries: [KeyValueWrite] = []
+        forEach(from: range.lower, to: range.upper) { key, value in
+            entries.append(KeyValueWrite(key: key, value: value))
+            return true
+        }
+        return entries
+    }
+
+    mutating func replace(_ range: KeyRange, by entries: [KeyValueWrite]) {
+        for entry in self.entries(in: range) { set(entry.key, to: nil) }
+        for entry in entries { set(entry.key, to: entry.value) }
+    }
+
+    func forEach(from lower: [UInt8], to upper: [UInt8]?, _ body: ([UInt8], [UInt8]) throws -> Bool) rethrows {
         guard !pages.isEmpty else { return }
         var index = page(for: lower)
         var at = Self.position(of: lower, in: pages[index].keys)

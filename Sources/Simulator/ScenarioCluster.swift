@@ -13,6 +13,7 @@ struct ScenarioCluster {
         case reply(from: Int, HostReply)
         case synced(host: Int, life: Int, position: UInt64)
         case flushed(host: Int, life: Int, StateFlush)
+        case staged(host: Int, life: Int, BucketStaging)
     }
 
     private struct Host {
@@ -33,6 +34,7 @@ struct ScenarioCluster {
     static let delay: UInt64 = 1_000_000
     static let syncTime: UInt64 = 200_000
     static let flushTime: UInt64 = 5_000_000
+    static let stagingTime: UInt64 = 1_000_000
     static let tickInterval: UInt64 = 20_000_000
 
     let manifest: Manifest
@@ -135,7 +137,7 @@ struct ScenarioCluster {
         (hosts[i].isSyncing, hosts[i].executed) = (false, [:])
         do {
             let opened = try hosts[i].disk.open(using: &rng)
-            for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.refresh() }
+            for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.reopen() }
             hosts[i].core = try HostCore(
                 manifest: manifest, host: host, signer: StandInSigner(UInt64(i)), options: HostOptions(),
                 stores: hosts[i].disk.stores, records: opened.records, now: instant(i))
@@ -195,6 +197,9 @@ struct ScenarioCluster {
             noteReply(reply.reply, from: i)
             events.insert(.reply(from: i, reply.reply), at: now + Self.delay)
         }
+        for bucket in ready.stages {
+            events.insert(.staged(host: i, life: hosts[i].life, bucket), at: now + Self.stagingTime)
+        }
         for flush in ready.flushes {
             events.insert(.flushed(host: i, life: hosts[i].life, flush), at: now + Self.flushTime)
         }
@@ -238,10 +243,13 @@ struct ScenarioCluster {
             hosts[i].isSyncing = false
             try step(i, .persisted(JournalPosition(position)))
             startSync(i)
+        case .staged(let i, let life, let bucket):
+            guard hosts[i].life == life else { return }
+            try hosts[i].disk.stores[bucket.shard]?.stage([bucket.part])
+            try step(i, bucket.staged)
         case .flushed(let i, let life, let flush):
             guard hosts[i].life == life else { return }
-            try hosts[i].disk.stores[flush.shard]?.apply(
-                flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
+            if let store = hosts[i].disk.stores[flush.shard] { try flush.apply(to: store) }
             try step(i, .flushed(flush.shard, flush.sequence))
         }
     }

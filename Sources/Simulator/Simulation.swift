@@ -12,6 +12,7 @@ public struct Simulation {
         case deliver(to: Int, from: HostID, Parcel)
         case synced(host: Int, life: Int, position: UInt64)
         case flushed(host: Int, life: Int, Box<StateFlush>)
+        case staged(host: Int, life: Int, Box<BucketStaging>)
         case gatewayTick
         case toGateway(from: Int, Box<HostReply>, session: SessionID)
         case fromGateway(to: Int, Box<GatewayMessage>, session: SessionID)
@@ -45,6 +46,8 @@ public struct Simulation {
         /// Counts restarts: events of an earlier life are void.
         var life = 0
         var isSyncing = false
+        /// The last of what is to be staged will be.
+        var stagesUntil: UInt64 = 0
         /// The storage of this life failed: its replicas have halted.
         var hasFailedStorage = false
         var isToBeDeclared = false
@@ -260,7 +263,7 @@ public struct Simulation {
             hosts[i].disk.stores[shard] = MemoryStore()
         }
         hosts[i].life += 1
-        (hosts[i].isSyncing, hosts[i].hasFailedStorage) = (false, false)
+        (hosts[i].isSyncing, hosts[i].hasFailedStorage, hosts[i].stagesUntil) = (false, false, 0)
         let opened: SimulatedDisk.Opened
         do { opened = try hosts[i].disk.open(using: &rng) } catch {
             throw failure("the journal of host \(i) does not open: \(error)")
@@ -270,7 +273,7 @@ public struct Simulation {
             throw failure("host \(i) has lost durable records")
         }
         // A process that starts sees every write that was applied.
-        for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.refresh() }
+        for shard in manifest.shards(of: host) { hosts[i].disk.stores[shard]?.reopen() }
         do {
             hosts[i].core = try HostCore(
                 manifest: manifest, host: host, signer: StandInSigner(UInt64(byzantine.identity(i))),
@@ -337,10 +340,18 @@ public struct Simulation {
             guard let time = arrival(from: i, to: gatewayEndpoint, isRead: reply.reply.isRead) else { continue }
             events.insert(.toGateway(from: i, Box(reply.reply), session: session), at: time)
         }
+        for bucket in ready.stages { insert(bucket, of: i) }
         for flush in ready.flushes {
             do { try checks.observe(flush) } catch { throw failure("host \(i): \(error)") }
             insert(flush, of: i)
         }
+    }
+
+    /// In their order: one thread does it.
+    mutating func insert(_ bucket: BucketStaging, of i: Int) {
+        let time = max(now, hosts[i].stagesUntil) + 20_000 + rng.below(UInt64(500_000))
+        hosts[i].stagesUntil = time
+        events.insert(.staged(host: i, life: hosts[i].life, Box(bucket)), at: time)
     }
 
     mutating func insert(_ flush: StateFlush, of i: Int) {
@@ -421,13 +432,17 @@ public struct Simulation {
             if let what = hosts[i].disk.failure { return try storageFailed(i, what) }
             try step(i, .persisted(JournalPosition(position)))
             startSync(i)
+        case .staged(let i, let life, let box):
+            guard hosts[i].life == life, hosts[i].isUp else { return }
+            let bucket = box.value
+            do { try hosts[i].disk.stores[bucket.shard]?.stage([bucket.part]) } catch {
+                return try storageFailed(i, "\(error)")
+            }
+            try step(i, bucket.staged)
         case .flushed(let i, let life, let box):
             guard hosts[i].life == life, hosts[i].isUp else { return }
             let flush = box.value
-            do {
-                try hosts[i].disk.stores[flush.shard]?.apply(
-                    flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
-            } catch {
+            do { if let store = hosts[i].disk.stores[flush.shard] { try flush.apply(to: store) } } catch {
                 return try storageFailed(i, "\(error)")
             }
             try step(i, .flushed(flush.shard, flush.sequence))

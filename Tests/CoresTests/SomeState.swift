@@ -35,7 +35,7 @@ struct SomeState {
         (metadata, buckets, snapshot) = (frozen.metadata, try StateDigest.bucketDigests(of: store), store.snapshot())
     }
 
-    private static func batch(_ number: UInt64) -> Batch {
+    static func batch(_ number: UInt64) -> Batch {
         let time = Timestamp(1_700_000_000_000_000 + number)
         let account = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1), index: number)
         let request = Request(

@@ -6,7 +6,12 @@ import Testing
 
 /// One replica of four that lacks a state: what it asks for, and what it makes of the answers.
 private struct Fetcher {
-    var fetching = StateFetching(group: SomeState.group, options: HostOptions())
+    var fetching: StateFetching
+    /// What was handed over is there at once.
+    var confirms = true
+    /// What was handed over, in order, and what of it was not confirmed.
+    var staged: [BucketSummary] = []
+    var unconfirmed: [BucketSummary] = []
     var now: UInt64 = 0
     var executed = SequenceNumber(0)
     var own = SomeState.emptyBuckets
@@ -16,6 +21,18 @@ private struct Fetcher {
     var drops = 0
     var installs: FetchedState?
     var installed: InstalledState?
+
+    init(_ change: (inout HostOptions) -> Void = { _ in }) {
+        var options = HostOptions()
+        change(&options)
+        fetching = StateFetching(group: SomeState.group, options: options)
+    }
+
+    mutating func confirm() {
+        let due = unconfirmed
+        unconfirmed = []
+        for summary in due { step(.staged(bucket: summary.bucket, summary.digest)) }
+    }
 
     mutating func step(_ input: StateFetching.Input) {
         var ready = StateFetching.Ready()
@@ -29,6 +46,9 @@ private struct Fetcher {
             }
         }
         drops += ready.drops
+        staged += ready.stages.map(\.summary)
+        unconfirmed += ready.stages.map(\.summary)
+        if confirms { confirm() }
         if ready.wantsOwnBuckets { step(.ownBuckets(own, executed: executed)) }
         if let state = ready.installs { installs = state }
         if let state = ready.installed { installed = state }
@@ -77,6 +97,8 @@ private struct Fetcher {
         try fetcher.answer(state)
         let installs = try #require(fetcher.installs)
         #expect(installs.checkpoint == state.checkpoint && installs.buckets.map(\.bucket) == state.filled)
+        #expect(fetcher.staged.sorted { $0.bucket < $1.bucket } == installs.buckets)
+        #expect(installs.buckets.allSatisfy { $0.digest == state.buckets[$0.bucket] })
         fetcher.step(.installing)
         #expect(fetcher.fetching.installing == state.checkpoint)
         fetcher.step(.flushed(state.checkpoint.sequence))
@@ -105,7 +127,11 @@ private struct Fetcher {
             sequence: state.checkpoint.sequence, bucket: asked.buckets[0], number: 0, isLast: true,
             entries: [.init(key: [1], value: [2])])
         fetcher.step(.bucket(from: ReplicaIndex(UInt8(asked.peer)), forged))
-        #expect(fetcher.drops == 1)
+        #expect(fetcher.drops == 1 && fetcher.staged.isEmpty)
+        let robbed = BucketPart(
+            sequence: state.checkpoint.sequence, bucket: asked.buckets[0], number: 0, isLast: true, entries: [])
+        fetcher.step(.bucket(from: ReplicaIndex(UInt8(asked.peer)), robbed))
+        #expect(fetcher.drops == 2 && fetcher.staged.isEmpty)
         try fetcher.answer(state, butNot: [asked.peer])
         fetcher.tick(after: 600)
         #expect(fetcher.questions.contains { $0.peer != asked.peer && $0.buckets.contains(asked.buckets[0]) })
@@ -170,6 +196,91 @@ private struct Fetcher {
         fetcher.executed = SequenceNumber(5)
         fetcher.tick(after: 1)
         #expect(fetcher.fetching.isIdle)
+    }
+
+    @Test func whatWasStagedInVainIsThereWhenAStateIsNeededAgain() throws {
+        let state = try SomeState(batches: 40)
+        var fetcher = Fetcher()
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(state, from: peer) }
+        let asked = try #require(fetcher.questions.first { $0.peer == 1 })
+        for bucket in asked.buckets { try fetcher.give(bucket, of: state, from: 1) }
+        fetcher.executed = SequenceNumber(1)
+        fetcher.tick(after: 1)
+        #expect(fetcher.fetching.isIdle)
+        fetcher.questions = []
+        fetcher.step(.needed(atLeast: SequenceNumber(2)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(state, from: peer) }
+        let again = Set(fetcher.questions.flatMap(\.buckets))
+        #expect(!again.isEmpty && again.isDisjoint(with: asked.buckets))
+    }
+
+    /// So no more of a state is in memory than the disk is behind.
+    @Test func whileTheDiskIsBehindNobodyIsAskedForMore() throws {
+        let state = try SomeState(batches: 40)
+        var fetcher = Fetcher { $0.maxStagingBytes = 1 }
+        fetcher.confirms = false
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(state, from: peer) }
+        #expect(fetcher.questions.map(\.buckets.count) == [1, 1], "one is all that there is room for")
+        try fetcher.answer(state)
+        #expect(fetcher.unconfirmed.count == 2 && fetcher.questions.isEmpty)
+        fetcher.tick(after: 5)
+        #expect(fetcher.questions.isEmpty)
+        var turns = 0
+        while !fetcher.unconfirmed.isEmpty, turns < 100 {
+            turns += 1
+            #expect(fetcher.unconfirmed.count <= 2 && fetcher.installs == nil)
+            fetcher.confirm()
+            try fetcher.answer(state)
+        }
+        #expect(turns == (state.filled.count + 1) / 2)
+        #expect(fetcher.installs?.buckets.map(\.bucket) == state.filled)
+    }
+
+    @Test func whatIsNotStagedYetIsNotInstalled() throws {
+        let state = try SomeState(batches: 4)
+        var fetcher = Fetcher()
+        fetcher.confirms = false
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(state, from: peer) }
+        try fetcher.answer(state)
+        let last = fetcher.unconfirmed.removeLast()
+        fetcher.confirm()
+        fetcher.step(.staged(bucket: last.bucket, .null))
+        fetcher.tick(after: 5)
+        #expect(fetcher.installs == nil)
+        fetcher.step(.staged(bucket: last.bucket, last.digest))
+        #expect(fetcher.installs?.checkpoint == state.checkpoint)
+    }
+
+    /// What is empty in the chosen state need not be fetched, but nothing may be moved to its place.
+    @Test func whatIsStagedOfAnEarlierChoiceGoesWhereTheNextOneIsEmpty() throws {
+        let (first, second) = (try SomeState(batches: 41), try SomeState(batches: 40))
+        let emptied = first.filled.filter { !second.filled.contains($0) }
+        try #require(!emptied.isEmpty)
+        var fetcher = Fetcher()
+        fetcher.confirms = false
+        // Of the own state something is in these buckets too.
+        for bucket in emptied { fetcher.own[bucket] = Digest.null }
+        fetcher.step(.needed(atLeast: SequenceNumber(1)))
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(first, from: peer) }
+        try fetcher.answer(first)
+        for peer in 1...2 as ClosedRange<UInt8> {
+            fetcher.step(.gone(from: ReplicaIndex(peer), first.checkpoint.sequence))
+        }
+        fetcher.tick(after: 5)
+        fetcher.confirm()
+        fetcher.staged = []
+        fetcher.installs = nil
+        for peer in 1...2 as ClosedRange<UInt8> { fetcher.offer(second, from: peer) }
+        #expect(fetcher.staged.map(\.bucket).sorted() == emptied && fetcher.staged.allSatisfy { $0.count == 0 })
+        try fetcher.answer(second)
+        #expect(fetcher.installs == nil)
+        fetcher.confirm()
+        let installs = try #require(fetcher.installs)
+        #expect(installs.checkpoint == second.checkpoint)
+        #expect(installs.buckets.filter { emptied.contains($0.bucket) }.allSatisfy { $0.count == 0 })
     }
 
     @Test func aStateThatCannotBeWrittenDownNowIsComparedAgainAtTheNextTick() throws {

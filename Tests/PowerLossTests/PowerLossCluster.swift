@@ -21,6 +21,7 @@ final class PowerLossCluster {
         case deliver(to: Int, from: Int, HostMessage)
         case sync(host: Int, life: Int)
         case flush(host: Int, life: Int, StateFlush)
+        case stage(host: Int, life: Int, BucketStaging)
         case clientTick
         case toGateway(from: Int, HostReply)
         case fromGateway(to: Int, GatewayMessage)
@@ -195,8 +196,12 @@ final class PowerLossCluster {
         case .sync(let i, let life): if hosts[i].life == life { try sync(i) }
         case .flush(let i, let life, let flush):
             guard hosts[i].life == life, let writer = hosts[i].writers[flush.shard] else { return }
-            try writer.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
+            try flush.apply(to: writer)
             try step(i, .flushed(flush.shard, flush.sequence))
+        case .stage(let i, let life, let bucket):
+            guard hosts[i].life == life, let writer = hosts[i].writers[bucket.shard] else { return }
+            try writer.stage([bucket.part])
+            try step(i, bucket.staged)
         case .clientTick: return
         case .toGateway(_, let reply):
             try gatewayReceives(try verifier.verify(try HostReply(decoding: reply.encoded())).value)
@@ -232,6 +237,9 @@ final class PowerLossCluster {
             try note(.executed(shard: progress.shard, progress.sequence, history: progress.history))
         }
         try startSync(i)
+        for bucket in ready.stages {
+            insert(.stage(host: i, life: hosts[i].life, bucket), after: 1_000_000)
+        }
         for flush in ready.flushes {
             insert(.flush(host: i, life: hosts[i].life, flush), after: 1_000_000 + rng.below(UInt64(20_000_000)))
         }

@@ -204,7 +204,7 @@ private struct ChangeKeys: Procedure {
             do { try shard.restart() } catch { continue }
             let sequence = shard.executor.lastExecuted
             try shard.finish(
-                try shard.executor.install(sequence: sequence, metadata: metadata, buckets: buckets, digest: digest))
+                try shard.replacement(sequence: sequence, metadata: metadata, buckets: buckets, digest: digest))
             try shard.executor.checkInvariants()
             #expect(try shard.executor.checkpointDigest() == digest)
         }

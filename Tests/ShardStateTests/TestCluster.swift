@@ -73,13 +73,51 @@ struct TestShard {
         try finish(frozen)
     }
 
+    func write(_ frozen: FrozenState) {
+        disk.apply(frozen.writes, moving: frozen.moves, metadata: frozen.metadata, seal: nil, clearing: false)
+    }
+
     mutating func finish(_ frozen: FrozenState) throws {
-        disk.apply(frozen.writes, metadata: frozen.metadata, clearing: false)
-        try executor.flushed(frozen.sequence)
+        write(frozen)
+        guard frozen.moves != nil else { return try executor.flushed(frozen.sequence) }
+        executor = try ShardExecutor(
+            shard: shard, manifest: manifest, store: executor.refreshedStore(), limits: executor.limits,
+            procedures: procedures)
+    }
+
+    /// Stages buckets of another state, and asks what makes the disk hold it.
+    mutating func replacement(
+        sequence: SequenceNumber, metadata: [UInt8],
+        buckets: [(bucket: Int, entries: [StateTransferMessage.StateEntry])], digest: Digest
+    ) throws -> FrozenState {
+        var staged: [BucketSummary] = []
+        for (bucket, entries) in buckets {
+            let own = StateDigest.bucketDigest(entries, of: bucket)
+            let whole = try #require(StateDigest.bucket(bucket, of: entries, digest: own))
+            disk.stage([whole.part])
+            staged.append(whole.summary)
+        }
+        return try executor.replacement(sequence: sequence, metadata: metadata, staged: staged, digest: digest)
+    }
+
+    /// As a host does: only the buckets that differ.
+    mutating func replacement(
+        sequence: SequenceNumber, metadata: [UInt8], all entries: [StateTransferMessage.StateEntry]
+    ) throws -> FrozenState {
+        var buckets = [[StateTransferMessage.StateEntry]](repeating: [], count: StateDigest.bucketCount)
+        for entry in entries {
+            if let bucket = StateDigest.bucket(of: entry.key, in: manifest.shardMap) { buckets[bucket].append(entry) }
+        }
+        let wanted = buckets.indices.map { StateDigest.bucketDigest(buckets[$0], of: $0) }
+        let own = try executor.bucketDigests()
+        let differing = wanted.indices.filter { wanted[$0] != own[$0] }.map { (bucket: $0, entries: buckets[$0]) }
+        let digest = StateDigest.checkpoint(metadata: metadata, bucketDigests: wanted) ?? .null
+        return try replacement(sequence: sequence, metadata: metadata, buckets: differing, digest: digest)
     }
 
     /// A new executor from what is on disk: what was not flushed has to be executed again.
     mutating func restart() throws {
+        disk.reopen()
         executor = try ShardExecutor(
             shard: shard, manifest: manifest, store: TestStore(disk), limits: executor.limits, procedures: procedures)
     }

@@ -27,17 +27,51 @@ final class TestDisk: KeyValueWriter {
     }
 
     private(set) var image = Image()
+    private var staged: [[UInt8]: [UInt8]] = [:]
 
     func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) {
         apply(writes, metadata: metadata, seal: nil, clearing: clearing)
     }
 
     func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) {
+        apply(writes, moving: nil, metadata: metadata, seal: seal, clearing: clearing)
+    }
+
+    func apply(
+        _ writes: [KeyValueWrite], moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?, clearing: Bool
+    ) {
         var values = clearing ? [:] : image.values
+        if let moves {
+            let ranges = moves.sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
+            values = values.filter { !Self.contain(ranges, $0.key) }
+            for (key, value) in staged where Self.contain(ranges, key) { values[key] = value }
+            staged = [:]
+        }
         for write in writes { values[write.key] = write.value }
         image = Image(
             keys: values.keys.sorted { $0.lexicographicallyPrecedes($1) }, values: values, stored: metadata,
             sealed: seal)
+    }
+
+    func stage(_ parts: [StagedPart]) {
+        for part in parts {
+            let ranges = part.ranges.sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
+            for key in staged.keys.filter({ Self.contain(ranges, $0) }) { staged[key] = nil }
+            for entry in part.entries { staged[entry.key] = entry.value }
+        }
+    }
+
+    /// As a process that starts finds it.
+    func reopen() { staged = [:] }
+
+    /// - Parameter ranges: ascending.
+    private static func contain(_ ranges: [KeyRange], _ key: [UInt8]) -> Bool {
+        var (low, high) = (0, ranges.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if key.lexicographicallyPrecedes(ranges[middle].lower) { high = middle } else { low = middle + 1 }
+        }
+        return low > 0 && key.lexicographicallyPrecedes(ranges[low - 1].upper)
     }
 }
 

@@ -13,6 +13,7 @@ private struct RecoveryCluster {
         case tell(Int, SessionID, GatewayMessage)
         case persisted(Int, JournalPosition)
         case flushed(Int, StateFlush)
+        case staged(Int, BucketStaging)
         /// Another request of those that shard 3 is kept busy with.
         case load
     }
@@ -86,6 +87,7 @@ private struct RecoveryCluster {
             }
         }
         for reply in ready.toGateways { if case .attestation(let attestation) = reply.reply { hear(attestation) } }
+        for bucket in ready.stages { schedule(.staged(i, bucket), after: Self.millisecond) }
         for flush in ready.flushes { schedule(.flushed(i, flush), after: 5 * Self.millisecond) }
         pauses += ready.pauses
         halts += ready.halts.map { "host \(i), shard \($0.0): \($0.1)" }
@@ -104,9 +106,11 @@ private struct RecoveryCluster {
                 step(to, .peer(HostID(UInt16(from)), try verifier.verify(message)))
             case .tell(let i, let session, let message): step(i, .gateway(session, try verifier.verify(message)))
             case .persisted(let i, let position): step(i, .persisted(position))
+            case .staged(let i, let bucket):
+                try stores[i][bucket.shard]?.stage([bucket.part])
+                step(i, bucket.staged)
             case .flushed(let i, let flush):
-                try stores[i][flush.shard]?.apply(
-                    flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: flush.installs)
+                if let store = stores[i][flush.shard] { try flush.apply(to: store) }
                 stores[i][flush.shard]?.refresh()
                 step(i, .flushed(flush.shard, flush.sequence))
             case .load:

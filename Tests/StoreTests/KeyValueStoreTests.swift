@@ -105,6 +105,81 @@ func write(_ key: [UInt8], _ value: [UInt8]?) -> KeyValueWrite { KeyValueWrite(k
         }
     }
 
+    @Test(arguments: backends) func whatIsStagedIsSeenWhenItIsMovedAndThenInThePlaceOfWhatWasThere(
+        _ backend: any Backend
+    ) throws {
+        try backend.run { (store, writer) throws in
+            let (ones, fives) = (KeyRange(lower: [1], upper: [2]), KeyRange(lower: [5], upper: [6]))
+            let before = [
+                write([1, 1], [1]), write([1, 2], [1]), write([2], [1]), write([5, 1], [1]), write([6], [1]),
+            ]
+            try writer.apply(before, metadata: [1], seal: [1], clearing: false)
+            try writer.stage([StagedPart(ranges: [ones], entries: [write([1, 0], [7]), write([1, 9], [7])])])
+            try writer.stage([
+                StagedPart(ranges: [ones], entries: [write([1, 2], [8]), write([1, 3], [8])]),
+                StagedPart(ranges: [fives, KeyRange(lower: [8], upper: [9])], entries: [write([8, 1], [8])]),
+                StagedPart(ranges: [KeyRange(lower: [9], upper: [10])], entries: [write([9], [8])]),
+            ])
+            try store.refresh()
+            #expect(try store.all() == before)
+            let moves = [fives, ones, KeyRange(lower: [8], upper: [9])]
+            try writer.apply(
+                [write([2], nil), write([8, 2], [3])], moving: moves, metadata: [2], seal: [2], clearing: false)
+            #expect(try store.all() == before)
+            try store.refresh()
+            let after = [
+                write([1, 2], [8]), write([1, 3], [8]), write([6], [1]), write([8, 1], [8]), write([8, 2], [3]),
+            ]
+            #expect(try store.all() == after)
+            #expect(try store.metadata() == [2] && store.seal() == [2])
+            // What was not moved is gone, so nothing comes in the place of this.
+            let nine = KeyRange(lower: [9], upper: [10])
+            try writer.apply([], moving: [nine, ones], metadata: [3], seal: nil, clearing: false)
+            try store.refresh()
+            #expect(try store.all() == Array(after.dropFirst(2)))
+        }
+    }
+
+    @Test(arguments: backends) func whatCannotBeStagedChangesNothing(_ backend: any Backend) throws {
+        try backend.run { (store, writer) throws in
+            let all = KeyRange(lower: [0], upper: [255])
+            try writer.stage([StagedPart(ranges: [all], entries: [write([1], [1])])])
+            let long = [UInt8](repeating: 7, count: 512)
+            #expect(throws: (any Error).self) {
+                try writer.stage([
+                    StagedPart(ranges: [all], entries: [write([2], [2])]),
+                    StagedPart(ranges: [], entries: [write(long, [2])]),
+                ])
+            }
+            try writer.apply([], moving: [all], metadata: [1], seal: nil, clearing: false)
+            try store.refresh()
+            #expect(try store.all() == [write([1], [1])])
+        }
+    }
+
+    @Test func whatIsStagedDoesNotSurviveARestart() throws {
+        let all = KeyRange(lower: [0], upper: [255])
+        let memory = MemoryStore()
+        try memory.stage([StagedPart(ranges: [all], entries: [write([1], [1])])])
+        memory.reopen()
+        try memory.apply([write([2], [2])], moving: [all], metadata: [], seal: nil, clearing: false)
+        memory.refresh()
+        #expect(try memory.all() == [write([2], [2])])
+        try withTemporaryFolder { folder in
+            for round in 1...3 as ClosedRange<UInt8> {
+                let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 64 << 20))
+                let writer = LMDBStoreWriter(environment)
+                try writer.apply([write([2], [2])], moving: [all], metadata: [], seal: nil, clearing: false)
+                let store = try LMDBStore(environment)
+                #expect(try store.all() == [write([2], [2])], "round \(round)")
+                let large = (0..<2000).map {
+                    write([1, UInt8($0 / 256), UInt8($0 % 256)], [UInt8](repeating: 1, count: 500))
+                }
+                try writer.stage([StagedPart(ranges: [all], entries: large)])
+            }
+        }
+    }
+
     @Test(arguments: backends) func theLastOfSeveralWritesToAKeyCounts(_ backend: any Backend) throws {
         try backend.run { (store, writer) throws in
             try writer.apply(

@@ -51,6 +51,28 @@ import Testing
         }
     }
 
+    /// What was staged is there still, so the same move can be made with less beside it, or after a start with more room.
+    @Test func aFullMapMovesNothing() throws {
+        try withTemporaryFolder { folder in
+            let environment = try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 1 << 20))
+            let writer = LMDBStoreWriter(environment)
+            let range = KeyRange(lower: [1], upper: [2])
+            let staged = (0..<10).map { write([1, UInt8($0)], [UInt8](repeating: 2, count: 10_000)) }
+            let large = (0..<100).map { write([2, UInt8($0)], [UInt8](repeating: 1, count: 20_000)) }
+            try writer.apply([write([1], [1])], metadata: [1], clearing: false)
+            try writer.stage([StagedPart(ranges: [range], entries: staged)])
+            #expect(throws: LMDBError.mapFull(path: folder, limit: 1 << 20)) {
+                try writer.apply(large, moving: [range], metadata: [2], seal: nil, clearing: false)
+            }
+            #expect(try LMDBStore(environment).all() == [write([1], [1])])
+            #expect(throws: LMDBError.mapFull(path: folder, limit: 1 << 20)) {
+                try writer.stage([StagedPart(ranges: [range], entries: large)])
+            }
+            try writer.apply([], moving: [range], metadata: [2], seal: nil, clearing: false)
+            #expect(try LMDBStore(environment).all() == staged)
+        }
+    }
+
     @Test func theDefaultReservationOfAddressSpaceTakesNoDisk() throws {
         try withTemporaryFolder { folder in
             let environment = try LMDBEnvironment(path: folder)

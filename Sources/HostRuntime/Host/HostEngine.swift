@@ -44,6 +44,7 @@ final class HostEngine {
         }
         transport.send(ready.toHosts)
         transport.send(ready.toGateways)
+        for bucket in ready.stages { states.post(.stage(bucket)) }
         for flush in ready.flushes { states.post(.flush(flush)) }
         transport.pause(ready.pauses)
         for shard in ready.damaged { states.post(.condemn(shard)) }

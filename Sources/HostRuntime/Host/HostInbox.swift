@@ -87,7 +87,8 @@ extension HostInput {
     fileprivate var isMessage: Bool {
         switch self {
         case .peer, .gateway: true
-        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .storageFailed, .tick: false
+        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed, .tick:
+            false
         }
     }
 
@@ -96,7 +97,7 @@ extension HostInput {
         switch self {
         case .peer(_, let message): message.value.weight
         case .gateway(_, let message): message.value.weight
-        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .storageFailed, .tick: 0
+        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed, .tick: 0
         }
     }
 

@@ -8,6 +8,7 @@ import NIOCore
 /// loop. A shard's first failure ends the writing of that shard.
 final class StateWriter {
     enum Job: Sendable {
+        case stage(BucketStaging)
         case flush(StateFlush)
         /// The state is damaged: the next start puts it aside.
         case condemn(ShardID)
@@ -21,7 +22,7 @@ final class StateWriter {
     private var hasFailed = false
 
     /// - Parameters:
-    ///   - report: says `flushed` or `storageFailed`.
+    ///   - report: says `staged`, `flushed` or `storageFailed`.
     ///   - failed: called beside `storageFailed`.
     init(
         _ writers: [ShardID: LMDBStoreWriter], logger: Logger, report: @escaping @Sendable (HostInput) -> Void,
@@ -31,8 +32,17 @@ final class StateWriter {
     }
 
     func run(_ jobs: [Job]) {
+        var buckets: [BucketStaging] = []
         for job in jobs {
+            // One transaction, and one sync, for all that wait.
+            if case .stage(let bucket) = job {
+                if let last = buckets.last, last.shard != bucket.shard { stage(&buckets) }
+                buckets.append(bucket)
+                continue
+            }
+            stage(&buckets)
             switch job {
+            case .stage: continue
             case .flush(let flush): write(flush)
             case .condemn(let shard): condemn(shard)
             case .close(let promise):
@@ -40,6 +50,7 @@ final class StateWriter {
                 promise.succeed(())
             }
         }
+        stage(&buckets)
     }
 
     private func condemn(_ shard: ShardID) {
@@ -48,22 +59,39 @@ final class StateWriter {
         }
     }
 
-    private func write(_ flush: StateFlush) {
-        guard !hasFailed else { return }
-        guard let writer = writers[flush.shard] else {
-            preconditionFailure("the host has no replica of shard \(flush.shard)")
+    /// - Parameter buckets: of one shard; none afterwards.
+    private func stage(_ buckets: inout [BucketStaging]) {
+        defer { buckets = [] }
+        guard let shard = buckets.first?.shard else { return }
+        write(shard) {
+            try $0.stage(buckets.map(\.part))
+        } then: {
+            buckets.map(\.staged)
         }
+    }
+
+    private func write(_ flush: StateFlush) {
+        write(flush.shard) {
+            try flush.apply(to: $0)
+        } then: {
+            [.flushed(flush.shard, flush.sequence)]
+        }
+    }
+
+    private func write(_ shard: ShardID, _ work: (LMDBStoreWriter) throws -> Void, then said: () -> [HostInput]) {
+        guard !hasFailed else { return }
+        guard let writer = writers[shard] else { preconditionFailure("the host has no replica of shard \(shard)") }
         do {
-            try writer.apply(flush.writes, metadata: flush.metadata, seal: flush.digest?.encoded(), clearing: false)
-            report(.flushed(flush.shard, flush.sequence))
+            try work(writer)
+            for input in said() { report(input) }
         } catch {
             hasFailed = true
             let failure = StorageFailure.of(error)
             let what = failure?.description ?? "\(error)"
             let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
             logger.critical(
-                "writing the state of shard \(flush.shard) failed; the host stops voting until \(until): \(what)")
-            report(.storageFailed("state of shard \(flush.shard): \(what)"))
+                "writing the state of shard \(shard) failed; the host stops voting until \(until): \(what)")
+            report(.storageFailed("state of shard \(shard): \(what)"))
             if let failure { failed(failure) }
         }
     }
