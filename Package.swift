@@ -75,20 +75,23 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]),
+        // From sockets to whoever handles what they bring, and back.
+        .target(
+            name: "Transport",
+            dependencies: ["Messages", "Gateway", .product(name: "NIOCore", package: "swift-nio")]),
         // Runtime.
         .target(
             name: "Client",
             dependencies: [
-                "Messages", "Randomness", "ManifestFile", "ConnectionErrors",
+                "Messages", "Randomness", "ManifestFile", "ConnectionErrors", "Transport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         .target(
             name: "HostRuntime",
             dependencies: [
-                "Messages", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState", "TwoPhaseCommit",
-                "Gateway", "LMDBStore", "WriteAheadLog",
-                "ConnectionErrors",
+                "Messages", "Randomness", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState",
+                "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "ConnectionErrors", "Transport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -147,6 +150,13 @@ let package = Package(
                 "Randomness",
                 "PowerLossRecorder", "Messages", "Simulator", "Cores", "HostRuntime", "PBFT", "LMDBStore",
                 "WriteAheadLog",
+            ]),
+        .testTarget(
+            name: "TransportTests",
+            dependencies: [
+                "Randomness", "Messages", "Transport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
             ]),
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),

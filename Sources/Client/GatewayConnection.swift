@@ -3,6 +3,7 @@ import Messages
 import NIOCore
 import NIOPosix
 import Synchronization
+import Transport
 
 /// Where a gateway listens.
 public struct GatewayAddress: Hashable, Sendable, CustomStringConvertible {
@@ -65,16 +66,12 @@ public final class GatewayConnection: Sendable {
         let timeout: Duration?
         let completion: Completion
     }
-    private struct State {
-        var calls: [Call] = []
-        var isScheduled = false
-    }
 
     /// To whom it was made.
     public let address: GatewayAddress
     private let loop: any EventLoop
     private let handler: NIOLoopBound<ConnectionHandler>
-    private let state = Mutex(State())
+    private let calls: Mailbox<Call>
 
     /// - Parameter maxOutstanding: more requests than that at once fail with `tooManyOutstanding`.
     /// - Throws: `ConnectionError`, as all functions here.
@@ -103,6 +100,7 @@ public final class GatewayConnection: Sendable {
 
     private init(address: GatewayAddress, loop: any EventLoop, handler: NIOLoopBound<ConnectionHandler>) {
         (self.address, self.loop, self.handler) = (address, loop, handler)
+        calls = Mailbox(on: loop) { handler.value.send($0) }
     }
 
     /// Submits a request.
@@ -189,20 +187,7 @@ public final class GatewayConnection: Sendable {
         _ message: @escaping @Sendable (UInt64) -> ClientMessage, _ timeout: Duration?,
         _ completion: @escaping Completion
     ) {
-        let wakes = state.withLock { state in
-            state.calls.append(Call(message: message, timeout: timeout, completion: completion))
-            defer { state.isScheduled = true }
-            return !state.isScheduled
-        }
-        guard wakes else { return }
-        loop.execute { [self] in
-            let calls = state.withLock { state in
-                state.isScheduled = false
-                defer { state.calls = [] }
-                return state.calls
-            }
-            handler.value.send(calls)
-        }
+        calls.post(Call(message: message, timeout: timeout, completion: completion))
     }
 
     /// Ends the connection when nothing waits for an answer on it any more.
@@ -265,9 +250,13 @@ private final class ConnectionHandler: ChannelInboundHandler {
         let timer: Scheduled<Void>?
     }
 
+    /// Bytes; a receipt of the largest bundle is far below it.
+    private static let maxFrame = 16 << 20
+
     private let channel: any Channel
     private let maxOutstanding: Int
-    private var parser = FrameParser()
+    private var parser = FrameParser(limit: ConnectionHandler.maxFrame)
+    private var encoder = FrameEncoder()
     private var waiting: [UInt64: Waiting] = [:]
     private var lastID: UInt64 = 0
     private var ended: ConnectionError?
@@ -299,7 +288,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
                 }
             }
             waiting[id] = Waiting(completion: call.completion, timer: timer)
-            bytes.writeFrame(call.message(id).encoded())
+            bytes.write(encoder.frame(call.message(id)))
         }
         // The number outstanding bounds what the channel may hold.
         if bytes.readableBytes > 0 { channel.writeAndFlush(bytes, promise: nil) }
@@ -308,9 +297,8 @@ private final class ConnectionHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard ended == nil else { return }
         var bytes = unwrapInboundIn(data)
-        parser.append(&bytes)
         do {
-            while let frame = try parser.next() {
+            while let frame = try parser.next(from: &bytes) {
                 let reply = try GatewayReply(decoding: frame)
                 // An id that nobody waits for has timed out here.
                 guard let call = waiting.removeValue(forKey: reply.id) else { continue }

@@ -15,6 +15,24 @@ public struct ByteWriter: Sendable {
     /// Goes on behind bytes that are there already.
     public init(bytes: [UInt8]) { self.bytes = bytes }
 
+    /// Forgets what was written, to write something else into the same memory.
+    public mutating func removeAll(keepingCapacity: Bool = true) { bytes.removeAll(keepingCapacity: keepingCapacity) }
+
+    /// Writes over bytes that were written before, for a number that is known only later.
+    /// - Parameter offset: of its first byte; all of its bytes are there already.
+    public mutating func replace(at offset: Int, with value: some FixedWidthInteger) {
+        withUnsafeBytes(of: value.littleEndian) { replace(at: offset, withRaw: $0) }
+    }
+
+    /// The same for bytes as they are.
+    public mutating func replace(at offset: Int, withRaw value: UnsafeRawBufferPointer) {
+        precondition(offset >= 0 && offset + value.count <= bytes.count)
+        bytes.withUnsafeMutableBytes { UnsafeMutableRawBufferPointer(rebasing: $0[offset...]).copyMemory(from: value) }
+    }
+
+    /// Forgets what was written behind the first `count` bytes.
+    public mutating func truncate(to count: Int) { bytes.removeLast(max(0, bytes.count - count)) }
+
     /// Makes room for so many bytes in all.
     public mutating func reserve(_ capacity: Int) { bytes.reserveCapacity(capacity) }
 
@@ -42,8 +60,13 @@ public struct ByteWriter: Sendable {
     /// The same from memory that is only borrowed.
     public mutating func put(raw value: UnsafeRawBufferPointer) { bytes.append(contentsOf: value) }
 
+    /// So many bytes of zero.
+    public mutating func put(zeros count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
+
     /// Appends a count (bytes) and the bytes.
-    public mutating func put(blob value: [UInt8]) {
+    public mutating func put(blob value: [UInt8]) { put(blob: value[...]) }
+    /// The same for a part of an array.
+    public mutating func put(blob value: ArraySlice<UInt8>) {
         put(UInt32(value.count))
         bytes.append(contentsOf: value)
     }
@@ -86,12 +109,15 @@ public enum DecodingFailure: Error, Equatable, Sendable, CustomStringConvertible
 /// input could hold; it never traps on any input.
 public struct ByteReader: Sendable {
     /// The whole input, what was read included.
-    public let bytes: [UInt8]
-    /// Of the next byte that is read: 0 ... bytes.count.
+    public let bytes: ArraySlice<UInt8>
+    /// Of the next byte that is read: 0 ... bytes.count, whatever part of an array the input is.
     public private(set) var offset: Int
 
     /// Copies nothing. An offset outside the input is moved to its nearest end.
-    public init(_ bytes: [UInt8], offset: Int = 0) {
+    public init(_ bytes: [UInt8], offset: Int = 0) { self.init(bytes[...], offset: offset) }
+
+    /// Copies nothing. An offset outside the input is moved to its nearest end.
+    public init(_ bytes: ArraySlice<UInt8>, offset: Int = 0) {
         self.bytes = bytes
         self.offset = min(max(0, offset), bytes.count)
     }
@@ -137,17 +163,30 @@ public struct ByteReader: Sendable {
 
     /// The next `count` bytes, copied.
     /// - Throws: `truncated` if there are fewer, or `count` is negative.
-    public mutating func raw(_ count: Int) throws(DecodingFailure) -> [UInt8] {
-        let start = try take(count)
-        return Array(bytes[start..<start + count])
+    public mutating func raw(_ count: Int) throws(DecodingFailure) -> [UInt8] { Array(try slice(count)) }
+
+    /// The next `count` bytes where they are: who keeps them keeps the whole input.
+    private mutating func slice(_ count: Int) throws(DecodingFailure) -> ArraySlice<UInt8> {
+        let start = try take(count) + bytes.startIndex
+        return bytes[start..<start + count]
     }
 
     /// - Parameter limit: the largest number of bytes that is accepted.
-    public mutating func blob(limit: Int) throws(DecodingFailure) -> [UInt8] {
+    public mutating func blob(limit: Int) throws(DecodingFailure) -> [UInt8] { Array(try slice(blob: limit)) }
+
+    /// The same without a copy where the blob is most of the input, and otherwise one: whoever keeps it keeps no more
+    /// than twice its memory.
+    /// - Parameter limit: the largest number of bytes that is accepted.
+    public mutating func sharedBlob(limit: Int) throws(DecodingFailure) -> ArraySlice<UInt8> {
+        let blob = try slice(blob: limit)
+        return bytes.count <= 2 * blob.count + 256 ? blob : Array(blob)[...]
+    }
+
+    private mutating func slice(blob limit: Int) throws(DecodingFailure) -> ArraySlice<UInt8> {
         let start = offset
         let count = Int(try uint32())
         guard count <= limit else { throw .tooLong(offset: start, count: count, limit: limit) }
-        return try raw(count)
+        return try slice(count)
     }
 
     /// As the type reads itself.

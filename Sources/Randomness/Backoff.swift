@@ -40,6 +40,14 @@ public struct Backoff: Hashable, Sendable {
         UInt64.random(in: 0...ceiling(attempt: attempt), using: &rng)
     }
 
+    /// Nanoseconds until the next attempt, half the ceiling or more ("equal jitter" of the same article): for one who is
+    /// alone with the other side, which must not be tried again at once.
+    /// - Parameter attempt: 0 for the first repetition.
+    public func spacedDelay(attempt: Int, using rng: inout some RandomNumberGenerator) -> UInt64 {
+        let ceiling = ceiling(attempt: attempt)
+        return UInt64.random(in: ceiling / 2...ceiling, using: &rng)
+    }
+
     /// How long to sleep until the next attempt.
     /// - Parameter attempt: 0 for the first repetition.
     public func pause(attempt: Int, using rng: inout some RandomNumberGenerator) -> Duration {

@@ -1,8 +1,7 @@
-import ConnectionErrors
 import Cores
 import Messages
 import NIOCore
-import NIOPosix
+import Transport
 
 /// Bounds of a gateway's clients.
 public struct GatewayClientOptions: Sendable {
@@ -65,29 +64,13 @@ final class ClientAcceptor {
     /// - Returns: the port.
     func listen(port: Int) -> EventLoopFuture<Int> {
         let bound = NIOLoopBound(self, eventLoop: loop)
-        let address = options.address
-        return ServerBootstrap(group: loop)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.backlog, value: 256)
-            .serverChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let watch = DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false }
-                    try channel.pipeline.syncOperations.addHandler(watch)
-                }
-            }
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.socketOption(.so_keepalive), value: 1)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try bound.value.accept(channel) }
-            }
-            .bind(host: address, port: port)
-            .map { channel in
-                bound.value.listens(on: channel)
-                return channel.localAddress?.port ?? port
-            }
-            .flatMapErrorThrowing {
-                throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0))
-            }
+        return Listener.listen(
+            at: HostAddress(address: options.address, port: port), on: loop, accept: { try bound.value.accept($0) },
+            makeRoom: { bound.value.makeRoom() }
+        ).map { channel in
+            bound.value.listens(on: channel)
+            return channel.localAddress?.port ?? port
+        }
     }
 
     private func listens(on channel: any Channel) {
@@ -100,6 +83,8 @@ final class ClientAcceptor {
 
     private func accept(_ channel: any Channel) throws {
         guard !isStopped else { throw Session.Ended.stopped }
+        try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+        try channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
         lastSession += 1
         let id = SessionID(lastSession)
         switch places.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
@@ -156,7 +141,7 @@ final class ClientAcceptor {
         }
     }
 
-    func send(_ frame: [UInt8], to client: SessionID) {
+    func send(_ frame: EncodedFrame, to client: SessionID) {
         guard let session = clients[client] else { return }
         if session.send(frame) {
             unflushed.insert(client)
@@ -185,7 +170,7 @@ final class ClientSession: ChannelInboundHandler {
 
     private let channel: any Channel
     private var parser: FrameParser
-    private var outbound: OutboundFrames
+    private let outbound: OutboundFrames
     private let unfinished: ByteRoom.Part
     private var messages: [ClientMessage] = []
     /// Messages without an answer, roughly: who repeats one may get one answer.
@@ -207,22 +192,16 @@ final class ClientSession: ChannelInboundHandler {
     ) {
         (self.channel, self.unfinished) = (channel, unfinished)
         parser = FrameParser(limit: frameLimit)
-        self.outbound = OutboundFrames(limit: outboundLimit)
-        self.outbound.part = outbound
+        self.outbound = OutboundFrames(limit: outboundLimit, part: outbound)
     }
 
-    func send(_ frame: [UInt8]) -> Bool {
+    func send(_ frame: EncodedFrame) -> Bool {
         unanswered = max(0, unanswered - 1)
         if unanswered == 0 { onAnswered() }
         return outbound.append(frame)
     }
 
-    func flush() {
-        guard let bytes = outbound.take(for: channel) else { return }
-        let count = bytes.readableBytes
-        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
-        channel.writeAndFlush(bytes).whenComplete { _ in bound.value.outbound.written(count) }
-    }
+    func flush() { outbound.flush(to: channel) }
 
     func end(_ reason: String?) {
         guard !hasEnded else { return }
@@ -238,9 +217,8 @@ final class ClientSession: ChannelInboundHandler {
         guard !hasEnded else { return }
         var bytes = unwrapInboundIn(data)
         var isWhole = false
-        parser.append(&bytes)
         do {
-            while let frame = try parser.next() {
+            while let frame = try parser.next(from: &bytes) {
                 messages.append(try ClientMessage(decoding: frame))
                 isWhole = true
             }
@@ -249,7 +227,6 @@ final class ClientSession: ChannelInboundHandler {
             onFault(\.undecodable)
             return end("\(error)")
         }
-        parser.settle()
         guard unfinished.set(parser.storage) else {
             deliver()
             onFault(\.unfinishedDropped)

@@ -3,6 +3,7 @@ import Cores
 import Logging
 import Messages
 import NIOCore
+import Transport
 
 /// How a gateway runs.
 public struct GatewayRuntimeOptions: Sendable {
@@ -98,9 +99,10 @@ final class GatewayEngine {
     private var core: GatewayCore
     private var ready = GatewayReady()
     private var links: [Link] = []
-    private var inbox: Worker<GatewayEvent>?
+    private var inbox: Mailbox<GatewayEvent>?
     private var inbound: GatewayInbound?
     private var ticker: RepeatedTask?
+    private var encoder = FrameEncoder()
 
     init(
         manifest: Manifest, tls: SessionTLS, seed: UInt64, options: GatewayRuntimeOptions, threads: RuntimeThreads,
@@ -114,7 +116,7 @@ final class GatewayEngine {
         coreOptions.maxSessions = max(1, options.clients.maxClients)
         core = GatewayCore(manifest: manifest, options: coreOptions, seed: seed)
         let bound = NIOLoopBound(self, eventLoop: loop)
-        let inbox = Worker<GatewayEvent>(on: loop) { bound.value.run($0) }
+        let inbox = Mailbox<GatewayEvent>(on: loop) { bound.value.run($0) }
         let inbound = GatewayInbound(
             manifest: manifest, threads: threads, limits: options.verifying, clients: coreOptions.maxSessions,
             counters: counters
@@ -159,7 +161,7 @@ final class GatewayEngine {
             case .reject(let client, let id, let reason):
                 let reply = GatewayReply.rejected(
                     id: id, reason, retryAfterMicroseconds: options.retryAfterMicroseconds)
-                clients.send(reply.encoded(), to: client)
+                clients.send(encoder.frame(reply), to: client)
             }
         }
         carryOut()
@@ -168,13 +170,13 @@ final class GatewayEngine {
     private func carryOut() {
         var dropped = 0
         for outgoing in ready.toHosts {
-            let frame = outgoing.message.encoded()
+            let frame = encoder.frame(outgoing.message)
             for host in outgoing.to where links.indices.contains(Int(host.number)) {
                 if !links[Int(host.number)].send(frame) { dropped += 1 }
             }
         }
         counters.add(dropped, to: \.outboundDropped)
-        for (client, reply) in ready.toClients { clients.send(reply.encoded(), to: client) }
+        for (client, reply) in ready.toClients { clients.send(encoder.frame(reply), to: client) }
         ready.removeAll()
         for link in links { link.flush() }
         clients.flush()

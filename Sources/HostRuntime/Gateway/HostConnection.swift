@@ -4,6 +4,7 @@ import Logging
 import Messages
 import NIOCore
 import NIOPosix
+import Transport
 
 /// Why a tool has no answer from a host.
 public enum HostConnectionError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -32,11 +33,8 @@ public struct HostFrames: Sendable {
     /// Encodes the messages, in their order.
     public init(_ messages: [GatewayMessage]) {
         var bytes = ByteBuffer()
-        for message in messages {
-            let frame = message.encoded()
-            bytes.writeInteger(UInt32(frame.count), endianness: .little)
-            bytes.writeBytes(frame)
-        }
+        var encoder = FrameEncoder()
+        for message in messages { bytes.write(encoder.frame(message)) }
         (self.bytes, count) = (bytes, messages.count)
     }
 }
@@ -174,6 +172,7 @@ private final class HostConnectionCore {
     private var lastID: UInt64 = 0
     private var ended: HostConnectionError?
     private let hear: @Sendable (HostReply) -> Void
+    private var encoder = FrameEncoder()
 
     init(
         _ session: Session, host: HostID, loop: any EventLoop, opened: EventLoopPromise<Void>,
@@ -199,7 +198,7 @@ private final class HostConnectionCore {
             bound.value.waiting.removeValue(forKey: id)?.fail(HostConnectionError.timeout(bound.value.host))
         }
         promise.futureResult.whenComplete { _ in timer.cancel() }
-        if !session.send(message(id).encoded()) {
+        if !session.send(encoder.frame(message(id))) {
             waiting.removeValue(forKey: id)?.fail(HostConnectionError.lost(host, "its buffer is full"))
         }
         session.flush()

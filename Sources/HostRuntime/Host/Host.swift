@@ -6,6 +6,7 @@ import Messages
 import NIOCore
 import ShardState
 import Synchronization
+import Transport
 
 /// One host of a cluster, running in this process.
 public final class Host: Sendable {
@@ -20,8 +21,8 @@ public final class Host: Sendable {
     private let inbound: HostInbound
     private let engine: NIOLoopBound<HostEngine>
     private let ticker: NIOLoopBound<RepeatedTask>
-    private let journal: Worker<JournalWriter.Job>
-    private let states: Worker<StateWriter.Job>
+    private let journal: Mailbox<JournalWriter.Job>
+    private let states: Mailbox<StateWriter.Job>
     private let lock: FolderLock
     private let failures: AsyncStream<StorageFailure>
     private let failing: AsyncStream<StorageFailure>.Continuation
@@ -84,7 +85,7 @@ public final class Host: Sendable {
     init(
         id: HostID, threads: RuntimeThreads, transport: PeerTransport, inbound: HostInbound,
         engine: NIOLoopBound<HostEngine>,
-        ticker: NIOLoopBound<RepeatedTask>, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>,
+        ticker: NIOLoopBound<RepeatedTask>, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>,
         lock: FolderLock, failures: (AsyncStream<StorageFailure>, AsyncStream<StorageFailure>.Continuation),
         logger: Logger
     ) {
@@ -134,11 +135,10 @@ private struct HostAssembly {
 
         // The engine comes last, because it holds all the others; until then what they say waits in a mailbox.
         let inbox = HostInbox(
-            threads.protocolLoop,
-            limits: .init(
+            on: threads.protocolLoop,
+            bound: HostInboxBound(
                 inputs: options.maxWaitingInputs, bytes: options.maxWaitingBytes,
-                gatewayBytes: options.maxWaitingGatewayBytes,
-                gateways: options.transport.maxSessions))
+                gatewayBytes: options.maxWaitingGatewayBytes, gateways: options.transport.maxSessions))
         let (folder, logger) = (folder, logger)
         let declared = Mutex(false)
         let (failures, failing) = AsyncStream<StorageFailure>.makeStream()
@@ -201,7 +201,7 @@ private struct HostAssembly {
 
     private func openJournal(
         report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void
-    ) async throws -> (Worker<JournalWriter.Job>, [[UInt8]], hasLostRecords: Bool) {
+    ) async throws -> (Mailbox<JournalWriter.Job>, [[UInt8]], hasLostRecords: Bool) {
         let (folder, logger, loop) = (folder, logger, threads.journal)
         let (writer, records) = try await loop.submit {
             let storage = PosixJournalStorage(directory: folder.journalPath)
@@ -214,7 +214,7 @@ private struct HostAssembly {
                 records
             )
         }.get()
-        return (Worker(on: loop) { writer.value.run($0) }, records, folder.hasLostRecords)
+        return (Mailbox(on: loop) { writer.value.run($0) }, records, folder.hasLostRecords)
     }
 
     /// A host that is not initialised and has written no state has never spoken; a first start that was cut short may
@@ -264,7 +264,7 @@ private struct HostAssembly {
 
     private func openStates(
         report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void
-    ) async throws -> (Worker<StateWriter.Job>, [ShardID: LMDBEnvironment]) {
+    ) async throws -> (Mailbox<StateWriter.Job>, [ShardID: LMDBEnvironment]) {
         let (folder, logger, loop) = (folder, logger, threads.store)
         let (writer, environments) = try await loop.submit {
             var environments: [ShardID: LMDBEnvironment] = [:]
@@ -277,7 +277,7 @@ private struct HostAssembly {
             let writer = StateWriter(writers, logger: logger, report: report, failed: failed)
             return (NIOLoopBound(writer, eventLoop: loop), environments)
         }.get()
-        return (Worker(on: loop) { writer.value.run($0) }, environments)
+        return (Mailbox(on: loop) { writer.value.run($0) }, environments)
     }
     private func openState(of shard: ShardID) throws -> LMDBEnvironment {
         let path = folder.statePath(of: shard)

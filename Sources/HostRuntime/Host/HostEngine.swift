@@ -2,14 +2,15 @@ import Cores
 import LMDBStore
 import Logging
 import Messages
+import Transport
 
 /// The protocol's thread: steps the core over what has arrived and has what it asks for carried out. Lives on its loop.
 final class HostEngine {
     /// Nil after `stop`, which closes the stores that it reads.
     private var core: HostCore?
     private var ready = HostReady()
-    private let journal: Worker<JournalWriter.Job>
-    private let states: Worker<StateWriter.Job>
+    private let journal: Mailbox<JournalWriter.Job>
+    private let states: Mailbox<StateWriter.Job>
     private let transport: PeerTransport
     private let logger: Logger
 
@@ -17,7 +18,7 @@ final class HostEngine {
     private static let stepsPerRound = 256
 
     init(
-        core: HostCore, journal: Worker<JournalWriter.Job>, states: Worker<StateWriter.Job>, transport: PeerTransport,
+        core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>, transport: PeerTransport,
         logger: Logger
     ) {
         (self.core, self.journal, self.states) = (core, journal, states)

@@ -1,7 +1,7 @@
-import Gateway
 import Messages
 import NIOCore
 import Synchronization
+import Transport
 
 /// What may wait for the verifiers, in bytes.
 public struct VerifyingLimits: Sendable {
@@ -35,33 +35,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         let ordinary: Int
     }
 
-    private struct Lane {
-        private var entries = FairQueue<UInt64, Entry>()
-        /// In bytes, so that a source that is heard seldom has room whatever the others say.
-        private var room: FairShare<UInt64>
-
-        init(bytes: Int, sources: Int, perSource: Int) {
-            room = FairShare(limit: bytes, holders: sources, perHolder: perSource)
-        }
-
-        var isEmpty: Bool { entries.isEmpty }
-
-        /// False if there is no room. What weighs nothing is bounded by the number of sources, and must not be lost.
-        mutating func append(_ entry: Entry) -> Bool {
-            guard room.take(entry.weight, for: entry.source) else { return false }
-            entries.append(entry, from: entry.source)
-            return true
-        }
-
-        mutating func take(_ count: Int) -> [Entry] {
-            var taken: [Entry] = []
-            while taken.count < count, let (_, entry) = entries.popFirst() {
-                room.giveBack(entry.weight, from: entry.source)
-                taken.append(entry)
-            }
-            return taken
-        }
-    }
+    private typealias Lane = BoundedLane<UInt64, Entry>
 
     private struct State {
         var urgent: Lane
@@ -117,13 +91,17 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         var dropped: [Item] = []
         let woken: Int? = state.withLock { state in
             if state.isStopped { return nil }
-            for entry in urgent where !state.urgent.append(entry) { dropped.append(entry.item) }
-            for entry in ordinary where !state.ordinary.append(entry) { dropped.append(entry.item) }
+            dropped = Self.append(urgent, to: &state.urgent) + Self.append(ordinary, to: &state.ordinary)
             return state.urgent.isEmpty && state.ordinary.isEmpty ? nil : state.idle.popLast()
         }
         counters.add(dropped.count, to: \.inboundDropped)
         if let woken { loops[woken].execute { self.run(woken) } }
         return dropped
+    }
+
+    /// - Returns: what there was no room for.
+    private static func append(_ entries: [Entry], to lane: inout Lane) -> [Item] {
+        entries.compactMap { lane.append($0, weight: $0.weight, from: $0.source) ? nil : $0.item }
     }
 
     /// Takes and delivers nothing more.

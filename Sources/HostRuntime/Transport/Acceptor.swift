@@ -1,9 +1,8 @@
-import ConnectionErrors
 import Cores
 import Messages
 import NIOCore
-import NIOPosix
 import ShardState
+import Transport
 
 /// The listening side of a host: sessions of peers and of gateways. Lives on one event loop.
 ///
@@ -64,26 +63,13 @@ final class Acceptor {
     /// - Returns: the port, which differs from the one asked for only if that was 0.
     func listen(address: String, port: Int) -> EventLoopFuture<Int> {
         let bound = NIOLoopBound(self, eventLoop: loop)
-        return ServerBootstrap(group: loop)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.backlog, value: 256)
-            .serverChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let watch = DescriptorWatch { [weak acceptor = bound.value] in acceptor?.makeRoom() ?? false }
-                    try channel.pipeline.syncOperations.addHandler(watch)
-                }
-            }
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try bound.value.accept(channel) }
-            }
-            .bind(host: address, port: port)
-            .map { channel in
-                bound.value.server = channel
-                return channel.localAddress?.port ?? port
-            }
-            .flatMapErrorThrowing {
-                throw ListenFailure(address: HostAddress(address: address, port: port), reason: NetworkFailure.text($0))
-            }
+        return Listener.listen(
+            at: HostAddress(address: address, port: port), on: loop, accept: { try bound.value.accept($0) },
+            makeRoom: { bound.value.makeRoom() }
+        ).map { channel in
+            bound.value.server = channel
+            return channel.localAddress?.port ?? port
+        }
     }
 
     private func accept(_ channel: any Channel) throws {
@@ -274,7 +260,7 @@ final class Acceptor {
     }
 
     /// False if the frame was dropped or the session is gone. `flush` sends.
-    func send(_ frame: [UInt8], to gateway: SessionID) -> Bool { gateways[gateway]?.send(frame) ?? false }
+    func send(_ frame: EncodedFrame, to gateway: SessionID) -> Bool { gateways[gateway]?.send(frame) ?? false }
 
     /// It has brought too much in vain.
     func pause(_ gateway: SessionID) {

@@ -1,3 +1,4 @@
+import ConnectionErrors
 import NIOCore
 import NIOPosix
 #if canImport(Glibc)
@@ -30,6 +31,30 @@ final class DescriptorWatch: ChannelInboundHandler {
             return
         }
         context.fireErrorCaught(error)
+    }
+}
+
+/// What all listening sockets have in common.
+enum Listener {
+    /// - Parameters:
+    ///   - accept: makes a connection's pipeline; what it throws closes the connection.
+    ///   - makeRoom: see `DescriptorWatch`.
+    /// - Returns: the listening channel; fails with `ListenFailure`.
+    static func listen(
+        at address: HostAddress, on loop: any EventLoop, accept: @escaping @Sendable (any Channel) throws -> Void,
+        makeRoom: @escaping @Sendable () -> Bool
+    ) -> EventLoopFuture<any Channel> {
+        ServerBootstrap(group: loop)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.backlog, value: 256)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(DescriptorWatch(makeRoom: makeRoom))
+                }
+            }
+            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try accept(channel) } }
+            .bind(host: address.address, port: address.port)
+            .flatMapErrorThrowing { throw ListenFailure(address: address, reason: NetworkFailure.text($0)) }
     }
 }
 

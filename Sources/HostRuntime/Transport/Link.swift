@@ -3,6 +3,8 @@ import Logging
 import Messages
 import NIOCore
 import NIOPosix
+import Randomness
+import Transport
 
 /// Where a host listens.
 public struct HostAddress: Hashable, Sendable {
@@ -49,6 +51,8 @@ final class Link {
     private(set) var isUp = false
     private var upSince: UInt64 = 0
     private var attempt = 0
+    private let backoff: Backoff
+    private var random = SystemRandomNumberGenerator()
     private var isStopped = false
     private var retry: Scheduled<Void>?
 
@@ -59,10 +63,12 @@ final class Link {
         (self.host, self.address, self.key, self.tls, self.hello) = (host, address, key, tls, hello)
         (self.frameLimit, self.outboundLimit, self.options) = (frameLimit, outboundLimit, options)
         (self.loop, self.log) = (loop, log)
+        let base = UInt64(max(1, options.backoffBase.nanoseconds))
+        backoff = Backoff(base: base, cap: max(base, UInt64(max(0, options.backoffCap.nanoseconds))))
     }
 
     /// False if the frame was dropped.
-    func send(_ frame: [UInt8]) -> Bool { isUp && session?.send(frame) == true }
+    func send(_ frame: EncodedFrame) -> Bool { isUp && session?.send(frame) == true }
     func flush() { session?.flush() }
 
     func connect() {
@@ -109,9 +115,8 @@ final class Link {
             if Clock.uptime() - upSince > UInt64(options.backoffCap.nanoseconds) { attempt = 0 }
             onDown()
         }
-        let ceiling = min(options.backoffCap.nanoseconds, options.backoffBase.nanoseconds << min(attempt, 20))
+        let delay = TimeAmount.nanoseconds(Int64(clamping: backoff.spacedDelay(attempt: attempt, using: &random)))
         attempt += 1
-        let delay = TimeAmount.nanoseconds(ceiling / 2 + Int64.random(in: 0...max(1, ceiling / 2)))
         let bound = NIOLoopBound(self, eventLoop: loop)
         retry = loop.scheduleTask(in: delay) {
             bound.value.retry = nil

@@ -3,6 +3,7 @@ import Logging
 import Messages
 import NIOCore
 import ShardState
+import Transport
 
 /// What a host's transport reports. Nothing in it was verified beyond who sent it.
 package enum TransportEvent: Sendable {
@@ -27,7 +28,7 @@ package final class PeerTransport: Sendable {
     /// Where the host listens.
     package let port: Int
     package let counters: RuntimeCounters
-    private let outbound: Worker<Outbound>
+    private let outbound: Mailbox<Outbound>
     private let core: NIOLoopBound<TransportCore>
     private var loop: any EventLoop { outbound.loop }
 
@@ -55,7 +56,7 @@ package final class PeerTransport: Sendable {
 
     private init(core: NIOLoopBound<TransportCore>, port: Int, counters: RuntimeCounters, loop: any EventLoop) {
         (self.core, self.port, self.counters) = (core, port, counters)
-        outbound = Worker(on: loop) { batch in
+        outbound = Mailbox(on: loop) { batch in
             for element in batch {
                 switch element {
                 case .toHosts(let messages): core.value.send(messages)
@@ -110,6 +111,7 @@ final class TransportCore {
     /// By host; nil for this host itself and before `connect`.
     private var links: [Link?]
     private var unflushed: Set<SessionID> = []
+    private var encoder = FrameEncoder()
 
     init(
         manifest: Manifest, host: HostID, seed: [UInt8], options: TransportOptions, counters: RuntimeCounters,
@@ -171,7 +173,7 @@ final class TransportCore {
     func send(_ messages: [HostReady.Outgoing]) {
         var dropped = 0
         for outgoing in messages {
-            let frame = outgoing.message.encoded()
+            let frame = encoder.frame(outgoing.message)
             for host in outgoing.to where links.indices.contains(Int(host.number)) {
                 if links[Int(host.number)]?.send(frame) != true { dropped += 1 }
             }
@@ -182,7 +184,7 @@ final class TransportCore {
     func send(_ replies: [HostReady.Reply]) {
         var dropped = 0
         for reply in replies {
-            let frame = reply.reply.encoded()
+            let frame = encoder.frame(reply.reply)
             for session in reply.to {
                 if acceptor.send(frame, to: session) { unflushed.insert(session) } else { dropped += 1 }
             }
@@ -190,7 +192,7 @@ final class TransportCore {
         counters.add(dropped, to: \.outboundDropped)
     }
 
-    func send(raw frame: [UInt8], to host: HostID) { _ = links[Int(host.number)]?.send(frame) }
+    func send(raw frame: [UInt8], to host: HostID) { _ = links[Int(host.number)]?.send(EncodedFrame(raw: frame)) }
 
     func flush() {
         for link in links { link?.flush() }

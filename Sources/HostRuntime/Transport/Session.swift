@@ -4,6 +4,7 @@ import Messages
 import NIOCore
 import NIOSSL
 import NIOTLS
+import Transport
 
 /// One connection behind its TLS handler, on either side: greeting, then frames. Lives on its channel's loop.
 final class Session: ChannelInboundHandler {
@@ -57,7 +58,8 @@ final class Session: ChannelInboundHandler {
     private let options: TransportOptions
     private var state = State.greeting
     private var parser = FrameParser(limit: Hello.maxFrame)
-    private var outbound: OutboundFrames
+    private let outbound: OutboundFrames
+    private var encoder = FrameEncoder()
     private var frames: [[UInt8]] = []
     private var timer: Scheduled<Void>?
     private(set) var channel: (any Channel)?
@@ -85,14 +87,9 @@ final class Session: ChannelInboundHandler {
     func share(outbound room: ByteRoom) { outbound.part = ByteRoom.Part(of: room) }
 
     /// False if the frame was dropped. `flush` sends.
-    func send(_ frame: [UInt8]) -> Bool { state == .open && outbound.append(frame) }
+    func send(_ frame: EncodedFrame) -> Bool { state == .open && outbound.append(frame) }
 
-    func flush() {
-        guard let channel, let bytes = outbound.take(for: channel) else { return }
-        let count = bytes.readableBytes
-        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
-        channel.writeAndFlush(bytes).whenComplete { _ in bound.value.outbound.written(count) }
-    }
+    func flush() { if let channel { outbound.flush(to: channel) } }
 
     /// Reads nothing but what `readOnce` asks for: the other side's socket fills, and it has to wait.
     func restrain(bytes: Int) {
@@ -157,7 +154,7 @@ final class Session: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         // The TLS handler holds it back until the handshake is done and the other side's key was checked.
-        if case .connecting(let hello) = side { write(hello.encoded()) }
+        if case .connecting(let hello) = side { write(hello) }
         context.fireChannelActive()
     }
 
@@ -168,24 +165,22 @@ final class Session: ChannelInboundHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    private func write(_ frame: [UInt8]) {
-        _ = outbound.append(frame)
+    private func write(_ greeting: some CanonicalEncodable) {
+        _ = outbound.append(encoder.frame(greeting))
         flush()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard state != .ended else { return }
         var bytes = unwrapInboundIn(data)
-        parser.append(&bytes)
         do {
-            while state != .ended, let frame = try parser.next() {
+            while state != .ended, let frame = try parser.next(from: &bytes) {
                 if state == .open { frames.append(frame) } else { greet(frame, context) }
             }
         } catch {
             deliver()
             return end(.garbage("\(error)"))
         }
-        parser.settle()
         if unfinished?.set(parser.storage) == false {
             deliver()
             end(.noRoom)
@@ -226,10 +221,10 @@ final class Session: ChannelInboundHandler {
                 let hello = try Hello(decoding: frame)
                 switch admit(self, hello, key) {
                 case .success(let limit):
-                    write(HelloAnswer.accepted.encoded())
+                    write(HelloAnswer.accepted)
                     open(limit: limit)
                 case .failure(let refusal):
-                    write(HelloAnswer.refused(reason: refusal.description).encoded())
+                    write(HelloAnswer.refused(reason: refusal.description))
                     end(.refused(refusal.description))
                 }
             }
