@@ -97,11 +97,8 @@ public final class HostCore {
         var decoded: [[JournalRecord]] = Array(repeating: [], count: shardCount)
         for (i, bytes) in records.enumerated() {
             do {
-                var reader = ByteReader(bytes)
-                let shard: ShardID = try reader.value()
-                let record: JournalRecord = try reader.value()
-                try reader.finish()
-                if Int(shard.number) < shardCount { decoded[Int(shard.number)].append(record) }
+                let entry = try HostRecord(decoding: bytes)
+                if Int(entry.shard.number) < shardCount { decoded[Int(entry.shard.number)].append(entry.record) }
             } catch { throw .badRecord(index: i, error) }
         }
         return decoded
@@ -267,11 +264,9 @@ public final class HostCore {
     // MARK: The journal
 
     private func append(_ record: JournalRecord, of shard: ShardID, into ready: inout HostReady) {
-        var writer = ByteWriter(reserving: 128)
-        writer.put(shard)
-        writer.put(record)
-        compaction.bytes += writer.bytes.count
-        ready.records.append(writer.bytes)
+        let record = HostRecord(shard: shard, record: record)
+        compaction.bytes += record.encodedSize
+        ready.records.append(record)
         gate.appendRecord()
     }
 

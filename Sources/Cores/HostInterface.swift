@@ -117,7 +117,7 @@ public struct HostReady: Sendable {
     }
 
     /// 1. Append to the journal in this order, and sync as soon as the disk is free; then say `persisted`.
-    public var records: [[UInt8]] = []
+    public var records: [HostRecord] = []
     /// 2. `records` (all of them) repeat everything that is still needed: put them in a new segment, and once
     /// they are durable, drop every older segment.
     public var compacts = false

@@ -79,8 +79,8 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
     public let time: Timestamp
     /// In the order in which they are executed, but that decides and evidence go before requests, whatever their place.
     public let items: [BatchItem]
-    /// Canonical encoding of time and items.
-    public let bytes: [UInt8]
+    /// Canonical encoding of time and items. Of a batch that came in a frame or a record, a part of that.
+    public let bytes: ArraySlice<UInt8>
     /// Hash of `bytes`; `Digest.null` for the null request, which carries no time and no items (R2).
     public let digest: Digest
 
@@ -89,7 +89,7 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
         var writer = ByteWriter(reserving: 16 + items.count * 320)
         writer.put(time)
         writer.put(array: items)
-        (self.time, self.items, bytes) = (time, items, writer.bytes)
+        (self.time, self.items, bytes) = (time, items, writer.bytes[...])
         digest = Hasher256.hash(.batch, bytes)
     }
 
@@ -100,8 +100,8 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
     /// Whether it is the null request: only that one has the null digest.
     public var isNull: Bool { digest.isNull }
 
-    /// - Parameter bytes: empty for the null request.
-    public init(bytes: [UInt8]) throws(DecodingFailure) {
+    /// - Parameter bytes: empty for the null request. They are kept, and not copied.
+    public init(bytes: ArraySlice<UInt8>) throws(DecodingFailure) {
         if bytes.isEmpty {
             self = .null
             return
@@ -116,7 +116,7 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
 
     /// A counted blob of at most `maxBytes`, read as in `init(bytes:)`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        try self.init(bytes: try reader.blob(limit: Self.maxBytes))
+        try self.init(bytes: try reader.sharedBlob(limit: Self.maxBytes))
     }
     /// The bytes as they came, counted, so that a relayed batch keeps its digest.
     public func encode(into writer: inout ByteWriter) { writer.put(blob: bytes) }

@@ -73,6 +73,10 @@ public struct Hasher256: Sendable {
 
     /// Goes on with these bytes, without their count.
     public mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { state.update(bufferPointer: $0) } }
+    /// The same for a part of an array.
+    public mutating func update(_ bytes: ArraySlice<UInt8>) {
+        bytes.withUnsafeBytes { state.update(bufferPointer: $0) }
+    }
     /// The same from memory that is only borrowed.
     public mutating func update(_ bytes: UnsafeRawBufferPointer) { state.update(bufferPointer: bytes) }
     /// Goes on with the 32 bytes of a digest or key.
@@ -92,7 +96,10 @@ public struct Hasher256: Sendable {
     }
 
     /// The tagged hash of bytes in one step.
-    public static func hash(_ domain: Domain, _ bytes: [UInt8]) -> Digest {
+    public static func hash(_ domain: Domain, _ bytes: [UInt8]) -> Digest { hash(domain, bytes[...]) }
+
+    /// The same for a part of an array.
+    public static func hash(_ domain: Domain, _ bytes: ArraySlice<UInt8>) -> Digest {
         var hasher = Hasher256(domain)
         hasher.update(bytes)
         return hasher.finish()

@@ -36,7 +36,7 @@ extension Simulation {
             (hosts[i].core, hosts[i].isUp) = (nil, false)
             return
         }
-        hosts[i].disk.append(ready.records, compacts: ready.compacts)
+        hosts[i].disk.append(ready.records.map { $0.encoded() }, compacts: ready.compacts)
         startSync(i)
         byzantine.changeMind(m, now: now)
         for outgoing in ready.toHosts {

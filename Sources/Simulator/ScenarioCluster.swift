@@ -190,7 +190,7 @@ struct ScenarioCluster {
         if let core = hosts[i].core { try checks.observe(core, host: i) }
         if let (shard, reason) = ready.halts.first { throw Problem(what: "host \(i) shard \(shard) halts: \(reason)") }
         noteExecution(i)
-        hosts[i].disk.append(ready.records, compacts: ready.compacts)
+        hosts[i].disk.append(ready.records.map { $0.encoded() }, compacts: ready.compacts)
         startSync(i)
         for outgoing in ready.toHosts { try send(outgoing, from: i) }
         for reply in ready.toGateways where reply.to.contains(session) {

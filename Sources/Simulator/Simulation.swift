@@ -321,7 +321,7 @@ public struct Simulation {
         watch(ready, from: i)
         try checkReplay(ready, from: i)
         countAnswers(ready, from: i)
-        hosts[i].disk.append(ready.records, compacts: ready.compacts)
+        hosts[i].disk.append(ready.records.map { $0.encoded() }, compacts: ready.compacts)
         startSync(i)
         for outgoing in ready.toHosts {
             do { try checks.observe(outgoing.message, from: i) } catch {

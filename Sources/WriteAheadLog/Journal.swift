@@ -1,3 +1,5 @@
+import Messages
+
 /// How a journal is laid out. Changing it between two runs is fine.
 public struct JournalOptions: Sendable {
     /// The longest segment, in bytes: what is longer on the disk was never written by a journal.
@@ -41,7 +43,7 @@ public struct Journal<Storage: JournalStorage> {
     var spares: [String]
     var segment: SegmentHeader
     /// Framed and not written yet; goes to `offset` of the last segment.
-    private var buffer: [UInt8] = []
+    private var buffer = ByteWriter(reserving: 0)
     private var offset: Int
     private var nextSequence: UInt64
     /// The last sequence that a completed sync covered.
@@ -88,11 +90,17 @@ public struct Journal<Storage: JournalStorage> {
 
     /// Appends in memory; nothing is durable before the next `sync`, but an append that fills a segment syncs it.
     /// - Throws: `.recordTooLarge`, which harms nothing; any other error poisons.
-    public mutating func append(_ payload: [UInt8]) throws(JournalError) {
-        guard payload.count <= Self.maximumRecordLength else {
-            throw .recordTooLarge(length: payload.count, limit: Self.maximumRecordLength)
+    public mutating func append(_ payload: [UInt8]) throws(JournalError) { try append(Payload(bytes: payload)) }
+
+    /// The same for a record that is encoded where it is written from.
+    public mutating func append(_ record: some CanonicalEncodable) throws(JournalError) {
+        if let failure { throw .poisoned(by: failure) }
+        let (start, length) = encode(record)
+        guard length <= Self.maximumRecordLength else {
+            buffer.truncate(to: start)
+            throw .recordTooLarge(length: length, limit: Self.maximumRecordLength)
         }
-        try perform { (journal) throws(JournalError) in try journal.add(.payload, payload) }
+        try perform { (journal) throws(JournalError) in try journal.add(.payload, at: start, length) }
     }
 
     /// Everything appended is durable when this returns.
@@ -105,7 +113,7 @@ public struct Journal<Storage: JournalStorage> {
     public mutating func syncAndMark() throws(JournalError) {
         try perform { (journal) throws(JournalError) in
             try journal.flush()
-            try journal.add(.mark, [])
+            try journal.add(.mark, Payload(bytes: []))
             try journal.flush()
         }
     }
@@ -127,7 +135,7 @@ public struct Journal<Storage: JournalStorage> {
             guard let start = journal.compaction else { return }
             var payload: [UInt8] = []
             payload.put(start)
-            try journal.add(.compactionFinished, payload)
+            try journal.add(.compactionFinished, Payload(bytes: payload))
             // The chain makes the marker worthless unless all records before it are there.
             try journal.flush()
             journal.compaction = nil
@@ -145,22 +153,54 @@ public struct Journal<Storage: JournalStorage> {
         }
     }
 
-    private mutating func add(_ kind: RecordHeader.Kind, _ payload: [UInt8]) throws(JournalError) {
-        let size = RecordHeader.frameSize(payload.count)
-        if offset + buffer.count + size > live[live.count - 1].size { try startSegment(.continuation, fitting: size) }
-        chain = RecordHeader.frame(
-            kind, payload, sequence: nextSequence, durableBefore: durableSequence, segment: segment, after: chain,
-            into: &buffer)
+    /// A record that is bytes already.
+    private struct Payload: CanonicalEncodable {
+        let bytes: [UInt8]
+        func encode(into writer: inout ByteWriter) { writer.put(raw: bytes) }
+    }
+
+    private mutating func add(_ kind: RecordHeader.Kind, _ payload: Payload) throws(JournalError) {
+        let (start, length) = encode(payload)
+        try add(kind, at: start, length)
+    }
+
+    /// With room for its header before it, and padded.
+    /// - Returns: where that begins in the buffer, and how many bytes the payload has.
+    private mutating func encode(_ payload: some CanonicalEncodable) -> (start: Int, length: Int) {
+        let start = buffer.bytes.count
+        buffer.put(zeros: RecordHeader.size)
+        buffer.put(payload)
+        let length = buffer.bytes.count - start - RecordHeader.size
+        buffer.put(zeros: RecordHeader.frameSize(length) - RecordHeader.size - length)
+        return (start, length)
+    }
+
+    private mutating func add(_ kind: RecordHeader.Kind, at start: Int, _ length: Int) throws(JournalError) {
+        let start = try fit(from: start)
+        chain = RecordHeader.write(
+            kind, payload: length, sequence: nextSequence, durableBefore: durableSequence, segment: segment,
+            after: chain, to: &buffer, at: start)
         nextSequence += 1
+    }
+
+    /// What begins at `start` goes to a segment of its own if this one has no room for it.
+    /// - Returns: where it begins now.
+    private mutating func fit(from start: Int) throws(JournalError) -> Int {
+        guard offset + buffer.bytes.count > live[live.count - 1].size else { return start }
+        let frame = Array(buffer.bytes[start...])
+        buffer.truncate(to: start)
+        try startSegment(.continuation, fitting: frame.count)
+        buffer.put(raw: frame)
+        return 0
     }
 
     private mutating func flush() throws(JournalError) {
         guard hasUnsyncedRecords else { return }
         let name = SegmentName.live(segment.incarnation)
-        try storage.write(buffer, to: name, at: offset)
+        try storage.write(buffer.bytes, to: name, at: offset)
         try storage.sync(name)
-        offset += buffer.count
-        buffer.removeAll(keepingCapacity: buffer.count <= 1 << 20)
+        offset += buffer.bytes.count
+        buffer.removeAll(keepingCapacity: buffer.bytes.count <= 1 << 20)
         durableSequence = nextSequence - 1
     }
 

@@ -1,4 +1,5 @@
 import Crypto
+import Messages
 
 // How a segment looks on the disk; docs of the rules that this serves stand in Journal+Replay.swift.
 //
@@ -169,27 +170,25 @@ struct RecordHeader {
 
     static func frameSize(_ length: Int) -> Int { size + (length + 7) & ~7 }
 
-    /// Appends a whole record to `buffer` and returns its hash.
-    static func frame(
-        _ kind: Kind, _ payload: [UInt8], sequence: UInt64, durableBefore: UInt64, segment: SegmentHeader,
-        after previous: ChainHash,
-        into buffer: inout [UInt8]
+    /// Writes the header of the record that begins at `start` in `buffer`, in the room that was left for it before the
+    /// payload. What follows the payload there is padding.
+    /// - Returns: the record's hash.
+    static func write(
+        _ kind: Kind, payload: Int, sequence: UInt64, durableBefore: UInt64, segment: SegmentHeader,
+        after previous: ChainHash, to buffer: inout ByteWriter, at start: Int
     ) -> ChainHash {
-        let start = buffer.count
-        buffer.put(magic)
-        buffer.put(UInt32(payload.count))
-        buffer.put(sequence)
-        buffer.put(segment.incarnation)
-        buffer.put(durableBefore)
-        buffer.put(kind.rawValue)
-        buffer.put(UInt32(0))
-        let hash = buffer.withUnsafeBytes { bytes in
-            payload.withUnsafeBytes { Self.hash(bytes.slice(start, 40), $0, after: previous) }
+        buffer.replace(at: start, with: magic)
+        buffer.replace(at: start + 4, with: UInt32(payload))
+        buffer.replace(at: start + 8, with: sequence)
+        buffer.replace(at: start + 16, with: segment.incarnation)
+        buffer.replace(at: start + 24, with: durableBefore)
+        buffer.replace(at: start + 32, with: kind.rawValue)
+        let hash = buffer.bytes.withUnsafeBytes {
+            Self.hash($0.slice(start, 40), $0.slice(start + size, payload), after: previous)
         }
-        buffer.put(hash)
-        buffer.put(buffer.withUnsafeBytes { check($0.slice(start, 56), key: segment.previousHash) })
-        buffer.append(contentsOf: payload)
-        buffer.append(contentsOf: repeatElement(0, count: frameSize(payload.count) - size - payload.count))
+        hash.withBytes { buffer.replace(at: start + 40, withRaw: $0) }
+        let check: UInt64 = buffer.bytes.withUnsafeBytes { Self.check($0.slice(start, 56), key: segment.previousHash) }
+        buffer.replace(at: start + 56, with: check)
         return hash
     }
 

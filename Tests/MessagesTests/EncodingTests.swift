@@ -160,3 +160,33 @@ import Testing
         }
     }
 }
+
+@Suite struct SharedBlobTests {
+    private func blob(_ size: Int, in padding: Int) throws -> (shared: ArraySlice<UInt8>, whole: [UInt8]) {
+        var writer = ByteWriter()
+        writer.put(blob: [UInt8](repeating: 7, count: size))
+        writer.put(raw: [UInt8](repeating: 0, count: padding))
+        var reader = ByteReader(writer.bytes)
+        return (try reader.sharedBlob(limit: 1 << 20), writer.bytes)
+    }
+
+    private func address(_ bytes: ArraySlice<UInt8>) -> UnsafeRawPointer? { bytes.withUnsafeBytes { $0.baseAddress } }
+
+    @Test func whatIsMostOfAFrameIsNotCopied() throws {
+        let (shared, whole) = try blob(10_000, in: 100)
+        #expect(shared == [UInt8](repeating: 7, count: 10_000)[...])
+        #expect(address(shared) == address(whole[4...]))
+    }
+
+    @Test func aSmallPartOfALargeFrameDoesNotKeepIt() throws {
+        let (shared, whole) = try blob(1000, in: 10_000)
+        #expect(shared.count == 1000 && address(shared) != address(whole[4...]))
+    }
+
+    @Test func aPartOfAnArrayIsReadFromItsOwnBeginning() throws {
+        var reader = ByteReader([9, 9, 1, 2, 0, 0, 0, 5, 6, 9][2..<9])
+        #expect(try reader.uint8() == 1 && reader.offset == 1)
+        #expect(try reader.blob(limit: 2) == [5, 6])
+        try reader.finish()
+    }
+}

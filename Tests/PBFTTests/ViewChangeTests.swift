@@ -92,7 +92,7 @@ import Testing
             #expect(group.view(i) == 1)
             #expect(group.nodes[i].replica?.executedDigest(at: SequenceNumber(1)) == batch.digest)
         }
-        let bodies = group.nodes.flatMap(\.durable).compactMap { record -> [UInt8]? in
+        let bodies = group.nodes.flatMap(\.durable).compactMap { record -> ArraySlice<UInt8>? in
             if case .prePrepared(_, SequenceNumber(1), let body) = record { body.bytes } else { nil }
         }
         #expect(Set(bodies) == [batch.bytes])

@@ -220,7 +220,7 @@ final class PowerLossCluster {
             throw Failure(description: "host \(i) shard \(shard) halted: \(reason)")
         }
         if !ready.records.isEmpty || ready.compacts {
-            hosts[i].waiting.append((ready.records, ready.compacts))
+            hosts[i].waiting.append((ready.records.map { $0.encoded() }, ready.compacts))
             hosts[i].appended += UInt64(ready.records.count)
         }
         for outgoing in ready.toHosts {

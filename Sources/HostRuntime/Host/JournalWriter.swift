@@ -7,9 +7,9 @@ import NIOCore
 /// commit). Lives on its loop. The first failure ends it: a failed sync is never retried (R7).
 final class JournalWriter {
     enum Job: Sendable {
-        case append([[UInt8]])
+        case append([HostRecord])
         /// These records repeat all that is needed: older segments go once they are durable.
-        case compact([[UInt8]])
+        case compact([HostRecord])
         case close(EventLoopPromise<Void>)
     }
 
@@ -67,7 +67,7 @@ final class JournalWriter {
         }
     }
 
-    private func append(_ records: [[UInt8]]) throws {
+    private func append(_ records: [HostRecord]) throws {
         guard journal != nil else { return }
         for record in records { try journal?.append(record) }
         position += UInt64(records.count)
