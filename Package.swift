@@ -24,6 +24,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
@@ -75,6 +76,9 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]),
+        // What is counted, under its reason.
+        .target(
+            name: "Meter", dependencies: ["Messages", .product(name: "CoreMetrics", package: "swift-metrics")]),
         // From sockets to whoever handles what they bring, and back.
         .target(
             name: "Transport",
@@ -91,7 +95,8 @@ let package = Package(
             name: "HostRuntime",
             dependencies: [
                 "Messages", "Randomness", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState",
-                "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "ConnectionErrors", "Transport",
+                "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "ConnectionErrors", "Transport", "Meter",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -151,6 +156,9 @@ let package = Package(
                 "PowerLossRecorder", "Messages", "Simulator", "Cores", "HostRuntime", "PBFT", "LMDBStore",
                 "WriteAheadLog",
             ]),
+        .testTarget(
+            name: "MeterTests",
+            dependencies: ["Messages", "Meter", .product(name: "CoreMetrics", package: "swift-metrics")]),
         .testTarget(
             name: "TransportTests",
             dependencies: [

@@ -26,6 +26,7 @@ extension GatewayCore {
 
     mutating func openBreakers(now: Instant, into ready: inout GatewayReady) {
         for shard in breakers.indices where breakers[shard].tick(now: now) {
+            ready.counts.append(.breakerOpened)
             shed(ShardID(UInt16(shard)), now: now, into: &ready)
         }
     }

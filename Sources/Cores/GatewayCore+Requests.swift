@@ -16,7 +16,6 @@ extension GatewayCore {
             return join(digest, waiter, waiting: entry.waiters, into: &ready)
         }
         if let problem = problem(with: request, now: now) {
-            counters.rejected += 1
             return reject(waiter, problem, into: &ready)
         }
         let coordinator = Coordinator(request, map: map)
@@ -24,13 +23,11 @@ extension GatewayCore {
         let closedFor = delay(to: coordinator.participants, now: now)
         // What is past its deadline asks only for what became of it, and one shard's word may do.
         guard closedFor == 0 || isLate else {
-            counters.rejected += 1
             return reject(waiter, .shardUnavailable, retryAfter: closedFor / 1000, into: &ready)
         }
         // Answered so long ago that its answer is forgotten: ask the shards again.
         if entries[digest] != nil { drop(digest) }
         guard held.take(request.bytes.count, for: waiter.session) else {
-            counters.rejected += 1
             return reject(waiter, .queueFull, retryAfter: options.heldRetryAfter / 1000, into: &ready)
         }
         // From here on only the monotonic clock counts.
@@ -42,7 +39,6 @@ extension GatewayCore {
         {
         case .rejected(let retryAfter):
             held.giveBack(request.bytes.count, from: waiter.session)
-            counters.rejected += 1
             return reject(waiter, .queueFull, retryAfter: retryAfter / 1000, into: &ready)
         case .admitted: counters.admitted += 1
         }
@@ -61,7 +57,6 @@ extension GatewayCore {
     ) {
         if waiting.contains(waiter) { return }
         guard waiting.count < options.maxWaiters else {
-            counters.rejected += 1
             return reject(waiter, .queueFull, retryAfter: 100_000, into: &ready)
         }
         entries[digest]?.waiters.append(waiter)
@@ -185,7 +180,7 @@ extension GatewayCore {
         guard let entry = entries[digest] else { return }
         admission.cancel(digest, now: now)
         drop(digest)
-        counters.rejected += 1
+        countRejection(reason, into: &ready)
         for waiter in entry.waiters {
             deliver(
                 .rejected(id: waiter.id, reason, retryAfterMicroseconds: microseconds), to: waiter.session, into: &ready

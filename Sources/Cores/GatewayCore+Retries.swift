@@ -28,6 +28,7 @@ extension GatewayCore {
         case .wait, .retransmit:
             entries[digest] = entry
         case .resubmit(let backoff, let cost):
+            ready.counts.append(.retried(cause))
             if cause == .conflict {
                 entry.conflicts &+= 1
                 counters.conflicts += 1
@@ -79,7 +80,10 @@ extension GatewayCore {
         case .inFlight:
             guard now.uptime < entry.giveUpAt else { return giveUp(entry, now: now, into: &ready) }
             guard case .retransmit(_, _, let cost) = options.retries.silence else { return }
-            if sendAgain(entry, cost: cost, now: now, into: &ready) { counters.retransmissions += 1 }
+            if sendAgain(entry, cost: cost, now: now, into: &ready) {
+                counters.retransmissions += 1
+                ready.counts.append(.retried(.silence))
+            }
             listen(digest, now: now)
         case .backingOff(let backoff, let cost):
             guard now.uptime < entry.giveUpAt else { return giveUp(entry, now: now, into: &ready) }

@@ -132,10 +132,16 @@ public struct GatewayCore: Sendable {
         ready.toClients.append((session, reply))
     }
 
-    func reject(
+    mutating func countRejection(_ reason: GatewayRejection, into ready: inout GatewayReady) {
+        counters.rejected += 1
+        ready.counts.append(.rejected(reason))
+    }
+
+    mutating func reject(
         _ waiter: GatewayEntry.Waiter, _ reason: GatewayRejection, retryAfter microseconds: UInt64 = 0,
         into ready: inout GatewayReady
     ) {
+        countRejection(reason, into: &ready)
         ready.toClients.append((waiter.session, .rejected(id: waiter.id, reason, retryAfterMicroseconds: microseconds)))
     }
 

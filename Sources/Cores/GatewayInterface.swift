@@ -27,6 +27,8 @@ public struct GatewayReady: Sendable {
     public var toHosts: [Outgoing] = []
     /// 2. Send.
     public var toClients: [(SessionID, GatewayReply)] = []
+    /// 3. Count.
+    public var counts: [GatewayCount] = []
 
     /// With nothing to do.
     public init() {}
@@ -35,5 +37,6 @@ public struct GatewayReady: Sendable {
     public mutating func removeAll() {
         toHosts.removeAll(keepingCapacity: true)
         toClients.removeAll(keepingCapacity: true)
+        counts.removeAll(keepingCapacity: true)
     }
 }

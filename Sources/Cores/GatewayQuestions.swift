@@ -217,7 +217,7 @@ extension GatewayCore {
         expectAnswer(waiter)
         var asked = GatewayQuestions.Ready()
         guard questions.ask(question, for: waiter, now: now, into: &asked) else {
-            counters.rejected += 1
+            countRejection(.queueFull, into: &ready)
             return deliver(
                 .rejected(id: waiter.id, .queueFull, retryAfterMicroseconds: options.queryTimeout / 1000),
                 to: waiter.session, into: &ready)
@@ -238,6 +238,6 @@ extension GatewayCore {
         ready.toHosts += asked.toHosts
         for (session, reply) in asked.answers { deliver(reply, to: session, into: &ready) }
         for (question, due) in asked.timers { _ = timers.set(.question(question), due: due) }
-        counters.rejected += asked.rejected
+        for _ in 0..<asked.rejected { countRejection(.queueFull, into: &ready) }
     }
 }

@@ -55,8 +55,6 @@ public final class HostCore {
     /// What the last step of a shard asked for.
     private var work = ShardReady()
     private var hasStarted = false
-    /// Messages that were dropped, for metrics.
-    public private(set) var droppedMessages: UInt64 = 0
 
     /// - Parameters:
     ///   - stores: one a shard of this host.
@@ -74,7 +72,10 @@ public final class HostCore {
         let accounts = SourceAccounts(options: options, now: now)
         var machines: [Shard] = []
         for (id, family) in zip(own, Self.families(of: own, in: manifest)) {
-            guard let store = stores[id], let me = manifest.replica(of: id, on: host) else { throw .missingStore(id) }
+            guard let store = stores[id] else { throw .missingStore(id) }
+            guard let me = manifest.replica(of: id, on: host) else {
+                preconditionFailure("shard \(id) is the host's, and the host has no replica of it")
+            }
             let setting = ShardSetting(
                 shard: id, me: me, host: host, manifest: manifest, options: options, signer: signer)
             let machine: ShardMachine
@@ -126,7 +127,7 @@ public final class HostCore {
             drain(now: now, into: &ready)
         }
         switch input {
-        case .peer(let from, let message): route(message, from: from)
+        case .peer(let from, let message): route(message, from: from, into: &ready)
         case .gateway(let session, let message): route(message, from: session, now: now, into: &ready)
         case .gatewayClosed(let session): for shard in machines { say(.sessionClosed(session), to: shard) }
         case .peerConnected(let peer): setConnected(peer, true)
@@ -164,19 +165,30 @@ public final class HostCore {
 
     private func say(_ input: ShardInput, to shard: Shard) { queue.append((shard, input)) }
 
-    private func route(_ message: Verified<HostMessage>, from host: HostID) {
-        guard let shard = shard(message.value.shard) else { return droppedMessages += 1 }
+    /// To those of them that are on this host.
+    private func say(_ input: ShardInput, to ids: [ShardID], into ready: inout HostReady) {
+        for id in ids {
+            if let shard = shard(id) { say(input, to: shard) } else { ready.counts.append(.dropped(.noSuchShard)) }
+        }
+    }
+
+    private func route(_ message: Verified<HostMessage>, from host: HostID, into ready: inout HostReady) {
+        guard let shard = shard(message.value.shard) else { return ready.counts.append(.dropped(.noSuchShard)) }
         switch message.value {
         case .pbft: if let pbft = message.pbft { say(.message(from: host, pbft), to: shard) }
         case .stateTransfer(_, let transfer): say(.stateTransfer(from: host, transfer), to: shard)
         case .forward(_, let item): say(.forwarded(from: host, item), to: shard)
-        case .push: if let push = message.push { route(push, from: host, to: shard) }
+        case .push: if let push = message.push { route(push, from: host, to: shard, into: &ready) }
         }
     }
 
-    private func route(_ push: Verified<RecoveryPush>, from host: HostID, to shard: Shard) {
+    private func route(
+        _ push: Verified<RecoveryPush>, from host: HostID, to shard: Shard, into ready: inout HostReady
+    ) {
         guard shard.machine.halted == nil else { return }
-        guard Pushes.isProper(push.value, from: host, to: shard.id, manifest) else { return droppedMessages += 1 }
+        guard Pushes.isProper(push.value, from: host, to: shard.id, manifest) else {
+            return ready.counts.append(.dropped(.improperPush))
+        }
         // Nobody pushes to himself. With one host mute and one without the leaf, the replica of that shard on this host
         // is needed too.
         if let sender = self.shard(push.value.attested.statement.shard) { say(.sayOwn(to: shard.id, push), to: sender) }
@@ -189,13 +201,15 @@ public final class HostCore {
     ) {
         switch message.value {
         case .submit(let ids, let request):
-            for case let shard? in ids.map(shard) { say(.request(from: session, request), to: shard) }
+            say(.request(from: session, request), to: ids, into: &ready)
         case .decide(let ids, let decide):
-            for case let shard? in ids.map(shard) { say(.decide(from: session, decide), to: shard) }
+            say(.decide(from: session, decide), to: ids, into: &ready)
         case .evidence(let ids, let evidence):
-            for case let shard? in ids.map(shard) { say(.evidence(from: session, evidence), to: shard) }
+            say(.evidence(from: session, evidence), to: ids, into: &ready)
         case .read(let id, let subject, let nonce):
-            guard let shard = shard(subject.shard(in: manifest.shardMap)) else { return }
+            guard let shard = shard(subject.shard(in: manifest.shardMap)) else {
+                return ready.counts.append(.dropped(.noSuchShard))
+            }
             say(.read(from: session, id: id, subject, nonce: nonce), to: shard)
         case .account(let id, let account):
             guard let shard = shard(manifest.shardMap.shard(of: account)) else {
@@ -257,8 +271,14 @@ public final class HostCore {
         if work.isDamaged { ready.damaged.append(shard.id) }
         if let reason = work.halt { ready.halts.append((shard.id, reason)) }
         ready.notices += work.notices
-        droppedMessages += UInt64(work.drops)
+        count(work, of: shard.id, into: &ready)
         work.removeAll()
+    }
+
+    private func count(_ work: ShardReady, of shard: ShardID, into ready: inout HostReady) {
+        for reason in work.drops { ready.counts.append(.dropped(reason)) }
+        for _ in 0..<work.viewChanges { ready.counts.append(.viewChange(shard)) }
+        for _ in 0..<work.stateFetches { ready.counts.append(.stateFetch(shard)) }
     }
 
     // MARK: The journal

@@ -137,6 +137,8 @@ public struct HostReady: Sendable {
     public var halts: [(ShardID, String)] = []
     /// 10. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
+    /// 10. Count.
+    public var counts: [HostCount] = []
 
     /// Asks for nothing.
     public init() {}
@@ -153,5 +155,6 @@ public struct HostReady: Sendable {
         damaged.removeAll(keepingCapacity: true)
         halts.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
+        counts.removeAll(keepingCapacity: true)
     }
 }

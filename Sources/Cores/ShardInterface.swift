@@ -74,7 +74,11 @@ package struct ShardReady {
     /// 11. Log.
     package var notices: [String] = []
     /// 12. Count.
-    package var drops = 0
+    package var drops: [MessageDrop] = []
+    /// 13. Count: it has left its view for a later one.
+    package var viewChanges = 0
+    /// 14. Count: it has begun to fetch a state.
+    package var stateFetches = 0
     /// The shard's time after the step.
     package var time = Timestamp.zero
 
@@ -91,8 +95,11 @@ package struct ShardReady {
         pauses.removeAll(keepingCapacity: true)
         (isDamaged, halt) = (false, nil)
         notices.removeAll(keepingCapacity: true)
-        drops = 0
+        drops.removeAll(keepingCapacity: true)
+        (viewChanges, stateFetches) = (0, 0)
     }
+
+    mutating func drop(_ reason: MessageDrop) { drops.append(reason) }
 
     mutating func send(_ message: HostMessage, to hosts: [HostID]) {
         toHosts.append(.init(to: hosts, message: message))

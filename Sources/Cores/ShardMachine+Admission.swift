@@ -87,7 +87,7 @@ extension ShardMachine {
         }
         let isWanted = effect == .changes || (effect == .question && Mutant.is(.ordersQuestions))
         guard isWanted else { return answerKnown(evidence.root.digest, source, now: now, into: &ready) }
-        if !proposer.insert(evidence, from: source, now: now) { ready.drops += 1 }
+        if !proposer.insert(evidence, from: source, now: now) { ready.drop(.poolFull) }
     }
 
     /// - Returns: whether it waits to be ordered.
@@ -95,7 +95,7 @@ extension ShardMachine {
         question: CallEvidence, from source: Source, now: Instant, into ready: inout ShardReady
     ) -> Bool {
         guard let isInserted = proposer.insert(question: question, from: source, now: now) else {
-            ready.drops += 1
+            ready.drop(.poolFull)
             return false
         }
         return isInserted
@@ -109,11 +109,11 @@ extension ShardMachine {
     ) throws(ShardFailure) {
         // For the primary only: a sender that is in another view would have this replica wait for what it cannot
         // propose.
-        guard setting.hosts.contains(host), replica.isPrimary else { return ready.drops += 1 }
+        guard setting.hosts.contains(host), replica.isPrimary else { return ready.drop(.notPrimary) }
         switch item {
         case .request(let request):
             let isKnown = (try? execution.executor.isAnswered(request)) ?? false
-            guard !isKnown || accounts.chargeQuestion(of: host, now: now) else { return ready.drops += 1 }
+            guard !isKnown || accounts.chargeQuestion(of: host, now: now) else { return ready.drop(.inVain) }
             // A backup has no certified answer to it, so it is ordered even if this replica has one.
             if concerns(request) { _ = proposer.insert(request, from: .peer(host), now: now) }
         case .decide(let decide): try admit(decide, from: .peer(host), now: now, into: &ready)
@@ -122,9 +122,8 @@ extension ShardMachine {
             // leaves of one batch at f + 1 hosts make a certificate.
             let isQuestion = (try? execution.executor.effect(of: evidence, wall: now.wall)) == .question
             guard isQuestion else { return try admit(evidence, from: .peer(host), now: now, into: &ready) }
-            guard accounts.chargeQuestion(of: host, now: now),
-                insert(question: evidence, from: .peer(host), now: now, into: &ready)
-            else { return ready.drops += 1 }
+            guard accounts.chargeQuestion(of: host, now: now) else { return ready.drop(.inVain) }
+            _ = insert(question: evidence, from: .peer(host), now: now, into: &ready)
         }
     }
 
@@ -161,7 +160,7 @@ extension ShardMachine {
     mutating func answer(
         _ push: RecoveryPush, _ evidence: CallEvidence, from peer: HostID, now: Instant, into ready: inout ShardReady
     ) throws(ShardFailure) {
-        guard accounts.chargeQuestion(of: peer, now: now) else { return ready.drops += 1 }
+        guard accounts.chargeQuestion(of: peer, now: now) else { return ready.drop(.inVain) }
         let isOrdered = pushes.answer(
             push, from: peer, mayAttest: replica.mayAttest, &answering, now: now, into: &ready)
         guard isOrdered else { return }

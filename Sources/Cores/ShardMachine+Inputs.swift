@@ -11,10 +11,10 @@ extension ShardMachine {
             replica.step(.started, now: now, into: &work)
         case .tick(let connected, let certainTime): tick(connected, certainTime, now: now)
         case .message(let host, let message):
-            guard let sender = setting.peer(on: host) else { return ready.drops += 1 }
+            guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
             replica.step(.message(from: sender, message), now: now, into: &work)
         case .stateTransfer(let host, let message):
-            guard let sender = setting.peer(on: host) else { return ready.drops += 1 }
+            guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
             try transfer(.message(from: sender, message), now: now, into: &ready)
         case .forwarded(let host, let item): try receive(item, forwardedBy: host, now: now, into: &ready)
         case .push(let host, let push): try receive(push, from: host, now: now, into: &ready)

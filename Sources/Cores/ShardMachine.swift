@@ -43,6 +43,8 @@ package struct ShardMachine: ~Copyable {
     var work = ReplicaReady()
     /// The next one last.
     private var agenda: [Errand] = []
+    /// The view that was counted last.
+    private var countedView: View
 
     /// Opens the state where the store has it and executes again what the journal knows to be committed above it.
     /// - Parameter records: the journal's of this shard, in order.
@@ -72,6 +74,7 @@ package struct ShardMachine: ~Copyable {
         reads = QuorumReads(options: options)
         pushes = Pushes(setting)
         transfer = StateTransfer(setting)
+        countedView = replica.view
         clocks = ClockWatch(setting)
         for checkpoint in execution.taken { self.replica.step(.checkpointTaken(checkpoint), now: now, into: &work) }
     }
@@ -80,7 +83,10 @@ package struct ShardMachine: ~Copyable {
     mutating func quarantine(now: Instant) { replica.quarantine(now: now, into: &work) }
 
     package mutating func step(_ input: ShardInput, now: Instant, into ready: inout ShardReady) {
-        defer { ready.time = execution.executor.time }
+        defer {
+            ready.time = execution.executor.time
+            countViewChange(into: &ready)
+        }
         guard halted == nil else { return answerHalted(input, into: &ready) }
         do throws(ShardFailure) {
             try handle(input, now: now, into: &ready)
@@ -93,6 +99,12 @@ package struct ShardMachine: ~Copyable {
             ready.isDamaged = error.isDamage
             halt(error.reason, into: &ready)
         }
+    }
+
+    private mutating func countViewChange(into ready: inout ShardReady) {
+        guard replica.view > countedView else { return }
+        countedView = replica.view
+        ready.viewChanges += 1
     }
 
     /// Before what is left already.
@@ -135,7 +147,7 @@ package struct ShardMachine: ~Copyable {
     }
 
     private mutating func note(_ drops: [(ReplicaIndex, DropReason)], now: Instant, into ready: inout ShardReady) {
-        ready.drops += drops.count
+        for (_, reason) in drops { ready.drop(MessageDrop(reason)) }
         for case (let from, .timeOutOfBounds(let got, let local)) in drops {
             clocks.noteRefusedProposal(of: setting.hosts[from.index], got: got, local: local, now: now, into: &ready)
         }

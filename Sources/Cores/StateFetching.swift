@@ -46,7 +46,9 @@ package struct StateFetching: Sendable {
         /// 5. That state is durable: go on from there.
         package var installed: InstalledState?
         /// 6. Count.
-        package var drops = 0
+        package var drops: [MessageDrop] = []
+        /// 7. Count: it was idle, and fetches from now on.
+        package var begins = false
 
         package init() {}
     }
@@ -82,7 +84,9 @@ package struct StateFetching: Sendable {
     package mutating func step(_ input: Input, now: Instant, into ready: inout Ready) {
         switch input {
         case .needed(let minimum):
-            if isIdle { askForOffers(OfferRound(minimum: minimum, peers: group.n), now: now, into: &ready) }
+            guard isIdle else { return }
+            ready.begins = true
+            askForOffers(OfferRound(minimum: minimum, peers: group.n), now: now, into: &ready)
         case .offer(let from, let sequence, let metadata, let buckets):
             receive(offer: sequence, metadata, buckets, from: from.index, now: now, into: &ready)
         case .bucket(let from, let part): receive(part, from: from.index, now: now, into: &ready)
@@ -166,9 +170,9 @@ package struct StateFetching: Sendable {
             return StateOffer(sequence: sequence, metadata: metadata, buckets: buckets, digest: digest)
         }
         switch phase {
-        case .idle, .installing: ready.drops += 1
+        case .idle, .installing: ready.drops.append(.stateNotWanted)
         case .collectingOffers(var round):
-            guard let offer = checked(round.minimum) else { return ready.drops += 1 }
+            guard let offer = checked(round.minimum) else { return ready.drops.append(.wrongState) }
             round.offers[peer] = offer
             phase = .collectingOffers(round)
             guard let offer = agreed(in: round) else { return }
@@ -176,7 +180,7 @@ package struct StateFetching: Sendable {
         case .fetching(let download):
             // One more to fetch from, or nothing.
             guard let offer = checked(download.round.minimum), offer.digest == download.chosen.digest else {
-                return ready.drops += 1
+                return ready.drops.append(.wrongState)
             }
             withDownload { download, _ in download.round.offers[peer] = offer }
         }
@@ -243,9 +247,10 @@ package struct StateFetching: Sendable {
     private mutating func receive(_ part: BucketPart, from peer: Int, now: Instant, into ready: inout Ready) {
         let limit = options.maxBucketBytes
         switch withDownload({ download, _ in download.take(part, from: peer, limit: limit, now: now.uptime) }) {
-        case nil, .refused: ready.drops += 1
-        case .part: return
-        case .bucket(let whole, let isDone, let isIdle):
+        case nil: ready.drops.append(.stateNotWanted)
+        case .refused?: ready.drops.append(.wrongState)
+        case .part?: return
+        case .bucket(let whole, let isDone, let isIdle)?:
             staging.hand(whole)
             ready.stages.append(whole)
             if isDone || isIdle { goOn(isDone: isDone, now: now, into: &ready) }

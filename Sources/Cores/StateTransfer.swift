@@ -105,6 +105,7 @@ struct StateTransfer: Sendable {
         var asked = StateFetching.Ready()
         fetching.step(input, now: now, into: &asked)
         ready.drops += asked.drops
+        if asked.begins { ready.stateFetches += 1 }
         for (to, message) in asked.sends { ready.send(.stateTransfer(setting.shard, message), to: setting.hosts(to)) }
         for whole in asked.stages {
             let (bucket, digest) = (whole.summary.bucket, whole.summary.digest)

@@ -219,20 +219,24 @@ public enum HostReply: Sendable, CanonicalCodable {
     case refused(Refusal)
     /// Nil if there is no such account on this host. `id` is the question's, here and below.
     case account(id: UInt64, AccountView?)
-    /// One for each replica of the host.
-    case status(id: UInt64, [ReplicaStatus])
+    /// One for each replica of the host, and what its process counts: the runtime adds that.
+    case status(id: UInt64, [ReplicaStatus], metrics: [MetricSample] = [])
     /// One for each replica of the host that can read its state.
     case audit(id: UInt64, [ShardAudit])
     /// Nil while undecided transactions hold something of the account.
     case read(id: UInt64, ReadAnswer?)
 
-    /// A kind byte, 1 to 6, in the order of the cases. Refuses more than 4,096 replicas.
+    /// A kind byte, 1 to 6, in the order of the cases. Refuses more than 4,096 replicas, and more samples than
+    /// `MetricSample.maximum`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .attestation(try reader.value())
         case 2: self = .refused(try reader.value())
         case 3: self = .account(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
-        case 4: self = .status(id: try reader.uint64(), try reader.array(limit: 4096))
+        case 4:
+            self = .status(
+                id: try reader.uint64(), try reader.array(limit: 4096),
+                metrics: try reader.array(limit: MetricSample.maximum))
         case 5: self = .audit(id: try reader.uint64(), try reader.array(limit: 4096))
         case 6: self = .read(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
         default: throw reader.invalid("host reply kind")
@@ -252,10 +256,11 @@ public enum HostReply: Sendable, CanonicalCodable {
             writer.put(id)
             writer.put(view != nil)
             if let view { writer.put(view) }
-        case .status(let id, let replicas):
+        case .status(let id, let replicas, let metrics):
             writer.put(UInt8(4))
             writer.put(id)
             writer.put(array: replicas)
+            writer.put(array: metrics)
         case .audit(let id, let audits):
             writer.put(UInt8(5))
             writer.put(id)
@@ -361,20 +366,24 @@ public struct GatewayStatus: Hashable, Sendable, CanonicalCodable {
     public var retransmissions: UInt64
     /// Sent again after `conflict`.
     public var conflicts: UInt64
+    /// What the gateway's process counts: the runtime adds that.
+    public var metrics: [MetricSample] = []
 
     /// Zeros: nothing has happened.
     public init() {
         (queued, inFlight, admitted, rejected, completed, retransmissions, conflicts) = (0, 0, 0, 0, 0, 0, 0)
     }
-    /// Seven numbers of eight bytes each.
+    /// Refuses more samples than `MetricSample.maximum`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (queued, inFlight, admitted) = (try reader.uint64(), try reader.uint64(), try reader.uint64())
         (rejected, completed) = (try reader.uint64(), try reader.uint64())
         (retransmissions, conflicts) = (try reader.uint64(), try reader.uint64())
+        metrics = try reader.array(limit: MetricSample.maximum)
     }
-    /// Eight bytes each, in the order of declaration.
+    /// Eight bytes each, in the order of declaration, then the counted samples.
     public func encode(into writer: inout ByteWriter) {
         for value in [queued, inFlight, admitted, rejected, completed, retransmissions, conflicts] { writer.put(value) }
+        writer.put(array: metrics)
     }
 }
 

@@ -176,8 +176,11 @@ package final class OutboundFrames {
     }
 
     /// Writes what waits, if the channel takes it.
-    package func flush(to channel: any Channel) {
-        guard !isEmpty, channel.isWritable else { return }
+    /// - Returns: how many bytes it took.
+    @discardableResult
+    package func flush(to channel: any Channel) -> Int {
+        guard !isEmpty, channel.isWritable else { return 0 }
+        var taken = 0
         closePending()
         let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
         // A write may call channelWritabilityChanged, and so this function, before it comes back.
@@ -185,9 +188,11 @@ package final class OutboundFrames {
             let count = bytes.readableBytes
             waiting -= count
             inChannel += count
+            taken += count
             channel.write(bytes).whenComplete { _ in bound.value.written(count) }
         }
         channel.flush()
+        return taken
     }
 
     /// The channel has written them, or never will.

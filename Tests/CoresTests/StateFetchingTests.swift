@@ -18,7 +18,7 @@ private struct Fetcher {
     /// What it asked of whom and did not get yet.
     var questions: [(peer: Int, buckets: [Int])] = []
     var rounds = 0
-    var drops = 0
+    var drops: [MessageDrop] = []
     var installs: FetchedState?
     var installed: InstalledState?
 
@@ -103,7 +103,7 @@ private struct Fetcher {
         #expect(fetcher.fetching.installing == state.checkpoint)
         fetcher.step(.flushed(state.checkpoint.sequence))
         #expect(fetcher.installed?.checkpoint == state.checkpoint && fetcher.installed?.isStable == true)
-        #expect(fetcher.fetching.isIdle && fetcher.drops == 0)
+        #expect(fetcher.fetching.isIdle && fetcher.drops.isEmpty)
     }
 
     @Test func anOfferThatIsTooOldOrDoesNotHashToItsDigestsIsRefused() throws {
@@ -114,7 +114,7 @@ private struct Fetcher {
         let buckets = Array(state.buckets.dropLast())
         fetcher.step(
             .offer(from: ReplicaIndex(2), sequence: SequenceNumber(4), metadata: state.metadata, buckets: buckets))
-        #expect(fetcher.drops == 2 && fetcher.fetching.offered.isEmpty)
+        #expect(fetcher.drops.count == 2 && fetcher.fetching.offered.isEmpty)
     }
 
     @Test func aWrongBucketIsRefusedAndFetchedFromSomebodyElse() throws {
@@ -127,11 +127,11 @@ private struct Fetcher {
             sequence: state.checkpoint.sequence, bucket: asked.buckets[0], number: 0, isLast: true,
             entries: [.init(key: [1], value: [2])])
         fetcher.step(.bucket(from: ReplicaIndex(UInt8(asked.peer)), forged))
-        #expect(fetcher.drops == 1 && fetcher.staged.isEmpty)
+        #expect(fetcher.drops == [.wrongState] && fetcher.staged.isEmpty)
         let robbed = BucketPart(
             sequence: state.checkpoint.sequence, bucket: asked.buckets[0], number: 0, isLast: true, entries: [])
         fetcher.step(.bucket(from: ReplicaIndex(UInt8(asked.peer)), robbed))
-        #expect(fetcher.drops == 2 && fetcher.staged.isEmpty)
+        #expect(fetcher.drops == [.wrongState, .wrongState] && fetcher.staged.isEmpty)
         try fetcher.answer(state, butNot: [asked.peer])
         fetcher.tick(after: 600)
         #expect(fetcher.questions.contains { $0.peer != asked.peer && $0.buckets.contains(asked.buckets[0]) })

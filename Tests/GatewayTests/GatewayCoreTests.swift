@@ -90,6 +90,7 @@ import Testing
             return
         }
         #expect(h.gateway.status.conflicts == 1 && h.gateway.status.retransmissions == 0)
+        #expect(h.ready.counts == [.retried(.conflict)])
     }
 
     @Test func silenceIsFollowedByRetransmissionEverLessOften() throws {
@@ -107,6 +108,7 @@ import Testing
         try h.attest(request, .committed, shard: 1, sequence: 1)
         #expect(h.answers().first?.reply.receipt != nil)
         #expect(h.gateway.status.retransmissions == 7)
+        #expect(h.ready.counts.count { $0 == .retried(.silence) } == 7)
     }
 
     @Test func afterTheDeadlineTheRequestIsSentAgainForACertifiedAbort() throws {
@@ -231,6 +233,7 @@ import Testing
         try h.attest(requests[0], .committed, shard: 1, sequence: 1)
         #expect(h.sent().count == 1, "the next of the queue starts")
         #expect((h.gateway.status.queued, h.gateway.status.inFlight, h.gateway.status.rejected) == (1, 1, 1))
+        #expect(h.ready.counts == [.rejected(.queueFull)])
     }
 
     @Test func aQueuedRequestIsDroppedAfterItsDeadlineEvenIfNothingMoves() throws {

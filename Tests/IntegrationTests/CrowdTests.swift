@@ -138,7 +138,7 @@ struct CrowdTests {
             #expect(try await tool.status() == [])
             strangers.append(tool)
         }
-        #expect(host.transport.counters.now.displacedSessions >= 64)
+        #expect(host.transport.counters.registry.total("quorate_sessions_displaced_total") >= 64)
         // The first sessions are not in anybody's way.
         #expect(try await strangers[0].status() == [])
         for stranger in strangers { await stranger.close() }
@@ -182,9 +182,9 @@ struct CrowdTests {
             if open.count == 250 { open.removeFirst(125) }
             if i % 100 == 99 { _ = try await client.status() }
         }
-        let counters = gateway.counters.now
-        #expect(counters.mostUnfinished > 4 << 20 && counters.mostUnfinished <= options.clients.maxUnfinished)
-        #expect(counters.unfinishedDropped > 500)
+        let most = gateway.metrics.total("quorate_unfinished_bytes_max")
+        #expect(most > 4 << 20 && most <= options.clients.maxUnfinished)
+        #expect(gateway.metrics.total("quorate_dropped_total", "unfinished") > 500)
         await client.close()
         await gateway.stop()
     }
@@ -196,7 +196,7 @@ struct CrowdTests {
         let stranger = try RawSocket(port: gateway.port)
         stranger.write([9, 0, 0, 0, 1])
         stranger.waitForEnd()
-        #expect(gateway.counters.now.unfinishedDropped == 1)
+        #expect(gateway.metrics.total("quorate_dropped_total", "unfinished") == 1)
         await gateway.stop()
     }
 
@@ -207,8 +207,8 @@ struct CrowdTests {
         let question = Array(repeating: frame(ClientMessage.status(id: 1).encoded()), count: 1000).flatMap { $0 }
         let deaf = try RawSocket(port: gateway.port)
         while deaf.write(question) {}
-        let counters = gateway.counters.now
-        #expect(counters.outboundDropped >= 1 && counters.mostOutbound > 0 && counters.mostOutbound <= 1 << 20)
+        let most = gateway.metrics.total("quorate_outbound_bytes_max")
+        #expect(gateway.metrics.total("quorate_dropped_total", "outbound_full") >= 1 && most > 0 && most <= 1 << 20)
         let client = try await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: gateway.port))
         _ = try await client.status()
         await client.close()

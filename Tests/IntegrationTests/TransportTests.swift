@@ -125,7 +125,8 @@ struct TransportTests {
         let impostor = try await Node(1, manifest: manifest, seed: 99)
         honest.transport.connect(to: [honest.address, impostor.address, nowhere, nowhere])
         impostor.transport.connect(to: [honest.address, impostor.address, nowhere, nowhere])
-        while honest.transport.counters.now.refusedSessions == 0 || impostor.transport.counters.now.refusedSessions == 0
+        while honest.transport.counters.registry.total("quorate_sessions_refused_total") == 0
+            || impostor.transport.counters.registry.total("quorate_sessions_refused_total") == 0
         {
             await Task.yield()
         }
@@ -147,7 +148,7 @@ struct TransportTests {
         let here = try await Node(0, manifest: try manifest(cluster: 1))
         let there = try await Node(1, manifest: try manifest(cluster: 2))
         there.transport.connect(to: [here.address, there.address, nowhere, nowhere])
-        while here.transport.counters.now.refusedSessions < 2 { await Task.yield() }
+        while here.transport.counters.registry.total("quorate_sessions_refused_total") < 2 { await Task.yield() }
         there.events.continuation.finish()
         for await event in there.events.stream {
             if case .peerConnected = event { Issue.record("a session between two clusters") }
@@ -166,7 +167,7 @@ struct TransportTests {
         _ = try await a.events.connected()
         a.transport.send(raw: [0xff, 0xff, 0xff], to: HostID(1))
         #expect(try await a.events.disconnected() == HostID(1))
-        #expect(b.transport.counters.now.undecodable == 1)
+        #expect(b.transport.counters.registry.total("quorate_dropped_total", "undecodable") == 1)
         _ = try await a.events.connected()
         a.transport.send(raw: [UInt8](repeating: 1, count: (1 << 16) + 1), to: HostID(1))
         #expect(try await a.events.disconnected() == HostID(1))
@@ -234,7 +235,7 @@ struct TransportTests {
             if id < 2000, id % 500 == 0 { transport.pause([session]) }
         }
         try await posted
-        #expect(transport.counters.now.pausedSessions == 4)
+        #expect(transport.counters.registry.total("quorate_sessions_paused_total") == 4)
         await connection.close()
         await host.stop()
     }

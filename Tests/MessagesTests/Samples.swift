@@ -277,7 +277,7 @@ struct Samples {
         case 0: .attestation(attestation())
         case 1: .refused(refusal())
         case 2: .account(id: word(), flag() ? view() : nil)
-        case 3: .status(id: word(), some { $0.replicaStatus() })
+        case 3: .status(id: word(), some { $0.replicaStatus() }, metrics: some { $0.metric() })
         case 4: .audit(id: word(), some { $0.audit() })
         default: .read(id: word(), flag() ? readAnswer() : nil)
         }
@@ -290,9 +290,14 @@ struct Samples {
         default: .read(id: word(), readSubject(), nonce: bytes32())
         }
     }
+    mutating func metric() -> MetricSample {
+        MetricSample(
+            name: "quorate_dropped_total", labels: some { .init(name: "reason", value: "\($0.word())") }, value: word())
+    }
     mutating func gatewayStatus() -> GatewayStatus {
         var status = GatewayStatus()
         (status.queued, status.admitted, status.conflicts) = (word(), word(), word())
+        status.metrics = some { $0.metric() }
         return status
     }
     mutating func gatewayReply(_ kind: Int) -> GatewayReply {

@@ -120,20 +120,16 @@ public struct HostFolder: Sendable {
     /// (R4).
     func prepareStorage() throws(ClusterFolderError) {
         let states = manifest.shards(of: host).map { statePath(of: $0) }
-        do {
-            if isInitialised, !DurableFile.exists(journalPath) { try declareLostRecords() }
+        if isInitialised, !DurableFile.exists(journalPath) { try declareLostRecords() }
+        do throws(FileFailure) {
             if !DurableFile.exists(path + "/state") { try DurableFile.createFolder(path + "/state", mode: 0o700) }
             for folder in states + [journalPath] where !DurableFile.exists(folder) {
                 try DurableFile.createFolder(folder, mode: 0o700)
             }
             try DurableFile.syncFolder(path + "/state")
             try DurableFile.syncFolder(path)
-        } catch let failure as FileFailure {
-            throw .file(failure)
-        } catch let error as ClusterFolderError {
-            throw error
         } catch {
-            throw .noSuchFolder(path)
+            throw .file(error)
         }
     }
 

@@ -1,3 +1,4 @@
+import CoreMetrics
 import Cores
 import Messages
 import NIOCore
@@ -54,10 +55,10 @@ final class ClientAcceptor {
         places = Places(limit: options.maxClients, minimumQuiet: UInt64(options.quiet.nanoseconds))
         let connections = max(1, options.maxClients)
         unfinished = ByteRoom(limit: options.maxUnfinished, connections: connections) {
-            counters.raise(\.mostUnfinished, to: $0)
+            counters.mostUnfinished.record($0)
         }
         outbound = ByteRoom(limit: options.maxOutboundOfAll, connections: connections) {
-            counters.raise(\.mostOutbound, to: $0)
+            counters.mostOutbound.record($0)
         }
     }
 
@@ -91,14 +92,14 @@ final class ClientAcceptor {
         case .admitted: break
         case .instead(let quiet): displace(quiet)
         case .full:
-            counters.add(to: \.refusedSessions)
+            counters.refusedSessions.increment()
             log.warning("a client was turned away", "\(options.maxClients) are connected and busy, which is the limit")
             throw Session.Ended.refused("too many clients")
         }
         let session = ClientSession(
             channel, frameLimit: options.maxFrame, outboundLimit: options.maxOutbound,
             unfinished: ByteRoom.Part(of: unfinished),
-            outbound: ByteRoom.Part(of: outbound))
+            outbound: ByteRoom.Part(of: outbound), counters: counters)
         session.onMessages = { [unowned self] messages in
             places.heard(id, at: Clock.uptime() + UInt64(options.patience.nanoseconds))
             onMessages(id, messages)
@@ -111,13 +112,12 @@ final class ClientAcceptor {
             onClosed(id)
         }
         session.onAnswered = { [unowned self] in places.heard(id, at: Clock.uptime()) }
-        session.onFault = { [counters] in counters.add(to: $0) }
         clients[id] = session
         try channel.pipeline.syncOperations.addHandler(session)
     }
 
     private func displace(_ id: SessionID) {
-        counters.add(to: \.displacedSessions)
+        counters.displacedSessions.increment()
         clients[id]?.end("it was quiet, and another client needed its place")
     }
 
@@ -135,7 +135,7 @@ final class ClientAcceptor {
         let now = Clock.uptime()
         for session in Array(clients.values) {
             if let since = session.unfinishedSince, now - since > UInt64(options.frameTimeout.nanoseconds) {
-                counters.add(to: \.unfinishedDropped)
+                counters.unfinished.increment()
                 session.end("a frame did not arrive in time")
             }
         }
@@ -146,7 +146,7 @@ final class ClientAcceptor {
         if session.send(frame) {
             unflushed.insert(client)
         } else {
-            counters.add(to: \.outboundDropped)
+            counters.outboundFull.increment()
             session.end("it does not read its answers")
         }
     }
@@ -172,6 +172,7 @@ final class ClientSession: ChannelInboundHandler {
     private var parser: FrameParser
     private let outbound: OutboundFrames
     private let unfinished: ByteRoom.Part
+    private let counters: RuntimeCounters
     private var messages: [ClientMessage] = []
     /// Messages without an answer, roughly: who repeats one may get one answer.
     private var unanswered = 0
@@ -182,15 +183,14 @@ final class ClientSession: ChannelInboundHandler {
     var onMessages: ([ClientMessage]) -> Void = { _ in }
     /// Every message has its answer.
     var onAnswered: () -> Void = {}
-    /// The client is at fault.
-    var onFault: (WritableKeyPath<RuntimeCounters.Values, Int> & Sendable) -> Void = { _ in }
     /// Once; with what was wrong, if something was.
     var onEnd: (String?) -> Void = { _ in }
 
     init(
-        _ channel: any Channel, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part, outbound: ByteRoom.Part
+        _ channel: any Channel, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part, outbound: ByteRoom.Part,
+        counters: RuntimeCounters
     ) {
-        (self.channel, self.unfinished) = (channel, unfinished)
+        (self.channel, self.unfinished, self.counters) = (channel, unfinished, counters)
         parser = FrameParser(limit: frameLimit)
         self.outbound = OutboundFrames(limit: outboundLimit, part: outbound)
     }
@@ -201,7 +201,10 @@ final class ClientSession: ChannelInboundHandler {
         return outbound.append(frame)
     }
 
-    func flush() { outbound.flush(to: channel) }
+    func flush() {
+        let sent = outbound.flush(to: channel)
+        if sent > 0 { counters.sentBytes.increment(by: sent) }
+    }
 
     func end(_ reason: String?) {
         guard !hasEnded else { return }
@@ -210,12 +213,13 @@ final class ClientSession: ChannelInboundHandler {
         unfinished.giveBackAll()
         outbound.part?.giveBackAll()
         onEnd(reason)
-        (onMessages, onAnswered, onFault, onEnd) = ({ _ in }, {}, { _ in }, { _ in })
+        (onMessages, onAnswered, onEnd) = ({ _ in }, {}, { _ in })
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasEnded else { return }
         var bytes = unwrapInboundIn(data)
+        counters.receivedBytes.increment(by: bytes.readableBytes)
         var isWhole = false
         do {
             while let frame = try parser.next(from: &bytes) {
@@ -224,12 +228,12 @@ final class ClientSession: ChannelInboundHandler {
             }
         } catch {
             deliver()
-            onFault(\.undecodable)
+            counters.undecodable.increment()
             return end("\(error)")
         }
         guard unfinished.set(parser.storage) else {
             deliver()
-            onFault(\.unfinishedDropped)
+            counters.unfinished.increment()
             return end("no room for an unfinished frame")
         }
         if isWhole || parser.storage == 0 { unfinishedSince = nil }

@@ -1,7 +1,9 @@
 import Gateway
+import CoreMetrics
 import Cores
 import Logging
 import Messages
+import Meter
 import NIOCore
 import Transport
 
@@ -34,8 +36,9 @@ public struct GatewayRuntimeOptions: Sendable {
 public final class GatewayHost: Sendable {
     /// Where it listens for clients.
     public let port: Int
-    /// What its sockets and verifiers have dropped since the start. What the core counts, clients ask for by `status`.
-    public let counters: RuntimeCounters
+    /// What it counts; a client that asks for its status gets the same.
+    public var metrics: MetricsRegistry { counters.registry }
+    package let counters: RuntimeCounters
     private let threads: RuntimeThreads
     private let engine: NIOLoopBound<GatewayEngine>
     private let logger: Logger
@@ -95,6 +98,7 @@ final class GatewayEngine {
     private let options: GatewayRuntimeOptions
     private let loop: any EventLoop
     private let counters: RuntimeCounters
+    private let counted: GatewayCounters
     private let log: LimitedLog
     private var core: GatewayCore
     private var ready = GatewayReady()
@@ -109,6 +113,7 @@ final class GatewayEngine {
         counters: RuntimeCounters, logger: Logger
     ) {
         (self.manifest, self.tls, self.options, self.counters) = (manifest, tls, options, counters)
+        counted = GatewayCounters(registry: counters.registry)
         loop = threads.io
         log = LimitedLog(logger)
         clients = ClientAcceptor(options: options.clients, loop: threads.io, counters: counters, log: log)
@@ -136,12 +141,12 @@ final class GatewayEngine {
                 key: host.publicKey, tls: tls,
                 hello: hello, frameLimit: options.transport.maxHostFrame,
                 outboundLimit: options.transport.maxOutboundPerHost,
-                options: options.transport, loop: loop, log: log)
+                options: options.transport, loop: loop, counters: counters, log: log)
             link.onUp = { inbox.post(.input(.hostConnected(id))) }
             link.onDown = { inbox.post(.input(.hostDisconnected(id))) }
             link.onFrames = { [counters] frames in
                 let areReplies = inbound.receive(frames, from: id)
-                if !areReplies { counters.add(to: \.undecodable) }
+                if !areReplies { counters.undecodable.increment() }
                 return areReplies
             }
             link.connect()
@@ -159,6 +164,7 @@ final class GatewayEngine {
             switch event {
             case .input(let input): core.step(input, now: now, into: &ready)
             case .reject(let client, let id, let reason):
+                counted.noteRejected(reason)
                 let reply = GatewayReply.rejected(
                     id: id, reason, retryAfterMicroseconds: options.retryAfterMicroseconds)
                 clients.send(encoder.frame(reply), to: client)
@@ -168,18 +174,23 @@ final class GatewayEngine {
     }
 
     private func carryOut() {
-        var dropped = 0
         for outgoing in ready.toHosts {
             let frame = encoder.frame(outgoing.message)
             for host in outgoing.to where links.indices.contains(Int(host.number)) {
-                if !links[Int(host.number)].send(frame) { dropped += 1 }
+                links[Int(host.number)].send(frame)
             }
         }
-        counters.add(dropped, to: \.outboundDropped)
-        for (client, reply) in ready.toClients { clients.send(encoder.frame(reply), to: client) }
+        for (client, reply) in ready.toClients { clients.send(encoder.frame(withMetrics(reply)), to: client) }
+        counted.add(ready.counts)
         ready.removeAll()
         for link in links { link.flush() }
         clients.flush()
+    }
+
+    private func withMetrics(_ reply: GatewayReply) -> GatewayReply {
+        guard case .status(let id, var status) = reply else { return reply }
+        status.metrics = counters.samples
+        return .status(id: id, status)
     }
 
     func stop() {

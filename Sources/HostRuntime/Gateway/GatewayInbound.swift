@@ -1,4 +1,5 @@
 import Gateway
+import CoreMetrics
 import Cores
 import Messages
 
@@ -34,7 +35,7 @@ final class GatewayInbound: Sendable {
                 switch item {
                 case .client(let session, let message):
                     if let verified = try? verifier.verify(message) { return .input(.client(session, verified)) }
-                    counters.add(to: \.unverified)
+                    counters.unverified.increment()
                     return .reject(session, id: message.id, .invalid)
                 case .clientClosed(let session): return .input(.clientClosed(session))
                 case .host(let host, let reply):
@@ -43,11 +44,11 @@ final class GatewayInbound: Sendable {
                     }
                     let (isNeeded, key) = filter.admits(attestation, now: Clock.uptime())
                     guard isNeeded else {
-                        counters.add(to: \.filtered)
+                        counters.notNeeded.increment()
                         return nil
                     }
                     guard let verified = try? verifier.verify(reply) else {
-                        counters.add(to: \.unverified)
+                        counters.unverified.increment()
                         return nil
                     }
                     filter.verified(attestation, key: key)

@@ -71,7 +71,7 @@ public final class HostConnection: Sendable {
                         let session = Session(
                             .connecting(hello), frameLimit: options.maxHostFrame,
                             outboundLimit: options.maxOutboundPerGateway,
-                            options: options)
+                            options: options, counters: nil)
                         let core = HostConnectionCore(
                             session, host: host, loop: channel.eventLoop, opened: opened, hear: hear)
                         try channel.pipeline.syncOperations.addHandlers(
@@ -103,8 +103,17 @@ public final class HostConnection: Sendable {
 
     /// One entry for each replica that the host runs.
     public func status(timeout: Duration = .seconds(10)) async throws -> [ReplicaStatus] {
-        guard case .status(_, let replicas) = try await call({ .status(id: $0) }, timeout) else { throw wrongKind }
-        return replicas
+        try await report(timeout: timeout).replicas
+    }
+
+    /// The same with what the host counts.
+    public func report(
+        timeout: Duration = .seconds(10)
+    ) async throws -> (replicas: [ReplicaStatus], metrics: [MetricSample]) {
+        guard case .status(_, let replicas, let metrics) = try await call({ .status(id: $0) }, timeout) else {
+            throw wrongKind
+        }
+        return (replicas, metrics)
     }
 
     /// Sums over the whole state of each replica; expensive.
@@ -215,7 +224,7 @@ private final class HostConnectionCore {
         for frame in frames {
             guard let reply = try? HostReply(decoding: frame) else { return false }
             switch reply {
-            case .account(let id, _), .status(let id, _), .audit(let id, _):
+            case .account(let id, _), .status(let id, _, _), .audit(let id, _):
                 waiting.removeValue(forKey: id)?.succeed(reply)
             case .attestation, .refused: hear(reply)
             case .read: continue

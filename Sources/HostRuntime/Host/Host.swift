@@ -1,8 +1,10 @@
+import CoreMetrics
 import Cores
 import WriteAheadLog
 import LMDBStore
 import Logging
 import Messages
+import Meter
 import NIOCore
 import ShardState
 import Synchronization
@@ -14,8 +16,9 @@ public final class Host: Sendable {
     public let id: HostID
     /// Where it listens.
     public let port: Int
-    /// What its transport and verifiers have dropped since this start.
-    public let counters: RuntimeCounters
+    /// What it counts; whoever asks for its status gets the same.
+    public var metrics: MetricsRegistry { counters.registry }
+    package let counters: RuntimeCounters
     private let threads: RuntimeThreads
     private let transport: PeerTransport
     private let inbound: HostInbound
@@ -51,14 +54,16 @@ public final class Host: Sendable {
         let bound = try folder.bind(to: options.core.procedures.names)
         try folder.prepareStorage()
         // A state that cannot be read is put aside and fetched anew; each shard's at most once.
-        for _ in 0...folder.manifest.shards(of: host).count {
+        var repairs = folder.manifest.shards(of: host).count
+        while true {
             let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
             do {
                 return try await HostAssembly(
                     folder: folder, otherProcedures: bound, signer: signer, options: options, threads: threads,
                     logger: logger
                 ).assemble(lock: lock)
-            } catch HostStartError.state(let shard, let error) where error.isDamage {
+            } catch HostStartError.state(let shard, let error) where error.isDamage && repairs > 0 {
+                repairs -= 1
                 await threads.stop()
                 let aside = try folder.setAside(folder.statePath(of: shard))
                 logger.error(
@@ -69,7 +74,6 @@ public final class Host: Sendable {
                 throw error
             }
         }
-        throw ClusterFolderError.noSuchFolder(folder.path)
     }
 
     /// Waits until the host cannot write any more, and has stopped voting for that; for one caller. Nil if the task is
@@ -132,6 +136,7 @@ private struct HostAssembly {
         let (manifest, host) = (folder.manifest, folder.host)
         let address = manifest.hosts[Int(host.number)]
         let counters = RuntimeCounters()
+        let counted = HostCounters(shards: manifest.shards(of: host), registry: counters.registry)
 
         // The engine comes last, because it holds all the others; until then what they say waits in a mailbox.
         let inbox = HostInbox(
@@ -154,13 +159,15 @@ private struct HostAssembly {
                     do { try folder.forgetDeclaration() } catch { logger.error("\(error)") }
                 }
                 inbox.post([input])
-            }, failed: failed)
+            }, failed: failed, counters: counted)
         declared.withLock { $0 = hasLostRecords }
-        let (states, environments) = try await openStates(report: { inbox.post([$0]) }, failed: failed)
+        let (states, environments) = try await openStates(
+            report: { inbox.post([$0]) }, failed: failed, counters: counted)
         let inbound = HostInbound(
             manifest: manifest, threads: threads, sessions: options.transport.maxSessions, counters: counters
         ) { inputs in
-            counters.add(inbox.post(inputs), to: \.inboundDropped)
+            let refused = inbox.post(inputs)
+            if refused > 0 { counters.inboundFull.increment(by: refused) }
         }
         var transportOptions = options.transport
         transportOptions.procedures = options.core.procedures.names
@@ -177,7 +184,9 @@ private struct HostAssembly {
             let core = try HostCore(
                 manifest: manifest, host: host, signer: signer, options: options.core, stores: stores, records: records,
                 hasLostRecords: hasLostRecords, now: Clock.now())
-            let engine = HostEngine(core: core, journal: journal, states: states, transport: transport, logger: logger)
+            let engine = HostEngine(
+                core: core, journal: journal, states: states, transport: transport,
+                counters: counted, logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }
             let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))
@@ -200,7 +209,8 @@ private struct HostAssembly {
     }
 
     private func openJournal(
-        report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void
+        report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void,
+        counters: HostCounters
     ) async throws -> (Mailbox<JournalWriter.Job>, [[UInt8]], hasLostRecords: Bool) {
         let (folder, logger, loop) = (folder, logger, threads.journal)
         let (writer, records) = try await loop.submit {
@@ -210,7 +220,9 @@ private struct HostAssembly {
             if otherProcedures != nil { try folder.bindAnew(to: options.core.procedures.names) }
             if !folder.isInitialised { try folder.markInitialised() }
             return (
-                NIOLoopBound(JournalWriter(journal, logger: logger, report: report, failed: failed), eventLoop: loop),
+                NIOLoopBound(
+                    JournalWriter(journal, counters: counters, logger: logger, report: report, failed: failed),
+                    eventLoop: loop),
                 records
             )
         }.get()
@@ -263,7 +275,8 @@ private struct HostAssembly {
     }
 
     private func openStates(
-        report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void
+        report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void,
+        counters: HostCounters
     ) async throws -> (Mailbox<StateWriter.Job>, [ShardID: LMDBEnvironment]) {
         let (folder, logger, loop) = (folder, logger, threads.store)
         let (writer, environments) = try await loop.submit {
@@ -274,7 +287,7 @@ private struct HostAssembly {
                 environments[shard] = environment
                 writers[shard] = LMDBStoreWriter(environment)
             }
-            let writer = StateWriter(writers, logger: logger, report: report, failed: failed)
+            let writer = StateWriter(writers, counters: counters, logger: logger, report: report, failed: failed)
             return (NIOLoopBound(writer, eventLoop: loop), environments)
         }.get()
         return (Mailbox(on: loop) { writer.value.run($0) }, environments)

@@ -12,6 +12,7 @@ final class HostEngine {
     private let journal: Mailbox<JournalWriter.Job>
     private let states: Mailbox<StateWriter.Job>
     private let transport: PeerTransport
+    private let counters: HostCounters
     private let logger: Logger
 
     /// After so many steps what they ask for is handed over, so that a long queue does not hold up its first answer.
@@ -19,10 +20,10 @@ final class HostEngine {
 
     init(
         core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>, transport: PeerTransport,
-        logger: Logger
+        counters: HostCounters, logger: Logger
     ) {
         (self.core, self.journal, self.states) = (core, journal, states)
-        (self.transport, self.logger) = (transport, logger)
+        (self.transport, self.counters, self.logger) = (transport, counters, logger)
     }
 
     func run(_ inputs: [HostInput]) {
@@ -51,6 +52,7 @@ final class HostEngine {
         for shard in ready.damaged { states.post(.condemn(shard)) }
         for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }
         for notice in ready.notices { logger.warning("\(notice)") }
+        counters.add(ready.counts)
         ready.removeAll()
     }
 }

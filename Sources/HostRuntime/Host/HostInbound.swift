@@ -1,3 +1,4 @@
+import CoreMetrics
 import Cores
 import Messages
 
@@ -22,7 +23,7 @@ final class HostInbound: Sendable {
             sources: .init(urgent: manifest.hosts.count, ordinary: manifest.hosts.count + sessions), counters: counters,
             check: { verifier, _, event in
                 guard let input = Self.check(event, &verifier) else {
-                    counters.add(to: \.unverified)
+                    counters.unverified.increment()
                     return nil
                 }
                 return input

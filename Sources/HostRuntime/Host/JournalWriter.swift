@@ -1,3 +1,4 @@
+import CoreMetrics
 import Cores
 import WriteAheadLog
 import Logging
@@ -15,6 +16,7 @@ final class JournalWriter {
 
     /// Nil once it has failed or was closed.
     private var journal: Journal<PosixJournalStorage>?
+    private let counters: HostCounters
     private let logger: Logger
     private let report: @Sendable (HostInput) -> Void
     private let failed: @Sendable (StorageFailure) -> Void
@@ -24,11 +26,12 @@ final class JournalWriter {
     ///   - report: says `persisted` or `storageFailed`.
     ///   - failed: called beside `storageFailed`.
     init(
-        _ journal: consuming Journal<PosixJournalStorage>, logger: Logger,
+        _ journal: consuming Journal<PosixJournalStorage>, counters: HostCounters, logger: Logger,
         report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
-        (self.journal, self.logger, self.report, self.failed) = (journal, logger, report, failed)
+        (self.journal, self.counters, self.logger) = (journal, counters, logger)
+        (self.report, self.failed) = (report, failed)
     }
 
     func run(_ jobs: [Job]) {
@@ -44,12 +47,14 @@ final class JournalWriter {
                     try journal?.beginCompaction()
                     try append(records)
                     try journal?.finishCompaction()
+                    counters.journalCompactions.increment()
                 case .close:
                     try journal?.syncAndMark()
                 }
             }
             if position != before {
                 try journal?.sync()
+                counters.journalSyncs.increment()
                 report(.persisted(JournalPosition(position)))
             }
         } catch {
@@ -71,5 +76,6 @@ final class JournalWriter {
         guard journal != nil else { return }
         for record in records { try journal?.append(record) }
         position += UInt64(records.count)
+        counters.journalRecords.increment(by: records.count)
     }
 }

@@ -16,6 +16,7 @@ final class StateWriter {
     }
 
     private var writers: [ShardID: LMDBStoreWriter]
+    private let counters: HostCounters
     private let logger: Logger
     private let report: @Sendable (HostInput) -> Void
     private let failed: @Sendable (StorageFailure) -> Void
@@ -25,10 +26,12 @@ final class StateWriter {
     ///   - report: says `staged`, `flushed` or `storageFailed`.
     ///   - failed: called beside `storageFailed`.
     init(
-        _ writers: [ShardID: LMDBStoreWriter], logger: Logger, report: @escaping @Sendable (HostInput) -> Void,
+        _ writers: [ShardID: LMDBStoreWriter], counters: HostCounters, logger: Logger,
+        report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
-        (self.writers, self.logger, self.report, self.failed) = (writers, logger, report, failed)
+        (self.writers, self.counters, self.logger) = (writers, counters, logger)
+        (self.report, self.failed) = (report, failed)
     }
 
     func run(_ jobs: [Job]) {
@@ -74,7 +77,8 @@ final class StateWriter {
         write(flush.shard) {
             try flush.apply(to: $0)
         } then: {
-            [.flushed(flush.shard, flush.sequence)]
+            counters.noteFlush(of: flush.shard)
+            return [.flushed(flush.shard, flush.sequence)]
         }
     }
 

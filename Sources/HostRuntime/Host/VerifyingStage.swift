@@ -1,3 +1,4 @@
+import CoreMetrics
 import Messages
 import NIOCore
 import Synchronization
@@ -94,7 +95,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
             dropped = Self.append(urgent, to: &state.urgent) + Self.append(ordinary, to: &state.ordinary)
             return state.urgent.isEmpty && state.ordinary.isEmpty ? nil : state.idle.popLast()
         }
-        counters.add(dropped.count, to: \.inboundDropped)
+        if !dropped.isEmpty { counters.inboundFull.increment(by: dropped.count) }
         if let woken { loops[woken].execute { self.run(woken) } }
         return dropped
     }

@@ -1,3 +1,4 @@
+import CoreMetrics
 import Cores
 import Messages
 import NIOCore
@@ -53,10 +54,10 @@ final class Acceptor {
         debtors = Debtors(pause: UInt64(options.vainPause.nanoseconds), reads: options.vainReads)
         let sessions = options.maxSessions
         outbound = ByteRoom(limit: options.maxOutboundToGateways, connections: sessions) {
-            counters.raise(\.mostOutbound, to: $0)
+            counters.mostOutbound.record($0)
         }
         unfinished = ByteRoom(limit: options.maxUnfinished, connections: sessions) {
-            counters.raise(\.mostUnfinished, to: $0)
+            counters.mostUnfinished.record($0)
         }
     }
 
@@ -80,7 +81,7 @@ final class Acceptor {
         let door = Door()
         let session = Session(
             .accepting(admit: { [unowned self] in admit($0, id, $1, $2) }), frameLimit: 0,
-            outboundLimit: options.maxOutboundPerGateway, options: options, door: door)
+            outboundLimit: options.maxOutboundPerGateway, options: options, counters: counters, door: door)
         switch unidentifiedPlaces.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
         case .admitted: break
         case .instead(let oldest): unidentified[oldest]?.end(.displaced)
@@ -101,10 +102,10 @@ final class Acceptor {
     }
 
     private func refused(_ why: Session.Ended) {
-        counters.add(to: \.refusedSessions)
+        counters.refusedSessions.increment()
         switch why {
         case .closed: return
-        case .displaced: counters.add(to: \.displacedSessions)
+        case .displaced: counters.displacedSessions.increment()
         case .refused, .timeout, .resumed, .garbage, .failed, .stopped, .noRoom: break
         }
         log.warning("a connection was not accepted", "\(why)")
@@ -243,10 +244,10 @@ final class Acceptor {
             switch why {
             case .garbage: log.warning("closed a gateway's session", "\(why)")
             case .noRoom:
-                counters.add(to: \.unfinishedDropped)
+                counters.unfinished.increment()
                 log.warning("closed a gateway's session", "\(why)")
             case .displaced:
-                counters.add(to: \.displacedSessions)
+                counters.displacedSessions.increment()
                 log.warning("closed a quiet gateway's session", "\(why)")
             case .closed, .refused, .timeout, .resumed, .failed, .stopped: break
             }
@@ -255,17 +256,20 @@ final class Acceptor {
     }
 
     private func receivedFrames(_ areMessages: Bool, _ sender: String) -> Bool {
-        if !areMessages { counters.add(to: \.undecodable) }
+        if !areMessages { counters.undecodable.increment() }
         return areMessages
     }
 
-    /// False if the frame was dropped or the session is gone. `flush` sends.
-    func send(_ frame: EncodedFrame, to gateway: SessionID) -> Bool { gateways[gateway]?.send(frame) ?? false }
+    /// What is not taken is dropped and counted. `flush` sends.
+    func send(_ frame: EncodedFrame, to gateway: SessionID) {
+        guard let session = gateways[gateway] else { return counters.notConnected.increment() }
+        if !session.send(frame) { counters.outboundFull.increment() }
+    }
 
     /// It has brought too much in vain.
     func pause(_ gateway: SessionID) {
         guard let session = gateways[gateway] else { return }
-        counters.add(to: \.pausedSessions)
+        counters.pausedSessions.increment()
         if debtors.add(gateway, now: Clock.uptime()) { session.restrain(bytes: options.vainReadBytes) }
         takeTurnLater()
     }

@@ -41,6 +41,7 @@ final class Link {
     private let outboundLimit: Int
     private let loop: any EventLoop
     private let log: LimitedLog
+    private let counters: RuntimeCounters
 
     var onUp: () -> Void = {}
     var onDown: () -> Void = {}
@@ -58,17 +59,20 @@ final class Link {
 
     init(
         to host: HostID, at address: HostAddress, key: PublicKey, tls: SessionTLS, hello: Hello, frameLimit: Int,
-        outboundLimit: Int, options: TransportOptions, loop: any EventLoop, log: LimitedLog
+        outboundLimit: Int, options: TransportOptions, loop: any EventLoop, counters: RuntimeCounters, log: LimitedLog
     ) {
         (self.host, self.address, self.key, self.tls, self.hello) = (host, address, key, tls, hello)
         (self.frameLimit, self.outboundLimit, self.options) = (frameLimit, outboundLimit, options)
-        (self.loop, self.log) = (loop, log)
+        (self.loop, self.log, self.counters) = (loop, log, counters)
         let base = UInt64(max(1, options.backoffBase.nanoseconds))
         backoff = Backoff(base: base, cap: max(base, UInt64(max(0, options.backoffCap.nanoseconds))))
     }
 
-    /// False if the frame was dropped.
-    func send(_ frame: EncodedFrame) -> Bool { isUp && session?.send(frame) == true }
+    /// What is not taken is dropped and counted.
+    func send(_ frame: EncodedFrame) {
+        guard isUp, let session else { return counters.notConnected.increment() }
+        if !session.send(frame) { counters.outboundFull.increment() }
+    }
     func flush() { session?.flush() }
 
     func connect() {
@@ -87,7 +91,8 @@ final class Link {
         guard !isStopped else { throw Session.Ended.stopped }
         try Session.configure(channel, options)
         let session = Session(
-            .connecting(hello), frameLimit: frameLimit, outboundLimit: outboundLimit, options: options)
+            .connecting(hello), frameLimit: frameLimit, outboundLimit: outboundLimit, options: options,
+            counters: counters)
         session.onOpen = { [unowned self] _ in opened() }
         session.onFrames = { [unowned self] _, frames in onFrames(frames) }
         session.onEnd = { [weak self] ended, why in

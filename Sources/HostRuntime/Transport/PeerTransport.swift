@@ -1,3 +1,4 @@
+import CoreMetrics
 import Cores
 import Logging
 import Messages
@@ -159,7 +160,7 @@ final class TransportCore {
                 key: peer.publicKey, tls: tls,
                 // Nothing comes back on a session that only sends.
                 hello: hello, frameLimit: 1, outboundLimit: options.maxOutboundPerHost, options: options, loop: loop,
-                log: log)
+                counters: counters, log: log)
             link.onUp = { [events, logger] in
                 logger.info("session with host \(id)")
                 events([.peerConnected(id)])
@@ -171,28 +172,31 @@ final class TransportCore {
     }
 
     func send(_ messages: [HostReady.Outgoing]) {
-        var dropped = 0
         for outgoing in messages {
             let frame = encoder.frame(outgoing.message)
             for host in outgoing.to where links.indices.contains(Int(host.number)) {
-                if links[Int(host.number)]?.send(frame) != true { dropped += 1 }
+                guard let link = links[Int(host.number)] else { counters.notConnected.increment(); continue }
+                link.send(frame)
             }
         }
-        counters.add(dropped, to: \.outboundDropped)
     }
 
     func send(_ replies: [HostReady.Reply]) {
-        var dropped = 0
         for reply in replies {
-            let frame = encoder.frame(reply.reply)
+            let frame = encoder.frame(withMetrics(reply.reply))
             for session in reply.to {
-                if acceptor.send(frame, to: session) { unflushed.insert(session) } else { dropped += 1 }
+                acceptor.send(frame, to: session)
+                unflushed.insert(session)
             }
         }
-        counters.add(dropped, to: \.outboundDropped)
     }
 
-    func send(raw frame: [UInt8], to host: HostID) { _ = links[Int(host.number)]?.send(EncodedFrame(raw: frame)) }
+    private func withMetrics(_ reply: HostReply) -> HostReply {
+        guard case .status(let id, let replicas, _) = reply else { return reply }
+        return .status(id: id, replicas, metrics: counters.samples)
+    }
+
+    func send(raw frame: [UInt8], to host: HostID) { links[Int(host.number)]?.send(EncodedFrame(raw: frame)) }
 
     func flush() {
         for link in links { link?.flush() }

@@ -1,5 +1,6 @@
 import ConnectionErrors
 import Glibc
+import CoreMetrics
 import Messages
 import NIOCore
 import NIOSSL
@@ -64,6 +65,7 @@ final class Session: ChannelInboundHandler {
     private var timer: Scheduled<Void>?
     private(set) var channel: (any Channel)?
     private let door: Door?
+    private let counters: RuntimeCounters?
     /// What unfinished frames take of a bound over many sessions; nil where the frame limit is all.
     var unfinished: ByteRoom.Part?
 
@@ -77,9 +79,15 @@ final class Session: ChannelInboundHandler {
     /// Once, whatever happened before.
     var onEnd: (Session, Ended) -> Void = { _, _ in }
 
-    /// - Parameter door: of the same channel.
-    init(_ side: Side, frameLimit: Int, outboundLimit: Int, options: TransportOptions, door: Door? = nil) {
+    /// - Parameters:
+    ///   - counters: nil where nobody reads what is counted.
+    ///   - door: of the same channel.
+    init(
+        _ side: Side, frameLimit: Int, outboundLimit: Int, options: TransportOptions, counters: RuntimeCounters?,
+        door: Door? = nil
+    ) {
         (self.side, self.frameLimit, self.options, self.door) = (side, frameLimit, options, door)
+        self.counters = counters
         outbound = OutboundFrames(limit: outboundLimit)
     }
 
@@ -89,7 +97,11 @@ final class Session: ChannelInboundHandler {
     /// False if the frame was dropped. `flush` sends.
     func send(_ frame: EncodedFrame) -> Bool { state == .open && outbound.append(frame) }
 
-    func flush() { if let channel { outbound.flush(to: channel) } }
+    func flush() {
+        guard let channel else { return }
+        let sent = outbound.flush(to: channel)
+        if sent > 0 { counters?.sentBytes.increment(by: sent) }
+    }
 
     /// Reads nothing but what `readOnce` asks for: the other side's socket fills, and it has to wait.
     func restrain(bytes: Int) {
@@ -173,6 +185,7 @@ final class Session: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard state != .ended else { return }
         var bytes = unwrapInboundIn(data)
+        counters?.receivedBytes.increment(by: bytes.readableBytes)
         do {
             while state != .ended, let frame = try parser.next(from: &bytes) {
                 if state == .open { frames.append(frame) } else { greet(frame, context) }

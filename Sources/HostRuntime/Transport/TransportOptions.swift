@@ -1,5 +1,4 @@
 import NIOCore
-import Synchronization
 
 /// Bounds and times of sessions. Bytes and nanoseconds where units are not in a name.
 public struct TransportOptions: Sendable {
@@ -56,49 +55,4 @@ public struct TransportOptions: Sendable {
 
     /// The bounds that docs/ARCHITECTURE.md lists, and no procedures.
     public init() {}
-}
-
-/// What the transport and the stages behind it have dropped. Counted, because dropping is how bounds are kept.
-public final class RuntimeCounters: Sendable {
-    /// The counts at one moment: events since the start, but for the last two, which are bytes.
-    public struct Values: Sendable, Hashable {
-        /// Frames that a full or missing connection did not take.
-        public var outboundDropped = 0
-        /// Messages that a full queue behind the transport did not take.
-        public var inboundDropped = 0
-        /// Frames that were no message; each closed its connection.
-        public var undecodable = 0
-        /// Messages with a signature or proof that is wrong.
-        public var unverified = 0
-        /// Attestations that were not needed any more, dropped before verification.
-        public var filtered = 0
-        /// Connections refused in TLS or hello, or ended before.
-        public var refusedSessions = 0
-        /// Connections ended because others needed their places or descriptors.
-        public var displacedSessions = 0
-        /// Connections ended because there was no room for an unfinished frame, or a client's was not whole in time.
-        public var unfinishedDropped = 0
-        /// Sessions that were read no further for a while, because they brought too much in vain.
-        public var pausedSessions = 0
-        /// The most bytes of memory that unfinished frames held at once.
-        public var mostUnfinished = 0
-        /// The most bytes that waited at once for all gateways, or all clients.
-        public var mostOutbound = 0
-    }
-
-    private let values = Mutex(Values())
-
-    /// All zero.
-    public init() {}
-    /// A copy of all counts, taken together.
-    public var now: Values { values.withLock { $0 } }
-
-    func add(_ count: Int = 1, to field: WritableKeyPath<Values, Int> & Sendable) {
-        guard count != 0 else { return }
-        values.withLock { $0[keyPath: field] += count }
-    }
-
-    func raise(_ field: WritableKeyPath<Values, Int> & Sendable, to value: Int) {
-        values.withLock { if value > $0[keyPath: field] { $0[keyPath: field] = value } }
-    }
 }

@@ -98,6 +98,7 @@ struct ClusterStatus: Encodable, Sendable {
         var stopped: Bool
         var answers: Bool
         var replicas: [Replica]
+        var metrics: [StatusMetric]
     }
     struct Gateway: Encodable, Sendable {
         var gateway: Int
@@ -111,6 +112,7 @@ struct ClusterStatus: Encodable, Sendable {
         var rejected: UInt64
         var retransmissions: UInt64
         var conflicts: UInt64
+        var metrics: [StatusMetric] = []
     }
     var schema = 1
     var cluster: String
@@ -166,7 +168,8 @@ struct ClusterStatus: Encodable, Sendable {
         _ number: Int, _ processes: ClusterProcesses, _ timeout: Duration
     ) async -> (host: Host, replicas: [ReplicaStatus], own: Timestamp) {
         let askedAt = WallClock.now()
-        let replicas = try? await processes.status(ofHost: number, timeout: timeout)
+        let report = try? await processes.report(ofHost: number, timeout: timeout)
+        let replicas = report?.replicas
         let own = askedAt.adding(microseconds: WallClock.now().microseconds(since: askedAt) / 2)
         let host = processes.folder.manifest.hosts[number]
         let process = processes.run.running(.host(number))
@@ -183,7 +186,8 @@ struct ClusterStatus: Encodable, Sendable {
                     waiting: Int($0.pendingRequests), undecided: Int($0.undecided), open: Int($0.open),
                     oldest_undecided_ms: Int($0.oldestUndecided / 1000), halted: $0.halted,
                     standing: $0.standing)
-            })
+            },
+            metrics: report?.metrics.map(StatusMetric.init) ?? [])
         return (found, replicas ?? [], own)
     }
 
@@ -212,6 +216,7 @@ struct ClusterStatus: Encodable, Sendable {
             (gateway.rejected, gateway.retransmissions, gateway.conflicts) = (
                 status.rejected, status.retransmissions, status.conflicts
             )
+            gateway.metrics = status.metrics.map(StatusMetric.init)
         }
         await connection.close()
         return gateway
@@ -239,6 +244,7 @@ struct ClusterStatus: Encodable, Sendable {
                 if !replica.halted.isEmpty { line += "  HALTED: \(Printable.line(replica.halted))" }
                 lines.append(line)
             }
+            lines += StatusMetric.lines(of: host.metrics)
         }
         lines += clocks.lines
         if gateways.isEmpty { lines.append("no gateway runs") }
@@ -252,6 +258,7 @@ struct ClusterStatus: Encodable, Sendable {
             lines.append(
                 "gateway \(gateway.gateway)  \(gateway.address)  queued \(gateway.queued)  in flight \(gateway.in_flight)  completed \(gateway.completed)  rejected \(gateway.rejected)  resent \(gateway.retransmissions) (conflicts \(gateway.conflicts))"
             )
+            lines += StatusMetric.lines(of: gateway.metrics)
         }
         return lines.joined(separator: "\n")
     }

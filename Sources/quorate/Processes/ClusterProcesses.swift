@@ -200,6 +200,13 @@ struct ClusterProcesses: Sendable {
 
     /// - Parameter timeout: for all of it, the greeting too.
     func status(ofHost host: Int, timeout: Duration = .seconds(5)) async throws -> [ReplicaStatus] {
+        try await report(ofHost: host, timeout: timeout).replicas
+    }
+
+    /// The same with what the host counts.
+    func report(
+        ofHost host: Int, timeout: Duration
+    ) async throws -> (replicas: [ReplicaStatus], metrics: [MetricSample]) {
         let end = ContinuousClock.now + timeout
         var options = TransportOptions()
         options.connectTimeout = min(options.connectTimeout, .nanoseconds(Int64(timeout / .nanoseconds(1))))
@@ -207,9 +214,9 @@ struct ClusterProcesses: Sendable {
         let connection = try await HostConnection.connect(
             to: HostID(UInt16(host)), of: folder.manifest, options: options)
         do {
-            let status = try await connection.status(timeout: max(.milliseconds(100), end - .now))
+            let report = try await connection.report(timeout: max(.milliseconds(100), end - .now))
             await connection.close()
-            return status
+            return report
         } catch {
             await connection.close()
             throw error

@@ -1,0 +1,161 @@
+import CoreMetrics
+import Cores
+import Gateway
+import Messages
+import Meter
+
+/// The counters of one host or gateway, each found once in its registry. docs/OPERATION.md says what they mean.
+package final class RuntimeCounters: Sendable {
+    package let registry: MetricsRegistry
+
+    // Dropped.
+    /// Frames for whom there is no session.
+    let notConnected: Counter
+    /// Frames that a full connection did not take.
+    let outboundFull: Counter
+    /// Messages that a full queue behind the transport did not take.
+    let inboundFull: Counter
+    /// Frames that were no message; each closed its connection.
+    let undecodable: Counter
+    /// Messages with a signature or proof that is wrong.
+    let unverified: Counter
+    /// Attestations that were not needed any more, dropped before verification.
+    let notNeeded: Counter
+    /// Connections ended because there was no room for an unfinished frame, or a client's was not whole in time.
+    let unfinished: Counter
+
+    // Sessions.
+    /// Connections refused in TLS or hello, or ended before.
+    let refusedSessions: Counter
+    /// Connections ended because others needed their places or descriptors.
+    let displacedSessions: Counter
+    /// Sessions that were read no further for a while, because they brought too much in vain.
+    let pausedSessions: Counter
+
+    // Bytes.
+    let receivedBytes: Counter
+    let sentBytes: Counter
+    /// The most bytes of memory that unfinished frames held at once.
+    let mostUnfinished: Recorder
+    /// The most bytes that waited at once for all gateways, or all clients.
+    let mostOutbound: Recorder
+
+    package init(registry: MetricsRegistry = MetricsRegistry()) {
+        func dropped(_ reason: String) -> Counter { Self.dropped(reason, registry) }
+        self.registry = registry
+        (notConnected, outboundFull, inboundFull) = (
+            dropped("not_connected"), dropped("outbound_full"), dropped("inbound_full")
+        )
+        (undecodable, unverified) = (dropped("undecodable"), dropped("unverified"))
+        (notNeeded, unfinished) = (dropped("not_needed"), dropped("unfinished"))
+        refusedSessions = Counter(label: "quorate_sessions_refused_total", factory: registry)
+        displacedSessions = Counter(label: "quorate_sessions_displaced_total", factory: registry)
+        pausedSessions = Counter(label: "quorate_sessions_paused_total", factory: registry)
+        receivedBytes = Counter(label: "quorate_received_bytes_total", factory: registry)
+        sentBytes = Counter(label: "quorate_sent_bytes_total", factory: registry)
+        mostUnfinished = Recorder(label: "quorate_unfinished_bytes_max", factory: registry)
+        mostOutbound = Recorder(label: "quorate_outbound_bytes_max", factory: registry)
+    }
+
+    fileprivate static func dropped(_ reason: String, _ registry: MetricsRegistry) -> Counter {
+        Counter(label: "quorate_dropped_total", dimensions: [("reason", reason)], factory: registry)
+    }
+
+    /// As many as one answer has room for.
+    var samples: [MetricSample] { Array(registry.samples.prefix(MetricSample.maximum)) }
+}
+
+/// A host's counters of what its core, its journal and its stores do.
+struct HostCounters: Sendable {
+    /// By raw value.
+    private let drops: [Counter]
+    private let viewChanges: [ShardID: Counter]
+    private let stateFetches: [ShardID: Counter]
+    private let flushes: [ShardID: Counter]
+    let journalSyncs: Counter
+    let journalRecords: Counter
+    let journalCompactions: Counter
+
+    init(shards: [ShardID], registry: MetricsRegistry) {
+        func byShard(_ name: String) -> [ShardID: Counter] {
+            Dictionary(
+                uniqueKeysWithValues: shards.map {
+                    ($0, Counter(label: name, dimensions: [("shard", "\($0.number)")], factory: registry))
+                })
+        }
+        drops = MessageDrop.allCases.map { RuntimeCounters.dropped(Self.label("\($0)"), registry) }
+        viewChanges = byShard("quorate_view_changes_total")
+        stateFetches = byShard("quorate_state_fetches_total")
+        flushes = byShard("quorate_flushes_total")
+        journalSyncs = Counter(label: "quorate_journal_syncs_total", factory: registry)
+        journalRecords = Counter(label: "quorate_journal_records_total", factory: registry)
+        journalCompactions = Counter(label: "quorate_journal_compactions_total", factory: registry)
+    }
+
+    func add(_ counts: [HostCount]) {
+        for count in counts {
+            switch count {
+            case .dropped(let reason): drops[Int(reason.rawValue)].increment()
+            case .viewChange(let shard): viewChanges[shard]?.increment()
+            case .stateFetch(let shard): stateFetches[shard]?.increment()
+            }
+        }
+    }
+
+    func noteFlush(of shard: ShardID) { flushes[shard]?.increment() }
+
+    /// `wrongView` as Prometheus writes it: `wrong_view`.
+    static func label(_ name: String) -> String {
+        name.reduce(into: "") { label, letter in
+            if letter.isUppercase { label += "_" }
+            label += letter.lowercased()
+        }
+    }
+}
+
+/// A gateway's counters of what its core does.
+struct GatewayCounters: Sendable {
+    private let rejections: [GatewayRejection: Counter]
+    private let retries: [RetryCause: Counter]
+    private let breakers: Counter
+
+    init(registry: MetricsRegistry) {
+        rejections = Dictionary(
+            uniqueKeysWithValues: GatewayRejection.allCases.map {
+                let dimensions = [("reason", Self.label($0))]
+                return ($0, Counter(label: "quorate_rejected_total", dimensions: dimensions, factory: registry))
+            })
+        retries = Dictionary(
+            uniqueKeysWithValues: RetryCause.allCases.map {
+                let dimensions = [("cause", HostCounters.label("\($0)"))]
+                return ($0, Counter(label: "quorate_retries_total", dimensions: dimensions, factory: registry))
+            })
+        breakers = Counter(label: "quorate_breakers_opened_total", factory: registry)
+    }
+
+    /// Its description is a sentence.
+    private static func label(_ reason: GatewayRejection) -> String {
+        switch reason {
+        case .queueFull: "queue_full"
+        case .invalid: "invalid"
+        case .retriesExhausted: "retries_exhausted"
+        case .deadlinePassed: "deadline_passed"
+        case .refused: "refused"
+        case .shuttingDown: "shutting_down"
+        case .shardUnavailable: "shard_unavailable"
+        }
+    }
+
+    /// Before the core saw it.
+    func noteRejected(_ reason: GatewayRejection) { rejections[reason]?.increment() }
+
+    func add(_ counts: [GatewayCount]) {
+        for count in counts {
+            switch count {
+            case .rejected(let reason): noteRejected(reason)
+            case .retried(let cause): retries[cause]?.increment()
+            case .breakerOpened: breakers.increment()
+            }
+        }
+    }
+}
