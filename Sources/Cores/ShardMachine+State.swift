@@ -36,6 +36,7 @@ extension ShardMachine {
     /// Nil, and the replica halts, if the state cannot be read.
     mutating func audit(now: Instant, into ready: inout ShardReady) -> ShardAudit? {
         do { return try execution.audit(now: now.uptime) } catch {
+            ready.isDamaged = error.isDamage
             halt(error.reason, into: &ready)
             return nil
         }

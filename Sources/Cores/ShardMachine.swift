@@ -60,9 +60,8 @@ package struct ShardMachine: ~Copyable {
             me: setting.me, signer: setting.signer, limits: options.replica)
         var restored = ReplicaReady()
         let replica = Replica(configuration: configuration, base: base, records: records, now: now, into: &restored)
-        for case .stable(let checkpoint) in records
-        where checkpoint.sequence == base.sequence && checkpoint.digest != base.digest {
-            throw .digestMismatch(got: base.digest, expected: checkpoint.digest)
+        if let stable = Self.lastStable(at: base.sequence, records), stable.digest != base.digest {
+            throw .digestMismatch(got: base.digest, expected: stable.digest)
         }
         var answering = Answering(options: options)
         for executed in try execution.restore(restored.executes, for: replica, options: options) {
@@ -77,6 +76,14 @@ package struct ShardMachine: ~Copyable {
         countedView = replica.view
         clocks = ClockWatch(setting)
         for checkpoint in execution.taken { self.replica.step(.checkpointTaken(checkpoint), now: now, into: &work) }
+    }
+
+    /// The last that the journal says of a number: what it said before may have been of a state that was put aside.
+    private static func lastStable(at sequence: SequenceNumber, _ records: [JournalRecord]) -> Checkpoint? {
+        for case .stable(let checkpoint) in records.reversed() where checkpoint.sequence == sequence {
+            return checkpoint
+        }
+        return nil
     }
 
     /// Votes may be forgotten (R4). Before the first step.

@@ -88,12 +88,14 @@ package struct Checkpoints: Sendable {
         let agreeing = claims.count { $0 == checkpoint }
         if Mutant.is(.truncatesAtWeakQuorum), agreeing >= group.weakQuorum { return .stable(checkpoint) }
         if agreeing >= group.quorum, claims[me.index] == checkpoint || isSilent { return .stable(checkpoint) }
-        // A quorum's claim contains f + 1 correct replicas; if it is not ours, our state is wrong.
-        for case let claim? in claims where claim != checkpoint && claims.count(where: { $0 == claim }) >= group.quorum
-        {
-            return .diverged(own: checkpoint, certified: claim)
-        }
-        return .undecided
+        return contradiction(of: checkpoint).map { .diverged(own: checkpoint, certified: $0) } ?? .undecided
+    }
+
+    /// What a quorum says of the same number, if it is something else: its claim contains f + 1 correct replicas, so
+    /// this replica's state is wrong.
+    func contradiction(of own: Checkpoint) -> Checkpoint? {
+        let claims = claims.compactMap { $0.first { $0.sequence == own.sequence } }
+        return claims.first { claim in claim != own && claims.count { $0 == claim } >= group.quorum }
     }
 
     package mutating func advance(to checkpoint: Checkpoint) {

@@ -14,8 +14,13 @@ extension Replica {
         guard checkpoints.take(checkpoint) else { return }
         // A replica that catches up comes by after the CHECKPOINTs of this one. A quorum can rebuild a later state, so
         // none needs what leads to this one; without that, nothing here would go to disk until it is level with the
-        // others.
-        if checkpoint.sequence < checkpoints.certified { return advance(to: checkpoint, into: &ready) }
+        // others. Unless a quorum says something else of this very one.
+        if checkpoint.sequence < checkpoints.certified {
+            if let certified = checkpoints.contradiction(of: checkpoint) {
+                return diverge(checkpoint, from: certified, into: &ready)
+            }
+            return advance(to: checkpoint, into: &ready)
+        }
         // Others truncate on the strength of this: it may leave when the journal can rebuild it.
         promises.sayOnceDurable(.checkpoint(checkpoint), into: &ready)
         // A silent replica's own claim never counts, and the others' may all be here already: nothing else would bring
@@ -32,12 +37,17 @@ extension Replica {
         switch checkpoints.verdict(isSilent: !promises.isFull) {
         case .undecided: break
         case .stable(let checkpoint): advance(to: checkpoint, into: &ready)
-        case .diverged(let own, let certified):
-            ready.hasDiverged = true
-            halt(
-                "the state after \(own.sequence) has digest \(own.digest.short), a quorum has \(certified.digest.short)",
-                into: &ready)
+        case .diverged(let own, let certified): diverge(own, from: certified, into: &ready)
         }
+    }
+
+    private mutating func diverge(
+        _ own: Checkpoint, from certified: Checkpoint, into ready: inout ReplicaReady
+    ) {
+        ready.hasDiverged = true
+        halt(
+            "the state after \(own.sequence) has digest \(own.digest.short), a quorum has \(certified.digest.short)",
+            into: &ready)
     }
 
     private mutating func advance(to checkpoint: Checkpoint, into ready: inout ReplicaReady) {

@@ -116,18 +116,32 @@ struct Overlay {
         var newer = (current: current.indexes(of: part), frozen: frozen.indexes(of: part))
         var leaf = LeafWriter(isDeepest: part.depth >= StateTree.maxDepth)
         if !isNew {
-            try reading {
-                try store.forEachBorrowed(from: part.lowerBound, to: part.upperBound) { key, value in
-                    guard key.count > StateKey.prefixLength else {
-                        throw ShardStateError.corruptEntry(key: Array(key), what: "not a key of the state")
-                    }
-                    if !put(&newer, upTo: key, into: &leaf) { leaf.put(key, value) }
-                    return leaf.fits
+            // Each newer one may remove one of the store's.
+            let most = leaf.isDeepest ? .max : Subtree.leafLimit + newer.current.count + newer.frozen.count
+            let stored = try stored(part, atMost: most)
+            try stored.forEach { key, value throws(ShardStateError) in
+                guard key.count > StateKey.prefixLength else {
+                    throw .corruptEntry(key: Array(key), what: "not a key of the state")
                 }
+                if !put(&newer, upTo: key, into: &leaf) { leaf.put(key, value) }
+                return leaf.fits
             }
         }
         _ = put(&newer, upTo: nil, into: &leaf)
         return leaf.fits ? leaf.subtree : nil
+    }
+
+    /// The store's entries of a part, or one more than so many. Copied under the store's guard, and nothing else is done
+    /// there: if the process dies there, the next start takes the state for damaged.
+    private func stored(_ part: StatePart, atMost most: Int) throws(ShardStateError) -> StoredEntries {
+        var stored = StoredEntries()
+        try reading {
+            try store.forEachBorrowed(from: part.lowerBound, to: part.upperBound) { key, value in
+                stored.append(key, value)
+                return stored.count <= most
+            }
+        }
+        return stored
     }
 
     /// What the layers say of the keys up to this one.

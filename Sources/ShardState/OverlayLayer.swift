@@ -201,9 +201,44 @@ struct OverlayLayer {
     }
 }
 
+/// Entries as the store has them, one behind the other.
+struct StoredEntries {
+    private var bytes: [UInt8] = []
+    /// Where each key and its value end.
+    private var ends: [(key: Int, value: Int)] = []
+
+    init() {
+        bytes.reserveCapacity(4096)
+        ends.reserveCapacity(2 * Subtree.leafLimit)
+    }
+
+    var count: Int { ends.count }
+
+    mutating func append(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        bytes.append(contentsOf: key)
+        let end = bytes.count
+        bytes.append(contentsOf: value)
+        ends.append((end, bytes.count))
+    }
+
+    /// In order; stops when `body` returns false.
+    func forEach(
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(ShardStateError) -> Bool
+    ) throws(ShardStateError) {
+        try bytes.withUnsafeBytes { bytes throws(ShardStateError) in
+            var start = 0
+            for end in ends {
+                let key = UnsafeRawBufferPointer(rebasing: bytes[start..<end.key])
+                guard try body(key, UnsafeRawBufferPointer(rebasing: bytes[end.key..<end.value])) else { return }
+                start = end.value
+            }
+        }
+    }
+}
+
 /// Entries of one part as they are hashed together.
 struct LeafWriter {
-    private let isDeepest: Bool
+    let isDeepest: Bool
     private var bytes: [UInt8] = []
     private var count = 0
 

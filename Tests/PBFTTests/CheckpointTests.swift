@@ -98,6 +98,32 @@ import Testing
         #expect(ready.held.isEmpty && ready.sends.isEmpty && ready.records.isEmpty)
     }
 
+    /// Whoever comes by late finds a later checkpoint certified, and yet asks what a quorum says of this one.
+    @Test func aLaggardWhoseStateDiffersDoesNotCallItStable() throws {
+        for isWrong in [false, true] {
+            var group = TestGroup()
+            for _ in 0..<4 { try group.propose(0) }
+            var held: [TestGroup.Packet] = []
+            try group.deliver { packet in
+                if case .checkpoint = packet.message { return false }
+                guard packet.to == 1, case .commit = packet.message else { return true }
+                held.append(packet)
+                return false
+            }
+            let right = try #require(group.nodes[2].states[SequenceNumber(4)])
+            let claimed = isWrong ? Digest(TestSigner(5).publicKey.value) : right
+            let checkpoint = Checkpoint(sequence: SequenceNumber(4), digest: claimed)
+            let later = Checkpoint(sequence: SequenceNumber(8), digest: Digest(TestSigner(6).publicKey.value))
+            for from in [0, 2, 3] {
+                try group.receive(1, from: from, .checkpoint(checkpoint))
+                try group.receive(1, from: from, .checkpoint(later))
+            }
+            for packet in held { try group.receive(1, from: packet.from, packet.message) }
+            #expect(group.nodes[1].replica?.isHalted == isWrong)
+            #expect(group.nodes[1].replica?.stable.sequence == SequenceNumber(isWrong ? 0 : 4))
+        }
+    }
+
     @Test func aReplicaClaimsOnceForASequenceNumber() throws {
         var (group, checkpoint) = try groupAtCheckpoint(n: 7)
         // Replica 6 claims something else first; its second claim is not heard.

@@ -111,6 +111,8 @@ extension Replica {
         var resuming = rejoin.resuming
         resuming.forgetAnswers()
         self = Replica(configuration: configuration, base: checkpoint, records: records, now: now, into: &ready)
+        // The journal may know another one of that number, from the state that is gone.
+        if isStable { promises.remember(.stable(checkpoint), into: &ready) }
         rejoin.resuming = resuming
         _ = peers.isStatusDue(now: now)
     }
