@@ -143,7 +143,8 @@ private struct HostAssembly {
             on: threads.protocolLoop,
             bound: HostInboxBound(
                 inputs: options.maxWaitingInputs, bytes: options.maxWaitingBytes,
-                gatewayBytes: options.maxWaitingGatewayBytes, gateways: options.transport.maxSessions))
+                gatewayBytes: options.maxWaitingGatewayBytes, gateways: options.transport.maxSessions,
+                peers: manifest.hosts.count - 1))
         let (folder, logger) = (folder, logger)
         let declared = Mutex(false)
         let (failures, failing) = AsyncStream<StorageFailure>.makeStream()
