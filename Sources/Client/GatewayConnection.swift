@@ -290,7 +290,8 @@ private final class ConnectionHandler: ChannelInboundHandler {
             waiting[id] = Waiting(completion: call.completion, timer: timer)
             bytes.write(encoder.frame(call.message(id)))
         }
-        // The number outstanding bounds what the channel may hold.
+        // The number outstanding bounds what the channel may hold, as long as no call times out: who sets a timeout
+        // leaves the connection after one, as `QuorateClient` does.
         if bytes.readableBytes > 0 { channel.writeAndFlush(bytes, promise: nil) }
     }
 

@@ -145,7 +145,9 @@ public struct HostReady: Sendable {
 
     /// Empties it for the next steps, and keeps its memory. Only what was done may be forgotten.
     public mutating func removeAll() {
-        records.removeAll(keepingCapacity: true)
+        // The journal's thread has them still: whatever capacity they had would be allocated anew, after a compaction
+        // for each record that follows.
+        records = []
         compacts = false
         toHosts.removeAll(keepingCapacity: true)
         toGateways.removeAll(keepingCapacity: true)

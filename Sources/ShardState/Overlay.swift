@@ -119,12 +119,14 @@ struct Overlay {
             // Each newer one may remove one of the store's.
             let most = leaf.isDeepest ? .max : Subtree.leafLimit + newer.current.count + newer.frozen.count
             let stored = try stored(part, atMost: most)
-            try stored.forEach { key, value throws(ShardStateError) in
-                guard key.count > StateKey.prefixLength else {
-                    throw .corruptEntry(key: Array(key), what: "not a key of the state")
+            try reading {
+                try stored.forEach { key, value in
+                    guard key.count > StateKey.prefixLength else {
+                        throw ShardStateError.corruptEntry(key: Array(key), what: "not a key of the state")
+                    }
+                    if !put(&newer, upTo: key, into: &leaf) { leaf.put(key, value) }
+                    return leaf.fits
                 }
-                if !put(&newer, upTo: key, into: &leaf) { leaf.put(key, value) }
-                return leaf.fits
             }
         }
         _ = put(&newer, upTo: nil, into: &leaf)

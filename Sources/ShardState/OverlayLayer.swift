@@ -223,9 +223,9 @@ struct StoredEntries {
 
     /// In order; stops when `body` returns false.
     func forEach(
-        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(ShardStateError) -> Bool
-    ) throws(ShardStateError) {
-        try bytes.withUnsafeBytes { bytes throws(ShardStateError) in
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool
+    ) rethrows {
+        try bytes.withUnsafeBytes { bytes in
             var start = 0
             for end in ends {
                 let key = UnsafeRawBufferPointer(rebasing: bytes[start..<end.key])

@@ -54,7 +54,7 @@ package struct FrameParser {
         return Int(header)
     }
 
-    /// Memory grows fourfold with what has arrived, so that a frame in many pieces is moved by a third of it at most.
+    /// Memory grows fourfold with what has arrived, so that a frame in many pieces is moved by less than the whole of it.
     private mutating func take(_ count: Int, of length: Int, from bytes: inout ByteBuffer) {
         let needed = body.count + count
         if needed > body.capacity { body.reserveCapacity(min(length, 4 * needed)) }

@@ -135,6 +135,8 @@ final class Session: ChannelInboundHandler {
         timer = nil
         if let door, !why.isSaid { door.shut() } else { channel?.close(promise: nil) }
         channel = nil
+        // Until TLS has parted, nothing of a frame that will never be whole is kept.
+        parser = FrameParser(limit: 0)
         unfinished?.giveBackAll()
         outbound.part?.giveBackAll()
         onEnd(self, why)
