@@ -137,9 +137,16 @@ package struct Execution {
         } catch { throw ShardFailure("installing the state of \(state.checkpoint.sequence)", error) }
     }
 
-    /// The store has it: opens it as a start does.
+    /// Something was staged. Reads move on, or the store could not use again the pages that staging has freed; what is
+    /// read stays the same.
+    package mutating func staged() throws(ShardFailure) {
+        guard installing == nil else { return }
+        do { try executor.renewReads() } catch { throw ShardFailure("reading the store after staging", error) }
+    }
+
+    /// The store has it: opens it as a start does, and checks it anew.
     private mutating func become(_ installed: Checkpoint) throws(ShardStateError) {
-        installing = nil
+        (installing, isChecked) = (nil, false)
         executor = try Self.open(setting, try executor.refreshedStore())
         let got = try executor.checkpointDigest()
         guard executor.lastExecuted == installed.sequence, got == installed.digest else {

@@ -60,6 +60,12 @@ package struct ShardFailure: Error, Sendable {
             isDamage ? reason + ". Restart the host: it puts the state aside and fetches it from the others" : reason
     }
 
+    /// What was read, and why it could not be.
+    init(reading what: String, _ error: any Error) {
+        let isDamage = (error as? ShardStateError)?.isDamage ?? (error as? any StoreFailure)?.isDamage
+        self.init(reason: "reading \(what): \(error)", isDamage: isDamage ?? false)
+    }
+
     /// What was being done, and why it could not be.
     init(_ what: String, _ error: ShardStateError) { self.init(reason: "\(what): \(error)", isDamage: error.isDamage) }
 }

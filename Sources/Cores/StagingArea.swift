@@ -16,8 +16,8 @@ struct StagingArea: Sendable {
     private var unconfirmed: [Handed] = []
     /// What was handed over and is not there yet.
     private(set) var unconfirmedBytes = 0
-    /// The largest bucket so far, in bytes: what to expect of others. A guess before there is any.
-    private(set) var largest = 256 << 10
+    /// The largest bucket so far, in bytes: what to expect of others. Nil before there is any.
+    private var largest: Int?
 
     /// All that was handed over is there.
     var isConfirmed: Bool { unconfirmed.isEmpty }
@@ -41,7 +41,13 @@ struct StagingArea: Sendable {
         buckets[summary.bucket] = summary
         unconfirmed.append(Handed(bucket: summary.bucket, digest: summary.digest, bytes: whole.bytes))
         unconfirmedBytes += whole.bytes
-        largest = max(largest, whole.bytes)
+        largest = max(largest ?? 1, whole.bytes)
+    }
+
+    /// How many more buckets may be asked for, should all be as large as the largest; of unknown size one of a peer.
+    func room(within limit: Int, peers: Int) -> Int {
+        guard let largest else { return peers }
+        return max(0, limit - unconfirmedBytes) / largest
     }
 
     mutating func confirm(_ bucket: Int, _ digest: Digest) {

@@ -22,7 +22,8 @@ struct StateDownload: Sendable {
         var entries: [StateTransferMessage.StateEntry] = []
 
         mutating func add(_ more: [StateTransferMessage.StateEntry]) {
-            bytes += more.reduce(0) { $0 + $1.key.count + $1.value.count }
+            // Two arrays an entry cost as much however short they are.
+            bytes += more.reduce(0) { $0 + $1.key.count + $1.value.count + 64 }
             entries += more
             parts &+= 1
         }
@@ -86,23 +87,25 @@ struct StateDownload: Sendable {
     }
 
     /// Gives everybody who offers the state, and has nothing to do, the next buckets: as many as there is room for,
-    /// should all be as large as the largest. While the disk has not kept up nobody is asked.
+    /// should all be as large as the largest. While the disk has not kept up nobody is asked for more than keeps him
+    /// from forgetting who fetches.
     /// - Returns: false if nobody does, or if all have been slow for long: perhaps they have moved on.
     mutating func ask(
         _ options: HostOptions, _ staging: StagingArea, now: UInt64, into ready: inout StateFetching.Ready
     ) -> Bool {
-        guard staging.unconfirmedBytes < options.maxStagingBytes else { return true }
+        let isHeldUp = staging.unconfirmedBytes >= options.maxStagingBytes
         let offering = peers.indices.filter { round.offers[$0]?.digest == chosen.digest }
-        guard !offering.isEmpty else { return false }
-        if offering.allSatisfy({ peers[$0].isSlow }) {
+        guard !offering.isEmpty else { return isHeldUp }
+        if !isHeldUp, offering.allSatisfy({ peers[$0].isSlow }) {
             for peer in offering { peers[peer].isSlow = false }
             if now > round.askedAt + 4 * options.stateTransferTimeout { return false }
         }
-        let room = options.maxStagingBytes / staging.largest / offering.count
+        let room = staging.room(within: options.maxStagingBytes, peers: offering.count) / offering.count
         let fair = (unasked.count + offering.count - 1) / offering.count
         let share = max(1, min(options.stateTransferBuckets, fair, room))
         for peer in offering where peers[peer].asked.isEmpty && !peers[peer].isSlow {
-            var buckets = Array(unasked.suffix(share).reversed())
+            if isHeldUp, now < peers[peer].askedAt + 10 * options.stateTransferTimeout { continue }
+            var buckets = Array(unasked.suffix(isHeldUp ? 1 : share).reversed())
             unasked.removeLast(buckets.count)
             if buckets.isEmpty { buckets = owedForLong(options, now: now) }
             guard !buckets.isEmpty else { return true }
@@ -165,7 +168,12 @@ struct StateDownload: Sendable {
             return .part
         }
         let digest = chosen.buckets[part.bucket]
-        guard let whole = StateDigest.bucket(part.bucket, of: partial.entries, digest: digest) else { return .refused }
+        guard let whole = StateDigest.bucket(part.bucket, of: partial.entries, digest: digest) else {
+            // Whoever lies does not have the next ones hashed in vain.
+            giveUp(peer)
+            peers[peer].isSlow = true
+            return .refused
+        }
         peers[peer].askedAt = now
         // Others may have been asked too.
         for other in peers.indices { peers[other].asked.removeAll { $0 == part.bucket } }

@@ -30,7 +30,7 @@ package struct StateServing: Sendable {
         /// 2. Say `snapshot`, of the store as it is, for this peer.
         package var wantsSnapshot: (of: SequenceNumber, for: ReplicaIndex)?
         /// 3. Halt: a snapshot could not be read.
-        package var failure: String?
+        package var failure: (any Error)?
 
         package init() {}
     }
@@ -101,7 +101,7 @@ package struct StateServing: Sendable {
                 let reply = StateTransferMessage.checkpoint(
                     sequence: sequence, metadata: metadata, buckets: try StateDigest.bucketDigests(of: snapshot))
                 serving.append(Served(sequence: sequence, snapshot: snapshot, reply: reply, since: now.uptime))
-            } catch { return ready.failure = "\(error)" }
+            } catch { return ready.failure = error }
             offerNewest(to: peer, now: now, into: &ready)
         case .tick: tick(now: now, into: &ready)
         }
@@ -157,7 +157,7 @@ package struct StateServing: Sendable {
             do {
                 let entries = try StateDigest.entries(ofBucket: Int(bucket), in: served.snapshot)
                 customers[peer].allowance -= send(entries, of: bucket, sequence, to: peer, into: &ready) + 256
-            } catch { return ready.failure = "\(error)" }
+            } catch { return ready.failure = error }
         }
     }
 

@@ -46,6 +46,7 @@ struct StateTransfer: Sendable {
         case .flushed(let sequence):
             return try fetch(.flushed(sequence), executed, &execution, now: now, into: &ready)
         case .staged(let bucket, let digest):
+            try execution.staged()
             return try fetch(.staged(bucket: bucket, digest), executed, &execution, now: now, into: &ready)
         case .tick:
             try serve(.tick, execution, now: now, into: &ready)
@@ -139,6 +140,6 @@ struct StateTransfer: Sendable {
         if let (sequence, peer) = asked.wantsSnapshot {
             try serve(.snapshot(try execution.snapshot(), of: sequence, for: peer), execution, now: now, into: &ready)
         }
-        if let failure = asked.failure { throw ShardFailure(reason: "reading a snapshot for a peer: \(failure)") }
+        if let failure = asked.failure { throw ShardFailure(reading: "a snapshot for a peer", failure) }
     }
 }

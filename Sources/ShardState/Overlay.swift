@@ -39,12 +39,8 @@ struct Overlay {
         return try reading { try store.value(forKey: key) }
     }
 
-    /// - Parameters:
-    ///   - entry: nil removes the key.
-    ///   - isHashed: the tree knows of the change already.
-    mutating func set(_ key: [UInt8], _ entry: StateEntry?, isHashed: Bool = false) {
-        current.set(key, entry, isHashed: isHashed)
-    }
+    /// - Parameter entry: nil removes the key.
+    mutating func set(_ key: [UInt8], _ entry: StateEntry?) { current.set(key, entry) }
 
     /// Keys that were set and are not hashed: all, and those that are placed by their identifiers.
     var changes: (placed: Int, all: Int) { current.changes }
@@ -196,7 +192,7 @@ struct Overlay {
     mutating func freeze(at sequence: SequenceNumber) -> [KeyValueWrite]? {
         guard flushing == nil else { return nil }
         (frozen, flushing) = (current, sequence)
-        // The next one will be about as large; of a state that was installed that is not so.
+        // The next one will be about as large.
         current = OverlayLayer(capacity: min(frozen.count, 1 << 16))
         return frozen.writes()
     }
@@ -208,9 +204,15 @@ struct Overlay {
         return current.writes(outside: buckets)
     }
 
+    /// Nothing happens while a flush is under way: its end moves reads on.
+    mutating func renewReads() throws(ShardStateError) {
+        guard !isFlushing else { return }
+        try reading { try store.refresh() }
+    }
+
     func refreshedStore() throws(ShardStateError) -> any KeyValueStore {
         var store = store
-        do { try store.refresh() } catch { throw .store(String(describing: error)) }
+        try reading { try store.refresh() }
         return store
     }
 
@@ -222,11 +224,10 @@ struct Overlay {
         (current, frozen, flushing) = (merged, OverlayLayer(), nil)
     }
 
-    /// The store holds the frozen layer of `sequence`. Word of a flush that an installed state has overtaken is
-    /// ignored.
+    /// The store holds the frozen layer of `sequence`. Word of another flush is ignored.
     mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) {
         guard flushing == sequence else { return }
-        do { try store.refresh() } catch { throw .store(String(describing: error)) }
+        try reading { try store.refresh() }
         (frozen, flushing) = (OverlayLayer(), nil)
     }
 }

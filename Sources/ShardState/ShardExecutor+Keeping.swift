@@ -61,8 +61,6 @@ extension ShardExecutor {
         precondition(!isFlushing)
         let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, procedures)
         guard decoded.sequence == sequence else { throw .sequenceMismatch(got: decoded.sequence, expected: sequence) }
-        var buckets = try state.bucketDigests()
-        for bucket in staged { buckets[bucket.bucket] = bucket.digest }
         let (root, writes) = try state.replacement(by: staged)
         let got = StateDigest.checkpoint(metadata: metadata, root: root)
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
@@ -70,6 +68,9 @@ extension ShardExecutor {
             sequence: sequence, moves: staged.flatMap { StateDigest.ranges(ofBucket: $0.bucket) }, writes: writes,
             metadata: metadata, digest: digest)
     }
+
+    /// Reads the store as of its last write from now on, where that has the same entries: only staging was between.
+    public mutating func renewReads() throws(ShardStateError) { try state.renewReads() }
 
     /// The store as of its last write. What is read here stays what it was.
     public func refreshedStore() throws(ShardStateError) -> any KeyValueStore { try state.refreshedStore() }

@@ -129,7 +129,7 @@ struct StateView {
         set(StateKey.call(record.root.digest), nil)
     }
 
-    /// What a procedure, or another replica's state, has under a key of any kind.
+    /// What a procedure has under a key of any kind.
     /// - Parameter bytes: nil removes the key.
     mutating func put(bytes: [UInt8]?, _ key: [UInt8]) throws(ShardStateError) {
         guard let bytes else { return try remove(key) }
@@ -189,6 +189,8 @@ struct StateView {
     mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) { try overlay.flushed(sequence) }
     func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try overlay.snapshot() }
     func storedSeal() throws(ShardStateError) -> [UInt8]? { try overlay.storedSeal() }
+
+    mutating func renewReads() throws(ShardStateError) { try overlay.renewReads() }
 
     /// The store as of its last write.
     func refreshedStore() throws(ShardStateError) -> any KeyValueStore { try overlay.refreshedStore() }
