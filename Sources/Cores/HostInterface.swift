@@ -137,7 +137,7 @@ public struct HostReady: Sendable {
     public var halts: [(ShardID, String)] = []
     /// 10. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
-    /// 10. Count.
+    /// 11. Count.
     public var counts: [HostCount] = []
 
     /// Asks for nothing.

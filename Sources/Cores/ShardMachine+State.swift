@@ -34,10 +34,9 @@ extension ShardMachine {
     // MARK: What there is to see
 
     /// Nil, and the replica halts, if the state cannot be read.
-    mutating func audit(now: Instant, into ready: inout ShardReady) -> ShardAudit? {
+    package mutating func audit(now: Instant, into ready: inout ShardReady) -> ShardAudit? {
         do { return try execution.audit(now: now.uptime) } catch {
-            ready.isDamaged = error.isDamage
-            halt(error.reason, into: &ready)
+            halt(error, into: &ready)
             return nil
         }
     }

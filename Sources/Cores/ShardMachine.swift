@@ -102,10 +102,7 @@ package struct ShardMachine: ~Copyable {
                 try handle(errand, now: now, into: &ready)
                 try drain(now: now, into: &ready)
             }
-        } catch {
-            ready.isDamaged = error.isDamage
-            halt(error.reason, into: &ready)
-        }
+        } catch { halt(error, into: &ready) }
     }
 
     private mutating func countViewChange(into ready: inout ShardReady) {
@@ -117,9 +114,9 @@ package struct ShardMachine: ~Copyable {
     /// Before what is left already.
     mutating func next(_ errands: [Errand]) { agenda.append(contentsOf: errands.reversed()) }
 
-    mutating func halt(_ reason: String, into ready: inout ShardReady) {
+    mutating func halt(_ failure: ShardFailure, into ready: inout ShardReady) {
         guard halted == nil else { return }
-        (halted, ready.halt, agenda) = (reason, reason, [])
+        (halted, ready.halt, ready.isDamaged, agenda) = (failure.reason, failure.reason, failure.isDamage, [])
     }
 
     // MARK: The loop

@@ -133,7 +133,7 @@ private struct ChangeKeys: Procedure {
         var (cluster, alice) = try shard()
         for number in 0..<UInt64(20) {
             let changes = (0..<16).map { KeyChange("{one}\(number)-\($0)", number) }
-            try cluster.base.shards[0].submit(
+            _ = try cluster.base.shards[0].submit(
                 cluster.call(alice, number, .key("{one}"), ChangeKeys.name, changes, acknowledging: number))
         }
         try cluster.base.shards[0].flush()
@@ -255,7 +255,7 @@ private struct ChangeKeys: Procedure {
         cluster.base.shards[0] = shard
         let root = cluster.call(
             alice, 20, .key("{one}"), ChangeKeys.name, [KeyChange("{one}new", 1)], acknowledging: 20)
-        try cluster.base.shards[0].submit(root)
+        _ = try cluster.base.shards[0].submit(root)
         #expect(throws: ShardStateError.self) { try cluster.base.shards[0].executor.checkpointDigest() }
     }
 
