@@ -51,6 +51,23 @@ import Testing
         }
     }
 
+    /// A reader that stays where it is keeps every page that staging frees, and a fetch may take hours.
+    @Test func whatIsStagedAgainAndAgainUsesItsPagesAgain() throws {
+        try withTemporaryFolder { path in
+            let environment = try LMDBEnvironment(path: path)
+            let writer = LMDBStoreWriter(environment)
+            var store = try LMDBStore(environment)
+            let range = KeyRange(lower: [1], upper: [2])
+            let staged = (0..<10).map { write([1, UInt8($0)], [UInt8](repeating: 2, count: 10_000)) }
+            for _ in 0..<200 {
+                try writer.stage([StagedPart(ranges: [range], entries: staged)])
+                try store.refresh()
+            }
+            #expect(environment.usedBytes < 10 * 10 * 12_288)
+            #expect(try store.all().isEmpty)
+        }
+    }
+
     /// What was staged is there still, so the same move can be made with less beside it, or after a start with more room.
     @Test func aFullMapMovesNothing() throws {
         try withTemporaryFolder { folder in
