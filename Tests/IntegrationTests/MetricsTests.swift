@@ -23,7 +23,7 @@ private func status(_ cluster: String) throws -> (hosts: [Counted], gateways: [C
     let output = try Tool.run("cluster", "status", cluster, "--json").output
     let line = output.split(separator: "\n").first.map(String.init) ?? ""
     let found = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-    let all = { (found[$0] as? [[String: Any]] ?? []).map(Counted.init) }
+    let all = { (key: String) in (found[key] as? [[String: Any]] ?? []).map(Counted.init) }
     return (all("hosts"), all("gateways"))
 }
 
@@ -63,9 +63,10 @@ private func status(_ cluster: String) throws -> (hosts: [Counted], gateways: [C
             at: path, shards: 1, replicas: 4, basePort: Int.random(in: 20000..<32000))
         var options = HostRuntimeOptions()
         (options.core.replica.checkpointInterval, options.core.checkpointsPerFlush) = (2, 1)
-        var hosts: [Host] = []
+        var hosts: [HostRuntime.Host] = []
         for host in 0..<4 {
-            hosts.append(try await Host.start(HostID(UInt16(host)), of: folder, options: options, logger: quiet))
+            hosts.append(
+                try await HostRuntime.Host.start(HostID(UInt16(host)), of: folder, options: options, logger: quiet))
         }
         let gateway = try await GatewayHost.start(manifest: folder.manifest, port: 0, logger: quiet)
         let address = GatewayAddress(host: "127.0.0.1", port: gateway.port)
