@@ -26,6 +26,8 @@ public enum MessageDrop: UInt8, CaseIterable, Sendable {
     case inVain
     /// No room among what waits to be ordered.
     case poolFull
+    /// No batch could ever hold it, or what follows from it.
+    case tooLarge
     /// Of a state that is not being fetched.
     case stateNotWanted
     /// No state that may be taken, or a bucket that is not the one that it says it is.

@@ -44,27 +44,31 @@ package struct Proposer: Sendable {
             .request(request), key: request.digest, bytes: request.bytes.count + 72, from: source, now: now)
     }
 
-    package mutating func insert(_ decide: TransactionDecide, from source: Source, now: Instant) -> Bool {
+    /// - Returns: why it does not wait; nil if it does, or if enough others that decide the same do.
+    package mutating func insert(_ decide: TransactionDecide, from source: Source, now: Instant) -> MessageDrop? {
+        let isFull = decides.isFull(for: source) && !decides.contains(decide.digest)
         let bytes = decide.encoded().count + 1
-        return decides.insert(
+        _ = decides.insert(
             .decide(decide), key: decide.digest, bytes: bytes, from: source, group: decide.request, now: now)
+        return isFull ? .poolFull : nil
     }
 
     /// What changes something: passes caps as decides do (R12).
-    /// - Returns: false if it is too large to be ever ordered.
-    package mutating func insert(_ evidence: CallEvidence, from source: Source, now: Instant) -> Bool {
-        guard let bytes = batchBytes(of: evidence) else { return false }
-        _ = decides.insert(
+    /// - Returns: why it does not wait; nil if it does.
+    package mutating func insert(_ evidence: CallEvidence, from source: Source, now: Instant) -> MessageDrop? {
+        guard let bytes = batchBytes(of: evidence) else { return .tooLarge }
+        let waits = decides.insert(
             .evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
-        return true
+        return waits ? nil : .poolFull
     }
 
     /// Into the ordinary share of batches: nothing here is decided by it.
-    /// - Returns: whether it waits; nil if it is too large to be ever ordered.
-    package mutating func insert(question evidence: CallEvidence, from source: Source, now: Instant) -> Bool? {
-        guard let bytes = batchBytes(of: evidence) else { return nil }
-        return requests.insert(
+    /// - Returns: why it does not wait; nil if it does.
+    package mutating func insert(question evidence: CallEvidence, from source: Source, now: Instant) -> MessageDrop? {
+        guard let bytes = batchBytes(of: evidence) else { return .tooLarge }
+        let waits = requests.insert(
             .evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
+        return waits ? nil : .poolFull
     }
 
     /// The leaf that follows may be much larger than what brings it about. Nil if it can never be ordered.

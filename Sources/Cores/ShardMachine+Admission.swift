@@ -65,7 +65,8 @@ extension ShardMachine {
         case .noRecord where !execution.executor.isPressed:
             // The vote comes first: until it is executed this decides nothing, and would only take room from what does.
             proposer.keepEarly(decide, from: source)
-        case .noRecord, .notes, .decides: _ = proposer.insert(decide, from: source, now: now)
+        case .noRecord, .notes, .decides:
+            if let reason = proposer.insert(decide, from: source, now: now) { ready.drop(reason) }
         }
     }
 
@@ -87,18 +88,25 @@ extension ShardMachine {
         }
         let isWanted = effect == .changes || (effect == .question && Mutant.is(.ordersQuestions))
         guard isWanted else { return answerKnown(evidence.root.digest, source, now: now, into: &ready) }
-        if !proposer.insert(evidence, from: source, now: now) { ready.drop(.poolFull) }
+        if let reason = proposer.insert(evidence, from: source, now: now) { ready.drop(reason) }
     }
 
     /// - Returns: whether it waits to be ordered.
     private mutating func insert(
         question: CallEvidence, from source: Source, now: Instant, into ready: inout ShardReady
     ) -> Bool {
-        guard let isInserted = proposer.insert(question: question, from: source, now: now) else {
-            ready.drop(.poolFull)
-            return false
-        }
-        return isInserted
+        guard let reason = proposer.insert(question: question, from: source, now: now) else { return true }
+        ready.drop(reason)
+        return false
+    }
+
+    /// - Returns: whether it waits to be ordered.
+    private mutating func insert(
+        _ request: SignedRequest, from source: Source, now: Instant, into ready: inout ShardReady
+    ) -> Bool {
+        if proposer.insert(request, from: source, now: now) { return true }
+        ready.drop(.poolFull)
+        return false
     }
 
     // MARK: From backups
@@ -109,13 +117,14 @@ extension ShardMachine {
     ) throws(ShardFailure) {
         // For the primary only: a sender that is in another view would have this replica wait for what it cannot
         // propose.
-        guard setting.hosts.contains(host), replica.isPrimary else { return ready.drop(.notPrimary) }
+        guard setting.hosts.contains(host) else { return ready.drop(.notAPeer) }
+        guard replica.isPrimary else { return ready.drop(.notPrimary) }
         switch item {
         case .request(let request):
             let isKnown = (try? execution.executor.isAnswered(request)) ?? false
             guard !isKnown || accounts.chargeQuestion(of: host, now: now) else { return ready.drop(.inVain) }
             // A backup has no certified answer to it, so it is ordered even if this replica has one.
-            if concerns(request) { _ = proposer.insert(request, from: .peer(host), now: now) }
+            if concerns(request) { _ = insert(request, from: .peer(host), now: now, into: &ready) }
         case .decide(let decide): try admit(decide, from: .peer(host), now: now, into: &ready)
         case .evidence(let evidence):
             // The primary may have the answer at hand; it is ordered all the same, because the backup has not: only
@@ -143,7 +152,7 @@ extension ShardMachine {
             // Certified votes of others back a vote that is refused without them (R12): the primary proposes both in
             // one batch.
             if execution.executor.isPressed, (try? execution.executor.effect(of: decide)) == .noRecord {
-                _ = proposer.insert(request, from: .peer(host), now: now)
+                _ = insert(request, from: .peer(host), now: now, into: &ready)
             }
             try admit(decide, from: .peer(host), now: now, into: &ready)
         }
@@ -189,7 +198,7 @@ extension ShardMachine {
         let isInserted =
             request.request.rootCall != nil
             ? insert(question: evidence, from: source, now: now, into: &ready)
-            : proposer.insert(request, from: source, now: now)
+            : insert(request, from: source, now: now, into: &ready)
         if isInserted { pushes.noteOrdered(request.digest, now: now) }
     }
 }

@@ -30,6 +30,8 @@ struct StateDownload: Sendable {
     }
 
     enum Taken {
+        /// It does not lie, as far as can be told: another was quicker, or it was given up.
+        case notAsked
         case refused
         case part
         /// - Parameters:
@@ -153,7 +155,7 @@ struct StateDownload: Sendable {
 
     /// A part of a bucket. What is whole is checked against its digest.
     mutating func take(_ part: BucketPart, from peer: Int, limit: Int, now: UInt64) -> Taken {
-        guard part.sequence == chosen.sequence, peers[peer].asked.contains(part.bucket) else { return .refused }
+        guard part.sequence == chosen.sequence, peers[peer].asked.contains(part.bucket) else { return .notAsked }
         if part.number == 0 { peers[peer].partial = Partial(bucket: part.bucket) }
         guard var partial = peers[peer].partial, partial.bucket == part.bucket, partial.parts == part.number else {
             return .refused
@@ -162,7 +164,7 @@ struct StateDownload: Sendable {
         partial.add(part.entries)
         guard part.isLast else {
             // No digest says how large a bucket is: a liar must not fill the memory.
-            guard partial.bytes <= limit, partial.parts != 0, !part.entries.isEmpty else { return .part }
+            guard partial.bytes <= limit, partial.parts != 0, !part.entries.isEmpty else { return .refused }
             peers[peer].partial = partial
             peers[peer].askedAt = now
             return .part

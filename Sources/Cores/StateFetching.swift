@@ -179,9 +179,8 @@ package struct StateFetching: Sendable {
             choose(offer, of: round, isStable: true, now: now, into: &ready)
         case .fetching(let download):
             // One more to fetch from, or nothing.
-            guard let offer = checked(download.round.minimum), offer.digest == download.chosen.digest else {
-                return ready.drops.append(.wrongState)
-            }
+            guard let offer = checked(download.round.minimum) else { return ready.drops.append(.wrongState) }
+            guard offer.digest == download.chosen.digest else { return ready.drops.append(.stateNotWanted) }
             withDownload { download, _ in download.round.offers[peer] = offer }
         }
     }
@@ -247,7 +246,7 @@ package struct StateFetching: Sendable {
     private mutating func receive(_ part: BucketPart, from peer: Int, now: Instant, into ready: inout Ready) {
         let limit = options.maxBucketBytes
         switch withDownload({ download, _ in download.take(part, from: peer, limit: limit, now: now.uptime) }) {
-        case nil: ready.drops.append(.stateNotWanted)
+        case nil, .notAsked?: ready.drops.append(.stateNotWanted)
         case .refused?: ready.drops.append(.wrongState)
         case .part?: return
         case .bucket(let whole, let isDone, let isIdle)?:

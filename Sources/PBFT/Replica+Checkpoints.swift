@@ -14,7 +14,8 @@ extension Replica {
         guard checkpoints.take(checkpoint) else { return }
         // A replica that catches up comes by after the CHECKPOINTs of this one. A quorum can rebuild a later state, so
         // none needs what leads to this one; without that, nothing here would go to disk until it is level with the
-        // others. Unless a quorum says something else of this very one.
+        // others. Unless a quorum says something else of this very one, as
+        // far as its claims are still held: whoever lags more may call a wrong state stable until the next checkpoint.
         if checkpoint.sequence < checkpoints.certified {
             if let certified = checkpoints.contradiction(of: checkpoint) {
                 return diverge(checkpoint, from: certified, into: &ready)

@@ -26,24 +26,24 @@ private final class Alone {
 }
 
 @Suite struct CountTests {
-    private func vote(view: UInt64, sequence: UInt64) -> PBFTMessage {
-        .prepare(
-            Vote(view: View(view), sequence: SequenceNumber(sequence), digest: Batch(time: .zero, items: []).digest))
+    /// - Parameter time: votes for batches of different times contradict each other.
+    private func vote(_ sequence: UInt64, time: UInt64 = 0) -> HostMessage {
+        let digest = Batch(time: Timestamp(time), items: []).digest
+        return .pbft(ShardID(0), .prepare(Vote(view: View(0), sequence: SequenceNumber(sequence), digest: digest)))
     }
 
     @Test func eachDropIsCountedUnderItsReason() throws {
         let host = try Alone(SomeState.manifest)
         let nothing = StateTransferMessage.checkpoint(sequence: SequenceNumber(1), metadata: [], buckets: [])
-        let cases: [(HostMessage, MessageDrop)] = [
-            (.pbft(ShardID(0), vote(view: 0, sequence: 1_000_000)), .outsideWatermarks),
-            (.pbft(ShardID(0), vote(view: 1_000_000, sequence: 1)), .wrongView),
+        let cases: [(HostMessage, MessageDrop?)] = [
+            (vote(1_000_000), .outsideWatermarks), (vote(1), nil), (vote(1, time: 7), .conflictingVote),
             (.stateTransfer(ShardID(0), nothing), .stateNotWanted),
         ]
         for (message, reason) in cases {
             try host.step(message, from: 1)
-            #expect(host.counts == [.dropped(reason)])
+            #expect(host.counts == (reason.map { [.dropped($0)] } ?? []))
         }
-        try host.step(.pbft(ShardID(0), vote(view: 0, sequence: 1)), from: 0)
+        try host.step(vote(1), from: 0)
         #expect(host.counts == [.dropped(.notAPeer)], "it says nothing to itself")
     }
 }

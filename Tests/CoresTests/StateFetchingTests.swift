@@ -93,7 +93,7 @@ private struct Fetcher {
         #expect(fetcher.questions.isEmpty, "one peer may lie")
         fetcher.offer(state, from: 2)
         #expect(Set(fetcher.questions.map(\.peer)) == [1, 2])
-        #expect(fetcher.questions.flatMap(\.buckets).sorted() == state.filled)
+        #expect(fetcher.questions.allSatisfy { $0.buckets.count == 1 }, "how large they are is not known yet")
         try fetcher.answer(state)
         let installs = try #require(fetcher.installs)
         #expect(installs.checkpoint == state.checkpoint && installs.buckets.map(\.bucket) == state.filled)
@@ -131,10 +131,7 @@ private struct Fetcher {
         let robbed = BucketPart(
             sequence: state.checkpoint.sequence, bucket: asked.buckets[0], number: 0, isLast: true, entries: [])
         fetcher.step(.bucket(from: ReplicaIndex(UInt8(asked.peer)), robbed))
-        #expect(fetcher.drops == [.wrongState, .wrongState] && fetcher.staged.isEmpty)
-        try fetcher.answer(state, butNot: [asked.peer])
-        fetcher.tick(after: 600)
-        #expect(fetcher.questions.contains { $0.peer != asked.peer && $0.buckets.contains(asked.buckets[0]) })
+        #expect(fetcher.drops == [.wrongState, .stateNotWanted] && fetcher.staged.isEmpty, "hashed in vain once")
         try fetcher.answer(state, butNot: [asked.peer])
         #expect(fetcher.installs?.checkpoint == state.checkpoint)
     }

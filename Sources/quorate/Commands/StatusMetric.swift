@@ -24,15 +24,21 @@ struct StatusMetric: Encodable, Sendable {
         "improper_push", "pool_full",
     ]
 
+    /// What a process says of itself may be anything: a sum that is too large for the type is the largest.
+    private static func add(_ value: UInt64, to sum: inout UInt64) {
+        let (total, isTooLarge) = sum.addingReportingOverflow(value)
+        sum = isTooLarge ? .max : total
+    }
+
     /// A line, or none if there is nothing to look at.
     static func lines(of metrics: [StatusMetric]) -> [String] {
         var counts: [String: UInt64] = [:]
         for metric in metrics where metric.value > 0 {
-            if let word = remarkable[metric.name] { counts[word, default: 0] += metric.value }
+            if let word = remarkable[metric.name] { add(metric.value, to: &counts[word, default: 0]) }
             if metric.name == "quorate_dropped_total", let reason = metric.labels["reason"],
                 remarkableDrops.contains(reason)
             {
-                counts["dropped (\(reason))", default: 0] += metric.value
+                add(metric.value, to: &counts["dropped (\(reason))", default: 0])
             }
         }
         let words = counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
