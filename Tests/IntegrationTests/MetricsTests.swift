@@ -41,7 +41,6 @@ private func status(_ cluster: String) throws -> (hosts: [Counted], gateways: [C
         for host in before.hosts {
             #expect(host.total("quorate_journal_syncs_total") > 0 && host.total("quorate_journal_records_total") > 0)
             #expect(host.total("quorate_received_bytes_total") > 0 && host.total("quorate_sent_bytes_total") > 0)
-            #expect(host.total("quorate_view_changes_total") == 0)
         }
         #expect(before.gateways[0].total("quorate_sent_bytes_total") > 0)
 
@@ -49,7 +48,6 @@ private func status(_ cluster: String) throws -> (hosts: [Counted], gateways: [C
         try Tool.succeed("cluster", "kill-host", cluster, "0")
         try Tool.succeed("account", "create", "bob", "--cluster", cluster, "--issue", "5")
         let after = try status(cluster)
-        #expect(after.hosts[0].total("quorate_journal_syncs_total") == 0, "it does not answer")
         for host in after.hosts.dropFirst() {
             #expect(host.total("quorate_view_changes_total", "shard", "0") >= 1)
             #expect(host.total("quorate_dropped_total", "reason", "not_connected") > 0)
