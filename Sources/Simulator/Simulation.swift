@@ -40,7 +40,7 @@ public struct Simulation {
 
     struct Host {
         var core: HostCore?
-        /// Whether there is a core: asking that itself would copy it.
+        /// Whether there is a core.
         var isUp = false
         var disk = SimulatedDisk()
         /// Counts restarts: events of an earlier life are void.
