@@ -29,28 +29,27 @@ struct Escrow {
     /// Adds the effects up, and checks all that no pending transaction can change: existence, owner, asset.
     /// - Returns: why the leg can never be, if so.
     mutating func add(
-        _ effects: [Effect], principal: PublicKey, issuer: PublicKey,
-        account: (AccountID) throws(ShardStateError) -> AccountRecord?
+        _ effects: [Effect], principal: PublicKey, issuer: PublicKey, in state: borrowing StateView
     ) throws(ShardStateError) -> AbortReason? {
         for effect in effects {
             switch effect {
             case .debit(let id, let asset, let amount):
-                guard let slot = try slot(id, account) else { return .unknownAccount }
+                guard let slot = try slot(id, state) else { return .unknownAccount }
                 guard slots[slot].record.owner == principal else { return .notAuthorised }
                 guard slots[slot].record.asset == asset else { return .wrongAsset }
                 slots[slot].debits = Self.sum(slots[slot].debits, amount.number)
             case .credit(let id, let asset, let amount):
-                guard let slot = try slot(id, account) else { return .unknownAccount }
+                guard let slot = try slot(id, state) else { return .unknownAccount }
                 guard slots[slot].record.asset == asset else { return .wrongAsset }
                 slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
             case .issue(let id, let asset, let amount):
                 guard principal == issuer else { return .notAuthorised }
-                guard let slot = try slot(id, account) else { return .unknownAccount }
+                guard let slot = try slot(id, state) else { return .unknownAccount }
                 guard slots[slot].record.asset == asset else { return .wrongAsset }
                 slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
                 issued = (asset, Self.sum(issued?.amount ?? 0, amount.number))
             case .open(let specification):
-                guard try slot(specification.id, account) == nil else { return .accountExists }
+                guard try slot(specification.id, state) == nil else { return .accountExists }
                 position[specification.id] = slots.count
                 slots.append(
                     Slot(
@@ -118,10 +117,10 @@ struct Escrow {
     }
 
     private mutating func slot(
-        _ id: AccountID, _ account: (AccountID) throws(ShardStateError) -> AccountRecord?
+        _ id: AccountID, _ state: borrowing StateView
     ) throws(ShardStateError) -> Int? {
         if let known = position[id] { return known }
-        guard let record = try account(id) else { return nil }
+        guard let record = try state.account(id) else { return nil }
         position[id] = slots.count
         slots.append(Slot(id: id, record: record))
         return slots.count - 1
@@ -131,5 +130,17 @@ struct Escrow {
     private static func sum(_ a: UInt128, _ b: UInt128) -> UInt128 {
         let (sum, overflow) = a.addingReportingOverflow(b)
         return overflow ? .max : sum
+    }
+}
+
+extension StateView {
+    /// The accounts of an escrow as it has reserved, applied or settled them.
+    mutating func put(_ slots: [Escrow.Slot]) throws(ShardStateError) {
+        for slot in slots {
+            guard slot.record.isSound else {
+                throw .corruptEntry(key: StateKey.account(slot.id, in: map).bytes, what: "balance")
+            }
+            put(slot.record, slot.id)
+        }
     }
 }

@@ -18,34 +18,36 @@ public struct FrozenState: Hashable, Sendable {
 extension ShardExecutor {
     /// The digest of the whole state after `lastExecuted`. Hashes only what changed since the last time.
     public mutating func checkpointDigest() throws(ShardStateError) -> Digest {
-        let root = try state.root()
+        let root = try context.state.root()
         return StateDigest.checkpoint(metadata: metadata.encoded(), root: root)
     }
 
     /// The digest that the state in the store had when it was written; nil if it was not written with it.
     public func storedSeal() throws(ShardStateError) -> Digest? {
-        guard let bytes = try state.storedSeal() else { return nil }
+        guard let bytes = try context.state.storedSeal() else { return nil }
         do { return try Digest(decoding: bytes) } catch { throw .corruptMetadata("the seal: \(error)") }
     }
 
     /// The digests of every bucket after `lastExecuted`: with the metadata they are what state transfer starts from.
     public mutating func bucketDigests() throws(ShardStateError) -> [Digest] {
-        try state.bucketDigests()
+        try context.state.bucketDigests()
     }
 
     /// Sets apart what was written so far, to be flushed while execution goes on; nil while another flush is under way.
     public mutating func freeze() throws(ShardStateError) -> FrozenState? {
-        guard let writes = try state.freeze(at: lastExecuted) else { return nil }
+        guard let writes = try context.state.freeze(at: lastExecuted) else { return nil }
         return FrozenState(
             sequence: lastExecuted, moves: nil, writes: writes, metadata: metadata.encoded(),
             digest: try checkpointDigest())
     }
 
     /// The flush of the state at `sequence` is durable. Ignored if that state is not the one being flushed.
-    public mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) { try state.flushed(sequence) }
+    public mutating func flushed(_ sequence: SequenceNumber) throws(ShardStateError) {
+        try context.state.flushed(sequence)
+    }
 
     /// Forgets that a frozen state was to be flushed: it never will be.
-    public mutating func thaw() { state.thaw() }
+    public mutating func thaw() { context.state.thaw() }
 
     /// How the store comes to hold another replica's state, from this one's and the buckets that differ. The caller has
     /// checked the metadata against a digest that enough peers vouch for. Changes nothing here: when it is written down
@@ -59,9 +61,9 @@ extension ShardExecutor {
         sequence: SequenceNumber, metadata: [UInt8], staged: [BucketSummary], digest: Digest
     ) throws(ShardStateError) -> FrozenState {
         precondition(!isFlushing)
-        let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, procedures)
+        let decoded = try Self.decode(metadata, cluster: cluster, shard: shard, calls.procedures)
         guard decoded.sequence == sequence else { throw .sequenceMismatch(got: decoded.sequence, expected: sequence) }
-        let (root, writes) = try state.replacement(by: staged)
+        let (root, writes) = try context.state.replacement(by: staged)
         let got = StateDigest.checkpoint(metadata: metadata, root: root)
         guard got == digest else { throw .digestMismatch(got: got, expected: digest) }
         return FrozenState(
@@ -70,13 +72,17 @@ extension ShardExecutor {
     }
 
     /// Reads the store as of its last write from now on, where that has the same entries: only staging was between.
-    public mutating func renewReads() throws(ShardStateError) { try state.renewReads() }
+    public mutating func renewReads() throws(ShardStateError) { try context.state.renewReads() }
 
     /// The store as of its last write. What is read here stays what it was.
-    public func refreshedStore() throws(ShardStateError) -> any KeyValueStore { try state.refreshedStore() }
+    public func refreshedStore() throws(ShardStateError) -> any KeyValueStore {
+        try context.state.refreshedStore()
+    }
 
     /// The store as of the last flush, for peers that fetch from it.
-    public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable { try state.snapshot() }
+    public func snapshot() throws(ShardStateError) -> any KeyValueReader & Sendable {
+        try context.state.snapshot()
+    }
 
     // MARK: Checking what was read
 
@@ -87,6 +93,6 @@ extension ShardExecutor {
     /// - Throws: what is wrong.
     @discardableResult
     public mutating func check(entries: Int) throws(ShardStateError) -> Bool {
-        try state.check(entries: entries)
+        try context.state.check(entries: entries)
     }
 }

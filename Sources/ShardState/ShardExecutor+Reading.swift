@@ -14,70 +14,65 @@ public struct UnforgottenRecord: Sendable {
 
 extension ShardExecutor {
     /// An account as this replica has it now; nil if there is none.
-    public func account(_ id: AccountID) throws(ShardStateError) -> AccountView? {
-        try state.account(id).map {
-            AccountView(
-                owner: $0.owner, asset: $0.asset, posted: Amount($0.posted), pendingDebits: Amount($0.pendingDebits),
-                pendingCredits: Amount($0.pendingCredits))
-        }
-    }
+    public func account(_ id: AccountID) throws(ShardStateError) -> AccountView? { try context.account(id) }
 
     /// Whether a procedure uses the account, so that what it holds is not known before that transaction ends (R6).
-    public func isLocked(_ id: AccountID) -> Bool { state.indexes.locks.isTouched(StateKey.account(id, in: map).bytes) }
+    public func isLocked(_ id: AccountID) -> Bool { context.isLocked(id) }
+
+    /// Nothing that costs its principal nothing is voted on now, unless it is backed.
+    public var isPressed: Bool { context.isPressed }
 
     /// What is recorded of a principal's request numbers (R11).
     public func standing(of principal: PublicKey) throws(ShardStateError) -> PrincipalStanding {
-        let record = try state.principal(principal)
-        return PrincipalStanding(
-            acknowledgedBelow: RequestNumber(record.acknowledgedBelow), nextNumber: RequestNumber(record.nextNumber))
+        try context.standing(of: principal)
     }
 
     /// The value of a key as this replica has it now; nil if there is none.
     public func value(ofKey key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
-        try state.bytes(StateKey.value(key, in: map))
+        try context.value(ofKey: key)
+    }
+
+    /// Whether ordering it now would change nothing: all that it asks of this shard is recorded, or refused for ever.
+    public func isAnswered(_ signed: SignedRequest) throws(ShardStateError) -> Bool {
+        try context.isAnswered(signed)
+    }
+
+    /// What ordering `decide` would do now. Its certificates must have been verified.
+    public func effect(of decide: TransactionDecide) throws(ShardStateError) -> DecideEffect {
+        try context.effect(of: decide)
+    }
+
+    /// What ordering `evidence` would do now. Its certificates must have been verified. Without any it is a question:
+    /// this shard is to say again what it has recorded, or look at its clock.
+    /// - Parameter wall: what the time would be if it were ordered now.
+    public func effect(of evidence: CallEvidence, wall: Timestamp = .zero) throws(ShardStateError)
+        -> EvidenceEffect
+    {
+        try context.effect(of: evidence, wall: wall)
+    }
+
+    /// What has to be ordered so that this shard certifies what it has to say of a root call to somebody who asks with
+    /// `evidence`; nil if it has nothing to say, or if what changes something is to be ordered anyway.
+    public func question(by evidence: CallEvidence, wall: Timestamp) throws(ShardStateError) -> CallEvidence? {
+        try context.question(by: evidence, wall: wall)
     }
 
     /// What is recorded of exactly this request's legs here; nil if none, or if a leg could still get a vote.
     public func recorded(_ signed: SignedRequest) throws(ShardStateError) -> Leaf? {
-        let request = signed.request
-        let record = try state.request(request.principal, request.number)
-        guard let index = record.index(of: signed.digest) else { return nil }
-        let legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
-        let answers = finalAnswers(
-            legs, of: request, attempt: record.attempts[index], try state.principal(request.principal))
-        var entries: [Leaf.Entry] = []
-        for (leg, answer) in zip(legs, answers) {
-            guard let answer else { return nil }
-            entries.append(Leaf.Entry(leg: leg.leg, status: answer))
-        }
-        return Leaf(request: signed.digest, entries: entries)
+        try context.recorded(signed)
     }
 
     /// Records that hosts have to push, by (deadline, principal, number, digest).
     /// - Parameter after: the cursor of the last one seen.
     public func unforgotten(after: RecoveryCursor?, limit: Int) throws(ShardStateError) -> [UnforgottenRecord] {
-        var found: [UnforgottenRecord] = []
-        for cursor in state.indexes.open.elements(after: after, limit: limit) {
-            let record = try state.request(cursor.principal, cursor.number)
-            guard let index = record.index(of: cursor.request) else {
-                throw .corruptEntry(
-                    key: StateKey.request(cursor.principal, cursor.number).bytes, what: "attempt missing")
-            }
-            let attempt = record.attempts[index]
-            let signed = try state.body(cursor.request)
-            var waitingFor: [ShardID] = []
-            for leg in attempt.legs where leg.isCrossShard && !leg.isSettled {
-                for (i, participant) in signed.request.participants(ofLeg: Int(leg.leg), in: map).enumerated()
-                where participant != shard && leg.knownDecided >> UInt64(i) & 1 == 0
-                    && !waitingFor.contains(participant)
-                {
-                    waitingFor.append(participant)
-                }
-            }
-            found.append(
-                UnforgottenRecord(cursor: cursor, request: signed, leaf: attempt.leaf, waitingFor: waitingFor.sorted()))
-        }
-        return found
+        try context.unforgotten(after: after, limit: limit)
+    }
+
+    /// Root calls of which another shard may have to be told, by (deadline, principal, number, digest).
+    public func unfinishedCalls(after: RecoveryCursor?, limit: Int) throws(ShardStateError)
+        -> [UnforgottenRecord]
+    {
+        try context.unfinishedCalls(after: after, limit: limit)
     }
 
     /// Sums over the whole state. Reads all of it. Sums wrap around at 2^128; differences stay exact.
@@ -91,7 +86,7 @@ extension ShardExecutor {
             return sums.count - 1
         }
         var accounts: UInt64 = 0
-        try state.forEach { key, value in
+        try context.state.forEach { key, value in
             switch StateKey.kind(of: key) {
             case .account:
                 let account: AccountRecord = try decodeEntry(value, of: key)

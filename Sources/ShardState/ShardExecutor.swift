@@ -1,56 +1,25 @@
 import Messages
 
-/// What executing one batch gave.
-public struct ExecutedBatch: Hashable, Sendable {
-    /// What a replica attests (R1).
-    public let statement: AttestationStatement
-    /// The history after this batch.
-    public let history: Digest
-    /// At most one a request.
-    public let leaves: [Leaf]
-    /// Uncertified: nothing was recorded for these legs (R9).
-    public let refusals: [Refusal]
-    /// The shard's time after this batch.
-    public let time: Timestamp
-    /// Items that changed nothing and were refused nothing: whoever brought them made the shard order what it knew.
-    /// Requests by their digest, decides and evidence as `PendingPool` names them.
-    public let vain: [Digest]
-
-    /// Where the batch stands in the shard's order.
-    public var sequence: SequenceNumber { statement.sequence }
-    /// The history before this batch, which chains it to all earlier ones.
-    public var previousHistory: Digest { statement.previousHistory }
-}
-
 /// Executes one shard's batches in order. Deterministic: the same batches give the same state, leaves and digests,
 /// whenever the state was flushed and however often the replica restarted.
 ///
+/// What a batch does is the work of two others over one `ExecutionContext`: of the `Participant`, which votes on legs
+/// and decides them, and of the `Calls`, which run procedures. Neither knows the other. Which of them an item is for,
+/// and in what order they have their turns, is said here and nowhere else (`execute`); what both must agree on is in
+/// the state that they share: who may have a request number (R11), and which keys are locked (R6).
+///
 /// Every method that throws leaves the executor unusable: the replica halts (R7).
 public struct ShardExecutor {
-    /// Whose batches are executed here.
-    public let shard: ShardID
-    /// Part of ordered execution: every replica of the shard has the same, from the first batch on.
-    public let limits: ShardLimits
     /// Zero before the first batch; after a restart, that of the state in the store.
-    public internal(set) var lastExecuted: SequenceNumber
-    /// The largest time of any batch so far (R2).
-    public internal(set) var time: Timestamp
+    public private(set) var lastExecuted: SequenceNumber
     /// Everything that was ever executed, in order.
-    public internal(set) var history: Digest
+    public private(set) var history: Digest
 
     let cluster: ClusterID
     let epoch: Epoch
-    let issuer: PublicKey
-    let map: ShardMap
-    let procedures: ProcedureRegistry
-    var state: StateView
-    /// Of the batch that is being executed: its number, how many waits began in it, and what was let go and not yet
-    /// given on.
-    var executing = SequenceNumber.zero
-    var waits: UInt64 = 0
-    /// Of the batch that is executed: certified votes of requests of which nothing is recorded here.
-    var backing: [Digest: [Certificate]] = [:]
-    var grants: [[UInt8]] = []
+    var context: ExecutionContext
+    private(set) var participant: Participant
+    private(set) var calls: Calls
 
     /// Reads what is above the buckets, and what hosts may have to push: not the state.
     public init(
@@ -58,10 +27,11 @@ public struct ShardExecutor {
         procedures: ProcedureRegistry = .init()
     ) throws(ShardStateError) {
         precondition(manifest.hasShard(shard))
-        (self.shard, self.limits) = (shard, limits)
-        (cluster, epoch, issuer, map) = (manifest.cluster, manifest.epoch, manifest.issuer, manifest.shardMap)
-        self.procedures = procedures
+        (cluster, epoch) = (manifest.cluster, manifest.epoch)
+        participant = Participant(issuer: manifest.issuer)
+        calls = Calls(procedures: procedures)
         let overlay = Overlay(store: store)
+        let time: Timestamp
         if let stored = try overlay.storedMetadata() {
             let metadata: StateMetadata
             do throws(ShardStateError) {
@@ -74,17 +44,24 @@ public struct ShardExecutor {
         } else {
             (lastExecuted, time, history) = (.zero, .zero, .null)
         }
-        state = try StateView(shard: shard, map: map, overlay: overlay)
+        context = ExecutionContext(
+            state: try StateView(shard: shard, map: manifest.shardMap, overlay: overlay), time: time, limits: limits)
     }
 
+    /// Whose batches are executed here.
+    public var shard: ShardID { context.shard }
+    /// Part of ordered execution: every replica of the shard has the same, from the first batch on.
+    public var limits: ShardLimits { context.limits }
+    /// The largest time of any batch so far (R2).
+    public var time: Timestamp { context.time }
     /// Legs with a yes vote and no decision.
-    public var undecidedCount: Int { state.indexes.undecided + state.indexes.undecidedCalls }
+    public var undecidedCount: Int { context.undecidedCount }
     /// Records of which another shard may have to be told: they are pushed.
-    public var openCount: Int { state.indexes.open.count + state.indexes.openCalls.count }
+    public var openCount: Int { context.openCount }
     /// Keys written since the last freeze.
-    public var overlayCount: Int { state.count }
+    public var overlayCount: Int { context.overlayCount }
     /// Whether a frozen state waits for `flushed` or `thaw`. Until then there is no other `freeze`.
-    public var isFlushing: Bool { state.isFlushing }
+    public var isFlushing: Bool { context.isFlushing }
 
     /// Executes a batch whose signatures and certificates were verified before. Content never makes it throw.
     /// - Precondition: `sequence` follows `lastExecuted`.
@@ -92,27 +69,7 @@ public struct ShardExecutor {
         precondition(sequence == lastExecuted.next, "batch \(sequence) after \(lastExecuted)")
         var results = BatchResults()
         // The null request carries no time and changes nothing (R2).
-        if !batch.isNull {
-            time = max(time, batch.time)
-            (executing, waits) = (sequence, 0)
-            try forgetDue()
-            try forgetDueCalls()
-            try expireCalls(into: &results)
-            try runWaiters(into: &results)
-            for item in batch.items {
-                switch item {
-                case .decide(let decide): try execute(decide, into: &results)
-                case .evidence(let evidence): try execute(evidence, into: &results)
-                case .request: continue
-                }
-                try runWaiters(into: &results)
-            }
-            for case .request(let request) in batch.items {
-                try execute(request, into: &results)
-                try runWaiters(into: &results)
-            }
-            backing = [:]
-        }
+        if !batch.isNull { try execute(batch.items, of: sequence, at: batch.time, into: &results) }
         let leaves = results.leaves
         let previous = Mutant.is(.attestationWithoutHistory) ? .null : history
         let statement = AttestationStatement(
@@ -121,10 +78,42 @@ public struct ShardExecutor {
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence
-        try state.hashIfDue()
+        try context.state.hashIfDue()
         return ExecutedBatch(
             statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time,
             vain: results.vain)
+    }
+
+    /// The order of things in a batch. What is over goes first, then what ends something, then what begins something:
+    /// decides and evidence free what requests of the same batch need. After each of them, who waited for what it let
+    /// go has his turn.
+    private mutating func execute(
+        _ items: [BatchItem], of sequence: SequenceNumber, at time: Timestamp, into results: inout BatchResults
+    ) throws(ShardStateError) {
+        context.time = max(context.time, time)
+        calls.begin(sequence)
+        try participant.forgetDue(in: &context)
+        try calls.forgetDue(in: &context)
+        try calls.expire(in: &context, into: &results)
+        try calls.runWaiters(in: &context, into: &results)
+        for item in items {
+            switch item {
+            case .decide(let decide): try participant.execute(decide, in: &context, into: &results)
+            case .evidence(let evidence): try calls.execute(evidence, in: &context, into: &results)
+            case .request: continue
+            }
+            try calls.runWaiters(in: &context, into: &results)
+        }
+        for case .request(let signed) in items {
+            // It is legs, or it is a root call, and never both.
+            if let invocation = signed.request.rootCall {
+                try calls.execute(signed, invocation, in: &context, into: &results)
+            } else {
+                try participant.execute(signed, in: &context, into: &results)
+            }
+            try calls.runWaiters(in: &context, into: &results)
+        }
+        participant.finish()
     }
 
     /// Metadata that say that the state is not for this host may have rotted: then it is a damaged state, which can be
@@ -152,7 +141,7 @@ public struct ShardExecutor {
     var metadata: StateMetadata {
         StateMetadata(
             cluster: cluster, shard: shard, sequence: lastExecuted, history: history, time: time,
-            procedures: procedures.fingerprint)
+            procedures: calls.procedures.fingerprint)
     }
 
     static func decode(
@@ -169,43 +158,4 @@ public struct ShardExecutor {
         guard metadata.procedures == procedures.fingerprint else { throw .otherProcedures(names: procedures.names) }
         return metadata
     }
-}
-
-/// Leaves and refusals of one batch as they arise.
-struct BatchResults {
-    private var order: [Leaf] = []
-    private var position: [Digest: Int] = [:]
-    private(set) var refusals: [Refusal] = []
-    private(set) var vain: [Digest] = []
-
-    var leaves: [Leaf] { order }
-
-    /// One leaf a request. What is said later of a leg replaces what was said of it before, but never an outcome: a
-    /// request that is ordered twice in one batch may be acknowledged and forgotten in between.
-    /// - Parameter entries: ascending by leg.
-    mutating func emit(_ request: Digest, _ entries: [Leaf.Entry]) {
-        if entries.isEmpty { return }
-        guard let index = position[request] else {
-            position[request] = order.count
-            order.append(Leaf(request: request, entries: entries))
-            return
-        }
-        let (before, after) = (order[index], Leaf(request: request, entries: entries))
-        let kept = before.entries.filter { $0.status.isDecided || after.find($0.leg) == nil }
-        let added = entries.filter { before.find($0.leg)?.isDecided != true }
-        order[index] = Leaf(request: request, entries: (kept + added).sorted { $0.leg < $1.leg })
-    }
-
-    /// Of a root call: everything that is to be said of it, in place of what was said before in this batch.
-    mutating func emit(_ leaf: Leaf) {
-        if let index = position[leaf.request] {
-            order[index] = leaf
-        } else {
-            position[leaf.request] = order.count
-            order.append(leaf)
-        }
-    }
-
-    mutating func refuse(_ refusal: Refusal) { refusals.append(refusal) }
-    mutating func noteVain(_ item: Digest) { vain.append(item) }
 }

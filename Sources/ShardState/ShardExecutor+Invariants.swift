@@ -66,19 +66,20 @@ extension ShardExecutor {
         let rebuilt: StateIndexes
         do {
             census = try takeCensus()
-            rebuilt = try state.rebuiltIndexes()
+            rebuilt = try context.state.rebuiltIndexes()
         } catch { throw .state(error) }
-        guard rebuilt.open.count == state.indexes.open.count, rebuilt.due.count == state.indexes.due.count else {
+        let indexes = context.state.indexes
+        guard rebuilt.open.count == indexes.open.count, rebuilt.due.count == indexes.due.count else {
             throw .index(
-                open: state.indexes.open.count, expectedOpen: rebuilt.open.count, due: state.indexes.due.count,
+                open: indexes.open.count, expectedOpen: rebuilt.open.count, due: indexes.due.count,
                 expectedDue: rebuilt.due.count)
         }
-        guard rebuilt.undecided == state.indexes.undecided else {
-            throw .undecided(recorded: state.indexes.undecided, counted: rebuilt.undecided)
+        guard rebuilt.undecided == indexes.undecided else {
+            throw .undecided(recorded: indexes.undecided, counted: rebuilt.undecided)
         }
-        guard rebuilt.locks == state.indexes.locks, rebuilt.openCalls.count == state.indexes.openCalls.count,
-            rebuilt.dueCalls.count == state.indexes.dueCalls.count,
-            rebuilt.expiringCalls.count == state.indexes.expiringCalls.count
+        guard rebuilt.locks == indexes.locks, rebuilt.openCalls.count == indexes.openCalls.count,
+            rebuilt.dueCalls.count == indexes.dueCalls.count,
+            rebuilt.expiringCalls.count == indexes.expiringCalls.count
         else { throw .locks }
         let pending = try checkRequests(census)
         for (id, account) in census.accounts {
@@ -87,7 +88,7 @@ extension ShardExecutor {
                 pendingDebits: Amount(account.pendingDebits), pendingCredits: Amount(account.pendingCredits))
             guard account.isSound else { throw .balance(id, view) }
             if account.pendingDebits > 0 || account.pendingCredits > 0,
-                !state.indexes.locks.holders(of: StateKey.account(id, in: map).bytes).isEmpty
+                !indexes.locks.holders(of: StateKey.account(id, in: context.map).bytes).isEmpty
             {
                 throw .lockedAndReserved(id)
             }
@@ -103,7 +104,7 @@ extension ShardExecutor {
 
     private mutating func checkTree() throws(InvariantViolation) {
         let fault: ShardStateError?
-        do { fault = try state.fault() } catch { throw .state(error) }
+        do { fault = try context.state.fault() } catch { throw .state(error) }
         if let fault { throw .digest(fault) }
     }
 
@@ -127,8 +128,8 @@ extension ShardExecutor {
                     held[Int(leg.leg)] = true
                     guard leg.status == .votedYes else { continue }
                     let request: Request
-                    do { request = try state.body(attempt.digest).request } catch { throw .state(error) }
-                    for effect in request.effects(ofLeg: Int(leg.leg), on: shard, in: map) {
+                    do { request = try context.state.body(attempt.digest).request } catch { throw .state(error) }
+                    for effect in request.effects(ofLeg: Int(leg.leg), on: shard, in: context.map) {
                         switch effect {
                         case .debit(let id, _, let amount): pending[id, default: Pending()].debits += amount.number
                         case .credit(let id, _, let amount): pending[id, default: Pending()].credits += amount.number
@@ -149,7 +150,7 @@ extension ShardExecutor {
 
     private func takeCensus() throws(ShardStateError) -> Census {
         var census = Census()
-        try state.forEach { key, value in
+        try context.state.forEach { key, value in
             let unreadable = ShardStateError.corruptEntry(key: key, what: "key")
             switch StateKey.kind(of: key) {
             case .account:

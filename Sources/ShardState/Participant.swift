@@ -1,0 +1,157 @@
+import Messages
+
+/// The shard's side of the two-phase commit: votes on the legs of requests and keeps for a yes what it takes, decides
+/// them by what other shards have certified (`Participant+Decides.swift`), and forgets them when nobody can need them
+/// any more (`Participant+Forgetting.swift`). Legs with no other participant are applied at once.
+///
+/// Of calls it knows one thing: which accounts they have locked, which the state says. Those it leaves alone (R6).
+package struct Participant {
+    let issuer: PublicKey
+    /// Of the batch that is executed: certified votes of requests of which nothing is recorded here.
+    var backing: [Digest: [Certificate]] = [:]
+
+    private enum LegAnswer {
+        /// Certified, and in digested state before it is (R9).
+        case record(LegStatus)
+        case refuse(RefusalReason)
+    }
+
+    /// - Parameter issuer: who may create money.
+    package init(issuer: PublicKey) { self.issuer = issuer }
+
+    /// The batch is over: what came with it stands for no other one.
+    package mutating func finish() { backing = [:] }
+
+    /// New work: a request that is no root call. Legs of one shard are applied, the others voted on.
+    package func execute(
+        _ signed: SignedRequest, in context: inout ExecutionContext, into results: inout BatchResults
+    ) throws(ShardStateError) {
+        let request = signed.request
+        let legs = VotingRules.ownLegs(of: request, shard: context.shard, in: context.map)
+        guard !legs.isEmpty else { return }
+        let principal = try context.state.principal(request.principal)
+        var filed = try context.state.filed(request, principal)
+        let known = filed.record.index(of: signed.digest)
+        let previous = known.map { filed.record.attempts[$0] }
+        let answers = context.finalAnswers(legs, of: request, attempt: previous, principal)
+
+        var refused: [(leg: UInt16, reason: RefusalReason)] = []
+        var entries: [Leaf.Entry] = []
+        var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
+        let refusal =
+            previous == nil ? context.admission(of: request, attempts: filed.record.attempts.count, principal) : nil
+        var undecided = Int(principal.undecided)
+        for (leg, answer) in zip(legs, answers) {
+            if let answer {
+                entries.append(Leaf.Entry(leg: leg.leg, status: answer))
+                continue
+            }
+            if let refusal {
+                refused.append((leg.leg, refusal))
+                continue
+            }
+            switch try vote(
+                leg, of: signed, filed.record, undecided: undecided, new: undecided - Int(principal.undecided),
+                in: &context)
+            {
+            case .record(let status):
+                if Mutant.is(.refusalNotRecorded), case .votedNo = status {
+                    entries.append(Leaf.Entry(leg: leg.leg, status: status))
+                    continue
+                }
+                attempt.put(LegRecord(leg: leg.leg, status: status, participants: leg.participants.count, own: leg.own))
+                if leg.isCrossShard { attempt.hasBody = true }
+                if !status.isDecided { undecided += 1 }
+                entries.append(Leaf.Entry(leg: leg.leg, status: status))
+            case .refuse(let reason): refused.append((leg.leg, reason))
+            }
+        }
+        if attempt.legs.count > previous?.legs.count ?? 0 {
+            if attempt.hasBody, previous?.hasBody != true { context.state.put(body: signed) }
+            if let known { filed.record.attempts[known] = attempt } else { filed.record.attempts.append(attempt) }
+            context.state.put(filed)
+            try context.note(request, undecided: undecided, in: principal)
+        } else if refused.isEmpty {
+            results.noteVain(signed.digest)
+        }
+        results.emit(signed.digest, entries)
+        context.report(refused, of: signed, into: &results)
+    }
+
+    /// The first and only vote on a leg, or, where there is no other shard, its execution.
+    /// - Parameters:
+    ///   - undecided: legs of the principal, those of this request included.
+    ///   - new: those of them that are not yet in `state.indexes.undecided`.
+    private func vote(
+        _ leg: VotingRules.OwnLeg, of signed: SignedRequest, _ record: RequestRecord, undecided: Int, new: Int,
+        in context: inout ExecutionContext
+    ) throws(ShardStateError) -> LegAnswer {
+        if case .read(let id)? = signed.request.operations(ofLeg: Int(leg.leg)).first {
+            return try read(id, for: signed.request.principal, in: context)
+        }
+        if VotingRules.isSuperseded(leg.leg, of: signed.digest, in: record) { return .record(leg.refused(.superseded)) }
+        var escrow = Escrow()
+        let effects = signed.request.effects(ofLeg: Int(leg.leg), on: context.shard, in: context.map)
+        let problem = try escrow.add(effects, principal: signed.request.principal, issuer: issuer, in: context.state)
+        if let problem { return .record(leg.refused(problem)) }
+        // What a procedure uses is not for escrow before the procedure's transaction ends (R6).
+        if !context.state.indexes.locks.isEmpty,
+            escrow.slots.contains(where: {
+                context.state.indexes.locks.isTouched(StateKey.account($0.id, in: context.map).bytes)
+            })
+        {
+            return .refuse(.conflict)
+        }
+        switch escrow.answer {
+        case .never(let reason): return .record(leg.refused(reason))
+        case .conflict: return .refuse(.conflict)
+        case .possible: break
+        }
+        guard leg.isCrossShard else {
+            if let (asset, amount) = escrow.issued {
+                let issued = try context.state.issued(asset)
+                guard amount <= Amount.limit.number - issued else { return .record(.aborted(.overflow)) }
+                context.state.put(issued: Amount(issued + amount), of: asset)
+            }
+            try context.state.put(escrow.applied())
+            return .record(.committed)
+        }
+        let room =
+            isBacked(leg, of: signed, in: context.map)
+            ? context.limits.maxUndecided
+            : hasDebit(effects) ? context.limits.maxUndecided * 3 / 4 : context.limits.maxUndecided / 2
+        guard undecided < context.limits.maxUndecidedPerPrincipal, context.state.indexes.undecided + new < room else {
+            return .refuse(.overloaded)
+        }
+        try context.state.put(escrow.reserved())
+        return .record(.votedYes)
+    }
+
+    private func hasDebit(_ effects: [Effect]) -> Bool {
+        effects.contains { if case .debit = $0 { true } else { false } }
+    }
+
+    /// Every shard that is debited has voted yes, by the certificates that came with the batch: the leg has cost
+    /// somebody something, and is about to be decided (R12).
+    private func isBacked(_ leg: VotingRules.OwnLeg, of signed: SignedRequest, in map: ShardMap) -> Bool {
+        guard let certificates = backing[signed.digest] else { return false }
+        return leg.participants.allSatisfy { participant in
+            guard hasDebit(signed.request.effects(ofLeg: Int(leg.leg), on: participant, in: map)) else { return true }
+            return certificates.contains { certificate in
+                let status = certificate.shard == participant ? certificate.leaf.find(leg.leg) : nil
+                return status == .votedYes || status == .committed
+            }
+        }
+    }
+
+    /// A balance read takes a mode that conflicts with undecided escrow (R6): it is refused, and asked again.
+    private func read(
+        _ id: AccountID, for principal: PublicKey, in context: ExecutionContext
+    ) throws(ShardStateError) -> LegAnswer {
+        if Mutant.is(.readsWithoutLock) { return .record(.read(try context.account(id))) }
+        if context.isLocked(id) { return .refuse(.conflict) }
+        guard let view = try context.account(id) else { return .record(.read(nil)) }
+        guard view.owner == principal else { return .record(.aborted(.notAuthorised)) }
+        return view.isPending ? .refuse(.conflict) : .record(.read(view))
+    }
+}
