@@ -44,15 +44,16 @@ package struct Execution {
 
     /// Executes again what the journal knows to be committed.
     mutating func restore(
-        _ batches: [(sequence: SequenceNumber, batch: Batch)], for replica: Replica, options: HostOptions
+        _ batches: [OrderedBatch], for replica: Replica, options: HostOptions
     ) throws(ShardStateError) -> [ExecutedBatch] {
         // A flush that the crash came before is due again: peers that lag can fetch a state only where f + 1 hold the
         // same.
         let due = batches.map(\.sequence).filter { Self.isFlushDue(at: $0, options) }
         let freezesAt = due.last { $0 <= replica.stable.sequence } ?? due.first
         var results: [ExecutedBatch] = []
-        for (sequence, batch) in batches {
-            results.append(try executor.execute(batch, sequence: sequence))
+        for ordered in batches {
+            let sequence = ordered.sequence
+            results.append(try executor.execute(ordered))
             if replica.isCheckpoint(sequence) {
                 taken.append(Checkpoint(sequence: sequence, digest: try executor.checkpointDigest()))
             }
@@ -61,9 +62,9 @@ package struct Execution {
         return results
     }
 
-    package mutating func execute(_ batch: Batch, at sequence: SequenceNumber) throws(ShardFailure) -> ExecutedBatch {
-        do { return try executor.execute(batch, sequence: sequence) } catch {
-            throw ShardFailure("execution of batch \(sequence)", error)
+    package mutating func execute(_ ordered: OrderedBatch) throws(ShardFailure) -> ExecutedBatch {
+        do { return try executor.execute(ordered) } catch {
+            throw ShardFailure("execution of batch \(ordered.sequence)", error)
         }
     }
 

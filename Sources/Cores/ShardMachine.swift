@@ -143,7 +143,7 @@ package struct ShardMachine: ~Copyable {
             }
             note(asked.drops, now: now, into: &ready)
             if let reason = asked.halt { throw ShardFailure(reason: reason, isDamage: asked.hasDiverged) }
-            for (sequence, batch) in asked.executes { try execute(batch, at: sequence, now: now, into: &ready) }
+            for ordered in asked.executes { try execute(ordered, now: now, into: &ready) }
             if let minimum = asked.needsState { try transfer(.needed(atLeast: minimum), now: now, into: &ready) }
             if let flush = execution.flush(stable: replica.stable.sequence) { ready.flushes.append(flush) }
             hasExecuted = !asked.executes.isEmpty
@@ -190,9 +190,10 @@ package struct ShardMachine: ~Copyable {
     // MARK: Executing
 
     private mutating func execute(
-        _ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ShardReady
+        _ ordered: OrderedBatch, now: Instant, into ready: inout ShardReady
     ) throws(ShardFailure) {
-        let executed = try execution.execute(batch, at: sequence)
+        let executed = try execution.execute(ordered)
+        let (batch, sequence) = (ordered.batch, ordered.sequence)
         answering.note(executed.statement, executed.leaves)
         clocks.noteRefusedRequests(executed, batch, now: now, into: &ready)
         for leaf in executed.leaves { pushes.note(leaf, now: now) }

@@ -31,7 +31,7 @@ public struct ReplicaReady: Sendable {
     /// It stops because of the first: whatever it has of the state is no good.
     public internal(set) var hasDiverged = false
     /// 6. Execute in this order; what must be certified is certified after it.
-    public internal(set) var executes: [(sequence: SequenceNumber, batch: Batch)] = []
+    public internal(set) var executes: [OrderedBatch] = []
     /// 7. Peers no longer have the batches after what is executed here: fetch a state of at least this number.
     public internal(set) var needsState: SequenceNumber?
 

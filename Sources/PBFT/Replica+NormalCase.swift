@@ -33,27 +33,26 @@ extension Replica {
             let next = lastExecuted.next
             if phase == .normal, let batch = ordering.log.committedBatch(at: next) {
                 promises.remember(.committed(sequence: next, batch.digest), into: &ready)
-                execute(batch, at: next, now: now, into: &ready)
+                execute(OrderedBatch(committed: batch, at: next), now: now, into: &ready)
             } else if let batch = claimedBatch(at: next) {
                 // The journal must be able to rebuild what a checkpoint claims, so the body goes into it.
                 promises.remember(.committedBody(sequence: next, batch), into: &ready)
-                execute(batch, at: next, now: now, into: &ready)
+                execute(OrderedBatch(claimed: batch, at: next), now: now, into: &ready)
             } else {
                 return
             }
         }
     }
 
-    private mutating func execute(
-        _ batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady
-    ) {
+    private mutating func execute(_ ordered: OrderedBatch, now: Instant, into ready: inout ReplicaReady) {
+        let (batch, sequence) = (ordered.batch, ordered.sequence)
         retained.append(batch)
         catchUp.executed(batch.digest)
         trimRetained()
         let isFruit = viewChanger.installed.map { $0.inheritedEnd < sequence } ?? false
         pacemaker.progressed(ordered: batch.items.count, isFruit: isFruit, now: now)
         ordering.skip(to: sequence.next)
-        ready.executes.append((sequence, batch))
+        ready.executes.append(ordered)
     }
 
     mutating func flush(upTo sequence: SequenceNumber) {

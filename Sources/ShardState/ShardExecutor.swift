@@ -63,9 +63,11 @@ public struct ShardExecutor {
     /// Whether a frozen state waits for `flushed` or `thaw`. Until then there is no other `freeze`.
     public var isFlushing: Bool { context.isFlushing }
 
-    /// Executes a batch whose signatures and certificates were verified before. Content never makes it throw.
-    /// - Precondition: `sequence` follows `lastExecuted`.
-    public mutating func execute(_ batch: Batch, sequence: SequenceNumber) throws(ShardStateError) -> ExecutedBatch {
+    /// Executes what the shard has ordered, whose signatures and certificates are not checked again. Content never
+    /// makes it throw.
+    /// - Precondition: its sequence number follows `lastExecuted`.
+    public mutating func execute(_ ordered: OrderedBatch) throws(ShardStateError) -> ExecutedBatch {
+        let (batch, sequence) = (ordered.batch, ordered.sequence)
         precondition(sequence == lastExecuted.next, "batch \(sequence) after \(lastExecuted)")
         var results = BatchResults()
         // The null request carries no time and changes nothing (R2).

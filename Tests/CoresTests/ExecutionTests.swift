@@ -38,7 +38,7 @@ private struct Keeper {
 
     mutating func execute(_ numbers: ClosedRange<UInt64>) throws {
         for number in numbers {
-            _ = try execution.execute(SomeState.batch(number), at: SequenceNumber(number))
+            _ = try execution.execute(OrderedBatch(committed: SomeState.batch(number), at: SequenceNumber(number)))
             _ = try execution.takeCheckpoint(at: SequenceNumber(number), options: options)
         }
     }

@@ -25,7 +25,7 @@ struct SomeState {
         let store = MemoryStore()
         var executor = try ShardExecutor(shard: ShardID(0), manifest: Self.manifest, store: store)
         for number in 1...batches {
-            _ = try executor.execute(Self.batch(number), sequence: SequenceNumber(number))
+            _ = try executor.execute(OrderedBatch(committed: Self.batch(number), at: SequenceNumber(number)))
         }
         let digest = try executor.checkpointDigest()
         guard let frozen = try executor.freeze() else { throw ShardStateError.corruptMetadata("nothing to freeze") }

@@ -66,7 +66,8 @@ struct TwoShards {
 
     mutating func execute(_ items: [BatchItem], on shard: Int) throws -> ExecutedBatch {
         let sequence = executors[shard].lastExecuted.next
-        return try executors[shard].execute(Batch(time: moment(0).wall, items: items), sequence: sequence)
+        let batch = Batch(time: moment(0).wall, items: items)
+        return try executors[shard].execute(OrderedBatch(committed: batch, at: sequence))
     }
 }
 

@@ -115,7 +115,7 @@ import Testing
                 configuration: group.configuration(i), base: Checkpoint(sequence: .zero, digest: .null),
                 records: group.nodes[i].durable, now: group.now, into: &ready)
             #expect(ready.executes.map(\.sequence) == group.nodes[i].executed)
-            for (sequence, batch) in ready.executes { #expect(group.agreed[sequence] == batch.digest) }
+            for ordered in ready.executes { #expect(group.agreed[ordered.sequence] == ordered.batch.digest) }
             #expect(replica.lastExecuted == group.nodes[i].replica?.lastExecuted)
             #expect(replica.stable == group.nodes[i].replica?.stable)
         }

@@ -165,8 +165,9 @@ struct TestGroup {
         nodes[i].halt = ready.halt ?? nodes[i].halt
         var followUp = ReplicaReady()
         let now = now
-        for (sequence, batch) in ready.executes {
-            try execute(batch, at: sequence, i)
+        for ordered in ready.executes {
+            let sequence = ordered.sequence
+            try execute(ordered.batch, at: sequence, i)
             if nodes[i].replica?.isCheckpoint(sequence) == true, let state = nodes[i].states[sequence] {
                 let checkpoint = Checkpoint(sequence: sequence, digest: state)
                 nodes[i].replica?.step(.checkpointTaken(checkpoint), now: now, into: &followUp)

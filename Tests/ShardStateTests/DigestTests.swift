@@ -203,7 +203,8 @@ import Testing
         let id = cluster.account(alice, on: 0).id
         let request = cluster.transfer(alice, 0, from: id, to: id, 1)
         #expect(throws: ShardStateError.store("Failure()")) {
-            try executor.execute(Batch(time: start, items: [.request(request)]), sequence: SequenceNumber(1))
+            try executor.execute(
+                OrderedBatch(committed: Batch(time: start, items: [.request(request)]), at: SequenceNumber(1)))
         }
     }
 }

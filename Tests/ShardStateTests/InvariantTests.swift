@@ -163,7 +163,8 @@ import Testing
         var executor = try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))
         let error = #expect(throws: ShardStateError.self) {
             try executor.execute(
-                Batch(time: start, items: [.decide(.of(open, [vote]))]), sequence: executor.lastExecuted.next)
+                OrderedBatch(
+                    committed: Batch(time: start, items: [.decide(.of(open, [vote]))]), at: executor.lastExecuted.next))
         }
         #expect(error?.description.contains("reservation is not there") == true)
     }

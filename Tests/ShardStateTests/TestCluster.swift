@@ -45,7 +45,7 @@ struct TestShard {
     @discardableResult
     mutating func run(_ batch: Batch) throws -> ExecutedBatch {
         time = max(time, batch.time)
-        return try executor.execute(batch, sequence: executor.lastExecuted.next)
+        return try executor.execute(OrderedBatch(committed: batch, at: executor.lastExecuted.next))
     }
 
     mutating func submit(_ request: SignedRequest, at time: Timestamp? = nil) throws -> ExecutedBatch {

@@ -102,6 +102,19 @@ import Testing
         }
     }
 
+    /// Whoever executes a batch relies on it that its signatures were checked.
+    @Test func onlyPBFTSaysThatABatchIsOrdered() throws {
+        var vouching: [String] = []
+        for file in try Repository.files(under: "Sources", endingIn: ".swift") {
+            let text = try Repository.text(file)
+            let makers = [
+                "OrderedBatch(", "OrderedBatch.init", ".init(committed:", ".init(claimed:", ".init(journaled:",
+            ]
+            if makers.contains(where: text.contains) { vouching.append(file) }
+        }
+        #expect(!vouching.isEmpty && vouching.allSatisfy { $0.contains("Sources/PBFT/") }, "\(vouching)")
+    }
+
     // MARK: Messages, rules, decisions
 
     @Test func everyMessageIsDescribed() throws {

@@ -56,11 +56,11 @@ package struct Replay {
     }
 
     /// What was committed above the store's state, in order.
-    package var executed: [(sequence: SequenceNumber, batch: Batch)] {
-        var executed: [(SequenceNumber, Batch)] = []
+    package var executed: [OrderedBatch] {
+        var executed: [OrderedBatch] = []
         var next = base.sequence.next
         while let digest = committed[next], let batch = body(digest, at: next) {
-            executed.append((next, batch))
+            executed.append(OrderedBatch(journaled: batch, at: next))
             next = next.next
         }
         return executed

@@ -11,9 +11,9 @@ extension Replica {
         self.init(configuration: configuration, base: base, now: now)
         let journal = Replay(records, over: base)
         rejoin.incarnations.restore(own: journal.incarnation, peers: journal.peerIncarnations)
-        for (sequence, batch) in journal.executed {
-            retained.append(batch)
-            ready.executes.append((sequence, batch))
+        for ordered in journal.executed {
+            retained.append(ordered.batch)
+            ready.executes.append(ordered)
         }
         let standing = journal.standing(executed: lastExecuted, isNew: records.isEmpty && base.sequence == .zero)
         if standing != .full { promises.fallSilent(standing) }
