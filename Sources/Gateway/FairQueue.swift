@@ -4,29 +4,32 @@ import DequeModule
 /// and not for all that another has piled up. In the order of arrival within a source. Its owner keeps the bound
 /// (`FairShare`).
 public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendable {
-    private var queues: [Source: Deque<Element>] = [:]
+    @usableFromInline var queues: [Source: Deque<Element>] = [:]
     /// Every source with something in `queues`, once.
-    private var turns = Deque<Source>()
+    @usableFromInline var turns = Deque<Source>()
+    @usableFromInline var held = 0
     /// Elements of all sources together.
-    public private(set) var count = 0
+    @inlinable public var count: Int { held }
 
     /// Without sources: each comes with its first element and goes with its last.
-    public init() {}
+    @inlinable public init() {}
 
     /// Whether no source has anything.
-    public var isEmpty: Bool { count == 0 }
+    @inlinable public var isEmpty: Bool { count == 0 }
 
     /// At the end of its source's line. A source that had nothing takes its turn after all who have something.
+    @inlinable
     public mutating func append(_ element: Element, from source: Source) {
         if queues[source] == nil { turns.append(source) }
         queues[source, default: Deque()].append(element)
-        count += 1
+        held += 1
     }
 
     /// The first element of the source whose turn it is; nil if there is nothing.
-    public mutating func popFirst() -> (source: Source, element: Element)? { popFirst { _ in true } }
+    @inlinable public mutating func popFirst() -> (source: Source, element: Element)? { popFirst { _ in true } }
 
     /// The first that may go of the next source that has one; it does not overtake others of its own source.
+    @inlinable
     public mutating func popFirst(where mayGo: (Element) -> Bool) -> (source: Source, element: Element)? {
         for _ in 0..<turns.count {
             guard let source = turns.popFirst(), let first = queues[source]?.first else { return nil }
@@ -35,7 +38,7 @@ public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendabl
                 continue
             }
             _ = queues[source]?.popFirst()
-            count -= 1
+            held -= 1
             if queues[source]?.isEmpty == true { queues[source] = nil } else { turns.append(source) }
             return (source, first)
         }
@@ -47,7 +50,7 @@ public struct FairQueue<Source: Hashable & Sendable, Element: Sendable>: Sendabl
     public mutating func removeAll(from source: Source) -> [Element] {
         guard let queue = queues.removeValue(forKey: source) else { return [] }
         turns.removeAll { $0 == source }
-        count -= queue.count
+        held -= queue.count
         return Array(queue)
     }
 }

@@ -9,13 +9,15 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
     public let reserved: Int
     /// Of one holder, whatever is free.
     public let perHolder: Int
+    @usableFromInline var sum = 0
     /// What all hold now. Above `limit` only by a first thing that is larger than it.
-    public private(set) var total = 0
+    @inlinable public var total: Int { sum }
     /// What holders have beyond what is reserved for them.
-    private var shared = 0
-    private var held: [Holder: Int] = [:]
+    @usableFromInline var shared = 0
+    @usableFromInline var held: [Holder: Int] = [:]
 
     /// - Parameter holders: how many there may be at once. More are bounded too, but not all may have what is theirs.
+    @inlinable
     public init(limit: Int, holders: Int, perHolder: Int = .max) {
         precondition(limit >= 0 && holders > 0 && perHolder >= 0)
         (self.limit, self.perHolder) = (limit, perHolder)
@@ -23,10 +25,12 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
     }
 
     /// What this one holds now.
+    @inlinable
     public func held(by holder: Holder) -> Int { held[holder] ?? 0 }
 
     /// False if there is no room; then nothing has changed. What weighs nothing always fits, and so does the first
     /// thing of all, or what is larger than the bound could never pass.
+    @inlinable
     public mutating func take(_ amount: Int, for holder: Holder) -> Bool {
         guard amount > 0 else { return true }
         let mine = held[holder] ?? 0
@@ -37,20 +41,22 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
         guard fits || (total == 0 && limit > 0) else { return false }
         shared += beyond - max(0, mine - reserved)
         held[holder] = mine + amount
-        total += amount
+        sum += amount
         return true
     }
 
     /// No more than it holds. From a holder that holds nothing it does nothing.
+    @inlinable
     public mutating func giveBack(_ amount: Int, from holder: Holder) {
         guard amount > 0, let mine = held[holder] else { return }
         let left = mine - min(mine, amount)
-        total -= mine - left
+        sum -= mine - left
         shared -= max(0, mine - reserved) - max(0, left - reserved)
         held[holder] = left > 0 ? left : nil
     }
 
     /// What it holds now is `amount`. False if there is no room for more than it had; then it holds what it had.
+    @inlinable
     public mutating func set(_ amount: Int, for holder: Holder) -> Bool {
         let mine = held[holder] ?? 0
         if amount > mine { return take(amount - mine, for: holder) }
@@ -59,5 +65,6 @@ public struct FairShare<Holder: Hashable & Sendable>: Sendable {
     }
 
     /// Of a holder that is gone.
+    @inlinable
     public mutating func giveBackAll(from holder: Holder) { giveBack(.max, from: holder) }
 }

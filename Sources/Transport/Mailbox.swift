@@ -6,33 +6,40 @@ import Synchronization
 package final class Mailbox<Element: Sendable>: Sendable {
     package typealias Handler = @Sendable ([Element]) -> Void
 
-    private struct State {
-        var queue: [Element] = []
+    @usableFromInline struct State {
+        @usableFromInline var queue: [Element] = []
         /// The loop has been told and has not yet taken the queue.
-        var isScheduled = false
-        var handler: Handler?
+        @usableFromInline var isScheduled = false
+        @usableFromInline var handler: Handler?
 
+        @inlinable init() {}
+
+        @inlinable
         mutating func post(_ element: Element) -> Bool {
             queue.append(element)
             return schedule()
         }
 
+        @inlinable
         mutating func post(contentsOf elements: [Element]) -> Bool {
             queue.append(contentsOf: elements)
             return schedule()
         }
 
+        @inlinable
         mutating func open(_ handler: @escaping Handler) -> Bool {
             self.handler = handler
             return schedule()
         }
 
-        private mutating func schedule() -> Bool {
+        @inlinable
+        mutating func schedule() -> Bool {
             guard !isScheduled, handler != nil, !queue.isEmpty else { return false }
             isScheduled = true
             return true
         }
 
+        @inlinable
         mutating func take() -> (elements: [Element], Handler?) {
             isScheduled = false
             let elements = queue
@@ -41,30 +48,37 @@ package final class Mailbox<Element: Sendable>: Sendable {
         }
     }
 
-    private let state = Mutex(State())
-    package let loop: any EventLoop
+    @usableFromInline let state = Mutex(State())
+    @usableFromInline package let loop: any EventLoop
 
     /// Nothing is handled before `open`.
+    @inlinable
     package init(on loop: any EventLoop) { self.loop = loop }
 
     /// - Parameter handler: see `open`.
+    @inlinable
     package convenience init(on loop: any EventLoop, handler: @escaping Handler) {
         self.init(on: loop)
         open(handler)
     }
 
     /// - Parameter handler: called on `loop` with everything that was posted since the last call, in order.
+    @inlinable
     package func open(_ handler: @escaping Handler) { if state.withLock({ $0.open(handler) }) { wake() } }
 
+    @inlinable
     package func post(_ element: Element) { if state.withLock({ $0.post(element) }) { wake() } }
 
+    @inlinable
     package func post(contentsOf elements: [Element]) {
         if !elements.isEmpty, state.withLock({ $0.post(contentsOf: elements) }) { wake() }
     }
 
-    private func wake() { loop.execute { self.drain() } }
+    @inlinable
+    func wake() { loop.execute { self.drain() } }
 
-    private func drain() {
+    @inlinable
+    func drain() {
         let (elements, handler) = state.withLock { $0.take() }
         handler?(elements)
     }
@@ -81,28 +95,33 @@ package protocol MailboxBound<Element>: Sendable {
 
 /// A mailbox that refuses what there is no room for.
 package final class BoundedMailbox<Bound: MailboxBound>: Sendable {
-    private final class Room: Sendable {
-        let state: Mutex<Bound>
-        init(_ bound: Bound) { state = Mutex(bound) }
+    @usableFromInline final class Room: Sendable {
+        @usableFromInline let state: Mutex<Bound>
+        @inlinable init(_ bound: Bound) { state = Mutex(bound) }
     }
 
-    private let mailbox: Mailbox<Bound.Element>
-    private let room: Room
+    @usableFromInline let mailbox: Mailbox<Bound.Element>
+    @usableFromInline let room: Room
 
     /// Nothing is handled before `open`.
+    @inlinable
     package init(on loop: any EventLoop, bound: Bound) {
         (mailbox, room) = (Mailbox(on: loop), Room(bound))
     }
 
     /// - Returns: how many there was no room for.
+    @inlinable
     @discardableResult
     package func post(_ elements: [Bound.Element]) -> Int {
-        let admitted = room.state.withLock { bound in elements.filter { bound.admit($0) } }
+        var admitted: [Bound.Element] = []
+        admitted.reserveCapacity(elements.count)
+        room.state.withLock { bound in for element in elements where bound.admit(element) { admitted.append(element) } }
         mailbox.post(contentsOf: admitted)
         return elements.count - admitted.count
     }
 
     /// - Parameter handler: called on the loop with everything that was posted since the last call, in order.
+    @inlinable
     package func open(_ handler: @escaping @Sendable ([Bound.Element]) -> Void) {
         let room = room
         mailbox.open { elements in
