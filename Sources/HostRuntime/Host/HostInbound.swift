@@ -1,6 +1,7 @@
 import CoreMetrics
 import Cores
 import Messages
+import Synchronization
 
 /// From what the transport delivers to what the protocol takes: messages that carry signatures pass the verifiers,
 /// the others go straight on.
@@ -8,18 +9,20 @@ final class HostInbound: Sendable {
     private typealias Stage = VerifyingStage<TransportEvent, HostInput>
 
     private let stage: Stage
-    private let manifest: Manifest
     private let counters: RuntimeCounters
     private let deliver: @Sendable ([HostInput]) -> Void
+    /// For what carries no signature, so it needs no memory.
+    private let unsigned: Mutex<Verifier<Ed25519Scheme>>
 
     /// - Parameter deliver: from several threads.
     init(
         manifest: Manifest, threads: RuntimeThreads, sessions: Int, counters: RuntimeCounters,
         deliver: @escaping @Sendable ([HostInput]) -> Void
     ) {
-        (self.manifest, self.counters, self.deliver) = (manifest, counters, deliver)
+        (self.counters, self.deliver) = (counters, deliver)
+        unsigned = Mutex(Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2))
         stage = Stage(
-            manifest: manifest, on: threads.verifiers,
+            manifest: manifest, on: threads,
             sources: .init(urgent: manifest.hosts.count, ordinary: manifest.hosts.count + sessions), counters: counters,
             check: { verifier, _, event in
                 guard let input = Self.check(event, &verifier) else {
@@ -37,15 +40,13 @@ final class HostInbound: Sendable {
         var urgent: [Stage.Entry] = []
         var ordinary: [Stage.Entry] = []
         var direct: [HostInput] = []
-        // Checks no signature here, so it needs no memory.
-        var verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2)
         for event in events {
             switch event {
             case .peer(let host, let message):
                 if message.passesVerifiers {
                     let entry = Stage.Entry(item: event, source: UInt64(host.number), weight: message.weight)
                     if message.isUrgent { urgent.append(entry) } else { ordinary.append(entry) }
-                } else if let input = Self.check(event, &verifier) {
+                } else if let input = unsigned.withLock({ Self.check(event, &$0) }) {
                     direct.append(input)
                 }
             case .gateway(let session, let message):
