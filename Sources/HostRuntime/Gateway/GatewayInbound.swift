@@ -29,7 +29,7 @@ final class GatewayInbound: Sendable {
     ) {
         (self.manifest, self.deliver) = (manifest, deliver)
         stage = Stage(
-            manifest: manifest, on: threads, limits: limits,
+            manifest: manifest, on: threads.verifiers, limits: limits,
             sources: .init(urgent: manifest.hosts.count, ordinary: clients), counters: counters,
             check: { verifier, filter, item in
                 switch item {

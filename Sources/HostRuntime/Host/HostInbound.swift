@@ -22,7 +22,7 @@ final class HostInbound: Sendable {
         (self.counters, self.deliver) = (counters, deliver)
         unsigned = Mutex(Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2))
         stage = Stage(
-            manifest: manifest, on: threads,
+            manifest: manifest, on: threads.verifiers,
             sources: .init(urgent: manifest.hosts.count, ordinary: manifest.hosts.count + sessions), counters: counters,
             check: { verifier, _, event in
                 guard let input = Self.check(event, &verifier) else {

@@ -1,5 +1,6 @@
 import Cores
 import LMDBStore
+import NIOCore
 
 /// How a host runs.
 public struct HostRuntimeOptions: Sendable {
@@ -9,12 +10,8 @@ public struct HostRuntimeOptions: Sendable {
     public var transport = TransportOptions()
     /// Of every shard's state.
     public var stores = LMDBOptions()
-    /// Threads that check signatures, 1 or more, beside those for sockets, protocol, journal and store.
+    /// Threads that check signatures, 1 or more, beside the four for sockets, protocol, journal and store.
     public var verifierThreads = 1
-    /// Sockets and protocol share a thread, and light messages are verified there while the verifiers are idle. Each
-    /// message then passes from one thread to another less often; what is lost is that they run at the same time, which
-    /// pays while there are cores for it. By default where the machine has two or fewer.
-    public var sharesLoop = RuntimeThreads.hasFewCores
     /// How often the core is told that time passes; its timers are no more exact than this.
     public var tickMilliseconds = 5
     /// Messages from outside that wait for the protocol's thread; more are dropped and counted.

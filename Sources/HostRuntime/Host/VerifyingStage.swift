@@ -17,12 +17,10 @@ public struct VerifyingLimits: Sendable {
     public init() {}
 }
 
-/// Checks signatures off the protocol's thread; where cores are few, one or two light messages that come while nothing
-/// is being checked are checked where they come from, which costs less than to wake a thread for them. Two lanes: what
-/// hosts say passes what gateways say, so that a flood of requests does not hold back ordering; but not without end, or
-/// whoever makes hosts speak holds back all clients. In a lane the sources take turns, so that one who says much does not
-/// hold back another. Bounded in bytes, for each source and together; what does not fit is dropped and counted, and its
-/// sender repeats it.
+/// Checks signatures off the protocol's thread. Two lanes: what hosts say passes what gateways say, so that a flood of
+/// requests does not hold back ordering; but not without end, or whoever makes hosts speak holds back all clients. In a
+/// lane the sources take turns, so that one who says much does not hold back another. Bounded in bytes, for each source
+/// and together; what does not fit is dropped and counted, and its sender repeats it.
 final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
     struct Entry: Sendable {
         let item: Item
@@ -54,20 +52,13 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
         }
     }
 
-    /// What one thread keeps, and whoever checks in its stead while it sleeps.
-    private final class Checker: Sendable {
-        struct Memory: Sendable {
-            var verifier: Verifier<Ed25519Scheme>
-            var filter: ReplyFilter
-        }
-
-        let memory: Mutex<Memory>
-
+    /// What one thread keeps.
+    private final class Checker {
+        var verifier: Verifier<Ed25519Scheme>
+        var filter: ReplyFilter
         init(_ manifest: Manifest) {
-            memory = Mutex(
-                Memory(
-                    verifier: Verifier(manifest: manifest, scheme: Ed25519Scheme()),
-                    filter: ReplyFilter(manifest: manifest)))
+            verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
+            filter = ReplyFilter(manifest: manifest)
         }
     }
 
@@ -76,28 +67,21 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
 
     private let state: Mutex<State>
     private let loops: [any EventLoop]
-    private let checkers: [Checker]
+    private let checkers: [NIOLoopBoundBox<Checker>]
     private let limits: VerifyingLimits
     private let sources: Sources
     private let counters: RuntimeCounters
-    /// So many are checked where they come from, if they are light.
-    private let few: Int
     private let check: Check
     private let deliver: @Sendable ([Output]) -> Void
 
-    /// A handful of signatures at most.
-    private static func areLight(_ entries: [Entry]) -> Bool { entries.reduce(0) { $0 + $1.weight } <= 2048 }
-
-    /// - Parameter deliver: called with what was checked together, on a verifier's thread or on that of `submit`.
+    /// - Parameter deliver: called on a verifier's thread with what was checked together.
     init(
-        manifest: Manifest, on threads: RuntimeThreads, limits: VerifyingLimits = .init(), sources: Sources,
+        manifest: Manifest, on loops: [any EventLoop], limits: VerifyingLimits = .init(), sources: Sources,
         counters: RuntimeCounters, check: @escaping Check, deliver: @escaping @Sendable ([Output]) -> Void
     ) {
-        loops = threads.verifiers
-        few = threads.verifiesInPlace ? 2 : 0
         state = Mutex(State(limits, sources, idle: Array(loops.indices)))
-        checkers = loops.map { _ in Checker(manifest) }
-        (self.limits, self.sources, self.counters) = (limits, sources, counters)
+        checkers = loops.map { NIOLoopBoundBox.makeBoxSendingValue(Checker(manifest), eventLoop: $0) }
+        (self.loops, self.limits, self.sources, self.counters) = (loops, limits, sources, counters)
         (self.check, self.deliver) = (check, deliver)
     }
 
@@ -112,12 +96,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
             return state.urgent.isEmpty && state.ordinary.isEmpty ? nil : state.idle.popLast()
         }
         if !dropped.isEmpty { counters.inboundFull.increment(by: dropped.count) }
-        guard let woken else { return dropped }
-        if urgent.count + ordinary.count <= few, Self.areLight(urgent + ordinary) {
-            run(woken)
-        } else {
-            loops[woken].execute { self.run(woken) }
-        }
+        if let woken { loops[woken].execute { self.run(woken) } }
         return dropped
     }
 
@@ -136,6 +115,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
 
     /// Takes a few at a time, so that what is urgent waits for a few others at most, and the others for some more.
     private func run(_ thread: Int) {
+        let checker = checkers[thread].value
         var output: [Output] = []
         var wasUrgent = false
         while true {
@@ -152,10 +132,8 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
             }
             if let another { loops[another].execute { self.run(another) } }
             if entries.isEmpty { return }
-            checkers[thread].memory.withLock { memory in
-                for entry in entries {
-                    if let checked = check(&memory.verifier, &memory.filter, entry.item) { output.append(checked) }
-                }
+            for entry in entries {
+                if let checked = check(&checker.verifier, &checker.filter, entry.item) { output.append(checked) }
             }
             if !output.isEmpty { deliver(output) }
             output.removeAll(keepingCapacity: true)
