@@ -31,10 +31,12 @@ let package = Package(
     ],
     targets: [
         // Protocol modules: deterministic, no I/O.
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .target(
             name: "Messages",
             dependencies: [
-                .product(name: "Crypto", package: "swift-crypto")
+                "CSodium",
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         // Seeded chance and backoff.
         .target(name: "Randomness"),

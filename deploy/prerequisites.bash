@@ -5,13 +5,13 @@ fail() {
     exit 1
 }
 
-# Debian packages: liblmdb (state), zlib (compressed traces), pkg-config (finds both). Touches nothing when they are
+# Debian packages: liblmdb (state), libsodium (signatures), zlib (compressed traces), pkg-config (finds them). Touches nothing when they are
 # there.
 need_packages() {
-    if command -v pkg-config >/dev/null && pkg-config --exists lmdb zlib; then return; fi
-    local packages=(liblmdb-dev zlib1g-dev pkg-config)
-    command -v apt-get >/dev/null || fail "the headers of LMDB and zlib, and pkg-config, are needed. On Debian and Ubuntu they are in \
-${packages[*]}; on other systems install their equivalents, so that \"pkg-config --exists lmdb zlib\" succeeds"
+    if command -v pkg-config >/dev/null && pkg-config --exists lmdb libsodium zlib; then return; fi
+    local packages=(liblmdb-dev libsodium-dev zlib1g-dev pkg-config)
+    command -v apt-get >/dev/null || fail "the headers of LMDB, libsodium and zlib, and pkg-config, are needed. On Debian and Ubuntu they are in \
+${packages[*]}; on other systems install their equivalents, so that \"pkg-config --exists lmdb libsodium zlib\" succeeds"
     local root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null || fail "not root and no sudo: run \"apt-get install ${packages[*]}\" as root, then this again"
@@ -20,7 +20,7 @@ ${packages[*]}; on other systems install their equivalents, so that \"pkg-config
     echo "installing ${packages[*]}"
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" </dev/null
-    pkg-config --exists lmdb zlib || fail "${packages[*]} are installed, and pkg-config still does not find lmdb and zlib"
+    pkg-config --exists lmdb libsodium zlib || fail "${packages[*]} are installed, and pkg-config still does not find lmdb, libsodium and zlib"
 }
 
 # Swift 6.2 or later. A shell that is not a login shell may not have the toolchain's folder in its PATH.

@@ -141,6 +141,15 @@ public struct Signature: Hashable, Sendable, CanonicalCodable, CustomStringConve
         high.encode(into: &writer)
         low.encode(into: &writer)
     }
+    /// Borrows the 64 bytes, in order, for as long as `body` runs.
+    public func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+        let words = (
+            high.w0.bigEndian, high.w1.bigEndian, high.w2.bigEndian, high.w3.bigEndian,
+            low.w0.bigEndian, low.w1.bigEndian, low.w2.bigEndian, low.w3.bigEndian
+        )
+        return try withUnsafeBytes(of: words, body)
+    }
+
     /// A copy, 64 long.
     public var bytes: [UInt8] { high.bytes + low.bytes }
     /// 128 hexadecimal digits.
