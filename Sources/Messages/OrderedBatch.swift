@@ -12,7 +12,7 @@ public struct OrderedBatch: Hashable, Sendable {
     public let batch: Batch
 
     /// 2f + 1 replicas have committed it here. f + 1 of them are correct, and a correct replica prepares only what it
-    /// has verified.
+    /// has verified, or has executed on one of the other two grounds before: the first who did had verified it.
     package init(committed batch: Batch, at sequence: SequenceNumber) { self.init(batch, sequence) }
 
     /// f + 1 peers say that they have committed it. The correct one of them, or whoever it had this from, took part in

@@ -53,7 +53,7 @@ QuiescenceInit ==
 -----------------------------------------------------------------------------
 (* What is ordered. *)
 
-(* What p says now, if that is anything. `ShardExecutor.callLeaf`. *)
+(* What p says now, if that is anything. `ExecutionContext.leaf`. *)
 Says(p) ==
     IF p = Root THEN
         CASE HomeIsDecided -> Outcome(home.state, home.list)
@@ -91,7 +91,7 @@ Proceed ==
 CountAgain == again' = IF again < MaxFaults + 2 THEN again + 1 ELSE again - 1
 
 (* The question is ordered, and this shard certifies what it says now, for the first time or again. *)
-(* `ShardExecutor.execute(_: CallEvidence, into:)`. *)
+(* `Calls.execute(_: CallEvidence, in:into:)`. *)
 Certify(p) ==
     /\ Says(p) # NoLeaf
     /\ leaves' = leaves \cup {Says(p)}

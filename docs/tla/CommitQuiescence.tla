@@ -77,7 +77,7 @@ Execute ==
 CountAgain == again' = IF again < MaxFaults + 2 THEN again + 1 ELSE again - 1
 
 (* The request is ordered, and this shard certifies what it says now. That may be for the first time or again; the *)
-(* state is the same. `ShardExecutor.execute(_: SignedRequest, into:)`, where `finalAnswers` has the answer. *)
+(* state is the same. `Participant.execute(_: SignedRequest, in:into:)`, where `finalAnswers` has the answer. *)
 Certify(s, i) ==
     /\ Says(s, i) # Nothing
     /\ leaves' = With(s, i, Says(s, i))

@@ -121,7 +121,7 @@ IsOpen(s, i) ==
     /\ Broken = "pushesUndecidedOnly" => ~IsDecided(s, i)
 
 (* What is certified of a leg already, or can be without a record because it stays true for ever (R9, R10, R11). *)
-(* `ShardExecutor.finalAnswers`, `VotingRules.permanentRefusal`. A malformed leg is refused so by every shard at any *)
+(* `ExecutionContext.finalAnswers`, `VotingRules.permanentRefusal`. A malformed leg is refused so by every shard at any *)
 (* time; it never gets a record, and is left out here. *)
 FinalAnswer(s, a) ==
     IF HasRecord(s, Id(a)) THEN record[s][Id(a)].status
@@ -145,14 +145,14 @@ Decision(shown) ==
 -----------------------------------------------------------------------------
 (* What a shard does. Each is part of one ordered batch; anyone may bring what it needs. *)
 
-(* Batches carry time (R2). `ShardExecutor.execute(_: Batch, sequence:)`. *)
+(* Batches carry time (R2). `ShardExecutor.execute(_: OrderedBatch)`. *)
 Tick(s) ==
     /\ time[s] < MaxTime
     /\ time' = [time EXCEPT ![s] = @ + 1]
     /\ UNCHANGED <<record, locks, acknowledged, leaves, votes, outcomes>>
 
 (* A request whose answer is final: what is recorded is certified again, or what never will be recorded is said. *)
-(* `ShardExecutor.execute(_: SignedRequest, into:)`, where `finalAnswers` has the answer. *)
+(* `Participant.execute(_: SignedRequest, in:into:)`, where `finalAnswers` has the answer. *)
 Answer(s, a) ==
     /\ s \in Participants[a]
     /\ FinalAnswer(s, a) # Nothing
@@ -167,7 +167,7 @@ MayVote(s, a) ==
 
 (* The first and only vote, recorded before it is a leaf (R9). Whether the accounts allow a yes is left open; a no is *)
 (* decided at once. Uncertified refusals (conflict, overload, a cap) change nothing, so they are no step. *)
-(* `ShardExecutor.vote`, called by `execute(_: SignedRequest, into:)`. *)
+(* `Participant.vote`, called by `execute(_: SignedRequest, in:into:)`. *)
 Vote(s, a, status) ==
     /\ s \in Participants[a]
     /\ MayVote(s, a)
@@ -235,7 +235,7 @@ Known(s, i, claim) ==
 HasEffect(s, i, claim) == Decides(s, i, claim) \/ Known(s, i, claim) # record[s][i].known
 
 (* Decides what the certificates decide, and notes who has decided. Nothing changes an outcome. *)
-(* `ShardExecutor.execute(_: TransactionDecide, into:)`, `AttemptAdvance.init`. *)
+(* `Participant.execute(_: TransactionDecide, in:into:)`, `AttemptAdvance.init`. *)
 Decide(s, i, claim) ==
     LET r == record[s][i]
         decision == Decided(s, i, claim)
@@ -270,7 +270,7 @@ MayForget(r, isAcknowledged) ==
     \/ Keeps = "none"
 
 (* The record closes: the signed request goes, nothing can be decided or pushed any more, and what need not outlive *)
-(* it goes too (R10). `ShardExecutor.forgetDue`, `VotingRules.mayDropBody`. *)
+(* it goes too (R10). `Participant.forgetDue`, `VotingRules.mayDropBody`. *)
 Close(s, i) ==
     LET r == record[s][i] IN
     /\ r.hasBody
@@ -282,7 +282,7 @@ Close(s, i) ==
 
 (* Some later request of the principal acknowledges the number. An honest client does so only with the outcome in *)
 (* hand; here it may at any time. What is not closed stays, decided or not (R10, R11). *)
-(* `ShardExecutor.note` of the later request, `ShardExecutor.forgetAcknowledged`. *)
+(* `ExecutionContext.note` of the later request, and its `forgetAcknowledged`. *)
 Acknowledge(s) ==
     /\ Acknowledges
     /\ ~acknowledged[s]
