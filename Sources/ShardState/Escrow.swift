@@ -22,7 +22,9 @@ struct Escrow {
     }
 
     private(set) var slots: [Slot] = []
+    /// Where each account is, once there are more than a few: most legs touch two, which are found sooner by looking.
     private var position: [AccountID: Int] = [:]
+    private static let few = 8
     /// Money that the leg creates. At most one operation of a leg issues.
     private(set) var issued: (asset: AssetID, amount: UInt128)?
 
@@ -50,8 +52,7 @@ struct Escrow {
                 issued = (asset, Self.sum(issued?.amount ?? 0, amount.number))
             case .open(let specification):
                 guard try slot(specification.id, state) == nil else { return .accountExists }
-                position[specification.id] = slots.count
-                slots.append(
+                append(
                     Slot(
                         id: specification.id,
                         record: AccountRecord(owner: specification.owner, asset: specification.asset),
@@ -119,11 +120,19 @@ struct Escrow {
     private mutating func slot(
         _ id: AccountID, _ state: borrowing StateView
     ) throws(ShardStateError) -> Int? {
-        if let known = position[id] { return known }
+        if let known = slots.count > Self.few ? position[id] : slots.firstIndex(where: { $0.id == id }) { return known }
         guard let record = try state.account(id) else { return nil }
-        position[id] = slots.count
-        slots.append(Slot(id: id, record: record))
+        append(Slot(id: id, record: record))
         return slots.count - 1
+    }
+
+    private mutating func append(_ slot: Slot) {
+        slots.append(slot)
+        if slots.count == Self.few + 1 {
+            for (index, slot) in slots.enumerated() { position[slot.id] = index }
+        } else if slots.count > Self.few {
+            position[slot.id] = slots.count - 1
+        }
     }
 
     /// Saturates: 1,024 amounts may exceed 128 bits, and no balance comes near.

@@ -120,6 +120,26 @@ import Testing
         try cluster.checkInvariants()
     }
 
+    @Test(arguments: [1, 6, 7, 8, 9, 30])
+    mutating func `what one leg does to an account adds up, however many accounts there are`(others: Int) throws {
+        let from = try cluster.fund(cluster.account(alice, on: 0), 1_000)
+        let to = try (0..<others).map { try cluster.fund(cluster.account(bob, on: 0, $0), 0) }
+        func pay(_ index: Int, _ amount: Int) -> Messages.Operation {
+            .transfer(Transfer(from: from, to: to[index], asset: gold, amount: Amount(UInt128(amount))))
+        }
+        // Each twice, the second time in the other direction.
+        let operations = to.indices.map { pay($0, $0 + 1) } + to.indices.reversed().map { pay($0, 10) }
+        #expect(try cluster.shards[0].status(cluster.request(alice, 0, operations)) == .committed)
+        #expect(try to.map { try cluster.posted($0) } == to.indices.map { UInt128($0 + 11) })
+        #expect(try cluster.posted(from) == UInt128(1_000 - others * 10 - others * (others + 1) / 2))
+        // One more than is left, in as many parts.
+        let left = 1_000 - others * 10 - others * (others + 1) / 2
+        let tooMuch = to.indices.map { pay($0, 1) } + [pay(0, left - others + 1)]
+        #expect(
+            try cluster.shards[0].status(cluster.request(alice, 1, tooMuch)) == .aborted(.insufficientFunds))
+        try cluster.checkInvariants()
+    }
+
     @Test mutating func `independent legs have outcomes of their own`() throws {
         let a = try cluster.fund(cluster.account(alice, on: 0), 100)
         let near = try cluster.fund(cluster.account(bob, on: 0), 0)
