@@ -133,10 +133,13 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         // Tests.
+        .target(name: "TestSignatures", dependencies: ["Messages"], path: "Tests/TestSignatures"),
         .testTarget(
             name: "MessagesTests",
-            dependencies: ["Randomness", "Messages", .product(name: "Crypto", package: "swift-crypto")]),
-        .testTarget(name: "PBFTTests", dependencies: ["Randomness", "Messages", "PBFT"]),
+            dependencies: [
+                "Randomness", "Messages", "TestSignatures", .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .testTarget(name: "PBFTTests", dependencies: ["Randomness", "Messages", "PBFT", "TestSignatures"]),
         .testTarget(
             name: "ShardStateTests", dependencies: ["Randomness", "Messages", "ShardState", "ExampleProcedures"]),
         .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),

@@ -1,4 +1,5 @@
 import Messages
+import TestSignatures
 import Testing
 
 /// Hashes and encodings computed by another implementation (Python's hashlib). A change here is a change of the wire

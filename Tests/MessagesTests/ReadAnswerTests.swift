@@ -1,4 +1,5 @@
 import Messages
+import TestSignatures
 import Testing
 
 /// What proves a quorum read (R6), and that nothing else does.

@@ -1,5 +1,6 @@
 import Randomness
 import Messages
+import TestSignatures
 import Testing
 
 /// What everyone recomputes from the signed bytes (R8).

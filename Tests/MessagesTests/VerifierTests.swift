@@ -1,4 +1,5 @@
 import Messages
+import TestSignatures
 import Testing
 
 /// What a certificate must be made of (R1), and that nothing else passes.

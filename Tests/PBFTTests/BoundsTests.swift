@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// What one faulty peer can make a replica keep.

@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// Checkpoints and truncation (PBFT, OSDI '99 §4.3).

@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// Conditions A1, A2 and B (TOCS 20(4) 2002, §4.4) as a pure function of the VIEW-CHANGE messages.

@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// R3 and R4 where they are kept: what binds is recorded before it is said, and who may have forgotten votes says

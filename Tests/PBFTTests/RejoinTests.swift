@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// R4: a replica that may have forgotten votes takes no part until nothing that it could have voted for is open, and

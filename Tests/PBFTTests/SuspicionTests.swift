@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// When a replica leaves its view, and when not (PBFT, OSDI '99 §4.4, §4.5.2).

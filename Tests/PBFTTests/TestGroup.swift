@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 
 /// One shard's replicas with a network, journals and a clock that the test holds in its hands. The state machine is a
 /// chain of digests: the state after n batches is the hash of their digests in order.

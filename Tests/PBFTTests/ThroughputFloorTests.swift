@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// A primary that is just fast enough for the timers is replaced, a fair one is not (Aardvark, NSDI '09 §4.3).

@@ -1,6 +1,7 @@
 import Randomness
 import Messages
 import PBFT
+import TestSignatures
 import Testing
 
 /// The view change of TOCS 20(4) 2002, §4.4, replica by replica.
