@@ -3,60 +3,13 @@ import WriteAheadLog
 import Simulator
 import Testing
 
-/// A simulated disk whose power goes before the operation that `operationsLeft` counts down to.
-final class CrashingStorage: JournalStorage {
-    let disk: SimulatedJournalStorage
-    var operationsLeft: Int?
-    private(set) var isDead = false
-
-    init(_ disk: SimulatedJournalStorage) { self.disk = disk }
-
-    var path: String { disk.path }
-
-    private func step() throws(JournalError) {
-        if let left = operationsLeft {
-            if left == 0 { isDead = true }
-            operationsLeft = max(0, left - 1)
-        }
-        guard !isDead else { throw .storage(.write, path: "the power is gone", errno: 0) }
-    }
-
-    func names() throws(JournalError) -> [String] { disk.names() }
-    func read(_ name: String) throws(JournalError) -> [UInt8] { try disk.read(name) }
-    func size(of name: String) throws(JournalError) -> Int { try disk.size(of: name) }
-    func create(_ name: String, size: Int) throws(JournalError) {
-        try step()
-        try disk.create(name, size: size)
-    }
-    func write(_ bytes: [UInt8], to name: String, at offset: Int) throws(JournalError) {
-        try step()
-        try disk.write(bytes, to: name, at: offset)
-    }
-    func sync(_ name: String) throws(JournalError) {
-        try step()
-        try disk.sync(name)
-    }
-    func remove(_ name: String) throws(JournalError) {
-        try step()
-        try disk.remove(name)
-    }
-    func rename(_ old: String, to new: String) throws(JournalError) {
-        try step()
-        try disk.rename(old, to: new)
-    }
-    func syncDirectory() throws(JournalError) {
-        try step()
-        disk.syncDirectory()
-    }
-}
-
 /// A journal driven at random beside a model of what it must keep.
 struct JournalHarness {
     private(set) var rng: SplitMix64
     let seed: UInt64
     let options: JournalOptions
-    private(set) var storage: CrashingStorage
-    private var journal: Journal<CrashingStorage>?
+    private(set) var storage: FailingStorage
+    private var journal: Journal<FailingStorage>?
     /// Everything that a replay would give if all of it survived.
     private(set) var log: [[UInt8]] = []
     /// The first of `log` that must survive.
@@ -73,7 +26,7 @@ struct JournalHarness {
         (self.seed, rng) = (seed, SplitMix64(seed: seed))
         repeatsPayloads = rng.chance(perMille: 500)
         options = JournalOptions(segmentSize: [16, 32, 64][rng.below(3)] << 10, spareSegments: rng.below(3))
-        storage = CrashingStorage(SimulatedJournalStorage())
+        storage = FailingStorage(SimulatedJournalStorage())
         journal = try Journal.create(storage, options: options, using: &rng)
     }
 
@@ -145,7 +98,7 @@ struct JournalHarness {
     /// A power loss that the run itself does not suffer.
     private mutating func inspectPowerLoss() throws {
         let image = storage.disk.powerLoss(using: &rng)
-        let opened = try open(CrashingStorage(image))
+        let opened = try open(FailingStorage(image))
         check(opened.records)
     }
 
@@ -156,7 +109,7 @@ struct JournalHarness {
         while true {
             let disk = rng.chance(perMille: 300) ? storage.disk : storage.disk.powerLoss(using: &rng)
             disk.failsNextSync = false
-            storage = CrashingStorage(disk)
+            storage = FailingStorage(disk)
             if rng.chance(perMille: 200) { storage.operationsLeft = rng.below(8) }
             do {
                 let opened = try open(storage)
@@ -177,7 +130,7 @@ struct JournalHarness {
         self.storage = storage
     }
 
-    private func open(_ storage: CrashingStorage) throws -> (journal: Journal<CrashingStorage>, records: [[UInt8]]) {
+    private func open(_ storage: FailingStorage) throws -> (journal: Journal<FailingStorage>, records: [[UInt8]]) {
         do { return try Journal.open(storage, options: options) } catch {
             if !storage.isDead { Issue.record("seed \(seed): a crash was taken for \(error)") }
             throw error

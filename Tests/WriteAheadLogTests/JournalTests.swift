@@ -185,7 +185,7 @@ import Testing
     @Test func aCreationThatWasCutShortCanBeRepeated() throws {
         for seed in 0..<200 {
             var rng = SplitMix64(seed: UInt64(seed))
-            let storage = CrashingStorage(SimulatedJournalStorage())
+            let storage = FailingStorage(SimulatedJournalStorage())
             storage.operationsLeft = rng.below(6)
             #expect(throws: JournalError.self) { try Journal.create(storage, options: options, using: &rng) }
             let disk = storage.disk.powerLoss(using: &rng)
