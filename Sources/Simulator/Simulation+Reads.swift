@@ -87,7 +87,7 @@ extension Simulation {
         let (time, clock) = (Timestamp(readRng.next()), Timestamp(readRng.next()))
         let signature = ReplicaSignature(
             replica: answered.replica,
-            signature: byzantine.signer(m).sign(ReadAnswer.signingBytes(statement, time: time, clock: clock)))
+            signature: byzantine.members[m].signer.sign(ReadAnswer.signingBytes(statement, time: time, clock: clock)))
         let answer = ReadAnswer(statement: statement, time: time, clock: clock, signature: signature)
         return DistortedReply(reply: .read(id: id, answer), act: .falseRead)
     }

@@ -2,70 +2,7 @@ import Randomness
 import Cores
 import Messages
 
-/// What a Byzantine host may do; several at once, others later.
-public enum ByzantineAct: Int, Sendable, CaseIterable {
-    /// Two complete hosts with one identity and a disk each; every peer hears one of them or both.
-    case twins
-    /// As the primary: different batches for one sequence number to different peers.
-    case equivocation
-    /// PREPARE and COMMIT for whatever a peer may want to hear, and too early.
-    case conflictingVotes
-    case mute
-    /// Silent to some, or about some.
-    case selectiveSilence
-    case delay
-    /// What it said or heard before, again, perhaps under another shard.
-    case replay
-    /// VIEW-CHANGE with invented P, Q, C and h; another one for each peer.
-    case forgedViewChange
-    /// NEW-VIEW from another S for each peer, or with a selection that does not follow from S.
-    case forgedNewView
-    case wrongCheckpoint
-    case wrongTransfer
-    /// Statements that nobody executed, signed with its own key: to gateways, and pushed to other shards.
-    case wrongAttestation
-    case falseRefusal
-    case falseStatus
-    /// Invented COMMITTED.
-    case falseClaims
-    /// COMMITTED of batches with forged requests, and their bodies.
-    case forgedBodies
-    case suspicion
-    case unaskedBodies
-    /// A primary whose PRE-PREPAREs come just before the progress timeout.
-    case slowPrimary
-    /// Pushes, forwards and fetches of things that make no sense.
-    case rubbish
-    /// RECOLLECTIONs of votes and checkpoints that never were.
-    case falseRecollection
-    /// RESUMED without having started, of a replica that remembers nothing, or everything.
-    case falseResumption
-    /// Wrong and old answers to quorum reads. Always, and not by plan.
-    case falseRead
-
-    /// Those that a host makes up its mind to.
-    static let chosen = allCases.filter { $0 != .falseRead }
-}
-
-/// How often each act took effect: a correct host or the gateway got what a correct host would not have sent, and its
-/// verifier let it pass; or it did not get what it should have.
-public struct ByzantineEffects: Sendable, CustomStringConvertible {
-    private var counts = [Int](repeating: 0, count: ByzantineAct.allCases.count)
-    /// Nothing has taken effect yet.
-    public init() {}
-    /// How often this act took effect.
-    public subscript(act: ByzantineAct) -> Int { counts[act.rawValue] }
-    /// Of all acts together.
-    public var total: Int { counts.reduce(0, +) }
-    /// Each act that took effect with its count, in the order of `ByzantineAct`; empty if none did.
-    public var description: String {
-        ByzantineAct.allCases.filter { self[$0] > 0 }.map { "\($0) \(self[$0])" }.joined(separator: ", ")
-    }
-    mutating func count(_ act: ByzantineAct) { counts[act.rawValue] += 1 }
-    /// Adds up the runs of several seeds.
-    public mutating func add(_ other: Self) { for i in counts.indices { counts[i] += other.counts[i] } }
-}
-
+/// One of the faulty hosts: what it is about at the moment, and what it heard.
 struct ByzantineHost {
     let identity: Int
     var rng: SplitMix64
@@ -86,6 +23,8 @@ struct ByzantineHost {
     var heard: [HostMessage] = []
     var heardCursor = 0
 
+    var signer: StandInSigner { StandInSigner(UInt64(identity)) }
+
     func does(_ act: ByzantineAct) -> Bool { acts.contains(act) }
 
     mutating func remember(_ message: HostMessage) {
@@ -94,53 +33,38 @@ struct ByzantineHost {
         heardCursor += 1
     }
 
+    /// Draws without using the chance up: the next draw is of the same number.
+    func peek<Drawn>(_ draw: (inout SplitMix64) -> Drawn) -> Drawn {
+        var ahead = rng
+        return draw(&ahead)
+    }
+
     mutating func anyHeard() -> HostMessage? { heard.isEmpty ? nil : heard[rng.below(heard.count)] }
 }
 
-/// The faulty hosts of a run, who know each other and lie together.
-struct ByzantineHosts {
-    struct Position: Hashable {
-        let shard: ShardID
-        let view: View
-        let sequence: SequenceNumber
-    }
-    /// A second digest at a position, and who is to believe in it.
-    struct Alternative {
-        let digest: Digest
-        let batch: Batch?
-        let believers: UInt64
-    }
-    struct ViewOfShard: Hashable {
-        let shard: ShardID
-        let view: View
-    }
+/// A view of one shard, to remember something by.
+struct ViewOfShard: Hashable {
+    let shard: ShardID
+    let view: View
+}
 
+/// The faulty hosts of a run, who know each other and lie together: who they are, what each is about, whom each of two
+/// twins speaks to. What they say is made by `OrderingLies`, `ViewChangeLies`, `ResultLies`, `StateTransferLies` and
+/// `Inventions`.
+struct ByzantineHosts {
     let manifest: Manifest
     let replicas: Int
-    let progressTimeout: UInt64
-    let window: UInt64
+    private let progressTimeout: UInt64
     var members: [ByzantineHost] = []
-    var alternatives: [Position: Alternative] = [:]
-    let hasJumpingClocks: Bool
-    /// In runs in which clocks jump, the latest time that each shard's primaries proposed. A shard may stand there.
-    var latestTime: [ShardID: Timestamp] = [:]
-    /// VIEW-CHANGEs that any of them knows of.
-    var viewChanges: [ViewOfShard: [ViewChange]] = [:]
-    /// Digests of proposals, to lie with.
-    var digests: [ShardID: [Digest]] = [:]
-    var bodies: [Batch] = []
-    /// By the digest of a true batch, that of a forged one.
-    var forgeries: [Digest: Digest] = [:]
-    var requests: [SignedRequest] = []
+    private(set) var knowledge: LiarsKnowledge
     var effects = ByzantineEffects()
     /// In which the primary held its PRE-PREPAREs back.
-    var slowViews: Set<ViewOfShard> = []
-    var actions: Int { effects.total }
+    private(set) var slowViews: Set<ViewOfShard> = []
 
     init(manifest: Manifest, options: SimulationOptions) {
         (self.manifest, replicas) = (manifest, options.replicas)
-        (progressTimeout, window) = (options.host.replica.progressTimeout, options.host.replica.window)
-        hasJumpingClocks = options.jumpsClocks
+        progressTimeout = options.host.replica.progressTimeout
+        knowledge = LiarsKnowledge(manifest: manifest, options: options)
         guard options.hasByzantineHosts else { return }
         // A generator of their own: what they do moves nothing else of the run.
         var rng = SplitMix64(seed: options.seed ^ 0xB12A_4713_E000_0000)
@@ -237,5 +161,94 @@ struct ByzantineHosts {
         members[m].silencedKinds = rng.next()
         members[m].lateness = 10_000_000 + rng.below(UInt64(3_000_000_000))
         members[m].rng = rng
+    }
+
+    // MARK: What they say
+
+    /// Keeps what one may lie with later.
+    mutating func overhear(_ message: HostMessage, by m: Int) {
+        members[m].remember(message)
+        knowledge.overhear(message)
+    }
+
+    /// Of its own accord, at a tick.
+    mutating func invent(by m: Int, status: [ReplicaStatus]) -> [(to: Int, Distorted)] {
+        Inventions.all(by: &members[m], &knowledge, replicas: replicas, status: status)
+    }
+
+    mutating func distort(_ reply: HostReply, by m: Int) -> [DistortedReply] {
+        if members[m].does(.mute) {
+            effects.count(.mute)
+            return []
+        }
+        return ResultLies.distort(reply, by: &members[m])
+    }
+
+    /// How a message of a Byzantine host's core is bent for one peer.
+    mutating func distort(_ message: HostMessage, by m: Int, to: Int) -> [Distorted] {
+        let isToCorrect = !isByzantine(to)
+        if members[m].does(.mute) {
+            if isToCorrect { effects.count(.mute) }
+            return []
+        }
+        let isSilenced =
+            members[m].silencedPeers >> UInt64(to % 64) & 1 == 1
+            || members[m].silencedKinds >> Self.kind(message) & 1 == 1
+        if members[m].does(.selectiveSilence), isSilenced {
+            if isToCorrect { effects.count(.selectiveSilence) }
+            return []
+        }
+        var said: [Distorted]
+        switch message {
+        case .pbft(let shard, let pbft):
+            said = OrderingLies.distort(pbft, shard, by: &members[m], &knowledge, to: to).map {
+                Distorted(message: .pbft(shard, $0.0), act: $0.1)
+            }
+        case .push(let shard, let push): said = [ResultLies.distort(push, shard, by: members[m])]
+        case .stateTransfer(let shard, let transfer):
+            said = StateTransferLies.distort(transfer, by: &members[m]).map {
+                Distorted(message: .stateTransfer(shard, $0.0), act: $0.1)
+            }
+        case .forward: said = [Distorted(message: message)]
+        }
+        if members[m].does(.delay), !said.isEmpty, members[m].rng.chance(perMille: 700) {
+            for i in said.indices {
+                said[i].delay = members[m].rng.below(members[m].lateness)
+                said[i].act = said[i].act ?? .delay
+            }
+        }
+        if members[m].does(.slowPrimary), case .pbft(let shard, .prePrepare(let m)) = message {
+            slowViews.insert(ViewOfShard(shard: shard, view: m.view))
+            for i in said.indices {
+                // Journals and the network take their part of the timeout too.
+                said[i].delay = progressTimeout * 9 / 10
+                said[i].act = .slowPrimary
+            }
+        }
+        return said
+    }
+
+    /// For who is silent about some kinds.
+    private static func kind(_ message: HostMessage) -> UInt64 {
+        switch message {
+        case .pbft(_, let pbft):
+            switch pbft {
+            case .prePrepare: 0
+            case .prepare: 1
+            case .commit: 2
+            case .checkpoint: 3
+            case .suspect: 4
+            case .viewChange: 5
+            case .newView: 6
+            case .status: 7
+            case .fetchBatch, .fetchCommitted: 8
+            case .batch, .committed, .committedBody: 9
+            case .resumed: 13
+            case .recollection: 14
+            }
+        case .push: 10
+        case .stateTransfer: 11
+        case .forward: 12
+        }
     }
 }
