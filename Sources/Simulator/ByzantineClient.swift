@@ -58,16 +58,3 @@ struct ByzantineClient {
         return messages
     }
 }
-
-extension Simulation {
-    /// It stops when the network is healed: everything that it began must end too.
-    mutating func byzantineClientTick() {
-        guard options.hasByzantineHosts, clients.isSetUp, !isHealed else { return }
-        for (host, message) in byzantineClient.next(manifest: manifest, now: instant(), using: &byzantineRng) {
-            let arrivals = network.arrivals(
-                from: gatewayEndpoint, to: host, now: now, isHealed: isCalm, using: &byzantineRng)
-            guard let time = arrivals.first else { continue }
-            events.insert(.fromGateway(to: host, Box(message), session: ByzantineClient.session), at: time)
-        }
-    }
-}

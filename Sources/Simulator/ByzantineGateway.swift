@@ -104,18 +104,3 @@ struct ByzantineGateway {
         return Certificate(statement: certificate.statement, leaf: leaf, path: certificate.path, signatures: signatures)
     }
 }
-
-extension Simulation {
-    /// Like all that is faulty, it stops when the network is healed.
-    mutating func byzantineGatewayTick() {
-        guard options.hasByzantineHosts, ByzantineGateway.exists(seed: options.seed), clients.isSetUp, !isHealed else {
-            return
-        }
-        for (host, message) in byzantineGateway.next(now: now) {
-            let arrivals = network.arrivals(
-                from: gatewayEndpoint, to: host, now: now, isHealed: isCalm, using: &byzantineRng)
-            guard let time = arrivals.first else { continue }
-            events.insert(.fromGateway(to: host, Box(message), session: ByzantineGateway.session), at: time)
-        }
-    }
-}

@@ -1,3 +1,4 @@
+import Randomness
 import Cores
 import Messages
 
@@ -21,9 +22,38 @@ enum Fault: Equatable {
     case wipe
 }
 
-extension Simulation {
+/// Something that went wrong on purpose. Numbers count from 0; what fault k is depends on the seed and k alone, so that
+/// leaving one out (`SimulationOptions.suppressed`) leaves the others what they were.
+public struct InjectedFault: Sendable, Equatable {
+    /// By which `SimulationOptions.suppressed` leaves it out.
+    public let number: Int
+    /// Nanoseconds.
+    public let time: UInt64
+    /// In words, with the hosts or the client that it hit.
+    public let what: String
+
+    /// What was, or would be, injected under this number.
+    public init(number: Int, time: UInt64, what: String) {
+        (self.number, self.time, self.what) = (number, time, what)
+    }
+}
+
+/// Which fault comes when, by the seed, and those that came.
+struct FaultPlan {
+    /// Of the fault that is being injected.
+    var chance: SplitMix64
+    private var count = 0
+    /// Suppressed ones are not among them.
+    private(set) var injected: [InjectedFault] = []
     /// What may go wrong in this run, with weights.
-    private var possibleFaults: [(fault: Fault, weight: Int)] {
+    private let possible: [(fault: Fault, weight: Int)]
+
+    init(_ options: SimulationOptions) {
+        chance = ChanceStream.faults.generator(seed: options.seed)
+        possible = Self.possible(options)
+    }
+
+    private static func possible(_ options: SimulationOptions) -> [(fault: Fault, weight: Int)] {
         var faults: [(Fault, Int)] = []
         if options.hasCrashes { faults += [(.crash, 36), (.crashOfAll, 4), (.diskFails, 3)] }
         if options.profile == .beyond { faults += [(.crashOfMany, 30)] }
@@ -34,173 +64,93 @@ extension Simulation {
         return faults
     }
 
-    /// Something that went wrong on purpose. Numbers count from 0; what fault k is depends on the seed and k alone, so
-    /// that leaving one out (`SimulationOptions.suppressed`) leaves the others what they were.
-    public struct InjectedFault: Sendable, Equatable {
-        /// By which `SimulationOptions.suppressed` leaves it out.
-        public let number: Int
-        /// Nanoseconds.
-        public let time: UInt64
-        /// In words, with the hosts or the client that it hit.
-        public let what: String
-
-        /// What was, or would be, injected under this number.
-        public init(number: Int, time: UInt64, what: String) {
-            (self.number, self.time, self.what) = (number, time, what)
+    /// Draws the next one, and when another one follows.
+    /// - Returns: nil if this one is suppressed.
+    mutating func next(_ world: inout World) -> Fault? {
+        let number = count
+        count += 1
+        chance = ChanceStream.faults.generator(seed: world.options.seed, number: number)
+        world.events.insert(.fault, at: world.now + 50_000_000 + chance.below(UInt64(550_000_000)))
+        guard world.options.allows(fault: number) else { return nil }
+        var left = chance.below(possible.reduce(1) { $0 + $1.weight })
+        for (fault, weight) in possible {
+            if left < weight { return fault }
+            left -= weight
         }
+        return nil
     }
 
     /// Remembers what was done, for the account of a failure.
-    private mutating func record(_ what: String) {
-        faults.append(InjectedFault(number: faultCount - 1, time: now, what: what))
-        if options.keepsLog { note("fault \(faultCount - 1): \(what)") }
+    /// - Parameter number: nil for the one that was drawn last.
+    mutating func record(_ what: String, number: Int? = nil, _ world: inout World) {
+        let number = number ?? count - 1
+        injected.append(InjectedFault(number: number, time: world.now, what: what))
+        if world.options.keepsLog { world.note("fault \(number): \(what)") }
     }
+}
 
+extension Simulation {
     mutating func injectFault() throws {
-        guard !isHealed else { return }
-        let number = faultCount
-        faultCount += 1
-        faultChance = ChanceStream.faults.generator(seed: options.seed, number: number)
-        events.insert(.fault, at: now + 50_000_000 + faultChance.below(UInt64(550_000_000)))
-        guard options.allows(fault: number) else { return }
-        let possible = possibleFaults
-        var left = faultChance.below(possible.reduce(1) { $0 + $1.weight })
-        for (fault, weight) in possible {
-            if left < weight { return try inject(fault) }
-            left -= weight
-        }
-    }
-
-    mutating func inject(_ fault: Fault) throws {
-        let host = faultChance.below(hosts.count)
+        guard !world.isHealed, let fault = plan.next(&world) else { return }
+        let host = plan.chance.below(hosts.all.count)
         switch fault {
         case .crash:
-            let losesPower = faultChance.chance(perMille: 700)
-            guard hosts[host].isUp else { return }
-            record("host \(host) \(losesPower ? "loses power" : "is killed")")
+            let losesPower = plan.chance.chance(perMille: 700)
+            guard hosts.all[host].isUp else { return }
+            plan.record("host \(host) \(losesPower ? "loses power" : "is killed")", &world)
             try stop(host, losesPower: losesPower)
         case .crashOfAll:
-            record("all hosts lose power")
-            for i in hosts.indices { try stop(i, losesPower: true) }
-        case .crashOfMany:
-            var others = Array(cut.indices)
-            var hit: [Int] = []
-            for _ in 0...f + faultChance.below(cut.count - f) {
-                hit.append(others.remove(at: faultChance.below(others.count)))
-            }
-            record("hosts \(hit.sorted().map(String.init).joined(separator: " ")) lose power")
-            for i in hit { try stop(i, losesPower: true) }
-        case .partition: cutLinks()
+            plan.record("all hosts lose power", &world)
+            for i in hosts.all.indices { try stop(i, losesPower: true) }
+        case .crashOfMany: try crashMany()
+        case .partition:
+            let cut = world.network.cutLinks(using: &plan.chance)
+            plan.record(cut, &world)
         case .slowLinks:
-            network.slowDown(now: now, using: &faultChance)
-            record("links become slow")
+            world.network.slowDown(now: world.now, using: &plan.chance)
+            plan.record("links become slow", &world)
         case .clientLeaves:
-            let client = faultChance.below(clients.pending.count)
-            let ended = clients.leave(client, until: now + 50_000_000 + faultChance.below(UInt64(1_000_000_000)))
-            record("client \(client) leaves")
-            try gatewayStep(.clientClosed(ended))
+            let client = plan.chance.below(gateway.clients.pending.count)
+            let until = world.now + 50_000_000 + plan.chance.below(UInt64(1_000_000_000))
+            let ended = gateway.clients.leave(client, until: until)
+            plan.record("client \(client) leaves", &world)
+            try gateway.step(.clientClosed(ended), &world)
         case .gatewayReconnects: try reconnectGateway()
         case .diskFails:
-            let kind = SimulatedDisk.Failure.allCases[faultChance.below(SimulatedDisk.Failure.allCases.count)]
-            hosts[host].disk.fail(kind)
-            record("the disk of host \(host) will fail: \(kind)")
+            let kind = SimulatedDisk.Failure.allCases[plan.chance.below(SimulatedDisk.Failure.allCases.count)]
+            hosts.all[host].disk.fail(kind)
+            plan.record("the disk of host \(host) will fail: \(kind)", &world)
         case .rot, .wipe:
-            guard hosts[host].isUp, mayDamage(host) else { return }
+            guard hosts.all[host].isUp, hosts.mayDamage(host, f: world.f) else { return }
             try stop(host, losesPower: false)
-            if fault == .rot { hosts[host].disk.rot(using: &faultChance) } else { hosts[host].disk.wipe() }
-            record("the disk of host \(host) suffers \(fault)")
+            if fault == .rot { hosts.all[host].disk.rot(using: &plan.chance) } else { hosts.all[host].disk.wipe() }
+            plan.record("the disk of host \(host) suffers \(fault)", &world)
         }
     }
 
-    /// Hosts whose disk forgets are faulty: with those that lie, which may forget too, at most f of one run.
-    private mutating func mayDamage(_ host: Int) -> Bool {
-        if damaged.contains(host) || byzantine.isByzantine(host) { return true }
-        guard damaged.count + byzantine.members.count < f else { return false }
-        damaged.append(host)
-        return true
+    private mutating func stop(_ i: Int, losesPower: Bool) throws {
+        try hosts.stop(i, losesPower: losesPower, using: &plan.chance, &world)
     }
 
-    mutating func losePower(_ i: Int) throws { try stop(i, losesPower: true) }
-
-    /// - Parameter losesPower: otherwise the process dies, and what it wrote is kept.
-    mutating func stop(_ i: Int, losesPower: Bool) throws {
-        guard hosts[i].isUp else { return }
-        hosts[i].core = nil
-        hosts[i].isUp = false
-        hosts[i].life += 1
-        hosts[i].disk.stop(losesPower: losesPower, using: &faultChance)
-        checks.crashed(host: i)
-        if options.keepsLog { note("host \(i) \(losesPower ? "loses power" : "is killed")") }
-        for peer in hosts.indices where hosts[peer].isUp { try step(peer, .peerDisconnected(hostID(i))) }
-        events.insert(.restart(host: i), at: now + 10_000_000 + faultChance.below(UInt64(1_200_000_000)))
-    }
-
-    /// Says what the disk said. The host is started again later, with what is durable.
-    mutating func storageFailed(_ i: Int, _ what: String) throws {
-        guard !hosts[i].hasFailedStorage else { return }
-        hosts[i].hasFailedStorage = true
-        if options.keepsLog { note("host \(i): storage failed: \(what)") }
-        checks.storageFailed()
-        try step(i, .storageFailed(what))
-        events.insert(.replaced(host: i, life: hosts[i].life), at: now + 100_000_000 + rng.below(UInt64(1_000_000_000)))
+    private mutating func crashMany() throws {
+        var others = Array(world.network.hosts)
+        var hit: [Int] = []
+        for _ in 0...world.f + plan.chance.below(others.count - world.f) {
+            hit.append(others.remove(at: plan.chance.below(others.count)))
+        }
+        plan.record("hosts \(hit.sorted().map(String.init).joined(separator: " ")) lose power", &world)
+        for i in hit { try stop(i, losesPower: true) }
     }
 
     private mutating func reconnectGateway() throws {
-        for i in hosts.indices where hosts[i].isUp { try step(i, .gatewayClosed(session)) }
-        session = SessionID(session.number + 1)
-        if faultChance.chance(perMille: 500) {
-            gateway = GatewayCore(manifest: manifest, options: .init(), seed: options.seed &+ session.number)
+        for i in hosts.all.indices where hosts.all[i].isUp { try hosts.step(i, .gatewayClosed(world.session), &world) }
+        world.session = SessionID(world.session.number + 1)
+        if plan.chance.chance(perMille: 500) {
+            gateway.restart(world)
         } else {
-            for i in cut.indices { try gatewayStep(.hostDisconnected(HostID(UInt16(i)))) }
+            for i in world.network.hosts { try gateway.step(.hostDisconnected(HostID(UInt16(i))), &world) }
         }
-        record("gateway session \(session.number)")
-        for i in cut.indices { try gatewayStep(.hostConnected(HostID(UInt16(i)))) }
-    }
-
-    private mutating func cutLinks() {
-        for from in cut.indices { for to in cut.indices { cut[from][to] = false } }
-        switch faultChance.below(6) {
-        case 0, 1:
-            record("links are whole")
-        case 2:
-            // One host is cut off, perhaps in one direction only.
-            let host = faultChance.below(cut.count)
-            let (out, back) = (!faultChance.chance(perMille: 250), !faultChance.chance(perMille: 250))
-            for peer in cut.indices where peer != host {
-                cut[host][peer] = out
-                cut[peer][host] = back
-            }
-            record("host \(host) is cut off (out \(out), in \(back))")
-        case 3:
-            // Single directions of single links.
-            for from in cut.indices {
-                for to in cut.indices where from != to { cut[from][to] = faultChance.chance(perMille: 250) }
-            }
-            record(
-                "links are cut: "
-                    + cut.indices.flatMap { from in
-                        cut.indices.filter { cut[from][$0] }.map { "\(from)>\($0)" }
-                    }.joined(separator: " "))
-        default:
-            let side = cut.indices.map { _ in faultChance.chance(perMille: 500) }
-            for from in cut.indices { for to in cut.indices { cut[from][to] = side[from] != side[to] } }
-            record(
-                "network is cut: "
-                    + [false, true].map { group in
-                        side.indices.filter { side[$0] == group }.map(String.init).joined(separator: " ")
-                    }.joined(separator: " | "))
-        }
-    }
-
-    mutating func heal() throws {
-        guard !isHealed else { return }
-        if options.keepsLog { note("healed") }
-        isHealed = true
-        noteHealedClocks()
-        for from in cut.indices { for to in cut.indices { cut[from][to] = false } }
-        for i in hosts.indices {
-            hosts[i].disk.heal()
-            if !hosts[i].isUp { try start(i) }
-        }
+        plan.record("gateway session \(world.session.number)", &world)
+        for i in world.network.hosts { try gateway.step(.hostConnected(HostID(UInt16(i))), &world) }
     }
 }

@@ -1,6 +1,8 @@
 import Randomness
+
 /// How messages travel. Every link has delays, losses and repetitions of its own in each direction, drawn from the
-/// seed; what is sent later may arrive earlier. The gateway is the endpoint after the last host.
+/// seed; what is sent later may arrive earlier. The gateway is the endpoint after the last host. Links between hosts
+/// may be cut.
 struct Network {
     struct Link {
         /// The delay is this and something below `spread`. Nanoseconds, as everything here.
@@ -17,10 +19,13 @@ struct Network {
     }
 
     private(set) var links: [[Link]]
+    /// Between hosts, from × to.
+    private var cut: [[Bool]]
 
     /// - Parameter lossPerMille: links lose less than that.
-    init(endpoints: Int, isLossy: Bool, lossPerMille: Int = 100, using rng: inout SplitMix64) {
-        links = Array(repeating: Array(repeating: Link(), count: endpoints), count: endpoints)
+    init(hosts: Int, isLossy: Bool, lossPerMille: Int = 100, using rng: inout SplitMix64) {
+        links = Array(repeating: Array(repeating: Link(), count: hosts + 1), count: hosts + 1)
+        cut = Array(repeating: Array(repeating: false, count: hosts), count: hosts)
         guard isLossy else { return }
         for from in links.indices {
             for to in links.indices where from != to { links[from][to] = Self.draw(lossPerMille, using: &rng) }
@@ -64,6 +69,52 @@ struct Network {
             for to in links.indices where one.map({ $0 == from || $0 == to }) ?? rng.chance(perMille: 200) {
                 (links[from][to].slowUntil, links[from][to].slowBy) = (until, by)
             }
+        }
+    }
+
+    // MARK: Cuts
+
+    var hosts: Range<Int> { cut.indices }
+
+    func isCut(from: Int, to: Int) -> Bool { cut[from][to] }
+
+    /// All links are whole.
+    mutating func mend() {
+        for from in cut.indices { for to in cut.indices { cut[from][to] = false } }
+    }
+
+    /// Mends what was cut, and perhaps cuts something else.
+    /// - Returns: what is cut now, in words.
+    mutating func cutLinks(using rng: inout SplitMix64) -> String {
+        mend()
+        switch rng.below(6) {
+        case 0, 1:
+            return "links are whole"
+        case 2:
+            // One host is cut off, perhaps in one direction only.
+            let host = rng.below(cut.count)
+            let (out, back) = (!rng.chance(perMille: 250), !rng.chance(perMille: 250))
+            for peer in cut.indices where peer != host {
+                cut[host][peer] = out
+                cut[peer][host] = back
+            }
+            return "host \(host) is cut off (out \(out), in \(back))"
+        case 3:
+            // Single directions of single links.
+            for from in cut.indices {
+                for to in cut.indices where from != to { cut[from][to] = rng.chance(perMille: 250) }
+            }
+            let links = cut.indices.flatMap { from in
+                cut.indices.filter { cut[from][$0] }.map { "\(from)>\($0)" }
+            }
+            return "links are cut: " + links.joined(separator: " ")
+        default:
+            let side = cut.indices.map { _ in rng.chance(perMille: 500) }
+            for from in cut.indices { for to in cut.indices { cut[from][to] = side[from] != side[to] } }
+            let sides = [false, true].map { group in
+                side.indices.filter { side[$0] == group }.map(String.init).joined(separator: " ")
+            }
+            return "network is cut: " + sides.joined(separator: " | ")
         }
     }
 }

@@ -155,7 +155,7 @@ struct ScenarioCluster {
         hosts[i].core = nil
         hosts[i].life += 1
         hosts[i].disk.losePower(using: &rng)
-        checks.crashed(host: i)
+        checks.crashed()
         note("host \(i)", "crashes")
         for peer in live { try step(peer, .peerDisconnected(HostID(UInt16(i)))) }
     }
@@ -288,7 +288,7 @@ struct ScenarioCluster {
     private mutating func noteMessage(_ message: HostMessage, from i: Int, to: [Int]) {
         if case .pbft(_, .status) = message, tracing != .all { return }
         note(
-            "\(i) -> \(to.map(String.init).joined(separator: " "))", " " + Simulation.describe(message),
+            "\(i) -> \(to.map(String.init).joined(separator: " "))", " " + message.brief,
             lost: to.filter { sides[$0] != sides[i] || hosts[$0].core == nil })
     }
 

@@ -8,7 +8,7 @@ public struct Shrinker {
         /// What breaks in it: of the same kind as in the run to begin with.
         public let failure: SimulationFailure
         /// What went wrong on purpose in the smallest run.
-        public let faults: [Simulation.InjectedFault]
+        public let faults: [InjectedFault]
         /// How many runs were tried, the first one included.
         public let runs: Int
     }
@@ -18,12 +18,12 @@ public struct Shrinker {
         /// Nil if all invariants held.
         public let failure: SimulationFailure?
         /// What went wrong on purpose until it ended.
-        public let faults: [Simulation.InjectedFault]
+        public let faults: [InjectedFault]
         /// Events that were handled until it ended.
         public let steps: Int
 
         /// For tests, which make up what a run would have given.
-        public init(failure: SimulationFailure?, faults: [Simulation.InjectedFault], steps: Int) {
+        public init(failure: SimulationFailure?, faults: [InjectedFault], steps: Int) {
             (self.failure, self.faults, self.steps) = (failure, faults, steps)
         }
 
@@ -32,7 +32,7 @@ public struct Shrinker {
             var simulation = Simulation(options)
             var failure: SimulationFailure?
             do { _ = try simulation.run() } catch let problem as SimulationFailure { failure = problem } catch {
-                failure = simulation.failure("\(error)")
+                failure = simulation.world.failure("\(error)")
             }
             self.init(failure: failure, faults: simulation.faults, steps: simulation.steps)
         }

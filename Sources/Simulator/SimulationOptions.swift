@@ -1,7 +1,8 @@
 import Randomness
 import Cores
 
-/// What a simulated run is made of. Everything else follows from the seed.
+/// What a simulated run is made of. Everything else follows from the seed. A flat list, as the options of the command
+/// line and the shrinker's steps are.
 public struct SimulationOptions: Sendable {
     /// What goes wrong. The names are those of `quorate simulate --profile`.
     public enum Profile: String, Sendable, CaseIterable {
@@ -48,7 +49,7 @@ public struct SimulationOptions: Sendable {
     public var allowsLostRecords = false
     /// Hosts' clocks jump (`ClockFaults`): of `everything`, in a quarter of the runs.
     public var jumpsClocks: Bool
-    /// Faults that do not happen, by their numbers (`Simulation.InjectedFault`). The rest of the run draws the same as
+    /// Faults that do not happen, by their numbers (`InjectedFault`). The rest of the run draws the same as
     /// with them, so that a failing run can be made smaller.
     public var suppressed: Set<Int> = []
     /// No injected fault with a greater number happens. Says nothing about losses.

@@ -26,34 +26,48 @@ struct Epilogue {
 
     static func exists(seed: UInt64) -> Bool { seed % 4 == 1 }
     static func end(after now: UInt64) -> UInt64 { now + duration }
+
+    /// While old certificates are repeated nothing may be ordered; answers to them are counted.
+    /// - Returns: what is wrong.
+    mutating func watch(_ ready: HostReady, from i: Int) -> String? {
+        guard case .replaying = stage else { return nil }
+        guard ready.records.isEmpty else {
+            return "host \(i) orders something although only old certificates are repeated"
+        }
+        answers[i] += ready.toGateways.count { $0.to.contains(Self.session) }
+        return nil
+    }
 }
 
 extension Simulation {
     /// Called at rest. Whether the run is over.
     mutating func isEpilogueOver() throws -> Bool {
-        switch epilogue.stage {
+        let now = world.now
+        switch world.epilogue.stage {
         case .none:
-            let standing = standing
-            guard Epilogue.exists(seed: options.seed), standing <= Epilogue.longestStanding else { return true }
+            let standing = hosts.standing(world.instant.wall)
+            guard Epilogue.exists(seed: world.options.seed), standing <= Epilogue.longestStanding else { return true }
             // Clocks are off by less than a second.
-            epilogue.stage = .waiting(until: now + (ClientModel.lifetimeMicroseconds + standing) * 1000 + 1_000_000_000)
+            world.epilogue.stage = .waiting(
+                until: now + (ClientModel.lifetimeMicroseconds + standing) * 1000 + 1_000_000_000)
         case .waiting(let until):
             guard now >= until else { break }
-            epilogue.stage = .closing
-            clients.closeAll(manifest.shards.indices.map { ShardID(UInt16($0)) })
-            rest.begin(again: now)
+            world.epilogue.stage = .closing
+            gateway.clients.closeAll(world.manifest.shards.indices.map { ShardID(UInt16($0)) })
+            world.rest.begin(again: now)
         case .closing:
-            epilogue.stage = .replaying(until: Epilogue.end(after: now))
-            epilogue.answers = Array(repeating: 0, count: hosts.count)
-            rest.begin(again: now)
-            try replay()
+            world.epilogue.stage = .replaying(until: Epilogue.end(after: now))
+            world.epilogue.answers = Array(repeating: 0, count: hosts.all.count)
+            world.rest.begin(again: now)
+            replay()
         case .replaying(let until):
             guard now >= until else { break }
+            let options = world.options.host
             // What one session is answered in vain: its tokens and the shared ones, and those that came back meanwhile.
-            let bound = options.host.vainBurst + 64 + Int(options.host.vainPerSecond) * 8 + 16
-            for i in correctHosts where epilogue.answers[i] > bound {
-                throw failure(
-                    "host \(i) answered \(epilogue.answers[i]) of \(Epilogue.messagesPerHost) repeated certificates, \(bound) is the bound"
+            let bound = options.vainBurst + 64 + Int(options.vainPerSecond) * 8 + 16
+            for i in hosts.correct where world.epilogue.answers[i] > bound {
+                throw world.failure(
+                    "host \(i) answered \(world.epilogue.answers[i]) of \(Epilogue.messagesPerHost) repeated certificates, \(bound) is the bound"
                 )
             }
             return true
@@ -61,40 +75,29 @@ extension Simulation {
         return false
     }
 
-    /// While old certificates are repeated nothing may be ordered.
-    func checkReplay(_ ready: HostReady, from i: Int) throws {
-        guard case .replaying = epilogue.stage, !ready.records.isEmpty else { return }
-        throw failure("host \(i) orders something although only old certificates are repeated")
-    }
-
-    mutating func countAnswers(_ ready: HostReady, from i: Int) {
-        guard case .replaying = epilogue.stage else { return }
-        epilogue.answers[i] += ready.toGateways.count { $0.to.contains(Epilogue.session) }
-    }
-
-    private mutating func replay() throws {
-        let messages = byzantineGateway.repetitions(count: Epilogue.messagesPerHost)
-        for to in correctHosts {
+    private mutating func replay() {
+        let liars = gateway.liars.coordinator
+        let messages = liars.repetitions(count: Epilogue.messagesPerHost)
+        for to in hosts.correct {
             for (k, message) in messages.enumerated() {
-                events.insert(
-                    .fromGateway(to: to, Box(message), session: Epilogue.session), at: now + UInt64(k + 1) * 2_000_000)
+                world.events.insert(
+                    .fromGateway(to: to, Box(message), session: Epilogue.session),
+                    at: world.now + UInt64(k + 1) * 2_000_000)
             }
         }
         // A faulty host pushes what is long over as if it had not finished it.
-        guard let liar = byzantine.identities.first ?? damaged.first else { return }
-        for (k, push) in byzantineGateway.questions(signer: StandInSigner(UInt64(liar)), host: HostID(UInt16(liar)))
-            .enumerated()
-        {
-            for to in correctHosts where to != liar {
+        guard let liar = hosts.byzantine.identities.first ?? hosts.damaged.first else { return }
+        let host = HostID(UInt16(liar))
+        for (k, push) in liars.questions(signer: StandInSigner(UInt64(liar)), host: host).enumerated() {
+            for to in hosts.correct where to != liar {
                 let about = push.request.request
-                for shard in manifest.shards.indices.map({ ShardID(UInt16($0)) })
+                for shard in world.manifest.shards.indices.map({ ShardID(UInt16($0)) })
                 where shard != push.attested.statement.shard {
-                    guard about.rootCall != nil || about.participants(in: manifest.shardMap).contains(shard) else {
-                        continue
-                    }
-                    events.insert(
-                        .deliver(to: to, from: HostID(UInt16(liar)), Parcel(.push(shard, push))),
-                        at: now + UInt64(k + 1) * 3_000_000)
+                    guard about.rootCall != nil || about.participants(in: world.manifest.shardMap).contains(shard)
+                    else { continue }
+                    world.events.insert(
+                        .deliver(to: to, from: host, Parcel(.push(shard, push))),
+                        at: world.now + UInt64(k + 1) * 3_000_000)
                 }
             }
         }

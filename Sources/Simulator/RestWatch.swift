@@ -42,63 +42,49 @@ struct RestWatch {
         counts.sorted { ($1.count, $0.kind) < ($0.count, $1.kind) }.prefix(8).map { "\($0.count) \($0.kind)" }.joined(
             separator: ", ")
     }
-}
 
-extension Simulation {
     /// What a correct host did that it would not do at rest.
-    mutating func watch(_ ready: HostReady, from i: Int) {
-        guard rest.isWatching else { return }
-        if !ready.records.isEmpty { rest.note("journal records", now: now) }
+    mutating func watch(_ ready: HostReady, now: UInt64) {
+        guard isWatching else { return }
+        if !ready.records.isEmpty { note("journal records", now: now) }
         for outgoing in ready.toHosts {
             if case .pbft(_, .status) = outgoing.message { continue }
-            rest.note(Self.kind(of: outgoing.message), now: now)
+            note(Self.kind(of: outgoing.message), now: now)
         }
-        if !ready.toGateways.isEmpty { rest.note("replies", now: now) }
+        if !ready.toGateways.isEmpty { note("replies", now: now) }
     }
-
-    private static func kind(_ words: Substring) -> String { String(words.prefix { $0.isUppercase || $0 == "-" }) }
 
     private static func kind(of message: HostMessage) -> String {
         // After "s0 ".
-        let words = describe(message).drop { $0 != " " }.dropFirst()
-        return kind(words)
+        let words = message.brief.drop { $0 != " " }.dropFirst()
+        return String(words.prefix { $0.isUppercase || $0 == "-" })
     }
+}
 
+extension Simulation {
     /// Whether all is done for good. Throws when it takes longer than it may.
     mutating func isAtRest() throws -> Bool {
-        if !rest.isWatching {
-            guard try isQuiet() else { return false }
-            if options.keepsLog { note("quiet") }
-            rest.begin(now: now)
+        if !world.rest.isWatching {
+            guard hosts.isQuiet() else { return false }
+            if world.options.keepsLog { world.note("quiet") }
+            world.rest.begin(now: world.now)
         }
-        guard let began = rest.began else { return false }
-        if rest.isSilent(now: now), try isQuiet(), unfinished.isEmpty { return true }
-        if now > began + restBound {
-            throw failure(
-                "the cluster did not come to rest within \(restBound / 1_000_000) ms; last \(rest.what) at \(rest.lastActivity / 1_000_000) ms, since then open: \(unfinished.joined(separator: ", ")); \(rest.description)\n  \(describeState())"
+        guard let began = world.rest.began else { return false }
+        if world.rest.isSilent(now: world.now), hosts.isQuiet(), hosts.unfinished.isEmpty { return true }
+        if world.now > began + restBound {
+            throw world.failure(
+                "the cluster did not come to rest within \(restBound / 1_000_000) ms; last \(world.rest.what) at \(world.rest.lastActivity / 1_000_000) ms, since then open: \(hosts.unfinished.joined(separator: ", ")); \(world.rest.description)\n  \(describeState())"
             )
         }
         return false
     }
 
-    /// What would still have to be ordered or pushed, by shard and host.
-    private var unfinished: [String] {
-        var found: [String] = []
-        for i in correctHosts {
-            for activity in hosts[i].core?.activity() ?? [] where !activity.isNothing {
-                found.append(
-                    "host \(i) shard \(activity.shard): \(activity.pending) to be ordered, \(activity.open) to be pushed"
-                )
-            }
-        }
-        return found
-    }
-
     /// Of requests that live for `ClientModel.lifetime`: see `RestBound`. Views of liars, who are mute by then, are
     /// left before.
     private var restBound: UInt64 {
+        let host = world.options.host
         let bound = HoldBound(
-            options: options.host, tick: 40_000_000, ordering: UInt64(f + 1) * options.host.replica.maxTimeout)
+            options: host, tick: 40_000_000, ordering: UInt64(world.f + 1) * host.replica.maxTimeout)
         return bound.rest(
             untilDeadline: ClientModel.lifetimeMicroseconds * 1000, standing: clockFaults.standing * 1000,
             openRecords: 256)
