@@ -65,8 +65,12 @@ public struct ShardExecutor {
 
     /// Executes what the shard has ordered, whose signatures and certificates are not checked again. Content never
     /// makes it throw.
+    /// - Parameter hashesAhead: a large state's changes are hashed as they come, so that the checkpoint has little left
+    ///   to hash. Nobody waits for a checkpoint of what is executed again after a restart, and to hash once costs less.
     /// - Precondition: its sequence number follows `lastExecuted`.
-    public mutating func execute(_ ordered: OrderedBatch) throws(ShardStateError) -> ExecutedBatch {
+    public mutating func execute(
+        _ ordered: OrderedBatch, hashesAhead: Bool = true
+    ) throws(ShardStateError) -> ExecutedBatch {
         let (batch, sequence) = (ordered.batch, ordered.sequence)
         precondition(sequence == lastExecuted.next, "batch \(sequence) after \(lastExecuted)")
         var results = BatchResults()
@@ -80,7 +84,7 @@ public struct ShardExecutor {
             leavesRoot: MerkleTree(leaves: leaves).root)
         history = statement.history
         lastExecuted = sequence
-        try context.state.hashIfDue()
+        if hashesAhead { try context.state.hashIfDue() }
         return ExecutedBatch(
             statement: statement, history: history, leaves: leaves, refusals: results.refusals, time: time,
             vain: results.vain)
