@@ -5,8 +5,8 @@ fail() {
     exit 1
 }
 
-# Debian packages: liblmdb (state), libsodium (signatures), zlib (compressed traces), pkg-config (finds them). Touches nothing when they are
-# there.
+# Debian packages: liblmdb (state), libsodium (signatures), zlib (compressed traces), pkg-config (finds them). Touches
+# nothing when they are there.
 need_packages() {
     if command -v pkg-config >/dev/null && pkg-config --exists lmdb libsodium zlib; then return; fi
     local packages=(liblmdb-dev libsodium-dev zlib1g-dev pkg-config)

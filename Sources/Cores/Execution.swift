@@ -59,6 +59,8 @@ package struct Execution {
             }
             if sequence == freezesAt { frozen = try executor.freeze() }
         }
+        // What is left to hash is not left to the first batch that somebody waits for.
+        _ = try executor.checkpointDigest()
         return results
     }
 

@@ -1,4 +1,3 @@
-import CSodium
 import Crypto
 
 /// Domain tags: a signature or hash made for one purpose is worthless for another.
@@ -119,38 +118,6 @@ public protocol Signer: Sendable {
     var publicKey: PublicKey { get }
     /// The signature of exactly these bytes: give what `signingInput` makes of a digest.
     func sign(_ message: [UInt8]) -> Signature
-}
-
-/// Ed25519 as BoringSSL verifies it: libraries differ in edge cases, and replicas must not. libsodium is quicker and
-/// asks for more (docs/decisions/0037), so what it accepts is valid, and of what it refuses BoringSSL is asked.
-public struct Ed25519Scheme: SignatureScheme {
-    /// Needs nothing: a scheme has no secrets and no state.
-    public init() {}
-
-    /// False also if the 32 bytes are no point of the curve.
-    public func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
-        if Self.isStrictlyValid(signature, of: message, by: key) { return true }
-        return Self.isValidInEdgeCases(signature, of: message, by: key)
-    }
-
-    /// libsodium's judgement: the same equation, and neither the key nor R of small order, and the key reduced. Needs no
-    /// `sodium_init`, which readies chance and what has several implementations.
-    package static func isStrictlyValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
-        signature.withBytes { signature in
-            key.value.withBytes { key in
-                guard let signature = signature.bindMemory(to: UInt8.self).baseAddress,
-                    let key = key.bindMemory(to: UInt8.self).baseAddress
-                else { return false }
-                return crypto_sign_verify_detached(signature, message, UInt64(message.count), key) == 0
-            }
-        }
-    }
-
-    /// BoringSSL's judgement, which is the protocol's.
-    package static func isValidInEdgeCases(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
-        guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: key.bytes) else { return false }
-        return key.isValidSignature(signature.bytes, for: message)
-    }
 }
 
 /// Signs by Ed25519 (RFC 8032) with a private key that this process holds in memory.

@@ -28,8 +28,8 @@ private let smallOrder: [[UInt8]] = {
     /// Asks both libraries, and says what BoringSSL says.
     @discardableResult
     private func judge(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
-        let isStrict = Ed25519Scheme.isStrictlyValid(signature, of: message, by: key)
-        let isValid = Ed25519Scheme.isValidInEdgeCases(signature, of: message, by: key)
+        let isStrict = Ed25519Scheme.isValidBySodium(signature, of: message, by: key)
+        let isValid = Ed25519Scheme.isValidByBoringSSL(signature, of: message, by: key)
         #expect(!isStrict || isValid, "libsodium accepts \(signature) by \(key), and BoringSSL does not")
         #expect(scheme.isValid(signature, of: message, by: key) == isValid)
         return isValid
@@ -43,7 +43,7 @@ private let smallOrder: [[UInt8]] = {
             let signer = try #require(Ed25519Signer(seed: bytes(32)))
             let message = bytes(Int.random(in: 0...200, using: &random))
             let signature = signer.sign(message)
-            #expect(Ed25519Scheme.isStrictlyValid(signature, of: message, by: signer.publicKey))
+            #expect(Ed25519Scheme.isValidBySodium(signature, of: message, by: signer.publicKey))
             judge(signature, of: message, by: signer.publicKey)
             var forged = signature.bytes
             forged[Int.random(in: 0..<64, using: &random)] ^= 1 << UInt8.random(in: 0...7, using: &random)
@@ -52,6 +52,40 @@ private let smallOrder: [[UInt8]] = {
             let isOtherValid = judge(signature, of: message + [0], by: signer.publicKey)
             #expect(!isOtherValid)
         }
+    }
+
+    @Test("libsodium is asked only where it is the stricter one: a release that takes the cofactor is not")
+    func trial() throws {
+        #expect(Ed25519Scheme.isStricter { Ed25519Scheme.isValidBySodium($0, of: $1, by: $2) })
+        #expect(Ed25519Scheme.isStricter { Ed25519Scheme.isValidByBoringSSL($0, of: $1, by: $2) })
+        // Who accepts one of the forgeries too, whichever, does not pass, nor who accepts nothing.
+        var seen: [Signature] = []
+        _ = Ed25519Scheme.isStricter { signature, message, key in
+            seen.append(signature)
+            return Ed25519Scheme.isValidByBoringSSL(signature, of: message, by: key)
+        }
+        #expect(seen.count == 4)
+        for forgery in seen.dropFirst() {
+            let isTaken = Ed25519Scheme.isStricter { signature, message, key in
+                signature == forgery || Ed25519Scheme.isValidByBoringSSL(signature, of: message, by: key)
+            }
+            #expect(!isTaken)
+        }
+        #expect(!Ed25519Scheme.isStricter { _, _, _ in false })
+    }
+
+    @Test("A key with a part of small order: valid where the equation holds without the cofactor, by both")
+    func mixedKey() throws {
+        let key = try #require(PublicKey(hex: "99555efe5dbf5b50b6fb4d8c38ee05c4ea8a97011c08e11366e8c8c00e8ce5d5"))
+        let bytes = try #require(
+            Hex.decode(
+                "3e54c441927f9f0ee5e13e34f0b0404c5043651a8f4b7ef087a1c42262a85d0a"
+                    + "3b2cc2bdb1b40174359d92abf0d69abeeb4eca06ef44c73413417cda15ddcf0b"))
+        let signature = try #require(Signature(bytes: bytes))
+        let isValid = judge(signature, of: Array("quorate ".utf8) + [2], by: key)
+        #expect(isValid)
+        let isOtherValid = judge(signature, of: Array("quorate ".utf8) + [0], by: key)
+        #expect(!isOtherValid)
     }
 
     @Test("S is below the order of the group, whoever is asked")

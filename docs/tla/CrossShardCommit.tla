@@ -121,8 +121,8 @@ IsOpen(s, i) ==
     /\ Broken = "pushesUndecidedOnly" => ~IsDecided(s, i)
 
 (* What is certified of a leg already, or can be without a record because it stays true for ever (R9, R10, R11). *)
-(* `ExecutionContext.finalAnswers`, `VotingRules.permanentRefusal`. A malformed leg is refused so by every shard at any *)
-(* time; it never gets a record, and is left out here. *)
+(* `ExecutionContext.finalAnswers`, `VotingRules.permanentRefusal`. A malformed leg is refused so by every shard at *)
+(* any time; it never gets a record, and is left out here. *)
 FinalAnswer(s, a) ==
     IF HasRecord(s, Id(a)) THEN record[s][Id(a)].status
     ELSE IF acknowledged[s] THEN "acknowledged"
