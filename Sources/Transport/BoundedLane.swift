@@ -2,7 +2,7 @@ import Gateway
 
 /// What waits in one line, bounded in bytes for each source and over all of them. The sources take turns, so that one
 /// who says much does not hold back another.
-package struct BoundedLane<Source: Hashable & Sendable, Element: Sendable>: Sendable {
+public struct BoundedLane<Source: Hashable & Sendable, Element: Sendable>: Sendable {
     @usableFromInline var entries = FairQueue<Source, (element: Element, weight: Int)>()
     /// In bytes, so that a source that is heard seldom has room whatever the others say.
     @usableFromInline var room: FairShare<Source>
@@ -12,16 +12,17 @@ package struct BoundedLane<Source: Hashable & Sendable, Element: Sendable>: Send
     ///   - sources: how many there may be at once, 1 or more.
     ///   - perSource: bytes of one source.
     @inlinable
-    package init(bytes: Int, sources: Int, perSource: Int) {
+    public init(bytes: Int, sources: Int, perSource: Int) {
         room = FairShare(limit: bytes, holders: sources, perHolder: perSource)
     }
 
+    /// Nothing waits of any source.
     @inlinable
-    package var isEmpty: Bool { entries.isEmpty }
+    public var isEmpty: Bool { entries.isEmpty }
 
     /// False if there is no room. What weighs nothing is bounded by the number of sources, and must not be lost.
     @inlinable
-    package mutating func append(_ element: Element, weight: Int, from source: Source) -> Bool {
+    public mutating func append(_ element: Element, weight: Int, from source: Source) -> Bool {
         guard room.take(weight, for: source) else { return false }
         entries.append((element, weight), from: source)
         return true
@@ -29,7 +30,7 @@ package struct BoundedLane<Source: Hashable & Sendable, Element: Sendable>: Send
 
     /// So many at most, each source's in their order.
     @inlinable
-    package mutating func take(_ count: Int) -> [Element] {
+    public mutating func take(_ count: Int) -> [Element] {
         var taken: [Element] = []
         while taken.count < count, let (source, entry) = entries.popFirst() {
             room.giveBack(entry.weight, from: source)

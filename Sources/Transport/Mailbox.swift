@@ -3,8 +3,12 @@ import Synchronization
 
 /// A mailbox that one event loop empties. Posting to a mailbox that is not empty costs a lock and no wake-up, so
 /// a burst costs one (an `execute` a message would cost 3 µs each). What is posted before it is opened is kept.
-package final class Mailbox<Element: Sendable>: Sendable {
-    package typealias Handler = @Sendable ([Element]) -> Void
+///
+/// Public, as `BoundedLane` is, although only this package uses it: what is only `package` is not specialised in other
+/// modules, and every message passes here.
+public final class Mailbox<Element: Sendable>: Sendable {
+    /// Takes what was posted together, in order.
+    public typealias Handler = @Sendable ([Element]) -> Void
 
     @usableFromInline struct State {
         @usableFromInline var queue: [Element] = []
@@ -49,28 +53,31 @@ package final class Mailbox<Element: Sendable>: Sendable {
     }
 
     @usableFromInline let state = Mutex(State())
-    @usableFromInline package let loop: any EventLoop
+    /// Where it is emptied.
+    public let loop: any EventLoop
 
     /// Nothing is handled before `open`.
     @inlinable
-    package init(on loop: any EventLoop) { self.loop = loop }
+    public init(on loop: any EventLoop) { self.loop = loop }
 
     /// - Parameter handler: see `open`.
     @inlinable
-    package convenience init(on loop: any EventLoop, handler: @escaping Handler) {
+    public convenience init(on loop: any EventLoop, handler: @escaping Handler) {
         self.init(on: loop)
         open(handler)
     }
 
     /// - Parameter handler: called on `loop` with everything that was posted since the last call, in order.
     @inlinable
-    package func open(_ handler: @escaping Handler) { if state.withLock({ $0.open(handler) }) { wake() } }
+    public func open(_ handler: @escaping Handler) { if state.withLock({ $0.open(handler) }) { wake() } }
 
+    /// From any thread.
     @inlinable
-    package func post(_ element: Element) { if state.withLock({ $0.post(element) }) { wake() } }
+    public func post(_ element: Element) { if state.withLock({ $0.post(element) }) { wake() } }
 
+    /// From any thread; together, so nothing comes between them.
     @inlinable
-    package func post(contentsOf elements: [Element]) {
+    public func post(contentsOf elements: [Element]) {
         if !elements.isEmpty, state.withLock({ $0.post(contentsOf: elements) }) { wake() }
     }
 
@@ -85,7 +92,7 @@ package final class Mailbox<Element: Sendable>: Sendable {
 }
 
 /// What may wait in a mailbox. Its functions are called under a lock.
-package protocol MailboxBound<Element>: Sendable {
+public protocol MailboxBound<Element>: Sendable {
     associatedtype Element: Sendable
     /// False if there is no room for it; then nothing has changed.
     mutating func admit(_ element: Element) -> Bool
@@ -94,7 +101,7 @@ package protocol MailboxBound<Element>: Sendable {
 }
 
 /// A mailbox that refuses what there is no room for.
-package final class BoundedMailbox<Bound: MailboxBound>: Sendable {
+public final class BoundedMailbox<Bound: MailboxBound>: Sendable {
     @usableFromInline final class Room: Sendable {
         @usableFromInline let state: Mutex<Bound>
         @inlinable init(_ bound: Bound) { state = Mutex(bound) }
@@ -105,14 +112,14 @@ package final class BoundedMailbox<Bound: MailboxBound>: Sendable {
 
     /// Nothing is handled before `open`.
     @inlinable
-    package init(on loop: any EventLoop, bound: Bound) {
+    public init(on loop: any EventLoop, bound: Bound) {
         (mailbox, room) = (Mailbox(on: loop), Room(bound))
     }
 
     /// - Returns: how many there was no room for.
     @inlinable
     @discardableResult
-    package func post(_ elements: [Bound.Element]) -> Int {
+    public func post(_ elements: [Bound.Element]) -> Int {
         var admitted: [Bound.Element] = []
         admitted.reserveCapacity(elements.count)
         room.state.withLock { bound in for element in elements where bound.admit(element) { admitted.append(element) } }
@@ -122,7 +129,7 @@ package final class BoundedMailbox<Bound: MailboxBound>: Sendable {
 
     /// - Parameter handler: called on the loop with everything that was posted since the last call, in order.
     @inlinable
-    package func open(_ handler: @escaping @Sendable ([Bound.Element]) -> Void) {
+    public func open(_ handler: @escaping @Sendable ([Bound.Element]) -> Void) {
         let room = room
         mailbox.open { elements in
             room.state.withLock { bound in for element in elements { bound.taken(element) } }
