@@ -28,7 +28,7 @@ package struct Execution {
     ) throws(ShardStateError) -> ShardExecutor {
         try ShardExecutor(
             shard: setting.shard, manifest: setting.manifest, store: store, limits: setting.options.shard,
-            procedures: setting.options.procedures)
+            procedures: setting.options.procedures, ahead: setting.options.hashingAhead)
     }
 
     /// What the store has.

@@ -43,8 +43,8 @@ public struct StateFlush: Sendable {
     public let shard: ShardID
     /// The state after this batch.
     public let sequence: SequenceNumber
-    /// What changed since the state in the store, ascending by key; a value of nil removes the key.
-    public let writes: [KeyValueWrite]
+    /// What changed since the state in the store.
+    public let writes: StateWrites
     /// To be kept in the same transaction: sequence number, history and time among it, encoded.
     public let metadata: [UInt8]
     /// Of the whole state, kept with it: what a start reads is held against it. Nil if it was not at hand.
@@ -55,7 +55,7 @@ public struct StateFlush: Sendable {
 
     /// A flush as `HostReady` lists it; applying it is the runtime's.
     public init(
-        shard: ShardID, sequence: SequenceNumber, writes: [KeyValueWrite], moves: [KeyRange]?, metadata: [UInt8],
+        shard: ShardID, sequence: SequenceNumber, writes: StateWrites, moves: [KeyRange]?, metadata: [UInt8],
         digest: Digest?
     ) {
         (self.shard, self.sequence, self.writes) = (shard, sequence, writes)

@@ -14,6 +14,8 @@ public struct HostOptions: Sendable {
     public var maxPendingRequests = 8192
     /// Decides, and evidence that changes something, that wait to be ordered, a shard.
     public var maxPendingDecides = 16384
+    /// When changes of a large state are hashed before their checkpoint. Each host may have its own.
+    public var hashingAhead = HashingAhead()
     /// Items of one proposal.
     public var maxBatchItems = 1024
     /// Bytes of one proposal's items. Decides may fill all of it, and requests still get a quarter of it; one of each

@@ -19,9 +19,9 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
     /// - Throws: `LMDBError`. After `.mapFull` and `.keyLength` nothing was applied; a failed commit poisons the
     ///   environment.
     public func apply(
-        _ writes: [KeyValueWrite], moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?, clearing: Bool
+        _ writes: some Sequence<KeyValueWrite>, moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?,
+        clearing: Bool
     ) throws {
-        for write in writes { try LMDBKey.check(write.key) }
         for range in moves ?? [] { try LMDBKey.check(range) }
         try commit { transaction throws(LMDBError) in
             if clearing { try empty(environment.entries, transaction) }
@@ -29,7 +29,10 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
                 for range in moves { try move(range, transaction) }
                 try empty(environment.staged, transaction)
             }
-            for write in writes { try put(write, environment.entries, transaction) }
+            for write in writes {
+                try LMDBKey.check(write.key)
+                try put(write, environment.entries, transaction)
+            }
             let (key, sealKey) = (LMDBSnapshot.metadataKey, LMDBSnapshot.sealKey)
             try put(KeyValueWrite(key: key, value: metadata), environment.metadata, transaction)
             try put(KeyValueWrite(key: sealKey, value: seal), environment.metadata, transaction)

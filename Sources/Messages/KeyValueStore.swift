@@ -93,7 +93,9 @@ public protocol KeyValueWriter {
     ///   - seal: the state's digest, or whatever tells later that what is read is what was written.
     ///   - clearing: first of all removes every entry.
     func apply(
-        _ writes: [KeyValueWrite], moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws
+        _ writes: some Sequence<KeyValueWrite>, moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?,
+        clearing: Bool
+    ) throws
 
     /// Puts parts of another state aside, each in the place of all that is staged in its ranges: all of them or none.
     /// No reader sees them. They are gone when the store is opened again.
@@ -102,12 +104,14 @@ public protocol KeyValueWriter {
 
 extension KeyValueWriter {
     /// Of nothing that is staged.
-    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) throws {
+    public func apply(
+        _ writes: some Sequence<KeyValueWrite>, metadata: [UInt8], seal: [UInt8]?, clearing: Bool
+    ) throws {
         try apply(writes, moving: nil, metadata: metadata, seal: seal, clearing: clearing)
     }
 
     /// Without a seal.
-    public func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) throws {
+    public func apply(_ writes: some Sequence<KeyValueWrite>, metadata: [UInt8], clearing: Bool) throws {
         try apply(writes, metadata: metadata, seal: nil, clearing: clearing)
     }
 }

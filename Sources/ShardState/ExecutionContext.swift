@@ -18,7 +18,8 @@ package struct ExecutionContext {
         throws(ShardStateError)
     {
         self.init(
-            state: try StateView(shard: shard, map: map, overlay: Overlay(store: store)), time: time, limits: limits)
+            state: try StateView(shard: shard, map: map, overlay: Overlay(store: store), ahead: HashingAhead()),
+            time: time, limits: limits)
     }
 
     var shard: ShardID { state.shard }

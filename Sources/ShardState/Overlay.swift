@@ -189,7 +189,7 @@ struct Overlay {
 
     /// Sets apart everything written so far; nil if a flush is under way.
     /// - Precondition: nothing was set since the last `takeChanges`.
-    mutating func freeze(at sequence: SequenceNumber) -> [KeyValueWrite]? {
+    mutating func freeze(at sequence: SequenceNumber) -> StateWrites? {
         guard flushing == nil else { return nil }
         (frozen, flushing) = (current, sequence)
         // The next one will be about as large.
@@ -199,7 +199,7 @@ struct Overlay {
 
     /// Everything written so far but in these buckets, ascending by key.
     /// - Precondition: no flush is under way.
-    func writes(outside buckets: Set<Int>) -> [KeyValueWrite] {
+    func writes(outside buckets: Set<Int>) -> StateWrites {
         precondition(!isFlushing)
         return current.writes(outside: buckets)
     }

@@ -180,24 +180,21 @@ struct OverlayLayer {
         return keys
     }
 
-    /// Ascending by key: the nodes are behind all entries.
-    /// - Parameter buckets: of which nothing is wanted, nor of the nodes that are in them or over them.
+    /// Of an entry by its place in the order.
+    func write(at index: Int) -> KeyValueWrite {
+        KeyValueWrite(key: key(at: index), value: entry(at: index)?.encoded())
+    }
+
+    /// The nodes that were written or removed, in the order of their keys, which are behind all entries'.
+    var nodeIDs: [UInt64] { nodes.keys.sorted() }
+    func write(ofNode id: UInt64) -> KeyValueWrite {
+        KeyValueWrite(key: StatePart(id: id).nodeKey, value: (nodes[id] ?? nil)?.encoded())
+    }
+
     /// - Precondition: nothing was set since the last `takeChanges`.
-    func writes(outside buckets: Set<Int> = []) -> [KeyValueWrite] {
+    func writes(outside buckets: Set<Int> = []) -> StateWrites {
         precondition(sorted.count == slots.count)
-        let parents = Set(buckets.map(StateTree.firstSibling))
-        func isOutside(_ part: StatePart) -> Bool {
-            part.depth < StateTree.bucketDepth ? !parents.contains(part.bucket) : !buckets.contains(part.bucket)
-        }
-        var writes: [KeyValueWrite] = []
-        writes.reserveCapacity(slots.count + nodes.count)
-        for index in sorted.indices where !buckets.contains(StateKey.bucket(key(at: index))) {
-            writes.append(KeyValueWrite(key: key(at: index), value: entry(at: index)?.encoded()))
-        }
-        for id in nodes.keys.sorted() where isOutside(StatePart(id: id)) {
-            writes.append(KeyValueWrite(key: StatePart(id: id).nodeKey, value: (nodes[id] ?? nil)?.encoded()))
-        }
-        return writes
+        return StateWrites(of: self, outside: buckets)
     }
 }
 

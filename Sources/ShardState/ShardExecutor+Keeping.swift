@@ -1,13 +1,13 @@
 import Messages
 
 /// A state to be written down, as what changed since the one in the store.
-public struct FrozenState: Hashable, Sendable {
+public struct FrozenState: Sendable {
     /// Of the last batch that is in it.
     public let sequence: SequenceNumber
     /// Where what the store has staged goes first; nil for a state that was reached here.
     public let moves: [KeyRange]?
-    /// Ascending by key.
-    public let writes: [KeyValueWrite]
+    /// What changed.
+    public let writes: StateWrites
     /// Cluster, shard, sequence number, history, time and the procedures' fingerprint, encoded.
     public let metadata: [UInt8]
     /// Of the whole state.

@@ -24,7 +24,7 @@ public struct ShardExecutor {
     /// Reads what is above the buckets, and what hosts may have to push: not the state.
     public init(
         shard: ShardID, manifest: Manifest, store: any KeyValueStore, limits: ShardLimits = .init(),
-        procedures: ProcedureRegistry = .init()
+        procedures: ProcedureRegistry = .init(), ahead: HashingAhead = .init()
     ) throws(ShardStateError) {
         precondition(manifest.hasShard(shard))
         (cluster, epoch) = (manifest.cluster, manifest.epoch)
@@ -45,7 +45,8 @@ public struct ShardExecutor {
             (lastExecuted, time, history) = (.zero, .zero, .null)
         }
         context = ExecutionContext(
-            state: try StateView(shard: shard, map: manifest.shardMap, overlay: overlay), time: time, limits: limits)
+            state: try StateView(shard: shard, map: manifest.shardMap, overlay: overlay, ahead: ahead), time: time,
+            limits: limits)
     }
 
     /// Whose batches are executed here.

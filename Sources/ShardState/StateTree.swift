@@ -254,14 +254,8 @@ struct StateTree {
     static let bucketDepth = 3
     /// All bits of a place.
     static let maxDepth = 11
-    /// When so many changed keys wait in a state of many parts, they are hashed without waiting for the checkpoint,
-    /// which would be a pause that grows with the state. Nothing is hashed twice for it, as most changes are of parts
-    /// of their own; it is the nodes above that many changes meet in, so they wait for more. In a state of few parts
-    /// all waits: what is hashed once a checkpoint, however often it changes, costs least.
-    private static let maxPlaced = 1024
-    private static let maxChanges = 5000
-    private static let maxStale = 4096
 
+    private let ahead: HashingAhead
     private var top = BucketTree.empty
     private var buckets = [Subtree](repeating: .empty, count: StateKey.bucketCount)
     /// Entries that are placed by their identifiers, and all.
@@ -273,7 +267,8 @@ struct StateTree {
     private var parents: Set<Int> = []
 
     /// Of what the store holds.
-    init(loading overlay: borrowing Overlay) throws(ShardStateError) {
+    init(loading overlay: borrowing Overlay, ahead: HashingAhead) throws(ShardStateError) {
+        self.ahead = ahead
         var found = buckets
         try overlay.forEachParent { bucket, node in
             for child in 0..<TreeNode.fanout { found[bucket + child] = node[child] }
@@ -293,16 +288,17 @@ struct StateTree {
     /// Hashes what should not wait for the checkpoint.
     mutating func hashIfDue(_ overlay: inout Overlay) throws(ShardStateError) {
         let changes = overlay.changes
-        if changes.all >= Self.maxChanges, isLarge(count.all, StateKey.bucketCount) {
+        if changes.all >= ahead.changes, isLarge(count.all, StateKey.bucketCount) {
             try hashLeaves(of: overlay.takeChanges(), &overlay)
-        } else if changes.placed >= Self.maxPlaced, isLarge(count.placed, StateKey.placedBuckets.count) {
+        } else if changes.placed >= ahead.placedChanges, isLarge(count.placed, StateKey.placedBuckets.count) {
             try hashLeaves(of: overlay.takeChanges(placed: true), &overlay)
         }
-        if stale.count >= Self.maxStale { try hashNodes(&overlay) }
+        if stale.count >= ahead.nodes { try hashNodes(&overlay) }
     }
 
-    /// Whether most buckets are divided.
-    private func isLarge(_ entries: UInt64, _ buckets: Int) -> Bool { entries > UInt64(buckets * Subtree.leafLimit) }
+    private func isLarge(_ entries: UInt64, _ buckets: Int) -> Bool {
+        entries > UInt64(buckets * ahead.entriesPerBucket)
+    }
 
     /// Hashes everything that changed, and writes the nodes that changed with it.
     mutating func clean(_ overlay: inout Overlay) throws(ShardStateError) {

@@ -14,9 +14,11 @@ struct StateView {
     private var checked = 0
 
     /// Reads what is above the buckets, and what hosts may have to push: not the state.
-    init(shard: ShardID, map: ShardMap, overlay: consuming Overlay) throws(ShardStateError) {
+    init(
+        shard: ShardID, map: ShardMap, overlay: consuming Overlay, ahead: HashingAhead
+    ) throws(ShardStateError) {
         (self.shard, self.map) = (shard, map)
-        tree = try StateTree(loading: overlay)
+        tree = try StateTree(loading: overlay, ahead: ahead)
         indexes = try StateIndexes(scanning: overlay, shard: shard, map: map)
         self.overlay = overlay
     }
@@ -179,7 +181,7 @@ struct StateView {
     }
 
     /// Sets apart everything written so far; nil if a flush is under way.
-    mutating func freeze(at sequence: SequenceNumber) throws(ShardStateError) -> [KeyValueWrite]? {
+    mutating func freeze(at sequence: SequenceNumber) throws(ShardStateError) -> StateWrites? {
         // The nodes of the tree are written down with what is below them.
         try tree.clean(&overlay)
         return overlay.freeze(at: sequence)
@@ -201,10 +203,10 @@ struct StateView {
     /// - Returns: the root of the other state, and what is to be written beside the buckets.
     mutating func replacement(
         by staged: [BucketSummary]
-    ) throws(ShardStateError) -> (root: Digest, writes: [KeyValueWrite]) {
+    ) throws(ShardStateError) -> (root: Digest, writes: StateWrites) {
         try tree.clean(&overlay)
         let (root, parents) = tree.replacing(staged)
-        return (root, overlay.writes(outside: Set(staged.map(\.bucket))) + parents)
+        return (root, overlay.writes(outside: Set(staged.map(\.bucket))).followed(by: parents))
     }
 
     // MARK: Checking

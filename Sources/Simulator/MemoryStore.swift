@@ -60,8 +60,10 @@ public final class MemoryStore: KeyValueStore, KeyValueWriter, Sendable {
     /// All or nothing, and not visible before `refresh`.
     /// - Throws: `MemoryStoreError.keyLength` for any of the keys, `failed` if `failNextApply` asked for it.
     public func apply(
-        _ writes: [KeyValueWrite], moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?, clearing: Bool
+        _ writes: some Sequence<KeyValueWrite>, moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?,
+        clearing: Bool
     ) throws {
+        let writes = Array(writes)
         for write in writes { try MemoryStoreError.checkKey(write.key) }
         try state.withLock { state in
             try state.failIfAsked()

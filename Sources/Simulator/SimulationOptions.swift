@@ -92,6 +92,11 @@ public struct SimulationOptions: Sendable {
         host.bucketPartBytes = 64
         // Half of the states are read as a large one is: for the most part while the host serves.
         if !seed.isMultiple(of: 2) { (host.entriesCheckedAtStart, host.entriesCheckedAtOnce) = (10, 10) }
+        // A third hash ahead of their checkpoints, as large states are.
+        if seed.isMultiple(of: 3) {
+            host.hashingAhead.entriesPerBucket = 0
+            (host.hashingAhead.placedChanges, host.hashingAhead.changes, host.hashingAhead.nodes) = (2, 5, 3)
+        }
         host.procedures = SimulatedProcedures.registry
         host.compactionBytes = 8 << 10
         host.recentBatches = 64

@@ -28,6 +28,8 @@ struct TestShard {
     var disk = TestDisk()
     var executor: ShardExecutor
     var time = start
+    /// Of the executor that the next `restart` makes.
+    var ahead = HashingAhead()
 
     init(_ shard: UInt16, _ manifest: Manifest, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init())
         throws
@@ -82,7 +84,7 @@ struct TestShard {
         guard frozen.moves != nil else { return try executor.flushed(frozen.sequence) }
         executor = try ShardExecutor(
             shard: shard, manifest: manifest, store: executor.refreshedStore(), limits: executor.limits,
-            procedures: procedures)
+            procedures: procedures, ahead: ahead)
     }
 
     /// Stages buckets of another state, and asks what makes the disk hold it.
@@ -119,7 +121,8 @@ struct TestShard {
     mutating func restart() throws {
         disk.reopen()
         executor = try ShardExecutor(
-            shard: shard, manifest: manifest, store: TestStore(disk), limits: executor.limits, procedures: procedures)
+            shard: shard, manifest: manifest, store: TestStore(disk), limits: executor.limits, procedures: procedures,
+            ahead: ahead)
     }
 }
 

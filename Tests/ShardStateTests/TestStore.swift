@@ -29,16 +29,17 @@ final class TestDisk: KeyValueWriter {
     private(set) var image = Image()
     private var staged: [[UInt8]: [UInt8]] = [:]
 
-    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], clearing: Bool) {
+    func apply(_ writes: some Sequence<KeyValueWrite>, metadata: [UInt8], clearing: Bool) {
         apply(writes, metadata: metadata, seal: nil, clearing: clearing)
     }
 
-    func apply(_ writes: [KeyValueWrite], metadata: [UInt8], seal: [UInt8]?, clearing: Bool) {
+    func apply(_ writes: some Sequence<KeyValueWrite>, metadata: [UInt8], seal: [UInt8]?, clearing: Bool) {
         apply(writes, moving: nil, metadata: metadata, seal: seal, clearing: clearing)
     }
 
     func apply(
-        _ writes: [KeyValueWrite], moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?, clearing: Bool
+        _ writes: some Sequence<KeyValueWrite>, moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?,
+        clearing: Bool
     ) {
         var values = clearing ? [:] : image.values
         if let moves {
