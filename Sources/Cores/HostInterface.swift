@@ -1,4 +1,5 @@
 import Messages
+import ShardState
 
 /// A connection from a gateway or tool, or at a gateway from a client, numbered by the runtime; never reused while the
 /// process runs.
