@@ -6,11 +6,11 @@ public struct HashingAhead: Hashable, Sendable {
     /// Entries for each bucket, on the average, from which on a state is large: then most buckets are divided.
     public var entriesPerBucket = Subtree.leafLimit
     /// So many changed keys of accounts and procedures' values are hashed at once.
-    public var placedChanges = 1024
+    public var placedChanges = 256
     /// So many of any kind.
     public var changes = 5000
     /// So many nodes of the tree whose children changed.
-    public var nodes = 4096
+    public var nodes = 2048
 
     /// As measured: decision 0033.
     public init() {}

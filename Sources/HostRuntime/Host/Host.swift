@@ -283,12 +283,16 @@ private struct HostAssembly {
         let (writer, environments) = try await loop.submit {
             var environments: [ShardID: LMDBEnvironment] = [:]
             var writers: [ShardID: LMDBStoreWriter] = [:]
+            var turns: [ShardID: FlushTurn] = [:]
             for shard in folder.manifest.shards(of: folder.host) {
                 let environment = try openState(of: shard)
                 environments[shard] = environment
                 writers[shard] = LMDBStoreWriter(environment)
+                let hosts = folder.manifest.hosts(of: shard)
+                turns[shard] = FlushTurn(place: hosts.firstIndex(of: folder.host) ?? 0, of: hosts.count)
             }
-            let writer = StateWriter(writers, counters: counters, logger: logger, report: report, failed: failed)
+            let writer = StateWriter(
+                writers, turns: turns, loop: loop, counters: counters, logger: logger, report: report, failed: failed)
             return (NIOLoopBound(writer, eventLoop: loop), environments)
         }.get()
         return (Mailbox(on: loop) { writer.value.run($0) }, environments)

@@ -16,21 +16,30 @@ final class StateWriter {
     }
 
     private var writers: [ShardID: LMDBStoreWriter]
+    private var turns: [ShardID: FlushTurn]
+    private let loop: any EventLoop
     private let counters: HostCounters
     private let logger: Logger
     private let report: @Sendable (HostInput) -> Void
     private let failed: @Sendable (StorageFailure) -> Void
     private var hasFailed = false
+    /// A flush is freed so long after it was written down, when the thread that executes has let go of it too: to free
+    /// all its records takes as long as to execute some batches.
+    private static let keepsFlush = TimeAmount.seconds(1)
 
     /// - Parameters:
+    ///   - writers: one for each shard in `turns`.
+    ///   - loop: on which it lives.
     ///   - report: says `staged`, `flushed` or `storageFailed`.
     ///   - failed: called beside `storageFailed`.
     init(
-        _ writers: [ShardID: LMDBStoreWriter], counters: HostCounters, logger: Logger,
+        _ writers: [ShardID: LMDBStoreWriter], turns: [ShardID: FlushTurn], loop: any EventLoop,
+        counters: HostCounters, logger: Logger,
         report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
-        (self.writers, self.counters, self.logger) = (writers, counters, logger)
+        (self.writers, self.turns, self.loop) = (writers, turns, loop)
+        (self.counters, self.logger) = (counters, logger)
         (self.report, self.failed) = (report, failed)
     }
 
@@ -46,7 +55,7 @@ final class StateWriter {
             stage(&buckets)
             switch job {
             case .stage: continue
-            case .flush(let flush): write(flush)
+            case .flush(let flush): take(flush)
             case .condemn(let shard): condemn(shard)
             case .close(let promise):
                 writers = [:]
@@ -73,7 +82,18 @@ final class StateWriter {
         }
     }
 
+    /// A state of its own waits for its turn. Nothing else of the shard depends on when that is: there is one flush at
+    /// a time, none with what is staged, and what was not written when the host stops is executed again.
+    private func take(_ flush: StateFlush) {
+        let wait = flush.installs ? 0 : turns[flush.shard]?.wait(now: Clock.now().uptime) ?? 0
+        guard wait > 0 else { return write(flush) }
+        loop.assumeIsolated().scheduleTask(in: .nanoseconds(Int64(wait))) { self.write(flush) }
+    }
+
     private func write(_ flush: StateFlush) {
+        defer {
+            loop.assumeIsolated().scheduleTask(in: Self.keepsFlush) { withExtendedLifetime(flush) {} }
+        }
         write(flush.shard) {
             try flush.apply(to: $0)
         } then: {
@@ -83,7 +103,7 @@ final class StateWriter {
     }
 
     private func write(_ shard: ShardID, _ work: (LMDBStoreWriter) throws -> Void, then said: () -> [HostInput]) {
-        guard !hasFailed else { return }
+        guard !hasFailed, !writers.isEmpty else { return }
         guard let writer = writers[shard] else { preconditionFailure("the host has no replica of shard \(shard)") }
         do {
             try work(writer)
