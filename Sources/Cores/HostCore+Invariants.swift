@@ -66,7 +66,7 @@ extension HostCore {
     public static func shard(of input: HostInput) -> ShardID? {
         switch input {
         case .peer(_, let message): message.value.shard
-        case .flushed(let shard, _), .staged(let shard, _, _): shard
+        case .flushed(let shard, _), .staged(let shard, _, _), .stateDamaged(let shard, _): shard
         case .gateway, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .storageFailed, .tick: nil
         }
     }

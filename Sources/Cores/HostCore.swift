@@ -137,6 +137,7 @@ public final class HostCore {
         case .staged(let id, let bucket, let digest):
             if let shard = shard(id) { say(.staged(bucket: bucket, digest), to: shard) }
         case .storageFailed(let reason): for shard in machines { say(.storageFailed(reason), to: shard) }
+        case .stateDamaged(let id, let reason): if let shard = shard(id) { say(.stateDamaged(reason), to: shard) }
         case .tick:
             let times = certainTimes()
             for shard in machines { say(.tick(connected: connected, certainTime: times[shard.family]), to: shard) }

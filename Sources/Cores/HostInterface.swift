@@ -26,6 +26,9 @@ public enum HostInput: Sendable {
     case staged(ShardID, bucket: Int, Digest)
     /// Storage failed: the host stops voting (R7). Never retried.
     case storageFailed(String)
+    /// What this shard's store was opened with is not what was written: that replica halts, and the next start fetches
+    /// another state.
+    case stateDamaged(ShardID, String)
     /// Every few milliseconds, so that timers run.
     case tick
 }

@@ -41,6 +41,8 @@ package enum ShardInput: Sendable {
     case staged(bucket: Int, Digest)
     /// The host stops voting (R7).
     case storageFailed(String)
+    /// The state on disk is not what was written.
+    case stateDamaged(String)
 }
 
 /// What a step of one replica asks of its host, in the order in which it must be done.

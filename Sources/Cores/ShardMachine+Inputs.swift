@@ -36,6 +36,8 @@ extension ShardMachine {
         case .staged(let bucket, let digest):
             try transfer(.staged(bucket: bucket, digest), now: now, into: &ready)
         case .storageFailed(let reason): throw ShardFailure(reason: "storage failed: \(reason)")
+        case .stateDamaged(let reason):
+            throw ShardFailure(reason: "the state on disk is not what was written: \(reason)", isDamage: true)
         }
     }
 
@@ -47,7 +49,7 @@ extension ShardMachine {
         case .account(let session, let id, let account): show(account, id: id, to: session, into: &ready)
         case .sessionClosed(let session): close(session)
         case .started, .tick, .message, .stateTransfer, .forwarded, .push, .sayOwn, .word, .decide, .evidence, .read,
-            .durable, .flushed, .staged, .storageFailed:
+            .durable, .flushed, .staged, .storageFailed, .stateDamaged:
             return
         }
     }

@@ -160,6 +160,15 @@ private final class Alone {
         #expect(shard.ready.toHosts.isEmpty)
     }
 
+    @Test func whoseStateIsFoundDamagedHaltsAndHasItMarked() throws {
+        let shard = try Alone()
+        shard.step(.started(certainTime: .zero))
+        shard.step(.stateDamaged("page 7"))
+        let halt = shard.ready.halt ?? ""
+        #expect(shard.ready.isDamaged && halt.contains("page 7") && halt.contains("Restart the host"))
+        #expect(shard.halted == shard.ready.halt)
+    }
+
     @Test func aReadIsAnsweredInItsStepWhenNothingIsUnderWay() throws {
         let shard = try Alone()
         shard.step(.started(certainTime: .zero))

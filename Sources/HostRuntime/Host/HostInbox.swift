@@ -71,7 +71,8 @@ extension HostInput {
     fileprivate var isMessage: Bool {
         switch self {
         case .peer, .gateway: true
-        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed, .tick:
+        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed,
+            .stateDamaged, .tick:
             false
         }
     }
@@ -81,7 +82,9 @@ extension HostInput {
         switch self {
         case .peer(_, let message): message.value.weight
         case .gateway(_, let message): message.value.weight
-        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed, .tick: 0
+        case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed,
+            .stateDamaged, .tick:
+            0
         }
     }
 
