@@ -147,7 +147,8 @@ let package = Package(
         .testTarget(name: "CoresTests", dependencies: ["Messages", "Cores", "PBFT", "ShardState", "Simulator"]),
         .testTarget(
             name: "WriteAheadLogTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Simulator"]),
-        .testTarget(name: "StoreTests", dependencies: ["Randomness", "Messages", "LMDBStore", "Simulator"]),
+        .testTarget(
+            name: "StoreTests", dependencies: ["Randomness", "Messages", "LMDBStore", "CFaultMark", "Simulator"]),
         .testTarget(
             name: "SimulatorTests",
             dependencies: ["Messages", "Simulator", "Cores", "PBFT", "ShardState", "WriteAheadLog"],

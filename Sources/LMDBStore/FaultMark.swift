@@ -43,9 +43,10 @@ struct FaultMark: ~Copyable {
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Runs what reads or writes mapped pages. Not within itself.
-    func guarding<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    /// - Parameter file: what is mapped, if that is known: without it a SIGBUS is not marked.
+    func guarding<R, E: Error>(_ file: MappedFile?, _ body: () throws(E) -> R) throws(E) -> R {
         faultMarkInstall()
-        faultMarkEnter(descriptor)
+        faultMarkEnter(descriptor, file?.start ?? 0, file?.length ?? 0, file?.descriptor ?? -1)
         defer { faultMarkLeave() }
         return try body()
     }

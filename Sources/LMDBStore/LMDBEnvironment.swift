@@ -12,10 +12,14 @@ public struct LMDBOptions: Sendable {
     public var mapSize: Int
     /// How many readers and snapshots can be open at once.
     public var maximumReaders: Int
+    /// A file of at most so many bytes is checked wholly before LMDB maps it; of a larger one the leaves are left for
+    /// later (`LMDBStoreWriter.checkFile`).
+    public var checkedAtOpening: Int
 
-    /// 64 GiB of address space, and room for 256 readers.
-    public init(mapSize: Int = 64 << 30, maximumReaders: Int = 256) {
-        (self.mapSize, self.maximumReaders) = (mapSize, maximumReaders)
+    /// 64 GiB of address space, room for 256 readers, and files of up to 16 MiB checked wholly at once, in a few
+    /// hundredths of a second.
+    public init(mapSize: Int = 64 << 30, maximumReaders: Int = 256, checkedAtOpening: Int = 16 << 20) {
+        (self.mapSize, self.maximumReaders, self.checkedAtOpening) = (mapSize, maximumReaders, checkedAtOpening)
     }
 }
 
@@ -31,25 +35,38 @@ public final class LMDBEnvironment: @unchecked Sendable {
         let device, inode: UInt64
     }
 
+    /// What is known of the file.
+    private enum FileState {
+        /// It was opened, and nothing was written to it.
+        case isOpen
+        case isWhole
+        case isDamaged(LMDBError)
+    }
+
     private static let open = Mutex<Set<Identity>>([])
 
     /// The folder, as it was given.
     public let path: String
     let mapSize: Int
-    let mark: FaultMark
+    /// How much of the file was read before LMDB mapped it.
+    package let pagesReadAtOpening: Int
+    private let mark: FaultMark
+    let mapped: MappedFile
     let handle: OpaquePointer
     let entries: MDB_dbi
     let metadata: MDB_dbi
     let staged: MDB_dbi
     let failure = Mutex<LMDBError?>(nil)
     let syncs: SyncWitness
+    private let state: Mutex<FileState>
     private let identity: Identity
 
     /// Opens the database in a folder; makes both if they do not exist. The folder's parent must exist. Whoever opens
     /// it sees to it that no other process has it open.
     ///
-    /// LMDB sees the file only when it was found sound, page by page (`LMDBFileCheck`), and when no process died by a
-    /// fault in LMDB since the folder is there (`FaultMark`).
+    /// LMDB sees the file only when all that leads to its entries was found sound (`LMDBFileCheck`), and when no
+    /// process died by a fault in LMDB since the folder is there (`FaultMark`). Nothing is written to the file before
+    /// the rest was checked too: by the opening if it has something to write, else by the first write or `checkFile`.
     /// - Throws: an error with `isDamage` for a file that LMDB must not see. It is left as it is.
     public init(path: String, options: LMDBOptions = LMDBOptions()) throws(LMDBError) {
         self.path = path
@@ -61,10 +78,13 @@ public final class LMDBEnvironment: @unchecked Sendable {
         let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
         guard Self.open.withLock({ $0.insert(identity).inserted }) else { throw .alreadyOpen(path: path) }
         let file = path + "/data.mdb"
+        let opening: LMDBFileCheck.Opening
         do throws(LMDBError) {
             mark = try FaultMark(in: path)
             mapSize = Self.mapSize(atLeast: options.mapSize, for: file)
-            try LMDBFileCheck.check(file, mapSize: mapSize)
+            opening = try LMDBFileCheck.beforeMapping(file, mapSize: mapSize, wholeUpTo: options.checkedAtOpening)
+            pagesReadAtOpening = opening.pagesRead
+            state = Mutex(opening.isWhole ? .isWhole : .isOpen)
             try Self.prepareLock(path + "/lock.mdb", readers: options.maximumReaders)
             handle = try Self.openHandle(path, mapSize: mapSize, options)
         } catch {
@@ -75,9 +95,10 @@ public final class LMDBEnvironment: @unchecked Sendable {
             let handle = handle
             let witness = try SyncWitness(file)
             syncs = witness
-            (entries, metadata, staged) = try mark.guarding { () throws(LMDBError) in
-                try Self.openDatabases(handle, path, witness)
+            (entries, metadata, staged) = try mark.guarding(nil) { () throws(LMDBError) in
+                try Self.openDatabases(handle, path, witness, mayWrite: opening.isWhole)
             }
+            mapped = try MappedFile(handle, path: path, mapSize: mapSize)
             // The files' names, and the folder's own.
             try Self.syncDirectory(path)
             try Self.syncDirectory(path + "/..")
@@ -105,6 +126,28 @@ public final class LMDBEnvironment: @unchecked Sendable {
     /// Has the next opening refuse the database as damaged: what was read of it is not what was written.
     /// - Throws: `.failed`
     public func condemn() throws(LMDBError) { try mark.condemn(path) }
+
+    /// See `LMDBStoreWriter.checkFile`. LMDB has mapped the file, but it is as it was found: every write is behind this.
+    func checkFile() throws(LMDBError) {
+        try state.withLock { (state) throws(LMDBError) in
+            switch state {
+            case .isWhole: return
+            case .isDamaged(let error): throw error
+            case .isOpen: break
+            }
+            do throws(LMDBError) {
+                try LMDBFileCheck.everything(mapped.descriptor, path + "/data.mdb", mapSize: mapSize)
+                state = .isWhole
+            } catch {
+                // What the system refuses says nothing of the file.
+                if error.isDamage { state = .isDamaged(error) }
+                throw error
+            }
+        }
+    }
+
+    /// Runs what reads or writes mapped pages. Not within itself.
+    func guarding<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { try mark.guarding(mapped, body) }
 
     func check(_ code: Int32, _ operation: String) throws(LMDBError) {
         guard code != 0 else { return }
@@ -180,18 +223,20 @@ public final class LMDBEnvironment: @unchecked Sendable {
 
     private static func lacksRoom(_ code: Int32) -> Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
 
+    /// - Parameter mayWrite: otherwise there is nothing to write.
     private static func openDatabases(
-        _ handle: OpaquePointer, _ path: String, _ syncs: SyncWitness
+        _ handle: OpaquePointer, _ path: String, _ syncs: SyncWitness, mayWrite: Bool
     ) throws(LMDBError) -> (entries: MDB_dbi, metadata: MDB_dbi, staged: MDB_dbi) {
         var transaction: OpaquePointer?
         var (entries, metadata, staged): (MDB_dbi, MDB_dbi, MDB_dbi) = (0, 0, 0)
+        let flags = UInt32(mayWrite ? MDB_CREATE : 0)
         var code = mdb_env_sync(handle, 1)
         guard code == 0 else { throw .syncFailed(operation: "syncing", path: path, code: code) }
-        code = mdb_txn_begin(handle, nil, 0, &transaction)
+        code = mdb_txn_begin(handle, nil, UInt32(mayWrite ? 0 : MDB_RDONLY), &transaction)
         guard code == 0 else { throw .failed(operation: "beginning a transaction", path: path, code: code) }
-        code = mdb_dbi_open(transaction, "entries", UInt32(MDB_CREATE), &entries)
-        if code == 0 { code = mdb_dbi_open(transaction, "metadata", UInt32(MDB_CREATE), &metadata) }
-        if code == 0 { code = mdb_dbi_open(transaction, "staged", UInt32(MDB_CREATE), &staged) }
+        code = mdb_dbi_open(transaction, "entries", flags, &entries)
+        if code == 0 { code = mdb_dbi_open(transaction, "metadata", flags, &metadata) }
+        if code == 0 { code = mdb_dbi_open(transaction, "staged", flags, &staged) }
         // Whoever staged it is gone. Emptying an empty one would be a write.
         var status = MDB_stat()
         if code == 0 { code = mdb_stat(transaction, staged, &status) }

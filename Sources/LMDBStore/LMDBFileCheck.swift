@@ -1,12 +1,16 @@
 import CLMDB
 import Glibc
 
-/// Whether a data file that nobody has open is one that LMDB can read and write.
+/// Whether a data file that nobody writes to is one that LMDB can read and write.
 ///
 /// LMDB maps the file and believes what it reads: a wrong offset, page number or length ends the process by SIGBUS,
 /// SIGSEGV or an assertion, and pages that lead back to themselves keep it busy for ever. So everything that it
-/// believes is checked before it sees the file, with ordinary reads: both meta pages, and every page of every tree that
-/// the newer one leads to. What an entry says is not checked here, but by the state's digest (`LMDBStoreWriter.apply`).
+/// believes is checked with ordinary reads: both meta pages, and every page of every tree that the newer one leads to.
+/// What an entry says is not checked here, but by the state's digest (`LMDBStoreWriter.apply`).
+///
+/// Nearly all of a large file are leaves that hold entries. What leads to them, and all else, is checked before LMDB
+/// maps the file, and they are before anything is written to it. Until then one of them that is damaged may have LMDB
+/// give what was never written or fault, but not go round in circles or change a page that is used elsewhere.
 ///
 /// The format is that of LMDB 0.9 (`mdb.c`: `MDB_page`, `MDB_node`, `MDB_meta`, `MDB_db`) in the byte order of this
 /// machine, and stricter than it: as a file is that only `LMDBEnvironment` has written.
@@ -19,8 +23,7 @@ struct LMDBFileCheck {
         var refusal: (operation: String, code: Int32)?
     }
 
-    private static let header = 16
-    private static let nodeHeader = 8
+    static let header = 16
     private static let metaFlag: UInt16 = 8
     private static let noPage = UInt64.max
     private static let magic: UInt32 = 0xBEEF_C0DE
@@ -74,8 +77,11 @@ struct LMDBFileCheck {
         }
     }
 
-    /// What a walk over a tree has met.
-    private struct Count {
+    /// A walk over a tree: how it goes, and what it has met.
+    private struct Walk {
+        let order: Order
+        /// Where leaves are, as the root says, if they are not read.
+        let unreadDepth: Int?
         var branches: UInt64 = 0
         var leaves: UInt64 = 0
         var overflows: UInt64 = 0
@@ -84,29 +90,77 @@ struct LMDBFileCheck {
         var last: [UInt8]?
     }
 
+    /// What is read of a file.
+    private enum Scope {
+        case everything
+        /// All but the leaves of `entries` and of what is staged, and the values that have pages of their own there.
+        case shape
+    }
+
+    /// What was found before LMDB maps a file.
+    struct Opening {
+        /// Nothing is left for `everything`. If something is, the databases are there and nothing is staged, so that
+        /// they can be opened without a write.
+        let isWhole: Bool
+        let pagesRead: Int
+    }
+
     private let descriptor: Int32
+    private let scope: Scope
+    private let length: Int
     private let pageSize: Int
     private let lastPage: UInt64
-    private let path: String
     /// A bit a page: part of a tree, or free.
     private var met: [UInt64]
 
-    /// - Parameter mapSize: no page may lie beyond it.
+    /// Something is staged, which the opening is to remove.
+    private var hasStaged = false
+    private var pagesRead = 0
+
+    /// What must be known before LMDB maps the file.
+    /// - Parameters:
+    ///   - mapSize: no page may lie beyond it.
+    ///   - limit: everything is read of a file that is no longer than this, or that the opening would write to.
     /// - Throws: `.damaged`; `.failed` when the system refuses. A file that is not there, or empty, is sound.
-    static func check(_ path: String, mapSize: Int) throws(LMDBError) {
+    static func beforeMapping(_ path: String, mapSize: Int, wholeUpTo limit: Int) throws(LMDBError) -> Opening {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            if errno == ENOENT { return }
+            if errno == ENOENT { return Opening(isWhole: true, pagesRead: 0) }
             throw .failed(operation: "opening", path: path, code: errno)
         }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
-        guard status.st_size > 0 else { return }
-        _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_WILLNEED)
-        do {
-            var check = try LMDBFileCheck(descriptor, path, mapSize: mapSize)
+        guard status.st_size > 0 else { return Opening(isWhole: true, pagesRead: 0) }
+        if Int(status.st_size) > limit {
+            // What lies between the pages that are wanted is not read ahead.
+            _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
+            let shape = try run(descriptor, path, mapSize: mapSize, .shape)
+            if shape.isComplete { return Opening(isWhole: false, pagesRead: shape.pagesRead) }
+            _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_NORMAL)
+        }
+        let check = try run(descriptor, path, mapSize: mapSize, .everything)
+        return Opening(isWhole: true, pagesRead: check.pagesRead)
+    }
+
+    /// - Parameters:
+    ///   - descriptor: of the file, which LMDB may have mapped if it has not written to it.
+    ///   - path: of the file, for the error.
+    ///   - mapSize: no page may lie beyond it.
+    /// - Throws: `.damaged`; `.failed` when the system refuses.
+    static func everything(_ descriptor: Int32, _ path: String, mapSize: Int) throws(LMDBError) {
+        _ = try run(descriptor, path, mapSize: mapSize, .everything)
+    }
+
+    private static func run(
+        _ descriptor: Int32, _ path: String, mapSize: Int, _ scope: Scope
+    ) throws(LMDBError) -> LMDBFileCheck {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
+        do throws(Finding) {
+            var check = try LMDBFileCheck(descriptor, length: Int(status.st_size), mapSize: mapSize, scope)
             try check.run()
+            return check
         } catch {
             if let (operation, code) = error.refusal { throw .failed(operation: operation, path: path, code: code) }
             throw .damaged(path: path, page: error.page, what: error.what)
@@ -115,8 +169,8 @@ struct LMDBFileCheck {
 
     private let meta: Meta
 
-    private init(_ descriptor: Int32, _ path: String, mapSize: Int) throws(Finding) {
-        (self.descriptor, self.path) = (descriptor, path)
+    private init(_ descriptor: Int32, length: Int, mapSize: Int, _ scope: Scope) throws(Finding) {
+        (self.descriptor, self.length, self.scope) = (descriptor, length, scope)
         // The page size is that of the machine that made the file. Every page size holds a meta page's first 152 bytes.
         let first = try Self.read(descriptor, at: 0, count: 512, page: 0)
         let size: UInt32 = first.withUnsafeBytes { $0.number(40) }
@@ -166,6 +220,9 @@ struct LMDBFileCheck {
     }
 
     private mutating func run() throws(Finding) {
+        if scope == .everything {
+            _ = posix_fadvise(descriptor, 0, off_t(lastPage + 1) * off_t(pageSize), POSIX_FADV_WILLNEED)
+        }
         guard meta.free.flags == 8, meta.main.flags == 0, meta.main.pad == 0 else {
             throw Finding(page: 0, what: "flags of a database")
         }
@@ -176,7 +233,10 @@ struct LMDBFileCheck {
             }
             let tree = value.withUnsafeBytes { Tree($0) }
             guard tree.flags == 0, tree.pad == 0 else { throw Finding(page: page, what: "flags of a database") }
-            try check.walk(tree, .bytes) { (_, _, _, flags, page) throws(Finding) in
+            let isStaged = key.elementsEqual("staged".utf8)
+            if isStaged, tree.root != Self.noPage || tree.entries > 0 { check.hasStaged = true }
+            let readsLeaves = check.scope == .everything || key.elementsEqual("metadata".utf8)
+            try check.walk(tree, .bytes, readsLeaves: readsLeaves) { (_, _, _, flags, page) throws(Finding) in
                 guard flags == 0 else { throw Finding(page: page, what: "flags of an entry") }
             }
         }
@@ -188,6 +248,9 @@ struct LMDBFileCheck {
             try check.noteFree(value, on: page)
         }
     }
+
+    /// An opening has nothing to write.
+    private var isComplete: Bool { meta.main.entries == UInt64(Self.databases.count) && !hasStaged }
 
     /// A list of page numbers, descending, after how many they are. What follows them was room in reserve.
     private mutating func noteFree(_ list: [UInt8], on page: UInt64) throws(Finding) {
@@ -220,13 +283,15 @@ struct LMDBFileCheck {
     private typealias Visit = (inout LMDBFileCheck, _ key: [UInt8], _ value: [UInt8], _ flags: UInt16, _ page: UInt64)
         throws(Finding) -> Void
 
-    private mutating func walk(_ tree: Tree, _ order: Order, _ visit: Visit) throws(Finding) {
-        var count = Count()
+    private mutating func walk(
+        _ tree: Tree, _ order: Order, readsLeaves: Bool = true, _ visit: Visit
+    ) throws(Finding) {
+        var walk = Walk(order: order, unreadDepth: readsLeaves ? nil : Int(tree.depth))
         if tree.root != Self.noPage {
-            try walk(page: tree.root, from: 0, depth: 1, order, lower: nil, &count, visit)
+            try self.walk(page: tree.root, from: 0, depth: 1, lower: nil, &walk, visit)
         }
-        guard count.branches == tree.branches, count.leaves == tree.leaves, count.overflows == tree.overflows,
-            count.entries == tree.entries, count.depth == Int(tree.depth)
+        guard walk.branches == tree.branches, walk.leaves == tree.leaves, walk.depth == Int(tree.depth),
+            !readsLeaves || walk.overflows == tree.overflows && walk.entries == tree.entries
         else {
             throw Finding(page: tree.root == Self.noPage ? 0 : tree.root, what: "a tree that is not what its root says")
         }
@@ -236,46 +301,57 @@ struct LMDBFileCheck {
     ///   - from: the page that led here.
     ///   - lower: no key of this page is below it.
     private mutating func walk(
-        page number: UInt64, from: UInt64, depth: Int, _ order: Order, lower: [UInt8]?, _ count: inout Count,
-        _ visit: Visit
+        page number: UInt64, from: UInt64, depth: Int, lower: [UInt8]?, _ walk: inout Walk, _ visit: Visit
     ) throws(Finding) {
         guard depth <= Self.maximumDepth else { throw Finding(page: from, what: "a tree that is too deep") }
         try note(number, from: from)
+        if let unreadDepth = walk.unreadDepth, depth >= unreadDepth { return try pass(leaf: number, at: depth, &walk) }
         let page = Page(try read(page: number), number: number)
         let isLeaf = try page.isLeaf()
         let nodes = try page.nodes(isLeaf: isLeaf)
         // All leaves are at the same depth.
-        guard !isLeaf || count.depth == 0 || count.depth == depth else {
+        guard !isLeaf || walk.unreadDepth == nil && (walk.depth == 0 || walk.depth == depth) else {
             throw Finding(page: number, what: "leaves at two depths")
         }
         if isLeaf {
-            count.depth = depth
-            count.leaves += 1
+            walk.depth = depth
+            walk.leaves += 1
             for (i, node) in nodes.enumerated() {
-                try check(key: node.key, order, after: count.last, lower: i == 0 ? lower : nil, on: number)
-                count.last = node.key
-                count.entries += 1
-                try visit(&self, node.key, try value(of: node, on: number, &count), node.flags & ~1, number)
+                try check(key: node.key, walk, lower: i == 0 ? lower : nil, on: number)
+                walk.last = node.key
+                walk.entries += 1
+                try visit(&self, node.key, try value(of: node, on: number, &walk), node.flags & ~1, number)
             }
         } else {
-            count.branches += 1
+            walk.branches += 1
             // The tree of free pages may have a branch with one child.
-            guard nodes.count > 1 || order == .numbers else {
+            guard nodes.count > 1 || walk.order == .numbers else {
                 throw Finding(page: number, what: "a branch with one child")
             }
             for (i, node) in nodes.enumerated() {
                 // The first key of a branch is not used.
-                if i > 0 { try check(key: node.key, order, after: count.last, lower: nil, on: number) }
-                try walk(
-                    page: node.child, from: number, depth: depth + 1, order, lower: i == 0 ? lower : node.key, &count,
-                    visit)
+                if i > 0 {
+                    try check(key: node.key, walk, lower: nil, on: number)
+                    // Otherwise the keys of leaves are what the next one has to follow.
+                    if walk.unreadDepth != nil { walk.last = node.key }
+                }
+                try self.walk(
+                    page: node.child, from: number, depth: depth + 1, lower: i == 0 ? lower : node.key, &walk, visit)
             }
         }
     }
 
-    private func check(key: [UInt8], _ order: Order, after last: [UInt8]?, lower: [UInt8]?, on page: UInt64)
-        throws(Finding)
-    {
+    /// A leaf that is not read must be there: what is read beyond a file's end is a SIGBUS.
+    private func pass(leaf number: UInt64, at depth: Int, _ walk: inout Walk) throws(Finding) {
+        guard (Int(number) + 1) * pageSize <= length else {
+            throw Finding(page: number, what: "the file ends before it does")
+        }
+        walk.depth = depth
+        walk.leaves += 1
+    }
+
+    private func check(key: [UInt8], _ walk: Walk, lower: [UInt8]?, on page: UInt64) throws(Finding) {
+        let order = walk.order
         guard (1...LMDBKey.maximum).contains(key.count), order == .bytes || key.count == 8 else {
             throw Finding(page: page, what: "a key of \(key.count) bytes")
         }
@@ -285,11 +361,11 @@ struct LMDBFileCheck {
             case .numbers: a.withUnsafeBytes { $0.number(0) as UInt64 } < b.withUnsafeBytes { $0.number(0) as UInt64 }
             }
         }
-        if let last, !precedes(last, key) { throw Finding(page: page, what: "keys out of order") }
+        if let last = walk.last, !precedes(last, key) { throw Finding(page: page, what: "keys out of order") }
         if let lower, precedes(key, lower) { throw Finding(page: page, what: "keys out of order") }
     }
 
-    private mutating func value(of node: Page.Node, on page: UInt64, _ count: inout Count) throws(Finding) -> [UInt8] {
+    private mutating func value(of node: Page.Node, on page: UInt64, _ walk: inout Walk) throws(Finding) -> [UInt8] {
         guard node.flags & 1 != 0 else { return node.value }
         let first = node.value.withUnsafeBytes { $0.number(0) as UInt64 }
         try note(first, from: page)
@@ -304,14 +380,16 @@ struct LMDBFileCheck {
             throw Finding(page: first, what: "no page of a value of \(node.length) bytes")
         }
         for next in 1..<UInt64(max(1, pages)) { try note(first + next, from: page) }
-        count.overflows += UInt64(pages)
+        walk.overflows += UInt64(pages)
+        pagesRead += (Self.header + node.length - 1) / pageSize + 1
         return try Self.read(descriptor, at: Int(first) * pageSize + Self.header, count: node.length, page: first)
     }
 
     // MARK: Pages
 
-    private func read(page: UInt64) throws(Finding) -> [UInt8] {
-        try Self.read(descriptor, at: Int(page) * pageSize, count: pageSize, page: page)
+    private mutating func read(page: UInt64) throws(Finding) -> [UInt8] {
+        pagesRead += 1
+        return try Self.read(descriptor, at: Int(page) * pageSize, count: pageSize, page: page)
     }
 
     private static func read(_ descriptor: Int32, at offset: Int, count: Int, page: UInt64) throws(Finding) -> [UInt8] {
@@ -338,88 +416,5 @@ struct LMDBFileCheck {
         }
         guard bytes.count == count else { throw Finding(page: page, what: "the file ends before it does") }
         return bytes
-    }
-
-    /// A branch or a leaf: a header, offsets of nodes ascending by key, room, and the nodes without gaps.
-    private struct Page {
-        struct Node {
-            let key: [UInt8]
-            /// Of a leaf; 1 is "the value is the number of its first page".
-            let flags: UInt16
-            /// Of the value, wherever it is.
-            let length: Int
-            let value: [UInt8]
-            /// Of a branch.
-            let child: UInt64
-        }
-
-        private let bytes: [UInt8]
-        private let number: UInt64
-
-        init(_ bytes: [UInt8], number: UInt64) { (self.bytes, self.number) = (bytes, number) }
-
-        func isLeaf() throws(Finding) -> Bool {
-            let (own, flags): (UInt64, UInt16) = bytes.withUnsafeBytes { ($0.number(0), $0.number(10)) }
-            guard own == number, flags == 1 || flags == 2 else {
-                throw Finding(page: number, what: "no page of a tree")
-            }
-            return flags == 2
-        }
-
-        func nodes(isLeaf: Bool) throws(Finding) -> [Node] {
-            let (lower, upper): (Int, Int) = bytes.withUnsafeBytes {
-                (Int($0.number(12) as UInt16), Int($0.number(14) as UInt16))
-            }
-            guard lower > LMDBFileCheck.header, lower.isMultiple(of: 2), lower <= upper, upper <= bytes.count else {
-                throw Finding(page: number, what: "bounds of its nodes")
-            }
-            var nodes: [Node] = []
-            var places: [(start: Int, size: Int)] = []
-            for index in 0..<(lower - LMDBFileCheck.header) / 2 {
-                let start = bytes.withUnsafeBytes { Int($0.number(LMDBFileCheck.header + 2 * index) as UInt16) }
-                let (node, size) = try node(at: start, from: upper, isLeaf: isLeaf)
-                nodes.append(node)
-                places.append((start, size))
-            }
-            var end = upper
-            for place in places.sorted(by: { $0.start < $1.start }) {
-                guard place.start == end else {
-                    throw Finding(page: number, what: "nodes that overlap, or a gap between them")
-                }
-                end += place.size
-            }
-            guard end == bytes.count else {
-                throw Finding(page: number, what: "nodes that overlap, or a gap between them")
-            }
-            return nodes
-        }
-
-        private func node(at start: Int, from upper: Int, isLeaf: Bool) throws(Finding) -> (Node, size: Int) {
-            let outside = Finding(page: number, what: "a node that is not within the page")
-            guard start >= upper, start.isMultiple(of: 2), start + LMDBFileCheck.nodeHeader <= bytes.count else {
-                throw outside
-            }
-            let (low, high, flags, keySize): (UInt16, UInt16, UInt16, UInt16) = bytes.withUnsafeBytes {
-                ($0.number(start), $0.number(start + 2), $0.number(start + 4), $0.number(start + 6))
-            }
-            let key = start + LMDBFileCheck.nodeHeader
-            let value = key + Int(keySize)
-            let length = Int(low) | Int(high) << 16
-            let held = !isLeaf ? 0 : flags & 1 != 0 ? 8 : length
-            guard value <= bytes.count, held <= bytes.count - value else { throw outside }
-            let node = Node(
-                key: Array(bytes[key..<value]), flags: isLeaf ? flags : 0, length: isLeaf ? length : 0,
-                value: Array(bytes[value..<value + held]), child: isLeaf ? 0 : UInt64(length) | UInt64(flags) << 32)
-            return (node, (LMDBFileCheck.nodeHeader + Int(keySize) + held + 1) & ~1)
-        }
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    fileprivate func number<T: FixedWidthInteger>(_ offset: Int) -> T {
-        loadUnaligned(fromByteOffset: offset, as: T.self)
-    }
-    fileprivate func part(_ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: self[offset..<offset + count])
     }
 }

@@ -84,6 +84,7 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
                 var code = mdb_cursor_get(cursor, &key, &value, lower.isEmpty ? MDB_FIRST : MDB_SET_RANGE)
                 while code == 0 {
                     if let upper, !key.precedes(upper) { return 0 }
+                    guard environment.mapped.holds(value) else { return MDB_CORRUPTED }
                     do { guard try body(key.bytes, value.bytes) else { return 0 } } catch {
                         failure = error
                         return 0
@@ -110,7 +111,7 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
 
     /// One thread at a time, and what it does in LMDB is marked.
     private func exclusively(_ body: () -> Int32) -> Int32 {
-        lock.withLock { _ in environment.mark.guarding(body) }
+        lock.withLock { _ in environment.guarding(body) }
     }
 
     private func get(_ key: [UInt8], in database: MDB_dbi) throws(LMDBError) -> [UInt8]? {
@@ -119,8 +120,10 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
             LMDBKey.with(key) { key in
                 var value = MDB_val()
                 let code = mdb_get(transaction, database, &key, &value)
-                if code == 0 { found = value.copied }
-                return code
+                guard code == 0 else { return code }
+                guard environment.mapped.holds(value) else { return MDB_CORRUPTED }
+                found = value.copied
+                return 0
             }
         }
         if code != MDB_NOTFOUND { try environment.check(code, "reading") }
@@ -137,12 +140,19 @@ public final class LMDBSnapshot: KeyValueReader, @unchecked Sendable {
             guard code == 0 else { return code }
             defer { mdb_cursor_close(cursor) }
             var value = MDB_val()
+            var last: [UInt8]?
             code = LMDBKey.with(start) { key in
                 var code = mdb_cursor_get(cursor, &key, &value, start.isEmpty ? MDB_FIRST : MDB_SET_RANGE)
                 while code == 0 {
                     let found = key.copied
+                    // A leaf out of order would have whoever goes on from the last key go round in circles.
+                    guard last?.lexicographicallyPrecedes(found) ?? !found.lexicographicallyPrecedes(start) else {
+                        return MDB_CORRUPTED
+                    }
+                    last = found
                     if !(exclusive && found == start) {
                         if let upper, !found.lexicographicallyPrecedes(upper) { return 0 }
+                        guard environment.mapped.holds(value) else { return MDB_CORRUPTED }
                         entries.append((found, value.copied))
                         if entries.count == Self.chunk { return 0 }
                     }

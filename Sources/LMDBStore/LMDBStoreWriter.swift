@@ -12,12 +12,18 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
     /// See `LMDBEnvironment.condemn`.
     public func condemn() throws(LMDBError) { try environment.condemn() }
 
+    /// Checks what the opening left out of a large file, its leaves. The first write does the same, unless it was done
+    /// before. It takes a second or two a GB, from memory.
+    /// - Throws: `.damaged`, from then on each time, and by each write: nothing was written since the opening, and the
+    ///   file is as it was found. `.failed` when the system refuses, which says nothing of the file.
+    public func checkFile() throws(LMDBError) { try environment.checkFile() }
+
     /// Large batches are cheaper: see the design's durability section. Ascending keys are cheapest.
     ///
     /// A transaction that is larger than LMDB keeps in memory (512 MiB of changed pages) goes to the file in part before
     /// it is committed. If the map is full nothing of it is applied.
-    /// - Throws: `LMDBError`. After `.mapFull` and `.keyLength` nothing was applied; a failed commit poisons the
-    ///   environment.
+    /// - Throws: `LMDBError`. After `.damaged`, `.mapFull` and `.keyLength` nothing was applied; a failed commit
+    ///   poisons the environment.
     public func apply(
         _ writes: some Sequence<KeyValueWrite>, moving moves: [KeyRange]?, metadata: [UInt8], seal: [UInt8]?,
         clearing: Bool
@@ -56,9 +62,11 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
 
     private func commit(_ body: (OpaquePointer?) throws(LMDBError) -> Void) throws(LMDBError) {
         if let failure = environment.failure.withLock({ $0 }) { throw LMDBError.poisoned(by: failure) }
+        // A write frees pages and uses free ones: on a file with pages that have two uses it would go over entries.
+        try environment.checkFile()
         var transaction: OpaquePointer?
         try environment.check(mdb_txn_begin(environment.handle, nil, 0, &transaction), "beginning a write transaction")
-        try environment.mark.guarding { () throws(LMDBError) in
+        try environment.guarding { () throws(LMDBError) in
             do throws(LMDBError) { try body(transaction) } catch {
                 mdb_txn_abort(transaction)
                 throw error

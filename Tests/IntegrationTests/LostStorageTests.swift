@@ -133,6 +133,29 @@ struct LostStorageTests {
         await cluster.end()
     }
 
+    /// As with a state that is too large to be checked before the host serves.
+    @Test func aHostWhoseStateIsFoundDamagedWhileItRunsHaltsAndFetchesItAtItsNextStart() async throws {
+        let cluster = try await SmallCluster { $0.stores.checkedAtOpening = 0 }
+        try await cluster.order(40)
+        try await cluster.untilLevel()
+        await cluster.stop(3)
+        #expect(try cluster.miscountEntries("state/shard-0/data.mdb", of: 3) > 0)
+        try await cluster.start(3)
+        #expect(!cluster.exists("state/shard-0.damaged-1", of: 3))
+        var halted = ""
+        while halted.isEmpty {
+            halted = try await cluster.status(3).halted
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(halted.contains("not what its root says") && halted.contains("Restart the host"), "\(halted)")
+        await cluster.stop(3)
+        try await cluster.start(3)
+        #expect(cluster.exists("state/shard-0.damaged-1/opened.died", of: 3))
+        try await cluster.untilTakesPart(3)
+        try await cluster.expectVotes(of: 3)
+        await cluster.end()
+    }
+
     @Test func anOlderBackupIsRefusedUntilItIsDeclared() async throws {
         let cluster = try await SmallCluster()
         try await cluster.order(5)
@@ -300,6 +323,18 @@ private final class SmallCluster {
         }
         try bytes.write(to: file)
         return count
+    }
+
+    /// How many entries there are, as the root of their tree says: nobody who reads them looks at that.
+    /// - Returns: in how many places.
+    func miscountEntries(_ name: String, of host: Int) throws -> Int {
+        let file = URL(filePath: path(name, of: host))
+        var bytes = try Data(contentsOf: file)
+        let key = Data("entries".utf8)
+        let places = bytes.indices.filter { $0 + 55 <= bytes.count && bytes[$0..<$0 + 7] == key }
+        for place in places { bytes[place + key.count + 32] ^= 1 }
+        try bytes.write(to: file)
+        return places.count
     }
 
     func cut(_ name: String, of host: Int, to length: Int) throws {

@@ -1,5 +1,6 @@
-import Randomness
+import CFaultMark
 import Foundation
+import Randomness
 import LMDBStore
 import Messages
 import Simulator
@@ -8,6 +9,8 @@ import Testing
 /// What LMDB must never see. A damage that slips through ends this program by a signal.
 @Suite struct DamageTests {
     private static let options = LMDBOptions(mapSize: 64 << 20)
+    /// As for a file that is too large to be read before it is opened.
+    private static let large = LMDBOptions(mapSize: 64 << 20, checkedAtOpening: 0)
     private static let environment = ProcessInfo.processInfo.environment
     private static let seed = environment["QUORATE_DAMAGE_SEED"].flatMap { UInt64($0) } ?? 1
     private static let count = environment["QUORATE_DAMAGES"].flatMap { Int($0) } ?? 400
@@ -19,7 +22,8 @@ import Testing
             var rng = SplitMix64(seed: seed)
             var expected: [[UInt8]: [UInt8]] = [:]
             for round in 0..<25 as Range<UInt8> {
-                let environment = try LMDBEnvironment(path: folder, options: Self.options)
+                let options = rng.below(3) == 0 ? Self.options : Self.large
+                let environment = try LMDBEnvironment(path: folder, options: options)
                 let store = try LMDBStore(environment)
                 #expect(try store.all() == Self.sorted(expected))
                 for _ in 0..<1 + rng.below(4) {
@@ -66,6 +70,154 @@ import Testing
                 refused > Self.count / 5 && unchanged > 0 && changed > 0,
                 "\(refused) refused, \(unchanged) as before, \(changed) changed")
         }
+    }
+
+    /// What is not read before LMDB maps the file is read before anything is written to it, and found by the one or the
+    /// other is what a check of the whole file finds.
+    @Test func whatTheOpeningLeavesOutIsFoundBeforeAnythingIsWritten() throws {
+        try withTemporaryFolder(isDurable: false) { folder in
+            let file = URL(fileURLWithPath: folder + "/data.mdb")
+            let whole = try Self.build(folder)
+            var (early, late, sound) = (0, 0, 0)
+            for i in 0..<UInt64(Self.count) {
+                var rng = SplitMix64(seed: Self.seed &* 1_000_003 &+ i)
+                let (bytes, what) = FileDamage.damage(whole, using: &rng)
+                let place: Comment = "damage \(i) of seed \(Self.seed), \(what)"
+                try Data(bytes).write(to: file)
+                var isSound = true
+                do { _ = try LMDBEnvironment(path: folder, options: Self.options) } catch { isSound = false }
+                try Data(bytes).write(to: file)
+                var environment: LMDBEnvironment?
+                do throws(LMDBError) { environment = try LMDBEnvironment(path: folder, options: Self.large) } catch {
+                    #expect(error.isDamage && !isSound, place)
+                    early += 1
+                }
+                guard let environment else { continue }
+                let writer = LMDBStoreWriter(environment)
+                do {
+                    try writer.apply(
+                        Self.writes(&rng, count: 300), metadata: [9], seal: [9], clearing: i % 2 == 0)
+                    #expect(isSound, place)
+                    _ = try LMDBStore(environment).all()
+                    sound += 1
+                } catch let error as LMDBError {
+                    guard case .damaged = error else { throw error }
+                    #expect(!isSound, place)
+                    #expect(throws: error, place) { try writer.checkFile() }
+                    #expect(throws: error, place) { try writer.stage([]) }
+                    #expect(try Data(contentsOf: file) == Data(bytes), place)
+                    late += 1
+                }
+            }
+            #expect(
+                early > Self.count / 20 && late > Self.count / 10 && sound > Self.count / 10,
+                "\(early) before the file is mapped, \(late) before it is written to, \(sound) never")
+        }
+    }
+
+    /// In processes of their own, which read all leaves before they are checked. What LMDB does not notice there, the
+    /// check finds; what ends the process condemns the database.
+    @Test(.timeLimit(.minutes(5))) func whoReadsADamagedLeafIsToldOrDiesOnce() async throws {
+        let path = "/tmp/quorate-store-\(UInt64.random(in: 0 ... .max))"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        try Data(try Self.build(path + "/state")).write(to: URL(fileURLWithPath: path + "/whole"))
+        let count = Self.count / 2
+        var (next, deaths) = (0, 0)
+        while next < count {
+            await #expect(processExitsWith: .failure, "damage \(next) of seed \(Self.seed) and what follows") {
+                [path = path as String, next = next as Int, count = count as Int] in
+                try DamageTests.readDamaged(path, next..<count)
+                // What a signal ends is a failure too.
+                exit(EXIT_FAILURE)
+            }
+            let note = try String(contentsOfFile: path + "/note", encoding: .utf8)
+            guard let last = Int(note), last < count else { break }
+            let mark = try String(contentsOfFile: path + "/state/opened", encoding: .utf8)
+            #expect(mark == "died\n", "damage \(last) of seed \(Self.seed)")
+            (next, deaths) = (last + 1, deaths + 1)
+        }
+        #expect(deaths > 0 && deaths < count / 4)
+    }
+
+    /// Notes which damage is at hand, and in the end how many there were.
+    private static func readDamaged(_ path: String, _ damages: Range<Int>) throws {
+        // The report of a crash takes half a minute.
+        for number in [SIGSEGV, SIGABRT, SIGILL, SIGFPE, SIGTRAP, SIGBUS] { signal(number, SIG_DFL) }
+        func note(_ number: Int) throws { try Data("\(number)".utf8).write(to: URL(fileURLWithPath: path + "/note")) }
+        let whole = Array(try Data(contentsOf: URL(fileURLWithPath: path + "/whole")))
+        for i in damages {
+            try note(i)
+            var rng = SplitMix64(seed: seed &* 1_000_003 &+ UInt64(i))
+            let (bytes, what) = FileDamage.damage(whole, using: &rng)
+            try Data(bytes).write(to: URL(fileURLWithPath: path + "/state/data.mdb"))
+            try Data("open\n".utf8).write(to: URL(fileURLWithPath: path + "/state/opened"))
+            do throws(LMDBError) {
+                let environment = try LMDBEnvironment(path: path + "/state", options: large)
+                var isRead = false
+                do {
+                    let store = try LMDBStore(environment)
+                    _ = try (store.all(), store.metadata(), store.seal())
+                    try store.forEachBorrowed(from: [], to: nil) { key, value in
+                        key.allSatisfy { $0 <= .max } && value.allSatisfy { $0 <= .max }
+                    }
+                    for entry in contents { _ = try store.value(forKey: entry.key) }
+                    isRead = true
+                } catch {
+                    #expect((error as? LMDBError)?.isDamage == true, "damage \(i) of seed \(seed), \(what): \(error)")
+                }
+                try LMDBStoreWriter(environment).checkFile()
+                #expect(isRead, "damage \(i) of seed \(seed), \(what)")
+            } catch { #expect(error.isDamage, "damage \(i) of seed \(seed), \(what): \(error)") }
+        }
+        try note(damages.upperBound)
+    }
+
+    @Test func ofALargeFileLittleIsReadBeforeItIsMapped() throws {
+        try withTemporaryFolder(isDurable: false) { folder in
+            let options = LMDBOptions(mapSize: 256 << 20)
+            let entries = (0..<120_000 as Range<UInt32>).map { (number: UInt32) -> KeyValueWrite in
+                let key = [24, 16, 8, 0].map { (shift: UInt32) in UInt8(truncatingIfNeeded: number >> shift) }
+                return KeyValueWrite(
+                    key: key + [UInt8](repeating: 7, count: 28), value: [UInt8](repeating: 9, count: 100))
+            }
+            try LMDBStoreWriter(LMDBEnvironment(path: folder, options: options))
+                .apply(entries, metadata: [1], seal: [1], clearing: false)
+            let pages = try Data(contentsOf: URL(fileURLWithPath: folder + "/data.mdb")).count / 4096
+            #expect(pages > 16 << 8)
+            do {
+                let environment = try LMDBEnvironment(path: folder, options: options)
+                #expect(environment.pagesReadAtOpening > 10 && environment.pagesReadAtOpening < pages / 20)
+                #expect(try LMDBStore(environment).all() == entries)
+                try LMDBStoreWriter(environment).apply([], metadata: [2], seal: [2], clearing: false)
+                #expect(try LMDBStore(environment).all() == entries)
+            }
+            let wholly = LMDBOptions(mapSize: 256 << 20, checkedAtOpening: .max)
+            #expect(try LMDBEnvironment(path: folder, options: wholly).pagesReadAtOpening > pages * 9 / 10)
+        }
+    }
+
+    /// A page that a file does not have is a wrong page. One that it has and that cannot be read is the storage's.
+    @Test(arguments: [("short", 4, "died\n"), ("long", 4, "open\n"), ("short", 2, "open\n")])
+    func aBusErrorIsMarkedBeyondTheFileAndWithinTheMap(file: String, pages: Int, expected: String) async throws {
+        let path = "/tmp/quorate-store-\(UInt64.random(in: 0 ... .max))"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        for (name, length) in [("short", 4096), ("long", 4 * 4096)] {
+            try Data(repeating: 0, count: length).write(to: URL(fileURLWithPath: path + "/" + name))
+        }
+        try Data("open\n".utf8).write(to: URL(fileURLWithPath: path + "/opened"))
+        await #expect(processExitsWith: .signal(SIGBUS)) {
+            [path = path as String, file = file as String, pages = pages as Int] in
+            signal(SIGBUS, SIG_DFL)
+            let short = open(path + "/short", O_RDONLY)
+            let map = try #require(mmap(nil, 4 * 4096, PROT_READ, MAP_SHARED, short, 0))
+            faultMarkInstall()
+            faultMarkEnter(
+                open(path + "/opened", O_RDWR), UInt(bitPattern: map), pages * 4096, open(path + "/" + file, O_RDONLY))
+            exit(Int32(map.load(fromByteOffset: 2 * 4096, as: UInt8.self)))
+        }
+        #expect(try String(contentsOfFile: path + "/opened", encoding: .utf8) == expected)
     }
 
     @Test func aDatabaseInWhichAProcessDiedIsNotOpenedAgain() throws {

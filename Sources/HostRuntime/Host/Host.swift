@@ -201,6 +201,8 @@ private struct HostAssembly {
             inbound.stop()
             throw error
         }
+        // Beside what is served, not before it.
+        for shard in manifest.shards(of: host) { states.post(.check(shard)) }
         transport.connect()
         logger.info("host \(host) of cluster \(manifest.cluster.short) listens on \(address.address):\(transport.port)")
         return Host(

@@ -5,9 +5,11 @@ import Messages
 import NIOCore
 
 /// The thread that writes states down: all write transactions of all shards run here, as LMDB demands. Lives on its
-/// loop. A shard's first failure ends the writing of that shard.
+/// loop. The first write that fails is the last one; a shard whose file is damaged is not written to.
 final class StateWriter {
     enum Job: Sendable {
+        /// The store was opened: what that has left unread is read, before anything is written.
+        case check(ShardID)
         case stage(BucketStaging)
         case flush(StateFlush)
         /// The state is damaged: the next start puts it aside.
@@ -23,6 +25,7 @@ final class StateWriter {
     private let report: @Sendable (HostInput) -> Void
     private let failed: @Sendable (StorageFailure) -> Void
     private var hasFailed = false
+    private var damaged: Set<ShardID> = []
     /// A flush is freed so long after it was written down, when the thread that executes has let go of it too: to free
     /// all its records takes as long as to execute some batches.
     private static let keepsFlush = TimeAmount.seconds(1)
@@ -30,7 +33,7 @@ final class StateWriter {
     /// - Parameters:
     ///   - writers: one for each shard in `turns`.
     ///   - loop: on which it lives.
-    ///   - report: says `staged`, `flushed` or `storageFailed`.
+    ///   - report: says `staged`, `flushed`, `storageFailed` or `stateDamaged`.
     ///   - failed: called beside `storageFailed`.
     init(
         _ writers: [ShardID: LMDBStoreWriter], turns: [ShardID: FlushTurn], loop: any EventLoop,
@@ -55,6 +58,7 @@ final class StateWriter {
             stage(&buckets)
             switch job {
             case .stage: continue
+            case .check(let shard): write(shard, { _ in }, then: { [] })
             case .flush(let flush): take(flush)
             case .condemn(let shard): condemn(shard)
             case .close(let promise):
@@ -103,20 +107,32 @@ final class StateWriter {
     }
 
     private func write(_ shard: ShardID, _ work: (LMDBStoreWriter) throws -> Void, then said: () -> [HostInput]) {
-        guard !hasFailed, !writers.isEmpty else { return }
+        guard !hasFailed, !writers.isEmpty, !damaged.contains(shard) else { return }
         guard let writer = writers[shard] else { preconditionFailure("the host has no replica of shard \(shard)") }
+        do throws(LMDBError) { try writer.checkFile() } catch {
+            return error.isDamage ? noteDamage(of: shard, error) : fail(shard, error)
+        }
         do {
             try work(writer)
             for input in said() { report(input) }
-        } catch {
-            hasFailed = true
-            let failure = StorageFailure.of(error)
-            let what = failure?.description ?? "\(error)"
-            let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
-            logger.critical(
-                "writing the state of shard \(shard) failed; the host stops voting until \(until): \(what)")
-            report(.storageFailed("state of shard \(shard): \(what)"))
-            if let failure { failed(failure) }
-        }
+        } catch { fail(shard, error) }
+    }
+
+    /// Marked here and now, because the replica may have halted already, for what it has read.
+    private func noteDamage(of shard: ShardID, _ error: LMDBError) {
+        damaged.insert(shard)
+        condemn(shard)
+        report(.stateDamaged(shard, "\(error)"))
+    }
+
+    private func fail(_ shard: ShardID, _ error: any Error) {
+        hasFailed = true
+        let failure = StorageFailure.of(error)
+        let what = failure?.description ?? "\(error)"
+        let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
+        logger.critical(
+            "writing the state of shard \(shard) failed; the host stops voting until \(until): \(what)")
+        report(.storageFailed("state of shard \(shard): \(what)"))
+        if let failure { failed(failure) }
     }
 }
