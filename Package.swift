@@ -180,7 +180,10 @@ let package = Package(
             dependencies: [
                 "Randomness",
                 "Messages", "ManifestFile", "Client", "HostRuntime", "Cores", "LMDBStore", "WriteAheadLog",
-                "ExampleProcedures", "Simulator",
+                "ExampleProcedures", "Simulator", "ShardState", "Meter",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
             ]),
     ]
 )

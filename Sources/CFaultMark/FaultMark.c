@@ -24,14 +24,17 @@ static int isOwnFault(int number, const siginfo_t *information) {
     return number == SIGABRT ? information->si_code == SI_TKILL : information->si_code > 0;
 }
 
-/// Whether a SIGBUS came from beyond the end of the mapped file, where only a wrong page leads. Storage that cannot be
-/// read for a moment gives the same signal for pages that the file has: to mark that would condemn the states of all
-/// hosts on it.
-static int isBeyondFile(const siginfo_t *information) {
+/// What is to be written; NULL for nothing. A SIGBUS from beyond the end of the mapped file is a wrong page's doing. From
+/// within it is storage that cannot be read, for a moment or for ever: to say `died` of the first would condemn the states
+/// of all hosts on it, to say nothing of the second would have each start die anew.
+static const char *word(int number, const siginfo_t *information) {
+    if (!isOwnFault(number, information)) return NULL;
+    if (number != SIGBUS) return FAULT_MARK_DIED;
     // What lies before the map becomes a large number.
     uintptr_t offset = (uintptr_t)information->si_addr - mapStart;
     struct stat status;
-    return offset < mapLength && fstat(mapFile, &status) == 0 && offset >= (uintptr_t)status.st_size;
+    if (offset >= mapLength || fstat(mapFile, &status) != 0) return NULL;
+    return offset >= (uintptr_t)status.st_size ? FAULT_MARK_DIED : FAULT_MARK_LOOK;
 }
 
 // Only calls that are safe in a signal handler (signal-safety(7)).
@@ -39,9 +42,10 @@ static void handle(int number, siginfo_t *information, void *context) {
     (void)context;
     int code = errno;
     int descriptor = marked;
-    if (descriptor >= 0 && isOwnFault(number, information) && (number != SIGBUS || isBeyondFile(information))) {
+    const char *what = descriptor >= 0 ? word(number, information) : NULL;
+    if (what) {
         marked = -1;
-        ssize_t written = pwrite(descriptor, FAULT_MARK_DIED, sizeof FAULT_MARK_DIED - 1, 0);
+        ssize_t written = pwrite(descriptor, what, sizeof FAULT_MARK_DIED - 1, 0);
         (void)written;
         (void)fsync(descriptor);
     }

@@ -82,7 +82,9 @@ public final class LMDBEnvironment: @unchecked Sendable {
         do throws(LMDBError) {
             mark = try FaultMark(in: path)
             mapSize = Self.mapSize(atLeast: options.mapSize, for: file)
-            opening = try LMDBFileCheck.beforeMapping(file, mapSize: mapSize, wholeUpTo: options.checkedAtOpening)
+            let limit = mark.asksForALook ? .max : options.checkedAtOpening
+            opening = try LMDBFileCheck.beforeMapping(file, mapSize: mapSize, wholeUpTo: limit)
+            if mark.asksForALook { try mark.settle(path) }
             pagesReadAtOpening = opening.pagesRead
             state = Mutex(opening.isWhole ? .isWhole : .isOpen)
             try Self.prepareLock(path + "/lock.mdb", readers: options.maximumReaders)
@@ -139,8 +141,10 @@ public final class LMDBEnvironment: @unchecked Sendable {
                 try LMDBFileCheck.everything(mapped.descriptor, path + "/data.mdb", mapSize: mapSize)
                 state = .isWhole
             } catch {
-                // What the system refuses says nothing of the file.
+                // What the system refuses says nothing of the file. Storage that cannot be read now may fail all hosts
+                // on it at once, so whether it is damage is for the next opening to find out.
                 if error.isDamage { state = .isDamaged(error) }
+                if case .failed(_, _, EIO) = error { try? mark.askForALook(path) }
                 throw error
             }
         }

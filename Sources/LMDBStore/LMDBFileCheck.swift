@@ -121,7 +121,8 @@ struct LMDBFileCheck {
     /// - Parameters:
     ///   - mapSize: no page may lie beyond it.
     ///   - limit: everything is read of a file that is no longer than this, or that the opening would write to.
-    /// - Throws: `.damaged`; `.failed` when the system refuses. A file that is not there, or empty, is sound.
+    /// - Throws: `.damaged`, also for pages that cannot be read; `.failed` when the system refuses. A file that is not
+    ///   there, or empty, is sound.
     static func beforeMapping(_ path: String, mapSize: Int, wholeUpTo limit: Int) throws(LMDBError) -> Opening {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
@@ -135,11 +136,11 @@ struct LMDBFileCheck {
         if Int(status.st_size) > limit {
             // What lies between the pages that are wanted is not read ahead.
             _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
-            let shape = try run(descriptor, path, mapSize: mapSize, .shape)
+            let shape = try run(descriptor, path, mapSize: mapSize, .shape, takesEIOForDamage: true)
             if shape.isComplete { return Opening(isWhole: false, pagesRead: shape.pagesRead) }
             _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_NORMAL)
         }
-        let check = try run(descriptor, path, mapSize: mapSize, .everything)
+        let check = try run(descriptor, path, mapSize: mapSize, .everything, takesEIOForDamage: true)
         return Opening(isWhole: true, pagesRead: check.pagesRead)
     }
 
@@ -147,13 +148,13 @@ struct LMDBFileCheck {
     ///   - descriptor: of the file, which LMDB may have mapped if it has not written to it.
     ///   - path: of the file, for the error.
     ///   - mapSize: no page may lie beyond it.
-    /// - Throws: `.damaged`; `.failed` when the system refuses.
+    /// - Throws: `.damaged`; `.failed` when the system refuses, with EIO for pages that cannot be read.
     static func everything(_ descriptor: Int32, _ path: String, mapSize: Int) throws(LMDBError) {
-        _ = try run(descriptor, path, mapSize: mapSize, .everything)
+        _ = try run(descriptor, path, mapSize: mapSize, .everything, takesEIOForDamage: false)
     }
 
     private static func run(
-        _ descriptor: Int32, _ path: String, mapSize: Int, _ scope: Scope
+        _ descriptor: Int32, _ path: String, mapSize: Int, _ scope: Scope, takesEIOForDamage: Bool
     ) throws(LMDBError) -> LMDBFileCheck {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .failed(operation: "stat", path: path, code: errno) }
@@ -162,7 +163,9 @@ struct LMDBFileCheck {
             try check.run()
             return check
         } catch {
-            if let (operation, code) = error.refusal { throw .failed(operation: operation, path: path, code: code) }
+            if let (operation, code) = error.refusal, code != EIO || !takesEIOForDamage {
+                throw .failed(operation: operation, path: path, code: code)
+            }
             throw .damaged(path: path, page: error.page, what: error.what)
         }
     }
@@ -411,8 +414,9 @@ struct LMDBFileCheck {
             }
         }
         guard failed == 0 else {
-            let refusal: (operation: String, code: Int32)? = failed == EIO ? nil : ("reading", failed)
-            throw Finding(page: page, what: "it cannot be read: \(String(cString: strerror(failed)))", refusal: refusal)
+            throw Finding(
+                page: page, what: "it cannot be read: \(String(cString: strerror(failed)))",
+                refusal: (operation: "reading", code: failed))
         }
         guard bytes.count == count else { throw Finding(page: page, what: "the file ends before it does") }
         return bytes

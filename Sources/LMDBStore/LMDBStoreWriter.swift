@@ -66,38 +66,40 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
         try environment.checkFile()
         var transaction: OpaquePointer?
         try environment.check(mdb_txn_begin(environment.handle, nil, 0, &transaction), "beginning a write transaction")
-        try environment.guarding { () throws(LMDBError) in
-            do throws(LMDBError) { try body(transaction) } catch {
-                mdb_txn_abort(transaction)
-                throw error
+        let begun = transaction
+        // Only LMDB's calls are guarded: what else is done here would have a sound state taken for damaged if it failed.
+        do throws(LMDBError) { try body(transaction) } catch {
+            environment.guarding { mdb_txn_abort(begun) }
+            throw error
+        }
+        do throws(LMDBError) {
+            // Frees the transaction even when it fails.
+            let code = environment.guarding { mdb_txn_commit(begun) }
+            if code != 0, environment.syncs.hasFailed {
+                throw .syncFailed(operation: "committing", path: environment.path, code: code)
             }
-            do throws(LMDBError) {
-                // Frees the transaction even when it fails.
-                let code = mdb_txn_commit(transaction)
-                if code != 0, environment.syncs.hasFailed {
-                    throw .syncFailed(operation: "committing", path: environment.path, code: code)
-                }
-                try environment.check(code, "committing")
-            } catch {
-                environment.failure.withLock { $0 = error }
-                throw error
-            }
+            try environment.check(code, "committing")
+        } catch {
+            environment.failure.withLock { $0 = error }
+            throw error
         }
     }
 
     private func put(_ write: KeyValueWrite, _ database: MDB_dbi, _ transaction: OpaquePointer?) throws(LMDBError) {
-        let code = LMDBKey.with(write.key) { key in
-            guard let value = write.value else {
-                let code = mdb_del(transaction, database, &key, nil)
-                return code == MDB_NOTFOUND ? 0 : code
+        let code = environment.guarding {
+            LMDBKey.with(write.key) { key in
+                guard let value = write.value else {
+                    let code = mdb_del(transaction, database, &key, nil)
+                    return code == MDB_NOTFOUND ? 0 : code
+                }
+                return LMDBKey.with(value) { value in mdb_put(transaction, database, &key, &value, 0) }
             }
-            return LMDBKey.with(value) { value in mdb_put(transaction, database, &key, &value, 0) }
         }
         try environment.check(code, write.value == nil ? "removing" : "writing")
     }
 
     private func empty(_ database: MDB_dbi, _ transaction: OpaquePointer?) throws(LMDBError) {
-        try environment.check(mdb_drop(transaction, database, 0), "clearing")
+        try environment.check(environment.guarding { mdb_drop(transaction, database, 0) }, "clearing")
     }
 
     /// What is staged in a range takes the place of the entries in it.
@@ -122,20 +124,23 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
         in range: KeyRange, of database: MDB_dbi, _ transaction: OpaquePointer?, then next: MDB_cursor_op,
         _ body: (OpaquePointer?, inout MDB_val, inout MDB_val) -> Int32
     ) throws(LMDBError) {
-        var cursor: OpaquePointer?
-        try environment.check(mdb_cursor_open(transaction, database, &cursor), "opening a cursor")
-        defer { mdb_cursor_close(cursor) }
-        var value = MDB_val()
-        let code = LMDBKey.with(range.lower) { lower in
-            var key = lower
-            var code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)
-            while code == 0, key.precedes(range.upper) {
-                code = body(cursor, &key, &value)
-                if code != 0 { return code }
-                if next == MDB_SET_RANGE { key = lower }
-                code = mdb_cursor_get(cursor, &key, &value, next)
+        let code = environment.guarding {
+            var cursor: OpaquePointer?
+            let opened = mdb_cursor_open(transaction, database, &cursor)
+            guard opened == 0 else { return opened }
+            defer { mdb_cursor_close(cursor) }
+            var value = MDB_val()
+            return LMDBKey.with(range.lower) { lower in
+                var key = lower
+                var code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)
+                while code == 0, key.precedes(range.upper) {
+                    code = body(cursor, &key, &value)
+                    if code != 0 { return code }
+                    if next == MDB_SET_RANGE { key = lower }
+                    code = mdb_cursor_get(cursor, &key, &value, next)
+                }
+                return code == MDB_NOTFOUND ? 0 : code
             }
-            return code == MDB_NOTFOUND ? 0 : code
         }
         try environment.check(code, "going through a range")
     }

@@ -198,7 +198,7 @@ import Testing
     }
 
     /// A page that a file does not have is a wrong page. One that it has and that cannot be read is the storage's.
-    @Test(arguments: [("short", 4, "died\n"), ("long", 4, "open\n"), ("short", 2, "open\n")])
+    @Test(arguments: [("short", 4, "died\n"), ("long", 4, "look\n"), ("short", 2, "open\n")])
     func aBusErrorIsMarkedBeyondTheFileAndWithinTheMap(file: String, pages: Int, expected: String) async throws {
         let path = "/tmp/quorate-store-\(UInt64.random(in: 0 ... .max))"
         defer { try? FileManager.default.removeItem(atPath: path) }
@@ -218,6 +218,32 @@ import Testing
             exit(Int32(map.load(fromByteOffset: 2 * 4096, as: UInt8.self)))
         }
         #expect(try String(contentsOfFile: path + "/opened", encoding: .utf8) == expected)
+    }
+
+    @Test func afterAPageThatCouldNotBeReadAllAreReadOnce() throws {
+        try withTemporaryFolder(isDurable: false) { folder in
+            _ = try Self.build(folder)
+            let lazily = Self.large
+            let few = try LMDBEnvironment(path: folder, options: lazily).pagesReadAtOpening
+            let mark = URL(fileURLWithPath: folder + "/opened")
+            // As the handler of a signal leaves it.
+            try Data("look\n".utf8).write(to: mark)
+            #expect(try LMDBEnvironment(path: folder, options: lazily).pagesReadAtOpening > few)
+            #expect(try Data(contentsOf: mark) == Data("open\n".utf8))
+            #expect(try LMDBEnvironment(path: folder, options: lazily).pagesReadAtOpening == few)
+            // Until they were read, each opening tries.
+            try Data("look\n".utf8).write(to: mark)
+            let file = folder + "/data.mdb"
+            let sound = try Data(contentsOf: URL(fileURLWithPath: file))
+            try sound.prefix(sound.count / 2).write(to: URL(fileURLWithPath: file))
+            for _ in 0..<2 {
+                #expect(throws: LMDBError.self) { try LMDBEnvironment(path: folder, options: lazily) }
+                #expect(try Data(contentsOf: mark) == Data("look\n".utf8))
+            }
+            try sound.write(to: URL(fileURLWithPath: file))
+            _ = try LMDBEnvironment(path: folder, options: lazily)
+            #expect(try Data(contentsOf: mark) == Data("open\n".utf8))
+        }
     }
 
     @Test func aDatabaseInWhichAProcessDiedIsNotOpenedAgain() throws {

@@ -12,6 +12,8 @@
 #define FAULT_MARK_DIED "died\n"
 /// What stands there before: as many bytes, so that even a full disk takes the other word.
 #define FAULT_MARK_OPEN "open\n"
+/// What is written if a page that the file has could not be read: it may be readable again, or never. As many bytes.
+#define FAULT_MARK_LOOK "look\n"
 
 /// Handles SIGSEGV, SIGABRT, SIGILL, SIGFPE, SIGTRAP and SIGBUS from now on, once a process. Who handled them before does so
 /// afterwards, and without anybody the process ends by that signal as ever.
@@ -20,7 +22,7 @@ void faultMarkInstall(void);
 /// Until `faultMarkLeave`, a fault on this thread is written to `descriptor`, durably. Does not nest.
 ///
 /// A SIGBUS only if it came from the `length` bytes at `start`, where the file behind `file` is mapped from its first
-/// byte on, and from beyond the end of that file.
+/// byte on: as `died` from beyond the end of that file, else as `look`.
 void faultMarkEnter(int descriptor, uintptr_t start, size_t length, int file);
 void faultMarkLeave(void);
 

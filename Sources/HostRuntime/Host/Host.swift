@@ -99,7 +99,8 @@ public final class Host: Sendable {
         (port, counters) = (transport.port, transport.counters)
     }
 
-    /// Says nothing more, finishes what was handed to the disk, and ends the threads.
+    /// Says nothing more, finishes what the journal was handed and what is being written down, and ends the threads. A
+    /// state that waits for its turn to be written down is executed again after the next start.
     public func stop() async {
         let (engine, ticker) = (engine, ticker)
         try? await threads.protocolLoop.submit {

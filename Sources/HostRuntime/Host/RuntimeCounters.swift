@@ -66,7 +66,7 @@ package final class RuntimeCounters: Sendable {
 }
 
 /// A host's counters of what its core, its journal and its stores do.
-struct HostCounters: Sendable {
+package struct HostCounters: Sendable {
     /// By raw value.
     private let drops: [Counter]
     private let viewChanges: [ShardID: Counter]
@@ -76,7 +76,7 @@ struct HostCounters: Sendable {
     let journalRecords: Counter
     let journalCompactions: Counter
 
-    init(shards: [ShardID], registry: MetricsRegistry) {
+    package init(shards: [ShardID], registry: MetricsRegistry) {
         func byShard(_ name: String) -> [ShardID: Counter] {
             Dictionary(
                 uniqueKeysWithValues: shards.map {

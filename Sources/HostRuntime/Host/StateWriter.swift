@@ -6,8 +6,8 @@ import NIOCore
 
 /// The thread that writes states down: all write transactions of all shards run here, as LMDB demands. Lives on its
 /// loop. The first write that fails is the last one; a shard whose file is damaged is not written to.
-final class StateWriter {
-    enum Job: Sendable {
+package final class StateWriter {
+    package enum Job: Sendable {
         /// The store was opened: what that has left unread is read, before anything is written.
         case check(ShardID)
         case stage(BucketStaging)
@@ -26,8 +26,9 @@ final class StateWriter {
     private let failed: @Sendable (StorageFailure) -> Void
     private var hasFailed = false
     private var damaged: Set<ShardID> = []
-    /// A flush is freed so long after it was written down, when the thread that executes has let go of it too: to free
-    /// all its records takes as long as to execute some batches.
+    /// What was written down last, until the thread that executes has let go of it too: to free all its records takes
+    /// as long as to execute some batches.
+    private var written: [ShardID: StateFlush] = [:]
     private static let keepsFlush = TimeAmount.seconds(1)
 
     /// - Parameters:
@@ -35,7 +36,7 @@ final class StateWriter {
     ///   - loop: on which it lives.
     ///   - report: says `staged`, `flushed`, `storageFailed` or `stateDamaged`.
     ///   - failed: called beside `storageFailed`.
-    init(
+    package init(
         _ writers: [ShardID: LMDBStoreWriter], turns: [ShardID: FlushTurn], loop: any EventLoop,
         counters: HostCounters, logger: Logger,
         report: @escaping @Sendable (HostInput) -> Void,
@@ -46,7 +47,7 @@ final class StateWriter {
         (self.report, self.failed) = (report, failed)
     }
 
-    func run(_ jobs: [Job]) {
+    package func run(_ jobs: [Job]) {
         var buckets: [BucketStaging] = []
         for job in jobs {
             // One transaction, and one sync, for all that wait.
@@ -95,8 +96,10 @@ final class StateWriter {
     }
 
     private func write(_ flush: StateFlush) {
-        defer {
-            loop.assumeIsolated().scheduleTask(in: Self.keepsFlush) { withExtendedLifetime(flush) {} }
+        written[flush.shard] = flush
+        let (shard, sequence) = (flush.shard, flush.sequence)
+        loop.assumeIsolated().scheduleTask(in: Self.keepsFlush) {
+            if self.written[shard]?.sequence == sequence { self.written[shard] = nil }
         }
         write(flush.shard) {
             try flush.apply(to: $0)
