@@ -4,6 +4,7 @@ import json
 import os
 
 import cases
+import workload
 from processes import FAILED, Problem, output
 
 
@@ -20,10 +21,15 @@ class Quorate:
         log = os.path.join(self.folder, "quorate.log")
         return output([self.path, *arguments], self.label, log, timeout, env=environment).decode()
 
-    def measure(self, load, workload, seconds):
-        arguments = ["bench", "--json", "--trace", workload.trace, "--shards", str(load.shards)]
-        arguments += ["--clients", str(load.clients), "--duration", str(seconds)]
-        arguments += ["--warmup", str(cases.warmup(seconds))]
+    def measure(self, load, made, seconds):
+        arguments = ["bench", "--json", "--shards", str(load.shards), "--clients", str(load.clients)]
+        arguments += ["--duration", str(seconds), "--warmup", str(cases.warmup(seconds))]
+        if load.workload == workload.BUILT_IN:
+            # A trace has no accounts but those of its rows, and the built-in workload has.
+            arguments += ["--accounts", str(workload.ACCOUNTS), "--rows", str(len(made.rows))]
+            arguments += ["--seed", str(workload.SEED)]
+        else:
+            arguments += ["--trace", made.trace]
         if load.cross is not None:
             arguments += ["--cross-shard", str(load.cross)]
         if load.bundle > 1:

@@ -5,8 +5,10 @@ import math
 
 ACCOUNTS = 10_000
 SEED = 1
-# Exponent of Zipf's law and rows. "skewed" is row for row what "quorate bench" makes without --trace (SkewedWorkload).
+# Exponent of Zipf's law and rows.
 KINDS = {"uniform": (0.0, 100_000), "skewed": (0.9, 20_000)}
+# Row for row what "quorate bench" makes by itself (SkewedWorkload in Sources/Workload).
+BUILT_IN = "skewed"
 MASK = 2**64 - 1
 
 
