@@ -142,7 +142,7 @@ class Postgres:
         statements = [
             "create table account (id int primary key, balance bigint not null check (balance >= 0))"
             " with (fillfactor = 50)",
-            f"copy account from '{accounts}' (format csv)",
+            "copy account from '{}' (format csv)".format(accounts.replace("'", "''")),
             "vacuum (freeze, analyze) account",
             "create role quorate_load login",
             "grant select, update on account to quorate_load",

@@ -37,6 +37,8 @@ def ignore_signals():
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
+# Children that may still run, with the signal that ends each.
+running = {}
 
 
 def start(arguments, end=signal.SIGTERM, **options):
@@ -50,32 +52,44 @@ def start(arguments, end=signal.SIGTERM, **options):
             signal.signal(number, signal.SIG_DFL)
         LIBC.prctl(PR_SET_PDEATHSIG, int(end))
 
-    return subprocess.Popen(arguments, preexec_fn=prepare, **({"stdin": subprocess.DEVNULL} | options))
+    child = subprocess.Popen(arguments, preexec_fn=prepare, **({"stdin": subprocess.DEVNULL} | options))
+    running[child] = end
+    return child
 
 
 def stop(child, *signals, seconds=20):
     """Each signal in turn, until one has ended it."""
     for number in (*signals, signal.SIGKILL):
         if child.poll() is not None:
-            return
+            break
         child.send_signal(number)
         try:
             child.wait(seconds)
         except subprocess.TimeoutExpired:
             pass
+    running.pop(child, None)
 
 
-def output(arguments, what, stderr, timeout, stop_with=signal.SIGTERM, **options):
+def stop_all():
+    """Those that an interrupt has left while others were being stopped."""
+    for child, end in list(running.items()):
+        stop(child, end)
+
+
+def output(arguments, what, stderr, timeout, **options):
     """Runs a program to its end. Its messages go to the file `stderr`, and their last lines into the error if it fails.
     - Returns: its standard output."""
     with open(stderr, "wb") as messages:
-        child = start(arguments, stdout=subprocess.PIPE, stderr=messages, **options)
+        try:
+            child = start(arguments, stdout=subprocess.PIPE, stderr=messages, **options)
+        except OSError as error:
+            raise Problem(UNAVAILABLE, f"{arguments[0]} cannot be started: {error.strerror}") from None
         try:
             out, _ = child.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             raise Problem(FAILED, f"{what} did not end within {timeout:.0f} s{tail(stderr)}") from None
         finally:
-            stop(child, stop_with, seconds=60)
+            stop(child, signal.SIGTERM, seconds=60)
             child.stdout.close()
     if child.returncode != 0:
         how = f"exit code {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name

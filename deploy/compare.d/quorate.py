@@ -2,16 +2,19 @@
 import hashlib
 import json
 import os
+import re
 
 import cases
 import workload
-from processes import FAILED, Problem, output
+from processes import FAILED, UNAVAILABLE, Problem, output
 
 
 class Quorate:
     def __init__(self, path, label, folder):
         self.path, self.label, self.folder = path, label, folder
         self.version = self._say("--version").strip()
+        if not re.fullmatch(r"\d+\.\d+\.\S+", self.version):
+            raise Problem(UNAVAILABLE, f"{path} is no quorate: of --version it makes {self.version[:60]!r}")
         with open(path, "rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
 
