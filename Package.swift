@@ -16,6 +16,7 @@ let package = Package(
         .library(name: "QuorateClient", targets: ["Client"]),
         .library(name: "QuorateHost", targets: ["QuorateHost"]),
         .executable(name: "quorate", targets: ["quorate"]),
+        .executable(name: "quorate-benchmarks", targets: ["Benchmarks"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -131,6 +132,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: [
+                "Messages", "Randomness", "ShardState", "LMDBStore",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Tests.
         .target(name: "TestSignatures", dependencies: ["Messages"], path: "Tests/TestSignatures"),
