@@ -18,7 +18,7 @@ struct ClockFaults {
     private var mended = Timestamp.zero
     /// Requests that were refused as from the future while a clock or the shard's time was wrong: who catches up
     /// refuses them again.
-    private var refused: Set<Digest> = []
+    private var refusedBefore: Set<Digest> = []
 
     init(_ options: SimulationOptions) {
         (seed, exists) = (options.seed, options.jumpsClocks)
@@ -89,18 +89,19 @@ struct ClockFaults {
     /// R2: where correct hosts' clocks are right, and the shard's time is, no request is from the future that a right
     /// clock signed. Clients' are right, but they went by the shards' times, and these may have been ahead.
     mutating func check(
-        _ refusal: Refusal, from i: Int, _ hosts: SimulatedHosts, _ clients: ClientModel, _ world: World
+        _ refused: SimulatedHosts.FutureRefusal, _ hosts: SimulatedHosts, _ clients: ClientModel, _ world: World
     ) throws {
+        let (refusal, i) = (refused.refusal, refused.host)
         func isSignedAhead() -> Bool {
             let request = clients.pending.lazy.compactMap { $0?.request }.first { $0.digest == refusal.request }?
                 .request
             return request.map { $0.issuedAt > world.instant.wall } ?? true
         }
         if exists,
-            refused.contains(refusal.request) || !isTimeRight(of: refusal.shard, on: i, hosts, world)
-                || isSignedAhead()
+            refusedBefore.contains(refusal.request) || refused.timeBefore < mended
+                || !isTimeRight(of: refusal.shard, on: i, hosts, world) || isSignedAhead()
         {
-            refused.insert(refusal.request)
+            refusedBefore.insert(refusal.request)
             return
         }
         throw world.failure(

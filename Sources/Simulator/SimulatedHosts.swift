@@ -11,8 +11,14 @@ struct SimulatedHosts {
     let correct: [Int]
     /// Hosts with a bad disk, in order of time.
     private(set) var damaged: [Int] = []
-    /// What correct hosts refused as from the future in this event, see `ClockFaults`.
-    var refusedAsFuture: [(host: Int, Refusal)] = []
+    /// What a correct host refused as from the future in this event, see `ClockFaults`.
+    struct FutureRefusal {
+        let host: Int
+        let refusal: Refusal
+        /// Its shard's time before: one step may execute several batches, of which the first has the earliest time.
+        let timeBefore: Timestamp
+    }
+    var refusedAsFuture: [FutureRefusal] = []
 
     /// - Parameter rng: of the network, disks and clocks.
     init(_ options: SimulationOptions, byzantine: ByzantineHosts, using rng: inout SplitMix64) {
@@ -134,6 +140,7 @@ struct SimulatedHosts {
         guard all[i].isUp else { return }
         var ready = HostReady()
         let moment = all[i].clock.instant(at: world.now)
+        let before = world.options.jumpsClocks ? all[i].core?.progress() : nil
         all[i].core?.step(input, now: moment, into: &ready)
         world.checks.times.noteClock(moment.wall, ahead: world.options.host.replica.timeAhead, now: world.now)
         do { try all[i].core?.examine(after: input, host: i, &world.checks) } catch {
@@ -163,7 +170,7 @@ struct SimulatedHosts {
             for to in outgoing.to { send(parcel, from: i, to: Int(to.number), &world) }
         }
         for reply in ready.toGateways where reply.to.contains(world.session) {
-            try answer(reply.reply, from: i, &world)
+            try answer(reply.reply, from: i, before ?? [], &world)
         }
         for bucket in ready.stages { insert(bucket, of: i, &world) }
         for flush in ready.flushes {
@@ -172,12 +179,16 @@ struct SimulatedHosts {
         }
     }
 
-    private mutating func answer(_ reply: HostReply, from i: Int, _ world: inout World) throws {
+    /// - Parameter before: where the host's shards stood before the step.
+    private mutating func answer(
+        _ reply: HostReply, from i: Int, _ before: [HostCore.Progress], _ world: inout World
+    ) throws {
         if case .attestation(let attestation) = reply {
             do { try world.checks.observe(attestation, from: i) } catch { throw world.failure("host \(i): \(error)") }
         }
         if case .refused(let refusal) = reply, refusal.reason == .fromTheFuture {
-            refusedAsFuture.append((i, refusal))
+            let time = before.first { $0.shard == refusal.shard }?.time ?? .zero
+            refusedAsFuture.append(FutureRefusal(host: i, refusal: refusal, timeBefore: time))
         }
         guard let time = world.arrival(from: i, to: world.gatewayEndpoint, isRead: reply.isRead) else { return }
         world.events.insert(.toGateway(from: i, Box(reply), session: world.session), at: time)

@@ -117,9 +117,7 @@ public struct Simulation {
 
     /// Once an event is over: what clients have asked for is not the hosts' to know.
     private mutating func checkRefusals() throws {
-        for (host, refusal) in hosts.refusedAsFuture {
-            try clockFaults.check(refusal, from: host, hosts, gateway.clients, world)
-        }
+        for refused in hosts.refusedAsFuture { try clockFaults.check(refused, hosts, gateway.clients, world) }
         hosts.refusedAsFuture = []
     }
 

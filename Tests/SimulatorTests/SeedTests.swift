@@ -78,6 +78,9 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
             RegressionSeed(
                 profile: .everything, seed: 27_000_911, replicas: 7,
                 why: "an idle shard's primary was faulty and moved nothing, so a quarantine never ended"),
+            RegressionSeed(
+                profile: .everything, seed: 210_006_753,
+                why: "of two batches in one step, the first one's refusals were held against the second one's time"),
         ]
         + withOneGoneAhead.map {
             RegressionSeed(
