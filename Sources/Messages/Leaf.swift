@@ -54,13 +54,14 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
     /// may have committed and been forgotten.
     case acknowledged
     /// The outcome of a read: the account at this place in the order; nil if there is none.
-    case read(AccountView?)
+    // Indirect, as most legs have a status of a byte, and every copy is of the largest.
+    indirect case read(AccountView?)
     /// A root call at its home shard: recorded, and waits for locks or answers.
     case running
     /// The outcome of a root call: its result, and every call whose effects are committed with it (R13).
     case returned([UInt8], consumed: [ConsumedCall])
     /// The outcome of a root call that has no effects.
-    case failed(CallFailure)
+    indirect case failed(CallFailure)
     /// A shard that was called, or might be: its time has passed the deadline, nothing of the call is open there, nor
     /// ever will be. Says nothing of what was: it may have forgotten that it committed (R13).
     case closed

@@ -70,7 +70,8 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     /// Runs a procedure on its target's shard, which may call others (R13). Alone in an atomic request. `continues` is
     /// an earlier number of the principal whose call died on that shard, or waited past its deadline: this one is as
     /// old as that was (R5).
-    case call(Invocation, continues: RequestNumber? = nil)
+    // Indirect, so that transfers take no more room than they need.
+    indirect case call(Invocation, continues: RequestNumber? = nil)
 
     /// Kinds 1 to 5, in the order of the cases; any other is invalid.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -326,6 +327,30 @@ extension Request {
         return shards
     }
 
+    /// Where a shard stands among those that take part in a leg, and of how many; nil if it does not take part.
+    public func place(of shard: ShardID, inLeg leg: Int, in map: ShardMap) -> (index: Int, of: Int)? {
+        // A transfer alone is most of what there is.
+        if !Mutant.is(.participantLeftOut), let transfer = loneTransfer(ofLeg: leg) {
+            let (from, to) = (map.shard(of: transfer.from), map.shard(of: transfer.to))
+            guard from == shard || to == shard else { return nil }
+            return from == to ? (0, 1) : (shard == min(from, to) ? 0 : 1, 2)
+        }
+        let participants = participants(ofLeg: leg, in: map)
+        return participants.firstIndex(of: shard).map { ($0, participants.count) }
+    }
+
+    private func loneTransfer(ofLeg leg: Int) -> Transfer? {
+        let index: Int
+        switch mode {
+        case .atomic:
+            guard operations.count == 1 else { return nil }
+            index = 0
+        case .independent: index = leg
+        }
+        if case .transfer(let transfer) = operations[index] { return transfer }
+        return nil
+    }
+
     /// Every shard that takes part in any leg, ascending.
     public func participants(in map: ShardMap) -> [ShardID] {
         var seen = [Bool](repeating: false, count: map.shardCount)
@@ -338,22 +363,39 @@ extension Request {
     /// What a leg does on one shard, in the order of the operations.
     public func effects(ofLeg leg: Int, on shard: ShardID, in map: ShardMap) -> [Effect] {
         var effects: [Effect] = []
+        _ = firstEffect(ofLeg: leg, on: shard, in: map) { effect -> Void? in
+            effects.append(effect)
+            return nil
+        }
+        return effects
+    }
+
+    /// Goes through what a leg does on one shard, in the order of the operations, until there is something to say.
+    /// - Returns: the first answer of `body` that is not nil.
+    @inlinable
+    public func firstEffect<Answer, Failure: Error>(
+        ofLeg leg: Int, on shard: ShardID, in map: ShardMap, _ body: (Effect) throws(Failure) -> Answer?
+    ) throws(Failure) -> Answer? {
         for operation in operations(ofLeg: leg) {
             switch operation {
             case .transfer(let transfer):
-                if map.shard(of: transfer.from) == shard {
-                    effects.append(.debit(transfer.from, transfer.asset, transfer.amount))
+                if map.shard(of: transfer.from) == shard,
+                    let answer = try body(.debit(transfer.from, transfer.asset, transfer.amount))
+                {
+                    return answer
                 }
-                if map.shard(of: transfer.to) == shard {
-                    effects.append(.credit(transfer.to, transfer.asset, transfer.amount))
+                if map.shard(of: transfer.to) == shard,
+                    let answer = try body(.credit(transfer.to, transfer.asset, transfer.amount))
+                {
+                    return answer
                 }
             case .open(let account):
-                if map.shard(of: account.id) == shard { effects.append(.open(account)) }
+                if map.shard(of: account.id) == shard, let answer = try body(.open(account)) { return answer }
             case .issue(let to, let asset, let amount):
-                if map.shard(of: to) == shard { effects.append(.issue(to, asset, amount)) }
+                if map.shard(of: to) == shard, let answer = try body(.issue(to, asset, amount)) { return answer }
             case .read, .call: break
             }
         }
-        return effects
+        return nil
     }
 }

@@ -10,7 +10,6 @@ struct Escrow {
         var record: AccountRecord
         var debits: UInt128 = 0
         var credits: UInt128 = 0
-        var isNew = false
     }
 
     enum Answer: Equatable {
@@ -28,36 +27,48 @@ struct Escrow {
     /// Money that the leg creates. At most one operation of a leg issues.
     private(set) var issued: (asset: AssetID, amount: UInt128)?
 
-    /// Adds the effects up, and checks all that no pending transaction can change: existence, owner, asset.
+    /// Forgets what was added, to take another leg in the same memory.
+    mutating func removeAll() {
+        slots.removeAll(keepingCapacity: true)
+        if !position.isEmpty { position.removeAll() }
+        issued = nil
+    }
+
+    /// Adds up what a leg does on the state's shard, and checks all that no pending transaction can change: existence,
+    /// owner, asset.
     /// - Returns: why the leg can never be, if so.
     mutating func add(
-        _ effects: [Effect], principal: PublicKey, issuer: PublicKey, in state: borrowing StateView
+        leg: Int, of request: Request, issuer: PublicKey, in state: StateView
     ) throws(ShardStateError) -> AbortReason? {
-        for effect in effects {
-            switch effect {
-            case .debit(let id, let asset, let amount):
-                guard let slot = try slot(id, state) else { return .unknownAccount }
-                guard slots[slot].record.owner == principal else { return .notAuthorised }
-                guard slots[slot].record.asset == asset else { return .wrongAsset }
-                slots[slot].debits = Self.sum(slots[slot].debits, amount.number)
-            case .credit(let id, let asset, let amount):
-                guard let slot = try slot(id, state) else { return .unknownAccount }
-                guard slots[slot].record.asset == asset else { return .wrongAsset }
-                slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
-            case .issue(let id, let asset, let amount):
-                guard principal == issuer else { return .notAuthorised }
-                guard let slot = try slot(id, state) else { return .unknownAccount }
-                guard slots[slot].record.asset == asset else { return .wrongAsset }
-                slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
-                issued = (asset, Self.sum(issued?.amount ?? 0, amount.number))
-            case .open(let specification):
-                guard try slot(specification.id, state) == nil else { return .accountExists }
-                append(
-                    Slot(
-                        id: specification.id,
-                        record: AccountRecord(owner: specification.owner, asset: specification.asset),
-                        isNew: true))
-            }
+        try request.firstEffect(ofLeg: leg, on: state.shard, in: state.map) {
+            (effect) throws(ShardStateError) -> AbortReason? in
+            try add(effect, principal: request.principal, issuer: issuer, in: state)
+        }
+    }
+
+    private mutating func add(
+        _ effect: Effect, principal: PublicKey, issuer: PublicKey, in state: StateView
+    ) throws(ShardStateError) -> AbortReason? {
+        switch effect {
+        case .debit(let id, let asset, let amount):
+            guard let slot = try slot(id, state) else { return .unknownAccount }
+            guard slots[slot].record.owner == principal else { return .notAuthorised }
+            guard slots[slot].record.asset == asset else { return .wrongAsset }
+            slots[slot].debits = Self.sum(slots[slot].debits, amount.number)
+        case .credit(let id, let asset, let amount):
+            guard let slot = try slot(id, state) else { return .unknownAccount }
+            guard slots[slot].record.asset == asset else { return .wrongAsset }
+            slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
+        case .issue(let id, let asset, let amount):
+            guard principal == issuer else { return .notAuthorised }
+            guard let slot = try slot(id, state) else { return .unknownAccount }
+            guard slots[slot].record.asset == asset else { return .wrongAsset }
+            slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
+            issued = (asset, Self.sum(issued?.amount ?? 0, amount.number))
+        case .open(let specification):
+            let id = specification.id
+            guard try slot(id, state) == nil else { return .accountExists }
+            append(Slot(id: id, record: AccountRecord(owner: specification.owner, asset: specification.asset)))
         }
         return nil
     }
@@ -80,45 +91,53 @@ struct Escrow {
         return conflict ? .conflict : .possible
     }
 
-    /// The accounts with everything reserved.
+    /// Reserves everything.
     /// - Precondition: `answer` is `.possible`.
-    func reserved() -> [Slot] {
-        slots.map { slot in
-            var slot = slot
-            slot.record.pendingDebits += slot.debits
-            slot.record.pendingCredits += slot.credits
-            return slot
+    func reserve(in state: inout StateView) throws(ShardStateError) {
+        try put(into: &state) { slot, record in
+            record.pendingDebits += slot.debits
+            record.pendingCredits += slot.credits
         }
     }
 
-    /// The accounts after a leg with one participant.
+    /// Applies a leg with one participant.
     /// - Precondition: `answer` is `.possible`.
-    func applied() -> [Slot] {
-        slots.map { slot in
-            var slot = slot
-            slot.record.posted = slot.record.posted - slot.debits + slot.credits
-            return slot
-        }
+    func apply(to state: inout StateView) throws(ShardStateError) {
+        try put(into: &state) { slot, record in record.posted = record.posted - slot.debits + slot.credits }
     }
 
-    /// The accounts with what was reserved spent, or released. Checks nothing of the request again.
-    /// - Returns: nil if an account does not hold the reservation, which only a damaged state explains.
-    func settled(commits: Bool) -> [Slot]? {
-        var settled: [Slot] = []
-        for var slot in slots {
+    /// Spends what was reserved, or releases it. Checks nothing of the request again.
+    /// - Returns: false, and nothing has changed, if an account does not hold the reservation, which only a damaged
+    ///   state explains.
+    func settle(commits: Bool, in state: inout StateView) throws(ShardStateError) -> Bool {
+        for slot in slots {
             guard slot.record.pendingDebits >= slot.debits, slot.record.pendingCredits >= slot.credits else {
-                return nil
+                return false
             }
-            slot.record.pendingDebits -= slot.debits
-            slot.record.pendingCredits -= slot.credits
-            if commits { slot.record.posted = slot.record.posted - slot.debits + slot.credits }
-            settled.append(slot)
         }
-        return settled
+        try put(into: &state) { slot, record in
+            record.pendingDebits -= slot.debits
+            record.pendingCredits -= slot.credits
+            if commits { record.posted = record.posted - slot.debits + slot.credits }
+        }
+        return true
+    }
+
+    private func put(
+        into state: inout StateView, _ change: (Slot, inout AccountRecord) -> Void
+    ) throws(ShardStateError) {
+        for slot in slots {
+            var record = slot.record
+            change(slot, &record)
+            guard record.isSound else {
+                throw .corruptEntry(key: StateKey.account(slot.id, in: state.map).bytes, what: "balance")
+            }
+            state.put(record, slot.id)
+        }
     }
 
     private mutating func slot(
-        _ id: AccountID, _ state: borrowing StateView
+        _ id: AccountID, _ state: StateView
     ) throws(ShardStateError) -> Int? {
         if let known = slots.count > Self.few ? position[id] : slots.firstIndex(where: { $0.id == id }) { return known }
         guard let record = try state.account(id) else { return nil }
@@ -139,17 +158,5 @@ struct Escrow {
     private static func sum(_ a: UInt128, _ b: UInt128) -> UInt128 {
         let (sum, overflow) = a.addingReportingOverflow(b)
         return overflow ? .max : sum
-    }
-}
-
-extension StateView {
-    /// The accounts of an escrow as it has reserved, applied or settled them.
-    mutating func put(_ slots: [Escrow.Slot]) throws(ShardStateError) {
-        for slot in slots {
-            guard slot.record.isSound else {
-                throw .corruptEntry(key: StateKey.account(slot.id, in: map).bytes, what: "balance")
-            }
-            put(slot.record, slot.id)
-        }
     }
 }

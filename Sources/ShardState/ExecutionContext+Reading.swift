@@ -21,7 +21,7 @@ extension ExecutionContext {
         let request = signed.request
         var legs = VotingRules.ownLegs(of: request, shard: shard, in: map)
         if request.rootCall != nil {
-            legs = state.isHome(signed) ? [VotingRules.OwnLeg(leg: 0, participants: [shard], own: 0)] : []
+            legs = state.isHome(signed) ? [VotingRules.OwnLeg(leg: 0, participants: 1, own: 0)] : []
         }
         let record = try state.request(request.principal, request.number)
         let attempt = record.index(of: signed.digest).map { record.attempts[$0] }

@@ -34,13 +34,31 @@ struct Overlay {
         return try decodeEntry(bytes, of: key.bytes) as Record
     }
 
+    /// - Parameter key: where the account belongs; asked for only if no layer says anything of it.
+    func account(
+        _ id: AccountID, key: @autoclosure () -> EntryKey<AccountRecord>
+    ) throws(ShardStateError) -> AccountRecord? {
+        if let newest = current[account: id] ?? frozen[account: id] { return newest }
+        let key = key().bytes
+        guard let bytes = try reading({ try store.value(forKey: key) }) else { return nil }
+        return try decodeEntry(bytes, of: key) as AccountRecord
+    }
+
     func bytes(_ key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
         if let entry = newest(key) { return entry?.encoded() }
         return try reading { try store.value(forKey: key) }
     }
 
+    /// Of any key but an account's that is where it belongs.
     /// - Parameter entry: nil removes the key.
     mutating func set(_ key: [UInt8], _ entry: StateEntry?) { current.set(key, entry) }
+
+    /// - Parameters:
+    ///   - record: nil removes the account.
+    ///   - key: where the account belongs.
+    mutating func set(account id: AccountID, _ record: AccountRecord?, key: @autoclosure () -> [UInt8]) {
+        current.set(account: id, record, key: key())
+    }
 
     /// Keys that were set and are not hashed: all, and those that are placed by their identifiers.
     var changes: (placed: Int, all: Int) { current.changes }
@@ -193,7 +211,7 @@ struct Overlay {
         guard flushing == nil else { return nil }
         (frozen, flushing) = (current, sequence)
         // The next one will be about as large.
-        current = OverlayLayer(capacity: min(frozen.count, 1 << 16))
+        current = OverlayLayer(capacity: min(frozen.count, 1 << 16), accounts: min(frozen.accountCount, 1 << 15))
         return frozen.writes()
     }
 

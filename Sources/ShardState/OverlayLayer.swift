@@ -10,10 +10,16 @@ private struct LookedUp: Hashable {
 /// Values that are newer than the store's, and nodes of the tree over them. Says what has changed since the state was
 /// hashed last, and has its keys in order from then on.
 struct OverlayLayer {
+    private enum Content {
+        case removed
+        case entry(StateEntry)
+        /// In `accounts`, at this place.
+        case account(Int32)
+    }
+
     private struct Slot {
         let key: [UInt8]
-        /// Nil where the key was removed.
-        var entry: StateEntry?
+        var content: Content
         var isChanged: Bool
         /// Of the unsorted slots of one bucket, the one before; -1 for none.
         let previous: Int32
@@ -25,7 +31,9 @@ struct OverlayLayer {
         let slot: Int32
     }
 
+    /// Of all keys but accounts'.
     private var index: [LookedUp: Int32] = [:]
+    private var accounts: AccountTable
     /// In order of arrival.
     private var slots: [Slot] = []
     /// Ascending by key. What came since the last `takeChanges` is not among them.
@@ -38,33 +46,87 @@ struct OverlayLayer {
     /// By `StatePart.id`; nil where a node was removed. Looked up only, and sorted before it is gone through.
     private var nodes: [UInt64: TreeNode?] = [:]
 
-    /// - Parameter capacity: about how many keys there will be.
-    init(capacity: Int = 0) {
-        index.reserveCapacity(capacity)
+    /// - Parameters:
+    ///   - capacity: about how many keys there will be.
+    ///   - accounts: how many of them of accounts.
+    init(capacity: Int = 0, accounts: Int = 0) {
+        self.accounts = AccountTable(capacity: accounts)
+        index.reserveCapacity(capacity - accounts)
         slots.reserveCapacity(capacity)
     }
 
     /// Keys of the state, without the tree's nodes: when these are written depends on when the tree was hashed.
     var count: Int { slots.count }
+    var accountCount: Int { accounts.held.count }
 
-    subscript(key: [UInt8]) -> StateEntry?? { index[LookedUp(bytes: key)].map { slots[Int($0)].entry } }
+    subscript(key: [UInt8]) -> StateEntry?? { slot(of: key).map { entry(ofSlot: $0) } }
     subscript(node part: StatePart) -> TreeNode?? { nodes[part.id] }
 
+    /// What it says of an account; nil if nothing, `.some(nil)` if the account was removed.
+    subscript(account id: AccountID) -> AccountRecord?? {
+        accounts.place(of: id).map { accounts[$0].isRemoved ? nil : accounts[$0].record }
+    }
+
+    private func slot(of key: [UInt8]) -> Int? {
+        if StateKey.kind(of: key) == .account, let id = StateKey.decodeAccount(key), let place = accounts.place(of: id)
+        {
+            let slot = Int(accounts[place].slot)
+            // A procedure or a broken store may have the identifier at another place.
+            if slots[slot].key == key { return slot }
+        }
+        return index[LookedUp(bytes: key)].map { Int($0) }
+    }
+
+    private func entry(ofSlot slot: Int) -> StateEntry? {
+        switch slots[slot].content {
+        case .removed: nil
+        case .entry(let entry): entry
+        case .account(let place): accounts[Int(place)].isRemoved ? nil : .account(accounts[Int(place)].record)
+        }
+    }
+
+    /// Of any key but an account's that is where it belongs.
     /// - Parameter isHashed: the tree knows of the change already.
     mutating func set(_ key: [UInt8], _ entry: StateEntry?, isHashed: Bool = false) {
         let new = Int32(slots.count)
         let slot = place(key, new)
+        let content = entry.map { Content.entry($0) } ?? .removed
         if slot == new {
-            let bucket = StateKey.bucket(key)
-            slots.append(Slot(key: key, entry: entry, isChanged: !isHashed, previous: unsorted[bucket]))
-            unsorted[bucket] = new
+            append(key, content, isHashed: isHashed)
         } else {
-            slots[Int(slot)].entry = entry
-            if isHashed || slots[Int(slot)].isChanged { return }
-            slots[Int(slot)].isChanged = true
+            slots[Int(slot)].content = content
+            note(slot, isHashed: isHashed)
         }
-        if isHashed { return }
-        if StateKey.placedBuckets.contains(StateKey.bucket(key)) {
+    }
+
+    /// - Parameters:
+    ///   - record: nil removes the account.
+    ///   - key: where it belongs; asked for only if nothing was said of it before.
+    mutating func set(
+        account id: AccountID, _ record: AccountRecord?, key: @autoclosure () -> [UInt8], isHashed: Bool = false
+    ) {
+        guard let place = accounts.place(of: id) else {
+            let slot = Int32(slots.count)
+            append(key(), .account(Int32(accountCount)), isHashed: isHashed)
+            return accounts.append(id, record ?? .blank, isRemoved: record == nil, slot: slot)
+        }
+        if let record { accounts[place].record = record }
+        accounts[place].isRemoved = record == nil
+        note(accounts[place].slot, isHashed: isHashed)
+    }
+
+    private mutating func append(_ key: [UInt8], _ content: Content, isHashed: Bool) {
+        let (slot, bucket) = (Int32(slots.count), StateKey.bucket(key))
+        slots.append(Slot(key: key, content: content, isChanged: false, previous: unsorted[bucket]))
+        unsorted[bucket] = slot
+        note(slot, isHashed: isHashed)
+    }
+
+    /// The slot has changed.
+    private mutating func note(_ slot: Int32, isHashed: Bool) {
+        if isHashed || slots[Int(slot)].isChanged { return }
+        slots[Int(slot)].isChanged = true
+        if StateKey.placedBuckets.contains(StateKey.bucket(slots[Int(slot)].key)) {
             changed.placed.append(slot)
         } else {
             changed.others.append(slot)
@@ -85,7 +147,16 @@ struct OverlayLayer {
 
     /// Everything that a newer layer says.
     mutating func set(_ newer: OverlayLayer) {
-        for slot in newer.slots { set(slot.key, slot.entry, isHashed: !slot.isChanged) }
+        for slot in newer.slots {
+            switch slot.content {
+            case .removed: set(slot.key, nil, isHashed: !slot.isChanged)
+            case .entry(let entry): set(slot.key, entry, isHashed: !slot.isChanged)
+            case .account(let place):
+                let held = newer.accounts[Int(place)]
+                set(
+                    account: held.id, held.isRemoved ? nil : held.record, key: slot.key, isHashed: !slot.isChanged)
+            }
+        }
         nodes.merge(newer.nodes) { $1 }
     }
 
@@ -127,7 +198,7 @@ struct OverlayLayer {
 
     /// An entry by its place in the order.
     func key(at index: Int) -> [UInt8] { slots[Int(sorted[index].slot)].key }
-    private func entry(at index: Int) -> StateEntry? { slots[Int(sorted[index].slot)].entry }
+    private func entry(at index: Int) -> StateEntry? { entry(ofSlot: Int(sorted[index].slot)) }
 
     func order(at index: Int, _ key: UnsafeRawBufferPointer) -> Int {
         slots[Int(sorted[index].slot)].key.withUnsafeBytes { ShardState.order($0, key) }
@@ -142,7 +213,12 @@ struct OverlayLayer {
     /// Nothing if it was removed.
     func put(at index: Int, into leaf: inout LeafWriter) {
         let slot = Int(sorted[index].slot)
-        if let value = slots[slot].entry?.encoded() { leaf.put(slots[slot].key, value) }
+        switch slots[slot].content {
+        case .removed: return
+        case .entry(let entry): leaf.put(slots[slot].key, entry)
+        case .account(let place):
+            if !accounts[Int(place)].isRemoved { leaf.put(slots[slot].key, accounts[Int(place)].record) }
+        }
     }
 
     /// Where the entries of a part are in the order.
@@ -236,35 +312,34 @@ struct StoredEntries {
 /// Entries of one part as they are hashed together.
 struct LeafWriter {
     let isDeepest: Bool
-    private var bytes: [UInt8] = []
+    private var writer = ByteWriter(reserving: 2048)
     private var count = 0
 
     /// - Parameter isDeepest: they are hashed together however many they are.
-    init(isDeepest: Bool) {
-        self.isDeepest = isDeepest
-        bytes.reserveCapacity(2048)
-    }
+    init(isDeepest: Bool) { self.isDeepest = isDeepest }
 
     var fits: Bool { count <= Subtree.leafLimit || isDeepest }
     var subtree: Subtree {
-        count == 0 ? .empty : Subtree(count: UInt64(count), digest: Hasher256.hash(.stateBucket, bytes))
+        count == 0 ? .empty : Subtree(count: UInt64(count), digest: Hasher256.hash(.stateBucket, writer.bytes))
     }
 
     /// - Parameter key: behind all that were put before.
-    mutating func put(_ key: [UInt8], _ value: [UInt8]) {
-        key.withUnsafeBytes { key in value.withUnsafeBytes { put(key, $0) } }
+    mutating func put(_ key: [UInt8], _ value: some CanonicalEncodable) {
+        writer.put(blob: key)
+        let start = writer.bytes.count
+        writer.put(UInt32(0))
+        writer.put(value)
+        writer.replace(at: start, with: UInt32(writer.bytes.count - start - 4))
+        count += 1
     }
 
     /// The same of memory that is only borrowed.
     mutating func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
-        put(key)
-        put(value)
+        for blob in [key, value] {
+            writer.put(UInt32(blob.count))
+            writer.put(raw: blob)
+        }
         count += 1
-    }
-
-    private mutating func put(_ blob: UnsafeRawBufferPointer) {
-        withUnsafeBytes(of: UInt32(blob.count).littleEndian) { bytes.append(contentsOf: $0) }
-        bytes.append(contentsOf: blob)
     }
 }
 

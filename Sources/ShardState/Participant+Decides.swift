@@ -20,7 +20,10 @@ extension Participant {
             let request = try context.state.body(attempt.digest).request
             let advance = AttemptAdvance(
                 attempt, request: request, shard: context.shard, map: context.map, certificates: decide.certificates)
-            for (leg, commits) in advance.decisions { try settle(leg, of: request, commits: commits, in: &context) }
+            var escrow = Escrow()
+            for (leg, commits) in advance.decisions {
+                try settle(leg, of: request, commits: commits, with: &escrow, in: &context)
+            }
             if !advance.decisions.isEmpty {
                 var principal = try context.state.principal(decide.principal)
                 guard Int(principal.undecided) >= advance.decisions.count else {
@@ -40,15 +43,13 @@ extension Participant {
     }
 
     private func settle(
-        _ leg: UInt16, of request: Request, commits: Bool, in context: inout ExecutionContext
+        _ leg: UInt16, of request: Request, commits: Bool, with escrow: inout Escrow, in context: inout ExecutionContext
     ) throws(ShardStateError) {
-        var escrow = Escrow()
-        let effects = request.effects(ofLeg: Int(leg), on: context.shard, in: context.map)
-        let problem = try escrow.add(effects, principal: request.principal, issuer: issuer, in: context.state)
-        guard problem == nil, let slots = escrow.settled(commits: commits) else {
+        escrow.removeAll()
+        let problem = try escrow.add(leg: Int(leg), of: request, issuer: issuer, in: context.state)
+        guard problem == nil, try escrow.settle(commits: commits, in: &context.state) else {
             let key = StateKey.request(request.principal, request.number)
             throw .corruptEntry(key: key.bytes, what: "leg \(leg) voted yes and its reservation is not there")
         }
-        try context.state.put(slots)
     }
 }

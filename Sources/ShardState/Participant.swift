@@ -41,6 +41,7 @@ package struct Participant {
         let refusal =
             previous == nil ? context.admission(of: request, attempts: filed.record.attempts.count, principal) : nil
         var undecided = Int(principal.undecided)
+        var escrow = Escrow()
         for (leg, answer) in zip(legs, answers) {
             if let answer {
                 entries.append(Leaf.Entry(leg: leg.leg, status: answer))
@@ -52,14 +53,14 @@ package struct Participant {
             }
             switch try vote(
                 leg, of: signed, filed.record, undecided: undecided, new: undecided - Int(principal.undecided),
-                in: &context)
+                with: &escrow, in: &context)
             {
             case .record(let status):
                 if Mutant.is(.refusalNotRecorded), case .votedNo = status {
                     entries.append(Leaf.Entry(leg: leg.leg, status: status))
                     continue
                 }
-                attempt.put(LegRecord(leg: leg.leg, status: status, participants: leg.participants.count, own: leg.own))
+                attempt.put(LegRecord(leg: leg.leg, status: status, participants: leg.participants, own: leg.own))
                 if leg.isCrossShard { attempt.hasBody = true }
                 if !status.isDecided { undecided += 1 }
                 entries.append(Leaf.Entry(leg: leg.leg, status: status))
@@ -82,17 +83,17 @@ package struct Participant {
     /// - Parameters:
     ///   - undecided: legs of the principal, those of this request included.
     ///   - new: those of them that are not yet in `state.indexes.undecided`.
+    ///   - escrow: memory to work in.
     private func vote(
         _ leg: VotingRules.OwnLeg, of signed: SignedRequest, _ record: RequestRecord, undecided: Int, new: Int,
-        in context: inout ExecutionContext
+        with escrow: inout Escrow, in context: inout ExecutionContext
     ) throws(ShardStateError) -> LegAnswer {
         if case .read(let id)? = signed.request.operations(ofLeg: Int(leg.leg)).first {
             return try read(id, for: signed.request.principal, in: context)
         }
         if VotingRules.isSuperseded(leg.leg, of: signed.digest, in: record) { return .record(leg.refused(.superseded)) }
-        var escrow = Escrow()
-        let effects = signed.request.effects(ofLeg: Int(leg.leg), on: context.shard, in: context.map)
-        let problem = try escrow.add(effects, principal: signed.request.principal, issuer: issuer, in: context.state)
+        escrow.removeAll()
+        let problem = try escrow.add(leg: Int(leg.leg), of: signed.request, issuer: issuer, in: context.state)
         if let problem { return .record(leg.refused(problem)) }
         // What a procedure uses is not for escrow before the procedure's transaction ends (R6).
         if !context.state.indexes.locks.isEmpty,
@@ -113,30 +114,35 @@ package struct Participant {
                 guard amount <= Amount.limit.number - issued else { return .record(.aborted(.overflow)) }
                 context.state.put(issued: Amount(issued + amount), of: asset)
             }
-            try context.state.put(escrow.applied())
+            try escrow.apply(to: &context.state)
             return .record(.committed)
         }
         let room =
             isBacked(leg, of: signed, in: context.map)
             ? context.limits.maxUndecided
-            : hasDebit(effects) ? context.limits.maxUndecided * 3 / 4 : context.limits.maxUndecided / 2
+            : hasDebit(leg, of: signed.request, on: context.shard, in: context.map)
+                ? context.limits.maxUndecided * 3 / 4 : context.limits.maxUndecided / 2
         guard undecided < context.limits.maxUndecidedPerPrincipal, context.state.indexes.undecided + new < room else {
             return .refuse(.overloaded)
         }
-        try context.state.put(escrow.reserved())
+        try escrow.reserve(in: &context.state)
         return .record(.votedYes)
     }
 
-    private func hasDebit(_ effects: [Effect]) -> Bool {
-        effects.contains { if case .debit = $0 { true } else { false } }
+    private func hasDebit(
+        _ leg: VotingRules.OwnLeg, of request: Request, on shard: ShardID, in map: ShardMap
+    ) -> Bool {
+        request.firstEffect(ofLeg: Int(leg.leg), on: shard, in: map) { effect -> Bool? in
+            if case .debit = effect { true } else { nil }
+        } ?? false
     }
 
     /// Every shard that is debited has voted yes, by the certificates that came with the batch: the leg has cost
     /// somebody something, and is about to be decided (R12).
     private func isBacked(_ leg: VotingRules.OwnLeg, of signed: SignedRequest, in map: ShardMap) -> Bool {
         guard let certificates = backing[signed.digest] else { return false }
-        return leg.participants.allSatisfy { participant in
-            guard hasDebit(signed.request.effects(ofLeg: Int(leg.leg), on: participant, in: map)) else { return true }
+        return signed.request.participants(ofLeg: Int(leg.leg), in: map).allSatisfy { participant in
+            guard hasDebit(leg, of: signed.request, on: participant, in: map) else { return true }
             return certificates.contains { certificate in
                 let status = certificate.shard == participant ? certificate.leaf.find(leg.leg) : nil
                 return status == .votedYes || status == .committed

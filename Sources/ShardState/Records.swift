@@ -12,6 +12,9 @@ struct AccountRecord: Hashable, CanonicalCodable {
 
     init(owner: PublicKey, asset: AssetID) { (self.owner, self.asset) = (owner, asset) }
 
+    /// Where a record must stand and there is none.
+    static let blank = AccountRecord(owner: PublicKey(FixedBytes32()), asset: AssetID(0))
+
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         (owner, asset) = (try reader.value(), try reader.value())
         (posted, pendingDebits, pendingCredits) = (try reader.uint128(), try reader.uint128(), try reader.uint128())
@@ -121,6 +124,8 @@ struct AttemptRecord: Hashable, CanonicalCodable {
 
     /// Adds or replaces; a decided status is never replaced by another one.
     mutating func put(_ record: LegRecord) {
+        // Legs come in their order.
+        if let last = legs.last, last.leg < record.leg { return legs.append(record) }
         let position = position(of: record.leg)
         guard position < legs.count, legs[position].leg == record.leg else { return legs.insert(record, at: position) }
         precondition(

@@ -1,7 +1,7 @@
 import Messages
 
 /// A record of the state in its own type. Bytes are made of it when it is hashed, written down or sent, and not before.
-enum StateEntry: Hashable, Sendable {
+enum StateEntry: Hashable, Sendable, CanonicalEncodable {
     case account(AccountRecord)
     /// These two are large, and the others would take as much room.
     indirect case body(SignedRequest)
@@ -25,15 +25,16 @@ enum StateEntry: Hashable, Sendable {
         }
     }
 
-    func encoded() -> [UInt8] {
+    /// As what it is of: the key says which.
+    func encode(into writer: inout ByteWriter) {
         switch self {
-        case .account(let record): record.encoded()
-        case .body(let request): request.encoded()
-        case .call(let record): record.encoded()
-        case .issued(let amount): amount.encoded()
-        case .principal(let record): record.encoded()
-        case .request(let record): record.encoded()
-        case .value(let bytes): bytes
+        case .account(let record): record.encode(into: &writer)
+        case .body(let request): request.encode(into: &writer)
+        case .call(let record): record.encode(into: &writer)
+        case .issued(let amount): amount.encode(into: &writer)
+        case .principal(let record): record.encode(into: &writer)
+        case .request(let record): record.encode(into: &writer)
+        case .value(let bytes): writer.put(raw: bytes)
         }
     }
 }

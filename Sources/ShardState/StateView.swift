@@ -35,7 +35,7 @@ struct StateView {
     func bytes(_ key: [UInt8]) throws(ShardStateError) -> [UInt8]? { try overlay.bytes(key) }
 
     func account(_ id: AccountID) throws(ShardStateError) -> AccountRecord? {
-        try record(StateKey.account(id, in: map))
+        try overlay.account(id, key: StateKey.account(id, in: map))
     }
 
     func request(_ principal: PublicKey, _ number: RequestNumber) throws(ShardStateError) -> RequestRecord {
@@ -83,7 +83,7 @@ struct StateView {
 
     // MARK: Writing
 
-    mutating func put(_ record: AccountRecord, _ id: AccountID) { set(StateKey.account(id, in: map), record) }
+    mutating func put(_ record: AccountRecord, _ id: AccountID) { set(id, record) }
     mutating func put(_ record: PrincipalRecord, _ principal: PublicKey) { set(StateKey.principal(principal), record) }
     mutating func put(issued amount: Amount, of asset: AssetID) { set(StateKey.issued(asset), amount) }
     mutating func put(body: SignedRequest) { set(StateKey.body(body.digest), body) }
@@ -162,7 +162,20 @@ struct StateView {
 
     private mutating func set<Record>(_ key: EntryKey<Record>, _ record: Record?) { set(key.bytes, record?.entry) }
 
-    private mutating func set(_ key: [UInt8], _ entry: StateEntry?) { overlay.set(key, entry) }
+    private mutating func set(_ id: AccountID, _ record: AccountRecord?) {
+        let map = map
+        overlay.set(account: id, record, key: StateKey.account(id, in: map).bytes)
+    }
+
+    private mutating func set(_ key: [UInt8], _ entry: StateEntry?) {
+        // One account has one place in the overlay, whoever writes it.
+        if StateKey.kind(of: key) == .account, let id = StateKey.decodeAccount(key),
+            StateKey.account(id, in: map).bytes == key
+        {
+            return set(id, entry.flatMap { AccountRecord($0) })
+        }
+        overlay.set(key, entry)
+    }
 
     // MARK: Hashing and writing down
 

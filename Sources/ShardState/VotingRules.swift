@@ -6,24 +6,25 @@ enum VotingRules {
     /// A leg of a request in which this shard takes part.
     struct OwnLeg {
         let leg: UInt16
-        /// Ascending.
-        let participants: [ShardID]
-        /// Position of this shard in `participants`.
+        /// How many shards take part.
+        let participants: Int
+        /// Position of this shard among them.
         let own: Int
 
-        var isCrossShard: Bool { participants.count > 1 }
+        var isCrossShard: Bool { participants > 1 }
 
         /// A final no: a vote where others wait for it, otherwise the outcome.
         func refused(_ reason: AbortReason) -> LegStatus { isCrossShard ? .votedNo(reason) : .aborted(reason) }
     }
 
     static func ownLegs(of request: Request, shard: ShardID, in map: ShardMap) -> [OwnLeg] {
-        (0..<request.legCount).compactMap { leg in
-            let participants = request.participants(ofLeg: leg, in: map)
-            return participants.firstIndex(of: shard).map {
-                OwnLeg(leg: UInt16(leg), participants: participants, own: $0)
-            }
+        var legs: [OwnLeg] = []
+        legs.reserveCapacity(request.legCount)
+        for leg in 0..<request.legCount {
+            guard let place = request.place(of: shard, inLeg: leg, in: map) else { continue }
+            legs.append(OwnLeg(leg: UInt16(leg), participants: place.of, own: place.index))
         }
+        return legs
     }
 
     /// Wrong whatever any shard's state is: every shard says so at any time, and needs no record for it (R8, R9).
@@ -35,7 +36,7 @@ enum VotingRules {
 
     /// As `isMalformed`, for one leg.
     static func isMalformed(_ leg: OwnLeg, of request: Request) -> Bool {
-        if leg.participants.count > ShardLimits.maxParticipants { return true }
+        if leg.participants > ShardLimits.maxParticipants { return true }
         func isBad(_ amount: Amount) -> Bool { amount == .zero || amount > .limit }
         return request.operations(ofLeg: Int(leg.leg)).contains { operation in
             switch operation {

@@ -34,7 +34,7 @@ package struct Calls {
     ) throws(ShardStateError) {
         let request = signed.request
         guard context.isHere(invocation) else { return }
-        let leg = VotingRules.OwnLeg(leg: 0, participants: [context.shard], own: 0)
+        let leg = VotingRules.OwnLeg(leg: 0, participants: 1, own: 0)
         let principal = try context.state.principal(request.principal)
         let requests = try context.state.request(request.principal, request.number)
         let known = requests.index(of: signed.digest).map { requests.attempts[$0] }
