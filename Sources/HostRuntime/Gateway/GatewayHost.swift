@@ -107,6 +107,7 @@ final class GatewayEngine {
     private var inbound: GatewayInbound?
     private var ticker: RepeatedTask?
     private var encoder = FrameEncoder()
+    private var sent: SentMessages
 
     init(
         manifest: Manifest, tls: SessionTLS, seed: UInt64, options: GatewayRuntimeOptions, threads: RuntimeThreads,
@@ -114,6 +115,7 @@ final class GatewayEngine {
     ) {
         (self.manifest, self.tls, self.options, self.counters) = (manifest, tls, options, counters)
         counted = GatewayCounters(registry: counters.registry)
+        sent = SentMessages(registry: counters.registry)
         loop = threads.io
         log = LimitedLog(logger)
         clients = ClientAcceptor(options: options.clients, loop: threads.io, counters: counters, log: log)
@@ -167,7 +169,7 @@ final class GatewayEngine {
                 counted.noteRejected(reason)
                 let reply = GatewayReply.rejected(
                     id: id, reason, retryAfterMicroseconds: options.retryAfterMicroseconds)
-                clients.send(encoder.frame(reply), to: client)
+                send(reply, to: client)
             }
         }
         carryOut()
@@ -176,15 +178,23 @@ final class GatewayEngine {
     private func carryOut() {
         for outgoing in ready.toHosts {
             let frame = encoder.frame(outgoing.message)
+            sent.note(outgoing.message.sentKind, size: frame.size, copies: outgoing.to.count)
             for host in outgoing.to where links.indices.contains(Int(host.number)) {
                 links[Int(host.number)].send(frame)
             }
         }
-        for (client, reply) in ready.toClients { clients.send(encoder.frame(withMetrics(reply)), to: client) }
+        for (client, reply) in ready.toClients { send(withMetrics(reply), to: client) }
         counted.add(ready.counts)
         ready.removeAll()
         for link in links { link.flush() }
         clients.flush()
+        sent.flush()
+    }
+
+    private func send(_ reply: GatewayReply, to client: SessionID) {
+        let frame = encoder.frame(reply)
+        sent.note(reply.sentKind, size: frame.size)
+        clients.send(frame, to: client)
     }
 
     private func withMetrics(_ reply: GatewayReply) -> GatewayReply {

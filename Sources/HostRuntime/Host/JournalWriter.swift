@@ -42,10 +42,10 @@ final class JournalWriter {
             let before = position
             for job in jobs {
                 switch job {
-                case .append(let records): try append(records)
+                case .append(let records): try append(records, isRepetition: false)
                 case .compact(let records):
                     try journal?.beginCompaction()
-                    try append(records)
+                    try append(records, isRepetition: true)
                     try journal?.finishCompaction()
                     counters.journalCompactions.increment()
                 case .close:
@@ -72,10 +72,10 @@ final class JournalWriter {
         }
     }
 
-    private func append(_ records: [HostRecord]) throws {
+    private func append(_ records: [HostRecord], isRepetition: Bool) throws {
         guard journal != nil else { return }
         for record in records { try journal?.append(record) }
         position += UInt64(records.count)
-        counters.journalRecords.increment(by: records.count)
+        counters.noteWritten(records, isRepetition: isRepetition)
     }
 }

@@ -73,8 +73,13 @@ package struct HostCounters: Sendable {
     private let stateFetches: [ShardID: Counter]
     private let flushes: [ShardID: Counter]
     let journalSyncs: Counter
-    let journalRecords: Counter
+    private let journalRecords: Counter
+    private let journalBytes: Counter
     let journalCompactions: Counter
+    private let batches: [ShardID: Counter]
+    private let batchedRequests: Counter
+    private let batchedDecides: Counter
+    private let batchedEvidence: Counter
 
     package init(shards: [ShardID], registry: MetricsRegistry) {
         func byShard(_ name: String) -> [ShardID: Counter] {
@@ -89,7 +94,13 @@ package struct HostCounters: Sendable {
         flushes = byShard("quorate_flushes_total")
         journalSyncs = Counter(label: "quorate_journal_syncs_total", factory: registry)
         journalRecords = Counter(label: "quorate_journal_records_total", factory: registry)
+        journalBytes = Counter(label: "quorate_journal_bytes_total", factory: registry)
         journalCompactions = Counter(label: "quorate_journal_compactions_total", factory: registry)
+        batches = byShard("quorate_batches_total")
+        func items(_ kind: String) -> Counter {
+            Counter(label: "quorate_batch_items_total", dimensions: [("kind", kind)], factory: registry)
+        }
+        (batchedRequests, batchedDecides, batchedEvidence) = (items("request"), items("decide"), items("evidence"))
     }
 
     func add(_ counts: [HostCount]) {
@@ -103,6 +114,30 @@ package struct HostCounters: Sendable {
     }
 
     func noteFlush(of shard: ShardID) { flushes[shard]?.increment() }
+
+    /// Records that were handed to the journal together. Off the protocol's thread.
+    /// - Parameter isRepetition: of a compaction, whose batches were counted before.
+    func noteWritten(_ records: [HostRecord], isRepetition: Bool) {
+        var bytes = 0
+        var (requests, decides, evidence) = (0, 0, 0)
+        for record in records {
+            bytes += record.encodedSize
+            guard !isRepetition, case .prePrepared(_, _, let batch) = record.record else { continue }
+            batches[record.shard]?.increment()
+            for item in batch.items {
+                switch item {
+                case .request: requests += 1
+                case .decide: decides += 1
+                case .evidence: evidence += 1
+                }
+            }
+        }
+        journalRecords.increment(by: records.count)
+        journalBytes.increment(by: bytes)
+        if requests > 0 { batchedRequests.increment(by: requests) }
+        if decides > 0 { batchedDecides.increment(by: decides) }
+        if evidence > 0 { batchedEvidence.increment(by: evidence) }
+    }
 
     /// `wrongView` as Prometheus writes it: `wrong_view`.
     static func label(_ name: String) -> String {

@@ -113,6 +113,7 @@ final class TransportCore {
     private var links: [Link?]
     private var unflushed: Set<SessionID> = []
     private var encoder = FrameEncoder()
+    private var sent: SentMessages
 
     init(
         manifest: Manifest, host: HostID, seed: [UInt8], options: TransportOptions, counters: RuntimeCounters,
@@ -122,6 +123,7 @@ final class TransportCore {
         (self.manifest, self.host, self.options, self.counters) = (manifest, host, options, counters)
         (self.loop, self.events, self.logger) = (loop, events, logger)
         tls = try SessionTLS(seed: seed)
+        sent = SentMessages(registry: counters.registry)
         log = LimitedLog(logger)
         links = Array(repeating: nil, count: manifest.hosts.count)
         acceptor = Acceptor(
@@ -174,6 +176,7 @@ final class TransportCore {
     func send(_ messages: [HostReady.Outgoing]) {
         for outgoing in messages {
             let frame = encoder.frame(outgoing.message)
+            sent.note(outgoing.message.sentKind, size: frame.size, copies: outgoing.to.count)
             for host in outgoing.to where links.indices.contains(Int(host.number)) {
                 guard let link = links[Int(host.number)] else { counters.notConnected.increment(); continue }
                 link.send(frame)
@@ -184,6 +187,7 @@ final class TransportCore {
     func send(_ replies: [HostReady.Reply]) {
         for reply in replies {
             let frame = encoder.frame(withMetrics(reply.reply))
+            sent.note(reply.reply.sentKind, size: frame.size, copies: reply.to.count)
             for session in reply.to {
                 acceptor.send(frame, to: session)
                 unflushed.insert(session)
@@ -202,6 +206,7 @@ final class TransportCore {
         for link in links { link?.flush() }
         for session in unflushed { acceptor.flush(session) }
         unflushed.removeAll(keepingCapacity: true)
+        sent.flush()
     }
 
     func stop() {
