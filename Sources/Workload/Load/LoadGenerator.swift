@@ -74,6 +74,9 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         }
     }
 
+    /// Reads of the source while the load runs. `body` must be quick: the load waits for it.
+    public func look<T: Sendable>(_ body: (Source) -> T) -> T { engine.withLock { body($0.source) } }
+
     /// Steps the engine, then sends what it asks for with the lock released: a channel may call back at once.
     private func drive<T: Sendable>(_ step: (inout RequestEngine<Source>) -> T) -> T {
         let (result, outgoing) = engine.withLock { engine in

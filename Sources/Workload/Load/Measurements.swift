@@ -19,8 +19,12 @@ public struct Measurements: Sendable {
     public private(set) var firstUnknown: String?
     /// Commits in each interval since the start, warm-up included.
     public private(set) var timeline: [Int] = []
+    /// Commits since the start, warm-up included.
+    public private(set) var commits = 0
     /// The longest time without a commit, between the first commit and the last.
     public private(set) var maxGapNanoseconds: UInt64 = 0
+    /// With the commit of which moment it began, as nanoseconds since the start; nil while there is none.
+    public private(set) var maxGapBegin: UInt64?
 
     /// 100 ms, in nanoseconds.
     public static let timelineInterval: UInt64 = 100_000_000
@@ -75,7 +79,11 @@ public struct Measurements: Sendable {
             while timeline.count <= slot { timeline.append(0) }
             timeline[slot] += 1
         }
-        if let lastCommit, now > lastCommit { maxGapNanoseconds = max(maxGapNanoseconds, now - lastCommit) }
+        commits += 1
+        if let lastCommit, now > lastCommit, now - lastCommit > maxGapNanoseconds {
+            maxGapNanoseconds = now - lastCommit
+            maxGapBegin = lastCommit - min(lastCommit, start)
+        }
         lastCommit = max(lastCommit ?? 0, now)
     }
 

@@ -26,6 +26,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
 
     /// One line a run, and a header.
     public func csv() -> String {
+        func cost(_ value: Double?) -> String { value.map { decimal($0, 3) } ?? "" }
         let columns: [(String, (RunResult) -> String)] = [
             ("shards", { "\($0.shards)" }), ("replicas", { "\($0.replicas)" }), ("clients", { "\($0.clients)" }),
             ("gateways", { "\($0.setup.gateways)" }), ("durability", { $0.durability }),
@@ -53,6 +54,13 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("no_locks", { "\($0.invariants.no_locks)" }),
             ("strictly_serializable", { $0.invariants.strictly_serializable.map { "\($0)" } ?? "" }),
             ("history_transactions", { $0.history.map { "\($0.transactions)" } ?? "" }),
+            ("max_gap_at_s", { $0.timeline.max_gap_at_s.map { decimal($0, 3) } ?? "" }),
+            ("host_cpu_us", { cost($0.costs?.hosts?.cpu_us) }),
+            ("gateway_cpu_us", { cost($0.costs?.gateways?.cpu_us) }), ("load_cpu_us", { cost($0.costs?.load?.cpu_us) }),
+            ("switches", { cost($0.costs?.switches) }), ("syncs", { cost($0.costs?.syncs) }),
+            ("journal_records", { cost($0.costs?.journal_records) }),
+            ("journal_bytes", { cost($0.costs?.journal_bytes) }), ("messages", { cost($0.costs?.messages) }),
+            ("message_bytes", { cost($0.costs?.message_bytes) }), ("batch_items", { cost($0.costs?.batch_items) }),
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
@@ -62,7 +70,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// The table that a terminal shows.
+    /// The tables that a terminal shows.
     public func table() -> String {
         func ms(_ us: UInt64, of count: UInt64) -> String { count == 0 ? "-" : decimal(Double(us) / 1000, 2) }
         var rows = [
@@ -85,10 +93,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
                 ])
             }
         }
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            zip(row, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }.joined(separator: "  ")
-        }.joined(separator: "\n")
+        return [TextTable.aligned(rows), CostTable(runs: runs).text].filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 
     /// Writes `report.json`, `report.csv` and `report.html`.

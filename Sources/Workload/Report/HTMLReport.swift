@@ -45,7 +45,7 @@ struct HTMLReport {
         body += distributionCard(cross: false)
         if runs.contains(where: { $0.cross.count > 0 }) { body += distributionCard(cross: true) }
         body += "</div>\n"
-        body += latencyTable() + runTable()
+        body += latencyTable() + CostSection(runs: runs, palette: palette).html() + runTable()
         body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"
         body += notes()
         return HTML.page(title: title, subtitle: subtitle, provenance: report.made, css: palette.css, body: body)
@@ -166,7 +166,7 @@ struct HTMLReport {
         let chart = TimeLine(run.timeline, events: run.events).chart(
             title: "Time line: \(name(run))", style: palette.style(run.shards))
         return
-            "<section class=\"card\"><h2><i class=\"chip \(palette.style(run.shards))\"></i>\(Markup.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(decimal(run.timeline.max_gap_ms, 1)) ms</p>\(chart.html())</section>\n"
+            "<section class=\"card\"><h2><i class=\"chip \(palette.style(run.shards))\"></i>\(Markup.escape(chart.title))</h2><p class=\"muted\">Longest time without a commit: \(decimal(run.timeline.max_gap_ms, 1)) ms\(run.timeline.max_gap_at_s.map { ", from \(decimal($0, 1)) s on" } ?? "")</p>\(chart.html())</section>\n"
     }
 
     private func milliseconds(_ us: UInt64) -> String { decimal(Double(us) / 1000, us < 100_000 ? 2 : 1) }

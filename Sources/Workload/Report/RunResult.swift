@@ -153,11 +153,14 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var committed: [Int]
         /// The longest time between two commits.
         public var max_gap_ms: Double
+        /// When it began, in seconds since the load did, as `events` have it; null where there were no two commits.
+        public var max_gap_at_s: Double?
         /// - Parameter measurements: of a load that has ended.
         public init(_ measurements: Measurements) {
             interval_ms = Int(Measurements.timelineInterval / 1_000_000)
             committed = measurements.timeline
             max_gap_ms = Double(measurements.maxGapNanoseconds) / 1e6
+            max_gap_at_s = measurements.maxGapBegin.map { Double($0) / 1e9 }
         }
     }
 
@@ -257,8 +260,10 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var missed_events: [Event] = []
     /// Null where none was recorded.
     public var history: History?
+    /// What it cost; null where it could not be sampled twice, after the warm-up and at the end.
+    public var costs: Costs?
 
-    /// Takes over what the load's parts counted; `missed_events` is set afterwards.
+    /// Takes over what the load's parts counted; `missed_events` and `costs` are set afterwards.
     public init(
         setup: Setup, measurements: Measurements, retries: Retries, meanInFlight: Double, fundingSeconds: Double,
         invariants: Invariants, events: [Event], history: History? = nil

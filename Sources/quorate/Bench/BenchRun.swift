@@ -90,7 +90,7 @@ struct BenchRun: Sendable {
         let probe =
             options.hostProgram == nil
             ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
-        let (measured, faults) = try await run(
+        let (measured, costs, faults) = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
@@ -113,6 +113,7 @@ struct BenchRun: Sendable {
             meanInFlight: measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: await faults.events, history: history)
         result.missed_events = await faults.missed
+        result.costs = costs
         return result
     }
 
@@ -121,12 +122,12 @@ struct BenchRun: Sendable {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
-    /// - Returns: what was measured, and what happened meanwhile.
+    /// - Returns: what was measured, what it cost, and what happened meanwhile.
     private func run(
         _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
         _ processes: ClusterProcesses,
         _ probe: HistoryProbe?
-    ) async throws -> (LoadGenerator<TransferSource>.Result, FaultSchedule) {
+    ) async throws -> (LoadGenerator<TransferSource>.Result, RunResult.Costs?, FaultSchedule) {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
             extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
@@ -137,22 +138,28 @@ struct BenchRun: Sendable {
             configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed))
         let bar = ProgressBar("\(label): transfers")
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
-        let result = try await processes.whileHostsRun(
+        let meter = await CostMeter.open(processes)
+        let (result, costs) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
             async let injected: Void = faults.run()
             async let probed: Void? = probe?.run()
+            async let _: Void = meter.begin(after: options.warmup) {
+                generator.look { $0.measurements?.commits ?? 0 }
+            }
             let result = try await generator.run { bar.update($0) }
+            let costs = await meter.end(committed: result.source.measurements?.commits ?? 0)
             // What would have come after the end of the run does not come; what is under way ends.
             probe?.stop()
             await faults.stop()
             try await injected
             _ = await probed
             await probe?.readAll()
-            return result
+            return (result, costs)
         }
         let measurements = result.source.measurements
         bar.finish("\(measurements?.committed ?? 0) committed, \(Int(measurements?.throughput ?? 0)) a second")
-        return (result, faults)
+        await meter.close()
+        return (result, costs, faults)
     }
 }

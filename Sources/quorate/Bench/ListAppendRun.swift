@@ -41,11 +41,13 @@ struct ListAppendRun: Sendable {
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let seconds = options.duration ?? 10
         let bar = ProgressBar("\(label): transactions on lists")
-        let loadEnded = try await processes.whileHostsRun(
+        let meter = await CostMeter.open(processes)
+        let (loadEnded, costs) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
             async let injected: Void = faults.run()
             async let load: Void = probe.run()
+            async let _: Void = meter.begin(after: options.warmup) { figures.values.measurements.commits }
             let end = ContinuousClock.now + .seconds(seconds)
             while !probe.isStopped, ContinuousClock.now < end {
                 try await Task.sleep(for: .milliseconds(100))
@@ -56,9 +58,11 @@ struct ListAppendRun: Sendable {
             try await injected
             await load
             let ended = Instant.current().uptime
+            let costs = await meter.end(committed: figures.values.measurements.commits)
             await probe.readAll()
-            return ended
+            return (ended, costs)
         }
+        await meter.close()
         let values = figures.values
         let measurements = values.measurements
         Console.error("\(label): \(values.deaths)")
@@ -90,6 +94,7 @@ struct ListAppendRun: Sendable {
             invariants: invariants,
             events: await faults.events, history: history)
         result.missed_events = await faults.missed
+        result.costs = costs
         return result
     }
 }

@@ -1,0 +1,48 @@
+import Foundation
+import Testing
+
+/// What a bench says of the costs of a transfer.
+@Suite(.serialized) struct BenchCostTests {
+    private func costs(_ options: String...) throws -> [String: Any] {
+        let arguments = ["bench", "--shards", "2", "--clients", "8", "--accounts", "100", "--json"] + options
+        let output = try Tool.succeed(arguments)
+        let line = try #require(output.split(separator: "\n").first { $0.hasPrefix("{") })
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        let run = try #require((report["runs"] as? [[String: Any]])?.first)
+        return try #require(run["costs"] as? [String: Any])
+    }
+
+    private func number(_ object: [String: Any], _ keys: String...) throws -> Double {
+        var value: Any? = object
+        for key in keys { value = (value as? [String: Any])?[key] }
+        return try #require(value as? Double, "\(keys)")
+    }
+
+    @Test func everyProcessAndEveryKindOfMessageIsInIt() throws {
+        let costs = try costs("--duration", "2", "--warmup", "0.5")
+        for role in ["hosts", "gateways", "load"] {
+            #expect(try number(costs, role, "cpu_us") > 0 && number(costs, role, "voluntary_switches") > 0)
+        }
+        #expect(try number(costs, "hosts", "processes") == 4 && number(costs, "gateways", "processes") == 1)
+        // Of each batch three records in each of four journals, and a batch has few requests here.
+        #expect(try number(costs, "syncs") > 0 && number(costs, "journal_bytes") > number(costs, "journal_records"))
+        #expect(try number(costs, "batch_requests") >= 0.4)
+        #expect(try number(costs, "batch_items") > number(costs, "batch_requests"))
+        let kinds = try #require(costs["by_kind"] as? [String: [String: Double]])
+        for kind in ["pre_prepare", "prepare", "commit", "attestation", "submit", "decide", "receipt"] {
+            #expect(kinds[kind]?["messages"] ?? 0 > 0, "\(kind)")
+        }
+        // Twelve messages of a batch's PREPAREs for three of its PRE-PREPAREs less those of the primary.
+        let (proposals, prepares) = (kinds["pre_prepare"]?["messages"] ?? 0, kinds["prepare"]?["messages"] ?? 0)
+        #expect(abs(prepares / proposals - 3) < 0.1, "\(prepares) and \(proposals)")
+        let sum = kinds.values.reduce(0) { $0 + ($1["messages"] ?? 0) }
+        #expect(try abs(sum - number(costs, "messages")) < 0.001)
+        #expect(try number(costs, "committed") > 10 && number(costs, "interval_s") > 1)
+    }
+
+    @Test func ofAHostThatWasKilledMeanwhileNothingIsMadeUp() throws {
+        let costs = try costs("--duration", "3", "--warmup", "0.5", "--kill-host", "3@1")
+        #expect(costs["hosts"] == nil && costs["syncs"] == nil && costs["messages"] == nil)
+        #expect(try number(costs, "load", "cpu_us") > 0 && number(costs, "gateways", "cpu_us") > 0)
+    }
+}
