@@ -14,6 +14,8 @@ struct DurabilityGate: Sendable {
     /// Records that were handed to the runtime.
     private(set) var appended: UInt64 = 0
     private(set) var durable: UInt64 = 0
+    /// Records for which a sync was asked.
+    private var asked: UInt64 = 0
 
     mutating func appendRecord() { appended += 1 }
 
@@ -21,6 +23,15 @@ struct DurabilityGate: Sendable {
     /// - Precondition: no earlier position than that of the message before.
     mutating func hold(_ message: PBFTMessage, of shard: ShardID, position: UInt64) {
         held.append(Held(position: position, shard: shard, message: message))
+    }
+
+    var isHolding: Bool { !held.isEmpty }
+
+    /// Whether a message waits for records for which no sync was asked; asked for from now on.
+    mutating func asksForSync() -> Bool {
+        guard let last = held.last?.position, last > max(asked, durable) else { return false }
+        asked = last
+        return true
     }
 
     mutating func persisted(_ position: JournalPosition) {

@@ -144,7 +144,11 @@ public final class HostCore {
         }
         drain(now: now, into: &ready)
         if case .tick = input { compactIfDue(into: &ready) }
+        if gate.asksForSync() { ready.awaitsSync = true }
     }
+
+    /// Something waits for records that are not durable.
+    public var isSyncAwaited: Bool { gate.isHolding }
 
     private func setConnected(_ peer: HostID, _ isConnected: Bool) {
         if Int(peer.number) < connected.count { connected[Int(peer.number)] = isConnected }

@@ -120,8 +120,12 @@ public struct HostReady: Sendable {
         public init(to: [SessionID], reply: HostReply) { (self.to, self.reply) = (to, reply) }
     }
 
-    /// 1. Append to the journal in this order, and sync as soon as the disk is free; then say `persisted`.
+    /// 1. Append to the journal in this order, and sync; then say `persisted`.
     public var records: [HostRecord] = []
+    /// Something waits for records that are not durable, these or earlier ones: sync as soon as the disk is free.
+    /// Otherwise nobody waits (a commit is noted, a checkpoint is stable), and they may wait a while for a sync that
+    /// covers more.
+    public var awaitsSync = false
     /// 2. `records` (all of them) repeat everything that is still needed: put them in a new segment, and once
     /// they are durable, drop every older segment.
     public var compacts = false
@@ -152,7 +156,7 @@ public struct HostReady: Sendable {
         // The journal's thread has them still: whatever capacity they had would be allocated anew, after a compaction
         // for each record that follows.
         records = []
-        compacts = false
+        (awaitsSync, compacts) = (false, false)
         toHosts.removeAll(keepingCapacity: true)
         toGateways.removeAll(keepingCapacity: true)
         stages.removeAll(keepingCapacity: true)

@@ -191,7 +191,7 @@ struct ScenarioCluster {
         if let (shard, reason) = ready.halts.first { throw Problem(what: "host \(i) shard \(shard) halts: \(reason)") }
         noteExecution(i)
         hosts[i].disk.append(ready.records.map { $0.encoded() }, compacts: ready.compacts)
-        startSync(i)
+        if ready.awaitsSync || ready.compacts { startSync(i) }
         for outgoing in ready.toHosts { try send(outgoing, from: i) }
         for reply in ready.toGateways where reply.to.contains(session) {
             noteReply(reply.reply, from: i)
@@ -225,6 +225,7 @@ struct ScenarioCluster {
         case .tick(let i, let life):
             guard hosts[i].life == life else { return }
             try step(i, .tick)
+            startSync(i)
             events.insert(.tick(host: i, life: life), at: now + Self.tickInterval)
         case .deliver(let to, let from, let message):
             // A sender's crash does not take back what it has sent.
@@ -242,7 +243,7 @@ struct ScenarioCluster {
             hosts[i].disk.sync(upTo: position)
             hosts[i].isSyncing = false
             try step(i, .persisted(JournalPosition(position)))
-            startSync(i)
+            if hosts[i].core?.isSyncAwaited == true { startSync(i) }
         case .staged(let i, let life, let bucket):
             guard hosts[i].life == life else { return }
             try hosts[i].disk.stores[bucket.shard]?.stage([bucket.part])

@@ -161,7 +161,7 @@ struct SimulatedHosts {
         world.rest.watch(ready, now: world.now)
         if let problem = world.epilogue.watch(ready, from: i) { throw world.failure(problem) }
         all[i].disk.append(ready.records.map { $0.encoded() }, compacts: ready.compacts)
-        startSync(i, &world)
+        if ready.awaitsSync || ready.compacts { startSync(i, &world) }
         for outgoing in ready.toHosts {
             do { try world.checks.observe(outgoing.message, from: i) } catch {
                 throw world.failure("host \(i) contradicts itself: \(error)")
@@ -238,6 +238,8 @@ struct SimulatedHosts {
     mutating func tick(_ i: Int, life: Int, _ world: inout World) throws {
         guard isLiving(i, life) else { return }
         try step(i, .tick, &world)
+        // What nobody waits for.
+        startSync(i, &world)
         world.events.insert(.tick(host: i, life: life), at: world.now + 40_000_000)
     }
 
@@ -255,7 +257,7 @@ struct SimulatedHosts {
         all[i].isSyncing = false
         if let what = all[i].disk.failure { return try storageFailed(i, what, &world) }
         try step(i, .persisted(JournalPosition(position)), &world)
-        startSync(i, &world)
+        if all[i].core?.isSyncAwaited == true { startSync(i, &world) }
     }
 
     mutating func staged(_ i: Int, life: Int, _ bucket: BucketStaging, _ world: inout World) throws {

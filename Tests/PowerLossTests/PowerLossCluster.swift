@@ -188,6 +188,8 @@ final class PowerLossCluster {
         case .tick(let i, let life):
             guard hosts[i].life == life else { return }
             try step(i, .tick)
+            // What nobody waits for.
+            try startSync(i)
             insert(.tick(host: i, life: life), after: 20_000_000)
         case .deliver(let to, let from, let message):
             guard hosts[to].core != nil else { return }
@@ -223,6 +225,7 @@ final class PowerLossCluster {
             hosts[i].waiting.append((ready.records.map { $0.encoded() }, ready.compacts))
             hosts[i].appended += UInt64(ready.records.count)
         }
+        if ready.awaitsSync || ready.compacts { try startSync(i) }
         for outgoing in ready.toHosts {
             try noteSent(outgoing.message, i)
             for to in outgoing.to { insert(.deliver(to: Int(to.number), from: i, outgoing.message), after: delay()) }
@@ -236,7 +239,6 @@ final class PowerLossCluster {
         for progress in hosts[i].core?.progress() ?? [] where progress.sequence > .zero {
             try note(.executed(shard: progress.shard, progress.sequence, history: progress.history))
         }
-        try startSync(i)
         for bucket in ready.stages {
             insert(.stage(host: i, life: hosts[i].life, bucket), after: 1_000_000)
         }
@@ -278,7 +280,7 @@ final class PowerLossCluster {
         try host.journal?.sync()
         host.isSyncing = false
         try step(i, .persisted(JournalPosition(position)))
-        try startSync(i)
+        if hosts[i].core?.isSyncAwaited == true { try startSync(i) }
     }
 
     // MARK: - Clients

@@ -225,7 +225,8 @@ private struct HostAssembly {
             if !folder.isInitialised { try folder.markInitialised() }
             return (
                 NIOLoopBound(
-                    JournalWriter(journal, counters: counters, logger: logger, report: report, failed: failed),
+                    JournalWriter(
+                        journal, loop: loop, counters: counters, logger: logger, report: report, failed: failed),
                     eventLoop: loop),
                 records
             )

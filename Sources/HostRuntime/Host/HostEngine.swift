@@ -41,8 +41,8 @@ final class HostEngine {
 
     /// In the order of `HostReady`.
     private func carryOut() {
-        if !ready.records.isEmpty || ready.compacts {
-            journal.post(ready.compacts ? .compact(ready.records) : .append(ready.records))
+        if !ready.records.isEmpty || ready.awaitsSync || ready.compacts {
+            journal.post(ready.compacts ? .compact(ready.records) : .append(ready.records, isAwaited: ready.awaitsSync))
         }
         transport.send(ready.toHosts)
         transport.send(ready.toGateways)
