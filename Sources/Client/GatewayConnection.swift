@@ -129,6 +129,14 @@ public final class GatewayConnection: Sendable {
         try await untilCancelled { submit(request, timeout: timeout, completion: $0) }
     }
 
+    /// Sends a request now, behind all that was sent before from the same thread or actor. Its answer is for who waits
+    /// for it later, or for nobody.
+    func send(_ request: SignedRequest, timeout: Duration?) -> SentRequest {
+        let answer = FirstResult<SubmitResult>()
+        submit(request, timeout: timeout) { answer.finish($0) }
+        return SentRequest(connection: self, result: answer)
+    }
+
     /// A weak read: not certified.
     /// - Returns: the account, nil if it does not exist, and how many replicas said the same.
     public func account(
@@ -238,6 +246,23 @@ private final class FirstResult<Value: Sendable>: Sendable {
         }
         if let early { continuation.resume(returning: early) }
         return early == nil
+    }
+}
+
+/// A request that is on its way over a connection.
+struct SentRequest: Sendable {
+    /// Over which it went.
+    let connection: GatewayConnection
+    fileprivate let result: FirstResult<SubmitResult>
+
+    /// The gateway's answer, to be waited for once. Cancelling ends the wait and not the request.
+    /// - Throws: `ConnectionError`.
+    func answer() async throws -> SubmitResult {
+        try await withTaskCancellationHandler {
+            try await withCheckedContinuation { _ = result.wait($0) }.get()
+        } onCancel: {
+            result.finish(.failure(.closed))
+        }
     }
 }
 

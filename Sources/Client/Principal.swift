@@ -104,14 +104,15 @@ public struct Principal: Sendable {
     }
 
     /// Nil while the window is full. The number stays open until `window.close`.
+    /// - Parameter follows: what it comes after (`RequestOrder`).
     public mutating func sign(
-        _ operations: [Operation], mode: Request.Mode, issuedAt: Timestamp = WallClock.now(),
-        lifetimeMicroseconds: UInt64 = 30_000_000
+        _ operations: [Operation], mode: Request.Mode, follows: [Predecessor] = [],
+        issuedAt: Timestamp = WallClock.now(), lifetimeMicroseconds: UInt64 = 30_000_000
     ) -> SignedRequest? {
         guard let number = window.open() else { return nil }
         let request = Request(
             cluster: cluster, epoch: epoch, principal: signer.publicKey, number: number,
-            acknowledgedBelow: window.acknowledgement(with: number), issuedAt: issuedAt,
+            acknowledgedBelow: window.acknowledgement(with: number), follows: follows, issuedAt: issuedAt,
             deadline: issuedAt.adding(microseconds: lifetimeMicroseconds), mode: mode, operations: operations)
         return SignedRequest(request, signedBy: signer)
     }

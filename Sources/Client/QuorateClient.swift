@@ -29,7 +29,8 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case noGateways
     /// It was not sent: every shard would refuse it for ever. What is wrong with it, and how it is done.
     case malformed(String)
-    /// 1,024 numbers lie between the oldest request without an outcome and the next one.
+    /// 1,024 numbers lie between the oldest request without an outcome and the next one. Of requests in order it says
+    /// more: none is under way any more whose outcome could make room (`submitInOrder`).
     case windowFull(oldest: RequestNumber)
     /// Nothing certified was received in time: the request may have taken effect or may yet. `resolve` asks again
     /// with the same signed bytes; `abandon` acknowledges the number, after which it cannot take effect any more.
@@ -133,6 +134,9 @@ public actor QuorateClient {
     private let group: any EventLoopGroup
     var principal: Principal
     var numbering: Numbering
+    /// What was submitted in order and is under way, and who waits for something of it to end.
+    var order = RequestOrder()
+    var roomWaiters: [CheckedContinuation<Void, Never>] = []
     private var verifier: Verifier<Ed25519Scheme>
     private var connections: [GatewayAddress: GatewayConnection] = [:]
     /// The gateway that is asked first: the last one that answered.
@@ -179,15 +183,21 @@ public actor QuorateClient {
         var attempts = 0
         while true {
             let outcome = try await resolve(try await sign(operations, mode))
-            if isLateByClock(outcome), attempts < Self.lateRetries {
-                attempts += 1
-                clockBook.doubt()
-                continue
-            }
-            guard Self.isSuperseded(outcome), attempts < Self.supersededRetries else { return outcome }
-            attempts += 1
-            try await leaveOut(on: outcome.receipt.request.request.participants(in: manifest.shardMap))
+            guard try await isToBeSignedAgain(outcome, &attempts) else { return outcome }
         }
+    }
+
+    /// Whether nothing was done, and the reason lies in numbers or clocks that are known better now.
+    func isToBeSignedAgain(_ outcome: Outcome, _ attempts: inout Int) async throws -> Bool {
+        if isLateByClock(outcome), attempts < Self.lateRetries {
+            attempts += 1
+            clockBook.doubt()
+            return true
+        }
+        guard Self.isSuperseded(outcome), attempts < Self.supersededRetries else { return false }
+        attempts += 1
+        try await leaveOut(on: outcome.receipt.request.request.participants(in: manifest.shardMap))
+        return true
     }
 
     /// Signs the operations under the next request number and sends nothing: for who keeps the signed bytes before they
@@ -198,16 +208,21 @@ public actor QuorateClient {
         return try await sign(operations, mode)
     }
 
-    private func sign(_ operations: [Operation], _ mode: Request.Mode) async throws -> SignedRequest {
+    /// - Parameter isInOrder: it follows what is under way in order, and is itself from now on.
+    func sign(
+        _ operations: [Operation], _ mode: Request.Mode, isInOrder: Bool = false
+    ) async throws -> SignedRequest {
         try await number(operations)
         let times = await times(of: operations, lifetime: UInt64(max(0, options.lifetime / .microseconds(1))))
         let lifetime = times.deadline.microseconds(since: times.issuedAt)
+        let follows = isInOrder ? order.predecessors(of: operations, in: manifest.shardMap) : []
         guard
             let request = principal.sign(
-                operations, mode: mode, issuedAt: times.issuedAt, lifetimeMicroseconds: lifetime)
+                operations, mode: mode, follows: follows, issuedAt: times.issuedAt, lifetimeMicroseconds: lifetime)
         else {
             throw ClientError.windowFull(oldest: principal.window.acknowledgedBelow)
         }
+        if isInOrder { order.begin(request.request, in: manifest.shardMap) }
         return request
     }
 
@@ -296,6 +311,13 @@ public actor QuorateClient {
     public func resolve(_ request: SignedRequest, patience: Duration = .zero, closes: Bool = true) async throws
         -> Outcome
     {
+        try await resolve(request, patience: patience, closes: closes, sent: nil)
+    }
+
+    /// - Parameter sent: the first submission, if it has left already.
+    func resolve(
+        _ request: SignedRequest, patience: Duration = .zero, closes: Bool = true, sent: SentRequest?
+    ) async throws -> Outcome {
         guard !gateways.isEmpty else { throw ClientError.noGateways }
         let start = ContinuousClock.now
         // By this machine's monotonic clock: its wall clock may be the one that is wrong.
@@ -305,10 +327,11 @@ public actor QuorateClient {
         var invalid: Set<GatewayAddress> = []
         var cause = "nothing was tried"
         while true {
-            let address = gateways[preferred % gateways.count]
+            let sent = attempt == 0 ? sent : nil
+            let address = sent?.connection.address ?? gateways[preferred % gateways.count]
             var pause = options.backoff.pause(attempt: attempt, using: &random)
             do {
-                switch try await ask(address, { try await $0.submit(request, timeout: options.answerTimeout) }) {
+                switch try await answer(to: request, from: address, sent) {
                 case .receipt(let receipt, let retries, let conflicts):
                     if let decisions = try proven(receipt, for: request) {
                         if closes { principal.window.close(request.request.number) }
@@ -317,7 +340,7 @@ public actor QuorateClient {
                             gatewayRetries: Int(retries), conflicts: Int(conflicts))
                     }
                     cause = "the receipt from \(address) proves nothing"
-                    preferred += 1
+                    moveOn(from: address)
                 case .rejected(let reason, let retryAfter):
                     cause = "\(address): \(reason)"
                     if reason == .invalid { invalid.insert(address) }
@@ -330,7 +353,7 @@ public actor QuorateClient {
                     pause += min(
                         .microseconds(Int64(min(retryAfter, 1_000_000))),
                         .nanoseconds(Int64(clamping: options.backoff.cap)))
-                    if reason != .queueFull { preferred += 1 }
+                    if reason != .queueFull { moveOn(from: address) }
                 }
             } catch let error as ClientError {
                 principal.window.close(request.request.number)
@@ -339,7 +362,7 @@ public actor QuorateClient {
                 throw error
             } catch {
                 cause = "\(error)"
-                preferred += 1
+                moveOn(from: address)
             }
             if invalid.count == Set(gateways).count {
                 // Acknowledged from the next request on: should a gateway have lied, it still happens at most once.
@@ -352,6 +375,28 @@ public actor QuorateClient {
             }
             attempt += 1
         }
+    }
+
+    /// The next gateway is asked first from now on, unless another request has moved on already.
+    private func moveOn(from address: GatewayAddress) {
+        if gateways[preferred % gateways.count] == address { preferred += 1 }
+    }
+
+    private func answer(
+        to request: SignedRequest, from address: GatewayAddress, _ sent: SentRequest?
+    ) async throws -> SubmitResult {
+        guard let sent else {
+            return try await ask(address) { try await $0.submit(request, timeout: options.answerTimeout) }
+        }
+        do { return try await sent.answer() } catch {
+            await leave(sent.connection, after: error)
+            throw error
+        }
+    }
+
+    /// A connection to the gateway that is asked first, if there is one or it can be made.
+    func preferredConnection() async -> GatewayConnection? {
+        try? await connection(to: gateways[preferred % gateways.count])
     }
 
     /// Gives up on a number: the next request tells the shards that its outcome is of no interest, and if it has not

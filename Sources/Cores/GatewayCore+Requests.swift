@@ -114,6 +114,8 @@ extension GatewayCore {
         noteHeard(from: certificate.shard)
         // Taken out, so that the coordinator is changed in place.
         guard var entry = entries.removeValue(forKey: digest) else { return }
+        followers.remove(digest, on: certificate.shard)
+        defer { sendFollowers(of: entry.request.request, on: certificate.shard, now: now, into: &ready) }
         let wasAnswered = entry.coordinator.isAnswered
         var isFinished = false
         for action in entry.coordinator.add(certificate) {
@@ -139,6 +141,7 @@ extension GatewayCore {
         let answer = FinishedRequests.Answer(receipt: receipt, retries: entry.retries, conflicts: entry.conflicts)
         for waiter in entry.waiters { deliver(Self.reply(answer, id: waiter.id), to: waiter.session, into: &ready) }
         finished.add(answer)
+        followers.remove(digest)
         counters.completed += 1
         admission.finish(digest, now: now)
         entry.waiters = []
@@ -163,6 +166,7 @@ extension GatewayCore {
     /// Forgets an entry that holds no place in the queue.
     mutating func drop(_ digest: Digest) {
         if let entry = entries.removeValue(forKey: digest) { release(entry) }
+        followers.remove(digest)
         evidence.forget(digest)
     }
 

@@ -1,5 +1,6 @@
 import Gateway
 import Messages
+import Randomness
 import TwoPhaseCommit
 
 /// What happens when an answer does not come, or is no answer.
@@ -36,6 +37,7 @@ extension GatewayCore {
             var delay = backoff.delay(attempt: entry.refusedAttempts, using: &jitter)
             // A full shard says when it expects room; for a conflict full jitter alone is best.
             if cause == .overloaded { delay = max(delay, min(retryAfter, backoff.cap / 1000) * 1000) }
+            if cause == .outOfOrder { followers.add(entry.request, on: refusal.shard) }
             entry.refusedAttempts += 1
             entry.stage = .backingOff(backoff, cost: cost)
             entry.refusals = []
@@ -87,13 +89,43 @@ extension GatewayCore {
             listen(digest, now: now)
         case .backingOff(let backoff, let cost):
             guard now.uptime < entry.giveUpAt else { return giveUp(entry, now: now, into: &ready) }
-            guard sendAgain(entry, cost: cost, now: now, into: &ready) else {
-                // No budget, or no connection: as late as the policy allows, spread again.
-                let delay = backoff.cap / 2 + backoff.delay(attempt: 63, using: &jitter) / 2
-                return arm(digest, due: min(now.uptime + delay, entry.giveUpAt))
+            // Before what it follows, which waits here as well, it would come in vain; past its deadline it ends.
+            guard now.uptime > entry.deadlineAt || !followers.isBehindAnother(digest) else {
+                return postpone(entry, backoff, now: now)
             }
-            entries[digest]?.silence = 0
-            listen(digest, now: now)
+            end(entry, backoff, cost: cost, now: now, into: &ready)
+        }
+    }
+
+    /// As late as the policy allows, spread again.
+    private mutating func postpone(_ entry: GatewayEntry, _ backoff: Backoff, now: Instant) {
+        let delay = backoff.cap / 2 + backoff.delay(attempt: 63, using: &jitter) / 2
+        arm(entry.request.digest, due: min(now.uptime + delay, entry.giveUpAt))
+    }
+
+    /// The backoff is over: sends again, if the budget and the connections allow it.
+    private mutating func end(
+        _ entry: GatewayEntry, _ backoff: Backoff, cost: UInt64, now: Instant, into ready: inout GatewayReady
+    ) {
+        let digest = entry.request.digest
+        guard sendAgain(entry, cost: cost, now: now, into: &ready) else { return postpone(entry, backoff, now: now) }
+        entries[digest]?.silence = 0
+        listen(digest, now: now)
+    }
+
+    /// A shard has a word on a request: those that were refused there because they follow it, and each other, are sent
+    /// again at once and in their order, so that one batch can take them.
+    mutating func sendFollowers(
+        of request: Request, on shard: ShardID, now: Instant, into ready: inout GatewayReady
+    ) {
+        guard !followers.isEmpty else { return }
+        for digest in followers.chain(behind: request, on: shard) {
+            guard var entry = entries[digest], case .backingOff(let backoff, let cost) = entry.stage,
+                now.uptime < entry.giveUpAt
+            else { continue }
+            entry.refusedAttempts = 0
+            entries[digest] = entry
+            end(entry, backoff, cost: cost, now: now, into: &ready)
         }
     }
 

@@ -23,6 +23,7 @@ public struct GatewayCore: Sendable {
     var held: FairShare<SessionID>
     var finished: FinishedRequests
     var settling = Settling()
+    var followers = WaitingFollowers()
     var questions: GatewayQuestions
     /// Answers that a session waits for. A session that closed is not in it, so that its answers are dropped.
     var expecting: [SessionID: Int] = [:]

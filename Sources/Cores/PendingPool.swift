@@ -23,7 +23,22 @@ struct PendingPool: Sendable {
         var unproposed: Deque<Digest> = []
     }
 
+    /// What a principal calls a request.
+    private struct Name: Hashable, Sendable {
+        let principal: PublicKey
+        let number: RequestNumber
+
+        init(_ principal: PublicKey, _ number: RequestNumber) { (self.principal, self.number) = (principal, number) }
+        /// Nil for what is no request.
+        init?(_ item: BatchItem) {
+            guard case .request(let signed) = item else { return nil }
+            self.init(signed.request.principal, signed.request.number)
+        }
+    }
+
     private var entries: [Digest: Entry] = [:]
+    /// Where the requests are, for those that follow them.
+    private var named: [Name: Digest] = [:]
     /// Every entry in order of arrival, and some that are gone.
     private var arrival: Deque<Digest> = []
     /// Of the sources of which something waits, in the order in which they were first here.
@@ -35,6 +50,8 @@ struct PendingPool: Sendable {
     private var groups: [Digest: Int] = [:]
     /// Certificates of a record may be put together in many ways; the first that is ordered decides.
     private static let maxOfGroup = 4
+    /// How far back a request's predecessors are looked for: they were overtaken a moment ago, by a few.
+    private static let maxOvertaken = 32
     private let capacity: Int
 
     init(capacity: Int) { self.capacity = capacity }
@@ -64,6 +81,7 @@ struct PendingPool: Sendable {
             item: item, bytes: bytes, source: source, group: group, arrived: now, forwardedAt: now.uptime)
         waiting[source, default: 0] += 1
         if case .gateway = source { ofGateways += 1 }
+        if let name = Name(item) { named[name] = key }
         arrival.append(key)
         queue(key, of: source)
         return true
@@ -81,6 +99,7 @@ struct PendingPool: Sendable {
         let left = waiting[entry.source, default: 1] - 1
         waiting[entry.source] = left > 0 ? left : nil
         if case .gateway = entry.source { ofGateways -= 1 }
+        if let name = Name(entry.item), named[name] == key { named[name] = nil }
         if let group = entry.group {
             let others = groups[group, default: 1] - 1
             groups[group] = others > 0 ? others : nil
@@ -113,19 +132,38 @@ struct PendingPool: Sendable {
         }
     }
 
-    /// Takes the next items for a proposal, one of each source in turn.
-    mutating func take(atMost count: Int, bytes limit: inout Int, into items: inout [BatchItem]) {
+    /// Takes the next items for a proposal, one of each source in turn. A request that follows another one on this
+    /// shard lets that one go first if it waits here too; what is not here is for execution to miss.
+    mutating func take(
+        atMost count: Int, on shard: ShardID, bytes limit: inout Int, into items: inout [BatchItem]
+    ) {
         var left = count
-        while left > 0, hasUnproposed, let key = lanes[turn].unproposed.first, let entry = entries[key] {
+        while left > 0, hasUnproposed, let first = lanes[turn].unproposed.first {
+            let key = earliest(of: first, on: shard)
             // One of this pool always goes, or what is large would wait for as long as others fill the batch.
-            guard entry.bytes <= limit || left == count else { return }
-            lanes[turn].unproposed.removeFirst()
+            guard let entry = entries[key], entry.bytes <= limit || left == count else { return }
+            // What goes before its turn is dropped from its lane when it would have had it.
+            if key == first { lanes[turn].unproposed.removeFirst() }
             entries[key]?.isTaken = true
             limit -= entry.bytes
             items.append(entry.item)
             left -= 1
             if tidy(turn) { turn = (turn + 1) % lanes.count }
         }
+    }
+
+    /// Of a request and those that it follows, one after the other, the first that waits here and is not proposed.
+    private func earliest(of key: Digest, on shard: ShardID) -> Digest {
+        var key = key
+        for _ in 0..<Self.maxOvertaken {
+            guard case .request(let signed)? = entries[key]?.item,
+                let predecessor = signed.request.predecessor(on: shard),
+                let before = named[Name(signed.request.principal, predecessor.number)],
+                entries[before]?.isTaken == false
+            else { return key }
+            key = before
+        }
+        return key
     }
 
     /// Takes one item for a proposal, whoever waits before it; nil if it is not there, proposed already, or too large.

@@ -126,10 +126,11 @@ package struct Proposer: Sendable {
         var items: [BatchItem] = []
         var bytes = options.maxBatchBytes
         // Decides release what others wait for; requests keep a share (R12).
-        decides.take(atMost: options.maxDecidesPerBatch, bytes: &bytes, into: &items)
+        decides.take(atMost: options.maxDecidesPerBatch, on: executor.shard, bytes: &bytes, into: &items)
         bytes = max(bytes, options.maxBatchBytes / 4)
         if executor.isPressed { takeBacked(executor, bytes: &bytes, into: &items) }
-        requests.take(atMost: options.maxBatchItems - items.count, bytes: &bytes, into: &items)
+        requests.take(
+            atMost: options.maxBatchItems - items.count, on: executor.shard, bytes: &bytes, into: &items)
         return items
     }
 

@@ -5,6 +5,8 @@ import Messages
 public enum RetryCause: Hashable, Sendable, CaseIterable {
     /// Undecided transactions hold what it needs: soon over, and the shard is well.
     case conflict
+    /// What it follows was overtaken on its way, and is there in a moment (`Request.follows`).
+    case outOfOrder
     /// The shard's queue or cap is full: more load makes it worse.
     case overloaded
     case viewChange
@@ -19,6 +21,7 @@ public enum RetryCause: Hashable, Sendable, CaseIterable {
     public init(_ reason: RefusalReason) {
         switch reason {
         case .conflict: self = .conflict
+        case .outOfOrder: self = .outOfOrder
         case .overloaded: self = .overloaded
         case .viewChange: self = .viewChange
         // The others may well answer; if not, it looks like silence.
@@ -44,6 +47,9 @@ public enum RetryPolicy: Hashable, Sendable {
 public struct RetryPolicies: Sendable {
     /// Within 2 ms at first, doubled up to 250 ms; costs a quarter of a retry, since the shard is well.
     public var conflict = RetryPolicy.resubmit(Backoff(base: 2_000_000, cap: 250_000_000), cost: 250)
+    /// Within 4 ms at first, doubled up to 500 ms; at once when the gateway hears that what it follows is there. Costs
+    /// nothing: its principal has asked to be refused, which says nothing of how the shard is.
+    public var outOfOrder = RetryPolicy.resubmit(Backoff(base: 4_000_000, cap: 500_000_000), cost: 0)
     /// Within 50 ms at first, doubled up to 2 s, or when the shard expects room if that is later.
     public var overloaded = RetryPolicy.resubmit(Backoff(base: 50_000_000, cap: 2_000_000_000), cost: 1000)
     /// Within 100 ms at first, doubled up to 1 s; costs half a retry.
@@ -62,6 +68,7 @@ public struct RetryPolicies: Sendable {
     public func policy(for cause: RetryCause) -> RetryPolicy {
         switch cause {
         case .conflict: conflict
+        case .outOfOrder: outOfOrder
         case .overloaded: overloaded
         case .viewChange: viewChange
         case .silence: silence

@@ -55,6 +55,10 @@ public enum Mutant: String, CaseIterable, Sendable {
     case twoAttempts
     case decidesUnderTheCap
     case readsWithoutLock
+    case orderIgnored
+    case orderByHighestNumber
+    case orderOnOneShard
+    case refusedLegIsBehind
     // Calls.
     case waitDieAgainstHoldersOnly
     case waitsOutOfOrder

@@ -111,6 +111,32 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     }
 }
 
+/// An earlier request of the same principal that a request is to come after on one shard (`Request.follows`).
+public struct Predecessor: Hashable, Sendable, CanonicalCodable {
+    /// Where it comes first: the shards order by themselves, so each has a predecessor of its own.
+    public let shard: ShardID
+    /// Below the number of the request that follows it.
+    public let number: RequestNumber
+    /// As that request was signed. Past it, by the shard's time, nothing can be recorded of it there any more (R10), so
+    /// nothing waits for it.
+    public let deadline: Timestamp
+
+    /// Checks nothing: what is malformed the shards refuse for ever.
+    public init(shard: ShardID, number: RequestNumber, deadline: Timestamp) {
+        (self.shard, self.number, self.deadline) = (shard, number, deadline)
+    }
+    /// Any shard, number and deadline are taken.
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (shard, number, deadline) = (try reader.value(), try reader.value(), try reader.value())
+    }
+    /// Shard, number, deadline.
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(shard)
+        writer.put(number)
+        writer.put(deadline)
+    }
+}
+
 /// What a principal signs. Its legs are atomic together, or independent of each other.
 public struct Request: Hashable, Sendable, CanonicalCodable {
     /// Whether the operations stand or fall together.
@@ -123,6 +149,10 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
 
     /// The largest number of operations in one request.
     public static let maxOperations = 1024
+    /// The largest number of shards on which one request follows others.
+    public static let maxPredecessors = 64
+    /// Added to the mode's byte where there are predecessors: a request without any has the bytes that it always had.
+    private static let followsFlag: UInt8 = 2
 
     /// Where it counts: signed, so that it means nothing in another cluster.
     public var cluster: ClusterID
@@ -134,6 +164,10 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
     public var number: RequestNumber
     /// The principal has seen the outcomes of all its requests below this number and will never repeat them (R11).
     public var acknowledgedBelow: RequestNumber
+    /// What it comes after, where the principal has more than one request under way: on each of these shards it is
+    /// refused for the time being until something of its predecessor is recorded there, or nothing can be any more.
+    /// Ascending by shard, none twice; mostly empty. An order of votes, and not of outcomes: an abort is recorded too.
+    public var follows: [Predecessor]
     /// When, as the principal says (`RequestTimes`). A shard refuses it for the time being while it is more than 5 s
     /// ahead of the shard's time (`ShardLimits`).
     public var issuedAt: Timestamp
@@ -148,25 +182,35 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
     /// Checks nothing: what shards would refuse for ever is certified as malformed.
     public init(
         cluster: ClusterID, epoch: Epoch, principal: PublicKey, number: RequestNumber, acknowledgedBelow: RequestNumber,
-        issuedAt: Timestamp, deadline: Timestamp, mode: Mode, operations: [Operation]
+        follows: [Predecessor] = [], issuedAt: Timestamp, deadline: Timestamp, mode: Mode, operations: [Operation]
     ) {
         (self.cluster, self.epoch, self.principal, self.number) = (cluster, epoch, principal, number)
-        (self.acknowledgedBelow, self.issuedAt, self.deadline) = (acknowledgedBelow, issuedAt, deadline)
+        (self.acknowledgedBelow, self.follows) = (acknowledgedBelow, follows)
+        (self.issuedAt, self.deadline) = (issuedAt, deadline)
         (self.mode, self.operations) = (mode, operations)
     }
 
-    /// Refuses an unknown mode, no operations, and more than `maxOperations`.
+    /// Refuses an unknown mode, no operations, more than `maxOperations` and more than `maxPredecessors`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (cluster, epoch, principal) = (try reader.value(), try reader.value(), try reader.value())
         (number, acknowledgedBelow) = (try reader.value(), try reader.value())
         (issuedAt, deadline) = (try reader.value(), try reader.value())
-        guard let mode = Mode(rawValue: try reader.uint8()) else { throw reader.invalid("request mode") }
+        let modeByte = try reader.uint8()
+        guard let mode = Mode(rawValue: modeByte & ~Self.followsFlag) else { throw reader.invalid("request mode") }
         self.mode = mode
+        if modeByte & Self.followsFlag != 0 {
+            follows = try reader.array(limit: Self.maxPredecessors)
+            // One value has one encoding.
+            guard !follows.isEmpty else { throw reader.invalid("request without the predecessors that it announces") }
+        } else {
+            follows = []
+        }
         operations = try reader.array(limit: Self.maxOperations)
         guard !operations.isEmpty else { throw reader.invalid("request without operations") }
     }
 
-    /// In the order of declaration, the mode as one byte: the bytes that are signed.
+    /// In the order of declaration, but `follows` behind the mode, whose byte says whether there is any: the bytes that
+    /// are signed.
     public func encode(into writer: inout ByteWriter) {
         writer.put(cluster)
         writer.put(epoch)
@@ -175,7 +219,8 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
         writer.put(acknowledgedBelow)
         writer.put(issuedAt)
         writer.put(deadline)
-        writer.put(mode.rawValue)
+        writer.put(follows.isEmpty ? mode.rawValue : mode.rawValue | Self.followsFlag)
+        if !follows.isEmpty { writer.put(array: follows) }
         writer.put(array: operations)
     }
 
@@ -186,6 +231,9 @@ public struct Request: Hashable, Sendable, CanonicalCodable {
         case .independent: operations.count
         }
     }
+
+    /// What it comes after on one shard.
+    public func predecessor(on shard: ShardID) -> Predecessor? { follows.first { $0.shard == shard } }
 }
 
 /// A request, the exact bytes that were signed, and the signature. Comparing and hashing go by the digest.

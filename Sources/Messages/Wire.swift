@@ -14,6 +14,8 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable, CustomStringConvertibl
     case viewChange = 5
     /// The replica has stopped voting; its log says why.
     case halted = 6
+    /// Nothing is recorded here yet of a request that this one follows (`Request.follows`).
+    case outOfOrder = 7
 
     /// In words, as clients are told and logs have it.
     public var description: String {
@@ -24,6 +26,7 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable, CustomStringConvertibl
         case .fromTheFuture: "issued ahead of the shard's time"
         case .viewChange: "view change"
         case .halted: "the replica has stopped voting"
+        case .outOfOrder: "what the request follows is not there yet"
         }
     }
 }

@@ -18,14 +18,31 @@ extension ExecutionContext {
     }
 
     /// Whether a new attempt may be looked at now. Says nothing for ever, so it is not certified (R9).
-    func admission(of request: Request, attempts: Int, _ principal: PrincipalRecord) -> RefusalReason? {
+    func admission(
+        of request: Request, attempts: Int, _ principal: PrincipalRecord
+    ) throws(ShardStateError) -> RefusalReason? {
         let acknowledgedBelow = max(principal.acknowledgedBelow, request.acknowledgedBelow.number)
         if request.number.number >= acknowledgedBelow, request.number.number - acknowledgedBelow >= limits.requestWindow
         {
             return .numberTooHigh
         }
         if request.issuedAt > time.adding(microseconds: limits.futureToleranceMicroseconds) { return .fromTheFuture }
-        return attempts >= limits.maxAttempts ? .overloaded : nil
+        if attempts >= limits.maxAttempts { return .overloaded }
+        return try isOutOfOrder(request, acknowledgedBelow: acknowledgedBelow) ? .outOfOrder : nil
+    }
+
+    /// Whether it follows a request here that is still to come, or of which a leg is. Only what is signed counts (R8):
+    /// in what order requests came says nothing.
+    private func isOutOfOrder(_ request: Request, acknowledgedBelow: UInt64) throws(ShardStateError) -> Bool {
+        if Mutant.is(.orderIgnored) { return false }
+        guard let predecessor = request.predecessor(on: shard) else { return false }
+        if Mutant.is(.orderOnOneShard), request.follows.first != predecessor { return false }
+        if Mutant.is(.orderByHighestNumber) {
+            return try state.principal(request.principal).nextNumber <= predecessor.number.number
+        }
+        return !VotingRules.isBehind(
+            predecessor, try state.request(request.principal, predecessor.number), acknowledgedBelow: acknowledgedBelow,
+            time: time)
     }
 
     /// Keeps what the principal's record has to say after something of `request` was recorded.
@@ -71,7 +88,7 @@ extension ExecutionContext {
             guard !legs.isEmpty else { continue }
             let retryAfter: UInt64 =
                 switch reason {
-                case .conflict: 2_000
+                case .conflict, .outOfOrder: 2_000
                 case .overloaded, .viewChange, .halted: 50_000
                 case .numberTooHigh: 0
                 case .fromTheFuture: signed.request.issuedAt.microseconds(since: time)

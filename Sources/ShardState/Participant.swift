@@ -39,7 +39,7 @@ package struct Participant {
         var entries: [Leaf.Entry] = []
         var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
         let refusal =
-            previous == nil ? context.admission(of: request, attempts: filed.record.attempts.count, principal) : nil
+            previous == nil ? try context.admission(of: request, attempts: filed.record.attempts.count, principal) : nil
         var undecided = Int(principal.undecided)
         var escrow = Escrow()
         for (leg, answer) in zip(legs, answers) {
@@ -68,6 +68,7 @@ package struct Participant {
             }
         }
         if attempt.legs.count > previous?.legs.count ?? 0 {
+            attempt.isWhole = refused.isEmpty
             if attempt.hasBody, previous?.hasBody != true { context.state.put(body: signed) }
             if let known { filed.record.attempts[known] = attempt } else { filed.record.attempts.append(attempt) }
             context.state.put(filed)

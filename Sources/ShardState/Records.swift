@@ -78,6 +78,9 @@ struct AttemptRecord: Hashable, CanonicalCodable {
     var hasBody = false
     /// A root call whose `CallRecord` is kept: another shard may still need the outcome (R13).
     var hasCall = false
+    /// Every leg of this shard has got a word that is not taken back: none was refused for the time being. What follows
+    /// this request waits for that (`Request.follows`).
+    var isWhole = false
     /// Of a root call: when it was there first (R5). Once it has failed, for the one that continues it.
     var age: Timestamp?
     /// Ascending by leg; only legs of this shard that have a recorded status.
@@ -91,7 +94,7 @@ struct AttemptRecord: Hashable, CanonicalCodable {
         (digest, deadline) = (try reader.value(), try reader.value())
         guard let mode = Request.Mode(rawValue: try reader.uint8()) else { throw reader.invalid("request mode") }
         self.mode = mode
-        (hasBody, hasCall) = (try reader.bool(), try reader.bool())
+        (hasBody, hasCall, isWhole) = (try reader.bool(), try reader.bool(), try reader.bool())
         age = try reader.bool() ? try reader.value() : nil
         legs = try reader.array(limit: Request.maxOperations)
         for (a, b) in zip(legs, legs.dropFirst()) where a.leg >= b.leg { throw reader.invalid("order of legs") }
@@ -102,6 +105,7 @@ struct AttemptRecord: Hashable, CanonicalCodable {
         writer.put(mode.rawValue)
         writer.put(hasBody)
         writer.put(hasCall)
+        writer.put(isWhole)
         writer.put(age != nil)
         if let age { writer.put(age) }
         writer.put(array: legs)
@@ -175,7 +179,7 @@ struct PrincipalRecord: Hashable, CanonicalCodable {
 
 /// What the checkpoint digest covers beside the entries.
 struct StateMetadata: Hashable, CanonicalCodable {
-    static let currentVersion: UInt16 = 5
+    static let currentVersion: UInt16 = 6
 
     let version: UInt16
     let cluster: ClusterID

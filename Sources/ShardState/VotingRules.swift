@@ -32,6 +32,24 @@ enum VotingRules {
         request.acknowledgedBelow > request.number
             || request.deadline <= request.issuedAt
             || request.deadline.microseconds(since: request.issuedAt) > limits.maxLifetimeMicroseconds
+            || hasMalformedOrder(request)
+    }
+
+    /// Numbers go up, so nobody waits in a circle.
+    private static func hasMalformedOrder(_ request: Request) -> Bool {
+        request.follows.count > Request.maxPredecessors || request.follows.contains { $0.number >= request.number }
+            || zip(request.follows, request.follows.dropFirst()).contains { $0.shard >= $1.shard }
+    }
+
+    /// Whether nothing more of a predecessor can be recorded on this shard than is: then what follows it may be looked
+    /// at. It stays so for ever, as records go only when their number is acknowledged.
+    /// - Parameter record: what there is of its number.
+    static func isBehind(
+        _ predecessor: Predecessor, _ record: RequestRecord, acknowledgedBelow: UInt64, time: Timestamp
+    ) -> Bool {
+        // Refused for ever (R11), or by then never voted on (R10).
+        if predecessor.number.number < acknowledgedBelow || time > predecessor.deadline { return true }
+        return record.attempts.contains { $0.isWhole || time > $0.deadline || Mutant.is(.refusedLegIsBehind) }
     }
 
     /// As `isMalformed`, for one leg.

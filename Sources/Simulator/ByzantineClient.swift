@@ -38,7 +38,8 @@ struct ByzantineClient {
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: number,
                 acknowledgedBelow: RequestNumber(
                     number.number > 3 && rng.chance(perMille: 200) ? number.number - 2 : 1),
-                issuedAt: now.wall, deadline: now.wall.adding(microseconds: life),
+                follows: order(manifest, now: now, using: &rng), issuedAt: now.wall,
+                deadline: now.wall.adding(microseconds: life),
                 mode: rng.chance(perMille: 700) ? .atomic : .independent,
                 operations: rng.chance(perMille: 500) ? [.transfer(transfer)] : [.transfer(transfer), .transfer(back)])
             requests.append(SignedRequest(request, signedBy: signer))
@@ -56,5 +57,16 @@ struct ByzantineClient {
         }
         submissions += messages.count
         return messages
+    }
+
+    /// Now and then it follows what is there, what never was, itself, or what comes after it; ascending or not.
+    private func order(_ manifest: Manifest, now: Instant, using rng: inout SplitMix64) -> [Predecessor] {
+        guard rng.chance(perMille: 250) else { return [] }
+        return (0..<1 + rng.below(2)).map { _ in
+            Predecessor(
+                shard: ShardID(UInt16(rng.below(manifest.shards.count))),
+                number: RequestNumber(number.number + 1 - min(number.number, UInt64(rng.below(4)))),
+                deadline: now.wall.adding(microseconds: rng.below(UInt64(4_000_000))))
+        }
     }
 }

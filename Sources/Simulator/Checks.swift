@@ -12,6 +12,7 @@ struct Checks {
     /// - Parameter manifest: every host has a replica of every shard, in the same order.
     init(byzantine: Set<Int> = [], manifest: Manifest? = nil, window: UInt64 = 0) {
         (self.byzantine, rules) = (byzantine, RuleChecks(manifest: manifest, window: window))
+        order = OrderChecks(map: manifest?.shardMap)
     }
 
     private struct Said: Hashable {
@@ -34,6 +35,7 @@ struct Checks {
     private var decided: [TransactionKey: Bool] = [:]
     private(set) var views: Set<UInt64> = []
     var times = ShardTimeChecks()
+    var order: OrderChecks
     private(set) var counts = Counts()
 
     private struct TransactionKey: Hashable {
@@ -112,6 +114,7 @@ struct Checks {
                 try say(Said(host: host, shard: shard, kind: 3, view: m.view, sequence: m.sequence), m.digest)
                 try rules.vote(host, shard, m.sequence)
                 rules.commit(host, shard, m)
+                order.commit(shard, m)
             case .viewChange(let m):
                 rules.note(m)
                 try say(
@@ -141,6 +144,7 @@ struct Checks {
 
     mutating func observe(_ attestation: BatchAttestation, from host: Int) throws {
         try observe(attestation.statement)
+        order.attest(attestation)
         for leaf in attestation.leaves { try observe(leaf) }
     }
 

@@ -2,8 +2,8 @@ import Randomness
 import Cores
 import Messages
 
-/// The clients of a run: each makes one transfer after the other and repeats what was not answered. What they learn
-/// stands in their books, to hold the final balances against it.
+/// The clients of a run: each makes one transfer after the other, or in some runs many at a time in an order, and
+/// repeats what was not answered. What they learn stands in their books, to hold the final balances against it.
 struct ClientModel {
     struct Pending {
         let request: SignedRequest
@@ -21,8 +21,8 @@ struct ClientModel {
     private let manifest: Manifest
     private var principals: [Principal] = []
     let accounts: [AccountSpecification]
-    /// By client; the issuer's set-up is client 0.
-    var pending: [Pending?]
+    /// By client what is not answered, ascending by number; the issuer's set-up is client 0.
+    var pending: [[Pending]]
     var remaining: [Int]
     /// When each client makes its next transfer.
     private var nextAt: [UInt64]
@@ -33,6 +33,7 @@ struct ClientModel {
     private var sessions: ClientSessions
     private let pause: UInt64
     private let isCalm: Bool
+    private let pipeline: Int
     private let seed: UInt64
     /// What shards say of their time; nothing while everybody's clock is right.
     var clocks: [ShardClock] = []
@@ -47,7 +48,8 @@ struct ClientModel {
             AccountSpecification(
                 owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
         }
-        pending = Array(repeating: nil, count: options.clients + 1)
+        pending = Array(repeating: [], count: options.clients + 1)
+        pipeline = options.pipeline
         setUp = AccountSetUp(issuer: issuer, accounts: accounts + others)
         calls = CallWorkload(clients: options.clients, perMille: options.callsPerMille)
         sessions = ClientSessions(clients: options.clients + 1)
@@ -61,26 +63,59 @@ struct ClientModel {
     var isSetUp: Bool { setUp.isDone }
 
     var isDone: Bool {
-        isSetUp && setUp.closing.isEmpty && pending.allSatisfy { $0 == nil } && remaining.allSatisfy { $0 == 0 }
+        isSetUp && setUp.closing.isEmpty && pending.allSatisfy(\.isEmpty) && remaining.allSatisfy { $0 == 0 }
             && reads.isIdle
     }
 
-    /// What a client sends now: its next request, or again the one that is not answered.
+    /// What a client sends now: its next request, or again one that is not answered.
     mutating func next(client: Int, now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
         guard !sessions.isAway(client, now: now.uptime) else { return nil }
-        if let waiting = pending[client] {
-            guard waiting.sentAt == 0 || now.uptime > waiting.sentAt + 700_000_000 else { return nil }
-            pending[client]?.sentAt = now.uptime
-            return waiting.request
+        if let late = pending[client].firstIndex(where: { $0.sentAt == 0 || now.uptime > $0.sentAt + 700_000_000 }) {
+            pending[client][late].sentAt = now.uptime
+            return pending[client][late].request
         }
-        guard !isMisled(now) else { return nil }
+        guard pending[client].isEmpty || mayGoOn(client), !isMisled(now) else { return nil }
         guard
             let request = client == 0
                 ? nextSetUp(now) : orderedRead(client, now) ?? nextTransfer(client, now, using: &rng)
         else { return nil }
         reads.asked(request)
-        pending[client] = Pending(request: request, sentAt: now.uptime, askedAt: now.uptime)
+        pending[client].append(Pending(request: request, sentAt: now.uptime, askedAt: now.uptime))
         return request
+    }
+
+    /// Transfers may be under way together; calls and reads come alone.
+    private func mayGoOn(_ client: Int) -> Bool {
+        client > 0 && pending[client].count < pipeline
+            && pending[client].allSatisfy {
+                if case .transfer? = $0.request.request.operations.first { true } else { false }
+            }
+    }
+
+    /// Of transfers and calls, ascending.
+    private static func participants(of operations: [Operation], in map: ShardMap) -> [ShardID] {
+        Set(
+            operations.flatMap { operation -> [ShardID] in
+                switch operation {
+                case .transfer(let transfer): [map.shard(of: transfer.from), map.shard(of: transfer.to)]
+                case .call(let invocation, _): [map.shard(of: invocation.target)]
+                case .read(let account): [map.shard(of: account)]
+                case .open, .issue: []
+                }
+            }
+        ).sorted()
+    }
+
+    /// What a client's next request follows: on each of its shards the newest of the same client that takes part there.
+    private func predecessors(_ client: Int, _ operations: [Operation]) -> [Predecessor] {
+        guard !pending[client].isEmpty else { return [] }
+        let map = manifest.shardMap
+        return Self.participants(of: operations, in: map).compactMap { shard in
+            let last = pending[client].last { $0.request.request.participants(in: map).contains(shard) }
+            return last.map {
+                Predecessor(shard: shard, number: $0.request.request.number, deadline: $0.request.request.deadline)
+            }
+        }
     }
 
     /// The hosts' clocks say that it is far later than it is, and no shard has gone by them yet. Were they put right
@@ -99,7 +134,7 @@ struct ClientModel {
     /// The session that ends. What the client has asked for it asks for again when it is back.
     mutating func leave(_ client: Int, until: UInt64) -> SessionID {
         let session = sessions.leave(client, until: until)
-        pending[client]?.sentAt = 0
+        for i in pending[client].indices { pending[client][i].sentAt = 0 }
         // A request is repeated; a read is not.
         if reads.open[client]?.isOrdered == false { reads.giveUp(client) }
         return session
@@ -114,7 +149,7 @@ struct ClientModel {
     mutating func beginRead(_ client: Int, _ account: AccountID, nonce: Digest, isOrdered: Bool = false, now: UInt64) {
         reads.begin(
             client, account, nonce: nonce, isOrdered: isOrdered, balance: books.balances[account],
-            inFlight: pending.compactMap { $0?.request },
+            inFlight: pending.flatMap { $0.map(\.request) },
             now: now)
     }
 
@@ -126,7 +161,7 @@ struct ClientModel {
     }
 
     private mutating func orderedRead(_ client: Int, _ now: Instant) -> SignedRequest? {
-        guard let account = reads.wantsOrder[client] else { return nil }
+        guard pending[client].isEmpty, let account = reads.wantsOrder[client] else { return nil }
         beginRead(client, account, nonce: .null, isOrdered: true, now: now.uptime)
         return sign([.read(account)], .atomic, by: client - 1, now)
     }
@@ -153,7 +188,7 @@ struct ClientModel {
     private mutating func nextTransfer(_ client: Int, _ now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
         guard isSetUp, remaining[client] > 0, now.uptime >= nextAt[client] else { return nil }
         // Spread over the time in which things go wrong, some of them close together.
-        nextAt[client] = now.uptime + (rng.chance(perMille: 300) ? 0 : rng.below(pause))
+        nextAt[client] = now.uptime + (rng.chance(perMille: pipeline > 1 ? 750 : 300) ? 0 : rng.below(pause))
         remaining[client] -= 1
         let member = client - 1
         let own = accounts.indices.filter { $0 % principals.count == member }
@@ -168,11 +203,13 @@ struct ClientModel {
                 Transfer(
                     from: accounts[from].id, to: accounts[to].id, asset: AssetID(1), amount: Amount(UInt128(amount))))
         }
-        if let (again, continued) = calls.again(member, using: &rng) {
-            return sign([.call(again, continues: continued)], .atomic, by: member, now)
-        }
-        if let invocation = calls.next(own, of: accounts, using: &rng) {
-            return sign([.call(invocation)], .atomic, by: member, now)
+        if pending[client].isEmpty {
+            if let (again, continued) = calls.again(member, using: &rng) {
+                return sign([.call(again, continues: continued)], .atomic, by: member, now)
+            }
+            if let invocation = calls.next(own, of: accounts, using: &rng) {
+                return sign([.call(invocation)], .atomic, by: member, now)
+            }
         }
         let kind = rng.below(10)
         let operations = (0..<(kind < 6 ? 1 : 2 + rng.below(3))).map { _ in transfer() }
@@ -195,26 +232,28 @@ struct ClientModel {
         principals[member].nextNumber = principal.nextNumber.next
         return sign(
             operations, mode, by: principal.signer, number: principal.nextNumber, below: principal.acknowledgedBelow,
-            now)
+            follows: predecessors(member + 1, operations), now)
     }
 
     private func sign(
         _ operations: [Operation], _ mode: Request.Mode, by signer: StandInSigner, number: RequestNumber,
-        below: RequestNumber,
-        _ now: Instant
+        below: RequestNumber, follows: [Predecessor] = [], _ now: Instant
     ) -> SignedRequest {
         let times = RequestTimes(own: now.wall, clocks: clocks, lifetime: lifetime(of: number, client: signer))
         return SignedRequest(
             Request(
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey, number: number,
-                acknowledgedBelow: below, issuedAt: times.issuedAt, deadline: times.deadline, mode: mode,
-                operations: operations),
+                acknowledgedBelow: below, follows: follows, issuedAt: times.issuedAt, deadline: times.deadline,
+                mode: mode, operations: operations),
             signedBy: signer)
     }
 
     /// The gateway's answer to a client. Returns what is wrong with it, if anything.
     mutating func receive(_ receipt: Receipt, client: Int, now: UInt64) -> String? {
-        guard let waiting = pending[client], waiting.request.digest == receipt.request.digest else { return nil }
+        guard let place = pending[client].firstIndex(where: { $0.request.digest == receipt.request.digest }) else {
+            return nil
+        }
+        let waiting = pending[client][place]
         let request = receipt.request.request
         for leg in 0..<request.legCount {
             guard let decision = receipt.decision(ofLeg: leg, in: manifest.shardMap) else {
@@ -239,9 +278,10 @@ struct ClientModel {
                     "\(receipt.request.digest.short) waited until its deadline although nothing was wrong: \(failure)"
             }
         }
-        pending[client] = nil
+        pending[client].remove(at: place)
         guard client > 0 else { return nil }
-        principals[client - 1].acknowledgedBelow = request.number.next
+        let principal = principals[client - 1]
+        principals[client - 1].acknowledgedBelow = pending[client].first?.request.request.number ?? principal.nextNumber
         if let invocation = request.rootCall, Self.isDeath(receipt) {
             calls.died(client - 1, invocation, request.number)
             // Acknowledged only by what comes after the one that continues it.
@@ -259,5 +299,10 @@ struct ClientModel {
     }
 
     /// A rejection is no outcome: the same request is sent again at once.
-    mutating func rejected(client: Int) { pending[client]?.sentAt = 0 }
+    mutating func rejected(client: Int, number: UInt64) {
+        guard let place = pending[client].firstIndex(where: { $0.request.request.number.number == number }) else {
+            return
+        }
+        pending[client][place].sentAt = 0
+    }
 }

@@ -93,8 +93,7 @@ struct ClockFaults {
     ) throws {
         let (refusal, i) = (refused.refusal, refused.host)
         func isSignedAhead() -> Bool {
-            let request = clients.pending.lazy.compactMap { $0?.request }.first { $0.digest == refusal.request }?
-                .request
+            let request = clients.pending.lazy.joined().first { $0.request.digest == refusal.request }?.request.request
             return request.map { $0.issuedAt > world.instant.wall } ?? true
         }
         if exists,
@@ -123,8 +122,8 @@ struct ClockFaults {
         guard exists, world.isHealed, world.now > healedAt + Self.patience else { return }
         for shard in world.manifest.shards.indices.map({ ShardID(UInt16($0)) })
         where world.now > (world.checks.times.executedAt[shard] ?? 0) + Self.patience {
-            let waits = clients.pending.contains { pending in
-                guard let pending, world.now > pending.askedAt + Self.patience else { return false }
+            let waits = clients.pending.lazy.joined().contains { pending in
+                guard world.now > pending.askedAt + Self.patience else { return false }
                 return pending.request.request.participants(in: world.manifest.shardMap).contains(shard)
             }
             guard waits else { continue }

@@ -30,14 +30,17 @@ struct SimulatedGateway {
         if clients.isSetUp { liars.tick(&world) }
         clients.clocks = clocks
         for client in clients.pending.indices {
-            guard let request = clients.next(client: client, now: world.instant, using: &clientChance) else { continue }
-            guard let verified = try? world.wire.verifier.verify(ClientMessage.submit(id: UInt64(client), request))
-            else {
-                throw world.failure("a client's request is refused")
+            // Several at once only where clients pipeline.
+            while let request = clients.next(client: client, now: world.instant, using: &clientChance) {
+                // Sessions tell clients apart.
+                let message = ClientMessage.submit(id: request.request.number.number, request)
+                guard let verified = try? world.wire.verifier.verify(message) else {
+                    throw world.failure("a client's request is refused")
+                }
+                if world.options.keepsLog { world.note("client \(client) submits \(request.digest.short)") }
+                liars.coordinator.heard(request)
+                try step(.client(clients.session(of: client), verified), &world)
             }
-            if world.options.keepsLog { world.note("client \(client) submits \(request.digest.short)") }
-            liars.coordinator.heard(request)
-            try step(.client(clients.session(of: client), verified), &world)
         }
         try readTick(&world)
     }
@@ -77,9 +80,9 @@ struct SimulatedGateway {
             case .receipt(_, let receipt, _, _):
                 try take(receipt, client: client, &world)
                 finished.append((client, receipt.request))
-            case .rejected(_, let reason, _):
+            case .rejected(let id, let reason, _):
                 if world.options.keepsLog { world.note("client \(client) rejected: \(reason)") }
-                clients.rejected(client: client)
+                clients.rejected(client: client, number: id)
             case .read(let id, let answers): try take(answers, id: id, client: client, &world)
             case .account, .status: break
             }

@@ -186,6 +186,7 @@ struct SimulatedHosts {
         if case .attestation(let attestation) = reply {
             do { try world.checks.observe(attestation, from: i) } catch { throw world.failure("host \(i): \(error)") }
         }
+        if case .refused(let refusal) = reply { world.checks.order.refuse(refusal) }
         if case .refused(let refusal) = reply, refusal.reason == .fromTheFuture {
             let time = before.first { $0.shard == refusal.shard }?.time ?? .zero
             refusedAsFuture.append(FutureRefusal(host: i, refusal: refusal, timeBefore: time))
@@ -247,6 +248,7 @@ struct SimulatedHosts {
         guard all[to].isUp else { return }
         let verified: Verified<HostMessage>
         do { verified = try world.wire.open(parcel, from: from) } catch { throw world.failure(error.description) }
+        if case .pbft(_, .prePrepare(let prePrepare)) = verified.value { world.checks.order.hear(prePrepare.batch) }
         if world.options.keepsLog { world.note("\(from) -> \(to) \(parcel.message.brief)") }
         try step(to, .peer(from, verified), &world)
     }

@@ -122,16 +122,17 @@ public struct Simulation {
     }
 
     func describeState() -> String {
-        let waiting = gateway.clients.pending.indices.filter { gateway.clients.pending[$0] != nil }
+        let waiting = gateway.clients.pending.indices.filter { !gateway.clients.pending[$0].isEmpty }
         return (["clients waiting: \(waiting)"] + hosts.description).joined(separator: "\n  ")
     }
 
     // MARK: The end
 
-    private func finish() throws -> Summary {
+    private mutating func finish() throws -> Summary {
         do { try SerializabilityChecker.check(gateway.clients.books.history) } catch {
             throw world.failure(error.description)
         }
+        do { try world.checks.order.check() } catch { throw world.failure("\(error)") }
         var audit = FinalAudit(
             gateway.clients, liarsAccounts: world.options.hasByzantineHosts ? gateway.liars.client.accounts : [])
         for i in hosts.correct {
@@ -157,6 +158,7 @@ public struct Simulation {
             flushes: checks.counts.flushes, compactions: checks.counts.compactions,
             storageFailures: checks.counts.storageFailures, quorumReads: reads.answered, orderedReads: reads.ordered,
             byzantineHosts: byzantine.members.count, byzantineEffects: byzantine.effects,
+            followers: checks.order.followers, outOfOrder: checks.order.refusals,
             replacedSlowPrimaries: byzantine.slowViews.count { checks.hasLeft($0.view, of: $0.shard) },
             nanosecondsToRest: world.rest.began.map { world.rest.lastActivity - $0 } ?? 0, fingerprint: fingerprint)
     }

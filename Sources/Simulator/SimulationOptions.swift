@@ -39,6 +39,9 @@ public struct SimulationOptions: Sendable {
     public var callsPerMille = 350
     /// Transfers that each client makes, one after the other.
     public var transfersPerClient: Int
+    /// Transfers that a client has under way at most, each after the one before (`Request.follows`): more than one in a
+    /// third of the runs.
+    public var pipeline = 1
     /// How long faults go on; afterwards the network is healed and every host up. Nanoseconds.
     public var faultyUntil: UInt64
     /// By then everything must be answered and equal.
@@ -70,6 +73,11 @@ public struct SimulationOptions: Sendable {
         jumpsClocks = profile == .everything && jumps.chance(perMille: 250)
         faultyUntil = 2_000_000_000 + rng.below(UInt64(2_500_000_000))
         transfersPerClient = 2 + rng.below(3)
+        var pipelines = ChanceStream.pipelines.generator(seed: seed)
+        if pipelines.chance(perMille: 333) {
+            pipeline = 2 + pipelines.below(5)
+            transfersPerClient += 4
+        }
         // Small windows and short waits, so that checkpoints, truncation, flushes, compaction, view changes and state
         // transfer happen in a short run.
         host.replica.checkpointInterval = 4
@@ -134,6 +142,7 @@ enum ChanceStream: UInt64 {
     case lifetimes = 0x11FE_71E5
     case clocks = 0xC10C_4500
     case jumps = 0x10CC_3A9D
+    case pipelines = 0x919E_11E5
 
     func generator(seed: UInt64, number: Int = 0) -> SplitMix64 {
         var mixer = SplitMix64(

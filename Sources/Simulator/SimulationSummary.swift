@@ -39,6 +39,10 @@ public struct SimulationSummary: Sendable {
     public let byzantineHosts: Int
     /// What their lies led to, act by act.
     public let byzantineEffects: ByzantineEffects
+    /// Requests that followed another one, on each shard on which they were recorded.
+    public let followers: Int
+    /// What correct hosts refused because something that it follows was not there.
+    public let outOfOrder: Int
     /// Views of a slow primary that correct replicas left.
     public let replacedSlowPrimaries: Int
     /// From the moment that all was answered and healed to the last that anybody did.

@@ -78,6 +78,8 @@ enum Limits {
     static let settle = Real(0...3600)
     /// Of each load of a drill.
     static let phase = Real(1...3600)
+    /// Of one throughput to another.
+    static let ratio = Real(0...10)
     static let seed = Whole<UInt64>(0...UInt64.max)
 
     static func checkReplicas(_ replicas: Int) throws {

@@ -49,6 +49,53 @@ import Testing
         #expect(proposer.count == 4)
     }
 
+    /// Several threads check signatures, and connections differ in speed: what was overtaken goes first all the same.
+    @Test func whatFollowsComesBehindWhatItFollowsIfBothWait() throws {
+        var proposer = Proposer(options: Self.options { $0.maxBatchItems = 3 }, view: View(0))
+        func insert(
+            _ number: UInt64, after predecessor: UInt64?, on shard: UInt16 = 0, from session: SessionID = Self.anna
+        ) {
+            var request = Self.request(number).request
+            request.follows =
+                predecessor.map {
+                    [Predecessor(shard: ShardID(shard), number: RequestNumber($0), deadline: request.deadline)]
+                } ?? []
+            let signed = SignedRequest(request, signedBy: TwoShards.issuer)
+            let waits = proposer.insert(signed, from: .gateway(session), now: moment(0))
+            #expect(waits)
+        }
+        insert(4, after: 3)
+        insert(2, after: 1)
+        insert(7, after: nil)
+        // On another shard the order is another one.
+        insert(8, after: 7, on: 1)
+        insert(3, after: 2)
+        insert(1, after: nil, from: Self.ben)
+        // Of what is nowhere nobody knows when it comes.
+        insert(6, after: 5, from: Self.ben)
+        let executor = try TwoShards().executors[0]
+        var taken: [UInt64] = []
+        while proposer.hasUnproposed { taken += Self.numbers(proposer.take(executor)) }
+        #expect(taken.sorted() == [1, 2, 3, 4, 6, 7, 8])
+        let places = [1, 2, 3, 4].compactMap { taken.firstIndex(of: $0) }
+        #expect(places.count == 4 && places == places.sorted(), "\(taken)")
+        #expect(proposer.count == 7)
+    }
+
+    @Test func whatFollowsItselfOrWaitsInACircleIsProposedOnce() throws {
+        var proposer = Proposer(options: Self.options(), view: View(0))
+        for (number, predecessor) in [(1, 1), (2, 3), (3, 2)] as [(UInt64, UInt64)] {
+            var request = Self.request(number).request
+            request.follows = [
+                Predecessor(shard: ShardID(0), number: RequestNumber(predecessor), deadline: request.deadline)
+            ]
+            _ = proposer.insert(
+                SignedRequest(request, signedBy: TwoShards.issuer), from: .gateway(Self.anna), now: moment(0))
+        }
+        let items = try proposer.take(TwoShards().executors[0])
+        #expect(Self.numbers(items).sorted() == [1, 2, 3], "they are malformed, which execution says")
+    }
+
     @Test func whatAnOldPrimaryProposedIsProposedAgainInTheNextView() throws {
         var proposer = Proposer(options: Self.options(), view: View(0))
         _ = proposer.insert(Self.request(1), from: .gateway(Self.anna), now: moment(0))

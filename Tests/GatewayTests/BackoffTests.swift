@@ -68,7 +68,13 @@ import Testing
         for reason in [RefusalReason.numberTooHigh, .fromTheFuture] {
             #expect(policies.policy(for: RetryCause(reason)) == .reject)
         }
-        let distinct = [RetryCause.conflict, .overloaded, .viewChange, .silence, .connectionLost, .clientFault].map(
+        guard case .resubmit(_, cost: 0) = policies.policy(for: RetryCause(.outOfOrder)) else {
+            Issue.record("whoever asked to be refused uses up what is for others")
+            return
+        }
+        let distinct = [
+            RetryCause.conflict, .outOfOrder, .overloaded, .viewChange, .silence, .connectionLost, .clientFault,
+        ].map(
             policies.policy)
         #expect(Set(distinct).count == distinct.count)
     }

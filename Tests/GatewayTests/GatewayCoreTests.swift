@@ -93,6 +93,77 @@ import Testing
         #expect(h.ready.counts == [.retried(.conflict)])
     }
 
+    /// One by one, each after a pause of its own, they would come in any order again.
+    @Test func whatWaitsInAChainIsSentAgainTogetherWhenItsFirstIsThere() throws {
+        var h = try Harness()
+        let requests = (1...6).map { number in
+            // The fifth has no predecessor, and the sixth one that nobody has brought here.
+            h.request(0, 0, number: number, after: number == 5 ? [:] : [0: number == 6 ? 77 : number - 1])
+        }
+        for request in requests { try h.submit(request) }
+        _ = h.sent()
+        for number in [4, 3, 2, 6] {
+            try h.refuse(requests[number - 1], .outOfOrder, shard: 0, hosts: [0, 1], legs: [0])
+        }
+        try h.attest(requests[0], .committed, shard: 0, sequence: 1)
+        #expect(h.submitted(requests) == [2, 3, 4])
+        try h.attest(requests[4], .committed, shard: 0, sequence: 2)
+        #expect(h.submitted(requests).isEmpty)
+        // Refused again, the first is tried again soon and the others when it is there.
+        for number in [2, 3, 4] {
+            try h.refuse(requests[number - 1], .outOfOrder, shard: 0, hosts: [0, 1], legs: [0])
+        }
+        h.advance(by: 100)
+        let soon = h.submitted(requests)
+        #expect(Set(soon) == [2, 6] && soon.count == 2)
+        try h.attest(requests[1], .aborted(.insufficientFunds), shard: 0, sequence: 3)
+        #expect(h.submitted(requests) == [3, 4])
+        for (place, number) in [3, 4, 6].enumerated() {
+            try h.attest(requests[number - 1], .committed, shard: 0, sequence: UInt64(4 + place))
+        }
+        h.advance(by: 2000)
+        #expect(h.submitted(requests).isEmpty && h.gateway.heldRequests == 0)
+    }
+
+    /// R8: what a client signs about its order is its own affair, but not what the gateway does in vain.
+    @Test func aCircleOfFollowersIsTriedAgainUntilItsDeadlines() throws {
+        var h = try Harness()
+        let requests = [h.request(0, 0, number: 1, after: [0: 2]), h.request(0, 0, number: 2, after: [0: 1])]
+        for request in requests { try h.submit(request) }
+        for request in requests { try h.refuse(request, .outOfOrder, shard: 0, hosts: [0, 1], legs: [0]) }
+        let other = h.request(0, 0, number: 3)
+        try h.submit(other)
+        _ = h.sent()
+        try h.attest(other, .committed, shard: 0, sequence: 1)
+        h.advance(by: 19_900, tickEvery: 50)
+        #expect(h.submitted(requests).isEmpty)
+        h.advance(by: 1500, tickEvery: 50)
+        #expect(Set(h.submitted(requests)) == [1, 2], "for a certified abort")
+        h.advance(by: 60_000, tickEvery: 50)
+        #expect(h.gateway.heldRequests == 0)
+        #expect(h.answers().compactMap(\.reply.rejection).count == 2)
+    }
+
+    /// However many of them wait for one that is late, nobody else's retries become fewer.
+    @Test func whatIsOutOfOrderIsRetriedWithoutUsingUpTheBudget() throws {
+        var h = try Harness()
+        let requests = (1...300).map { h.request(0, 0, number: $0) }
+        for request in requests { try h.submit(request) }
+        _ = h.sent()
+        for round in 1...4 {
+            for request in requests { try h.refuse(request, .outOfOrder, shard: 0, hosts: [0, 1], legs: [0]) }
+            h.advance(by: 250)
+            #expect(h.sent().count == requests.count, "round \(round)")
+        }
+        #expect(h.gateway.status.conflicts == 0)
+        #expect(h.ready.counts == Array(repeating: .retried(.outOfOrder), count: 1200))
+        try h.attest(requests[0], .committed, shard: 0, sequence: 1)
+        guard case .receipt(_, _, retries: 4, conflicts: 0)? = h.answers().first?.reply else {
+            Issue.record("no receipt with its counts")
+            return
+        }
+    }
+
     @Test func silenceIsFollowedByRetransmissionEverLessOften() throws {
         var h = try Harness()
         let request = h.request(1, 1, deadline: 60_000)

@@ -48,17 +48,20 @@ struct Harness {
     }
 
     func request(
-        _ from: Int, _ to: Int, number: UInt64 = 1, deadline milliseconds: UInt64 = 20_000, cluster: ClusterID? = nil
-    )
-        -> SignedRequest
-    {
+        _ from: Int, _ to: Int, number: UInt64 = 1, after predecessors: [Int: UInt64] = [:],
+        deadline milliseconds: UInt64 = 20_000, cluster: ClusterID? = nil
+    ) -> SignedRequest {
+        let deadline = Timestamp(Self.start + milliseconds * 1000)
+        let follows = predecessors.sorted { $0.key < $1.key }.map {
+            Predecessor(shard: ShardID(UInt16($0.key)), number: RequestNumber($0.value), deadline: deadline)
+        }
         let transfer = Transfer(
             from: account(on: from), to: account(on: to, salt: 1), asset: AssetID(1), amount: Amount(5))
         return SignedRequest(
             Request(
                 cluster: cluster ?? manifest.cluster, epoch: manifest.epoch, principal: principal.publicKey,
-                number: RequestNumber(number), acknowledgedBelow: RequestNumber(1), issuedAt: Timestamp(1),
-                deadline: Timestamp(Self.start + milliseconds * 1000), mode: .atomic, operations: [.transfer(transfer)]),
+                number: RequestNumber(number), acknowledgedBelow: RequestNumber(1), follows: follows,
+                issuedAt: Timestamp(1), deadline: deadline, mode: .atomic, operations: [.transfer(transfer)]),
             signedBy: principal)
     }
 
@@ -134,6 +137,15 @@ struct Harness {
             case .read: "read to \(hosts)"
             case .status, .audit: "other to \(hosts)"
             }
+        }
+    }
+
+    /// Numbers of the requests that hosts were sent since the last call.
+    mutating func submitted(_ requests: [SignedRequest]) -> [Int] {
+        defer { ready.toHosts = [] }
+        return ready.toHosts.compactMap { outgoing in
+            guard case .submit(_, let request) = outgoing.message else { return nil }
+            return requests.firstIndex(of: request).map { $0 + 1 }
         }
     }
 

@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// Four hosts and a gateway in this process, over real sockets and disks.
-private final class Cluster {
+final class RuntimeCluster {
     let folder: ClusterFolder
     var hosts: [Host?] = []
     let gateway: GatewayHost
@@ -71,7 +71,7 @@ private final class Count: Sendable {
 @Suite(.timeLimit(.minutes(2)), .serialized)
 struct RuntimeTests {
     @Test func anAccountIsOpenedOnceHoweverOftenItIsAskedFor() async throws {
-        let cluster = try await Cluster(shards: 2)
+        let cluster = try await RuntimeCluster(shards: 2)
         let owner = try #require(Ed25519Signer(seed: [UInt8](repeating: 21, count: 32)))
         let client = cluster.client(owner)
         let first = try await client.openAccount(AssetID(1))
@@ -139,7 +139,7 @@ struct RuntimeTests {
     }
 
     @Test func moneyIsIssuedAndMovedAcrossShardsAndSurvivesARestartOfEveryHost() async throws {
-        let cluster = try await Cluster(shards: 2)
+        let cluster = try await RuntimeCluster(shards: 2)
         let issuer = try cluster.folder.issuer()
         let bank = cluster.client(issuer)
         let alice = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
@@ -178,7 +178,7 @@ struct RuntimeTests {
 
     @Test func aReadSeesEveryTransferThatWasAnswered() async throws {
         // R6.
-        let cluster = try await Cluster(shards: 2)
+        let cluster = try await RuntimeCluster(shards: 2)
         let alice = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
         let (from, to) = try await cluster.open(100, for: alice)
         let wallet = cluster.client(alice)
@@ -204,7 +204,7 @@ struct RuntimeTests {
         var options = GatewayRuntimeOptions()
         // No quorum read is taken, so nobody can ask which numbers are free either.
         options.core.maxQueries = 0
-        let cluster = try await Cluster(shards: 2, options: options)
+        let cluster = try await RuntimeCluster(shards: 2, options: options)
         let alice = try #require(Ed25519Signer(seed: [UInt8](repeating: 7, count: 32)))
         let (from, to) = try await cluster.open(100, for: alice, firstNumber: RequestNumber(1))
         let wallet = cluster.client(alice, firstNumber: RequestNumber(1))
@@ -230,7 +230,7 @@ struct RuntimeTests {
     }
 
     @Test func aReadPassesThousandsOfAnotherConnection() async throws {
-        let cluster = try await Cluster(shards: 1)
+        let cluster = try await RuntimeCluster(shards: 1)
         let address = GatewayAddress(host: "127.0.0.1", port: cluster.gateway.port)
         let (greedy, other) = (
             try await GatewayConnection.connect(address), try await GatewayConnection.connect(address)
@@ -259,7 +259,7 @@ struct RuntimeTests {
     }
 
     @Test func aSecondProcessCannotRunTheSameHost() async throws {
-        let cluster = try await Cluster(shards: 1)
+        let cluster = try await RuntimeCluster(shards: 1)
         await #expect(throws: ClusterFolderError.self) {
             try await Host.start(HostID(0), of: cluster.folder, logger: LineLogHandler.logger("test", level: .critical))
         }
@@ -267,7 +267,7 @@ struct RuntimeTests {
     }
 
     @Test func aHostWithOtherProceduresDoesNotStartOnAFolderThatHasNoStateYet() async throws {
-        let cluster = try await Cluster(shards: 1)
+        let cluster = try await RuntimeCluster(shards: 1)
         await cluster.hosts[3]?.stop()
         cluster.hosts[3] = nil
         let refusal = ClusterFolderError.otherProcedures(
@@ -285,7 +285,7 @@ struct RuntimeTests {
 
     /// What the journal holds is known only when it was read.
     @Test func theFolderStaysBoundWhileItIsNotKnownWhetherTheJournalHasRecords() async throws {
-        let cluster = try await Cluster(shards: 1)
+        let cluster = try await RuntimeCluster(shards: 1)
         let client = cluster.client(try cluster.folder.issuer())
         try await client.openAccount(AssetID(1))
         await client.close()
@@ -319,7 +319,7 @@ struct RuntimeTests {
 
     @Test func aHostWhoseJournalIsGoneStartsInQuarantine() async throws {
         // R4.
-        let cluster = try await Cluster(shards: 1)
+        let cluster = try await RuntimeCluster(shards: 1)
         let path = cluster.folder.path + "/hosts/3"
         await cluster.hosts[3]?.stop()
         cluster.hosts[3] = nil

@@ -375,6 +375,40 @@ struct TransportTests {
     }
 }
 
+@Suite struct RequestOrderTests {
+    private let map = ShardMap(shardCount: 4)
+
+    private func pay(_ from: UInt64, _ to: UInt64 = 3) -> Messages.Operation {
+        let (from, to) = (UInt128(from << 62 | 5) << 64, UInt128(to << 62 | 6) << 64)
+        return .transfer(Transfer(from: AccountID(from), to: AccountID(to), asset: AssetID(1), amount: Amount(1)))
+    }
+
+    private func request(_ number: UInt64, _ operations: [Messages.Operation]) -> Request {
+        Request(
+            cluster: ClusterID(FixedBytes32()), epoch: Epoch(1), principal: PublicKey(FixedBytes32()),
+            number: RequestNumber(number), acknowledgedBelow: RequestNumber(1), issuedAt: .zero,
+            deadline: Timestamp(100 + number), mode: .atomic, operations: operations)
+    }
+
+    @Test func aRequestFollowsTheNewestUnderWayOnEachShardThatItDebits() {
+        var order = RequestOrder()
+        #expect(order.predecessors(of: [pay(0)], in: map).isEmpty)
+        order.begin(request(1, [pay(0), pay(2)]), in: map)
+        order.begin(request(2, [pay(1)]), in: map)
+        order.begin(request(3, [pay(0)]), in: map)
+        let names = order.predecessors(of: [pay(2), pay(0), pay(0), pay(3)], in: map)
+        #expect(names.map(\.shard) == [ShardID(0), ShardID(2)], "ascending; nothing that debits shard 3 is under way")
+        #expect(names.map(\.number) == [RequestNumber(3), RequestNumber(1)])
+        #expect(names.map(\.deadline) == [Timestamp(103), Timestamp(101)])
+        // What is over leaves what was before it, and that is still under way.
+        order.end(RequestNumber(3))
+        #expect(order.predecessors(of: [pay(0)], in: map).map(\.number) == [RequestNumber(1)])
+        order.end(RequestNumber(1))
+        order.end(RequestNumber(1))
+        #expect(order.predecessors(of: [pay(0)], in: map).isEmpty && order.count == 1)
+    }
+}
+
 @Suite struct RequestWindowTests {
     @Test func acknowledgesOnlyBelowTheOldestUnknownOutcome() {
         // R11.

@@ -34,6 +34,26 @@ import Testing
         )
     }
 
+    /// Without predecessors a request has the bytes above; with them the mode's byte says so.
+    @Test func theBytesOfWhatARequestFollowsAreFixed() throws {
+        var request = try request()
+        let plain = Hex.encode(request.encoded())
+        request.follows = [
+            Predecessor(shard: ShardID(1), number: RequestNumber(4), deadline: Timestamp(1900)),
+            Predecessor(shard: ShardID(258), number: RequestNumber(2), deadline: Timestamp(1800)),
+        ]
+        // Cluster, epoch, principal, two numbers and two times stand before the mode.
+        let head = 2 * (32 + 4 + 32 + 8 + 8 + 8 + 8)
+        let follows = "02000000" + "010004000000000000006c07000000000000" + "020102000000000000000807000000000000"
+        let withPredecessors = plain.prefix(head) + "02" + follows + plain.dropFirst(head + 2)
+        #expect(Hex.encode(request.encoded()) == withPredecessors)
+        #expect(
+            SignedRequest(request, signedBy: TestSigner(1)).digest.hex
+                == "cd6b89390cb3a683990bdafabcede49019b5e311b42e5c51c383e923ef4f38b5")
+        request.mode = .independent
+        #expect(Hex.encode(request.encoded()) == plain.prefix(head) + "03" + follows + plain.dropFirst(head + 2))
+    }
+
     @Test func aTransactionsIdentifierIsFixed() throws {
         let digest = SignedRequest(try request(), signedBy: TestSigner(1)).digest
         #expect(TransactionID(request: digest, mode: .atomic, leg: 0).hex == digest.hex)

@@ -24,6 +24,29 @@ import Testing
             operations: operations)
     }
 
+    /// One value has one encoding, so a request that announces predecessors has some, within the bound.
+    @Test func aRequestHasOneEncodingWhateverItFollows() throws {
+        var request = request(.independent, [transfer(account(on: 3), account(on: 1))])
+        request.follows = (0..<Request.maxPredecessors).map {
+            Predecessor(shard: ShardID(UInt16($0)), number: RequestNumber(7), deadline: Timestamp(9))
+        }
+        let most = request.encoded()
+        #expect(try Request(decoding: most) == request)
+        #expect(request.predecessor(on: ShardID(63))?.number == RequestNumber(7))
+        #expect(request.predecessor(on: ShardID(64)) == nil)
+        request.follows.append(Predecessor(shard: ShardID(64), number: RequestNumber(7), deadline: Timestamp(9)))
+        #expect(throws: DecodingFailure.self) { try Request(decoding: request.encoded()) }
+        // The mode, then a count of none.
+        request.follows = []
+        var bytes = request.encoded()
+        let mode = 32 + 4 + 32 + 4 * 8
+        bytes[mode] |= 2
+        bytes.insert(contentsOf: [0, 0, 0, 0], at: mode + 1)
+        #expect(throws: DecodingFailure.self) { try Request(decoding: bytes) }
+        bytes[mode] = 4
+        #expect(throws: DecodingFailure.self) { try Request(decoding: bytes) }
+    }
+
     @Test func theShardMapCoversEveryShardEvenlyAndItsEnds() {
         for count in [1, 2, 3, 16, 4096] {
             let map = ShardMap(shardCount: count)

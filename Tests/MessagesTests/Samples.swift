@@ -33,6 +33,7 @@ struct Samples {
     mutating func request() -> Request {
         Request(
             cluster: bytes32(), epoch: number(), principal: bytes32(), number: number(), acknowledgedBelow: number(),
+            follows: some { Predecessor(shard: $0.number(), number: $0.number(), deadline: $0.number()) },
             issuedAt: number(), deadline: number(), mode: flag() ? .atomic : .independent,
             operations: [operation()] + some { $0.operation() })
     }

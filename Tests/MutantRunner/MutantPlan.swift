@@ -29,6 +29,12 @@ struct MutantPlan {
         options.faultyUntil = 1_500_000_000
     }
 
+    /// Clients have many transfers under way, each after the one before, on few accounts.
+    @Sendable static func pipelining(_ options: inout SimulationOptions) {
+        (options.pipeline, options.transfersPerClient, options.callsPerMille) = (8, 16, 50)
+        options.faultyUntil = 2_000_000_000
+    }
+
     /// Hosts' clocks jump.
     @Sendable static func jumping(_ options: inout SimulationOptions) { options.jumpsClocks = true }
 
@@ -123,6 +129,21 @@ extension Mutant {
         case .decidesUnderTheCap:
             MutantPlan("decides wait for room under the cap", ["calm", "lossy"], adjust: MutantPlan.narrow)
         case .readsWithoutLock: MutantPlan("a read in order does not wait for escrow", ["lossy", "everything"])
+        case .orderIgnored:
+            MutantPlan(
+                "a request does not wait for what it follows", ["lossy", "everything"], adjust: MutantPlan.pipelining)
+        case .orderByHighestNumber:
+            MutantPlan(
+                "a shard that has recorded a later number takes what a request follows to be there",
+                ["lossy", "everything"], adjust: MutantPlan.pipelining)
+        case .orderOnOneShard:
+            MutantPlan(
+                "of what a request follows, only the first shard's counts", ["lossy", "everything"],
+                adjust: MutantPlan.pipelining)
+        case .refusedLegIsBehind:
+            MutantPlan(
+                "a request of which a leg was refused is over for those that follow it", ["lossy", "everything"],
+                adjust: MutantPlan.pipelining)
         case .waitDieAgainstHoldersOnly:
             MutantPlan("wait-die looks at holders only", ["calm"], from: 101, adjust: MutantPlan.calling)
         case .waitsOutOfOrder:

@@ -22,7 +22,8 @@ enum SeedSweep {
             ("compactions", \.compactions),
             ("restarts", \.restarts), ("state transfers", \.stateTransfers), ("storage failures", \.storageFailures),
             ("quorum reads", \.quorumReads), ("ordered reads", \.orderedReads),
-            ("Byzantine hosts", \.byzantineHosts), ("slow primaries replaced", \.replacedSlowPrimaries),
+            ("followers", \.followers), ("out of order", \.outOfOrder), ("Byzantine hosts", \.byzantineHosts),
+            ("slow primaries replaced", \.replacedSlowPrimaries),
         ]
         var runsWith = events.map { _ in 0 }
         var (steps, simulated) = (0, 0.0)

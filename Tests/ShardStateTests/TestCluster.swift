@@ -181,14 +181,15 @@ struct TestCluster {
     }
 
     func request(
-        _ person: Person, _ number: UInt64, acknowledging below: UInt64 = 0, mode: Request.Mode = .atomic,
-        issuedAt: Timestamp = start, deadline: Timestamp = seconds(30), _ operations: [Messages.Operation]
+        _ person: Person, _ number: UInt64, acknowledging below: UInt64 = 0, follows: [Predecessor] = [],
+        mode: Request.Mode = .atomic, issuedAt: Timestamp = start, deadline: Timestamp = seconds(30),
+        _ operations: [Messages.Operation]
     ) -> SignedRequest {
         SignedRequest(
             Request(
                 cluster: manifest.cluster, epoch: manifest.epoch, principal: person.key, number: RequestNumber(number),
-                acknowledgedBelow: RequestNumber(below), issuedAt: issuedAt, deadline: deadline, mode: mode,
-                operations: operations),
+                acknowledgedBelow: RequestNumber(below), follows: follows, issuedAt: issuedAt, deadline: deadline,
+                mode: mode, operations: operations),
             signedBy: person.signer)
     }
 

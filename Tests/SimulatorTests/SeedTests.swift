@@ -110,8 +110,23 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         options.replicas = regression.replicas
         // As it was when it failed.
         options.jumpsClocks = regression.jumpsClocks
+        if options.pipeline > 1 { (options.pipeline, options.transfersPerClient) = (1, options.transfersPerClient - 4) }
         var simulation = Simulation(options)
         _ = try simulation.run()
+    }
+
+    /// A client's transfers are under way together in a third of the runs, and some of them overtake each other.
+    @Test func clientsThatPipelineAreRefusedAndStillGetTheirOrder() throws {
+        var (followers, refusals, pipelined) = (0, 0, 0)
+        for seed in UInt64(1)...30 {
+            let options = SimulationOptions(seed: seed, profile: .lossy)
+            guard options.pipeline > 1 else { continue }
+            pipelined += 1
+            var simulation = Simulation(options)
+            let summary = try simulation.run()
+            (followers, refusals) = (followers + summary.followers, refusals + summary.outOfOrder)
+        }
+        #expect(pipelined >= 5 && followers > 20 && refusals > 0, "\(pipelined) runs: \(followers), \(refusals)")
     }
 
     /// R12: with room for four undecided legs, everything still ends: what is decided makes room, and certified votes

@@ -11,6 +11,8 @@ struct FakeLedger {
     /// What was decided for each request, given again when it is asked again (exactly once).
     private var decided: [Digest: [LegStatus]] = [:]
     private(set) var committedOrder: [Transfer] = []
+    /// Numbers that were executed, by principal.
+    private var executed: [PublicKey: Set<RequestNumber>] = [:]
 
     init(shards: Int) throws {
         replicas = (0..<5).compactMap { Ed25519Signer(seed: Array(repeating: UInt8($0 + 1), count: 32)) }
@@ -45,10 +47,18 @@ struct FakeLedger {
         return .committed
     }
 
+    /// Whether all that it follows is executed or acknowledged: before that, shards do not look at it.
+    func isInOrder(_ request: Request) -> Bool {
+        request.follows.allSatisfy {
+            $0.number < request.acknowledgedBelow || executed[request.principal]?.contains($0.number) == true
+        }
+    }
+
     /// - Parameters:
     ///   - status: instead of executing, certify this for every leg.
     ///   - forged: sign with keys that are not the replicas'.
     mutating func answer(_ request: SignedRequest, status: LegStatus? = nil, forged: Bool = false) -> GatewayReply {
+        executed[request.request.principal, default: []].insert(request.request.number)
         let statuses: [LegStatus]
         if let status {
             statuses = Array(repeating: status, count: request.request.legCount)

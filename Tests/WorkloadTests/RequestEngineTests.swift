@@ -39,7 +39,11 @@ private struct Loop<Source: WorkSource> {
         mostPending = max(mostPending, pending.count)
     }
 
-    mutating func takeRandom() -> RequestEngine<Source>.Outgoing { pending.remove(at: random.below(pending.count)) }
+    /// Of those whose turn it is.
+    mutating func takeRandom() -> RequestEngine<Source>.Outgoing {
+        let inOrder = pending.indices.filter { ledger.isInOrder(pending[$0].request.request) }
+        return pending.remove(at: inOrder[random.below(inOrder.count)])
+    }
 
     /// Until the source is exhausted and all is answered.
     mutating func runToEnd() {
@@ -272,6 +276,8 @@ struct RequestEngineTests {
             seed: 10)
         loop.advance(milliseconds: 1)
         let slow = loop.takeRandom()
+        // It is executed, and its answer is long on its way: nobody who follows it waits for that.
+        let late = loop.ledger.answer(slow.request)
         for _ in 0..<2000 where !loop.pending.isEmpty {
             let outgoing = loop.takeRandom()
             loop.engine.receive(id: outgoing.id, loop.ledger.answer(outgoing.request), now: loop.now)
@@ -280,9 +286,95 @@ struct RequestEngineTests {
         for request in loop.sent.map(\.request) {
             #expect(request.number.number < request.acknowledgedBelow.number + 1024)
         }
-        loop.engine.receive(id: slow.id, loop.ledger.answer(slow.request), now: loop.now)
+        loop.engine.receive(id: slow.id, late, now: loop.now)
         loop.collect()
         loop.runToEnd()
         #expect(loop.engine.source.measurements?.committed == 3000)
+    }
+
+    /// One account pays all: what is under way is bounded by the clients, and not by one payment's latency.
+    @Test func `one payer has as many payments under way as there are clients, each after the one before`() throws {
+        var scenario = try Scenario(seed: 11, accounts: 20, rows: 400)
+        let payer = try #require(scenario.balances.indices.max { scenario.balances[$0] < scenario.balances[$1] })
+        #expect(scenario.balances[payer] >= 400)
+        scenario.trace.rows = (0..<400).map { Trace.Row(from: payer, to: (payer + 1 + $0 % 19) % 20, amount: 1) }
+        var loop = Loop(
+            scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 32, seed: 11,
+            channels: 4)
+        loop.runToEnd()
+        #expect(loop.mostPending == 32)
+        #expect(loop.engine.source.measurements?.committed == 400)
+        let shard = scenario.shardOf[payer]
+        for request in loop.sent.map(\.request).dropFirst() {
+            guard let predecessor = request.predecessor(on: shard) else {
+                // Nothing was under way.
+                #expect(request.acknowledgedBelow == request.number)
+                continue
+            }
+            #expect(predecessor.number.next == request.number && request.follows.count == 1)
+        }
+        let wanted = scenario.trace.rows.map { scenario.keys.ids[Int($0.to)] }
+        #expect(loop.ledger.committedOrder.suffix(400).map(\.to) == wanted)
+    }
+
+    @Test func `what is under way of a principal goes over one channel, and principals use them in turn`() throws {
+        let scenario = try Scenario(seed: 12, accounts: 12, rows: 300)
+        var loop = Loop(
+            scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 24, seed: 12,
+            channels: 3)
+        loop.advance(milliseconds: 1)
+        var channels: [PublicKey: Set<Int>] = [:]
+        for outgoing in loop.pending {
+            channels[outgoing.request.request.principal, default: []].insert(outgoing.channel)
+        }
+        #expect(loop.pending.count == 24 && channels.count < 24)
+        #expect(channels.values.allSatisfy { $0.count == 1 })
+        #expect(Set(loop.pending.map(\.channel)) == [0, 1, 2])
+    }
+
+    @Test func `a payment that is tried again comes behind those that were signed meanwhile`() throws {
+        let scenario = try Scenario(seed: 13, accounts: 4, rows: 40, members: 1, shards: 1)
+        var loop = Loop(
+            scenario.source(), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 4, seed: 13)
+        loop.advance(milliseconds: 1)
+        let first = try #require(loop.pending.first)
+        let last = try #require(loop.pending.last)
+        loop.pending.removeFirst()
+        loop.engine.receive(id: first.id, loop.ledger.answer(first.request, status: .noRecordAbort), now: loop.now)
+        loop.collect()
+        let again = try #require(
+            loop.pending.first { $0.request.request.operations == first.request.request.operations })
+        #expect(again.request.request.follows.map(\.number) == [last.request.request.number])
+        loop.runToEnd()
+        #expect(loop.engine.source.measurements?.committed == 40)
+    }
+
+    /// R11: who has used up his numbers holds up nobody else, and not his own order.
+    @Test func `a principal without numbers holds up no other one`() throws {
+        let scenario = try Scenario(seed: 14, accounts: 40, rows: 4000)
+        var loop = Loop(
+            scenario.source(lookAhead: 4096), signers: scenario.keys.signers, ledger: scenario.ledger, clients: 2000,
+            seed: 14)
+        loop.advance(milliseconds: 1)
+        // Nothing of the busiest payer is answered.
+        var counts: [PublicKey: Int] = [:]
+        for outgoing in loop.pending { counts[outgoing.request.request.principal, default: 0] += 1 }
+        let busiest = try #require(counts.max { $0.value < $1.value }?.key)
+        for _ in 0..<600 {
+            let others = loop.pending.indices.filter {
+                loop.pending[$0].request.request.principal != busiest
+                    && loop.ledger.isInOrder(loop.pending[$0].request.request)
+            }
+            guard let place = others.first else { break }
+            let outgoing = loop.pending.remove(at: place)
+            loop.engine.receive(id: outgoing.id, loop.ledger.answer(outgoing.request), now: loop.now)
+            loop.collect()
+        }
+        #expect(loop.ledger.committedOrder.count > 400)
+        for request in loop.sent.map(\.request) {
+            #expect(request.number.number < request.acknowledgedBelow.number + 1024)
+        }
+        loop.runToEnd()
+        #expect(loop.engine.source.measurements?.committed == 4000)
     }
 }

@@ -43,7 +43,7 @@ package struct Calls {
             return try context.emit(call: signed, answer, into: &results)
         }
         func refuse(_ reason: RefusalReason) { context.report([(0, reason)], of: signed, into: &results) }
-        if let refusal = context.admission(of: request, attempts: requests.attempts.count, principal) {
+        if let refusal = try context.admission(of: request, attempts: requests.attempts.count, principal) {
             return refuse(refusal)
         }
         if VotingRules.isSuperseded(0, of: signed.digest, in: requests) {
@@ -108,6 +108,7 @@ package struct Calls {
         let previous = known.map { requests.attempts[$0] }
         var attempt = previous ?? AttemptRecord(digest: signed.digest, deadline: request.deadline, mode: request.mode)
         attempt.put(LegRecord(leg: 0, status: status, participants: 1, own: 0))
+        attempt.isWhole = true
         if let age { attempt.age = age }
         switch status {
         case .running: attempt.hasCall = true

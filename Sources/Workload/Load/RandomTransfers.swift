@@ -2,8 +2,7 @@ import Randomness
 import Messages
 
 /// Transfers of one unit between accounts drawn at random, for a time: how a cluster bears much load, or load on one
-/// account. Unlike `TransferSource` it puts no payment of an account behind another, so that one account can have many
-/// under way. All accounts must hold more than they can pay.
+/// account. All accounts must hold more than they can pay, so that no payment waits for money of another.
 public struct RandomTransfers: WorkSource {
     /// Who pays whom.
     public enum Shape: Hashable, Sendable {

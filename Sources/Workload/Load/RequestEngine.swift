@@ -1,8 +1,14 @@
-import Randomness
+import Client
+import DequeModule
 import Messages
+import Randomness
 
 /// A closed loop of clients as a state machine: signs and numbers work, sends it, sends it again, checks receipts.
 /// No I/O and no clock: `LoadGenerator` carries out what it asks.
+///
+/// What one principal pays happens in the order in which the source gave it, however much of it is under way: each
+/// request follows the one before on the shards where it takes money (`RequestOrder`), and goes over the same channel.
+/// A new attempt, see below, comes behind what was signed meanwhile.
 ///
 /// Retries: a rejected or unanswered request is sent again with the same signed bytes, so that it cannot happen
 /// twice. Only a certified abort without a record (the deadline passed before any shard voted) leads to a new
@@ -12,7 +18,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     public struct Configuration: Sendable {
         /// Works in flight at most.
         public var clients: Int
-        /// Ways to gateways, numbered from 0; requests go over them in turn.
+        /// Ways to gateways, numbered from 0; principals use them in turn.
         public var channels: Int
         /// From signing to deadline, microseconds.
         public var lifetime: UInt64
@@ -79,11 +85,18 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         var channel: Int
     }
 
-    /// Numbers of one principal that are not finished, ascending.
+    /// Of one principal.
     private struct Numbers: Sendable {
         var next: UInt64
+        /// Those that are not finished, ascending.
         var open: [UInt64] = []
+        var order = RequestOrder()
+        /// Over which requests go for as long as one is under way: on two they would overtake each other.
+        var channel = 0
+        /// Work that waits for a number, each in the place of a client.
+        var held = Deque<Work>()
         var acknowledgedBelow: UInt64 { open.first ?? next }
+        var hasRoom: Bool { next < acknowledgedBelow + RequestEngine.numberWindow }
     }
 
     /// R11 accepts numbers below `acknowledgedBelow` + 1,024.
@@ -107,8 +120,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// By channel: until when it is passed over, because its connection failed.
     private var avoidedUntil: [UInt64]
     private var outbox: [Outgoing] = []
-    /// Work that waits for its principal's numbers.
-    private var held: Work?
+    /// Works that wait for their principals' numbers, over all principals.
+    private var heldCount = 0
     private var busyNanoseconds: UInt128 = 0
     private var lastChange: UInt64?
     private var startedAt: UInt64?
@@ -130,7 +143,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     public var inFlight: Int { flights.count }
 
     /// Nothing is in flight and nothing will be.
-    public func isDone(now: Instant) -> Bool { flights.isEmpty && held == nil && source.isExhausted(now: now) }
+    public func isDone(now: Instant) -> Bool { flights.isEmpty && heldCount == 0 && source.isExhausted(now: now) }
 
     /// The mean number of works in flight so far.
     public func meanInFlight(now: UInt64) -> Double {
@@ -153,18 +166,31 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// Starts work while clients are free.
     public mutating func pump(now: Instant) {
         account(now: now.uptime)
-        while flights.count < configuration.clients, let work = held ?? source.next(now: now) {
-            held = nil
-            let numbers = numbers[work.principal]
-            guard numbers.next < numbers.acknowledgedBelow + Self.numberWindow else {
-                held = work
-                return
+        while flights.count + heldCount < configuration.clients, let work = source.next(now: now) {
+            if numbers[work.principal].held.isEmpty, numbers[work.principal].hasRoom {
+                begin(work, now: now)
+            } else {
+                numbers[work.principal].held.append(work)
+                heldCount += 1
             }
-            let isAvoided = avoidedUntil[nextChannel] > now.uptime
-            let channel = isAvoided ? self.channel(after: nextChannel, now: now.uptime) : nextChannel
-            nextChannel = (channel + 1) % configuration.channels
-            start(work, legs: Array(work.operations.indices), since: now.uptime, channel: channel, now: now)
         }
+    }
+
+    /// The principal's channel, or the next in turn if nothing is under way over that.
+    private mutating func channel(for principal: Int, now: UInt64) -> Int {
+        if !numbers[principal].open.isEmpty, avoidedUntil[numbers[principal].channel] <= now {
+            return numbers[principal].channel
+        }
+        let isAvoided = avoidedUntil[nextChannel] > now
+        let channel = isAvoided ? self.channel(after: nextChannel, now: now) : nextChannel
+        nextChannel = (channel + 1) % configuration.channels
+        numbers[principal].channel = channel
+        return channel
+    }
+
+    private mutating func begin(_ work: Work, now: Instant) {
+        let channel = channel(for: work.principal, now: now.uptime)
+        start(work, legs: Array(work.operations.indices), since: now.uptime, channel: channel, now: now)
     }
 
     private mutating func start(_ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant) {
@@ -175,14 +201,17 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         let number = numbers[work.principal].next
         numbers[work.principal].next += 1
         numbers[work.principal].open.append(number)
+        let follows = numbers[work.principal].order.predecessors(of: operations, in: map)
         let manifest = verifier.manifest
         let signer = signers[work.principal]
         let request = Request(
             cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey,
             number: RequestNumber(number),
-            acknowledgedBelow: RequestNumber(numbers[work.principal].acknowledgedBelow), issuedAt: now.wall,
+            acknowledgedBelow: RequestNumber(numbers[work.principal].acknowledgedBelow), follows: follows,
+            issuedAt: now.wall,
             deadline: now.wall.adding(microseconds: configuration.lifetime),
             mode: mode, operations: operations)
+        numbers[work.principal].order.begin(request, in: map)
         let id = nextID
         nextID += 1
         let flight = Flight(
@@ -278,12 +307,23 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         }
         close(id, flight)
         source.finished(flight.work, now: now)
+        startHeld(of: flight.work.principal, now: now)
     }
 
     private mutating func close(_ id: UInt64, _ flight: Flight) {
         flights[id] = nil
-        if let position = numbers[flight.work.principal].open.firstIndex(of: flight.number) {
-            numbers[flight.work.principal].open.remove(at: position)
+        let principal = flight.work.principal
+        if let position = numbers[principal].open.firstIndex(of: flight.number) {
+            numbers[principal].open.remove(at: position)
+        }
+        numbers[principal].order.end(RequestNumber(flight.number))
+    }
+
+    /// Starts what waited for a number of this principal, in its order.
+    private mutating func startHeld(of principal: Int, now: Instant) {
+        while numbers[principal].hasRoom, let work = numbers[principal].held.popFirst() {
+            heldCount -= 1
+            begin(work, now: now)
         }
     }
 
@@ -323,6 +363,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
             counters.newAttempts += 1
             start(flight.work, legs: again, since: flight.startedAt, channel: flight.channel, now: now)
         }
+        startHeld(of: flight.work.principal, now: now)
     }
 
     /// The request is the client's own, so only the certificates are checked; one attestation covers a whole batch

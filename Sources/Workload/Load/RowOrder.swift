@@ -1,8 +1,9 @@
 import DequeModule
-/// Decides which rows of a trace may run at the same time.
+/// Decides which rows of a trace may be under way at the same time.
 ///
-/// The rule: **an account's payments run in the order of the trace, and a payment that its account could not make
-/// without money that earlier rows pay in waits for that money.** Credits wait for nothing: they commute with each
+/// The rule: **an account's payments are given out in the order of the trace, and a payment that its account could not
+/// make without money that earlier rows pay in waits for that money.** It waits for no earlier payment to end: that the
+/// shards keep to the order is for who signs them to ask for (`Request.follows`). Credits wait for nothing: they commute with each
 /// other, and with payments that are covered without them. So with the opening balances of `Funding` no row fails
 /// that would not fail in a serial replay, and each account pays the same amounts to the same accounts in the same
 /// order. (If credits were kept in order too, no outcome would change, and a real Ethereum trace would be left a
@@ -21,8 +22,6 @@ struct RowOrder: Sendable {
         var payments = Deque<Int>()
         /// Rows that pay this account, ascending; finished ones go when they come to the front.
         var credits = Deque<Int>()
-        /// Payments that have started and not ended.
-        var running = 0
         /// The first of `payments` has been given out as ready.
         var isReady = false
     }
@@ -79,14 +78,13 @@ struct RowOrder: Sendable {
 
     /// The account's next payment, if it may run and has not been given out.
     private mutating func readyPayment(of account: Int) -> Int? {
-        guard !accounts[account].isReady, accounts[account].running == 0, let next = accounts[account].payments.first,
-            isCovered(next, of: account)
+        guard !accounts[account].isReady, let next = accounts[account].payments.first, isCovered(next, of: account)
         else { return nil }
         accounts[account].isReady = true
         return next
     }
 
-    /// The caller starts a ready row.
+    /// The caller starts a ready row. Then it may take followers, and asks for the account's next payment.
     mutating func take(_ row: Int) {
         let account = Int(slots[row % window].from)
         precondition(accounts[account].isReady && accounts[account].payments.first == row)
@@ -97,16 +95,18 @@ struct RowOrder: Sendable {
     private mutating func start(_ account: Int) {
         guard let row = accounts[account].payments.popFirst() else { return }
         accounts[account].available -= Int128(slots[row % window].amount)
-        accounts[account].running += 1
     }
 
-    /// Takes the account's next payment too, if it is covered: the legs of one request run in order.
+    /// Takes the account's next payment into the same request, if it is covered: legs run in order.
     mutating func takeFollower(of row: Int) -> Int? {
         let account = Int(slots[row % window].from)
         guard let next = accounts[account].payments.first, isCovered(next, of: account) else { return nil }
         start(account)
         return next
     }
+
+    /// After a row was taken with its followers: the next payment of its account, if that may run too.
+    mutating func next(after row: Int) -> Int? { readyPayment(of: Int(slots[row % window].from)) }
 
     /// - Parameters:
     ///   - moved: whether the money has moved.
@@ -116,7 +116,6 @@ struct RowOrder: Sendable {
         precondition(!slot.isFinished)
         slots[row % window].isFinished = true
         let (from, to) = (Int(slot.from), Int(slot.to))
-        accounts[from].running -= 1
         accounts[moved ? to : from].available += Int128(slot.amount)
         if let next = readyPayment(of: from) { ready(next) }
         if let next = readyPayment(of: to) { ready(next) }

@@ -94,6 +94,8 @@ public struct TransferSource: WorkSource {
             while rows.count < bundle, let follower = order.takeFollower(of: rows[rows.count - 1]) {
                 rows.append(follower)
             }
+            // In its turn: other accounts wait in the same queue.
+            if let next = order.next(after: first) { makeReady(next) }
         }
         let work = Work(id: works, principal: keys.owner(of: Int(row(rows[0]).from)), operations: rows.map(operation))
         works += 1
