@@ -179,7 +179,9 @@ def verify(given, cluster, epoch, shards):  # the lines that tell what the recei
     data, signature = bytes.fromhex(given["request"]["bytes"]), bytes.fromhex(given["request"]["signature"])
     check(len(data) <= 128 * 1024, "request.bytes", "longer than 128 KiB")
     r, digest = Reader(data, "request.bytes"), sha256(tag("request"), data)
-    belongs, principal, number, _times, independent = (r.raw(32), r.uint(4)), r.raw(32), r.uint(8), r.raw(8 + 8 + 8), r.choice((0, 1), "request mode")
+    belongs, principal, number, _times, mode = (r.raw(32), r.uint(4)), r.raw(32), r.uint(8), r.raw(8 + 8 + 8), r.choice((0, 1, 2, 3), "request mode")
+    independent = mode & 1
+    if mode & 2: r.check(r.array(lambda r: r.raw(2 + 8 + 8), 64), "no predecessors")
     r.check(operations := r.array(operation, 1024), "no operations")
     r.finish()
     check(belongs == (cluster, epoch), "request.bytes", "of another cluster or epoch")

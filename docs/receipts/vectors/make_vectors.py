@@ -82,6 +82,8 @@ def readable_certificate(statement, data, reads, index, count, siblings, signatu
 
 def parse_request(r):
     cluster, epoch, principal, number, _, mode = r.raw(32), r.uint(4), r.raw(32), r.uint(8), r.raw(24), r.uint(1)
+    if mode & 2: r.array(lambda r: r.raw(2 + 8 + 8), 64)
+    mode &= 1
     operations = r.array(v.operation, 1024)
     if None in operations: raise v.Wrong("an unknown operation")
     return cluster, principal, number, mode, operations
@@ -157,8 +159,9 @@ def write_manifest(name, public):
 def account(shard, salt=0): return next(one for one in (hashlib.sha256(f"{shard} {salt} {i}".encode()).digest()[:16] for i in range(99)) if one[0] * 3 >> 8 == shard and one[0] % 85)
 def key_on(shard): return next(one for one in (f"key {i}" for i in range(99)) if int.from_bytes(v.sha256(v.tag("key"), one.encode())[:8], "big") * 3 >> 64 == shard)
 
-def request(operations, mode=0, by=None, number=41, cluster=cluster, epoch=epoch):
-    return cluster + u32(epoch) + (by or principal.public) + u64(number) + u64(1) + u64(1_790_000_000_000_000) + u64(1_790_000_030_000_000) + u8(mode) + array(operations)
+def request(operations, mode=0, by=None, number=41, cluster=cluster, epoch=epoch, follows=None):
+    mode = u8(mode) if follows is None else u8(mode | 2) + array([u16(shard) + u64(before) + u64(1_790_000_029_000_000) for shard, before in follows])
+    return cluster + u32(epoch) + (by or principal.public) + u64(number) + u64(1) + u64(1_790_000_000_000_000) + u64(1_790_000_030_000_000) + mode + array(operations)
 
 class Made:
     """A receipt put together; every part can be given."""
@@ -209,6 +212,8 @@ def make_genuine():
     genuine("no-record-by-the-deadline", Made(cross).certify(0, [YES]).certify(1, [NO_RECORD]), "status 5")
     genuine("no-and-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]).certify(1, [no(2)]), "status 6 takes no vote back")
     genuine("committed-and-acknowledged", Made(cross).certify(0, [ACKNOWLEDGED]).certify(1, [COMMITTED]), "nor a commit")
+    genuine("follows-two", Made(request([transfer(a, b)], follows=[(0, 40), (1, 12)])).certify(0, [YES]).certify(1, [YES]), "a request that follows others")
+    genuine("follows-64", Made(request([issue(b), read(b)], 1, follows=[(shard, 40) for shard in range(64)])).certify(1, [COMMITTED, NO_ACCOUNT]), "as many as there may be, and legs of their own")
     genuine("committed-beats-no", Made(cross).certify(0, [no(1)]).certify(1, [COMMITTED]), "what no correct shards certify: the decision is still a function")
     genuine("shard-that-takes-no-part", Made(cross).certify(0, [YES]).certify(1, [YES]).certify(2, [no(1)]), "its word counts for nothing")
     genuine("two-certificates-of-a-shard", Made(home).certify(1, [returned()]).certify(1, [RUNNING], sequence=8), "the first that speaks of the leg counts")
@@ -260,7 +265,9 @@ def make_forged():
     # Signed by everyone, and not a canonical request.
     head = len(request([], 0)) - 4
     def odd(name, data, reads, what): forged(f"request-{name}", Made(data, reads).certify(0, [returned()]).certify(1, [returned()]).certify(2, [returned()]), what)
-    odd("mode", home[:head - 1] + u8(2) + home[head:], home, "mode 2")
+    odd("mode", home[:head - 1] + u8(4) + home[head:], home, "mode 4")
+    odd("follows-nothing", request([call(key_on(1))], follows=[]), home, "predecessors are announced, and there is none")
+    odd("follows-65", request([call(key_on(1))], follows=[(shard, 40) for shard in range(65)]), home, "65 predecessors")
     odd("without-operations", request([]), home, "no operations")
     odd("trailing-byte", home + b"\0", home, "a byte after the end")
     odd("truncated", home[:-1], home, "a byte is missing")
