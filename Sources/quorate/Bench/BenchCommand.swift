@@ -36,9 +36,10 @@ struct BenchCommand: ToolCommand {
             CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
 
-            ORDER    An account's payments keep the order of the trace, and a payment that its account could not make \
-            without money that earlier rows pay in waits for that money. So no row fails for money that the trace had \
-            already paid in. Other credits wait for nothing. Waiting rows block no other rows.
+            ORDER    An account's payments keep the order of the trace, however many of them are in flight: each \
+            request names the one before, and the shards keep to it. A payment that its account could not make without \
+            money that earlier rows pay in waits for that money. So no row fails for money that the trace had already \
+            paid in. Other credits wait for nothing. Waiting rows block no other rows.
 
             TRACE    CSV or CSV.gz with the header timestamp,from,to,amount. Replayed in row order; the time is not used. \
             Without --trace: transfers between accounts whose popularity follows Zipf's law (exponent 0.9).

@@ -13,8 +13,8 @@ struct DrillRun: Sendable {
     /// Every so many of a hundred rows cross shards; nil: as it falls out.
     var crossShard: Int?
     var json = false
-    /// Rows of a workload in which all accounts are equally popular: an account's payments run one after the other, and
-    /// popular accounts would soon hold up all others, so that fewer transfers were in flight than there are clients.
+    /// Rows of a workload in which all accounts are equally popular: payments that wait for money that is still on its
+    /// way would move the rate as well, and here only the harm is to.
     private static let popularity = 0.0
     /// Rows of the workload; it starts over as often as needed.
     private static let rows = 20_000
