@@ -50,11 +50,11 @@ final class JournalWriter {
             for job in jobs {
                 switch job {
                 case .append(let records, let isAwaitedHere):
-                    try append(records)
+                    try append(records, isRepetition: false)
                     if isAwaitedHere { isAwaited = true }
                 case .compact(let records):
                     try journal?.beginCompaction()
-                    try append(records)
+                    try append(records, isRepetition: true)
                     try journal?.finishCompaction()
                     counters.journalCompactions.increment()
                     isAwaited = true

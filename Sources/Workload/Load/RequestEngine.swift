@@ -115,6 +115,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     private let map: ShardMap
     private var random: SplitMix64
     private var flights: [UInt64: Flight] = [:]
+    /// Their ids, ascending, and some of flights that are over.
+    private var ids: Deque<UInt64> = []
     private var nextID: UInt64 = 1
     private var nextChannel = 0
     /// By channel: until when it is passed over, because its connection failed.
@@ -219,6 +221,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
             giveUpAt: now.uptime + configuration.lifetime * 1000 + configuration.patience, sentAt: now.uptime,
             channel: channel)
         flights[id] = flight
+        ids.append(id)
         outbox.append(Outgoing(id: id, channel: channel, request: flight.request))
     }
 
@@ -271,7 +274,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// Call every few milliseconds.
     public mutating func tick(now: Instant) {
         account(now: now.uptime)
-        for id in flights.keys.sorted() {
+        ids.removeAll { flights[$0] == nil }
+        for id in ids {
             guard let flight = flights[id] else { continue }
             if now.uptime >= flight.giveUpAt {
                 giveUp(
