@@ -120,7 +120,7 @@ let package = Package(
         .target(
             name: "Workload",
             dependencies: [
-                "Messages", "StrictInput", "Randomness", "Client", "CZlib", deque,
+                "Messages", "StrictInput", "Randomness", "Client", "Meter", "CZlib", deque,
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .executableTarget(
@@ -128,7 +128,7 @@ let package = Package(
             dependencies: [
                 "Messages", "StrictInput", "Randomness", "ManifestFile", "Client", "Workload", "HostRuntime",
                 "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
-                "ExampleProcedures", "Histories",
+                "ExampleProcedures", "Histories", "Meter",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

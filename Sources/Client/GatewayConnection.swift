@@ -115,7 +115,7 @@ public final class GatewayConnection: Sendable {
                 completion(.success(.receipt(receipt, retries: retries, conflicts: conflicts)))
             case .success(.rejected(_, let reason, let retryAfter)):
                 completion(.success(.rejected(reason, retryAfterMicroseconds: retryAfter)))
-            case .success(.account), .success(.status), .success(.read):
+            case .success(.account), .success(.status), .success(.read), .success(.stamps):
                 completion(.failure(.garbage("a reply of another kind")))
             case .failure(let error): completion(.failure(error))
             }
@@ -155,7 +155,7 @@ public final class GatewayConnection: Sendable {
         switch try await call({ .read(id: $0, subject, nonce: nonce) }, timeout) {
         case .read(_, let answers): return answers
         case .rejected: return []
-        case .receipt, .account, .status: throw ConnectionError.garbage("a reply of another kind")
+        case .receipt, .account, .status, .stamps: throw ConnectionError.garbage("a reply of another kind")
         }
     }
 
@@ -166,6 +166,15 @@ public final class GatewayConnection: Sendable {
             throw ConnectionError.garbage("a reply of another kind")
         }
         return status
+    }
+
+    /// Moments of traced requests, as the gateway saw them.
+    /// - Throws: `ConnectionError`.
+    public func stamps(_ query: StampQuery, timeout: Duration? = .seconds(10)) async throws -> StampAnswer {
+        guard case .stamps(_, let answer) = try await call({ .stamps(id: $0, query) }, timeout) else {
+            throw ConnectionError.garbage("a reply of another kind")
+        }
+        return answer
     }
 
     private func call(
@@ -364,7 +373,7 @@ extension GatewayReply {
     fileprivate var id: UInt64 {
         switch self {
         case .receipt(let id, _, _, _), .rejected(let id, _, _), .account(let id, _, _), .status(let id, _),
-            .read(let id, _):
+            .read(let id, _), .stamps(let id, _):
             id
         }
     }

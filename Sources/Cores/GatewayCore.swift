@@ -72,6 +72,8 @@ public struct GatewayCore: Sendable {
             case .read(let id, let subject, let nonce):
                 ask(.read(subject, nonce: nonce), for: .init(session: session, id: id), now: now, into: &ready)
             case .status(let id): ready.toClients.append((session, .status(id: id, status)))
+            // Stamps are the runtime's, which knows a clock.
+            case .stamps(let id, _): ready.toClients.append((session, .stamps(id: id, .off)))
             }
         case .clientClosed(let session):
             expecting[session] = nil
@@ -87,7 +89,7 @@ public struct GatewayCore: Sendable {
             case .read(let id, let answer):
                 withQuestions(into: &ready) { $0.note(answer, of: id, from: host, now: now, into: &$1) }
             // Never asked for here.
-            case .status, .audit: break
+            case .status, .audit, .stamps: break
             }
         case .hostConnected(let host):
             routing.note(host, isConnected: true)

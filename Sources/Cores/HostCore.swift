@@ -223,6 +223,8 @@ public final class HostCore {
             say(.account(from: session, id: id, account), to: shard)
         case .status(let id):
             ready.toGateways.append(.init(to: [session], reply: .status(id: id, status(now: now))))
+        // Stamps are the runtime's, which knows a clock.
+        case .stamps(let id, _): ready.toGateways.append(.init(to: [session], reply: .stamps(id: id, .off)))
         case .audit(let id):
             var audits: [ShardAudit] = []
             for shard in machines {

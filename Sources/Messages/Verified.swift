@@ -342,7 +342,7 @@ extension Verifier {
         case .decide(_, let decide): _ = try verify(decide)
         case .evidence(_, let evidence): _ = try verify(evidence)
         case .read(_, let subject, _): try check(subject)
-        case .account, .status, .audit: break
+        case .account, .status, .audit, .stamps: break
         }
         return Verified(checked: message)
     }
@@ -353,7 +353,7 @@ extension Verifier {
         switch message {
         case .submit(_, let request): _ = try verify(request)
         case .read(_, let subject, _): try check(subject)
-        case .account, .status: break
+        case .account, .status, .stamps: break
         }
         return Verified(checked: message)
     }
@@ -364,7 +364,7 @@ extension Verifier {
         switch reply {
         case .attestation(let attestation): _ = try verify(attestation)
         case .read(_, let answer?): try check(answer)
-        case .read(_, nil), .refused, .account, .status, .audit: break
+        case .read(_, nil), .refused, .account, .status, .audit, .stamps: break
         }
         return Verified(checked: reply)
     }

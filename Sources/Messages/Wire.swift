@@ -159,8 +159,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     case audit(id: UInt64)
     /// One answer to a quorum read (R6).
     case read(id: UInt64, ReadSubject, nonce: Digest)
+    /// Asks for stamps of traced requests.
+    case stamps(id: UInt64, StampQuery)
 
-    /// A kind byte, 1 to 7. Refuses more than 4,096 shards, and any that do not ascend: an answer is owed for each.
+    /// A kind byte, 1 to 8. Refuses more than 4,096 shards, and any that do not ascend: an answer is owed for each.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(try Self.shards(from: &reader), try reader.value())
@@ -170,6 +172,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         case 5: self = .audit(id: try reader.uint64())
         case 6: self = .read(id: try reader.uint64(), try reader.value(), nonce: try reader.value())
         case 7: self = .evidence(try Self.shards(from: &reader), try reader.value())
+        case 8: self = .stamps(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("gateway message kind")
         }
     }
@@ -210,6 +213,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(7))
             writer.put(array: shards)
             writer.put(evidence)
+        case .stamps(let id, let query):
+            writer.put(UInt8(8))
+            writer.put(id)
+            writer.put(query)
         }
     }
 }
@@ -228,8 +235,10 @@ public enum HostReply: Sendable, CanonicalCodable {
     case audit(id: UInt64, [ShardAudit])
     /// Nil while undecided transactions hold something of the account.
     case read(id: UInt64, ReadAnswer?)
+    /// What its process has stamped: the runtime says that in place of the core, where requests are traced.
+    case stamps(id: UInt64, StampAnswer)
 
-    /// A kind byte, 1 to 6, in the order of the cases. Refuses more than 4,096 replicas, and more samples than
+    /// A kind byte, 1 to 7, in the order of the cases. Refuses more than 4,096 replicas, and more samples than
     /// `MetricSample.maximum`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -242,6 +251,7 @@ public enum HostReply: Sendable, CanonicalCodable {
                 metrics: try reader.array(limit: MetricSample.maximum))
         case 5: self = .audit(id: try reader.uint64(), try reader.array(limit: 4096))
         case 6: self = .read(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
+        case 7: self = .stamps(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("host reply kind")
         }
     }
@@ -273,6 +283,10 @@ public enum HostReply: Sendable, CanonicalCodable {
             writer.put(id)
             writer.put(answer != nil)
             if let answer { writer.put(answer) }
+        case .stamps(let id, let answer):
+            writer.put(UInt8(7))
+            writer.put(id)
+            writer.put(answer)
         }
     }
 }
@@ -287,14 +301,17 @@ public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
     case status(id: UInt64)
     /// A quorum read; the nonce is the client's own.
     case read(id: UInt64, ReadSubject, nonce: Digest)
+    /// Asks for the gateway's stamps of traced requests.
+    case stamps(id: UInt64, StampQuery)
 
-    /// A kind byte, 1 to 4, in the order of the cases.
+    /// A kind byte, 1 to 5, in the order of the cases.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(id: try reader.uint64(), try reader.value())
         case 2: self = .account(id: try reader.uint64(), try reader.value())
         case 3: self = .status(id: try reader.uint64())
         case 4: self = .read(id: try reader.uint64(), try reader.value(), nonce: try reader.value())
+        case 5: self = .stamps(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("client message kind")
         }
     }
@@ -317,6 +334,10 @@ public enum ClientMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(id)
             writer.put(subject)
             writer.put(nonce)
+        case .stamps(let id, let query):
+            writer.put(UInt8(5))
+            writer.put(id)
+            writer.put(query)
         }
     }
 }
@@ -403,8 +424,10 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
     case status(id: UInt64, GatewayStatus)
     /// Equal answers of different replicas, as many as there are: 2f + 1 prove the account, fewer nothing.
     case read(id: UInt64, [ReadAnswer])
+    /// What the gateway's process has stamped.
+    case stamps(id: UInt64, StampAnswer)
 
-    /// A kind byte, 1 to 5, in the order of the cases. Refuses an unknown reason, and more than 64 answers to a read.
+    /// A kind byte, 1 to 6, in the order of the cases. Refuses an unknown reason, and more than 64 answers to a read.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1:
@@ -421,6 +444,7 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
             self = .account(id: id, view, agreeing: try reader.uint32())
         case 4: self = .status(id: try reader.uint64(), try reader.value())
         case 5: self = .read(id: try reader.uint64(), try reader.array(limit: 64))
+        case 6: self = .stamps(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("gateway reply kind")
         }
     }
@@ -452,6 +476,10 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(5))
             writer.put(id)
             writer.put(array: answers)
+        case .stamps(let id, let answer):
+            writer.put(UInt8(6))
+            writer.put(id)
+            writer.put(answer)
         }
     }
 }

@@ -23,6 +23,7 @@ package enum ExitReason: Int32, CaseIterable {
     case aborted = 20
     case outcomeUnknown = 21
     case invalidReceipt = 22
+    case notTraced = 23
     case invariantFailed = 30
     case benchIncomplete = 31
     case invalidTrace = 32
@@ -51,6 +52,7 @@ package enum ExitReason: Int32, CaseIterable {
         case .aborted: "the transaction was aborted, which is certified"
         case .outcomeUnknown: "the transaction's outcome is not known"
         case .invalidReceipt: "the receipt proves nothing"
+        case .notTraced: "the transaction was not traced, or its stamps are gone"
         case .invariantFailed: "an invariant failed on the final state, or on what clients saw"
         case .benchIncomplete: "some transactions of a bench have no certified outcome"
         case .invalidTrace: "the trace file cannot be read"

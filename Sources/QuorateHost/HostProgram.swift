@@ -50,6 +50,7 @@ public enum HostProgram {
             let cluster = try ClusterFolder(opening: host.folder)
             var options = HostRuntimeOptions()
             options.core.procedures = procedures
+            options.traces = host.traces
             let host = try await HostKeeper.start(HostID(host.number), of: cluster, options: options, logger: logger)
             return { await host.stop() }
         }
@@ -66,25 +67,38 @@ private func writeAll(_ text: String, to descriptor: Int32) -> Bool {
     return true
 }
 
-/// `FOLDER NUMBER [--exit-on-stdin-eof]`
+/// `FOLDER NUMBER [--exit-on-stdin-eof] [--trace-rate RATE]`
 private struct HostArguments {
     let folder: String
     let number: UInt16
     let exitOnEOF: Bool
+    let traces: TraceSampling
 
     init?(_ arguments: [String]) {
-        let words = arguments.filter { $0 != "--exit-on-stdin-eof" }
+        var words = arguments
+        var rate = 0.0
+        if let option = words.firstIndex(of: "--trace-rate") {
+            guard option + 1 < words.count, let given = Double(words[option + 1]), (0...1).contains(given) else {
+                return nil
+            }
+            rate = given
+            words.removeSubrange(option...option + 1)
+        }
+        traces = TraceSampling(rate: rate)
+        exitOnEOF = words.contains("--exit-on-stdin-eof")
+        words.removeAll { $0 == "--exit-on-stdin-eof" }
         guard words.count == 2, !words[0].hasPrefix("-"), let number = UInt16(words[1]) else { return nil }
-        (folder, self.number, exitOnEOF) = (words[0], number, words.count < arguments.count)
+        (folder, self.number) = (words[0], number)
     }
 
     static func isQuestion(_ word: String) -> Bool { ["-h", "--help"].contains(word) }
 
     static func usage(program: String, _ procedures: ProcedureRegistry) -> String {
         """
-        USAGE: \(program) host run FOLDER NUMBER [--exit-on-stdin-eof]
+        USAGE: \(program) host run FOLDER NUMBER [--exit-on-stdin-eof] [--trace-rate RATE]
 
         Runs one host of the cluster in FOLDER until SIGTERM, SIGINT or, with the flag, the end of standard input.
+        Of a share of the requests, from 0 (none, which is the default) to 1, it keeps what quorate trace shows.
         All hosts of a cluster are started by: quorate cluster up FOLDER --host-program \(program)
 
         Its procedures: \(procedures.names.joined(separator: ", "))

@@ -84,7 +84,7 @@ struct SimulatedGateway {
                 if world.options.keepsLog { world.note("client \(client) rejected: \(reason)") }
                 clients.rejected(client: client, number: id)
             case .read(let id, let answers): try take(answers, id: id, client: client, &world)
-            case .account, .status: break
+            case .account, .status, .stamps: break
             }
         }
         for (client, request) in finished { try maybeRead(client, after: request, &world) }

@@ -76,6 +76,7 @@ enum Limits {
     static let keyedAccounts = Whole(2...50_000)
     static let kills = Whole(1...10_000)
     static let settle = Real(0...3600)
+    static let traceRate = Real(0...1)
     /// Of each load of a drill.
     static let phase = Real(1...3600)
     /// Of one throughput to another.

@@ -210,7 +210,8 @@ struct Samples {
         case 2: .account(id: word(), number())
         case 3: .status(id: word())
         case 4: .audit(id: word())
-        default: .read(id: word(), readSubject(), nonce: bytes32())
+        case 5: .read(id: word(), readSubject(), nonce: bytes32())
+        default: .stamps(id: word(), stampQuery())
         }
     }
     mutating func refusal() -> Refusal {
@@ -254,7 +255,8 @@ struct Samples {
         case 2: .account(id: word(), flag() ? view() : nil)
         case 3: .status(id: word(), some { $0.replicaStatus() }, metrics: some { $0.metric() })
         case 4: .audit(id: word(), some { $0.audit() })
-        default: .read(id: word(), flag() ? readAnswer() : nil)
+        case 5: .read(id: word(), flag() ? readAnswer() : nil)
+        default: .stamps(id: word(), stampAnswer())
         }
     }
     mutating func client(_ kind: Int) -> ClientMessage {
@@ -262,8 +264,21 @@ struct Samples {
         case 0: .submit(id: word(), signedRequest())
         case 1: .account(id: word(), number())
         case 2: .status(id: word())
-        default: .read(id: word(), readSubject(), nonce: bytes32())
+        case 3: .read(id: word(), readSubject(), nonce: bytes32())
+        default: .stamps(id: word(), stampQuery())
         }
+    }
+    mutating func stampQuery() -> StampQuery { flag() ? .of(bytes32()) : .since(word()) }
+    mutating func stampAnswer() -> StampAnswer {
+        StampAnswer(
+            now: Instant(uptime: word(), wall: number()), sampling: TraceSampling(rate: flag() ? 1 : 0.25),
+            next: word(),
+            stamps: some { samples in
+                let kind = StampKind.allCases[samples.random.below(StampKind.allCases.count)]
+                return Stamp(
+                    request: samples.bytes32(), kind: kind, shard: samples.flag() ? ShardID(7) : nil,
+                    number: samples.word(), at: samples.word())
+            })
     }
     mutating func metric() -> MetricSample {
         MetricSample(
@@ -284,7 +299,8 @@ struct Samples {
                 retryAfterMicroseconds: word())
         case 2: .account(id: word(), flag() ? view() : nil, agreeing: 2)
         case 3: .status(id: word(), gatewayStatus())
-        default: .read(id: word(), some { $0.readAnswer() })
+        case 4: .read(id: word(), some { $0.readAnswer() })
+        default: .stamps(id: word(), stampAnswer())
         }
     }
 }
@@ -323,8 +339,8 @@ struct Kind: Sendable, CustomStringConvertible {
         + (0..<15).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
         + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
         + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
-        + (0..<6).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
-        + (0..<6).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
-        + (0..<4).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
-        + (0..<5).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
+        + (0..<7).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
+        + (0..<7).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
+        + (0..<5).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
+        + (0..<6).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
 }

@@ -28,6 +28,9 @@ public struct GatewayRuntimeOptions: Sendable {
     /// When a client that was turned away before the gateway saw its request should come back.
     public var retryAfterMicroseconds: UInt64 = 50_000
 
+    /// Requests of which the gateway keeps stamps, for whoever asks: none.
+    public var traces = TraceSampling.off
+
     /// One verifier and a tick of 5 ms, on loopback.
     public init() {}
 }
@@ -108,6 +111,8 @@ final class GatewayEngine {
     private var ticker: RepeatedTask?
     private var encoder = FrameEncoder()
     private var sent: SentMessages
+    /// Nil unless requests are traced.
+    private let ring: StampRing?
 
     init(
         manifest: Manifest, tls: SessionTLS, seed: UInt64, options: GatewayRuntimeOptions, threads: RuntimeThreads,
@@ -116,6 +121,7 @@ final class GatewayEngine {
         (self.manifest, self.tls, self.options, self.counters) = (manifest, tls, options, counters)
         counted = GatewayCounters(registry: counters.registry)
         sent = SentMessages(registry: counters.registry)
+        ring = StampRing(options.traces)
         loop = threads.io
         log = LimitedLog(logger)
         clients = ClientAcceptor(options: options.clients, loop: threads.io, counters: counters, log: log)
@@ -126,7 +132,7 @@ final class GatewayEngine {
         let inbox = Mailbox<GatewayEvent>(on: loop) { bound.value.run($0) }
         let inbound = GatewayInbound(
             manifest: manifest, threads: threads, limits: options.verifying, clients: coreOptions.maxSessions,
-            counters: counters
+            counters: counters, ring: ring
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { inbound.receive($1, from: $0) }
@@ -164,7 +170,7 @@ final class GatewayEngine {
         let now = Clock.now()
         for event in events {
             switch event {
-            case .input(let input): core.step(input, now: now, into: &ready)
+            case .input(let input): if !answersStamps(input) { core.step(input, now: now, into: &ready) }
             case .reject(let client, let id, let reason):
                 counted.noteRejected(reason)
                 let reply = GatewayReply.rejected(
@@ -175,7 +181,16 @@ final class GatewayEngine {
         carryOut()
     }
 
+    /// Questions about stamps end here, where requests are traced.
+    private func answersStamps(_ input: GatewayInput) -> Bool {
+        guard let ring, case .client(let session, let message) = input, case .stamps(let id, let query) = message.value
+        else { return false }
+        send(.stamps(id: id, ring.answer(query, now: Clock.now())), to: session)
+        return true
+    }
+
     private func carryOut() {
+        ring?.note(ready)
         for outgoing in ready.toHosts {
             let frame = encoder.frame(outgoing.message)
             sent.note(outgoing.message.sentKind, size: frame.size, copies: outgoing.to.count)

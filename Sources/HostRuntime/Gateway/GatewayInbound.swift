@@ -2,6 +2,7 @@ import Gateway
 import CoreMetrics
 import Cores
 import Messages
+import Meter
 
 /// What a gateway's verifiers give back.
 enum GatewayEvent: Sendable {
@@ -22,19 +23,25 @@ final class GatewayInbound: Sendable {
     private let stage: Stage
     private let manifest: Manifest
     private let deliver: @Sendable ([GatewayEvent]) -> Void
+    /// Nil unless requests are traced.
+    private let ring: StampRing?
 
     init(
         manifest: Manifest, threads: RuntimeThreads, limits: VerifyingLimits, clients: Int, counters: RuntimeCounters,
+        ring: StampRing?,
         deliver: @escaping @Sendable ([GatewayEvent]) -> Void
     ) {
-        (self.manifest, self.deliver) = (manifest, deliver)
+        (self.manifest, self.deliver, self.ring) = (manifest, deliver, ring)
         stage = Stage(
             manifest: manifest, on: threads.verifiers, limits: limits,
             sources: .init(urgent: manifest.hosts.count, ordinary: clients), counters: counters,
             check: { verifier, filter, item in
                 switch item {
                 case .client(let session, let message):
-                    if let verified = try? verifier.verify(message) { return .input(.client(session, verified)) }
+                    if let verified = try? verifier.verify(message) {
+                        ring?.note(.gatewayVerified, message)
+                        return .input(.client(session, verified))
+                    }
                     counters.unverified.increment()
                     return .reject(session, id: message.id, .invalid)
                 case .clientClosed(let session): return .input(.clientClosed(session))
@@ -52,6 +59,7 @@ final class GatewayInbound: Sendable {
                         return nil
                     }
                     filter.verified(attestation, key: key)
+                    ring?.note(attestation, from: host)
                     return .input(.host(host, verified))
                 }
             },
@@ -61,6 +69,7 @@ final class GatewayInbound: Sendable {
     func stop() { stage.stop() }
 
     func receive(_ messages: [ClientMessage], from session: SessionID) {
+        if let ring { for message in messages { ring.note(.gatewayReceived, message) } }
         let dropped = stage.submit(
             ordinary: messages.map { .init(item: .client(session, $0), source: session.number, weight: $0.weight) })
         let rejections = dropped.compactMap { item -> GatewayEvent? in
@@ -91,7 +100,7 @@ final class GatewayInbound: Sendable {
 extension ClientMessage {
     var id: UInt64 {
         switch self {
-        case .submit(let id, _), .account(let id, _), .status(let id), .read(let id, _, _): id
+        case .submit(let id, _), .account(let id, _), .status(let id), .read(let id, _, _), .stamps(let id, _): id
         }
     }
 
@@ -99,7 +108,7 @@ extension ClientMessage {
     var weight: Int {
         switch self {
         case .submit(_, let request): request.bytes.count + 256
-        case .account, .status, .read: 256
+        case .account, .status, .read, .stamps: 256
         }
     }
 }

@@ -122,6 +122,14 @@ public final class HostConnection: Sendable {
         return audits
     }
 
+    /// Moments of traced requests, as this host saw them.
+    public func stamps(_ query: StampQuery, timeout: Duration = .seconds(10)) async throws -> StampAnswer {
+        guard case .stamps(_, let answer) = try await call({ .stamps(id: $0, query) }, timeout) else {
+            throw wrongKind
+        }
+        return answer
+    }
+
     /// What this host's replica holds now; nil if there is no such account.
     public func account(_ account: AccountID, timeout: Duration = .seconds(10)) async throws -> AccountView? {
         guard case .account(_, let view) = try await call({ .account(id: $0, account) }, timeout) else {
@@ -224,7 +232,7 @@ private final class HostConnectionCore {
         for frame in frames {
             guard let reply = try? HostReply(decoding: frame) else { return false }
             switch reply {
-            case .account(let id, _), .status(let id, _, _), .audit(let id, _):
+            case .account(let id, _), .status(let id, _, _), .audit(let id, _), .stamps(let id, _):
                 waiting.removeValue(forKey: id)?.succeed(reply)
             case .attestation, .refused: hear(reply)
             case .read: continue

@@ -165,8 +165,10 @@ private struct HostAssembly {
         declared.withLock { $0 = hasLostRecords }
         let (states, environments) = try await openStates(
             report: { inbox.post([$0]) }, failed: failed, counters: counted)
+        let ring = StampRing(options.traces)
         let inbound = HostInbound(
-            manifest: manifest, threads: threads, sessions: options.transport.maxSessions, counters: counters
+            manifest: manifest, threads: threads, sessions: options.transport.maxSessions, counters: counters,
+            ring: ring
         ) { inputs in
             let refused = inbox.post(inputs)
             if refused > 0 { counters.inboundFull.increment(by: refused) }
@@ -188,7 +190,7 @@ private struct HostAssembly {
                 hasLostRecords: hasLostRecords, now: Clock.now())
             let engine = HostEngine(
                 core: core, journal: journal, states: states, transport: transport,
-                counters: counted, logger: logger)
+                counters: counted, trace: ring.map(HostTrace.init), logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }
             let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))

@@ -13,6 +13,8 @@ final class HostEngine {
     private let states: Mailbox<StateWriter.Job>
     private let transport: PeerTransport
     private let counters: HostCounters
+    /// Nil unless requests are traced.
+    private let trace: HostTrace?
     private let logger: Logger
 
     /// After so many steps what they ask for is handed over, so that a long queue does not hold up its first answer.
@@ -20,21 +22,32 @@ final class HostEngine {
 
     init(
         core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>, transport: PeerTransport,
-        counters: HostCounters, logger: Logger
+        counters: HostCounters, trace: HostTrace?, logger: Logger
     ) {
         (self.core, self.journal, self.states) = (core, journal, states)
-        (self.transport, self.counters, self.logger) = (transport, counters, logger)
+        (self.transport, self.counters, self.trace, self.logger) = (transport, counters, trace, logger)
     }
 
     func run(_ inputs: [HostInput]) {
         guard core != nil else { return }
         var steps = 0
         for input in inputs {
-            core?.step(input, now: Clock.now(), into: &ready)
+            if let trace { step(input, trace) } else { core?.step(input, now: Clock.now(), into: &ready) }
             steps += 1
             if steps % Self.stepsPerRound == 0 { carryOut() }
         }
         carryOut()
+    }
+
+    /// With what is stamped around it. Questions about stamps end here.
+    private func step(_ input: HostInput, _ trace: HostTrace) {
+        let now = Clock.now()
+        if case .gateway(let session, let message) = input, case .stamps(let id, let query) = message.value {
+            return transport.send([.init(to: [session], reply: .stamps(id: id, trace.ring.answer(query, now: now)))])
+        }
+        trace.begin(input, now: now, ready)
+        core?.step(input, now: now, into: &ready)
+        trace.end(ready)
     }
 
     func stop() { core = nil }

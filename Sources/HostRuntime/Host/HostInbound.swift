@@ -1,6 +1,7 @@
 import CoreMetrics
 import Cores
 import Messages
+import Meter
 import Synchronization
 
 /// From what the transport delivers to what the protocol takes: messages that carry signatures pass the verifiers,
@@ -11,15 +12,17 @@ final class HostInbound: Sendable {
     private let stage: Stage
     private let counters: RuntimeCounters
     private let deliver: @Sendable ([HostInput]) -> Void
+    /// Nil unless requests are traced.
+    private let ring: StampRing?
     /// For what carries no signature, so it needs no memory.
     private let unsigned: Mutex<Verifier<Ed25519Scheme>>
 
     /// - Parameter deliver: from several threads.
     init(
-        manifest: Manifest, threads: RuntimeThreads, sessions: Int, counters: RuntimeCounters,
+        manifest: Manifest, threads: RuntimeThreads, sessions: Int, counters: RuntimeCounters, ring: StampRing?,
         deliver: @escaping @Sendable ([HostInput]) -> Void
     ) {
-        (self.counters, self.deliver) = (counters, deliver)
+        (self.counters, self.deliver, self.ring) = (counters, deliver, ring)
         unsigned = Mutex(Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2))
         stage = Stage(
             manifest: manifest, on: threads.verifiers,
@@ -29,6 +32,7 @@ final class HostInbound: Sendable {
                     counters.unverified.increment()
                     return nil
                 }
+                if let ring, case .gateway(_, let message) = event { ring.note(.verified, message) }
                 return input
             },
             deliver: deliver)
@@ -50,6 +54,7 @@ final class HostInbound: Sendable {
                     direct.append(input)
                 }
             case .gateway(let session, let message):
+                ring?.note(.received, message)
                 // Through the same lane even where nothing is to be checked: `gatewayClosed` must come last.
                 ordinary.append(.init(item: event, source: 1 << 32 | session.number, weight: message.weight))
             case .gatewayClosed(let session):
@@ -125,7 +130,7 @@ extension GatewayMessage {
         case .submit(_, let request): request.bytes.count + 256
         case .decide(_, let decide): decide.certificates.count * 4096 + 256
         case .evidence(_, let evidence): evidence.root.bytes.count + evidence.certificates.count * 4096 + 256
-        case .account, .status, .audit, .read: 256
+        case .account, .status, .audit, .read, .stamps: 256
         }
     }
 }

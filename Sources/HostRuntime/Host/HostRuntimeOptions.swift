@@ -1,5 +1,6 @@
 import Cores
 import LMDBStore
+import Messages
 import NIOCore
 
 /// How a host runs.
@@ -21,6 +22,9 @@ public struct HostRuntimeOptions: Sendable {
     /// What gateways and tools may take of it; no session takes all of it from the others. A message counts 2 KiB at
     /// least.
     public var maxWaitingGatewayBytes = 128 << 20
+
+    /// Requests of which the host keeps stamps, for whoever asks: none.
+    public var traces = TraceSampling.off
 
     /// One verifier and a tick of 5 ms, without procedures.
     public init() {}

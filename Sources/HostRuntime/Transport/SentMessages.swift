@@ -93,7 +93,7 @@ extension HostReply {
         switch self {
         case .attestation: .attestation
         case .refused: .refusal
-        case .account, .status, .audit, .read: .answer
+        case .account, .status, .audit, .read, .stamps: .answer
         }
     }
 }
@@ -104,7 +104,7 @@ extension GatewayMessage {
         case .submit: .submit
         case .decide: .decide
         case .evidence: .evidence
-        case .account, .status, .audit, .read: .question
+        case .account, .status, .audit, .read, .stamps: .question
         }
     }
 }
@@ -114,7 +114,7 @@ extension GatewayReply {
         switch self {
         case .receipt: .receipt
         case .rejected: .refusal
-        case .account, .status, .read: .answer
+        case .account, .status, .read, .stamps: .answer
         }
     }
 }

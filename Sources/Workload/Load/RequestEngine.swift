@@ -244,7 +244,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
             avoidedUntil[flight.channel] = now.uptime + Self.avoidance
             moveOn(id, from: flight.channel, now: now.uptime)
             scheduleResend(id, after: 0, now: now.uptime)
-        case .account, .status, .read:
+        case .account, .status, .read, .stamps:
             // Not an answer to what was asked: a gateway that lies is treated as one that is silent.
             return
         }

@@ -2,6 +2,7 @@ import ArgumentParser
 import ExampleProcedures
 import Foundation
 import HostRuntime
+import Messages
 import QuorateHost
 
 /// What `cluster up` starts; not for people.
@@ -59,11 +60,16 @@ struct GatewayCommand: AsyncParsableCommand {
                 "Where it listens; 0 for any free port, which is written to run/gateway-N.port."),
             transform: Whole(0...65535).parse) var port = 0
         @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
+        @Option(help: Limits.traceRate.help("The share of requests that is traced."), transform: Limits.traceRate.parse)
+        var traceRate = 0.0
 
         func run() async throws {
             let code = await Service.run("gateway-\(number)", exitOnEOF: exitOnEOF) { logger in
                 let cluster = try ClusterFolder(opening: directory)
-                let gateway = try await GatewayHost.start(manifest: cluster.manifest, port: port, logger: logger)
+                var options = GatewayRuntimeOptions()
+                options.traces = TraceSampling(rate: traceRate)
+                let gateway = try await GatewayHost.start(
+                    manifest: cluster.manifest, port: port, options: options, logger: logger)
                 try RunFolder(directory).writePort(gateway.port, gateway: number)
                 return { await gateway.stop() }
             }

@@ -39,7 +39,7 @@ struct MeteredChannel: RequestChannel {
             switch result {
             case .success(.receipt): meter.note(receiptAfter: Instant.current().uptime - start)
             case .success(.rejected(_, let reason, _)): meter.note(reason)
-            case .success(.account), .success(.status), .success(.read), .failure: break
+            case .success(.account), .success(.status), .success(.read), .success(.stamps), .failure: break
             }
             completion(result)
         }
