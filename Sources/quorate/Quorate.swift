@@ -63,7 +63,7 @@ struct Quorate: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             ClusterCommand.self, AccountCommand.self, TransferCommand.self, IssueCommand.self, CallCommand.self,
-            TransactionCommand.self,
+            TransactionCommand.self, TraceCommand.self,
             ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self,
             GatewayCommand.self,
         ])

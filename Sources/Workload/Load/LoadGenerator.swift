@@ -1,4 +1,5 @@
 import Messages
+import Meter
 import Synchronization
 
 #if canImport(Glibc)
@@ -23,21 +24,24 @@ extension Instant {
 public final class LoadGenerator<Source: WorkSource>: Sendable {
     private let engine: Mutex<RequestEngine<Source>>
     private let channels: [any RequestChannel]
+    /// Nil unless requests are traced.
+    private let ring: StampRing?
 
     /// - Parameters:
     ///   - signers: by principal, as the source numbers them.
     ///   - channels: as many as the configuration says; requests go over them in turn.
     ///   - firstNumber: the first request number of every principal; above those that earlier loads used.
+    ///   - ring: where stamps of requests that are traced go.
     public init(
         source: Source, signers: [Ed25519Signer], manifest: Manifest, channels: [any RequestChannel],
-        configuration: RequestEngine<Source>.Configuration, firstNumber: UInt64 = 1
+        configuration: RequestEngine<Source>.Configuration, firstNumber: UInt64 = 1, ring: StampRing? = nil
     ) {
         precondition(configuration.channels == channels.count)
         engine = Mutex(
             RequestEngine(
                 source: source, signers: signers, manifest: manifest, configuration: configuration,
                 firstNumber: firstNumber))
-        self.channels = channels
+        (self.channels, self.ring) = (channels, ring)
     }
 
     /// What is left when the load has ended.
@@ -58,7 +62,7 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         while true {
             try Task.checkCancellation()
             let now = Instant.current()
-            let done = drive { engine in
+            let done = drive(at: now) { engine in
                 engine.tick(now: now)
                 return engine.isDone(now: now)
             }
@@ -77,16 +81,27 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
     /// Reads of the source while the load runs. `body` must be quick: the load waits for it.
     public func look<T: Sendable>(_ body: (Source) -> T) -> T { engine.withLock { body($0.source) } }
 
+    /// - Parameter moment: nil for now.
+    private func stamp(_ kind: StampKind, _ item: RequestEngine<Source>.Outgoing, at moment: Instant? = nil) {
+        guard let ring, ring.sampling.takes(item.request.digest) else { return }
+        ring.add(Stamp(request: item.request.digest, kind: kind, at: (moment ?? .current()).uptime))
+    }
+
     /// Steps the engine, then sends what it asks for with the lock released: a channel may call back at once.
-    private func drive<T: Sendable>(_ step: (inout RequestEngine<Source>) -> T) -> T {
+    private func drive<T: Sendable>(at now: Instant, _ step: (inout RequestEngine<Source>) -> T) -> T {
         let (result, outgoing) = engine.withLock { engine in
             let result = step(&engine)
             return (result, engine.takeOutbox())
         }
         for item in outgoing {
+            stamp(.issued, item, at: now)
+            stamp(.signed, item)
             channels[item.channel].submit(item.request) { [self] answer in
-                let now = Instant.current()
-                drive { $0.receive(id: item.id, try? answer.get(), now: now) }
+                let (now, reply) = (Instant.current(), try? answer.get())
+                drive(at: now) { $0.receive(id: item.id, reply, now: now) }
+                guard ring != nil, case .receipt = reply else { return }
+                stamp(.answered, item, at: now)
+                stamp(.receiptVerified, item)
             }
         }
         return result

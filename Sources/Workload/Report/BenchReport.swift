@@ -93,7 +93,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
                 ])
             }
         }
-        return [TextTable.aligned(rows), CostTable(runs: runs).text].filter { !$0.isEmpty }.joined(separator: "\n\n")
+        let tables = [TextTable.aligned(rows), CostTable(runs: runs).text, PhaseTable(runs: runs).text]
+        return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 
     /// Writes `report.json`, `report.csv` and `report.html`.

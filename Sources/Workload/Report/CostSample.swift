@@ -104,7 +104,10 @@ struct CostDifference {
         var sum: UInt64 = 0
         for pair in pairs {
             guard let value = value(pair) else { return nil }
-            sum += value
+            // What a process says of itself may be anything.
+            let (total, isTooLarge) = sum.addingReportingOverflow(value)
+            guard !isTooLarge else { return nil }
+            sum = total
         }
         return sum
     }
@@ -120,7 +123,6 @@ struct CostDifference {
         let found = metrics.filter { sample in
             sample.name == name && (label == nil || sample.labels.contains { $0.value == label })
         }
-        // What a process says of itself may be anything.
         return found.isEmpty ? nil : found.reduce(0) { $0.addingReportingOverflow($1.value).partialValue }
     }
 }

@@ -88,7 +88,9 @@ extension RunResult {
             }
             guard let hosts, let gateways else { return }
             func both(_ name: String, _ label: String? = nil) -> UInt64? {
-                hosts.counted(name, label).flatMap { a in gateways.counted(name, label).map { a + $0 } }
+                guard let a = hosts.counted(name, label), let b = gateways.counted(name, label) else { return nil }
+                let (sum, isTooLarge) = a.addingReportingOverflow(b)
+                return isTooLarge ? nil : sum
             }
             let (messageName, byteName) = ("quorate_sent_messages_total", "quorate_sent_message_bytes_total")
             (messages, message_bytes) = (each(both(messageName)), each(both(byteName)))

@@ -45,10 +45,12 @@ struct HTMLReport {
         body += distributionCard(cross: false)
         if runs.contains(where: { $0.cross.count > 0 }) { body += distributionCard(cross: true) }
         body += "</div>\n"
-        body += latencyTable() + CostSection(runs: runs, palette: palette).html() + runTable()
+        body += latencyTable() + PhaseSection(runs: runs, palette: palette).html()
+        body += CostSection(runs: runs, palette: palette).html() + runTable()
         body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"
         body += notes()
-        return HTML.page(title: title, subtitle: subtitle, provenance: report.made, css: palette.css, body: body)
+        let css = palette.css + "\n" + PhaseSection.css
+        return HTML.page(title: title, subtitle: subtitle, provenance: report.made, css: css, body: body)
     }
 
     private var subtitle: String {

@@ -262,8 +262,10 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var history: History?
     /// What it cost; null where it could not be sampled twice, after the warm-up and at the end.
     public var costs: Costs?
+    /// Where the time of its requests went; null where none was traced.
+    public var phases: Phases?
 
-    /// Takes over what the load's parts counted; `missed_events` and `costs` are set afterwards.
+    /// Takes over what the load's parts counted; `missed_events`, `costs` and `phases` are set afterwards.
     public init(
         setup: Setup, measurements: Measurements, retries: Retries, meanInFlight: Double, fundingSeconds: Double,
         invariants: Invariants, events: [Event], history: History? = nil

@@ -23,6 +23,7 @@ struct TransferCommand: ToolCommand {
     @OptionGroup var cluster: ClusterOption
     @Option(help: "Where to write the receipt. Default: receipts/TXID.json in the cluster's folder.") var receipt:
         String?
+    @Flag(help: "Show where its time went, if the cluster traces it; see quorate trace.") var trace = false
     @Flag(help: "Print one JSON object.") var json = false
 
     struct Result: Encodable, Sendable {
@@ -43,7 +44,11 @@ struct TransferCommand: ToolCommand {
         var receipt: String?
     }
 
-    func validate() throws { _ = try AmountArgument.parse(amount) }
+    func validate() throws {
+        _ = try AmountArgument.parse(amount)
+        guard trace, json else { return }
+        throw ValidationError("--trace goes without --json: quorate trace TXID --json has the trace.")
+    }
 
     func execute() async throws { try await reporting(json: json) { try await pay() } }
 
@@ -93,7 +98,20 @@ struct TransferCommand: ToolCommand {
         }
         try sender.settle(reply, receipt: kept.path)
         try kept.check(reply.entry, cluster)
+        if trace { await show(request, result.txid, processes) }
         guard result.committed else { throw ExitCode(ExitReason.aborted.rawValue) }
+    }
+}
+
+extension TransferCommand {
+    /// What the outcome is does not depend on it.
+    private func show(_ request: SignedRequest, _ txid: String, _ processes: ClusterProcesses) async {
+        do {
+            let trace = try await TraceSearch(processes: processes).trace(of: request.digest)
+            Console.out("\n" + TraceReport(trace, txid: txid, processes.folder.manifest).text)
+        } catch {
+            Console.error("no trace: \(ToolError(error).description)")
+        }
     }
 }
 

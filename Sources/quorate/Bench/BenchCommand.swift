@@ -121,6 +121,10 @@ struct BenchCommand: ToolCommand {
     @Option(
         help: Whole(1...100_000).help("Requests of each kind with --latencies. Default: 200."),
         transform: Whole(1...100_000).parse) var samples: Int?
+    @Option(
+        help: Limits.traceRate.help(
+            "The share of requests of which it is told where their time went. Default: 1 in 64; 0 with --host-program."),
+        transform: Limits.traceRate.parse) var traceRate: Double?
     @OptionGroup var reporting: ReportOption
     @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
     @Option(help: "Keep the clusters' folders and logs in this folder.") var keep: String?
@@ -157,6 +161,9 @@ struct BenchCommand: ToolCommand {
                 "--bundle needs --principals: a bundle is signed by one member who owns all its paying accounts.")
         }
         guard lists == nil || workload == .listAppend else { throw ValidationError("--lists goes with list-append.") }
+        guard traceRate == nil || workload == .transfers && !latencies else {
+            throw ValidationError("--trace-rate is for transfers.")
+        }
         guard (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else {
             throw ValidationError("--warmup must be shorter than --duration.")
         }
@@ -309,7 +316,8 @@ struct BenchCommand: ToolCommand {
             warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed,
             keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
-            hostProgram: try hostProgram.path())
+            hostProgram: try hostProgram.path(),
+            traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0))
     }
 
     private func loadWorkload() throws -> BenchWorkload {

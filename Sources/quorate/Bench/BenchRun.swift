@@ -2,6 +2,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import Meter
 import Synchronization
 import Workload
 
@@ -26,6 +27,7 @@ struct BenchOptions: Sendable {
     var history: String?
     var isOnlyRun: Bool
     var hostProgram: String?
+    var traceRate: Double
 }
 
 /// What is done to the processes of a run, and when.
@@ -66,7 +68,7 @@ struct BenchRun: Sendable {
     func measure() async throws -> RunResult {
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
-            hostProgram: options.hostProgram)
+            hostProgram: options.hostProgram, traceRate: options.traceRate)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -90,7 +92,7 @@ struct BenchRun: Sendable {
         let probe =
             options.hostProgram == nil
             ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
-        let (measured, costs, faults) = try await run(
+        let (measured, costs, phases, faults) = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
@@ -113,7 +115,7 @@ struct BenchRun: Sendable {
             meanInFlight: measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: await faults.events, history: history)
         result.missed_events = await faults.missed
-        result.costs = costs
+        (result.costs, result.phases) = (costs, phases)
         return result
     }
 
@@ -122,23 +124,27 @@ struct BenchRun: Sendable {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
-    /// - Returns: what was measured, what it cost, and what happened meanwhile.
+    /// - Returns: what was measured, what it cost, where its time went, and what happened meanwhile.
     private func run(
         _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
         _ processes: ClusterProcesses,
         _ probe: HistoryProbe?
-    ) async throws -> (LoadGenerator<TransferSource>.Result, RunResult.Costs?, FaultSchedule) {
+    ) async throws -> (LoadGenerator<TransferSource>.Result, RunResult.Costs?, RunResult.Phases?, FaultSchedule) {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
             extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
             warmup: UInt64(options.warmup * 1e9),
             passes: passes, lookAhead: max(16_384, 4 * options.clients * options.bundle))
+        let (manifest, sampling) = (processes.folder.manifest, TraceSampling(rate: options.traceRate))
+        let ring = StampRing(sampling)
         let generator = LoadGenerator(
-            source: source, signers: keys.signers, manifest: processes.folder.manifest, channels: channels,
-            configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed))
+            source: source, signers: keys.signers, manifest: manifest, channels: channels,
+            configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed), ring: ring)
         let bar = ProgressBar("\(label): transfers")
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
-        let meter = await CostMeter.open(processes)
+        let connections = await ClusterConnections.open(processes)
+        let meter = CostMeter(processes, connections)
+        let collector = ring.map { StampCollector(connections, load: $0) }
         let (result, costs) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
@@ -147,8 +153,10 @@ struct BenchRun: Sendable {
             async let _: Void = meter.begin(after: options.warmup) {
                 generator.look { $0.measurements?.commits ?? 0 }
             }
+            async let _: Void? = collector?.run()
             let result = try await generator.run { bar.update($0) }
             let costs = await meter.end(committed: result.source.measurements?.commits ?? 0)
+            await collector?.collect()
             // What would have come after the end of the run does not come; what is under way ends.
             probe?.stop()
             await faults.stop()
@@ -159,7 +167,13 @@ struct BenchRun: Sendable {
         }
         let measurements = result.source.measurements
         bar.finish("\(measurements?.committed ?? 0) committed, \(Int(measurements?.throughput ?? 0)) a second")
-        await meter.close()
-        return (result, costs, faults)
+        await connections.close()
+        var phases: RunResult.Phases?
+        if let collector {
+            let traces = await collector.traces(since: measurements?.measureFrom ?? 0)
+            phases = RunResult.Phases(
+                traces, rate: options.traceRate, quorum: manifest.group(of: ShardID(0)).weakQuorum)
+        }
+        return (result, costs, phases, faults)
     }
 }

@@ -11,7 +11,8 @@ struct FreshCluster: Sendable {
     /// Creates it at `path` and starts it, on ports that are free. Gateways' ports are outside the range that the
     /// system gives to outgoing connections, so that one which is killed finds its port free again.
     static func start(
-        at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil
+        at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil,
+        traceRate: Double = 0
     ) async throws -> FreshCluster {
         let lifeLine = try LifeLine()
         var attempts = 0
@@ -19,7 +20,8 @@ struct FreshCluster: Sendable {
             attempts += 1
             let base = try FreePorts.base(count: replicas + gateways)
             let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: base)
-            let processes = ClusterProcesses(cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram)
+            let processes = ClusterProcesses(
+                cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram, traceRate: traceRate)
             do {
                 _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: base + replicas)
                 return FreshCluster(processes: processes, lifeLine: lifeLine)

@@ -41,7 +41,8 @@ struct ListAppendRun: Sendable {
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let seconds = options.duration ?? 10
         let bar = ProgressBar("\(label): transactions on lists")
-        let meter = await CostMeter.open(processes)
+        let connections = await ClusterConnections.open(processes)
+        let meter = CostMeter(processes, connections)
         let (loadEnded, costs) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
@@ -62,7 +63,7 @@ struct ListAppendRun: Sendable {
             await probe.readAll()
             return (ended, costs)
         }
-        await meter.close()
+        await connections.close()
         let values = figures.values
         let measurements = values.measurements
         Console.error("\(label): \(values.deaths)")

@@ -114,6 +114,10 @@ struct ClusterCommand: AsyncParsableCommand {
         @Option(help: Limits.wait.help("Seconds to wait for an answer."), transform: Limits.wait.parse) var timeout = 60
         @Option(help: Limits.host.help("Do not start this host. May be repeated."), transform: Limits.host.parse)
         var without: [Int] = []
+        @Option(
+            help: Limits.traceRate.help(
+                "The share of requests of which what is started keeps the stamps that quorate trace shows."),
+            transform: Limits.traceRate.parse) var traceRate = 0.0
         @OptionGroup var hostProgram: HostProgramOption
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -133,7 +137,7 @@ struct ClusterCommand: AsyncParsableCommand {
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
-            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path())
+            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path(), traceRate: traceRate)
             let manifest = folder.manifest
             for host in without { try Limits.checkHost(host, of: manifest.hosts.count) }
             let hosts = manifest.hosts.indices.filter { !without.contains($0) }

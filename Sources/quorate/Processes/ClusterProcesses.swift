@@ -11,11 +11,15 @@ struct ClusterProcesses: Sendable {
     let input: ChildProcess.Input
     /// What hosts are started with; nil for this executable.
     let hostProgram: String?
+    /// The share of requests of which hosts and gateways that are started keep stamps.
+    let traceRate: Double
 
     /// - Parameter folder: with an absolute path, so that a process's command line names the cluster wherever it was
     ///   started.
-    init(_ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil) {
-        (self.folder, self.input, self.hostProgram) = (folder, input, hostProgram)
+    init(
+        _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0
+    ) {
+        (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
         run = RunFolder(folder.path, identifier: folder.manifest.cluster.hex)
     }
 
@@ -29,6 +33,8 @@ struct ClusterProcesses: Sendable {
         case .gateway(let number): arguments = ["gateway", "run", folder.path, "\(number)", "--port", "\(port)"]
         }
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
+        // Host programs of earlier builds do not know it.
+        if traceRate > 0 { arguments += ["--trace-rate", "\(traceRate)"] }
         run.forget(role)
         let child: ChildProcess
         do {
