@@ -23,6 +23,8 @@ package struct Answering: Sendable {
         interests.add(session, for: request)
     }
 
+    /// It has brought something of which nothing is known yet.
+    package mutating func open(_ session: SessionID) { sessions.insert(session) }
     package func waits(_ session: SessionID, for request: Digest) -> Bool { interests.of(request).contains(session) }
     package func isOpen(_ session: SessionID) -> Bool { sessions.contains(session) }
     package mutating func close(_ session: SessionID) { sessions.remove(session) }

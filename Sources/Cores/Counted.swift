@@ -24,6 +24,8 @@ public enum MessageDrop: UInt8, CaseIterable, Sendable {
     case notPrimary
     /// Its source has brought too much in vain.
     case inVain
+    /// A request that nobody signed.
+    case unsigned
     /// No room among what waits to be ordered.
     case poolFull
     /// No batch could ever hold it, or what follows from it.

@@ -38,7 +38,8 @@ extension HostCore {
         public var isNothing: Bool { pending == 0 && open == 0 }
 
         init(of machine: borrowing ShardMachine) {
-            (shard, pending) = (machine.setting.shard, machine.proposer.count)
+            shard = machine.setting.shard
+            pending = machine.proposer.count + machine.proposer.unchecked.count
             open = machine.execution.executor.openCount
         }
     }
@@ -66,8 +67,10 @@ extension HostCore {
     public static func shard(of input: HostInput) -> ShardID? {
         switch input {
         case .peer(_, let message): message.value.shard
-        case .flushed(let shard, _), .staged(let shard, _, _), .stateDamaged(let shard, _): shard
-        case .gateway, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .storageFailed, .tick: nil
+        case .flushed(let shard, _), .staged(let shard, _, _), .stateDamaged(let shard, _), .forged(_, let shard, _),
+            .checked(let shard, _), .submissionChecked(let shard, _, _, _):
+            shard
+        case .gateway, .unchecked, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .storageFailed, .tick: nil
         }
     }
 

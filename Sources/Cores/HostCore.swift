@@ -129,6 +129,13 @@ public final class HostCore {
         switch input {
         case .peer(let from, let message): route(message, from: from, into: &ready)
         case .gateway(let session, let message): route(message, from: session, now: now, into: &ready)
+        case .unchecked(let session, let ids, let request):
+            say(.unchecked(from: session, request), to: ids, into: &ready)
+        case .forged(let peer, let id, let view):
+            if let shard = shard(id) { say(.forged(by: peer, view), to: shard) }
+        case .checked(let id, let checked): if let shard = shard(id) { say(.checked(checked), to: shard) }
+        case .submissionChecked(let id, let session, let digest, let verified):
+            if let shard = shard(id) { say(.submissionChecked(from: session, digest, verified), to: shard) }
         case .gatewayClosed(let session): for shard in machines { say(.sessionClosed(session), to: shard) }
         case .peerConnected(let peer): setConnected(peer, true)
         case .peerDisconnected(let peer): setConnected(peer, false)
@@ -162,6 +169,12 @@ public final class HostCore {
             times[shard.family] = max(times[shard.family], shard.time)
         }
         return times
+    }
+
+    /// Who leads each shard of this host, or is to, as its replica here has it: whoever reads what gateways submit goes
+    /// by it.
+    public func forEachPrimary(_ body: (ShardID, ReplicaIndex) -> Void) {
+        for shard in machines { body(shard.id, shard.machine.replica.primary) }
     }
 
     // MARK: Routing
@@ -272,6 +285,7 @@ public final class HostCore {
         ready.toHosts += work.toHosts
         ready.toGateways += work.toGateways
         for (id, word) in work.words { if let other = self.shard(id) { queue.prepend((other, .word(word))) } }
+        ready.checks += work.checks
         ready.stages += work.stages
         ready.flushes += work.flushes
         for session in work.pauses where !ready.pauses.contains(session) { ready.pauses.append(session) }

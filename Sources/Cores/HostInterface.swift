@@ -15,6 +15,14 @@ public enum HostInput: Sendable {
     /// From another host, over a session that authenticated it; what `Verified` promises of signatures holds.
     case peer(HostID, Verified<HostMessage>)
     case gateway(SessionID, Verified<GatewayMessage>)
+    /// A request that a gateway submits to these shards, whose signature nobody here has checked (`CheckingRule`).
+    case unchecked(SessionID, [ShardID], SignedRequest)
+    /// Another host has proposed in this shard and view what nobody signed.
+    case forged(by: HostID, ShardID, View)
+    /// A `HostCheck` of a batch was carried out.
+    case checked(ShardID, CheckedSignatures)
+    /// A `HostCheck` of a submission was carried out: the request with this digest, or nil if nobody has signed it.
+    case submissionChecked(ShardID, SessionID, Digest, Verified<SignedRequest>?)
     case gatewayClosed(SessionID)
     case peerConnected(HostID)
     case peerDisconnected(HostID)
@@ -133,19 +141,21 @@ public struct HostReady: Sendable {
     public var toHosts: [Outgoing] = []
     /// 4. Send.
     public var toGateways: [Reply] = []
-    /// 5. Stage in order, off this thread; then say `staged` for each.
+    /// 5. Check, off this thread; then say what `HostCheck.carryOut` gives.
+    public var checks: [HostCheck] = []
+    /// 6. Stage in order, off this thread; then say `staged` for each.
     public var stages: [BucketStaging] = []
-    /// 6. Apply in order, off this thread; then say `flushed`.
+    /// 7. Apply in order, off this thread; then say `flushed`.
     public var flushes: [StateFlush] = []
-    /// 7. Read nothing from these sessions for a while: what they brought was in vain.
+    /// 8. Read nothing from these sessions for a while: what they brought was in vain.
     public var pauses: [SessionID] = []
-    /// 8. The state of these shards is not what was written: have the next start put it aside.
+    /// 9. The state of these shards is not what was written: have the next start put it aside.
     public var damaged: [ShardID] = []
-    /// 9. Log. A replica that halts stays silent until an operator acts.
+    /// 10. Log. A replica that halts stays silent until an operator acts.
     public var halts: [(ShardID, String)] = []
-    /// 10. Log, as warnings: what an operator should know of clocks, once a change.
+    /// 11. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
-    /// 11. Count.
+    /// 12. Count.
     public var counts: [HostCount] = []
 
     /// Asks for nothing.
@@ -159,6 +169,7 @@ public struct HostReady: Sendable {
         (awaitsSync, compacts) = (false, false)
         toHosts.removeAll(keepingCapacity: true)
         toGateways.removeAll(keepingCapacity: true)
+        checks.removeAll(keepingCapacity: true)
         stages.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)

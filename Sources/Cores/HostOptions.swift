@@ -12,6 +12,13 @@ public struct HostOptions: Sendable {
     public var procedures = ProcedureRegistry()
     /// Requests that wait to be ordered, a shard.
     public var maxPendingRequests = 8192
+    /// Whether a request's signature is checked by its primary and f backups, and not by all (docs/decisions/0040).
+    /// Each host may have its own: who checks more than its share vouches for no less.
+    public var sharesChecks = true
+    /// Bytes of requests that wait at a backup that does not check them, a shard; as many as `maxPendingRequests`.
+    public var maxUncheckedBytes = 32 << 20
+    /// What has waited so long unchecked is checked here after all, and then watched over.
+    public var checkAfter: UInt64 = 200_000_000
     /// Decides, and evidence that changes something, that wait to be ordered, a shard.
     public var maxPendingDecides = 16384
     /// When changes of a large state are hashed before their checkpoint. Each host may have its own.

@@ -26,9 +26,10 @@ public struct HostRecord: Hashable, Sendable, CanonicalCodable {
     public var encodedSize: Int {
         switch record {
         case .prePrepared(_, _, let batch): Self.prePreparedSize + batch.bytes.count
-        case .committedBody(_, let batch): Self.committedBodySize + batch.bytes.count
+        case .committedBody(_, let batch, let skipped):
+            Self.committedBodySize + batch.bytes.count + Self.size(of: skipped)
         case .prePreparedAgain, .prepared: Self.preparedSize
-        case .committed: Self.committedSize
+        case .committed(_, _, let skipped): Self.committedSize + Self.size(of: skipped)
         case .viewChange, .newView, .stable, .quarantine, .peerIncarnation: encoded().count
         }
     }
@@ -37,6 +38,8 @@ public struct HostRecord: Hashable, Sendable, CanonicalCodable {
     private static let committedBodySize = size(.committedBody(sequence: SequenceNumber(0), .null))
     private static let preparedSize = size(.prepared(view: View(0), sequence: SequenceNumber(0), .null))
     private static let committedSize = size(.committed(sequence: SequenceNumber(0), .null))
+
+    private static func size(of skipped: [UInt32]) -> Int { skipped.isEmpty ? 0 : 4 + 4 * skipped.count }
 
     private static func size(_ record: JournalRecord) -> Int {
         HostRecord(shard: ShardID(0), record: record).encoded().count

@@ -5,6 +5,8 @@ import ShardState
 package struct Proposer: Sendable {
     private var requests: PendingPool
     private var decides: PendingPool
+    /// Requests whose signatures other backups check.
+    package var unchecked: UncheckedPool
     /// Certificates that came before the request that they decide.
     private var early = EarlyDecides()
     /// The view in which the pools' "proposed" marks were made.
@@ -20,6 +22,7 @@ package struct Proposer: Sendable {
         (self.options, self.view) = (options, view)
         requests = PendingPool(capacity: options.maxPendingRequests)
         decides = PendingPool(capacity: options.maxPendingDecides)
+        unchecked = UncheckedPool(options: options)
     }
 
     // MARK: What waits
@@ -34,7 +37,11 @@ package struct Proposer: Sendable {
         }
     }
 
-    package func isWaiting(request: Digest) -> Bool { requests.contains(request) }
+    /// Whether it is on its way to be ordered, as far as is known here.
+    package func isWaiting(request: Digest) -> Bool { requests.contains(request) || unchecked.contains(request) }
+
+    /// Whether its signature is checked, and it waits to be proposed or executed.
+    package func isPending(request: Digest) -> Bool { requests.contains(request) }
 
     package func source(of key: Digest) -> Source? { requests.source(of: key) ?? decides.source(of: key) }
 
@@ -96,10 +103,13 @@ package struct Proposer: Sendable {
     // MARK: Views and states
 
     /// What the old primary proposed may be lost.
-    package mutating func enter(_ view: View) {
-        guard view != self.view else { return }
+    /// - Returns: whether the view is another one.
+    @discardableResult
+    package mutating func enter(_ view: View) -> Bool {
+        guard view != self.view else { return false }
         self.view = view
         proposeAgain()
+        return true
     }
 
     /// Another replica's state is here: what this replica proposed below it will not be executed here.

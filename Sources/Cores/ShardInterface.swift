@@ -12,6 +12,8 @@ package enum ShardInput: Sendable {
 
     // From other hosts.
     case message(from: HostID, Verified<PBFTMessage>)
+    /// It has proposed in this view what nobody signed.
+    case forged(by: HostID, View)
     case stateTransfer(from: HostID, StateTransferMessage)
     /// What waits at a backup.
     case forwarded(from: HostID, BatchItem)
@@ -26,11 +28,19 @@ package enum ShardInput: Sendable {
 
     // From gateways.
     case request(from: SessionID, SignedRequest)
+    /// Nobody here has checked it.
+    case unchecked(from: SessionID, SignedRequest)
     case decide(from: SessionID, TransactionDecide)
     case evidence(from: SessionID, CallEvidence)
     case account(from: SessionID, id: UInt64, AccountID)
     case read(from: SessionID, id: UInt64, ReadSubject, nonce: Digest)
     case sessionClosed(SessionID)
+
+    // From the verifiers.
+    /// A `HostCheck.batch` was carried out.
+    case checked(CheckedSignatures)
+    /// A `HostCheck.submission` was: nil if nobody has signed it.
+    case submissionChecked(from: SessionID, Digest, Verified<SignedRequest>?)
 
     // From the disk.
     /// A message of `ShardReady.held` has left.
@@ -63,23 +73,25 @@ package struct ShardReady {
     package var toGateways: [HostReady.Reply] = []
     /// 5. Say `word`, before anything that comes after this step.
     package var words: [(to: ShardID, word: Verified<RecoveryPush>)] = []
-    /// 6. Stage in order; then say `staged`.
+    /// 6. Check, and say what comes of it.
+    package var checks: [HostCheck] = []
+    /// 7. Stage in order; then say `staged`.
     package var stages: [BucketStaging] = []
-    /// 7. Write down in order; then say `flushed`.
+    /// 8. Write down in order; then say `flushed`.
     package var flushes: [StateFlush] = []
-    /// 8. Read nothing from these sessions for a while.
+    /// 9. Read nothing from these sessions for a while.
     package var pauses: [SessionID] = []
-    /// 9. The state on disk is not what was written.
+    /// 10. The state on disk is not what was written.
     package var isDamaged = false
-    /// 10. The replica has halted, and asks for nothing any more.
+    /// 11. The replica has halted, and asks for nothing any more.
     package var halt: String?
-    /// 11. Log.
+    /// 12. Log.
     package var notices: [String] = []
-    /// 12. Count.
+    /// 13. Count.
     package var drops: [MessageDrop] = []
-    /// 13. Count: it has left its view for a later one.
+    /// 14. Count: it has left its view for a later one.
     package var viewChanges = 0
-    /// 14. Count: it has begun to fetch a state.
+    /// 15. Count: it has begun to fetch a state.
     package var stateFetches = 0
     /// The shard's time after the step.
     package var time = Timestamp.zero
@@ -92,6 +104,7 @@ package struct ShardReady {
         toHosts.removeAll(keepingCapacity: true)
         toGateways.removeAll(keepingCapacity: true)
         words.removeAll(keepingCapacity: true)
+        checks.removeAll(keepingCapacity: true)
         stages.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)

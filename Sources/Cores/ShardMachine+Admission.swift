@@ -6,12 +6,16 @@ extension ShardMachine {
     // MARK: Requests
 
     /// A request from a gateway. Its signature is checked.
-    mutating func admit(_ request: SignedRequest, from session: SessionID, now: Instant, into ready: inout ShardReady) {
+    /// - Parameter arrived: when it came, if it waited for the check.
+    mutating func admit(
+        _ request: SignedRequest, from session: SessionID, arrived: Instant? = nil, now: Instant,
+        into ready: inout ShardReady
+    ) {
         guard concerns(request) else { return }
         let (digest, source) = (request.digest, Source.gateway(session))
         // Waits already, and this session has brought it before: once more changes nothing, and it hears what comes of
         // it anyway.
-        if proposer.isWaiting(request: digest), answering.waits(session, for: digest) {
+        if proposer.isPending(request: digest), answering.waits(session, for: digest) {
             _ = accounts.charge(source, now: now, into: &ready)
             return
         }
@@ -24,12 +28,12 @@ extension ShardMachine {
         if accounts.isBroke(source, now: now), (try? execution.executor.isAnswered(request)) ?? false {
             return answerKnown(digest, source, now: now, into: &ready)
         }
-        guard proposer.insert(request, from: source, now: now) else {
+        guard proposer.insert(request, from: source, now: arrived ?? now) else {
             return refuse(request, .overloaded, retryAfter: 50_000, to: session, into: &ready)
         }
     }
 
-    private func concerns(_ request: SignedRequest) -> Bool {
+    func concerns(_ request: SignedRequest) -> Bool {
         request.request.participants(in: setting.manifest.shardMap).contains(setting.shard)
     }
 
@@ -44,7 +48,7 @@ extension ShardMachine {
 
     /// What a source brought changes nothing here. A gateway gets what this shard certified of it a moment ago, as long
     /// as it does not bring too much in vain; then its session is read no further for a while.
-    private mutating func answerKnown(_ request: Digest, _ source: Source, now: Instant, into ready: inout ShardReady) {
+    mutating func answerKnown(_ request: Digest, _ source: Source, now: Instant, into ready: inout ShardReady) {
         // Peers push what others have brought already, and that is as it should be.
         guard case .gateway(let session) = source, accounts.charge(source, now: now, into: &ready), replica.mayAttest
         else { return }

@@ -13,6 +13,9 @@ extension ShardMachine {
         case .message(let host, let message):
             guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
             replica.step(.message(from: sender, message), now: now, into: &work)
+        case .forged(let host, let view):
+            guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
+            replica.step(.forged(from: sender, view), now: now, into: &work)
         case .stateTransfer(let host, let message):
             guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
             try transfer(.message(from: sender, message), now: now, into: &ready)
@@ -21,6 +24,10 @@ extension ShardMachine {
         case .sayOwn(let shard, let push): sayOwn(to: shard, push, into: &ready)
         case .word(let word): pushes.receive(own: word)
         case .request(let session, let request): admit(request, from: session, now: now, into: &ready)
+        case .unchecked(let session, let request): hold(request, from: session, now: now, into: &ready)
+        case .checked(let checked): replica.step(.checked(checked), now: now, into: &work)
+        case .submissionChecked(let session, let digest, let verified):
+            receive(verified, digest, from: session, now: now, into: &ready)
         case .decide(let session, let decide):
             answering.add(session, for: decide.request)
             try admit(decide, from: .gateway(session), now: now, into: &ready)
@@ -44,12 +51,12 @@ extension ShardMachine {
     /// One that has halted still says so, and what it last had.
     mutating func answerHalted(_ input: ShardInput, into ready: inout ShardReady) {
         switch input {
-        case .request(let session, let request):
+        case .request(let session, let request), .unchecked(let session, let request):
             refuse(request, .halted, retryAfter: 1_000_000, to: session, into: &ready)
         case .account(let session, let id, let account): show(account, id: id, to: session, into: &ready)
         case .sessionClosed(let session): close(session)
         case .started, .tick, .message, .stateTransfer, .forwarded, .push, .sayOwn, .word, .decide, .evidence, .read,
-            .durable, .flushed, .staged, .storageFailed, .stateDamaged:
+            .durable, .flushed, .staged, .storageFailed, .stateDamaged, .forged, .checked, .submissionChecked:
             return
         }
     }
@@ -60,6 +67,7 @@ extension ShardMachine {
             order(request, evidence, from: source, now: now, into: &ready)
         case .answer(let push, let evidence, let peer): try answer(push, evidence, from: peer, now: now, into: &ready)
         case .answerReads: try answerReads(now: now, into: &ready)
+        case .checkSubmissions: checkSubmissions(now: now, into: &ready)
         case .forward: try forwardToPrimary(now: now, into: &ready)
         case .push: try pushUnforgotten(now: now, into: &ready)
         case .transferState: try transfer(.tick, now: now, into: &ready)
@@ -78,10 +86,11 @@ extension ShardMachine {
         replica.certainTime = certainTime
         let primary = setting.hosts[replica.primary.index]
         let isReachable = primary == setting.host || connected[Int(primary.number)]
+        isPrimaryReachable = isReachable
         replica.step(
             .tick(oldestPending: proposer.oldest, primaryReachable: isReachable, pending: proposer.count), now: now,
             into: &work)
-        next([.forward, .push, .transferState, .proposeEmpty, .watchClock, .fillReads, .checkState])
+        next([.checkSubmissions, .forward, .push, .transferState, .proposeEmpty, .watchClock, .fillReads, .checkState])
     }
 
     /// Hands the primary what has waited for long, and drops what will never be ordered.

@@ -17,6 +17,7 @@ package struct ShardMachine: ~Copyable {
         indirect case answer(RecoveryPush, CallEvidence, to: HostID)
         case answerReads
         // Of a tick.
+        case checkSubmissions
         case forward
         case push
         case transferState
@@ -37,6 +38,8 @@ package struct ShardMachine: ~Copyable {
     var pushes: Pushes
     var transfer: StateTransfer
     var clocks: ClockWatch
+    /// As of the last tick: whether the session to the primary's host is there.
+    var isPrimaryReachable = true
     /// Why it has halted. It stays silent until an operator acts.
     package private(set) var halted: String?
     /// What the replica asks for and has not got yet.
@@ -126,7 +129,9 @@ package struct ShardMachine: ~Copyable {
     private mutating func drain(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
         repeat {
             try carryOut(now: now, into: &ready)
-            if !replica.isChangingView { proposer.enter(replica.view) }
+            if !replica.isChangingView, proposer.enter(replica.view), replica.isPrimary {
+                checkSubmissions(now: now, into: &ready)
+            }
         } while propose(now: now)
     }
 
@@ -141,6 +146,7 @@ package struct ShardMachine: ~Copyable {
             for outgoing in asked.sends {
                 ready.send(.pbft(setting.shard, outgoing.message), to: setting.hosts(outgoing.to))
             }
+            for check in asked.checks { ready.checks.append(.batch(setting.shard, check)) }
             note(asked.drops, now: now, into: &ready)
             if let reason = asked.halt { throw ShardFailure(reason: reason, isDamage: asked.hasDiverged) }
             for ordered in asked.executes { try execute(ordered, now: now, into: &ready) }
@@ -197,7 +203,7 @@ package struct ShardMachine: ~Copyable {
         answering.note(executed.statement, executed.leaves)
         clocks.noteRefusedRequests(executed, batch, now: now, into: &ready)
         for leaf in executed.leaves { pushes.note(leaf, now: now) }
-        settleAccounts(executed, batch, now: now, into: &ready)
+        settleAccounts(executed, ordered.items, now: now, into: &ready)
         for leaf in executed.leaves {
             guard let (decide, source) = proposer.takeEarly(leaf.request) else { continue }
             try admit(decide, from: source, now: now, into: &ready)
@@ -215,14 +221,17 @@ package struct ShardMachine: ~Copyable {
     /// What was ordered waits no longer. Who made the shard order what it knew already pays for it; who brought
     /// something that changed something gets something back.
     private mutating func settleAccounts(
-        _ executed: ExecutedBatch, _ batch: Batch, now: Instant, into ready: inout ShardReady
+        _ executed: ExecutedBatch, _ items: [BatchItem], now: Instant, into ready: inout ShardReady
     ) {
-        proposer.noteOrdered(items: batch.items.count)
+        proposer.noteOrdered(items: items.count)
         let vain = Set(executed.vain)
         let refused = Set(executed.refusals.map(\.request))
-        for item in batch.items {
+        // What was skipped is not what waits here under the same digest: that is signed.
+        for item in items {
             let key = item.key
-            if !refused.contains(key), let source = proposer.source(of: key), isOpen(source) {
+            var sources = takeUnchecked(key)
+            if let source = proposer.source(of: key), isOpen(source) { sources.append(source) }
+            for source in sources where !refused.contains(key) {
                 if vain.contains(key) {
                     _ = accounts.charge(source, now: now, into: &ready)
                 } else {

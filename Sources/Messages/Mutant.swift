@@ -27,6 +27,11 @@ public enum Mutant: String, CaseIterable, Sendable {
     case truncatesAtWeakQuorum
     case laggardTrustsOneClaim
     case quarantineTooShort
+    case executesUnchecked
+    case oneVouchSuffices
+    case inheritedIsVouchedFor
+    case skippedNotJournaled
+    case skippedNotClaimed
     // Cores.
     case sendsBeforeSync
     case prePrepareBeforeSync

@@ -357,17 +357,28 @@ public struct CommittedClaims: Hashable, Sendable, CanonicalCodable {
     public let from: SequenceNumber
     /// One for each number from there on, null where the null request was executed.
     public let digests: [Digest]
+    /// What of them was not executed, ascending by number; mostly nothing.
+    public let skipped: [SkippedPlaces]
 
     /// What the sender has executed; no more than `maxCount`, or nobody can decode it.
-    public init(from: SequenceNumber, digests: [Digest]) { (self.from, self.digests) = (from, digests) }
-    /// Refuses more than `maxCount` digests.
+    public init(from: SequenceNumber, digests: [Digest], skipped: [SkippedPlaces] = []) {
+        (self.from, self.digests, self.skipped) = (from, digests, skipped)
+    }
+    /// Refuses more than `maxCount` digests, and skipped places of other batches.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (from, digests) = (try reader.value(), try reader.array(limit: Self.maxCount))
+        skipped = try reader.array(limit: digests.count)
+        for (a, b) in zip(skipped, skipped.dropFirst()) where a.sequence >= b.sequence {
+            throw reader.invalid("order of skipped places")
+        }
+        guard skipped.allSatisfy({ $0.sequence >= from && $0.sequence.number - from.number < UInt64(digests.count) })
+        else { throw reader.invalid("skipped places of another batch") }
     }
-    /// First sequence number, then the counted digests.
+    /// First sequence number, then the counted digests, then the counted places.
     public func encode(into writer: inout ByteWriter) {
         writer.put(from)
         writer.put(array: digests)
+        writer.put(array: skipped)
     }
 }
 

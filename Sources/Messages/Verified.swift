@@ -1,17 +1,20 @@
-/// A value whose every signature was checked against the manifest, but for `PBFTMessage.committedBody`. Only `Verifier`
-/// makes one, so a function that takes `Verified<M>` cannot be called with bytes off the wire. A part of one is
-/// verified only where an extension below says so: what `verify` of the whole has checked, and nothing that somebody
-/// puts in its place.
+/// A value whose signatures were checked against the manifest: every one, but for requests in batches, of which
+/// `share` says more. Only `Verifier` makes one, so a function that takes `Verified<M>` cannot be called with bytes off
+/// the wire. A part of one is verified only where an extension below says so: what `verify` of the whole has checked,
+/// and nothing that somebody puts in its place.
 public struct Verified<M: Sendable>: Sendable {
     /// What was checked, to be read. Taken out of here it is unchecked again.
     public let value: M
-    init(checked value: M) { self.value = value }
+    /// Of a message with a batch that is ordered, which of its requests were checked. What is executed of it is
+    /// `OrderedBatch`'s to say. Nothing of `PBFTMessage.committedBody` is checked.
+    public let share: CheckedShare
+    init(checked value: M, _ share: CheckedShare = .all) { (self.value, self.share) = (value, share) }
 }
 
 extension Verified<HostMessage> {
     /// Nil for another kind of message, here and below.
     public var pbft: Verified<PBFTMessage>? {
-        if case .pbft(_, let message) = value { Verified<PBFTMessage>(checked: message) } else { nil }
+        if case .pbft(_, let message) = value { Verified<PBFTMessage>(checked: message, share) } else { nil }
     }
     /// With its request and its sender's leaf.
     public var push: Verified<RecoveryPush>? {
@@ -36,13 +39,13 @@ extension Verified<HostReply> {
 }
 
 extension Verified<PBFTMessage> {
-    /// With every request and certificate of its batch.
+    /// With every certificate of its batch, and the requests of its share.
     public var prePrepare: Verified<PrePrepare>? {
-        if case .prePrepare(let prePrepare) = value { Verified<PrePrepare>(checked: prePrepare) } else { nil }
+        if case .prePrepare(let prePrepare) = value { Verified<PrePrepare>(checked: prePrepare, share) } else { nil }
     }
-    /// Not `committedBody`: nobody checks its signatures.
+    /// With every certificate, and no request. Not `committedBody`: nobody checks its signatures.
     public var batch: Verified<Batch>? {
-        if case .batch(let batch) = value { Verified<Batch>(checked: batch) } else { nil }
+        if case .batch(let batch) = value { Verified<Batch>(checked: batch, share) } else { nil }
     }
     /// With every VIEW-CHANGE in it.
     public var newView: Verified<NewView>? {
@@ -258,11 +261,26 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
 
     /// All that is signed in it, for the shard in which it was sent. Votes, checkpoints and STATUS are not signed: the
     /// session says from whom they are. Nor is `committedBody` checked.
-    /// - Throws: for the first part that is not what it says, or is of another shard.
-    public mutating func verify(_ message: PBFTMessage, shard: ShardID) throws(Refused) -> Verified<PBFTMessage> {
+    /// - Parameter reader: of a proposal, the backup whose share is checked, or the primary, who checks all; nil to
+    ///   check all.
+    /// - Throws: for the first part that is not what it says, or is of another shard. Of a PRE-PREPARE that means that
+    ///   who proposed it is faulty.
+    public mutating func verify(
+        _ message: PBFTMessage, shard: ShardID, by reader: ReplicaIndex? = nil
+    ) throws(Refused) -> Verified<PBFTMessage> {
         switch message {
-        case .prePrepare(let prePrepare): _ = try verify(prePrepare.batch)
-        case .batch(let batch): _ = try verify(batch)
+        case .prePrepare(let prePrepare):
+            guard manifest.hasShard(shard) else { throw .unknownShard }
+            let group = manifest.group(of: shard)
+            let primary = group.primary(of: prePrepare.view, in: shard)
+            let share: CheckedShare = reader.map { $0 == primary ? .all : .of($0) } ?? .all
+            try check(prePrepare.batch, share, under: primary, in: group)
+            return Verified(checked: message, share)
+        case .batch(let batch):
+            // A batch that prepared may hold requests that nobody signed; it must be had all the same.
+            guard manifest.hasShard(shard) else { throw .unknownShard }
+            try check(batch, .certificates, under: ReplicaIndex(0), in: manifest.group(of: shard))
+            return Verified(checked: message, .certificates)
         case .viewChange(let viewChange):
             guard viewChange.shard == shard else { throw .unknownShard }
             _ = try verify(viewChange)
@@ -317,10 +335,14 @@ struct RecentSet<Element: Hashable & Sendable>: Sendable {
 extension Verifier {
     /// What is in it, as it is checked alone; of a push also that its leaf is about its request. State is checked where
     /// it is put together, against the digests that f + 1 offered.
+    /// - Parameter host: who reads it, and checks only its share of a proposal; nil to check all of it.
     /// - Throws: for the first part that is not what it says.
-    public mutating func verify(_ message: HostMessage) throws(Refused) -> Verified<HostMessage> {
+    public mutating func verify(_ message: HostMessage, at host: HostID? = nil) throws(Refused) -> Verified<HostMessage>
+    {
         switch message {
-        case .pbft(let shard, let pbft): _ = try verify(pbft, shard: shard)
+        case .pbft(let shard, let pbft):
+            let reader = host.flatMap { manifest.replica(of: shard, on: $0) }
+            return Verified(checked: message, try verify(pbft, shard: shard, by: reader).share)
         case .push(_, let push):
             _ = try verify(push.request)
             guard push.attested.leaf.request == push.request.digest else { throw .badProof }

@@ -67,6 +67,11 @@ public struct ReplicaConfiguration: Sendable {
         public var retainedBatches = 65_536
         /// Bodies that one peer may fetch, in bytes a second; as many at once.
         public var bodyBytesPerSecond = 64 << 20
+        /// How long a committed batch waits for backups to say that they have checked their share of it before this
+        /// replica does so itself.
+        public var stepInAfter: UInt64 = 50_000_000
+        /// How long the answer to such a check is awaited before it is asked for again.
+        public var checkTimeout: UInt64 = 1_000_000_000
         /// Messages of a later view kept for one peer until that view is installed.
         public var futureMessagesPerPeer = 64
 

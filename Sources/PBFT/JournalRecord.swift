@@ -8,10 +8,11 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
     case prePreparedAgain(view: View, sequence: SequenceNumber, Digest)
     /// Prepared in `view`: the entry of P.
     case prepared(view: View, sequence: SequenceNumber, Digest)
-    /// Committed locally; the body stands earlier in the journal.
-    case committed(sequence: SequenceNumber, Digest)
-    /// Committed, known from f + 1 peers' claims; with the body.
-    case committedBody(sequence: SequenceNumber, Batch)
+    /// Committed locally and executed; the body stands earlier in the journal.
+    /// - Parameter skipped: places that were not executed, because nobody had signed what stood there.
+    case committed(sequence: SequenceNumber, Digest, skipped: [UInt32] = [])
+    /// The same of what is known from f + 1 peers' claims; with the body.
+    case committedBody(sequence: SequenceNumber, Batch, skipped: [UInt32] = [])
     case viewChange(ViewChange)
     case newView(NewView)
     case stable(Checkpoint)
@@ -34,11 +35,14 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
         case 8: self = .stable(try reader.value())
         case 9: self = .quarantine(incarnation: try reader.uint64(), isOver: try reader.bool())
         case 10: self = .peerIncarnation(try reader.value())
+        case 11: self = .committed(sequence: try reader.value(), try reader.value(), skipped: try reader.skipped())
+        case 12: self = .committedBody(sequence: try reader.value(), try reader.value(), skipped: try reader.skipped())
         default: throw reader.invalid("journal record kind")
         }
     }
 
-    /// One byte for the kind, then the fields in their order.
+    /// One byte for the kind, then the fields in their order. A batch of which something was left out, which is rare,
+    /// has a kind of its own.
     public func encode(into writer: inout ByteWriter) {
         switch self {
         case .prePrepared(let view, let sequence, let batch):
@@ -56,14 +60,16 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
             writer.put(view)
             writer.put(sequence)
             writer.put(digest)
-        case .committed(let sequence, let digest):
-            writer.put(UInt8(4))
+        case .committed(let sequence, let digest, let skipped):
+            writer.put(UInt8(skipped.isEmpty ? 4 : 11))
             writer.put(sequence)
             writer.put(digest)
-        case .committedBody(let sequence, let batch):
-            writer.put(UInt8(5))
+            if !skipped.isEmpty { writer.put(places: skipped) }
+        case .committedBody(let sequence, let batch, let skipped):
+            writer.put(UInt8(skipped.isEmpty ? 5 : 12))
             writer.put(sequence)
             writer.put(batch)
+            if !skipped.isEmpty { writer.put(places: skipped) }
         case .viewChange(let viewChange):
             writer.put(UInt8(6))
             writer.put(viewChange)
@@ -81,5 +87,14 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(10))
             writer.put(declaration)
         }
+    }
+}
+
+extension ByteReader {
+    /// At least one: otherwise the record is of the other kind.
+    fileprivate mutating func skipped() throws(DecodingFailure) -> [UInt32] {
+        let places = try places()
+        guard !places.isEmpty else { throw invalid("skipped places") }
+        return places
     }
 }

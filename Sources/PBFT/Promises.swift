@@ -23,16 +23,18 @@ public struct ReplicaReady: Sendable {
     public fileprivate(set) var held: [PBFTMessage] = []
     /// 3. Send at once: all that these say is durable already, or binds nobody.
     public fileprivate(set) var sends: [Outgoing] = []
-    /// 4. Count.
+    /// 4. Check signatures off this thread, and then say `.checked`.
+    public internal(set) var checks: [SignatureCheck] = []
+    /// 5. Count.
     public internal(set) var drops: [(ReplicaIndex, DropReason)] = []
-    /// 5. The replica stops for good: its state differs from what a quorum certified, or it forgot votes and did not
+    /// 6. The replica stops for good: its state differs from what a quorum certified, or it forgot votes and did not
     ///    know. Nothing below is carried out of a step that halts.
     public internal(set) var halt: String?
     /// It stops because of the first: whatever it has of the state is no good.
     public internal(set) var hasDiverged = false
-    /// 6. Execute in this order; what must be certified is certified after it.
+    /// 7. Execute in this order; what must be certified is certified after it.
     public internal(set) var executes: [OrderedBatch] = []
-    /// 7. Peers no longer have the batches after what is executed here: fetch a state of at least this number.
+    /// 8. Peers no longer have the batches after what is executed here: fetch a state of at least this number.
     public internal(set) var needsState: SequenceNumber?
 
     /// With nothing to do.
@@ -47,6 +49,7 @@ public struct ReplicaReady: Sendable {
         records.removeAll(keepingCapacity: true)
         held.removeAll(keepingCapacity: true)
         sends.removeAll(keepingCapacity: true)
+        checks.removeAll(keepingCapacity: true)
         drops.removeAll(keepingCapacity: true)
         (halt, hasDiverged) = (nil, false)
         executes.removeAll(keepingCapacity: true)
@@ -124,8 +127,8 @@ package struct Promises: Sendable {
 
     /// The records that bind nobody.
     package enum Memory {
-        case committed(sequence: SequenceNumber, Digest)
-        case committedBody(sequence: SequenceNumber, Batch)
+        case committed(sequence: SequenceNumber, Digest, skipped: [UInt32] = [])
+        case committedBody(sequence: SequenceNumber, Batch, skipped: [UInt32] = [])
         case stable(Checkpoint)
         case quarantine(incarnation: UInt64, isOver: Bool)
         case peerIncarnation(IncarnationDeclaration)
@@ -134,8 +137,10 @@ package struct Promises: Sendable {
 
         fileprivate var record: JournalRecord {
             switch self {
-            case .committed(let sequence, let digest): .committed(sequence: sequence, digest)
-            case .committedBody(let sequence, let batch): .committedBody(sequence: sequence, batch)
+            case .committed(let sequence, let digest, let skipped):
+                .committed(sequence: sequence, digest, skipped: Mutant.is(.skippedNotJournaled) ? [] : skipped)
+            case .committedBody(let sequence, let batch, let skipped):
+                .committedBody(sequence: sequence, batch, skipped: Mutant.is(.skippedNotJournaled) ? [] : skipped)
             case .stable(let checkpoint): .stable(checkpoint)
             case .quarantine(let incarnation, let isOver): .quarantine(incarnation: incarnation, isOver: isOver)
             case .peerIncarnation(let declaration): .peerIncarnation(declaration)

@@ -18,6 +18,7 @@ extension Replica {
                 phase == .normal ? .wrongView(got: messageView, current: self.view) : .changingView, of: from)
         }
         let refusal = ordering.receive(message, from: from, in: view, over: retained, now: now, promises, into: &ready)
+        if refusal == nil, let proposal = message.prePrepare { checkAhead(proposal.value, now: now, into: &ready) }
         if case .timeOutOfBounds = refusal, let sequence = message.prePrepare?.value.sequence {
             pacemaker.refusedTime(of: sequence, now: now)
         }
@@ -26,18 +27,20 @@ extension Replica {
 
     // MARK: Execution
 
-    /// Executes what is committed, in order.
+    /// Executes what is committed, in order, as soon as its signatures are known to be checked.
     mutating func advanceExecution(now: Instant, into ready: inout ReplicaReady) {
         defer { continueFetching(now: now, into: &ready) }
         while !isHalted && !isExecutionPaused {
             let next = lastExecuted.next
-            if phase == .normal, let batch = ordering.log.committedBatch(at: next) {
-                promises.remember(.committed(sequence: next, batch.digest), into: &ready)
-                execute(OrderedBatch(committed: batch, at: next), now: now, into: &ready)
-            } else if let batch = claimedBatch(at: next) {
+            if phase == .normal, let batch = ordering.log.committedBatch(at: next),
+                let skipped = skips(in: batch, at: next, now: now, into: &ready)
+            {
+                promises.remember(.committed(sequence: next, batch.digest, skipped: skipped), into: &ready)
+                execute(OrderedBatch(committed: batch, skipping: skipped, at: next), now: now, into: &ready)
+            } else if let (batch, skipped) = claimedBatch(at: next) {
                 // The journal must be able to rebuild what a checkpoint claims, so the body goes into it.
-                promises.remember(.committedBody(sequence: next, batch), into: &ready)
-                execute(OrderedBatch(claimed: batch, at: next), now: now, into: &ready)
+                promises.remember(.committedBody(sequence: next, batch, skipped: skipped), into: &ready)
+                execute(OrderedBatch(claimed: batch, skipping: skipped, at: next), now: now, into: &ready)
             } else {
                 return
             }
@@ -46,11 +49,14 @@ extension Replica {
 
     private mutating func execute(_ ordered: OrderedBatch, now: Instant, into ready: inout ReplicaReady) {
         let (batch, sequence) = (ordered.batch, ordered.sequence)
-        retained.append(batch)
+        retained.append(batch, skipping: ordered.skipped)
         catchUp.executed(batch.digest)
+        gate.executed(batch.digest)
         trimRetained()
         let isFruit = viewChanger.installed.map { $0.inheritedEnd < sequence } ?? false
-        pacemaker.progressed(ordered: batch.items.count, isFruit: isFruit, now: now)
+        let count = batch.items.count - ordered.skipped.count
+        // What nobody signed is no progress.
+        if count > 0 || ordered.skipped.isEmpty { pacemaker.progressed(ordered: count, isFruit: isFruit, now: now) }
         ordering.skip(to: sequence.next)
         ready.executes.append(ordered)
     }

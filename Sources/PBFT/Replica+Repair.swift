@@ -68,9 +68,10 @@ extension Replica {
         catchUp.askNext(after: lastExecuted, now: now, promises, into: &ready)
     }
 
-    /// The batch at `sequence` that f + 1 peers claim to have committed. The correct one of them, or whoever it had
-    /// this from, took part in ordering it, and so had checked its signatures.
-    func claimedBatch(at sequence: SequenceNumber) -> Batch? {
-        catchUp.certainDigest(at: sequence).flatMap { body($0, at: sequence) ?? catchUp.body($0) }
+    /// The batch at `sequence` that f + 1 peers claim to have executed, and without what. The correct one of them, or
+    /// whoever it had this from, knew who had checked its signatures.
+    func claimedBatch(at sequence: SequenceNumber) -> (Batch, skipped: [UInt32])? {
+        guard let claimed = catchUp.certain(at: sequence) else { return nil }
+        return (body(claimed.digest, at: sequence) ?? catchUp.body(claimed.digest)).map { ($0, claimed.skipped) }
     }
 }

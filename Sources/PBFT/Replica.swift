@@ -19,6 +19,7 @@ public struct Replica: Sendable {
 
     var promises = Promises()
     var ordering: Ordering
+    var gate: ExecutionGate
     var retained: RetainedBatches
     var checkpoints: Checkpoints
     var viewChanger: ViewChanger
@@ -34,6 +35,7 @@ public struct Replica: Sendable {
     public init(configuration: ReplicaConfiguration, base: Checkpoint, now: Instant) {
         self.configuration = configuration
         ordering = Ordering(configuration: configuration, low: base.sequence)
+        gate = ExecutionGate(configuration: configuration)
         retained = RetainedBatches(after: base.sequence)
         checkpoints = Checkpoints(configuration: configuration, base: base)
         viewChanger = ViewChanger(configuration: configuration)
@@ -53,6 +55,8 @@ public struct Replica: Sendable {
         case .message(let from, let message):
             precondition(from.index < group.n && from != me, "the runtime authenticates senders")
             if isHeard(message.value, from: from) { receive(message, from: from, now: now, into: &ready) }
+        case .forged(let from, let view): receiveForgery(from: from, in: view, now: now, into: &ready)
+        case .checked(let checked): take(checked, now: now, into: &ready)
         case .durable(let message): countOwn(message, now: now, into: &ready)
         case .propose(let batch): propose(batch, into: &ready)
         case .checkpointTaken(let checkpoint): take(checkpoint, into: &ready)

@@ -76,7 +76,7 @@ public struct ShardExecutor {
         precondition(sequence == lastExecuted.next, "batch \(sequence) after \(lastExecuted)")
         var results = BatchResults()
         // The null request carries no time and changes nothing (R2).
-        if !batch.isNull { try execute(batch.items, of: sequence, at: batch.time, into: &results) }
+        if !batch.isNull { try execute(ordered.items, of: sequence, at: batch.time, into: &results) }
         let leaves = results.leaves
         let previous = Mutant.is(.attestationWithoutHistory) ? .null : history
         let statement = AttestationStatement(

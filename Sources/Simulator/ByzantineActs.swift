@@ -6,6 +6,8 @@ public enum ByzantineAct: Int, Sendable, CaseIterable {
     case equivocation
     /// PREPARE and COMMIT for whatever a peer may want to hear, and too early.
     case conflictingVotes
+    /// As the primary: proposals with requests that nobody signed; as a backup, votes for them without a look.
+    case forgedRequests
     case mute
     /// Silent to some, or about some.
     case selectiveSilence

@@ -69,7 +69,9 @@ struct ByzantineGateway {
         carried = carried.shuffled(using: &rng).sorted { $0.shard < $1.shard }
         let message: GatewayMessage
         if rng.chance(perMille: 350) {
-            message = .submit(shards, request)
+            // Junk, now and then, and under the number of what may still be wanted.
+            let isJunk = rng.chance(perMille: 200)
+            message = .submit(shards, isJunk ? SignedRequest(request.request, signedBy: StandInSigner(.max)) : request)
         } else if request.request.rootCall != nil, rng.chance(perMille: 800) {
             let distinct = carried.indices.filter { $0 == 0 || carried[$0 - 1].shard != carried[$0].shard }.map {
                 carried[$0]

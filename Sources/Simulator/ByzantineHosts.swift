@@ -131,6 +131,10 @@ struct ByzantineHosts {
         // Two batches for one number, each with votes, and a view change that prefers the one that lost.
         [.equivocation, .conflictingVotes, .forgedViewChange, .forgedNewView, .suspicion],
         [.equivocation, .conflictingVotes, .suspicion, .selectiveSilence],
+        // Money that nobody spent, with votes of all who lie.
+        [.forgedRequests],
+        [.forgedRequests, .selectiveSilence],
+        [.forgedRequests, .conflictingVotes, .forgedViewChange, .suspicion],
         // Misleads whoever catches up.
         [.falseStatus, .falseClaims, .unaskedBodies, .wrongTransfer, .wrongCheckpoint],
         [.falseStatus, .forgedBodies],

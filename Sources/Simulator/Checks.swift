@@ -13,6 +13,7 @@ struct Checks {
     init(byzantine: Set<Int> = [], manifest: Manifest? = nil, window: UInt64 = 0) {
         (self.byzantine, rules) = (byzantine, RuleChecks(manifest: manifest, window: window))
         order = OrderChecks(map: manifest?.shardMap)
+        signatures = SignatureChecks(manifest: manifest)
     }
 
     private struct Said: Hashable {
@@ -31,6 +32,7 @@ struct Checks {
     private var exempted: Set<Int> = []
     private var statements: [RuleChecks.Place: AttestationStatement] = [:]
     private var rules: RuleChecks
+    private var signatures: SignatureChecks
     /// 2. What each shard certified of each leg, once it decided.
     private var decided: [TransactionKey: Bool] = [:]
     private(set) var views: Set<UInt64> = []
@@ -61,7 +63,8 @@ struct Checks {
     mutating func crashed() { counts.restarts += 1 }
     mutating func storageFailed() { counts.storageFailures += 1 }
 
-    mutating func observe(_ ready: HostReady) {
+    mutating func observe(_ ready: HostReady) throws {
+        try signatures.observe(ready.records)
         if ready.compacts { counts.compactions += 1 }
         for flush in ready.flushes { if flush.installs { counts.stateTransfers += 1 } else { counts.flushes += 1 } }
     }
@@ -182,6 +185,7 @@ struct Checks {
 
     /// No two shards decide one transaction differently, and no decision changes.
     private mutating func observe(_ leaf: Leaf) throws {
+        try signatures.observe(leaf)
         for entry in leaf.entries {
             let commits: Bool
             switch entry.status {

@@ -52,6 +52,13 @@ enum Inventions {
                 .checkpoint(Checkpoint(sequence: SequenceNumber(sequence), digest: LiarsKnowledge.lie(about: .null))),
                 .wrongCheckpoint)
         }
+        // Vouches for what it has not looked at.
+        for position in knowledge.forged where position.shard == mine.shard {
+            guard liar.rng.chance(perMille: 300), let alternative = knowledge.alternatives[position] else { continue }
+            let vote = Vote(view: position.view, sequence: position.sequence, digest: alternative.digest)
+            tell(peers, .prepare(vote), .forgedRequests)
+            tell(peers, .commit(vote), .forgedRequests)
+        }
         if sometimes(.conflictingVotes, perMille: 100) {
             let vote = Vote(
                 view: mine.view, sequence: SequenceNumber(mine.lastExecuted.number + liar.rng.below(UInt64(4))),

@@ -15,6 +15,7 @@ struct LiarsKnowledge {
         let digest: Digest
         let batch: Batch?
         let believers: UInt64
+        var act = ByzantineAct.equivocation
 
         func isBelieved(by peer: Int) -> Bool { believers >> UInt64(peer % 64) & 1 == 1 }
     }
@@ -23,6 +24,8 @@ struct LiarsKnowledge {
     let window: UInt64
     private let hasJumpingClocks: Bool
     var alternatives: [Position: Alternative] = [:]
+    /// Where forged requests were proposed lately.
+    private(set) var forged: [Position] = []
     /// In runs in which clocks jump, the latest time that each shard's primaries proposed. A shard may stand there.
     private(set) var latestTime: [ShardID: Timestamp] = [:]
     /// VIEW-CHANGEs that any of them knows of.
@@ -76,6 +79,15 @@ struct LiarsKnowledge {
         }
     }
 
+    /// A batch with forged requests is proposed, to all or to some.
+    mutating func propose(_ batch: Batch, at position: Position, to believers: UInt64) {
+        note(batch, position.shard)
+        alternatives[position] = Alternative(
+            digest: batch.digest, batch: batch, believers: believers, act: .forgedRequests)
+        if forged.count >= 8 { forged.removeFirst() }
+        forged.append(position)
+    }
+
     // MARK: What they make of it
 
     func replica(of shard: ShardID, on liar: ByzantineHost) -> ReplicaIndex? {
@@ -94,6 +106,32 @@ struct LiarsKnowledge {
         var hasher = Hasher256()
         hasher.update(digest)
         return hasher.finish()
+    }
+
+    /// With a request that its principal never signed, beside or in place of one that he did; or with one that he
+    /// signed, under another signature.
+    func forgedProposal(insteadOf batch: Batch, using rng: inout SplitMix64) -> Batch? {
+        var items = batch.items
+        let places = items.indices.filter { if case .request = items[$0] { true } else { false } }
+        let place = places.isEmpty ? nil : places[rng.below(places.count)]
+        let model: SignedRequest
+        if let place, case .request(let request) = items[place] {
+            model = request
+        } else if !requests.isEmpty {
+            model = requests[rng.below(requests.count)]
+        } else {
+            return nil
+        }
+        var request = model.request
+        if rng.chance(perMille: 700) { request.deadline = request.deadline.adding(microseconds: 1) }
+        if rng.chance(perMille: 400), request.number.number < .max { request.number = request.number.next }
+        let forgery = BatchItem.request(SignedRequest(request, signedBy: StandInSigner(.max)))
+        if let place, rng.chance(perMille: 400) {
+            items[place] = forgery
+        } else {
+            items.insert(forgery, at: rng.below(items.count + 1))
+        }
+        return Batch(time: batch.time, items: items)
     }
 
     /// With a request in the name of somebody who never signed it. The bodies of claims pass no verifier, so claims

@@ -14,6 +14,12 @@ enum OrderingLies {
         case .prePrepare(let prePrepare):
             knowledge.note(prePrepare.batch, shard)
             let position = LiarsKnowledge.Position(shard: shard, view: prePrepare.view, sequence: prePrepare.sequence)
+            if liar.does(.forgedRequests), knowledge.alternatives[position] == nil,
+                let forged = knowledge.forgedProposal(insteadOf: prePrepare.batch, using: &liar.rng)
+            {
+                let believers = liar.rng.chance(perMille: 800) ? UInt64.max : liar.rng.next()
+                knowledge.propose(forged, at: position, to: believers)
+            }
             if liar.does(.equivocation), knowledge.alternatives[position] == nil,
                 let other = alternative(to: prePrepare.batch, on: shard, by: &liar, knowledge)
             {
@@ -29,8 +35,9 @@ enum OrderingLies {
             }
             let other = PBFTMessage.prePrepare(
                 PrePrepare(view: prePrepare.view, sequence: prePrepare.sequence, batch: batch))
-            if liar.rng.chance(perMille: 100) { return [(other, .equivocation), (message, .equivocation)] }
-            return [(other, .equivocation)]
+            let act = alternative.act
+            if liar.rng.chance(perMille: 100) { return [(other, act), (message, act)] }
+            return [(other, act)]
         case .prepare(let vote): return distort(vote, shard, isCommit: false, by: &liar, knowledge, to: to)
         case .commit(let vote): return distort(vote, shard, isCommit: true, by: &liar, knowledge, to: to)
         case .checkpoint(let checkpoint):
@@ -89,12 +96,12 @@ enum OrderingLies {
         var digest = vote.digest
         var act: ByzantineAct?
         if let alternative = knowledge.alternatives[position],
-            liar.does(.equivocation) || liar.does(.conflictingVotes)
+            liar.does(.equivocation) || liar.does(.conflictingVotes) || alternative.act == .forgedRequests
         {
             // Tells everyone what it believes already.
             if alternative.isBelieved(by: to) {
                 digest = alternative.digest
-                act = .conflictingVotes
+                act = alternative.act == .forgedRequests ? .forgedRequests : .conflictingVotes
             }
         } else if liar.does(.conflictingVotes), liar.rng.chance(perMille: 500) {
             digest = knowledge.anyDigest(shard, using: &liar.rng)
@@ -174,13 +181,23 @@ enum OrderingLies {
     }
 
     private static func forge(_ claims: CommittedClaims, _ knowledge: LiarsKnowledge) -> CommittedClaims {
-        CommittedClaims(from: claims.from, digests: claims.digests.map { knowledge.forgeries[$0] ?? $0 })
+        CommittedClaims(
+            from: claims.from, digests: claims.digests.map { knowledge.forgeries[$0] ?? $0 }, skipped: claims.skipped)
     }
 
     private static func falsify(
         _ claims: CommittedClaims, _ shard: ShardID, by liar: inout ByzantineHost, _ knowledge: LiarsKnowledge
     ) -> CommittedClaims {
-        switch liar.rng.below(4) {
+        switch liar.rng.below(5) {
+        case 3:
+            // All of it, with the first item of each left out, or with nothing left out.
+            CommittedClaims(
+                from: claims.from, digests: claims.digests,
+                skipped: liar.rng.chance(perMille: 500)
+                    ? []
+                    : claims.digests.indices.map {
+                        SkippedPlaces(sequence: SequenceNumber(claims.from.number + UInt64($0)), places: [0])
+                    })
         case 0: CommittedClaims(from: claims.from, digests: claims.digests.map { LiarsKnowledge.lie(about: $0) })
         case 1:
             CommittedClaims(

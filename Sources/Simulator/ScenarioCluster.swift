@@ -14,6 +14,7 @@ struct ScenarioCluster {
         case synced(host: Int, life: Int, position: UInt64)
         case flushed(host: Int, life: Int, StateFlush)
         case staged(host: Int, life: Int, BucketStaging)
+        case checked(host: Int, life: Int, HostInput)
     }
 
     private struct Host {
@@ -35,6 +36,7 @@ struct ScenarioCluster {
     static let syncTime: UInt64 = 200_000
     static let flushTime: UInt64 = 5_000_000
     static let stagingTime: UInt64 = 1_000_000
+    static let checkTime: UInt64 = 100_000
     static let tickInterval: UInt64 = 20_000_000
 
     let manifest: Manifest
@@ -197,6 +199,11 @@ struct ScenarioCluster {
             noteReply(reply.reply, from: i)
             events.insert(.reply(from: i, reply.reply), at: now + Self.delay)
         }
+        try checks.observe(ready)
+        for check in ready.checks {
+            let input = check.carryOut(by: &verifier)
+            events.insert(.checked(host: i, life: hosts[i].life, input), at: now + Self.checkTime)
+        }
         for bucket in ready.stages {
             events.insert(.staged(host: i, life: hosts[i].life, bucket), at: now + Self.stagingTime)
         }
@@ -231,8 +238,15 @@ struct ScenarioCluster {
             // A sender's crash does not take back what it has sent.
             guard hosts[to].core != nil else { return }
             let decoded = try HostMessage(decoding: message.encoded())
-            try step(to, .peer(HostID(UInt16(from)), try verifier.verify(decoded)))
-        case .submitted(let to, let message): try step(to, .gateway(session, try verifier.verify(message)))
+            let input = rule(of: to).verify(decoded, from: HostID(UInt16(from)), by: &verifier)
+            guard case .peer? = input else { throw Problem(what: "\(decoded) from host \(from) is refused") }
+            if let input { try step(to, input) }
+        case .submitted(let to, let message):
+            var primaries: [ShardID: ReplicaIndex] = [:]
+            hosts[to].core?.forEachPrimary { primaries[$0] = $1 }
+            let input = rule(of: to).verify(message, from: session, by: &verifier) { primaries[$0] }
+            if let input { try step(to, input) }
+        case .checked(let i, let life, let input): if hosts[i].life == life { try step(i, input) }
         case .reply(let from, let reply):
             if case .attestation(let attestation) = reply {
                 try checks.observe(attestation, from: from)
@@ -253,6 +267,10 @@ struct ScenarioCluster {
             if let store = hosts[i].disk.stores[flush.shard] { try flush.apply(to: store) }
             try step(i, .flushed(flush.shard, flush.sequence))
         }
+    }
+
+    private func rule(of i: Int) -> CheckingRule {
+        CheckingRule(manifest: manifest, host: HostID(UInt16(i)), options: HostOptions())
     }
 
     private mutating func receive(_ attestation: BatchAttestation) {

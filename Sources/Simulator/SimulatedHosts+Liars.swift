@@ -27,6 +27,7 @@ extension SimulatedHosts {
         for reply in ready.toGateways where reply.to.contains(world.session) {
             for distorted in byzantine.distort(reply.reply, by: m) { answer(distorted, from: i, &world) }
         }
+        for check in ready.checks { insert(check, of: i, &world) }
         for bucket in ready.stages { insert(bucket, of: i, &world) }
         for flush in ready.flushes { insert(flush, of: i, &world) }
         if case .tick = input {
@@ -72,13 +73,13 @@ extension SimulatedHosts {
     }
 
     mutating func deliver(_ distorted: Distorted, from: HostID, to: Int, _ world: inout World) throws {
-        guard all[to].isUp, let verified = world.wire.open(distorted) else { return }
+        guard all[to].isUp, let input = world.wire.open(distorted, from: from, at: hostID(to)) else { return }
         if let act = distorted.act, !byzantine.isByzantine(to) { byzantine.effects.count(act) }
         if world.options.keepsLog {
             let act = distorted.act.map { " [\($0)]" } ?? ""
             world.note("\(from)! -> \(to) \(distorted.message.brief)\(act)")
         }
-        try step(to, .peer(from, verified), &world)
+        try step(to, input, &world)
     }
 
     // MARK: Reads

@@ -157,7 +157,7 @@ struct SimulatedHosts {
             (all[i].hasFailedStorage, all[i].isToBeDeclared) = (true, true)
             world.events.insert(.replaced(host: i, life: all[i].life), at: world.now + 100_000_000)
         }
-        world.checks.observe(ready)
+        do { try world.checks.observe(ready) } catch { throw world.failure("host \(i): \(error)") }
         world.rest.watch(ready, now: world.now)
         if let problem = world.epilogue.watch(ready, from: i) { throw world.failure(problem) }
         all[i].disk.append(ready.records.map { $0.encoded() }, compacts: ready.compacts)
@@ -172,6 +172,7 @@ struct SimulatedHosts {
         for reply in ready.toGateways where reply.to.contains(world.session) {
             try answer(reply.reply, from: i, before ?? [], &world)
         }
+        for check in ready.checks { insert(check, of: i, &world) }
         for bucket in ready.stages { insert(bucket, of: i, &world) }
         for flush in ready.flushes {
             do { try world.checks.observe(flush) } catch { throw world.failure("host \(i): \(error)") }
@@ -193,6 +194,18 @@ struct SimulatedHosts {
         }
         guard let time = world.arrival(from: i, to: world.gatewayEndpoint, isRead: reply.isRead) else { return }
         world.events.insert(.toGateway(from: i, Box(reply), session: world.session), at: time)
+    }
+
+    /// A verifier is quick, and now and then it has much to do.
+    mutating func insert(_ check: HostCheck, of i: Int, _ world: inout World) {
+        let isLate = world.rng.chance(perMille: 30)
+        let time = world.now + 20_000 + world.rng.below(UInt64(isLate ? 100_000_000 : 1_000_000))
+        world.events.insert(
+            .checked(host: i, life: all[i].life, Box(check.carryOut(by: &world.wire.verifier))), at: time)
+    }
+
+    mutating func checked(_ i: Int, life: Int, _ input: HostInput, _ world: inout World) throws {
+        if isLiving(i, life) { try step(i, input, &world) }
     }
 
     /// In their order: one thread does it.
@@ -246,11 +259,15 @@ struct SimulatedHosts {
 
     mutating func deliver(_ parcel: Parcel, from: HostID, to: Int, _ world: inout World) throws {
         guard all[to].isUp else { return }
-        let verified: Verified<HostMessage>
-        do { verified = try world.wire.open(parcel, from: from) } catch { throw world.failure(error.description) }
-        if case .pbft(_, .prePrepare(let prePrepare)) = verified.value { world.checks.order.hear(prePrepare.batch) }
+        let input: HostInput
+        do { input = try world.wire.open(parcel, from: from, at: hostID(to)) } catch {
+            throw world.failure(error.description)
+        }
+        if case .peer(_, let verified) = input, case .pbft(_, .prePrepare(let prePrepare)) = verified.value {
+            world.checks.order.hear(prePrepare.batch)
+        }
         if world.options.keepsLog { world.note("\(from) -> \(to) \(parcel.message.brief)") }
-        try step(to, .peer(from, verified), &world)
+        try step(to, input, &world)
     }
 
     mutating func synced(_ i: Int, life: Int, position: UInt64, _ world: inout World) throws {
@@ -282,10 +299,13 @@ struct SimulatedHosts {
     mutating func hear(_ message: GatewayMessage, on session: SessionID, to: Int, _ world: inout World) throws {
         // Whoever else speaks to the hosts has a session of its own.
         let others = [ByzantineClient.session, ByzantineGateway.session, Epilogue.session]
-        guard session == world.session || others.contains(session),
-            let verified = try? world.wire.verifier.verify(message)
-        else { return }
-        for core in byzantine.cores(of: to, from: nil) { try step(core, .gateway(session, verified), &world) }
+        guard session == world.session || others.contains(session) else { return }
+        for core in byzantine.cores(of: to, from: nil) {
+            var primaries: [ShardID: ReplicaIndex] = [:]
+            all[core].core?.forEachPrimary { primaries[$0] = $1 }
+            let input = world.wire.open(message, from: session, at: hostID(core)) { primaries[$0] }
+            if let input { try step(core, input, &world) }
+        }
     }
 
     // MARK: Their states

@@ -82,6 +82,7 @@ public struct Simulation {
         case .tick(let i, let life): try hosts.tick(i, life: life, &world)
         case .deliver(let to, let from, let parcel): try hosts.deliver(parcel, from: from, to: to, &world)
         case .synced(let i, let life, let position): try hosts.synced(i, life: life, position: position, &world)
+        case .checked(let i, let life, let box): try hosts.checked(i, life: life, box.value, &world)
         case .staged(let i, let life, let box): try hosts.staged(i, life: life, box.value, &world)
         case .flushed(let i, let life, let box): try hosts.flushed(i, life: life, box.value, &world)
         case .gatewayTick:

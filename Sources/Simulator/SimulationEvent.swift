@@ -7,6 +7,8 @@ enum SimulationEvent {
     case deliver(to: Int, from: HostID, Parcel)
     case synced(host: Int, life: Int, position: UInt64)
     case flushed(host: Int, life: Int, Box<StateFlush>)
+    /// A `HostCheck` of this host's is done.
+    case checked(host: Int, life: Int, Box<HostInput>)
     case staged(host: Int, life: Int, Box<BucketStaging>)
     case gatewayTick
     case toGateway(from: Int, Box<HostReply>, session: SessionID)
@@ -26,7 +28,7 @@ final class Box<Value> {
     init(_ value: Value) { self.value = value }
 }
 
-/// One message on its way to one or many hosts, which all verify the same bytes.
+/// One message on its way to one or many hosts, which verify the same bytes, and of a proposal each its own share.
 final class Parcel {
     let message: HostMessage
     var verified: Verified<HostMessage>?

@@ -9,15 +9,24 @@ struct Wire {
     }
 
     var verifier: Verifier<StandInScheme>
+    /// By host of the manifest.
+    private let rules: [CheckingRule]
     /// Messages that were looked at.
     private var opened = 0
 
-    init(manifest: Manifest) { verifier = Verifier(manifest: manifest, scheme: StandInScheme()) }
+    init(manifest: Manifest, options: HostOptions) {
+        verifier = Verifier(manifest: manifest, scheme: StandInScheme())
+        rules = manifest.hosts.indices.map {
+            CheckingRule(manifest: manifest, host: HostID(UInt16($0)), options: options)
+        }
+    }
+
+    private func rule(of host: HostID) -> CheckingRule { rules[Int(host.number)] }
 
     /// Over the wire and back: what is sent must be what is read. Coding all that is sent would take most of a run's
     /// time, so it is one message in sixteen, and each of the kinds that are rare.
-    mutating func open(_ parcel: Parcel, from: HostID) throws(Unreadable) -> Verified<HostMessage> {
-        if let verified = parcel.verified { return verified }
+    mutating func open(_ parcel: Parcel, from: HostID, at to: HostID) throws(Unreadable) -> HostInput {
+        if let verified = parcel.verified { return .peer(from, verified) }
         var message = parcel.message
         opened += 1
         if opened.isMultiple(of: 16) || parcel.message.isRare {
@@ -26,11 +35,12 @@ struct Wire {
             }
             message = decoded
         }
-        guard let verified = try? verifier.verify(message) else {
+        guard case .peer(_, let verified)? = rule(of: to).verify(message, from: from, by: &verifier) else {
             throw Unreadable(description: "\(message) from \(from) is refused")
         }
-        parcel.verified = verified
-        return verified
+        // Of a proposal each has a share of its own.
+        if verified.pbft?.prePrepare == nil { parcel.verified = verified }
+        return .peer(from, verified)
     }
 
     mutating func open(_ reply: HostReply, from: Int) throws(Unreadable) -> Verified<HostReply> {
@@ -49,9 +59,16 @@ struct Wire {
     }
 
     /// What a liar says: what cannot be read or is refused is dropped, as the transport does.
-    mutating func open(_ distorted: Distorted) -> Verified<HostMessage>? {
+    mutating func open(_ distorted: Distorted, from: HostID, at to: HostID) -> HostInput? {
         guard let decoded = try? HostMessage(decoding: distorted.message.encoded()) else { return nil }
-        return try? verifier.verify(decoded)
+        return rule(of: to).verify(decoded, from: from, by: &verifier)
+    }
+
+    /// What the gateway or another says to a host.
+    mutating func open(
+        _ message: GatewayMessage, from session: SessionID, at to: HostID, primary: (ShardID) -> ReplicaIndex?
+    ) -> HostInput? {
+        rule(of: to).verify(message, from: session, by: &verifier, primary: primary)
     }
 
     mutating func open(_ distorted: DistortedReply) -> Verified<HostReply>? {

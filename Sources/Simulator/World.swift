@@ -29,7 +29,7 @@ struct World {
         readRng = ChanceStream.reads.generator(seed: options.seed)
         network = Network(
             hosts: options.replicas, isLossy: options.isLossy, lossPerMille: options.lossPerMille, using: &rng)
-        wire = Wire(manifest: manifest)
+        wire = Wire(manifest: manifest, options: options.host)
         checks = Checks(byzantine: Set(liars), manifest: manifest, window: options.host.replica.window)
     }
 

@@ -5,16 +5,17 @@ import ShardState
 import Simulator
 import Testing
 
-/// One replica of four, the first primary, without a host around it. A class, because a machine is never copied.
+/// One replica of four, mostly the first primary, without a host around it. A class, because a machine is never copied.
 private final class Alone {
     private var machine: ShardMachine
     private(set) var ready = ShardReady()
     static let session = SessionID(1)
 
-    init(options: HostOptions = HostOptions(), store: MemoryStore = MemoryStore()) throws {
+    /// - Parameter me: 0 leads.
+    init(options: HostOptions = HostOptions(), store: MemoryStore = MemoryStore(), me: UInt8 = 0) throws {
         let setting = ShardSetting(
-            shard: ShardID(0), me: ReplicaIndex(0), host: HostID(0), manifest: SomeState.manifest, options: options,
-            signer: StandInSigner(0))
+            shard: ShardID(0), me: ReplicaIndex(me), host: HostID(UInt16(me)), manifest: SomeState.manifest,
+            options: options, signer: StandInSigner(UInt64(me)))
         let accounts = SourceAccounts(options: options, now: moment(0))
         machine = try ShardMachine(
             setting, accounts: accounts, store: store, records: [], now: moment(0))
@@ -40,6 +41,10 @@ private final class Alone {
             number: RequestNumber(number), acknowledgedBelow: RequestNumber(1), issuedAt: moment(0).wall,
             deadline: moment(milliseconds).wall, mode: .independent, operations: [.open(account)])
         return SignedRequest(request, signedBy: SomeState.issuer)
+    }
+
+    var isForwarding: Bool {
+        ready.toHosts.contains { if case .forward = $0.message { true } else { false } }
     }
 
     var proposal: PrePrepare? {
@@ -142,6 +147,72 @@ private final class Alone {
         }
         // Once for the request, its own tokens, and those that strangers share.
         #expect(pauses.firstIndex(of: [Alone.session]) == 9)
+    }
+
+    /// The requests whose signatures it wants to know about.
+    private static func submissions(_ shard: Alone) -> [SignedRequest] {
+        shard.ready.checks.compactMap { if case .submission(_, _, let request) = $0 { request } else { nil } }
+    }
+
+    private static func verified(_ request: SignedRequest) throws -> Verified<SignedRequest> {
+        var verifier = Verifier(manifest: SomeState.manifest, scheme: StandInScheme())
+        return try verifier.verify(request)
+    }
+
+    private static let reachable = ShardInput.tick(connected: [true, true, true, true], certainTime: .zero)
+
+    /// A backup that is not to check it: it waits, and is watched over only when it was checked after all.
+    @Test func whatNobodyHasCheckedStartsNoTimerAndIsHandedToNobody() throws {
+        let shard = try Alone(me: 1)
+        shard.step(.started(certainTime: .zero))
+        let request = Alone.open(1)
+        shard.step(.unchecked(from: Alone.session, request))
+        #expect(shard.ready.records.isEmpty && shard.ready.checks.isEmpty && shard.ready.toGateways.isEmpty)
+        shard.step(Self.reachable, at: 190)
+        #expect(Self.submissions(shard).isEmpty)
+        shard.step(Self.reachable, at: 210)
+        #expect(Self.submissions(shard) == [request])
+        // 250 ms after it came it would be handed on.
+        shard.step(Self.reachable, at: 300)
+        #expect(!shard.isForwarding)
+        shard.step(.submissionChecked(from: Alone.session, request.digest, try Self.verified(request)), at: 310)
+        shard.step(Self.reachable, at: 320)
+        #expect(shard.isForwarding)
+    }
+
+    @Test func whenNobodyLeadsWhatWaitsUncheckedIsCheckedAtOnce() throws {
+        let shard = try Alone(me: 1)
+        shard.step(.started(certainTime: .zero))
+        shard.step(.unchecked(from: Alone.session, Alone.open(1)))
+        shard.step(.tick(connected: [false, true, true, true], certainTime: .zero), at: 5)
+        #expect(Self.submissions(shard) == [Alone.open(1)])
+    }
+
+    /// The runtime did not know yet who leads.
+    @Test func whoLeadsHasWhatItIsGivenCheckedAtOnceAndProposesItThen() throws {
+        let shard = try Alone()
+        shard.step(.started(certainTime: .zero))
+        let request = Alone.open(1)
+        shard.step(.unchecked(from: Alone.session, request))
+        #expect(Self.submissions(shard) == [request] && shard.proposal == nil)
+        shard.step(.submissionChecked(from: Alone.session, request.digest, try Self.verified(request)))
+        #expect(shard.proposal?.batch.items == [.request(request)])
+    }
+
+    @Test func junkIsPaidForByWhoBroughtIt() throws {
+        var options = HostOptions()
+        (options.vainBurst, options.vainPerSecond) = (4, 1)
+        let shard = try Alone(options: options)
+        shard.step(.started(certainTime: .zero))
+        var pauses: [[SessionID]] = []
+        for number in 1...12 as ClosedRange<UInt64> {
+            let request = Alone.open(number)
+            shard.step(.unchecked(from: Alone.session, request))
+            shard.step(.submissionChecked(from: Alone.session, request.digest, nil))
+            pauses.append(shard.ready.pauses)
+            #expect(shard.proposal == nil && shard.ready.drops == [.unsigned])
+        }
+        #expect(pauses.firstIndex(of: [Alone.session]) == 8)
     }
 
     @Test func whoHasHaltedRefusesRequestsAndSaysNothingElse() throws {

@@ -166,7 +166,7 @@ struct Samples {
         case 9: .batch(batch())
         case 10:
             .fetchCommitted(FetchCommitted(from: number(), count: UInt32(truncatingIfNeeded: word()), bodies: flag()))
-        case 11: .committed(CommittedClaims(from: number(), digests: some { $0.bytes32() }))
+        case 11: .committed(claims())
         case 12: .committedBody(batch())
         case 13:
             .resumed(
@@ -179,6 +179,14 @@ struct Samples {
                     about: ReplicaIndex(2), nonce: word(), heard: number(), checkpoint: number(),
                     declaration: flag() ? declaration() : nil, refuses: flag()))
         }
+    }
+    mutating func claims() -> CommittedClaims {
+        let from = SequenceNumber(word() >> 8)
+        let digests: [Digest] = some { $0.bytes32() }
+        let skipped = digests.indices.filter { _ in flag() }.map {
+            SkippedPlaces(sequence: SequenceNumber(from.number + UInt64($0)), places: flag() ? [0] : [1, 4095])
+        }
+        return CommittedClaims(from: from, digests: digests, skipped: skipped)
     }
     mutating func stateTransfer(_ kind: Int) -> StateTransferMessage {
         switch kind {

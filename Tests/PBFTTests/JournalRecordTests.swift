@@ -15,6 +15,8 @@ import Testing
             .prePreparedAgain(view: view, sequence: sequence, batch.digest),
             .prepared(view: view, sequence: sequence, batch.digest),
             .committed(sequence: sequence, batch.digest), .committedBody(sequence: sequence, batch),
+            .committed(sequence: sequence, batch.digest, skipped: [0, 7]),
+            .committedBody(sequence: sequence, batch, skipped: [3]),
             .viewChange(viewChange),
             .newView(group.newView(4, from: [viewChange], selection: [batch.digest, .null])),
             .stable(Checkpoint(sequence: sequence, digest: batch.digest)), .quarantine(incarnation: 7, isOver: true),

@@ -552,7 +552,7 @@ import Testing
         group.crash(3)
         group.nodes[3].durable.removeAll {
             switch $0 {
-            case .prePrepared(_, let sequence, _), .prepared(_, let sequence, _), .committed(let sequence, _):
+            case .prePrepared(_, let sequence, _), .prepared(_, let sequence, _), .committed(let sequence, _, _):
                 sequence <= SequenceNumber(4)
             default: false
             }

@@ -36,6 +36,10 @@ struct TestGroup {
         var primaryReachable = true
         var drops: [(ReplicaIndex, DropReason)] = []
         var sent: [ReplicaReady.Outgoing] = []
+        /// What it wanted to have checked, in any life.
+        var checks: [SignatureCheck] = []
+        /// What of the batches that it executed it left out.
+        var skipped: [SequenceNumber: [UInt32]] = [:]
         var needsState: SequenceNumber?
         var halt: String?
     }
@@ -65,8 +69,14 @@ struct TestGroup {
     /// Every record is durable as soon as it is written, and every stable checkpoint is in the store.
     var syncsAtOnce = true
     var flushesAtOnce = true
+    /// Who is not the primary checks its share of a proposal only.
+    var sharesChecks = false
+    /// What a replica wants to have checked is checked at once.
+    var answersChecks = true
     /// The batch that was executed at each sequence number, by anyone, ever.
     private(set) var agreed: [SequenceNumber: Digest] = [:]
+    /// What was left out of it.
+    private var agreedSkipped: [SequenceNumber: [UInt32]] = [:]
     private var words: [Word: Digest] = [:]
     private var batchCount: UInt64 = 0
 
@@ -125,7 +135,15 @@ struct TestGroup {
 
     @discardableResult
     mutating func receive(_ i: Int, from: Int, _ message: PBFTMessage) throws -> ReplicaReady {
-        try step(i, .message(from: ReplicaIndex(UInt8(from)), try verified(message)))
+        let sender = ReplicaIndex(UInt8(from))
+        guard sharesChecks else { return try step(i, .message(from: sender, try verified(message))) }
+        do {
+            let reader = ReplicaIndex(UInt8(i))
+            return try step(i, .message(from: sender, try verifier.verify(message, shard: Self.shard, by: reader)))
+        } catch let refused as Refused {
+            guard case .prePrepare(let proposal) = message else { throw refused }
+            return try step(i, .forged(from: sender, proposal.view))
+        }
     }
 
     @discardableResult
@@ -137,6 +155,7 @@ struct TestGroup {
 
     private mutating func carryOut(_ ready: ReplicaReady, _ i: Int) throws {
         var ready = ready
+        let checks = ready.checks
         while true {
             let followUp = try carryOutOnce(ready, i)
             if followUp.records.isEmpty, followUp.held.isEmpty, followUp.sends.isEmpty, followUp.executes.isEmpty {
@@ -146,6 +165,9 @@ struct TestGroup {
         }
         if syncsAtOnce { try sync(i) }
         if flushesAtOnce { try flush(i) }
+        nodes[i].checks += checks
+        guard answersChecks else { return }
+        for check in checks { try step(i, .checked(verifier.check(check))) }
     }
 
     /// Returns what taking checkpoints asks for.
@@ -168,6 +190,11 @@ struct TestGroup {
         let now = now
         for ordered in ready.executes {
             let sequence = ordered.sequence
+            nodes[i].skipped[sequence] = ordered.skipped.isEmpty ? nil : ordered.skipped
+            if let other = agreedSkipped[sequence], other != ordered.skipped {
+                throw Failure(description: "replica \(i) leaves out \(ordered.skipped) at \(sequence), not \(other)")
+            }
+            agreedSkipped[sequence] = ordered.skipped
             try execute(ordered.batch, at: sequence, i)
             if nodes[i].replica?.isCheckpoint(sequence) == true, let state = nodes[i].states[sequence] {
                 let checkpoint = Checkpoint(sequence: sequence, digest: state)

@@ -22,6 +22,7 @@ final class PowerLossCluster {
         case sync(host: Int, life: Int)
         case flush(host: Int, life: Int, StateFlush)
         case stage(host: Int, life: Int, BucketStaging)
+        case checked(host: Int, life: Int, HostInput)
         case clientTick
         case toGateway(from: Int, HostReply)
         case fromGateway(to: Int, GatewayMessage)
@@ -193,8 +194,10 @@ final class PowerLossCluster {
             insert(.tick(host: i, life: life), after: 20_000_000)
         case .deliver(let to, let from, let message):
             guard hosts[to].core != nil else { return }
-            let verified = try verifier.verify(try HostMessage(decoding: message.encoded()))
-            try step(to, .peer(HostID(UInt16(from)), verified))
+            let decoded = try HostMessage(decoding: message.encoded())
+            let input = rule(of: to).verify(decoded, from: HostID(UInt16(from)), by: &verifier)
+            guard let input, case .peer = input else { throw Failure(description: "\(decoded) is refused") }
+            try step(to, input)
         case .sync(let i, let life): if hosts[i].life == life { try sync(i) }
         case .flush(let i, let life, let flush):
             guard hosts[i].life == life, let writer = hosts[i].writers[flush.shard] else { return }
@@ -204,13 +207,22 @@ final class PowerLossCluster {
             guard hosts[i].life == life, let writer = hosts[i].writers[bucket.shard] else { return }
             try writer.stage([bucket.part])
             try step(i, bucket.staged)
+        case .checked(let i, let life, let input): if hosts[i].life == life { try step(i, input) }
         case .clientTick: return
         case .toGateway(_, let reply):
             try gatewayReceives(try verifier.verify(try HostReply(decoding: reply.encoded())).value)
-        case .fromGateway(let to, let message): try step(to, .gateway(Self.session, try verifier.verify(message)))
+        case .fromGateway(let to, let message):
+            var primaries: [ShardID: ReplicaIndex] = [:]
+            hosts[to].core?.forEachPrimary { primaries[$0] = $1 }
+            let input = rule(of: to).verify(message, from: Self.session, by: &verifier) { primaries[$0] }
+            if let input { try step(to, input) }
         case .kill(let i): if hosts[i].core != nil { try kill(i) }
         case .start(let i): if hosts[i].core == nil { try start(i) }
         }
+    }
+
+    private func rule(of i: Int) -> CheckingRule {
+        CheckingRule(manifest: Self.manifest, host: HostID(UInt16(i)), options: HostOptions())
     }
 
     private func step(_ i: Int, _ input: HostInput) throws {
@@ -238,6 +250,9 @@ final class PowerLossCluster {
         }
         for progress in hosts[i].core?.progress() ?? [] where progress.sequence > .zero {
             try note(.executed(shard: progress.shard, progress.sequence, history: progress.history))
+        }
+        for check in ready.checks {
+            insert(.checked(host: i, life: hosts[i].life, check.carryOut(by: &verifier)), after: 200_000)
         }
         for bucket in ready.stages {
             insert(.stage(host: i, life: hosts[i].life, bucket), after: 1_000_000)

@@ -14,6 +14,7 @@ private struct RecoveryCluster {
         case persisted(Int, JournalPosition)
         case flushed(Int, StateFlush)
         case staged(Int, BucketStaging)
+        case checked(Int, HostInput)
         /// Another request of those that shard 3 is kept busy with.
         case load
     }
@@ -87,6 +88,7 @@ private struct RecoveryCluster {
             }
         }
         for reply in ready.toGateways { if case .attestation(let attestation) = reply.reply { hear(attestation) } }
+        for check in ready.checks { schedule(.checked(i, check.carryOut(by: &verifier)), after: Self.millisecond) }
         for bucket in ready.stages { schedule(.staged(i, bucket), after: Self.millisecond) }
         for flush in ready.flushes { schedule(.flushed(i, flush), after: 5 * Self.millisecond) }
         pauses += ready.pauses
@@ -105,6 +107,7 @@ private struct RecoveryCluster {
             case .deliver(let to, let from, let message):
                 step(to, .peer(HostID(UInt16(from)), try verifier.verify(message)))
             case .tell(let i, let session, let message): step(i, .gateway(session, try verifier.verify(message)))
+            case .checked(let i, let input): step(i, input)
             case .persisted(let i, let position): step(i, .persisted(position))
             case .staged(let i, let bucket):
                 try stores[i][bucket.shard]?.stage([bucket.part])

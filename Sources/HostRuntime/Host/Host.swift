@@ -167,8 +167,8 @@ private struct HostAssembly {
             report: { inbox.post([$0]) }, failed: failed, counters: counted)
         let ring = StampRing(options.traces)
         let inbound = HostInbound(
-            manifest: manifest, threads: threads, sessions: options.transport.maxSessions, counters: counters,
-            ring: ring
+            manifest: manifest, host: host, options: options.core, threads: threads,
+            sessions: options.transport.maxSessions, counters: counters, ring: ring
         ) { inputs in
             let refused = inbox.post(inputs)
             if refused > 0 { counters.inboundFull.increment(by: refused) }
@@ -189,7 +189,7 @@ private struct HostAssembly {
                 manifest: manifest, host: host, signer: signer, options: options.core, stores: stores, records: records,
                 hasLostRecords: hasLostRecords, now: Clock.now())
             let engine = HostEngine(
-                core: core, journal: journal, states: states, transport: transport,
+                core: core, journal: journal, states: states, transport: transport, inbound: inbound,
                 counters: counted, trace: ring.map(HostTrace.init), logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }

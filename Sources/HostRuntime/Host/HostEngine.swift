@@ -12,6 +12,7 @@ final class HostEngine {
     private let journal: Mailbox<JournalWriter.Job>
     private let states: Mailbox<StateWriter.Job>
     private let transport: PeerTransport
+    private let inbound: HostInbound
     private let counters: HostCounters
     /// Nil unless requests are traced.
     private let trace: HostTrace?
@@ -22,8 +23,9 @@ final class HostEngine {
 
     init(
         core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>, transport: PeerTransport,
-        counters: HostCounters, trace: HostTrace?, logger: Logger
+        inbound: HostInbound, counters: HostCounters, trace: HostTrace?, logger: Logger
     ) {
+        self.inbound = inbound
         (self.core, self.journal, self.states) = (core, journal, states)
         (self.transport, self.counters, self.trace, self.logger) = (transport, counters, trace, logger)
     }
@@ -59,6 +61,8 @@ final class HostEngine {
         }
         transport.send(ready.toHosts)
         transport.send(ready.toGateways)
+        inbound.check(ready.checks)
+        core?.forEachPrimary { inbound.note($1, of: $0) }
         for bucket in ready.stages { states.post(.stage(bucket)) }
         for flush in ready.flushes { states.post(.flush(flush)) }
         transport.pause(ready.pauses)

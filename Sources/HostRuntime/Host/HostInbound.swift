@@ -5,38 +5,68 @@ import Meter
 import Synchronization
 
 /// From what the transport delivers to what the protocol takes: messages that carry signatures pass the verifiers,
-/// the others go straight on.
+/// the others go straight on. What the protocol wants to have checked itself passes them too.
 final class HostInbound: Sendable {
-    private typealias Stage = VerifyingStage<TransportEvent, HostInput>
+    private enum Work: Sendable {
+        case event(TransportEvent)
+        case check(HostCheck)
+    }
+    private typealias Stage = VerifyingStage<Work, HostInput>
 
     private let stage: Stage
+    private let host: HostID
+    private let primaries: PrimaryHints
     private let counters: RuntimeCounters
     private let deliver: @Sendable ([HostInput]) -> Void
     /// Nil unless requests are traced.
     private let ring: StampRing?
+    private let rule: CheckingRule
     /// For what carries no signature, so it needs no memory.
     private let unsigned: Mutex<Verifier<Ed25519Scheme>>
 
     /// - Parameter deliver: from several threads.
     init(
-        manifest: Manifest, threads: RuntimeThreads, sessions: Int, counters: RuntimeCounters, ring: StampRing?,
-        deliver: @escaping @Sendable ([HostInput]) -> Void
+        manifest: Manifest, host: HostID, options: HostOptions, threads: RuntimeThreads, sessions: Int,
+        counters: RuntimeCounters, ring: StampRing?, deliver: @escaping @Sendable ([HostInput]) -> Void
     ) {
-        (self.counters, self.deliver, self.ring) = (counters, deliver, ring)
+        (self.host, self.counters, self.deliver, self.ring) = (host, counters, deliver, ring)
+        let primaries = PrimaryHints(manifest)
+        let rule = CheckingRule(manifest: manifest, host: host, options: options)
+        (self.primaries, self.rule) = (primaries, rule)
         unsigned = Mutex(Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2))
         stage = Stage(
             manifest: manifest, on: threads.verifiers,
             sources: .init(urgent: manifest.hosts.count, ordinary: manifest.hosts.count + sessions), counters: counters,
-            check: { verifier, _, event in
-                guard let input = Self.check(event, &verifier) else {
-                    counters.unverified.increment()
-                    return nil
+            check: { verifier, _, work in
+                switch work {
+                case .check(let check): return check.carryOut(by: &verifier)
+                case .event(let event):
+                    let input = Self.check(event, rule, primaries, &verifier)
+                    if input?.isGenuine != true { counters.unverified.increment() }
+                    if let ring, case .gateway(_, let verified)? = input { ring.note(.verified, verified.value) }
+                    return input
                 }
-                if let ring, case .gateway(_, let message) = event { ring.note(.verified, message) }
-                return input
             },
             deliver: deliver)
     }
+
+    /// Who leads, as the protocol's thread has it now: what gateways submit is checked accordingly.
+    func note(_ primary: ReplicaIndex, of shard: ShardID) { primaries.note(primary, of: shard) }
+
+    /// What the protocol's thread asks for.
+    func check(_ checks: [HostCheck]) {
+        guard !checks.isEmpty else { return }
+        var urgent: [Stage.Entry] = []
+        var ordinary: [Stage.Entry] = []
+        for check in checks {
+            let source = check.session.map { Self.source($0) } ?? UInt64(host.number)
+            let entry = Stage.Entry(item: .check(check), source: source, weight: check.weight)
+            if check.isUrgent { urgent.append(entry) } else { ordinary.append(entry) }
+        }
+        stage.submit(urgent: urgent, ordinary: ordinary)
+    }
+
+    private static func source(_ session: SessionID) -> UInt64 { 1 << 32 | session.number }
 
     func stop() { stage.stop() }
 
@@ -48,17 +78,17 @@ final class HostInbound: Sendable {
             switch event {
             case .peer(let host, let message):
                 if message.passesVerifiers {
-                    let entry = Stage.Entry(item: event, source: UInt64(host.number), weight: message.weight)
+                    let entry = Stage.Entry(item: .event(event), source: UInt64(host.number), weight: message.weight)
                     if message.isUrgent { urgent.append(entry) } else { ordinary.append(entry) }
-                } else if let input = unsigned.withLock({ Self.check(event, &$0) }) {
+                } else if let input = unsigned.withLock({ Self.check(event, rule, primaries, &$0) }) {
                     direct.append(input)
                 }
             case .gateway(let session, let message):
                 ring?.note(.received, message)
                 // Through the same lane even where nothing is to be checked: `gatewayClosed` must come last.
-                ordinary.append(.init(item: event, source: 1 << 32 | session.number, weight: message.weight))
+                ordinary.append(.init(item: .event(event), source: Self.source(session), weight: message.weight))
             case .gatewayClosed(let session):
-                ordinary.append(.init(item: event, source: 1 << 32 | session.number, weight: 0))
+                ordinary.append(.init(item: .event(event), source: Self.source(session), weight: 0))
             case .peerConnected(let host): direct.append(.peerConnected(host))
             case .peerDisconnected(let host): direct.append(.peerDisconnected(host))
             }
@@ -67,14 +97,50 @@ final class HostInbound: Sendable {
         stage.submit(urgent: urgent, ordinary: ordinary)
     }
 
-    private static func check(_ event: TransportEvent, _ verifier: inout Verifier<Ed25519Scheme>) -> HostInput? {
+    private static func check(
+        _ event: TransportEvent, _ rule: CheckingRule, _ primaries: PrimaryHints,
+        _ verifier: inout Verifier<Ed25519Scheme>
+    ) -> HostInput? {
         switch event {
-        case .peer(let host, let message): (try? verifier.verify(message)).map { .peer(host, $0) }
-        case .gateway(let session, let message): (try? verifier.verify(message)).map { .gateway(session, $0) }
+        case .peer(let host, let message): rule.verify(message, from: host, by: &verifier)
+        case .gateway(let session, let message):
+            rule.verify(message, from: session, by: &verifier) { primaries[$0] }
         case .gatewayClosed(let session): .gatewayClosed(session)
         case .peerConnected(let host): .peerConnected(host)
         case .peerDisconnected(let host): .peerDisconnected(host)
         }
+    }
+}
+
+extension HostInput {
+    /// Not if it says that something is forged.
+    fileprivate var isGenuine: Bool { if case .forged = self { false } else { true } }
+}
+
+/// For each shard who leads it, written by the protocol's thread and read by the verifiers. A wrong one costs a little
+/// work: too much is checked, or the shard asks for the check.
+final class PrimaryHints: Sendable {
+    private final class Hint: Sendable {
+        let replica: Atomic<UInt8>
+        init(_ replica: ReplicaIndex) { self.replica = Atomic(UInt8(replica.index)) }
+    }
+
+    private let hints: [Hint]
+
+    init(_ manifest: Manifest) {
+        hints = manifest.shards.indices.map {
+            let shard = ShardID(UInt16($0))
+            return Hint(manifest.group(of: shard).primary(of: View(0), in: shard))
+        }
+    }
+
+    func note(_ primary: ReplicaIndex, of shard: ShardID) {
+        hints[Int(shard.number)].replica.store(UInt8(primary.index), ordering: .relaxed)
+    }
+
+    subscript(shard: ShardID) -> ReplicaIndex? {
+        guard Int(shard.number) < hints.count else { return nil }
+        return ReplicaIndex(hints[Int(shard.number)].replica.load(ordering: .relaxed))
     }
 }
 
@@ -109,7 +175,8 @@ extension HostMessage {
         case .pbft(_, .batch(let batch)), .pbft(_, .committedBody(let batch)): batch.bytes.count + 256
         case .pbft(_, .viewChange): 64 << 10
         case .pbft(_, .newView): 512 << 10
-        case .pbft(_, .committed(let claims)): claims.digests.count * 32 + 512
+        case .pbft(_, .committed(let claims)):
+            claims.skipped.reduce(claims.digests.count * 32 + 512) { $0 + $1.places.count * 4 + 16 }
         case .pbft: 512
         case .stateTransfer(_, .bucket(_, _, _, _, let entries)):
             entries.reduce(512) { $0 + $1.key.count + $1.value.count + 64 }

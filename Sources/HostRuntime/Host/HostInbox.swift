@@ -37,8 +37,9 @@ struct HostInboxBound: MailboxBound {
         guard input.isMessage else { return true }
         guard inputs < maxInputs, bytes < maxBytes else { return false }
         switch input {
-        case .gateway(let session, _): if !gateways.take(input.shareWeight, for: session) { return false }
-        case .peer(let host, _): if !take(input.weight, for: host) { return false }
+        case .gateway(let session, _), .unchecked(let session, _, _):
+            if !gateways.take(input.shareWeight, for: session) { return false }
+        case .peer(let host, _), .forged(let host, _, _): if !take(input.weight, for: host) { return false }
         default: break
         }
         inputs += 1
@@ -58,8 +59,9 @@ struct HostInboxBound: MailboxBound {
         inputs -= 1
         bytes -= input.weight
         switch input {
-        case .gateway(let session, _): gateways.giveBack(input.shareWeight, from: session)
-        case .peer(let host, _):
+        case .gateway(let session, _), .unchecked(let session, _, _):
+            gateways.giveBack(input.shareWeight, from: session)
+        case .peer(let host, _), .forged(let host, _, _):
             peers.inputs.giveBack(1, from: host)
             peers.bytes.giveBack(input.weight, from: host)
         default: break
@@ -70,9 +72,10 @@ struct HostInboxBound: MailboxBound {
 extension HostInput {
     fileprivate var isMessage: Bool {
         switch self {
-        case .peer, .gateway: true
+        case .peer, .gateway, .unchecked, .forged: true
+        // What the protocol asked for is bounded where it is asked.
         case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed,
-            .stateDamaged, .tick:
+            .stateDamaged, .tick, .checked, .submissionChecked:
             false
         }
     }
@@ -82,8 +85,9 @@ extension HostInput {
         switch self {
         case .peer(_, let message): message.value.weight
         case .gateway(_, let message): message.value.weight
+        case .unchecked(_, _, let request): request.bytes.count + 256
         case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed,
-            .stateDamaged, .tick:
+            .stateDamaged, .tick, .forged, .checked, .submissionChecked:
             0
         }
     }

@@ -69,7 +69,7 @@ final class HostTrace {
             case .prePrepared(_, let sequence, let batch):
                 note(batch, at: Place(shard: record.shard, sequence: sequence), now)
             case .prepared(_, let sequence, _): stamp(.prepared, record.shard, sequence, now)
-            case .committed(let sequence, _): execute(Place(shard: record.shard, sequence: sequence), now)
+            case .committed(let sequence, _, _): execute(Place(shard: record.shard, sequence: sequence), now)
             case .prePreparedAgain, .committedBody, .viewChange, .newView, .stable, .quarantine, .peerIncarnation: break
             }
         }

@@ -167,29 +167,40 @@ package struct CatchUp: Sendable {
 
     mutating func executed(_ digest: Digest) { fetch.bodies.remove(digest) }
 
-    /// What f + 1 peers claim to have committed: a correct one of them did.
-    package func certainDigest(at sequence: SequenceNumber) -> Digest? {
+    /// The digest and what was left out of it, both as one peer says.
+    package struct Claim: Hashable, Sendable {
+        package let digest: Digest
+        package let skipped: [UInt32]
+    }
+
+    /// What f + 1 peers claim to have executed: a correct one of them did.
+    package func certain(at sequence: SequenceNumber) -> Claim? {
         guard fetch.isActive else { return nil }
-        var counts: [(digest: Digest, count: Int)] = []
-        for case let digest? in peers.map({ $0.claims?.digest(at: sequence) }) {
-            if let i = counts.firstIndex(where: { $0.digest == digest }) {
+        var counts: [(claim: Claim, count: Int)] = []
+        for case let claim? in peers.map({ $0.claims?.claim(at: sequence) }) {
+            if let i = counts.firstIndex(where: { $0.claim == claim }) {
                 counts[i].count += 1
             } else {
-                counts.append((digest, 1))
+                counts.append((claim, 1))
             }
         }
-        if Mutant.is(.laggardTrustsOneClaim), let claimed = counts.first?.digest { return claimed }
-        return counts.first { $0.count >= group.weakQuorum }?.digest
+        if Mutant.is(.laggardTrustsOneClaim), let claimed = counts.first?.claim { return claimed }
+        return counts.first { $0.count >= group.weakQuorum }?.claim
     }
+
+    /// The digest of it alone.
+    package func certainDigest(at sequence: SequenceNumber) -> Digest? { certain(at: sequence)?.digest }
 
     /// A body that came for a digest: of use only where f + 1 claim it.
     func body(_ digest: Digest) -> Batch? { fetch.bodies[digest] }
 }
 
 extension CommittedClaims {
-    fileprivate func digest(at sequence: SequenceNumber) -> Digest? {
+    fileprivate func claim(at sequence: SequenceNumber) -> CatchUp.Claim? {
         guard sequence >= from else { return nil }
         let offset = sequence.number - from.number
-        return offset < UInt64(digests.count) ? digests[Int(offset)] : nil
+        guard offset < UInt64(digests.count) else { return nil }
+        let places = skipped.isEmpty ? [] : skipped.first { $0.sequence == sequence }?.places ?? []
+        return CatchUp.Claim(digest: digests[Int(offset)], skipped: places)
     }
 }

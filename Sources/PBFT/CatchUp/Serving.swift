@@ -66,6 +66,7 @@ package struct Serving: Sendable {
         _ request: FetchCommitted, to peer: ReplicaIndex, from retained: RetainedBatches, now: Instant
     ) -> Answer {
         var digests: [Digest] = []
+        var skipped: [SkippedPlaces] = []
         var bodies: [Batch] = []
         var bytes = 0
         var sendsBodies = request.bodies
@@ -82,9 +83,12 @@ package struct Serving: Sendable {
                 sendsBodies = false
             }
             digests.append(batch.digest)
+            let places = Mutant.is(.skippedNotClaimed) ? [] : retained.skipped(at: sequence)
+            if !places.isEmpty { skipped.append(SkippedPlaces(sequence: sequence, places: places)) }
             sequence = sequence.next
         }
         return Answer(
-            claims: CommittedClaims(from: request.from, digests: digests), bodies: bodies.filter { !$0.isNull })
+            claims: CommittedClaims(from: request.from, digests: digests, skipped: skipped),
+            bodies: bodies.filter { !$0.isNull })
     }
 }

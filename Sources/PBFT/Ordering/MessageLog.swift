@@ -20,6 +20,7 @@ struct VoteSet: Sendable {
     }
 
     func contains(_ replica: ReplicaIndex) -> Bool { votes[replica.index] != nil }
+    func has(_ digest: Digest, from replica: ReplicaIndex) -> Bool { votes[replica.index] == digest }
 }
 
 /// Everything about one sequence number between the watermarks.
@@ -31,6 +32,8 @@ struct Slot: Sendable {
     var digest: Digest?
     /// The body is here and the record that makes it Q's is written.
     var isPrePrepared = false
+    /// It came as a fresh proposal, and this replica has had every signature in it checked, not its share alone.
+    var isWhollyChecked = false
     /// As the primary: the PRE-PREPARE has left, so it may be repeated.
     var isProposalDurable = false
     var prepares: VoteSet
@@ -52,6 +55,7 @@ struct Slot: Sendable {
 
     mutating func enterView(n: Int) {
         (digest, isPrePrepared, isProposalDurable, isPrepared) = (nil, false, false, false)
+        isWhollyChecked = false
         (prepares, commits) = (VoteSet(n: n), VoteSet(n: n))
     }
 

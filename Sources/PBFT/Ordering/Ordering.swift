@@ -51,7 +51,7 @@ package struct Ordering: Sendable {
         switch message.value {
         case .prePrepare:
             message.prePrepare.flatMap {
-                receive($0.value, from: from, in: view, over: retained, now: now, promises, into: &ready)
+                receive($0, from: from, in: view, over: retained, now: now, promises, into: &ready)
             }
         case .prepare(let vote): receive(prepare: vote, from: from, in: view, promises, into: &ready)
         case .commit(let vote): receive(commit: vote, from: from)
@@ -62,11 +62,14 @@ package struct Ordering: Sendable {
     }
 
     private mutating func receive(
-        _ proposal: PrePrepare, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches,
+        _ verified: Verified<PrePrepare>, from: ReplicaIndex, in view: InstalledView, over retained: RetainedBatches,
         now: Instant,
         _ promises: Promises, into ready: inout ReplicaReady
     ) -> DropReason? {
+        let proposal = verified.value
         let (sequence, batch) = (proposal.sequence, proposal.batch)
+        // PREPARE will say that this replica has checked its share.
+        precondition(verified.share == .all || verified.share == .of(configuration.me), "another replica's share")
         guard log.contains(sequence) else { return outside(sequence) }
         guard from == view.primary else { return .notFromPrimary(from) }
         if let digest = log[sequence].digest {
@@ -78,6 +81,7 @@ package struct Ordering: Sendable {
         if let refusal = refusal(ofFresh: proposal, in: view, over: retained, now: now) { return refusal }
         log[sequence].digest = batch.digest
         log[sequence].take(batch)
+        log[sequence].isWhollyChecked = verified.share == .all
         log[sequence].addToQ(batch.digest, view: view.number)
         promises.promise(
             .prePrepared(view: view.number, sequence: sequence, batch),

@@ -6,6 +6,8 @@ package struct RetainedBatches: Sendable {
     private var batches: Deque<Batch> = []
     package private(set) var first: SequenceNumber
     private(set) var bytes = 0
+    /// What of them was not executed; of most nothing.
+    private var skipped: [SequenceNumber: [UInt32]] = [:]
 
     package init(after sequence: SequenceNumber) { first = sequence.next }
 
@@ -18,8 +20,13 @@ package struct RetainedBatches: Sendable {
         return batches[Int(sequence.number - first.number)]
     }
 
-    package mutating func append(_ batch: Batch) {
+    /// Places of the batch at a sequence number that were not executed.
+    func skipped(at sequence: SequenceNumber) -> [UInt32] { skipped[sequence] ?? [] }
+
+    /// - Parameter places: what of it was not executed.
+    package mutating func append(_ batch: Batch, skipping places: [UInt32] = []) {
         batches.append(batch)
+        if !places.isEmpty { skipped[last] = places }
         bytes += batch.bytes.count + 64
     }
 
@@ -50,6 +57,7 @@ package struct RetainedBatches: Sendable {
 
     private mutating func dropFirst() {
         bytes -= batches.removeFirst().bytes.count + 64
+        skipped[first] = nil
         first = first.next
     }
 }

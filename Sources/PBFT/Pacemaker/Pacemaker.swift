@@ -47,6 +47,8 @@ package struct Pacemaker: Sendable {
     private var moveAwaited: (executed: SequenceNumber, since: UInt64)?
     /// The last proposal of the primary that was not taken because of its time, and when.
     private var timeRefused: (sequence: SequenceNumber, at: UInt64)?
+    /// The view whose primary has proposed what nobody signed.
+    private var forgedIn: View?
     private var suspicions: [Suspicion?]
     private var lastSuspectAt: UInt64 = 0
     private var floor = ThroughputFloor()
@@ -81,6 +83,9 @@ package struct Pacemaker: Sendable {
 
     mutating func installedState(now: Instant) { progressAt = now.uptime }
 
+    /// No excuse for its primary is good any more, until the next view.
+    mutating func proveFault(in view: View) { forgedIn = view }
+
     mutating func refusedTime(of sequence: SequenceNumber, now: Instant) { timeRefused = (sequence, now.uptime) }
 
     /// A view in which nothing waited to be ordered was not fruitless: who only pretends that he waits for the shard to
@@ -96,6 +101,7 @@ package struct Pacemaker: Sendable {
         floor.enterView(n: configuration.group.n)
         for i in suspicions.indices { suspicions[i] = nil }
         (progressAt, viewInstalledAt, lastSuspectAt, timeRefused) = (now.uptime, now.uptime, 0, nil)
+        forgedIn = nil
     }
 
     /// The replica takes part from now on.
@@ -145,6 +151,7 @@ package struct Pacemaker: Sendable {
     package mutating func isAtFault(_ seen: Observation, now: Instant) -> Bool {
         let isPending = seen.oldestPending != nil || seen.awaitsProposal || refusesTime(seen.lastExecuted, now)
         if !isPending { wasPending = false }
+        if forgedIn != nil, !seen.isPrimary { return true }
         // Only a primary that takes part moves an idle shard on, and this one waits itself for the shard to move.
         if !seen.isPrimary, seen.primaryWaits, now.uptime > viewInstalledAt + timeout { return true }
         if !seen.isPrimary, isMoveOverdue(seen, now: now) { return true }

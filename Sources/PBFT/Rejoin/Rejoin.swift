@@ -129,7 +129,7 @@ extension JournalRecord {
     fileprivate var votedFor: SequenceNumber? {
         switch self {
         case .prePrepared(_, let sequence, _), .prePreparedAgain(_, let sequence, _), .prepared(_, let sequence, _),
-            .committed(let sequence, _), .committedBody(let sequence, _):
+            .committed(let sequence, _, _), .committedBody(let sequence, _, _):
             sequence
         case .stable(let checkpoint): checkpoint.sequence
         case .viewChange, .newView, .quarantine, .peerIncarnation: nil

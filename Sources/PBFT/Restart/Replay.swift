@@ -11,7 +11,7 @@ package struct Replay {
     private(set) var incarnation: UInt64 = 0
     private(set) var peerIncarnations: [IncarnationDeclaration] = []
     private var bodies: [SequenceNumber: [Batch]] = [:]
-    private var committed: [SequenceNumber: Digest] = [:]
+    private var committed: [SequenceNumber: (digest: Digest, skipped: [UInt32])] = [:]
 
     package init(_ records: [JournalRecord], over base: Checkpoint) {
         self.base = base
@@ -34,11 +34,12 @@ package struct Replay {
     private mutating func read(_ record: JournalRecord) {
         switch record {
         case .prePrepared(_, let sequence, let batch): if sequence > low.sequence { keep(batch, at: sequence) }
-        case .committedBody(let sequence, let batch):
+        case .committedBody(let sequence, let batch, let skipped):
             guard sequence > base.sequence else { return }
             keep(batch, at: sequence)
-            committed[sequence] = batch.digest
-        case .committed(let sequence, let digest): if sequence > base.sequence { committed[sequence] = digest }
+            committed[sequence] = (batch.digest, skipped)
+        case .committed(let sequence, let digest, let skipped):
+            if sequence > base.sequence { committed[sequence] = (digest, skipped) }
         case .stable(let checkpoint): if checkpoint.sequence > stable.sequence { stable = checkpoint }
         case .quarantine(let incarnation, let isOver):
             (isQuarantined, self.incarnation) = (!isOver, max(self.incarnation, incarnation))
@@ -59,8 +60,8 @@ package struct Replay {
     package var executed: [OrderedBatch] {
         var executed: [OrderedBatch] = []
         var next = base.sequence.next
-        while let digest = committed[next], let batch = body(digest, at: next) {
-            executed.append(OrderedBatch(journaled: batch, at: next))
+        while let (digest, skipped) = committed[next], let batch = body(digest, at: next) {
+            executed.append(OrderedBatch(journaled: batch, skipping: skipped, at: next))
             next = next.next
         }
         return executed
@@ -69,7 +70,7 @@ package struct Replay {
     /// A state of this number or a later one is needed: the journal's batches follow on it.
     package var neededState: SequenceNumber {
         var minimum = stable.sequence
-        while minimum > .zero, let digest = committed[minimum], body(digest, at: minimum) != nil {
+        while minimum > .zero, let digest = committed[minimum]?.digest, body(digest, at: minimum) != nil {
             minimum = SequenceNumber(minimum.number - 1)
         }
         return minimum

@@ -12,7 +12,7 @@ extension Replica {
         let journal = Replay(records, over: base)
         rejoin.incarnations.restore(own: journal.incarnation, peers: journal.peerIncarnations)
         for ordered in journal.executed {
-            retained.append(ordered.batch)
+            retained.append(ordered.batch, skipping: ordered.skipped)
             ready.executes.append(ordered)
         }
         let standing = journal.standing(executed: lastExecuted, isNew: records.isEmpty && base.sequence == .zero)
@@ -74,7 +74,9 @@ extension Replica {
         if let newView = viewChanger.newView { records.append(.newView(newView)) }
         if let own = viewChanger.own { records.append(.viewChange(own)) }
         // Executed and not in the store.
-        for (sequence, batch) in retained.after(flushed) { records.append(.committedBody(sequence: sequence, batch)) }
+        for (sequence, batch) in retained.after(flushed) {
+            records.append(.committedBody(sequence: sequence, batch, skipped: retained.skipped(at: sequence)))
+        }
         if stable.sequence > .zero { records.append(.stable(stable)) }
         return records + ordering.log.records
     }

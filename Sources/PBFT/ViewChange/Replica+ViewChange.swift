@@ -11,7 +11,7 @@ extension Replica {
         leaveSuspectedView(now: now, into: &ready)
     }
 
-    private mutating func suspect(now: Instant, into ready: inout ReplicaReady) {
+    mutating func suspect(now: Instant, into ready: inout ReplicaReady) {
         if Mutant.is(.suspicionNotSent) { return }
         if pacemaker.suspect(view, now: now) { promises.send(.suspect(view), to: .others, into: &ready) }
         leaveSuspectedView(now: now, into: &ready)
