@@ -348,7 +348,8 @@ public struct Status: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// "I have committed these digests at from, from + 1, …" f + 1 equal claims contain a correct replica's.
+/// "I have executed these digests at from, from + 1, …, but for what is skipped." f + 1 equal claims contain a correct
+/// replica's.
 public struct CommittedClaims: Hashable, Sendable, CanonicalCodable {
     /// In one message, however much is asked for.
     public static let maxCount = 1024

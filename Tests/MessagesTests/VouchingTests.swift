@@ -11,7 +11,9 @@ import Testing
     private static let group = ReplicaGroup(n: 4)
     private static let primary = ReplicaIndex(0)
 
-    private func digest(_ number: Int) -> Digest { Hasher256.hash(.request, [UInt8(number % 256), UInt8(number / 256)]) }
+    private func digest(_ number: Int) -> Digest {
+        Hasher256.hash(.request, [UInt8(number % 256), UInt8(number / 256)])
+    }
 
     @Test(arguments: [4, 7, 10])
     func eachRequestIsCheckedByFBackups(n: Int) {

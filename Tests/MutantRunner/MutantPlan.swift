@@ -91,13 +91,14 @@ extension Mutant {
         case .truncatesAtWeakQuorum: MutantPlan("f + 1 CHECKPOINTs make a checkpoint stable", ["lossy", "everything"])
         case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 232)
         case .quarantineTooShort: MutantPlan("quarantine ends at once", ["crashes", "everything"])
-        case .executesUnchecked: MutantPlan("what is committed is executed unchecked", ["byzantine"])
-        case .oneVouchSuffices: MutantPlan("what the primary alone has checked is executed", ["byzantine"])
+        case .executesUnchecked: MutantPlan("what is committed is executed unchecked", ["byzantine"], from: 2)
+        case .oneVouchSuffices: MutantPlan("what the primary alone has checked is executed", ["byzantine"], from: 2)
         case .inheritedIsVouchedFor:
-            MutantPlan("votes of a view vouch for what it inherited", ["byzantine", "everything"])
+            MutantPlan("votes of a view vouch for what it inherited", ["byzantine", "everything"], from: 5)
         case .skippedNotJournaled:
-            MutantPlan("what was left out is not in the journal", ["everything", "byzantine"])
-        case .skippedNotClaimed: MutantPlan("laggards do not hear what was left out", ["byzantine", "everything"])
+            MutantPlan("what was left out is not in the journal", ["everything", "byzantine"], from: 5)
+        case .skippedNotClaimed:
+            MutantPlan("laggards do not hear what was left out", ["byzantine", "everything"], from: 5)
         case .sendsBeforeSync: MutantPlan("messages do not wait for their records", ["crashes"], from: 11)
         case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 101)
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])

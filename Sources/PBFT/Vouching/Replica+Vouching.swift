@@ -49,6 +49,8 @@ extension Replica {
     /// What `ReplicaReady.checks` asked for.
     mutating func take(_ checked: CheckedSignatures, now: Instant, into ready: inout ReplicaReady) {
         guard let proposedIn = gate.take(checked) else { return }
+        // What waited for this is executed first: who changes the view executes nothing until the next one.
+        advanceExecution(now: now, into: &ready)
         suspectForger(in: proposedIn, now: now, into: &ready)
     }
 
