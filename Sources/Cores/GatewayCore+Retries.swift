@@ -37,7 +37,11 @@ extension GatewayCore {
             var delay = backoff.delay(attempt: entry.refusedAttempts, using: &jitter)
             // A full shard says when it expects room; for a conflict full jitter alone is best.
             if cause == .overloaded { delay = max(delay, min(retryAfter, backoff.cap / 1000) * 1000) }
-            if cause == .outOfOrder { followers.add(entry.request, on: refusal.shard) }
+            if cause == .outOfOrder {
+                followers.add(entry.request, on: refusal.shard)
+                // What it waits for may need a place itself, or wait for another shard.
+                admission.cancel(digest, now: now)
+            }
             entry.refusedAttempts += 1
             entry.stage = .backingOff(backoff, cost: cost)
             entry.refusals = []
@@ -119,13 +123,18 @@ extension GatewayCore {
         of request: Request, on shard: ShardID, now: Instant, into ready: inout GatewayReady
     ) {
         guard !followers.isEmpty else { return }
-        for digest in followers.chain(behind: request, on: shard) {
-            guard var entry = entries[digest], case .backingOff(let backoff, let cost) = entry.stage,
+        // Whoever is under way has those behind it sent when its turn comes.
+        let chain = followers.chain(behind: request, on: shard) {
+            if case .backingOff? = entries[$0]?.stage { true } else { false }
+        }
+        for digest in chain {
+            guard var entry = entries[digest], case .backingOff(let backoff, _) = entry.stage,
                 now.uptime < entry.giveUpAt
             else { continue }
             entry.refusedAttempts = 0
             entries[digest] = entry
-            end(entry, backoff, cost: cost, now: now, into: &ready)
+            // The shard has just moved on: it costs nothing.
+            end(entry, backoff, cost: 0, now: now, into: &ready)
         }
     }
 

@@ -45,12 +45,13 @@ struct WaitingFollowers: Sendable {
     /// Whether what it waits for waits here too: then it is sent again with that, and not before.
     func isBehindAnother(_ request: Digest) -> Bool { waiting[request].map { own[$0.awaited] != nil } ?? false }
 
-    /// The request that waits for this one on a shard, the one that waits for that, and so on.
-    func chain(behind request: Request, on shard: ShardID) -> [Digest] {
+    /// The request that waits for this one on a shard, the one that waits for that, and so on, up to the first that is
+    /// under way.
+    func chain(behind request: Request, on shard: ShardID, while isHeldBack: (Digest) -> Bool) -> [Digest] {
         var chain: [Digest] = []
         var place = Place(principal: request.principal, shard: shard, number: request.number)
-        // Whoever signs a circle is not followed round it.
-        while chain.count < waiting.count, let digest = next[place], let mine = waiting[digest]?.own {
+        // Liars may have refused a circle, which is not followed round.
+        while chain.count < waiting.count, let digest = next[place], isHeldBack(digest), let mine = waiting[digest]?.own {
             chain.append(digest)
             place = mine
         }

@@ -47,9 +47,9 @@ public enum RetryPolicy: Hashable, Sendable {
 public struct RetryPolicies: Sendable {
     /// Within 2 ms at first, doubled up to 250 ms; costs a quarter of a retry, since the shard is well.
     public var conflict = RetryPolicy.resubmit(Backoff(base: 2_000_000, cap: 250_000_000), cost: 250)
-    /// Within 4 ms at first, doubled up to 500 ms; at once when the gateway hears that what it follows is there. Costs
-    /// nothing: its principal has asked to be refused, which says nothing of how the shard is.
-    public var outOfOrder = RetryPolicy.resubmit(Backoff(base: 4_000_000, cap: 500_000_000), cost: 0)
+    /// Within 4 ms at first, doubled up to 500 ms, and costs a quarter of a retry: what it follows may never come. At
+    /// once, for nothing, when the gateway hears that it is there.
+    public var outOfOrder = RetryPolicy.resubmit(Backoff(base: 4_000_000, cap: 500_000_000), cost: 250)
     /// Within 50 ms at first, doubled up to 2 s, or when the shard expects room if that is later.
     public var overloaded = RetryPolicy.resubmit(Backoff(base: 50_000_000, cap: 2_000_000_000), cost: 1000)
     /// Within 100 ms at first, doubled up to 1 s; costs half a retry.
