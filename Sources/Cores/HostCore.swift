@@ -131,8 +131,8 @@ public final class HostCore {
         case .gateway(let session, let message): route(message, from: session, now: now, into: &ready)
         case .unchecked(let session, let ids, let request):
             say(.unchecked(from: session, request), to: ids, into: &ready)
-        case .forged(let peer, let id, let view):
-            if let shard = shard(id) { say(.forged(by: peer, view), to: shard) }
+        case .forged(let peer, let id, let view, let sequence):
+            if let shard = shard(id) { say(.forged(by: peer, view, sequence), to: shard) }
         case .checked(let id, let checked): if let shard = shard(id) { say(.checked(checked), to: shard) }
         case .submissionChecked(let id, let session, let digest, let verified):
             if let shard = shard(id) { say(.submissionChecked(from: session, digest, verified), to: shard) }

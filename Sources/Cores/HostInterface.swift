@@ -17,8 +17,8 @@ public enum HostInput: Sendable {
     case gateway(SessionID, Verified<GatewayMessage>)
     /// A request that a gateway submits to these shards, whose signature nobody here has checked (`CheckingRule`).
     case unchecked(SessionID, [ShardID], SignedRequest)
-    /// Another host has proposed in this shard and view what nobody signed.
-    case forged(by: HostID, ShardID, View)
+    /// Another host has proposed in this shard and view, under this number, what nobody signed.
+    case forged(by: HostID, ShardID, View, SequenceNumber)
     /// A `HostCheck` of a batch was carried out.
     case checked(ShardID, CheckedSignatures)
     /// A `HostCheck` of a submission was carried out: the request with this digest, or nil if nobody has signed it.

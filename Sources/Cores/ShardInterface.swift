@@ -13,7 +13,7 @@ package enum ShardInput: Sendable {
     // From other hosts.
     case message(from: HostID, Verified<PBFTMessage>)
     /// It has proposed in this view what nobody signed.
-    case forged(by: HostID, View)
+    case forged(by: HostID, View, SequenceNumber)
     case stateTransfer(from: HostID, StateTransferMessage)
     /// What waits at a backup.
     case forwarded(from: HostID, BatchItem)

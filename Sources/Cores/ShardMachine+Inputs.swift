@@ -13,9 +13,9 @@ extension ShardMachine {
         case .message(let host, let message):
             guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
             replica.step(.message(from: sender, message), now: now, into: &work)
-        case .forged(let host, let view):
+        case .forged(let host, let view, let sequence):
             guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
-            replica.step(.forged(from: sender, view), now: now, into: &work)
+            replica.step(.forged(from: sender, view, sequence), now: now, into: &work)
         case .stateTransfer(let host, let message):
             guard let sender = setting.peer(on: host) else { return ready.drop(.notAPeer) }
             try transfer(.message(from: sender, message), now: now, into: &ready)

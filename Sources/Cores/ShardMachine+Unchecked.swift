@@ -23,7 +23,7 @@ extension ShardMachine {
         if replica.isPrimary { checkSubmissions(now: now, into: &ready) }
     }
 
-    /// Whatever waits if this replica leads, or if nobody does who could be reached; otherwise what has waited for long.
+    /// All that waits if this replica leads, or if nobody does who could be reached; else what has waited for long.
     mutating func checkSubmissions(now: Instant, into ready: inout ShardReady) {
         let isUrgent = replica.isPrimary || !isPrimaryReachable
         let due = proposer.unchecked.takeDue(isUrgent: isUrgent, atMost: Self.checksAtOnce, now: now)

@@ -21,7 +21,7 @@ public struct CheckingRule: Sendable {
     ) -> HostInput? {
         if let verified = try? verifier.verify(message, at: reader) { return .peer(peer, verified) }
         guard case .pbft(let shard, .prePrepare(let proposal)) = message, manifest.hasShard(shard) else { return nil }
-        return .forged(by: peer, shard, proposal.view)
+        return .forged(by: peer, shard, proposal.view, proposal.sequence)
     }
 
     /// What a gateway said, checked, but for a request that no shard of this host is to check as it comes.

@@ -51,7 +51,8 @@ struct WaitingFollowers: Sendable {
         var chain: [Digest] = []
         var place = Place(principal: request.principal, shard: shard, number: request.number)
         // Liars may have refused a circle, which is not followed round.
-        while chain.count < waiting.count, let digest = next[place], isHeldBack(digest), let mine = waiting[digest]?.own {
+        while chain.count < waiting.count, let digest = next[place], isHeldBack(digest), let mine = waiting[digest]?.own
+        {
             chain.append(digest)
             place = mine
         }

@@ -55,7 +55,8 @@ public struct Replica: Sendable {
         case .message(let from, let message):
             precondition(from.index < group.n && from != me, "the runtime authenticates senders")
             if isHeard(message.value, from: from) { receive(message, from: from, now: now, into: &ready) }
-        case .forged(let from, let view): receiveForgery(from: from, in: view, now: now, into: &ready)
+        case .forged(let from, let view, let sequence):
+            receiveForgery(from: from, in: view, at: sequence, now: now, into: &ready)
         case .checked(let checked): take(checked, now: now, into: &ready)
         case .durable(let message): countOwn(message, now: now, into: &ready)
         case .propose(let batch): propose(batch, into: &ready)

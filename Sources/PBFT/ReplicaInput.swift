@@ -5,8 +5,8 @@ public enum ReplicaInput: Sendable {
     /// From another replica of the shard: the session authenticated the sender, the signatures inside are checked, of
     /// a proposal at least this replica's share.
     case message(from: ReplicaIndex, Verified<PBFTMessage>)
-    /// A PRE-PREPARE of this view from another replica holds what nobody signed.
-    case forged(from: ReplicaIndex, View)
+    /// A PRE-PREPARE of this view and number from another replica holds what nobody signed.
+    case forged(from: ReplicaIndex, View, SequenceNumber)
     /// A `SignatureCheck` of `ReplicaReady.checks` was carried out.
     case checked(CheckedSignatures)
     /// A message of `ReplicaReady.held` may leave now, and this replica's own vote in it counts from now on.

@@ -105,6 +105,8 @@ public struct SimulationOptions: Sendable {
             host.hashingAhead.entriesPerBucket = 0
             (host.hashingAhead.placedChanges, host.hashingAhead.changes, host.hashingAhead.nodes) = (2, 5, 3)
         }
+        // A third leave signatures to each other.
+        host.sharesChecks = seed % 3 == 1
         host.procedures = SimulatedProcedures.registry
         host.compactionBytes = 8 << 10
         host.recentBatches = 64

@@ -53,7 +53,7 @@ import Testing
         var told = 0
         for host in 1..<4 as Range<UInt16> {
             let input = rule(host).verify(.pbft(ShardID(0), .prePrepare(proposal)), from: HostID(0), by: &verifier)
-            if case .forged(HostID(0), ShardID(0), View(4)) = input { told += 1 }
+            if case .forged(HostID(0), ShardID(0), View(4), _) = input { told += 1 }
         }
         #expect(told == 1, "the one whose share it is")
         let all = rule(1, shares: false)

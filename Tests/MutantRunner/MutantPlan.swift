@@ -35,6 +35,9 @@ struct MutantPlan {
         options.faultyUntil = 2_000_000_000
     }
 
+    /// Hosts leave signatures to each other.
+    @Sendable static func sharing(_ options: inout SimulationOptions) { options.host.sharesChecks = true }
+
     /// Hosts' clocks jump.
     @Sendable static func jumping(_ options: inout SimulationOptions) { options.jumpsClocks = true }
 
@@ -91,14 +94,24 @@ extension Mutant {
         case .truncatesAtWeakQuorum: MutantPlan("f + 1 CHECKPOINTs make a checkpoint stable", ["lossy", "everything"])
         case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 232)
         case .quarantineTooShort: MutantPlan("quarantine ends at once", ["crashes", "everything"])
-        case .executesUnchecked: MutantPlan("what is committed is executed unchecked", ["byzantine"], from: 2)
-        case .oneVouchSuffices: MutantPlan("what the primary alone has checked is executed", ["byzantine"], from: 2)
+        case .executesUnchecked:
+            MutantPlan(
+                "what is committed is executed unchecked", ["byzantine"], from: 2, adjust: MutantPlan.sharing)
+        case .oneVouchSuffices:
+            MutantPlan(
+                "what the primary alone has checked is executed", ["byzantine"], from: 2, adjust: MutantPlan.sharing)
         case .inheritedIsVouchedFor:
-            MutantPlan("votes of a view vouch for what it inherited", ["byzantine", "everything"], from: 5)
+            MutantPlan(
+                "votes of a view vouch for what it inherited", ["byzantine", "everything"], from: 5,
+                adjust: MutantPlan.sharing)
         case .skippedNotJournaled:
-            MutantPlan("what was left out is not in the journal", ["everything", "byzantine"], from: 5)
+            MutantPlan(
+                "what was left out is not in the journal", ["everything", "byzantine"], from: 5,
+                adjust: MutantPlan.sharing)
         case .skippedNotClaimed:
-            MutantPlan("laggards do not hear what was left out", ["byzantine", "everything"], from: 5)
+            MutantPlan(
+                "laggards do not hear what was left out", ["byzantine", "everything"], from: 5,
+                adjust: MutantPlan.sharing)
         case .sendsBeforeSync: MutantPlan("messages do not wait for their records", ["crashes"], from: 11)
         case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 101)
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])

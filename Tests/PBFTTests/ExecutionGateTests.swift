@@ -194,15 +194,20 @@ import Testing
             #expect(group.nodes[i].checks.contains { $0.batch == batch && $0.places == [0, 1, 2] })
         }
         #expect(group.agreed[SequenceNumber(1)] == batch.digest, "it had prepared")
+        // Who leads now repeats it, and has not made it.
+        for i in 2...3 {
+            let ready = try group.step(i, .forged(from: ReplicaIndex(1), View(1), SequenceNumber(1)))
+            #expect(ready.sends.isEmpty)
+        }
     }
 
     @Test func onlyTheOneWhoLeadsTheViewIsSuspectedForAForgery() throws {
         var group = group()
         for (from, view) in [(1, UInt64(0)), (2, 0), (0, 1), (1, 1)] {
-            let ready = try group.step(3, .forged(from: ReplicaIndex(UInt8(from)), View(view)))
+            let ready = try group.step(3, .forged(from: ReplicaIndex(UInt8(from)), View(view), SequenceNumber(1)))
             #expect(ready.sends.isEmpty)
         }
-        let ready = try group.step(3, .forged(from: ReplicaIndex(0), View(0)))
+        let ready = try group.step(3, .forged(from: ReplicaIndex(0), View(0), SequenceNumber(1)))
         #expect(ready.sends.map(\.message) == [.suspect(View(0))])
         // It stays so until the view is over, whatever moves.
         for _ in 0..<100 { try group.tick(3) }

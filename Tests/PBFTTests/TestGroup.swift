@@ -142,7 +142,7 @@ struct TestGroup {
             return try step(i, .message(from: sender, try verifier.verify(message, shard: Self.shard, by: reader)))
         } catch let refused as Refused {
             guard case .prePrepare(let proposal) = message else { throw refused }
-            return try step(i, .forged(from: sender, proposal.view))
+            return try step(i, .forged(from: sender, proposal.view, proposal.sequence))
         }
     }
 

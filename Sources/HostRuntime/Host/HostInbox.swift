@@ -39,7 +39,7 @@ struct HostInboxBound: MailboxBound {
         switch input {
         case .gateway(let session, _), .unchecked(let session, _, _):
             if !gateways.take(input.shareWeight, for: session) { return false }
-        case .peer(let host, _), .forged(let host, _, _): if !take(input.weight, for: host) { return false }
+        case .peer(let host, _), .forged(let host, _, _, _): if !take(input.weight, for: host) { return false }
         default: break
         }
         inputs += 1
@@ -61,7 +61,7 @@ struct HostInboxBound: MailboxBound {
         switch input {
         case .gateway(let session, _), .unchecked(let session, _, _):
             gateways.giveBack(input.shareWeight, from: session)
-        case .peer(let host, _), .forged(let host, _, _):
+        case .peer(let host, _), .forged(let host, _, _, _):
             peers.inputs.giveBack(1, from: host)
             peers.bytes.giveBack(input.weight, from: host)
         default: break

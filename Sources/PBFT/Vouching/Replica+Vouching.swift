@@ -54,11 +54,14 @@ extension Replica {
         suspectForger(in: proposedIn, now: now, into: &ready)
     }
 
-    /// Its session brought a proposal that no correct primary makes.
+    /// Its session brought a proposal that no correct primary makes afresh. What a NEW-VIEW selected it repeats as it
+    /// is, whatever an earlier one has put into it.
     mutating func receiveForgery(
-        from: ReplicaIndex, in forged: View, now: Instant, into ready: inout ReplicaReady
+        from: ReplicaIndex, in forged: View, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady
     ) {
-        guard let view = viewChanger.installed, view.number == forged, view.primary == from else { return }
+        guard let view = viewChanger.installed, view.number == forged, view.primary == from,
+            sequence > view.inheritedEnd
+        else { return }
         suspectForger(in: forged, now: now, into: &ready)
     }
 
