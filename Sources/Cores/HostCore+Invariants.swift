@@ -67,7 +67,7 @@ extension HostCore {
     public static func shard(of input: HostInput) -> ShardID? {
         switch input {
         case .peer(_, let message): message.value.shard
-        case .flushed(let shard, _), .staged(let shard, _, _), .stateDamaged(let shard, _), .forged(_, let shard, _),
+        case .flushed(let shard, _), .staged(let shard, _, _), .stateDamaged(let shard, _), .forged(_, let shard, _, _),
             .checked(let shard, _), .submissionChecked(let shard, _, _, _):
             shard
         case .gateway, .unchecked, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .storageFailed,
