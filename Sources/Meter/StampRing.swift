@@ -4,10 +4,13 @@ import Synchronization
 /// The newest stamps of the requests that a process traces, in memory that does not grow any more once it is full. Any
 /// thread may add to it.
 public final class StampRing: Sendable {
-    private struct State {
+    fileprivate struct State {
         var stamps: [Stamp] = []
         /// How many there ever were: the place of the next one.
         var next: UInt64 = 0
+        /// Of the uptime, in which there were so many questions.
+        var second: UInt64 = 0
+        var answers = 0
     }
 
     /// Which requests are traced; only of these anything should be added.
@@ -18,6 +21,8 @@ public final class StampRing: Sendable {
 
     /// 32,768 stamps: some 2 MB, once they were taken.
     public static let usualCapacity = 32_768
+    /// More questions get no answer: whoever asks without end does not stop the process's work.
+    public static let answersPerSecond = 500
 
     /// Nil if nothing is traced: then there is nothing to keep, and who would stamp sees that at once.
     public init?(_ sampling: TraceSampling, capacity: Int = StampRing.usualCapacity) {
@@ -39,25 +44,43 @@ public final class StampRing: Sendable {
     }
 
     /// What is kept of that, bounded. A place that is not kept any more counts as the oldest that is.
-    public func answer(_ query: StampQuery, now: Instant) -> StampAnswer {
+    /// - Returns: nil if too much was asked in this second: an answer may cost as much as some requests do.
+    public func answer(_ query: StampQuery, now: Instant) -> StampAnswer? {
         state.withLock { state in
-            let oldest = state.next - UInt64(state.stamps.count)
-            var found: [Stamp] = []
-            var next = state.next
-            switch query {
-            case .of(let request):
-                for place in oldest..<state.next {
-                    let stamp = state.stamps[Int(place % UInt64(capacity))]
-                    guard stamp.request == request else { continue }
-                    found.append(stamp)
-                    if found.count == StampAnswer.maxStamps { break }
+            guard state.mayAnswer(at: now) else { return nil }
+            let (found, next) =
+                switch query {
+                case .of(let request): (state.stamps(of: request), state.next)
+                case .since(let place): state.stamps(since: place, capacity: capacity)
                 }
-            case .since(let place):
-                let start = min(max(place, oldest), state.next)
-                next = min(start + UInt64(StampAnswer.maxStamps), state.next)
-                found = (start..<next).map { state.stamps[Int($0 % UInt64(capacity))] }
-            }
             return StampAnswer(now: now, sampling: sampling, next: next, stamps: found)
         }
+    }
+}
+
+extension StampRing.State {
+    mutating func mayAnswer(at now: Instant) -> Bool {
+        let second = now.uptime / 1_000_000_000
+        if second != self.second { (self.second, answers) = (second, 0) }
+        answers += 1
+        return answers <= StampRing.answersPerSecond
+    }
+
+    func stamps(of request: Digest) -> [Stamp] {
+        // The oldest is where the next one goes, in a ring that is full.
+        let oldest = stamps.isEmpty ? 0 : Int(next % UInt64(stamps.count))
+        var found: [Stamp] = []
+        for part in [stamps[oldest...], stamps[..<oldest]] {
+            for stamp in part where stamp.request == request && found.count < StampAnswer.maxStamps {
+                found.append(stamp)
+            }
+        }
+        return found
+    }
+
+    func stamps(since place: UInt64, capacity: Int) -> (found: [Stamp], next: UInt64) {
+        let start = min(max(place, next - UInt64(stamps.count)), next)
+        let end = min(start + UInt64(StampAnswer.maxStamps), next)
+        return ((start..<end).map { stamps[Int($0 % UInt64(capacity))] }, end)
     }
 }

@@ -12,6 +12,10 @@ private func stamp(_ request: UInt8, at: UInt64) -> Stamp {
 
 private let now = Instant(uptime: 5000, wall: Timestamp(17))
 
+private func answer(_ ring: StampRing, _ query: StampQuery) throws -> StampAnswer {
+    try #require(ring.answer(query, now: now))
+}
+
 struct StampRingTests {
     @Test func `whoever traces nothing has no ring`() {
         #expect(StampRing(.off) == nil)
@@ -29,13 +33,13 @@ struct StampRingTests {
 
     @Test func `a full ring keeps the newest, and grows no more`() throws {
         let ring = try #require(StampRing(TraceSampling(rate: 1), capacity: 10))
-        #expect(ring.answer(.since(0), now: now).stamps.isEmpty)
+        #expect(try answer(ring, .since(0)).stamps.isEmpty)
         for at in 0..<25 { ring.add(stamp(UInt8(at % 2), at: UInt64(at))) }
-        let answer = ring.answer(.since(0), now: now)
-        #expect(answer.stamps.map(\.at) == Array(15..<25) && answer.next == 25)
-        #expect(answer.now == now && answer.sampling == TraceSampling(rate: 1))
-        #expect(ring.answer(.of(digest(1)), now: now).stamps.map(\.at) == [15, 17, 19, 21, 23])
-        #expect(ring.answer(.of(digest(9)), now: now).stamps.isEmpty)
+        let found = try answer(ring, .since(0))
+        #expect(found.stamps.map(\.at) == Array(15..<25) && found.next == 25)
+        #expect(found.now == now && found.sampling == TraceSampling(rate: 1))
+        #expect(try answer(ring, .of(digest(1))).stamps.map(\.at) == [15, 17, 19, 21, 23])
+        #expect(try answer(ring, .of(digest(9))).stamps.isEmpty)
     }
 
     @Test func `whoever goes on where the last answer ended gets each stamp once`() throws {
@@ -43,17 +47,26 @@ struct StampRingTests {
         for at in 0..<2500 { ring.add(stamp(1, at: UInt64(at))) }
         var (place, seen): (UInt64, [UInt64]) = (0, [])
         for expected in [1024, 1024, 452, 0] {
-            let answer = ring.answer(.since(place), now: now)
-            #expect(answer.stamps.count == expected && answer.stamps.count <= StampAnswer.maxStamps)
-            seen += answer.stamps.map(\.at)
-            place = answer.next
+            let found = try answer(ring, .since(place))
+            #expect(found.stamps.count == expected && found.stamps.count <= StampAnswer.maxStamps)
+            seen += found.stamps.map(\.at)
+            place = found.next
         }
         #expect(seen == Array(0..<2500))
         ring.add(stamp(1, at: 9))
-        #expect(ring.answer(.since(place), now: now).stamps.map(\.at) == [9])
+        #expect(try answer(ring, .since(place)).stamps.map(\.at) == [9])
         // A place that never was: of another life of the process.
-        #expect(ring.answer(.since(.max), now: now).stamps.isEmpty)
-        #expect(ring.answer(.since(.max), now: now).next == 2501)
-        #expect(ring.answer(.of(digest(1)), now: now).stamps.count == StampAnswer.maxStamps)
+        #expect(try answer(ring, .since(.max)).stamps.isEmpty)
+        #expect(try answer(ring, .since(.max)).next == 2501)
+        #expect(try answer(ring, .of(digest(1))).stamps.count == StampAnswer.maxStamps)
+    }
+
+    @Test func `whoever asks without end gets no answer until the next second`() throws {
+        let ring = try #require(StampRing(TraceSampling(rate: 1)))
+        ring.add(stamp(1, at: 3))
+        for _ in 0..<StampRing.answersPerSecond { #expect(ring.answer(.since(0), now: now) != nil) }
+        #expect(ring.answer(.since(0), now: now) == nil)
+        let later = Instant(uptime: now.uptime + 1_000_000_000, wall: now.wall)
+        #expect(ring.answer(.of(digest(1)), now: later)?.stamps.count == 1)
     }
 }

@@ -185,7 +185,7 @@ final class GatewayEngine {
     private func answersStamps(_ input: GatewayInput) -> Bool {
         guard let ring, case .client(let session, let message) = input, case .stamps(let id, let query) = message.value
         else { return false }
-        send(.stamps(id: id, ring.answer(query, now: Clock.now())), to: session)
+        if let answer = ring.answer(query, now: Clock.now()) { send(.stamps(id: id, answer), to: session) }
         return true
     }
 

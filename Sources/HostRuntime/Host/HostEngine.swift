@@ -45,7 +45,8 @@ final class HostEngine {
     private func step(_ input: HostInput, _ trace: HostTrace) {
         let now = Clock.now()
         if case .gateway(let session, let message) = input, case .stamps(let id, let query) = message.value {
-            return transport.send([.init(to: [session], reply: .stamps(id: id, trace.ring.answer(query, now: now)))])
+            guard let answer = trace.ring.answer(query, now: now) else { return }
+            return transport.send([.init(to: [session], reply: .stamps(id: id, answer))])
         }
         trace.begin(input, now: now, ready)
         core?.step(input, now: now, into: &ready)

@@ -39,8 +39,7 @@ actor StampCollector {
             }
         }
         for (role, (stamps, place)) in found { note(stamps, of: role, until: place) }
-        while true {
-            let answer = load.answer(.since(self.places[nil] ?? 0), now: .current())
+        while let answer = load.answer(.since(self.places[nil] ?? 0), now: .current()) {
             note(answer.stamps, of: nil, until: answer.next)
             if answer.stamps.count < StampAnswer.maxStamps { break }
         }
