@@ -79,6 +79,13 @@ import Testing
         let report = try drill("hot-account", "--clients", "8", "--seconds", "1", "--accounts", "200", "--shards", "2")
         let findings = try #require(report["findings"] as? [String: Any])
         for name in ["paid_by_all_ratio", "pays_all_ratio"] { #expect(findings[name] as? Double ?? 0 > 0, "\(name)") }
+        let ratio = findings["pays_all_ratio"] as? Double ?? 0
+        #expect(findings["pays_all_target"] as? Double == 0.8)
+        #expect(findings["pays_all_target_met"] as? Bool == (ratio >= 0.8))
+        // Ten times as much as many payers no single one reaches; only who asks for it fails.
+        let (status, output) = try Tool.run(
+            "drill", "hot-account", "--clients", "8", "--seconds", "1", "--accounts", "200", "--require-ratio", "10")
+        #expect(status == 33 && output.contains("of uniform load, 10.0 is required"), "\(output)")
     }
 
     /// How much of the rate is left is for a machine that does nothing else: here that nothing is left waiting, and no
