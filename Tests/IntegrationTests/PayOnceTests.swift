@@ -55,8 +55,11 @@ import Testing
         let before = bank.names("alice")
         let command = try bank.start("transfer", "alice", "bob", "40", "--json")
         try bank.waitForNew("alice", beside: before)
+        // It must not have its answer before the gateway stands still, and a payment takes a few milliseconds.
+        kill(command.processIdentifier, SIGSTOP)
         bank.pauseGateway()
         kill(command.processIdentifier, SIGINT)
+        kill(command.processIdentifier, SIGCONT)
         command.waitUntilExit()
         #expect(command.terminationStatus == 21)
         let printed = try JSONSerialization.jsonObject(with: Data(bank.output(of: command).utf8)) as? [String: Any]

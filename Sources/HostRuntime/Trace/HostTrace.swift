@@ -19,6 +19,7 @@ final class HostTrace {
     /// What is traced of a batch that was pre-prepared.
     private struct Traced {
         let items: [Item]
+        var preparedAt: UInt64 = 0
         var isExecuted = false
         /// COMMIT has left. A quorum of others may have committed before.
         var isSaid = false
@@ -68,7 +69,9 @@ final class HostTrace {
             switch record.record {
             case .prePrepared(_, let sequence, let batch):
                 note(batch, at: Place(shard: record.shard, sequence: sequence), now)
-            case .prepared(_, let sequence, _): stamp(.prepared, record.shard, sequence, now)
+            case .prepared(_, let sequence, _):
+                stamp(.prepared, record.shard, sequence, now)
+                batches[Place(shard: record.shard, sequence: sequence)]?.preparedAt = now()
             case .committed(let sequence, _, _): execute(Place(shard: record.shard, sequence: sequence), now)
             case .prePreparedAgain, .committedBody, .viewChange, .newView, .stable, .quarantine, .peerIncarnation: break
             }
@@ -116,7 +119,8 @@ final class HostTrace {
     private func execute(_ place: Place, _ now: () -> UInt64) {
         guard var traced = batches[place], !traced.isExecuted else { return }
         for item in traced.items {
-            if !item.isDecide { add(.committed, item, place, at: began) }
+            // A replica that lags may prepare and commit in one step.
+            if !item.isDecide { add(.committed, item, place, at: max(began, traced.preparedAt)) }
             add(item.isDecide ? .decided : .executed, item, place, at: now())
         }
         traced.isExecuted = true
@@ -160,23 +164,24 @@ extension StampRing {
         }
     }
 
-    /// Of what leaves a gateway.
+    /// Of what leaves a gateway. All of it leaves together, whatever the order in which it stands.
     func note(_ ready: GatewayReady) {
+        guard !ready.toHosts.isEmpty || !ready.toClients.isEmpty else { return }
+        let now = Clock.uptime()
         for outgoing in ready.toHosts {
             switch outgoing.message {
-            case .submit(let shards, let request): note(.forwarded, request.digest, shards)
-            case .decide(let shards, let decide): note(.decideForwarded, decide.request, shards)
+            case .submit(let shards, let request): note(.forwarded, request.digest, shards, now)
+            case .decide(let shards, let decide): note(.decideForwarded, decide.request, shards, now)
             default: break
             }
         }
         for case (_, .receipt(_, let receipt, _, _)) in ready.toClients where sampling.takes(receipt.request.digest) {
-            add(Stamp(request: receipt.request.digest, kind: .certified, at: Clock.uptime()))
+            add(Stamp(request: receipt.request.digest, kind: .certified, at: now))
         }
     }
 
-    private func note(_ kind: StampKind, _ request: Digest, _ shards: [ShardID]) {
+    private func note(_ kind: StampKind, _ request: Digest, _ shards: [ShardID], _ now: UInt64) {
         guard sampling.takes(request) else { return }
-        let now = Clock.uptime()
         for shard in shards { add(Stamp(request: request, kind: kind, shard: shard, at: now)) }
     }
 }
