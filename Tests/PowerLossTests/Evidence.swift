@@ -145,12 +145,14 @@ struct Evidence {
                 )
             }
             statements[position] = statement
-        case .executed(let shard, let sequence, let history):
-            let position = Position(shard: shard, sequence: sequence)
-            if let known = histories[position], known != history {
-                throw Contradiction(description: "shard \(shard) executed different batches up to \(sequence)")
+            // A step may execute several batches, and a host be cut between them.
+            try note(statement.history, at: position)
+            if statement.sequence.number > 1 {
+                let before = SequenceNumber(statement.sequence.number - 1)
+                try note(statement.previousHistory, at: Position(shard: statement.shard, sequence: before))
             }
-            histories[position] = history
+        case .executed(let shard, let sequence, let history):
+            try note(history, at: Position(shard: shard, sequence: sequence))
         case .submitted(let client, let request):
             if !submitted.contains(where: { $0.request == request }) {
                 submitted.append(Submitted(client: Int(client), request: request))
@@ -161,5 +163,13 @@ struct Evidence {
             }
             answers[request] = legs
         }
+    }
+
+    private mutating func note(_ history: Digest, at position: Position) throws {
+        if let known = histories[position], known != history {
+            throw Contradiction(
+                description: "shard \(position.shard) executed different batches up to \(position.sequence)")
+        }
+        histories[position] = history
     }
 }
