@@ -257,7 +257,12 @@ struct ClientModel {
         let request = receipt.request.request
         for leg in 0..<request.legCount {
             guard let decision = receipt.decision(ofLeg: leg, in: manifest.shardMap) else {
-                return "the receipt of \(receipt.request.digest.short) does not decide leg \(leg)"
+                let said = receipt.certificates.map { certificate in
+                    let status = certificate.leaf.status(ofLeg: UInt16(leg)).map { "\($0)" } ?? "nothing"
+                    return "shard \(certificate.shard) \(status)"
+                }
+                return "the receipt of \(receipt.request.digest.short) does not decide leg \(leg): "
+                    + said.joined(separator: ", ")
             }
             let id = TransactionID(request: receipt.request.digest, mode: request.mode, leg: UInt16(leg))
             if let earlier = books.decisions[id] {

@@ -126,12 +126,12 @@ struct StatusBoard: Sendable {
         }
     }
 
-    /// Certificates by index: ascending by shard, and of one shard the newest first, so that whoever takes a shard's
-    /// first status of a leg takes the one that counts.
+    /// Certificates by index: ascending by shard, and of one shard that of the latest batch first, in whatever order
+    /// they came, so that whoever takes a shard's first status of a leg takes the one that counts.
     func ordered(_ indexes: [Int]) -> [Certificate] {
-        indexes.sorted { a, b in
-            certificates[a].shard == certificates[b].shard ? a > b : certificates[a].shard < certificates[b].shard
-        }.map { certificates[$0] }
+        indexes.map { certificates[$0] }.sorted { a, b in
+            a.shard == b.shard ? a.statement.sequence > b.statement.sequence : a.shard < b.shard
+        }
     }
 
     func decide(_ indexes: [Int]) -> TransactionDecide {

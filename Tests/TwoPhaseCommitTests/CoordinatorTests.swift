@@ -217,4 +217,14 @@ extension [Coordinator.Action] {
             #expect(actions.receipts == [Receipt(request: request, certificates: certificates)])
         }
     }
+
+    /// A shard's later batch may be certified before an earlier one: its word of a leg counts, and stands first.
+    @Test func aCertificateThatIsLateDoesNotTakeBackWhatALaterBatchSaid() throws {
+        let request = cluster.request([cluster.transfer(1, 1), cluster.transfer(0, 1)], .independent)
+        var coordinator = Coordinator(request, map: map)
+        #expect(coordinator.add(cluster.certificate(1, 7, cluster.leaf(request, [1: .committed]))).receipts.isEmpty)
+        let late = cluster.certificate(1, 3, cluster.leaf(request, [0: .committed, 1: .votedYes]))
+        let receipt = try #require(coordinator.add(late).receipts.first)
+        for leg in 0..<2 { #expect(receipt.decision(ofLeg: leg, in: map) == .commit) }
+    }
 }
