@@ -81,7 +81,7 @@ extension Mutant {
                 adjust: MutantPlan.jumping)
         case .allowanceOnCertain:
             MutantPlan(
-                "a proposal may be ahead of a time that was executed as of a clock", ["everything"], from: 462,
+                "a proposal may be ahead of a time that was executed as of a clock", ["everything"], from: 960,
                 adjust: MutantPlan.jumping)
         case .neverFollows:
             MutantPlan(
@@ -135,7 +135,7 @@ extension Mutant {
         case .usefulWithoutRecord:
             MutantPlan("whatever concerns a call without a record is ordered", ["everything", "partitions"])
         case .attestationWithoutHistory: MutantPlan("attestations do not chain", ["calm"])
-        case .executesAgain: MutantPlan("a request that is ordered again is executed again", ["lossy"], from: 2)
+        case .executesAgain: MutantPlan("a request that is ordered again is executed again", ["lossy"], from: 3)
         case .votesAgain: MutantPlan("a request that is ordered again is voted on again", ["lossy", "everything"])
         case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 519)
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
