@@ -121,7 +121,7 @@ extension Mutant {
                 adjust: MutantPlan.forgetful)
         case .stateOfOnePeer:
             MutantPlan(
-                "one peer's offer is the state", ["everything", "byzantine"], from: 429, adjust: MutantPlan.forgetful)
+                "one peer's offer is the state", ["everything", "byzantine"], from: 625, adjust: MutantPlan.forgetful)
         case .flushesUnstable: MutantPlan("a state is written down before its checkpoint is stable", ["lossy"])
         case .readsWithoutWaiting:
             MutantPlan(
