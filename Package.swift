@@ -136,7 +136,7 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "Messages", "Randomness", "ShardState", "LMDBStore",
+                "Messages", "Randomness", "PBFT", "ShardState", "LMDBStore", "WriteAheadLog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Tests.

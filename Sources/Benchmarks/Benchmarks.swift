@@ -5,5 +5,5 @@ import ArgumentParser
     static let configuration = CommandConfiguration(
         commandName: "quorate-benchmarks", abstract: "Measures parts of Quorate alone.",
         discussion: "Times are CPU time of the thread that does the work: other work on the machine counts little.",
-        subcommands: [ExecutorBenchmark.self])
+        subcommands: [ExecutorBenchmark.self, PartsBenchmark.self])
 }
