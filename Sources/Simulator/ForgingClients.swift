@@ -1,3 +1,4 @@
+import Cores
 import Messages
 import Randomness
 
@@ -14,12 +15,13 @@ struct ForgingClients {
     static let firstID: UInt64 = 1 << 63
 
     init(_ options: SimulationOptions) {
-        rng = ChanceStream.forgers.generator(seed: options.seed)
-        exist = options.hasByzantineHosts && rng.chance(perMille: 500)
+        var chance = ChanceStream.forgers.generator(seed: options.seed)
+        exist = chance.chance(perMille: 500) && options.hasByzantineHosts
+        rng = chance
     }
 
     /// What somebody says now, and by whose session.
-    mutating func next(_ clients: ClientModel, isHealed: Bool) -> (client: Int, ClientMessage)? {
+    mutating func next(_ clients: ClientModel, isHealed: Bool) -> (client: Int, message: ClientMessage)? {
         guard exist, !isHealed, clients.isSetUp, rng.chance(perMille: 60) else { return nil }
         let client = rng.below(clients.pending.count)
         let victim = rng.below(clients.pending.count)
