@@ -127,7 +127,8 @@ extension Mutant {
             MutantPlan(
                 "a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 18)
         case .joinsByDigest:
-            MutantPlan("whoever brings a request shares the signature that another brought", ["byzantine", "everything"])
+            MutantPlan(
+                "whoever brings a request shares the signature that another brought", ["byzantine", "everything"])
         case .sendsAgainUnchecked:
             MutantPlan("what nobody has signed is sent again and again", ["byzantine", "everything"])
         case .answersAreQuestions: MutantPlan("an answer to a push is answered in turn", ["everything", "partitions"])
