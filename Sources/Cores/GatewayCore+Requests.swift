@@ -4,15 +4,25 @@ import TwoPhaseCommit
 
 /// A request's way: checks, queue, hosts, certificates, answer, decides.
 extension GatewayCore {
+    /// - Parameter isChecked: whether its principal has signed it. If nobody knows, it may have to be checked first.
     mutating func submit(
-        _ request: SignedRequest, for waiter: GatewayEntry.Waiter, now: Instant, into ready: inout GatewayReady
+        _ request: SignedRequest, isChecked: Bool, for waiter: GatewayEntry.Waiter, now: Instant,
+        into ready: inout GatewayReady
     ) {
         let digest = request.digest
-        if let answer = finished[digest] {
+        // Whoever asks with the signature that is known here shares its fate, genuine or not.
+        if let known = finished[digest]?.receipt.request ?? waiting(digest)?.request, known != request, !isChecked,
+            !Mutant.is(.joinsByDigest)
+        {
+            return check(request, for: waiter, into: &ready)
+        }
+        if var answer = finished[digest] {
+            if isChecked { answer.receipt = Receipt(request: request, certificates: answer.receipt.certificates) }
             ready.toClients.append((waiter.session, Self.reply(answer, id: waiter.id)))
             return
         }
-        if let entry = entries[digest], !entry.coordinator.isAnswered {
+        if let entry = waiting(digest) {
+            if isChecked { adopt(request) }
             return join(digest, waiter, waiting: entry.waiters, into: &ready)
         }
         if let problem = problem(with: request, now: now) {
@@ -24,6 +34,9 @@ extension GatewayCore {
         // What is past its deadline asks only for what became of it, and one shard's word may do.
         guard closedFor == 0 || isLate else {
             return reject(waiter, .shardUnavailable, retryAfter: closedFor / 1000, into: &ready)
+        }
+        guard isChecked || maySendUnchecked(request.request, from: waiter.session, to: coordinator.participants) else {
+            return check(request, for: waiter, into: &ready)
         }
         // Answered so long ago that its answer is forgotten: ask the shards again.
         if entries[digest] != nil { drop(digest) }
@@ -45,11 +58,18 @@ extension GatewayCore {
         if closedFor == 0 { pass(coordinator.participants, now: now) }
         entries[digest] = GatewayEntry(
             shards: coordinator.participants, coordinator: coordinator, waiters: [waiter], holder: waiter.session,
-            startBy: startBy, deadlineAt: deadlineAt,
+            isChecked: isChecked, startBy: startBy, deadlineAt: deadlineAt,
             giveUpAt: min(deadlineAt + options.grace, now.uptime + options.patience))
+        if !isChecked { trust[waiter.session]?.sentUnchecked() }
         expectAnswer(waiter)
         startAdmitted(now: now, into: &ready)
         if entries[digest]?.stage == .queued { arm(digest, due: now.uptime + 1_000_000_000) }
+    }
+
+    /// Nil if there is none, or it has its answer.
+    private func waiting(_ digest: Digest) -> GatewayEntry? {
+        guard let entry = entries[digest], !entry.coordinator.isAnswered else { return nil }
+        return entry
     }
 
     private mutating func join(
@@ -173,7 +193,9 @@ extension GatewayCore {
     /// The entry is gone, or settles from now on: what it held of the bounds in bytes is free.
     private mutating func release(_ entry: GatewayEntry) {
         let bytes = entry.request.bytes.count
-        if case .settling = entry.stage { settling.release(bytes) } else { held.giveBack(bytes, from: entry.holder) }
+        if case .settling = entry.stage { return settling.release(bytes) }
+        held.giveBack(bytes, from: entry.holder)
+        endProof(of: entry)
     }
 
     /// Ends a request without an outcome.

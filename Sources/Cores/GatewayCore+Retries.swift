@@ -12,6 +12,8 @@ extension GatewayCore {
         guard let replica = manifest.replica(of: refusal.shard, on: host), var entry = entries[digest],
             entry.stage == .inFlight, entry.coordinator.isMissing(refusal.shard)
         else { return }
+        // One host's word is enough to look, and no number of them to believe it.
+        if refusal.reason == .unsigned { return check(digest, into: &ready) }
         let place = entry.refusals.firstIndex { $0.shard == refusal.shard } ?? entry.refusals.count
         if place == entry.refusals.count { entry.refusals.append(RefusalTally(shard: refusal.shard)) }
         entry.refusals[place].add(refusal, by: replica)
@@ -142,10 +144,16 @@ extension GatewayCore {
 
     /// Sends the request again to the shards that have not answered, and decided legs' certificates to those that wait
     /// for them. False if the budget or the connections do not allow it.
-    private mutating func sendAgain(_ entry: GatewayEntry, cost: UInt64, now: Instant, into ready: inout GatewayReady)
+    mutating func sendAgain(_ entry: GatewayEntry, cost: UInt64, now: Instant, into ready: inout GatewayReady)
         -> Bool
     {
         let digest = entry.request.digest
+        // Nothing is sent twice that nobody has looked at.
+        guard entry.isChecked || Mutant.is(.sendsAgainUnchecked) else {
+            entries[digest]?.costWhenChecked = cost
+            check(digest, into: &ready)
+            return true
+        }
         let shards = entry.coordinator.missing.filter { routing.isReachable($0) && delay(to: [$0], now: now) == 0 }
         // Connection lost, or nothing certified for long: nothing that is sent now would be answered. Look again soon.
         guard !shards.isEmpty else {

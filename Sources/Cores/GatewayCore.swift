@@ -25,6 +25,8 @@ public struct GatewayCore: Sendable {
     var settling = Settling()
     var followers = WaitingFollowers()
     var questions: GatewayQuestions
+    /// By session that is open.
+    var trust: [SessionID: SessionTrust] = [:]
     /// Answers that a session waits for. A session that closed is not in it, so that its answers are dropped.
     var expecting: [SessionID: Int] = [:]
     var timers = TimerHeap<TimerKey>()
@@ -66,7 +68,7 @@ public struct GatewayCore: Sendable {
         case .client(let session, let message):
             switch message.value {
             case .submit(let id, let request):
-                submit(request, for: .init(session: session, id: id), now: now, into: &ready)
+                submit(request, isChecked: true, for: .init(session: session, id: id), now: now, into: &ready)
             case .account(let id, let account):
                 ask(.account(account), for: .init(session: session, id: id), now: now, into: &ready)
             case .read(let id, let subject, let nonce):
@@ -75,8 +77,13 @@ public struct GatewayCore: Sendable {
             // Stamps are the runtime's, which knows a clock.
             case .stamps(let id, _): ready.toClients.append((session, .stamps(id: id, .off)))
             }
+        case .submitted(let session, let id, let request):
+            submit(request, isChecked: false, for: .init(session: session, id: id), now: now, into: &ready)
+        case .checked(let check, let verified): take(verified, of: check, now: now, into: &ready)
+        case .checkDropped(let check): drop(check, into: &ready)
         case .clientClosed(let session):
             expecting[session] = nil
+            trust[session] = nil
             questions.forget(session)
         case .host(let host, let reply):
             switch reply.value {

@@ -27,6 +27,11 @@ struct GatewayEntry: Sendable {
     var waiters: [Waiter]
     /// Whose share of the bytes it takes.
     let holder: SessionID
+    /// Whether somebody is known to have signed it. If not, its place in `SessionTrust` is `holder`'s.
+    var isChecked: Bool
+    var isBeingChecked = false
+    /// It is to be sent again, at this cost, as soon as it is checked.
+    var costWhenChecked: UInt64?
     /// Serial number of the timer that counts.
     var timer: UInt64 = 0
     /// The present interval after which silence is noticed, in nanoseconds.
@@ -112,7 +117,7 @@ struct Settling: Sendable {
 /// The last answers, by request, bounded in number and in bytes.
 struct FinishedRequests: Sendable {
     struct Answer: Sendable {
-        let receipt: Receipt
+        var receipt: Receipt
         let retries: UInt32
         let conflicts: UInt32
 

@@ -24,6 +24,11 @@ public struct GatewayOptions: Sendable {
     public var maxSettlingBytes = 64 << 20
     /// Decides are sent again this often; afterwards the hosts' own recovery finishes.
     public var decideResends = 4
+    /// After so many requests that were genuine, the signature of what a session brings is left to the hosts
+    /// (docs/decisions/0042).
+    public var trustAfter = 32
+    /// The same of a session that has brought what nobody signed.
+    public var trustAfterForgery = 1024
     /// Sessions that may wait for one request.
     public var maxWaiters = 64
     /// Reads, weak ones too, that wait or are with the hosts; no session takes all of them from the others.

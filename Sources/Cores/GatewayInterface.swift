@@ -3,6 +3,12 @@ import Messages
 /// Everything that can happen to a gateway.
 public enum GatewayInput: Sendable {
     case client(SessionID, Verified<ClientMessage>)
+    /// A request whose signature nobody here has checked. What a client says comes in the order in which it says it.
+    case submitted(SessionID, id: UInt64, SignedRequest)
+    /// A check was carried out: the request, or nil if nobody has signed it.
+    case checked(GatewayCheck, Verified<SignedRequest>?)
+    /// A check was not carried out, for want of room.
+    case checkDropped(GatewayCheck)
     case clientClosed(SessionID)
     case host(HostID, Verified<HostReply>)
     case hostConnected(HostID)
@@ -27,7 +33,9 @@ public struct GatewayReady: Sendable {
     public var toHosts: [Outgoing] = []
     /// 2. Send.
     public var toClients: [(SessionID, GatewayReply)] = []
-    /// 3. Count.
+    /// 3. Have checked; each comes back as `checked` or `checkDropped`.
+    public var checks: [GatewayCheck] = []
+    /// 4. Count.
     public var counts: [GatewayCount] = []
 
     /// With nothing to do.
@@ -37,6 +45,7 @@ public struct GatewayReady: Sendable {
     public mutating func removeAll() {
         toHosts.removeAll(keepingCapacity: true)
         toClients.removeAll(keepingCapacity: true)
+        checks.removeAll(keepingCapacity: true)
         counts.removeAll(keepingCapacity: true)
     }
 }

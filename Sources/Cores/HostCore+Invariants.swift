@@ -70,7 +70,8 @@ extension HostCore {
         case .flushed(let shard, _), .staged(let shard, _, _), .stateDamaged(let shard, _), .forged(_, let shard, _, _),
             .checked(let shard, _), .submissionChecked(let shard, _, _, _):
             shard
-        case .gateway, .unchecked, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .storageFailed,
+        case .gateway, .unchecked, .unsigned, .gatewayClosed, .peerConnected, .peerDisconnected, .persisted,
+            .storageFailed,
             .tick:
             nil
         }

@@ -131,6 +131,11 @@ public final class HostCore {
         case .gateway(let session, let message): route(message, from: session, now: now, into: &ready)
         case .unchecked(let session, let ids, let request):
             say(.unchecked(from: session, request), to: ids, into: &ready)
+        // One shard says it.
+        case .unsigned(let session, let ids, let digest):
+            if let shard = ids.lazy.compactMap({ self.shard($0) }).first {
+                say(.unsigned(from: session, digest), to: shard)
+            }
         case .forged(let peer, let id, let view, let sequence):
             if let shard = shard(id) { say(.forged(by: peer, view, sequence), to: shard) }
         case .checked(let id, let checked): if let shard = shard(id) { say(.checked(checked), to: shard) }

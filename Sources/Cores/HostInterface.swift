@@ -17,6 +17,8 @@ public enum HostInput: Sendable {
     case gateway(SessionID, Verified<GatewayMessage>)
     /// A request that a gateway submits to these shards, whose signature nobody here has checked (`CheckingRule`).
     case unchecked(SessionID, [ShardID], SignedRequest)
+    /// A request that a gateway submits to these shards, and its principal has not signed.
+    case unsigned(SessionID, [ShardID], Digest)
     /// Another host has proposed in this shard and view, under this number, what nobody signed.
     case forged(by: HostID, ShardID, View, SequenceNumber)
     /// A `HostCheck` of a batch was carried out.

@@ -30,6 +30,8 @@ package enum ShardInput: Sendable {
     case request(from: SessionID, SignedRequest)
     /// Nobody here has checked it.
     case unchecked(from: SessionID, SignedRequest)
+    /// Its principal has not signed it.
+    case unsigned(from: SessionID, Digest)
     case decide(from: SessionID, TransactionDecide)
     case evidence(from: SessionID, CallEvidence)
     case account(from: SessionID, id: UInt64, AccountID)

@@ -41,8 +41,24 @@ extension ShardMachine {
         _ request: SignedRequest, _ reason: RefusalReason, retryAfter: UInt64, to session: SessionID,
         into ready: inout ShardReady
     ) {
+        refuse(request.digest, reason, retryAfter: retryAfter, to: session, into: &ready)
+    }
+
+    /// A session that has brought too much in vain is not answered.
+    mutating func refuseUnsigned(
+        _ request: Digest, from session: SessionID, now: Instant, into ready: inout ShardReady
+    ) {
+        ready.drop(.unsigned)
+        guard accounts.charge(.gateway(session), now: now, into: &ready) else { return }
+        refuse(request, .unsigned, retryAfter: 0, to: session, into: &ready)
+    }
+
+    private func refuse(
+        _ request: Digest, _ reason: RefusalReason, retryAfter: UInt64, to session: SessionID,
+        into ready: inout ShardReady
+    ) {
         let refusal = Refusal(
-            shard: setting.shard, request: request.digest, legs: [], reason: reason, retryAfterMicroseconds: retryAfter)
+            shard: setting.shard, request: request, legs: [], reason: reason, retryAfterMicroseconds: retryAfter)
         ready.reply(.refused(refusal), to: [session])
     }
 

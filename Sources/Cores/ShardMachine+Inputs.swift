@@ -25,6 +25,7 @@ extension ShardMachine {
         case .word(let word): pushes.receive(own: word)
         case .request(let session, let request): admit(request, from: session, now: now, into: &ready)
         case .unchecked(let session, let request): hold(request, from: session, now: now, into: &ready)
+        case .unsigned(let session, let request): refuseUnsigned(request, from: session, now: now, into: &ready)
         case .checked(let checked): replica.step(.checked(checked), now: now, into: &work)
         case .submissionChecked(let session, let digest, let verified):
             receive(verified, digest, from: session, now: now, into: &ready)
@@ -56,7 +57,8 @@ extension ShardMachine {
         case .account(let session, let id, let account): show(account, id: id, to: session, into: &ready)
         case .sessionClosed(let session): close(session)
         case .started, .tick, .message, .stateTransfer, .forwarded, .push, .sayOwn, .word, .decide, .evidence, .read,
-            .durable, .flushed, .staged, .storageFailed, .stateDamaged, .forged, .checked, .submissionChecked:
+            .durable, .flushed, .staged, .storageFailed, .stateDamaged, .forged, .checked, .submissionChecked,
+            .unsigned:
             return
         }
     }

@@ -40,8 +40,8 @@ extension ShardMachine {
         // Executed meanwhile.
         guard let arrived = proposer.unchecked.remove(digest, from: session) else { return }
         guard let request = verified?.value else {
-            if answering.isOpen(session) { _ = accounts.charge(.gateway(session), now: now, into: &ready) }
-            return ready.drop(.unsigned)
+            guard answering.isOpen(session) else { return ready.drop(.unsigned) }
+            return refuseUnsigned(digest, from: session, now: now, into: &ready)
         }
         guard answering.isOpen(session) else {
             _ = proposer.insert(request, from: .gateway(session), now: arrived)

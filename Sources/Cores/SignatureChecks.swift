@@ -24,7 +24,8 @@ public struct CheckingRule: Sendable {
         return .forged(by: peer, shard, proposal.view, proposal.sequence)
     }
 
-    /// What a gateway said, checked, but for a request that no shard of this host is to check as it comes.
+    /// What a gateway said, checked, but for a request that no shard of this host is to check as it comes. A gateway
+    /// that has not looked itself hears of what nobody has signed.
     /// - Parameter primary: of a shard, as far as is known. If it is another one the shard asks for the check.
     public func verify<Scheme>(
         _ message: GatewayMessage, from session: SessionID, by verifier: inout Verifier<Scheme>,
@@ -33,7 +34,9 @@ public struct CheckingRule: Sendable {
         if case .submit(let shards, let request) = message, !checks(request, of: shards, primary: primary) {
             return .unchecked(session, shards, request)
         }
-        return (try? verifier.verify(message)).map { .gateway(session, $0) }
+        if let verified = try? verifier.verify(message) { return .gateway(session, verified) }
+        guard case .submit(let shards, let request) = message else { return nil }
+        return .unsigned(session, shards, request.digest)
     }
 
     private func checks(

@@ -85,6 +85,15 @@ public struct AdmissionQueue: Sendable {
     /// Requests that hold a place in flight on this shard, also while they wait for one on another.
     public func inFlight(on shard: ShardID) -> Int { lanes[Int(shard.number)].inFlight }
 
+    /// Whether a request would take no place that another waits for, nor the second half of its principal's.
+    public func startsAtOnce(principal: PublicKey, shards: [ShardID]) -> Bool {
+        guard perPrincipal[principal, default: 0] < limits.perPrincipal / 2 else { return false }
+        return shards.allSatisfy { shard in
+            let lane = lanes[Int(shard.number)]
+            return lane.needing == 0 && lane.inFlight < limits.window
+        }
+    }
+
     /// - Parameters:
     ///   - shards: the participants, ascending, at least one.
     ///   - startBy: by the monotonic clock, in nanoseconds; after it the request is dropped, if it still waits.

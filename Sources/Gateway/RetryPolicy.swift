@@ -26,6 +26,8 @@ public enum RetryCause: Hashable, Sendable, CaseIterable {
         case .viewChange: self = .viewChange
         // The others may well answer; if not, it looks like silence.
         case .halted: self = .silence
+        // For whoever checks signatures: one who has sees a liar here.
+        case .unsigned: self = .silence
         case .numberTooHigh, .fromTheFuture: self = .clientFault
         }
     }

@@ -40,6 +40,9 @@ public enum Mutant: String, CaseIterable, Sendable {
     case stateOfOnePeer
     case flushesUnstable
     case readsWithoutWaiting
+    // Gateways.
+    case joinsByDigest
+    case sendsAgainUnchecked
     // Recovery: the cluster does not come to rest.
     case answersAreQuestions
     case ordersQuestions

@@ -16,6 +16,8 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable, CustomStringConvertibl
     case halted = 6
     /// Nothing is recorded here yet of a request that this one follows (`Request.follows`).
     case outOfOrder = 7
+    /// The signature is not its principal's. One replica's word before the order.
+    case unsigned = 8
 
     /// In words, as clients are told and logs have it.
     public var description: String {
@@ -27,6 +29,7 @@ public enum RefusalReason: UInt8, Sendable, CaseIterable, CustomStringConvertibl
         case .viewChange: "view change"
         case .halted: "the replica has stopped voting"
         case .outOfOrder: "what the request follows is not there yet"
+        case .unsigned: "the signature is not the principal's"
         }
     }
 }

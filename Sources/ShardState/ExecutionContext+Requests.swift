@@ -89,7 +89,7 @@ extension ExecutionContext {
             let retryAfter: UInt64 =
                 switch reason {
                 case .conflict, .outOfOrder: 2_000
-                case .overloaded, .viewChange, .halted: 50_000
+                case .overloaded, .viewChange, .halted, .unsigned: 50_000
                 case .numberTooHigh: 0
                 case .fromTheFuture: signed.request.issuedAt.microseconds(since: time)
                 }

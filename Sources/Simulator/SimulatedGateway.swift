@@ -8,9 +8,15 @@ struct SimulatedGateway {
     var clients: ClientModel
     private(set) var liars: LiarsBesideTheGateway
     private var clientChance: SplitMix64
+    private var forgers: ForgingClients
+    /// Signatures that the core wants to know about; some only at the next tick.
+    private var checks: [GatewayCheck] = []
+    private var checkChance: SplitMix64
 
     init(_ options: SimulationOptions, manifest: Manifest, issuer: StandInSigner) {
-        core = GatewayCore(manifest: manifest, options: .init(), seed: options.seed)
+        core = GatewayCore(manifest: manifest, options: options.gateway, seed: options.seed)
+        forgers = ForgingClients(options)
+        checkChance = ChanceStream.checks.generator(seed: options.seed)
         liars = LiarsBesideTheGateway(manifest: manifest, options: options)
         clients = ClientModel(
             manifest: manifest, issuer: issuer, options: options,
@@ -21,26 +27,30 @@ struct SimulatedGateway {
     /// It has forgotten everything.
     mutating func restart(_ world: World) {
         core = GatewayCore(
-            manifest: world.manifest, options: .init(), seed: world.options.seed &+ world.session.number)
+            manifest: world.manifest, options: world.options.gateway, seed: world.options.seed &+ world.session.number)
+        checks = []
     }
 
     /// - Parameter clocks: what shards say of their time.
     mutating func tick(_ clocks: [ShardClock], _ world: inout World) throws {
         try step(.tick, &world)
+        try carryOutChecks(&world)
         if clients.isSetUp { liars.tick(&world) }
         clients.clocks = clocks
         for client in clients.pending.indices {
             // Several at once only where clients pipeline.
             while let request = clients.next(client: client, now: world.instant, using: &clientChance) {
                 // Sessions tell clients apart.
-                let message = ClientMessage.submit(id: request.request.number.number, request)
-                guard let verified = try? world.wire.verifier.verify(message) else {
-                    throw world.failure("a client's request is refused")
-                }
                 if world.options.keepsLog { world.note("client \(client) submits \(request.digest.short)") }
                 liars.coordinator.heard(request)
-                try step(.client(clients.session(of: client), verified), &world)
+                try step(.submitted(clients.session(of: client), id: request.request.number.number, request), &world)
             }
+        }
+        if let (client, message) = forgers.next(clients, isHealed: world.isHealed),
+            case .submit(let id, let request) = message
+        {
+            if world.options.keepsLog { world.note("client \(client) forges \(request.digest.short)") }
+            try step(.submitted(clients.session(of: client), id: id, request), &world)
         }
         try readTick(&world)
     }
@@ -64,6 +74,9 @@ struct SimulatedGateway {
     mutating func step(_ input: GatewayInput, _ world: inout World) throws {
         var ready = GatewayReady()
         core.step(input, now: world.instant, into: &ready)
+        if let forged = forgers.note(ready.toHosts) {
+            throw world.failure("the gateway sends again what nobody has signed: \(forged.digest.short)")
+        }
         if !ready.toHosts.isEmpty { world.rest.note("gateway", now: world.now) }
         for outgoing in ready.toHosts {
             let box = Box(outgoing.message)
@@ -77,6 +90,7 @@ struct SimulatedGateway {
         for (session, reply) in ready.toClients {
             guard let client = clients.client(of: session) else { continue }
             switch reply {
+            case .receipt(let id, _, _, _) where id >= ForgingClients.firstID: break
             case .receipt(_, let receipt, _, _):
                 try take(receipt, client: client, &world)
                 finished.append((client, receipt.request))
@@ -88,6 +102,19 @@ struct SimulatedGateway {
             }
         }
         for (client, request) in finished { try maybeRead(client, after: request, &world) }
+        checks += ready.checks
+        if !ready.checks.isEmpty, checkChance.chance(perMille: 500) { try carryOutChecks(&world) }
+    }
+
+    /// As the verifiers do, a little later.
+    private mutating func carryOutChecks(_ world: inout World) throws {
+        let due = checks
+        checks = []
+        for check in due {
+            // Now and then there is no room.
+            guard !checkChance.chance(perMille: 10) else { try step(.checkDropped(check), &world); continue }
+            try step(.checked(check, try? world.wire.verifier.verify(check.request)), &world)
+        }
     }
 
     private mutating func take(_ receipt: Receipt, client: Int, _ world: inout World) throws {

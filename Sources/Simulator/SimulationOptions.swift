@@ -59,6 +59,8 @@ public struct SimulationOptions: Sendable {
     public var lastFault: Int?
     /// Each message and fault is written to `Simulation.log`.
     public var keepsLog = false
+    /// Of the gateway.
+    public var gateway = GatewayOptions()
     /// Of every host. Windows and waits are short, so that rare things happen in a short run.
     public var host = HostOptions()
 
@@ -108,6 +110,9 @@ public struct SimulationOptions: Sendable {
         // A third leave signatures to each other.
         host.sharesChecks = seed % 3 == 1
         host.procedures = SimulatedProcedures.registry
+        // Clients bring little, so two thirds of the gateways trust them soon; the others check all.
+        gateway.trustAfter = seed.isMultiple(of: 3) ? .max : 1
+        gateway.trustAfterForgery = 2
         host.compactionBytes = 8 << 10
         host.recentBatches = 64
         (host.vainBurst, host.vainPerSecond) = (128, 16)
@@ -145,6 +150,8 @@ enum ChanceStream: UInt64 {
     case clocks = 0xC10C_4500
     case jumps = 0x10CC_3A9D
     case pipelines = 0x919E_11E5
+    case forgers = 0xF046_E45
+    case checks = 0xC4EC_C5
 
     func generator(seed: UInt64, number: Int = 0) -> SplitMix64 {
         var mixer = SplitMix64(

@@ -4,7 +4,7 @@ import Messages
 /// the outcome to everybody, and the end back to home (R13). Untrusted like every coordinator; hosts do the same by
 /// themselves, only later.
 struct CallRelay: Sendable {
-    let root: SignedRequest
+    private(set) var root: SignedRequest
     let home: ShardID
     private let map: ShardMap
     /// The newest certificate of each shard, ascending by shard.
@@ -17,6 +17,9 @@ struct CallRelay: Sendable {
     private(set) var isFinished = false
 
     init(_ root: SignedRequest, home: ShardID, map: ShardMap) { (self.root, self.home, self.map) = (root, home, map) }
+
+    /// The same with another signature, which is right.
+    mutating func adopt(_ request: SignedRequest) { root = request }
 
     /// Nil if it says nothing new.
     mutating func add(_ certificate: Certificate) -> [Coordinator.Action]? {

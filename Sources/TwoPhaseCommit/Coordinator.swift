@@ -55,6 +55,13 @@ public struct Coordinator: Sendable {
     /// What it coordinates, as it was signed.
     public var request: SignedRequest { board.request }
 
+    /// The same request with another signature, which is known to be right.
+    public mutating func adopt(_ request: SignedRequest) {
+        guard request.digest == board.request.digest else { return }
+        board.request = request
+        relay?.adopt(request)
+    }
+
     /// Whether `answer` was given: every leg is decided, or home has certified the root call's outcome.
     public var isAnswered: Bool {
         switch phase {

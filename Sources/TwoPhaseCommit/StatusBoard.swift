@@ -42,7 +42,7 @@ struct StatusBoard: Sendable {
         var knowledge = Knowledge.nothing
     }
 
-    let request: SignedRequest
+    var request: SignedRequest
     private(set) var certificates: [Certificate] = []
     /// The slots of leg i are slots[starts[i] ..< starts[i + 1]], ascending by shard.
     private var slots: [Slot] = []

@@ -126,6 +126,11 @@ extension Mutant {
         case .readsWithoutWaiting:
             MutantPlan(
                 "a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 18)
+        case .joinsByDigest:
+            MutantPlan(
+                "whoever brings a request shares the signature that another brought", ["byzantine", "everything"])
+        case .sendsAgainUnchecked:
+            MutantPlan("what nobody has signed is sent again and again", ["byzantine", "everything"])
         case .answersAreQuestions: MutantPlan("an answer to a push is answered in turn", ["everything", "partitions"])
         case .oneQuestionSuffices: MutantPlan("what one host asks is certified again", ["everything", "byzantine"])
         case .nothingIsCharged:

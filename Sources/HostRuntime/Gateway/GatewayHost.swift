@@ -135,7 +135,7 @@ final class GatewayEngine {
             counters: counters, ring: ring
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
-        clients.onMessages = { inbound.receive($1, from: $0) }
+        clients.onMessages = { bound.value.receive($1, from: $0) }
         clients.onClosed = { inbound.clientClosed($0) }
     }
 
@@ -170,7 +170,7 @@ final class GatewayEngine {
         let now = Clock.now()
         for event in events {
             switch event {
-            case .input(let input): if !answersStamps(input) { core.step(input, now: now, into: &ready) }
+            case .input(let input): step(input, now: now)
             case .reject(let client, let id, let reason):
                 counted.noteRejected(reason)
                 let reply = GatewayReply.rejected(
@@ -179,6 +179,32 @@ final class GatewayEngine {
             }
         }
         carryOut()
+    }
+
+    /// Requests go to the core at once; it says which are to be checked first.
+    private func receive(_ messages: [ClientMessage], from session: SessionID) {
+        if let ring { for message in messages { ring.note(.gatewayReceived, message) } }
+        var others: [ClientMessage] = []
+        let now = Clock.now()
+        for message in messages {
+            if case .submit(let id, let request) = message {
+                step(.submitted(session, id: id, request), now: now)
+            } else {
+                others.append(message)
+            }
+        }
+        inbound?.receive(others, from: session)
+        carryOut()
+    }
+
+    private func step(_ input: GatewayInput, now: Instant) {
+        guard !answersStamps(input) else { return }
+        let checks = ready.checks.count
+        core.step(input, now: now, into: &ready)
+        // Not looked at here: the phase is over.
+        if let ring, case .submitted(_, _, let request) = input, ready.checks.count == checks {
+            ring.note(.gatewayVerified, request)
+        }
     }
 
     /// Questions about stamps end here, where requests are traced.
@@ -200,6 +226,7 @@ final class GatewayEngine {
         }
         for (client, reply) in ready.toClients { send(withMetrics(reply), to: client) }
         counted.add(ready.counts)
+        inbound?.check(ready.checks)
         ready.removeAll()
         for link in links { link.flush() }
         clients.flush()

@@ -7,7 +7,7 @@ import Meter
 /// What a gateway's verifiers give back.
 enum GatewayEvent: Sendable {
     case input(GatewayInput)
-    /// Answered without the core: it never saw the request.
+    /// Answered without the core: it never saw the message.
     case reject(SessionID, id: UInt64, GatewayRejection)
 }
 
@@ -15,6 +15,7 @@ enum GatewayEvent: Sendable {
 final class GatewayInbound: Sendable {
     private enum Item: Sendable {
         case client(SessionID, ClientMessage)
+        case check(GatewayCheck)
         case clientClosed(SessionID)
         case host(HostID, HostReply)
     }
@@ -44,6 +45,11 @@ final class GatewayInbound: Sendable {
                     }
                     counters.unverified.increment()
                     return .reject(session, id: message.id, .invalid)
+                case .check(let check):
+                    let verified = try? verifier.verify(check.request)
+                    if verified == nil { counters.unverified.increment() }
+                    if let verified { ring?.note(.gatewayVerified, verified.value) }
+                    return .input(.checked(check, verified))
                 case .clientClosed(let session): return .input(.clientClosed(session))
                 case .host(let host, let reply):
                     guard case .attestation(let attestation) = reply else {
@@ -68,15 +74,26 @@ final class GatewayInbound: Sendable {
 
     func stop() { stage.stop() }
 
+    /// What a client says but for its requests, of which the core says whether they are checked.
     func receive(_ messages: [ClientMessage], from session: SessionID) {
-        if let ring { for message in messages { ring.note(.gatewayReceived, message) } }
-        let dropped = stage.submit(
-            ordinary: messages.map { .init(item: .client(session, $0), source: session.number, weight: $0.weight) })
-        let rejections = dropped.compactMap { item -> GatewayEvent? in
-            guard case .client(let session, let message) = item else { return nil }
-            return .reject(session, id: message.id, .queueFull)
+        submit(messages.map { .init(item: .client(session, $0), source: session.number, weight: $0.weight) })
+    }
+
+    /// What the core asks for.
+    func check(_ checks: [GatewayCheck]) {
+        submit(checks.map { .init(item: .check($0), source: $0.session.number, weight: $0.weight) })
+    }
+
+    private func submit(_ entries: [Stage.Entry]) {
+        guard !entries.isEmpty else { return }
+        let refused = stage.submit(ordinary: entries).compactMap { item -> GatewayEvent? in
+            switch item {
+            case .client(let session, let message): .reject(session, id: message.id, .queueFull)
+            case .check(let check): .input(.checkDropped(check))
+            case .clientClosed, .host: nil
+            }
         }
-        if !rejections.isEmpty { deliver(rejections) }
+        if !refused.isEmpty { deliver(refused) }
     }
 
     /// After everything that the client said before.

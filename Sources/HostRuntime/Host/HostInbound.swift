@@ -114,7 +114,12 @@ final class HostInbound: Sendable {
 
 extension HostInput {
     /// Not if it says that something is forged.
-    fileprivate var isGenuine: Bool { if case .forged = self { false } else { true } }
+    fileprivate var isGenuine: Bool {
+        switch self {
+        case .forged, .unsigned: false
+        default: true
+        }
+    }
 }
 
 /// For each shard who leads it, written by the protocol's thread and read by the verifiers. A wrong one costs a little

@@ -37,7 +37,7 @@ struct HostInboxBound: MailboxBound {
         guard input.isMessage else { return true }
         guard inputs < maxInputs, bytes < maxBytes else { return false }
         switch input {
-        case .gateway(let session, _), .unchecked(let session, _, _):
+        case .gateway(let session, _), .unchecked(let session, _, _), .unsigned(let session, _, _):
             if !gateways.take(input.shareWeight, for: session) { return false }
         case .peer(let host, _), .forged(let host, _, _, _): if !take(input.weight, for: host) { return false }
         default: break
@@ -59,7 +59,7 @@ struct HostInboxBound: MailboxBound {
         inputs -= 1
         bytes -= input.weight
         switch input {
-        case .gateway(let session, _), .unchecked(let session, _, _):
+        case .gateway(let session, _), .unchecked(let session, _, _), .unsigned(let session, _, _):
             gateways.giveBack(input.shareWeight, from: session)
         case .peer(let host, _), .forged(let host, _, _, _):
             peers.inputs.giveBack(1, from: host)
@@ -72,7 +72,7 @@ struct HostInboxBound: MailboxBound {
 extension HostInput {
     fileprivate var isMessage: Bool {
         switch self {
-        case .peer, .gateway, .unchecked, .forged: true
+        case .peer, .gateway, .unchecked, .unsigned, .forged: true
         // What the protocol asked for is bounded where it is asked.
         case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed,
             .stateDamaged, .tick, .checked, .submissionChecked:
@@ -86,6 +86,7 @@ extension HostInput {
         case .peer(_, let message): message.value.weight
         case .gateway(_, let message): message.value.weight
         case .unchecked(_, _, let request): request.bytes.count + 256
+        case .unsigned: 256
         case .gatewayClosed, .peerConnected, .peerDisconnected, .persisted, .flushed, .staged, .storageFailed,
             .stateDamaged, .tick, .forged, .checked, .submissionChecked:
             0

@@ -153,6 +153,12 @@ extension StampRing {
         add(Stamp(request: request.digest, kind: kind, at: now.uptime))
     }
 
+    /// Of a request at a gateway that has looked at its signature, or leaves that to the hosts.
+    func note(_ kind: StampKind, _ request: SignedRequest) {
+        guard sampling.takes(request.digest) else { return }
+        add(Stamp(request: request.digest, kind: kind, at: Clock.uptime()))
+    }
+
     /// Of an attestation that a gateway has verified.
     func note(_ attestation: BatchAttestation, from host: HostID) {
         let shard = attestation.statement.shard
