@@ -176,8 +176,7 @@ public final class HostCore {
         return times
     }
 
-    /// Who leads each shard of this host, or is to, as its replica here has it: whoever reads what gateways submit goes
-    /// by it.
+    /// Who leads each shard of this host, or is to, as its replica here has it. Changes are in `HostReady.primaries`.
     public func forEachPrimary(_ body: (ShardID, ReplicaIndex) -> Void) {
         for shard in machines { body(shard.id, shard.machine.replica.primary) }
     }
@@ -294,6 +293,7 @@ public final class HostCore {
         ready.stages += work.stages
         ready.flushes += work.flushes
         for session in work.pauses where !ready.pauses.contains(session) { ready.pauses.append(session) }
+        if work.viewChanges > 0 { ready.primaries.append((shard.id, shard.machine.replica.primary)) }
         if work.isDamaged { ready.damaged.append(shard.id) }
         if let reason = work.halt { ready.halts.append((shard.id, reason)) }
         ready.notices += work.notices

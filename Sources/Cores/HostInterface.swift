@@ -151,13 +151,15 @@ public struct HostReady: Sendable {
     public var flushes: [StateFlush] = []
     /// 8. Read nothing from these sessions for a while: what they brought was in vain.
     public var pauses: [SessionID] = []
-    /// 9. The state of these shards is not what was written: have the next start put it aside.
+    /// 9. Go by it when reading what gateways submit: who leads these shards now, or is to, since a view has changed.
+    public var primaries: [(ShardID, ReplicaIndex)] = []
+    /// 10. The state of these shards is not what was written: have the next start put it aside.
     public var damaged: [ShardID] = []
-    /// 10. Log. A replica that halts stays silent until an operator acts.
+    /// 11. Log. A replica that halts stays silent until an operator acts.
     public var halts: [(ShardID, String)] = []
-    /// 11. Log, as warnings: what an operator should know of clocks, once a change.
+    /// 12. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
-    /// 12. Count.
+    /// 13. Count.
     public var counts: [HostCount] = []
 
     /// Asks for nothing.
@@ -175,6 +177,7 @@ public struct HostReady: Sendable {
         stages.removeAll(keepingCapacity: true)
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)
+        primaries.removeAll(keepingCapacity: true)
         damaged.removeAll(keepingCapacity: true)
         halts.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)

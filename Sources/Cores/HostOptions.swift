@@ -12,14 +12,17 @@ public struct HostOptions: Sendable {
     public var procedures = ProcedureRegistry()
     /// Requests that wait to be ordered, a shard.
     public var maxPendingRequests = 8192
-    /// Whether a request's signature is checked by its primary and f backups, and not by all. Off: its rule has a hole
-    /// that is known and not mended (docs/decisions/0040), so it is for simulation and measurements only. Each host may
-    /// have its own: who checks more than its share vouches for no less.
-    public var sharesChecks = false
-    /// Bytes of requests that wait at a backup that does not check them, a shard; as many as `maxPendingRequests`.
+    /// Whether a request's signature is checked by its primary and f backups, and not by all (docs/decisions/0040).
+    /// Each host may have its own: who checks more than its share vouches for no less.
+    public var sharesChecks = true
+    /// Requests that wait at a backup that does not check them, a shard. One session alone has a quarter, and a few.
+    public var maxUncheckedRequests = 16_384
+    /// The same in bytes.
     public var maxUncheckedBytes = 32 << 20
     /// What has waited so long unchecked is checked here after all, and then watched over.
     public var checkAfter: UInt64 = 200_000_000
+    /// Where requests lately took long to be executed it waits longer, twice as long as they did, and so long at most.
+    public var checkAfterAtMost: UInt64 = 500_000_000
     /// Decides, and evidence that changes something, that wait to be ordered, a shard.
     public var maxPendingDecides = 16384
     /// When changes of a large state are hashed before their checkpoint. Each host may have its own.

@@ -89,6 +89,9 @@ extension ShardMachine {
         let primary = setting.hosts[replica.primary.index]
         let isReachable = primary == setting.host || connected[Int(primary.number)]
         isPrimaryReachable = isReachable
+        // Neither the timers nor the throughput floor go by what nobody has checked: junk would make a fair primary look
+        // slow. What waits for long is checked, and then counts from when it came; so the floor is lower only for
+        // primaries that are about as quick as that.
         replica.step(
             .tick(oldestPending: proposer.oldest, primaryReachable: isReachable, pending: proposer.count), now: now,
             into: &work)
@@ -144,6 +147,7 @@ extension ShardMachine {
     private mutating func close(_ session: SessionID) {
         answering.close(session)
         accounts.close(session)
+        proposer.unchecked.close(session)
         reads.forget(session)
     }
 }

@@ -23,7 +23,8 @@ extension ShardMachine {
         if replica.isPrimary { checkSubmissions(now: now, into: &ready) }
     }
 
-    /// All that waits if this replica leads, or if nobody does who could be reached; else what has waited for long.
+    /// All that waits if this replica leads, if nobody does who could be reached, or if there is no room for more; else
+    /// what has waited for long.
     mutating func checkSubmissions(now: Instant, into ready: inout ShardReady) {
         let isUrgent = replica.isPrimary || !isPrimaryReachable
         let due = proposer.unchecked.takeDue(isUrgent: isUrgent, atMost: Self.checksAtOnce, now: now)
@@ -37,12 +38,14 @@ extension ShardMachine {
         _ verified: Verified<SignedRequest>?, _ digest: Digest, from session: SessionID, now: Instant,
         into ready: inout ShardReady
     ) {
-        // Executed meanwhile.
-        guard let arrived = proposer.unchecked.remove(digest, from: session) else { return }
+        let arrived = proposer.unchecked.remove(digest, from: session)
         guard let request = verified?.value else {
-            guard answering.isOpen(session) else { return ready.drop(.unsigned) }
-            return refuseUnsigned(digest, from: session, now: now, into: &ready)
+            if answering.isOpen(session) { return refuseUnsigned(digest, from: session, now: now, into: &ready) }
+            accounts.chargeClosed(now: now)
+            return ready.drop(.unsigned)
         }
+        // Executed meanwhile.
+        guard let arrived else { return }
         guard answering.isOpen(session) else {
             _ = proposer.insert(request, from: .gateway(session), now: arrived)
             return
@@ -51,10 +54,11 @@ extension ShardMachine {
     }
 
     /// Who brought something unchecked that was executed hears of it as anybody who waits for it.
-    /// - Returns: who brought it.
-    mutating func takeUnchecked(_ request: Digest) -> [Source] {
-        let sessions = proposer.unchecked.remove(request).filter(answering.isOpen)
-        for session in sessions { answering.add(session, for: request) }
-        return sessions.map { .gateway($0) }
+    /// - Returns: who brought it, and whether as it was executed.
+    mutating func takeUnchecked(_ item: BatchItem, now: Instant) -> [(source: Source, isSame: Bool)] {
+        guard case .request(let request) = item else { return [] }
+        let gone = proposer.unchecked.executed(request, now: now).filter { answering.isOpen($0.session) }
+        for (session, _) in gone { answering.add(session, for: request.digest) }
+        return gone.map { (.gateway($0.session), $0.isSame) }
     }
 }

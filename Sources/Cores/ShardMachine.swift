@@ -229,16 +229,18 @@ package struct ShardMachine: ~Copyable {
         // What was skipped is not what waits here under the same digest: that is signed.
         for item in items {
             let key = item.key
-            var sources = takeUnchecked(key)
-            if let source = proposer.source(of: key), isOpen(source) { sources.append(source) }
-            for source in sources where !refused.contains(key) {
-                if vain.contains(key) {
-                    _ = accounts.charge(source, now: now, into: &ready)
-                } else {
-                    accounts.reward(source, now: now)
-                }
-            }
+            let unchecked = takeUnchecked(item, now: now)
+            let checked = proposer.source(of: key).flatMap { isOpen($0) ? $0 : nil }
             proposer.remove(key)
+            if refused.contains(key) { continue }
+            if vain.contains(key) {
+                for source in unchecked.map(\.source) + (checked.map { [$0] } ?? []) {
+                    _ = accounts.charge(source, now: now, into: &ready)
+                }
+            } else if let source = checked ?? unchecked.first(where: \.isSame)?.source {
+                // One of those who brought it, and nobody for a copy under a signature of his own making.
+                accounts.reward(source, now: now)
+            }
         }
     }
 

@@ -75,6 +75,11 @@ struct SourceLedger: Sendable {
         return false
     }
 
+    /// For what somebody brought who is gone: those who have earned nothing pay for it together.
+    mutating func chargeStrangers(now: UInt64) {
+        if !Mutant.is(.nothingIsCharged) { _ = strangers.take(limits, now: now) }
+    }
+
     /// Whether the next thing in vain is one too many.
     mutating func isBroke(_ source: Source, now: UInt64) -> Bool {
         guard var purse = purses[source] else { return false }
@@ -111,6 +116,9 @@ package final class SourceAccounts {
         if case .gateway(let session) = source, !ready.pauses.contains(session) { ready.pauses.append(session) }
         return false
     }
+
+    /// For what a session brought in vain that is closed: a connection that ends in time would cost nothing otherwise.
+    func chargeClosed(now: Instant) { vain.chargeStrangers(now: now.uptime) }
 
     /// False if a peer has asked too much.
     func chargeQuestion(of peer: HostID, now: Instant) -> Bool {

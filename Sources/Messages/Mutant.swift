@@ -30,6 +30,8 @@ public enum Mutant: String, CaseIterable, Sendable {
     case executesUnchecked
     case oneVouchSuffices
     case inheritedIsVouchedFor
+    case everyPrepareVouches
+    case repeatedPrepareVouches
     case skippedNotJournaled
     case skippedNotClaimed
     // Cores.

@@ -26,7 +26,7 @@ public struct PrePrepare: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// What PREPARE and COMMIT say.
+/// What PREPARE and COMMIT say of a batch.
 public struct Vote: Hashable, Sendable, CanonicalCodable {
     /// In which it was pre-prepared.
     public let view: View
@@ -49,6 +49,35 @@ public struct Vote: Hashable, Sendable, CanonicalCodable {
         writer.put(sequence)
         writer.put(digest)
     }
+}
+
+/// PREPARE(v, n, d, i) (PBFT §4.2), and whether its sender vouches for what it has checked.
+public struct Prepare: Hashable, Sendable, CanonicalCodable {
+    /// What is prepared.
+    public let vote: Vote
+    /// The batch came as a fresh proposal, and the sender has checked its share of the signatures in it
+    /// (docs/decisions/0040). False for what its NEW-VIEW has selected: nobody need have looked at that. Who hears it
+    /// cannot tell by itself, because a faulty primary may have signed two NEW-VIEWs.
+    public let vouches: Bool
+
+    /// A correct replica says only one of the two in a view.
+    public init(_ vote: Vote, vouches: Bool) { (self.vote, self.vouches) = (vote, vouches) }
+    /// As `Vote`; the last byte is 0 or 1.
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        (vote, vouches) = (try reader.value(), try reader.bool())
+    }
+    /// The vote, then whether it vouches.
+    public func encode(into writer: inout ByteWriter) {
+        writer.put(vote)
+        writer.put(vouches)
+    }
+
+    /// In which it was pre-prepared.
+    public var view: View { vote.view }
+    /// The number of the batch.
+    public var sequence: SequenceNumber { vote.sequence }
+    /// The batch's digest.
+    public var digest: Digest { vote.digest }
 }
 
 /// "My state after `sequence` has this digest." 2f + 1 of them make a checkpoint stable (PBFT §4.3, R1).
@@ -413,7 +442,7 @@ public enum PBFTMessage: Hashable, Sendable, CanonicalCodable {
     /// From the primary to all backups, when its own record of the proposal is durable.
     case prePrepare(PrePrepare)
     /// From a backup to all: it has taken the primary's proposal, and its record of that is durable.
-    case prepare(Vote)
+    case prepare(Prepare)
     /// From everyone to all: the batch prepared at the sender, and its record of that is durable.
     case commit(Vote)
     /// From everyone to all, once in a checkpoint interval.

@@ -7,11 +7,18 @@ extension ReplicaGroup {
     /// - Parameter primary: of the view in which the request is proposed. It is none of its own backups.
     public func isDesignated(_ backup: ReplicaIndex, for request: Digest, under primary: ReplicaIndex) -> Bool {
         guard backup != primary, backup.index < n, primary.index < n else { return false }
-        // Backups stand in a ring that begins after the primary; the digest says which is the first of the f.
         let backups = n - 1
         let place = (backup.index - primary.index + n) % n - 1
-        let first = Int(request.value.w1 % UInt64(backups))
-        return (place - first + backups) % backups < f
+        return (place - firstDesignated(for: request) + backups) % backups < f
+    }
+
+    /// Backups stand in a ring that begins after the primary; the digest says which is the first of the f that check a
+    /// request: its place in the ring, below n - 1.
+    public func firstDesignated(for request: Digest) -> Int { Int(request.value.w1 % UInt64(n - 1)) }
+
+    /// Those f, from a place in the ring on.
+    public func designated(from first: Int, under primary: ReplicaIndex) -> [ReplicaIndex] {
+        (0..<f).map { ReplicaIndex(UInt8((primary.index + 1 + (first + $0) % (n - 1)) % n)) }
     }
 }
 

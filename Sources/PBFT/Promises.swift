@@ -171,10 +171,12 @@ extension JournalRecord {
         switch (self, message) {
         case (.prePrepared(let view, let sequence, let batch), .prePrepare(let said)):
             (said.view, said.sequence, said.batch.digest) == (view, sequence, batch.digest)
-        case (.prePrepared(let view, let sequence, let batch), .prepare(let vote)):
-            vote == Vote(view: view, sequence: sequence, digest: batch.digest)
-        case (.prePreparedAgain(let view, let sequence, let digest), .prepare(let vote)),
-            (.prepared(let view, let sequence, let digest), .commit(let vote)):
+        case (.prePrepared(let view, let sequence, let batch), .prepare(let said)):
+            said.vote == Vote(view: view, sequence: sequence, digest: batch.digest)
+        case (.prePreparedAgain(let view, let sequence, let digest), .prepare(let said)):
+            // What is pre-prepared again was selected: nobody vouches for it.
+            said == Prepare(Vote(view: view, sequence: sequence, digest: digest), vouches: false)
+        case (.prepared(let view, let sequence, let digest), .commit(let vote)):
             vote == Vote(view: view, sequence: sequence, digest: digest)
         case (.viewChange(let record), .viewChange(let said)): record == said
         case (.newView(let record), .newView(let said)): record == said

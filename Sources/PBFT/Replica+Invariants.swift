@@ -22,6 +22,10 @@ extension Replica {
                 low == stable.sequence, "low watermark \(low) is not the stable checkpoint \(stable.sequence)")
             try Self.require(
                 retained.first <= flushed.next, "batches after \(flushed) are not in the store and not retained")
+            // Otherwise it could not tell what is fresh in it.
+            if let installed = viewChanger.installed, installed.number > View(0) {
+                try Self.require(installed.newView != nil, "the view is installed without its NEW-VIEW")
+            }
             let retained = retained
             try ordering.checkLog(installed: viewChanger.installed?.number) { retained[$0]?.digest }
         } catch let violation as InvariantViolation {

@@ -75,7 +75,8 @@ extension PBFTMessage {
     fileprivate var orderedIn: View? {
         switch self {
         case .prePrepare(let m): m.view
-        case .prepare(let m), .commit(let m): m.view
+        case .prepare(let m): m.view
+        case .commit(let m): m.view
         case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed,
             .committedBody, .resumed, .recollection:
             nil

@@ -106,9 +106,9 @@ public struct Replica: Sendable {
         switch message {
         case .prePrepare(let prePrepare):
             if viewChanger.installed?.number == prePrepare.view { ordering.isDurable(prePrepare) }
-        case .prepare(let vote):
-            guard let view = viewChanger.installed, view.number == vote.view else { return }
-            ready.drop(ordering.receive(prepare: vote, from: me, in: view, promises, into: &ready), of: me)
+        case .prepare(let prepare):
+            guard let view = viewChanger.installed, view.number == prepare.view else { return }
+            ready.drop(ordering.receive(prepare, from: me, in: view, promises, into: &ready), of: me)
         case .commit(let vote):
             if viewChanger.installed?.number == vote.view {
                 ready.drop(ordering.receive(commit: vote, from: me), of: me)

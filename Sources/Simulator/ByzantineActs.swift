@@ -18,6 +18,9 @@ public enum ByzantineAct: Int, Sendable, CaseIterable {
     case forgedViewChange
     /// NEW-VIEW from another S for each peer, or with a selection that does not follow from S.
     case forgedNewView
+    /// Two NEW-VIEWs that are both right: one selects a batch, the other does not, and those who have that one get the
+    /// batch as a fresh proposal.
+    case twoNewViews
     case wrongCheckpoint
     case wrongTransfer
     /// Statements that nobody executed, signed with its own key: to gateways, and pushed to other shards.

@@ -55,6 +55,7 @@ struct ByzantineHosts {
     let manifest: Manifest
     let replicas: Int
     private let progressTimeout: UInt64
+    private let plan: [ByzantineAct]?
     var members: [ByzantineHost] = []
     private(set) var knowledge: LiarsKnowledge
     var effects = ByzantineEffects()
@@ -64,6 +65,7 @@ struct ByzantineHosts {
     init(manifest: Manifest, options: SimulationOptions) {
         (self.manifest, replicas) = (manifest, options.replicas)
         progressTimeout = options.host.replica.progressTimeout
+        plan = options.liarsPlan
         knowledge = LiarsKnowledge(manifest: manifest, options: options)
         guard options.hasByzantineHosts else { return }
         // A generator of their own: what they do moves nothing else of the run.
@@ -135,6 +137,7 @@ struct ByzantineHosts {
         [.forgedRequests],
         [.forgedRequests, .selectiveSilence],
         [.forgedRequests, .conflictingVotes, .forgedViewChange, .suspicion],
+        [.forgedRequests, .twoNewViews, .suspicion],
         // Misleads whoever catches up.
         [.falseStatus, .falseClaims, .unaskedBodies, .wrongTransfer, .wrongCheckpoint],
         [.falseStatus, .forgedBodies],
@@ -159,6 +162,7 @@ struct ByzantineHosts {
         } else if !rng.chance(perMille: 80) {
             for _ in 0..<1 + rng.below(4) { acts.append(ByzantineAct.chosen[rng.below(ByzantineAct.chosen.count)]) }
         }
+        acts = plan ?? acts
         members[m].acts = members[m].twin == nil ? acts.filter { $0 != .twins } : acts
         for peer in 0..<replicas { members[m].routes[peer] = rng.below(3) }
         members[m].silencedPeers = rng.next()

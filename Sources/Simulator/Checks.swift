@@ -109,9 +109,14 @@ struct Checks {
             switch pbft {
             case .prePrepare(let m):
                 try say(Said(host: host, shard: shard, kind: 1, view: m.view, sequence: m.sequence), m.batch.digest)
+                try signatures.propose(m, from: host)
                 try rules.vote(host, shard, m.sequence)
             case .prepare(let m):
                 try say(Said(host: host, shard: shard, kind: 2, view: m.view, sequence: m.sequence), m.digest)
+                try say(
+                    Said(host: host, shard: shard, kind: 7, view: m.view, sequence: m.sequence),
+                    m.vouches ? m.digest : .null)
+                try signatures.prepare(m, on: shard, from: host)
                 try rules.vote(host, shard, m.sequence)
             case .commit(let m):
                 try say(Said(host: host, shard: shard, kind: 3, view: m.view, sequence: m.sequence), m.digest)
@@ -205,7 +210,7 @@ struct Checks {
         // A new primary's word has its host's number, negative.
         if exempted.contains(key.host) || exempted.contains(-1 - key.host) { return }
         if let known = said[key], known != digest {
-            let names = ["", "PRE-PREPARE", "PREPARE", "COMMIT", "VIEW-CHANGE", "NEW-VIEW", "CHECKPOINT"]
+            let names = ["", "PRE-PREPARE", "PREPARE", "COMMIT", "VIEW-CHANGE", "NEW-VIEW", "CHECKPOINT", "voucher"]
             throw Violation(
                 description:
                     "\(names[key.kind]) shard \(key.shard) view \(key.view) sequence \(key.sequence): \(known.short), then \(digest.short)"

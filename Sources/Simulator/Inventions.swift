@@ -56,14 +56,15 @@ enum Inventions {
         for position in knowledge.forged where position.shard == mine.shard {
             guard liar.rng.chance(perMille: 300), let alternative = knowledge.alternatives[position] else { continue }
             let vote = Vote(view: position.view, sequence: position.sequence, digest: alternative.digest)
-            tell(peers, .prepare(vote), .forgedRequests)
+            tell(peers, .prepare(Prepare(vote, vouches: true)), .forgedRequests)
             tell(peers, .commit(vote), .forgedRequests)
         }
         if sometimes(.conflictingVotes, perMille: 100) {
             let vote = Vote(
                 view: mine.view, sequence: SequenceNumber(mine.lastExecuted.number + liar.rng.below(UInt64(4))),
                 digest: knowledge.anyDigest(mine.shard, using: &liar.rng))
-            tell(one, liar.rng.chance(perMille: 500) ? .prepare(vote) : .commit(vote), .conflictingVotes)
+            let prepare = Prepare(vote, vouches: liar.rng.chance(perMille: 800))
+            tell(one, liar.rng.chance(perMille: 500) ? .prepare(prepare) : .commit(vote), .conflictingVotes)
         }
         if sometimes(.forgedViewChange, perMille: 25),
             let replica = knowledge.replica(of: mine.shard, on: liar)

@@ -28,6 +28,8 @@ struct LiarsKnowledge {
     private(set) var forged: [Position] = []
     /// In runs in which clocks jump, the latest time that each shard's primaries proposed. A shard may stand there.
     private(set) var latestTime: [ShardID: Timestamp] = [:]
+    /// What a primary has made of the NEW-VIEWs that it can sign; nil if they do not differ enough.
+    private var splits: [ViewOfShard: NewViewSplit?] = [:]
     /// VIEW-CHANGEs that any of them knows of.
     private(set) var viewChanges: [ViewOfShard: [ViewChange]] = [:]
     /// Digests of proposals, to lie with.
@@ -89,6 +91,22 @@ struct LiarsKnowledge {
     }
 
     // MARK: What they make of it
+
+    /// Two right NEW-VIEWs in the place of one, and always the same.
+    mutating func split(_ newView: NewView, by liar: inout ByzantineHost) -> NewViewSplit? {
+        let key = ViewOfShard(shard: newView.shard, view: newView.view)
+        if let known = splits[key] { return known }
+        let split = NewViewSplit(newView, by: &liar, self)
+        splits[key] = .some(split)
+        guard let split else { return nil }
+        // Whatever its core proposes there: the liars hold to this.
+        for proposal in split.proposals {
+            propose(
+                proposal.batch, at: Position(shard: newView.shard, view: proposal.view, sequence: proposal.sequence),
+                to: .max)
+        }
+        return split
+    }
 
     func replica(of shard: ShardID, on liar: ByzantineHost) -> ReplicaIndex? {
         manifest.replica(of: shard, on: HostID(UInt16(liar.identity)))

@@ -17,7 +17,9 @@ enum OrderingLies {
             if liar.does(.forgedRequests), knowledge.alternatives[position] == nil,
                 let forged = knowledge.forgedProposal(insteadOf: prePrepare.batch, using: &liar.rng)
             {
-                let believers = liar.rng.chance(perMille: 800) ? UInt64.max : liar.rng.next()
+                // What few have can be selected by one NEW-VIEW and not by another.
+                let isForAll = liar.rng.chance(perMille: liar.does(.twoNewViews) ? 200 : 800)
+                let believers = isForAll ? UInt64.max : liar.rng.next()
                 knowledge.propose(forged, at: position, to: believers)
             }
             if liar.does(.equivocation), knowledge.alternatives[position] == nil,
@@ -38,8 +40,9 @@ enum OrderingLies {
             let act = alternative.act
             if liar.rng.chance(perMille: 100) { return [(other, act), (message, act)] }
             return [(other, act)]
-        case .prepare(let vote): return distort(vote, shard, isCommit: false, by: &liar, knowledge, to: to)
-        case .commit(let vote): return distort(vote, shard, isCommit: true, by: &liar, knowledge, to: to)
+        case .prepare(let prepare):
+            return distort(prepare.vote, vouches: prepare.vouches, shard, by: &liar, knowledge, to: to)
+        case .commit(let vote): return distort(vote, vouches: nil, shard, by: &liar, knowledge, to: to)
         case .checkpoint(let checkpoint):
             guard liar.does(.wrongCheckpoint) else { return [(message, nil)] }
             let wrong = Checkpoint(sequence: checkpoint.sequence, digest: LiarsKnowledge.lie(about: checkpoint.digest))
@@ -53,6 +56,11 @@ enum OrderingLies {
             knowledge.note(forged)
             return [(.viewChange(forged), .forgedViewChange)]
         case .newView(let newView):
+            if liar.does(.twoNewViews), knowledge.replica(of: shard, on: liar) == newView.replica,
+                let split = knowledge.split(newView, by: &liar)
+            {
+                return split.said(to: to).map { ($0, .twoNewViews) }
+            }
             guard liar.does(.forgedNewView), knowledge.replica(of: shard, on: liar) == newView.replica,
                 liar.rng.chance(perMille: 700)
             else {
@@ -88,10 +96,13 @@ enum OrderingLies {
     }
 
     private static func distort(
-        _ vote: Vote, _ shard: ShardID, isCommit: Bool, by liar: inout ByzantineHost, _ knowledge: LiarsKnowledge,
+        _ vote: Vote, vouches: Bool?, _ shard: ShardID, by liar: inout ByzantineHost, _ knowledge: LiarsKnowledge,
         to: Int
     ) -> Said {
-        func message(_ vote: Vote, _ isCommit: Bool) -> PBFTMessage { isCommit ? .commit(vote) : .prepare(vote) }
+        let isCommit = vouches == nil
+        func message(_ vote: Vote, _ isCommit: Bool) -> PBFTMessage {
+            isCommit ? .commit(vote) : .prepare(Prepare(vote, vouches: vouches ?? true))
+        }
         let position = LiarsKnowledge.Position(shard: shard, view: vote.view, sequence: vote.sequence)
         var digest = vote.digest
         var act: ByzantineAct?
@@ -108,9 +119,12 @@ enum OrderingLies {
             act = .conflictingVotes
         }
         let said = Vote(view: vote.view, sequence: vote.sequence, digest: digest)
-        guard liar.does(.conflictingVotes), !isCommit else { return [(message(said, isCommit), act)] }
-        // A commit without having prepared.
-        return [(message(said, false), act), (message(said, true), .conflictingVotes)]
+        guard liar.does(.conflictingVotes), let vouches else { return [(message(said, isCommit), act)] }
+        // Now it vouches and now it does not; and a commit without having prepared.
+        return [
+            (message(said, false), act), (.prepare(Prepare(said, vouches: !vouches)), .conflictingVotes),
+            (message(said, true), .conflictingVotes),
+        ]
     }
 
     /// A second batch for the place of the first: without some items, in another order, at another time.

@@ -57,6 +57,8 @@ public struct SimulationOptions: Sendable {
     public var suppressed: Set<Int> = []
     /// No injected fault with a greater number happens. Says nothing about losses.
     public var lastFault: Int?
+    /// What liars are about all the time; nil: by chance, one after the other.
+    public var liarsPlan: [ByzantineAct]?
     /// Each message and fault is written to `Simulation.log`.
     public var keepsLog = false
     /// Of the gateway.
@@ -107,8 +109,8 @@ public struct SimulationOptions: Sendable {
             host.hashingAhead.entriesPerBucket = 0
             (host.hashingAhead.placedChanges, host.hashingAhead.changes, host.hashingAhead.nodes) = (2, 5, 3)
         }
-        // A third leave signatures to each other.
-        host.sharesChecks = seed % 3 == 1
+        // A third check all that they are given.
+        host.sharesChecks = seed % 3 != 2
         host.procedures = SimulatedProcedures.registry
         // Clients bring little, so two thirds of the gateways trust them soon; the others check all.
         gateway.trustAfter = seed.isMultiple(of: 3) ? .max : 1

@@ -29,7 +29,8 @@ private final class Alone {
     /// - Parameter time: votes for batches of different times contradict each other.
     private func vote(_ sequence: UInt64, time: UInt64 = 0) -> HostMessage {
         let digest = Batch(time: Timestamp(time), items: []).digest
-        return .pbft(ShardID(0), .prepare(Vote(view: View(0), sequence: SequenceNumber(sequence), digest: digest)))
+        let vote = Vote(view: View(0), sequence: SequenceNumber(sequence), digest: digest)
+        return .pbft(ShardID(0), .prepare(Prepare(vote, vouches: true)))
     }
 
     @Test func eachDropIsCountedUnderItsReason() throws {

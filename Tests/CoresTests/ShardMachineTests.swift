@@ -215,6 +215,30 @@ private final class Alone {
         #expect(pauses.firstIndex(of: [Alone.session]) == 8)
     }
 
+    /// Whoever ends its sessions in time pays all the same, with what new ones have.
+    @Test func junkIsPaidForThoughItsSessionIsClosed() throws {
+        var options = HostOptions()
+        (options.vainBurst, options.vainPerSecond) = (4, 1)
+        let shard = try Alone(options: options)
+        shard.step(.started(certainTime: .zero))
+        for number in 1...4 as ClosedRange<UInt64> {
+            let (session, request) = (SessionID(100 + number), Alone.open(number))
+            shard.step(.unchecked(from: session, request))
+            shard.step(.sessionClosed(session))
+            shard.step(.submissionChecked(from: session, request.digest, nil))
+            #expect(shard.ready.drops == [.unsigned] && shard.ready.pauses.isEmpty)
+        }
+        var pauses: [[SessionID]] = []
+        for number in 11...16 as ClosedRange<UInt64> {
+            let request = Alone.open(number)
+            shard.step(.unchecked(from: Alone.session, request))
+            shard.step(.submissionChecked(from: Alone.session, request.digest, nil))
+            pauses.append(shard.ready.pauses)
+        }
+        // Its own tokens, and none of those that strangers share.
+        #expect(pauses.firstIndex(of: [Alone.session]) == 4)
+    }
+
     @Test func whoHasHaltedRefusesRequestsAndSaysNothingElse() throws {
         let shard = try Alone()
         shard.step(.started(certainTime: .zero))

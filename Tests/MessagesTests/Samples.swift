@@ -155,7 +155,7 @@ struct Samples {
     mutating func pbft(_ kind: Int) -> PBFTMessage {
         switch kind {
         case 0: .prePrepare(PrePrepare(view: number(), sequence: number(), batch: batch()))
-        case 1: .prepare(vote())
+        case 1: .prepare(Prepare(vote(), vouches: flag()))
         case 2: .commit(vote())
         case 3: .checkpoint(checkpoint())
         case 4: .suspect(number())

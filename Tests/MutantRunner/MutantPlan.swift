@@ -38,6 +38,13 @@ struct MutantPlan {
     /// Hosts leave signatures to each other.
     @Sendable static func sharing(_ options: inout SimulationOptions) { options.host.sharesChecks = true }
 
+    /// The same, and liars sign two NEW-VIEWs: one liar has proposed what nobody signed, the next one leads.
+    @Sendable static func splitting(_ options: inout SimulationOptions) {
+        sharing(&options)
+        options.replicas = 7
+        options.liarsPlan = [.forgedRequests, .twoNewViews, .suspicion]
+    }
+
     /// Hosts' clocks jump.
     @Sendable static func jumping(_ options: inout SimulationOptions) { options.jumpsClocks = true }
 
@@ -104,6 +111,13 @@ extension Mutant {
             MutantPlan(
                 "votes of a view vouch for what it inherited", ["byzantine", "everything"], from: 5,
                 adjust: MutantPlan.sharing)
+        case .everyPrepareVouches:
+            MutantPlan(
+                "whoever prepares vouches, also for what its NEW-VIEW selected", ["byzantine"],
+                adjust: MutantPlan.splitting)
+        case .repeatedPrepareVouches:
+            MutantPlan(
+                "a PREPARE that is repeated vouches", ["byzantine", "everything"], adjust: MutantPlan.sharing)
         case .skippedNotJournaled:
             MutantPlan(
                 "what was left out is not in the journal", ["everything", "byzantine"], from: 5,

@@ -23,7 +23,7 @@ import Testing
         let other = (0..<4).first { $0 != 1 && $0 != primary } ?? 0
         for i in 0..<70 {
             #expect(
-                try group.receive(1, from: other, .prepare(vote)).drops.isEmpty
+                try group.receive(1, from: other, .prepare(vote.vouched)).drops.isEmpty
                     == (i < group.limits.futureMessagesPerPeer))
         }
     }

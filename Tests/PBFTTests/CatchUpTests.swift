@@ -57,7 +57,8 @@ import Testing
         try group.receive(3, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(2), batch: batch)))
         for from in [1, 2] {
             try group.receive(
-                3, from: from, .prepare(Vote(view: View(0), sequence: SequenceNumber(2), digest: batch.digest)))
+                3, from: from,
+                .prepare(Vote(view: View(0), sequence: SequenceNumber(2), digest: batch.digest).vouched))
         }
         let state = Checkpoint(sequence: SequenceNumber(4), digest: batch.digest)
         group.nodes[3].base = state

@@ -52,7 +52,7 @@ import Testing
     @Test func aStableCheckpointMovesTheWatermarks() throws {
         var (group, checkpoint) = try groupAtCheckpoint(n: 4)
         func vote(_ number: UInt64) -> PBFTMessage {
-            .prepare(Vote(view: View(0), sequence: SequenceNumber(number), digest: .null))
+            .prepare(Vote(view: View(0), sequence: SequenceNumber(number), digest: .null).vouched)
         }
         #expect(try group.receive(1, from: 2, vote(17)).drops.count == 1)
         for from in 2..<4 { try group.receive(1, from: from, .checkpoint(checkpoint)) }

@@ -194,11 +194,102 @@ import Testing
             #expect(group.nodes[i].checks.contains { $0.batch == batch && $0.places == [0, 1, 2] })
         }
         #expect(group.agreed[SequenceNumber(1)] == batch.digest, "it had prepared")
-        // Who leads now repeats it, and has not made it.
+        expectNoWordFor(batch.digest, in: 1, group)
+        // Nor does anybody vouch for it who says it again after a restart.
+        for i in 1...3 {
+            group.crash(i)
+            try group.restart(i)
+            try group.run(milliseconds: 1000)
+        }
+        expectNoWordFor(batch.digest, in: 1, group)
         for i in 2...3 {
             let ready = try group.step(i, .forged(from: ReplicaIndex(1), View(1), SequenceNumber(1)))
             #expect(ready.sends.isEmpty)
         }
+    }
+
+    private func expectNoWordFor(_ digest: Digest, in view: UInt64, _ group: TestGroup) {
+        for node in group.nodes {
+            for message in node.said.map(\.message) + node.sent.map(\.message) {
+                switch message {
+                case .prePrepare(let m): #expect(m.view != View(view) || m.batch.digest != digest)
+                case .prepare(let m): #expect(m.view != View(view) || m.digest != digest || !m.vouches)
+                default: continue
+                }
+            }
+        }
+    }
+
+    /// What was said of a fresh proposal is said again after a restart, for what it is worth: the share was checked
+    /// before the record was written.
+    @Test func whoVouchedForAFreshProposalDoesSoAfterARestart() throws {
+        var group = group()
+        group.loses = { if case .commit = $0.message { true } else { false } }
+        let batch = batch(Self.requests(2, for: 3), group)
+        try group.propose(0, batch)
+        try group.deliver()
+        let prepare = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest).vouched
+        let before = group.nodes[3].said.count
+        group.crash(3)
+        try group.restart(3)
+        try group.run(milliseconds: 300)
+        #expect(group.nodes[3].said.dropFirst(before).contains { $0.message == .prepare(prepare) })
+    }
+
+    /// A faulty primary signs two NEW-VIEWs, both right: by one it selects a batch with what nobody signed, by the other
+    /// nothing, and proposes the same batch afresh. Those who have the first prepare it, as they should, and among them
+    /// are all that are to check it. Their PREPAREs vouch for nothing, so those who have the second look themselves.
+    @Test func votesForWhatOneNewViewSelectedDoNotVouchForWhatIsFreshByAnother() throws {
+        var group = TestGroup(n: 7)
+        group.sharesChecks = true
+        group.uptime = 1_000_000_000
+        // 0 leads view 0 and 1 leads view 1; both lie. Of view 1's backups 2 and 3 are to check the forged request, of
+        // view 0's 1 and 2.
+        let forged = try #require(
+            (1...1000).lazy.map { Self.request($0, by: 8) }.first { group.group.firstDesignated(for: $0.digest) == 0 })
+        let batch = batch([.request(forged)], group)
+        let first = SequenceNumber(1)
+        for liar in 0...1 { group.crash(liar) }
+        try group.receive(4, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: first, batch: batch)))
+        for i in 2...6 { for from in [0, 1, 2 + (i - 1) % 5] { try group.receive(i, from: from, .suspect(View(0))) } }
+        var said: [ViewChange] = []
+        for i in 2...6 {
+            for case .viewChange(let viewChange) in group.nodes[i].said.map(\.message) { said.append(viewChange) }
+        }
+        #expect(said.map(\.view) == Array(repeating: View(1), count: 5))
+        let claim = [PQEntry(sequence: first, digest: batch.digest, view: View(0))]
+        func newView(_ liars: [Int], _ correct: ClosedRange<Int>, claims: [PQEntry]) throws -> PBFTMessage {
+            let start = Checkpoint(sequence: .zero, digest: .null)
+            let lies = liars.map { liar in
+                ViewChange(
+                    cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(1),
+                    replica: ReplicaIndex(UInt8(liar)), lowWatermark: .zero, checkpoints: [start], prepared: claims,
+                    prePrepared: claims, signer: TestSigner(liar))
+            }
+            let viewChanges = lies + said.filter { correct.contains($0.replica.index) }
+            let selection = try #require(
+                NewViewSelection(viewChanges, group: group.group, window: group.limits.window))
+            #expect(selection.digests == claims.map(\.digest))
+            return .newView(
+                NewView(
+                    cluster: TestGroup.cluster, epoch: Epoch(1), shard: TestGroup.shard, view: View(1),
+                    replica: ReplicaIndex(1), viewChanges: viewChanges, start: selection.start,
+                    selection: selection.digests, signer: TestSigner(1)))
+        }
+        group.network = []
+        let selecting = try newView([0, 1], 2...4, claims: claim)
+        let bare = try newView([0, 1], 2...4, claims: [])
+        for i in 2...3 { try group.receive(i, from: 1, selecting) }
+        for i in 4...6 {
+            try group.receive(i, from: 1, bare)
+            try group.receive(i, from: 1, .prePrepare(PrePrepare(view: View(1), sequence: first, batch: batch)))
+        }
+        // Fails if one leaves out what another executes.
+        try group.deliver()
+        group.uptime += 60_000_000
+        for i in 2...6 { try group.tick(i) }
+        for i in 2...6 { #expect(group.nodes[i].skipped[first] == [0], "\(i)") }
+        for i in 4...6 { #expect(group.nodes[i].checks.contains { $0.places == [0] }, "\(i) looks itself") }
     }
 
     @Test func onlyTheOneWhoLeadsTheViewIsSuspectedForAForgery() throws {

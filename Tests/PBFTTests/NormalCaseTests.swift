@@ -69,11 +69,11 @@ import Testing
 
         let prePrepared = try group.receive(1, from: 0, prePrepare)
         #expect(prePrepared.records == [.prePrepared(view: View(0), sequence: first, batch)])
-        #expect(prePrepared.held == [.prepare(vote)])
+        #expect(prePrepared.held == [.prepare(vote.vouched)])
         #expect(prePrepared.sends.isEmpty)
 
-        try group.receive(1, from: 2, .prepare(vote))
-        let prepared = try group.receive(1, from: 3, .prepare(vote))
+        try group.receive(1, from: 2, .prepare(vote.vouched))
+        let prepared = try group.receive(1, from: 3, .prepare(vote.vouched))
         #expect(prepared.records == [.prepared(view: View(0), sequence: first, batch.digest)])
         #expect(prepared.held == [.commit(vote)])
         #expect(prepared.sends.isEmpty)
@@ -88,8 +88,8 @@ import Testing
         let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
         try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)))
         // With its own, 2f prepares; without, one too few.
-        #expect(try group.receive(1, from: 2, .prepare(vote)).held.isEmpty)
-        let prepared = try group.step(1, .durable(.prepare(vote)))
+        #expect(try group.receive(1, from: 2, .prepare(vote.vouched)).held.isEmpty)
+        let prepared = try group.step(1, .durable(.prepare(vote.vouched)))
         #expect(prepared.held == [.commit(vote)])
         // With its own, 2f + 1 commits.
         try group.receive(1, from: 0, .commit(vote))
@@ -121,21 +121,35 @@ import Testing
         let batch = group.freshBatch()
         let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
         try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)))
-        let ready = try group.receive(1, from: 0, .prepare(vote))
+        let ready = try group.receive(1, from: 0, .prepare(vote.vouched))
         #expect(ready.drops.map(\.1) == [.notFromPrimary(ReplicaIndex(0))])
         #expect(ready.held.isEmpty)
-        #expect(try group.receive(1, from: 3, .prepare(vote)).held == [.commit(vote)])
+        #expect(try group.receive(1, from: 3, .prepare(vote.vouched)).held == [.commit(vote)])
     }
 
     @Test func aSecondVoteForAnotherDigestIsDropped() throws {
         var group = TestGroup()
         let (a, b) = (group.freshBatch().digest, group.freshBatch().digest)
         let first = SequenceNumber(1)
-        for message in [PBFTMessage.prepare, PBFTMessage.commit] {
+        let votes: [(Vote) -> PBFTMessage] = [{ .prepare($0.vouched) }, { .commit($0) }]
+        for message in votes {
             try group.receive(1, from: 2, message(Vote(view: View(0), sequence: first, digest: a)))
             let second = try group.receive(1, from: 2, message(Vote(view: View(0), sequence: first, digest: b)))
             #expect(second.drops.map(\.1) == [.conflictingVote(first, ReplicaIndex(2))])
         }
+    }
+
+    /// Equivocation about whether it vouches: the vote counts once, and nobody is held to have voted for two batches.
+    @Test(arguments: [false, true]) func whoVouchesAndDoesNotHasVotedOnce(vouchesFirst: Bool) throws {
+        var group = TestGroup()
+        let batch = group.freshBatch()
+        let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
+        try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)))
+        for vouches in [vouchesFirst, !vouchesFirst] {
+            let ready = try group.receive(1, from: 3, .prepare(Prepare(vote, vouches: vouches)))
+            #expect(ready.drops.isEmpty)
+        }
+        #expect(group.nodes[1].said.contains { $0.message == .commit(vote) }, "with its own, 2f")
     }
 
     /// Every split of three backups between two proposals, and a primary that commits to both.
@@ -270,7 +284,8 @@ import Testing
         // One PRE-PREPARE, one PREPARE, two COMMITs wait. More from one peer than the bound is dropped.
         for number in 2...9 {
             try group.receive(
-                3, from: 2, .prepare(Vote(view: View(1), sequence: SequenceNumber(UInt64(number)), digest: .null)))
+                3, from: 2,
+                .prepare(Vote(view: View(1), sequence: SequenceNumber(UInt64(number)), digest: .null).vouched))
         }
         #expect(group.nodes[3].drops.map(\.1).contains(.changingView))
         try group.receive(3, from: 1, try #require(newView))

@@ -370,7 +370,8 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         var ready = ReplicaReady()
         let proposal = PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)
         let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
-        let words: [(Int, PBFTMessage)] = [(0, .prePrepare(proposal)), (2, .prepare(vote)), (3, .prepare(vote))]
+        let prepare = PBFTMessage.prepare(vote.vouched)
+        let words: [(Int, PBFTMessage)] = [(0, .prePrepare(proposal)), (2, prepare), (3, prepare)]
         let promises = promises(standing)
         let retained = RetainedBatches(after: .zero)
         for (i, word) in words {

@@ -37,8 +37,8 @@ import Testing
         let (viewChange, newView) = (viewChange(), newView())
         return [
             (prePrepared, .prePrepare(PrePrepare(view: view, sequence: sequence, batch: batch))),
-            (prePrepared, .prepare(vote)),
-            (.prePreparedAgain(view: view, sequence: sequence, batch.digest), .prepare(vote)),
+            (prePrepared, .prepare(vote.vouched)),
+            (.prePreparedAgain(view: view, sequence: sequence, batch.digest), .prepare(Prepare(vote, vouches: false))),
             (.prepared(view: view, sequence: sequence, batch.digest), .commit(vote)),
             (.viewChange(viewChange), .viewChange(viewChange)),
             (.newView(newView), .newView(newView)),

@@ -81,7 +81,9 @@ import Testing
         switch message {
         case .prePrepare(let m):
             !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
-        case .prepare(let m), .commit(let m):
+        case .prepare(let m):
+            !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
+        case .commit(let m):
             !replica.isChangingView && m.view == replica.view && m.sequence > replica.stable.sequence
         case .viewChange(let m): replica.isChangingView && m.view == replica.view
         case .newView(let m): !replica.isChangingView && m.view == replica.view

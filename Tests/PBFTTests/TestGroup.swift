@@ -263,8 +263,6 @@ struct TestGroup {
         guard let (kind, view, sequence, digest) = Self.content(of: message) else { return }
         if case .newView(let newView) = message, newView.replica.index != i { return }
         if case .checkpoint(let checkpoint) = message, checkpoint == nodes[i].replica?.stable { return }
-        // A re-proposal says no more than the NEW-VIEW before it.
-        if kind == 1, words[Word(replica: i, kind: 5, view: view, sequence: .zero)] != nil { return }
         guard words[Word(replica: i, kind: kind, view: view, sequence: sequence)] == digest else {
             throw Failure(description: "replica \(i) sends before it is durable: \(message)")
         }
@@ -273,7 +271,8 @@ struct TestGroup {
     private static func content(of message: PBFTMessage) -> (Int, View, SequenceNumber, Digest)? {
         switch message {
         case .prePrepare(let m): (1, m.view, m.sequence, m.batch.digest)
-        case .prepare(let m): (2, m.view, m.sequence, m.digest)
+        // Whether it vouches too.
+        case .prepare(let m): (2, m.view, m.sequence, Hasher256.hash(.viewChange, m.encoded()))
         case .commit(let m): (3, m.view, m.sequence, m.digest)
         case .viewChange(let m): (4, m.view, .zero, Hasher256.hash(.viewChange, m.encoded()))
         case .newView(let m): (5, m.view, .zero, Hasher256.hash(.newView, m.encoded()))
@@ -378,4 +377,9 @@ struct TestGroup {
         let i = group.primary(of: View(installed[group.quorum - 1]), in: Self.shard).index
         return nodes[i].replica?.canPropose == true ? i : nil
     }
+}
+
+extension Vote {
+    /// As of a fresh proposal.
+    var vouched: Prepare { Prepare(self, vouches: true) }
 }

@@ -121,7 +121,7 @@ import Testing
         try group.changeView(to: 1)
         #expect(group.nodes[3].replica?.executedDigest(at: SequenceNumber(1)) == batch.digest)
         let vote = Vote(view: View(1), sequence: SequenceNumber(1), digest: batch.digest)
-        #expect(group.nodes[3].said.contains { $0.message == .prepare(vote) })
+        #expect(group.nodes[3].said.contains { $0.message == .prepare(Prepare(vote, vouches: false)) })
     }
 
     @Test func fPlusOneViewChangesAheadPullALaggardIntoTheLowestOfTheirViews() throws {

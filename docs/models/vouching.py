@@ -4,8 +4,11 @@ request executed anywhere, do two correct replicas execute different things, doe
 One sequence number, two views. The primary of the first is faulty and proposes the batch; f - 1 others are faulty too,
 wherever it hurts: they vote for anything, vouch for anything, claim anything, and say anything in VIEW-CHANGE. A
 correct replica may leave the first view at any time. What NEW-VIEW selects follows from 2f + 1 VIEW-CHANGEs (P and Q).
-All places of the designated backup for n = 4, and three of the faulty and the designated for n = 7, with the rule as
-it is; then the rule broken in each of the ways below, each of which must show a failure. A minute.
+The second view is the next one, or the next that the same replica leads, with nothing of those between. A faulty
+primary of it may sign several NEW-VIEWs that are all right, by different VIEW-CHANGEs: to those whose NEW-VIEW selects
+nothing it proposes the batch afresh. All places of the designated backup for n = 4, and some of the faulty and the
+designated for n = 7, with the rule as it is; then the rule broken in each of the ways below, each of which must show a
+failure. A minute or two.
 python3 docs/models/vouching.py
 """
 import itertools, sys
@@ -17,25 +20,27 @@ BROKEN = (
     "one backup suffices",           # the primary and any one of the f designated backups
     "prepares unseen",               # a designated backup prepares without having looked
     "inherited is vouched for",      # votes of the second view vouch for what it inherited
+    "a vote does not say whether it vouches",  # who holds the batch for fresh takes all votes of its view for vouching
     "claims leave out what was left out",
     "one claim suffices",
     "journal leaves out what was left out",
     "never looks itself",            # what nobody vouches for waits for ever
 )
-FRESH, NULL = "batch", "null"
+FRESH, NULL, AFRESH = "batch", "null", "nothing, and the batch is proposed afresh"
 FORGED, SKIP = "forged", "skip"
 
 def ring(n, primary, first, f):
     """The f backups from the first on, in the ring that begins after the primary."""
     return {(primary + 1 + (first + i) % (n - 1)) % n for i in range(f)}
 
-def explore(n, faulty, first, broken=None, limit=3_000_000):
-    """Gives the history of a failure, or None. A correct replica is (view, accepted, committed, accepted in the
-    second view, committed there, executed); view 0.5 is on the way to the second."""
+def explore(n, faulty, first, second=1, broken=None, limit=3_000_000):
+    """Gives the history of a failure, or None. The second view is led by `second`. A correct replica is
+    (view, accepted, committed, accepted in the second view, committed there, executed); view 0.5 is on the way to the
+    second."""
     f = (n - 1) // 3
     correct = [r for r in range(n) if r not in faulty]
     index = {r: i for i, r in enumerate(correct)}
-    designated = ring(n, 0, first, f), ring(n, 1, first, f)
+    designated = ring(n, 0, first, f), ring(n, second, first, f)
     bad = len(faulty)
 
     def votes(state, primary, has):
@@ -79,17 +84,27 @@ def explore(n, faulty, first, broken=None, limit=3_000_000):
                 yield to("leaves the view", view=0.5)
             if view == 0.5:
                 # A correct primary says one NEW-VIEW, a faulty one any to anybody.
-                for choice in sorted(selections(state)) if 1 in faulty else [chosen] if chosen else []:
+                for choice in sorted(selections(state)) if second in faulty else [chosen] if chosen else []:
                     yield to(f"enters, {choice} is selected", view=1, again=choice)
+                    # Where nothing is said to have prepared nothing need be selected. A correct primary then proposes
+                    # something else, which is as good as null.
+                    if choice == NULL and second in faulty and (r not in designated[1] or broken == "prepares unseen"):
+                        yield to(f"enters, {AFRESH}", view=1, again=AFRESH)
             if view == 1:
-                if not committed1 and votes(state, 1, lambda s: s[3] == again) >= 2 * f:
+                # Selected or fresh, it has one digest.
+                def prepares_it(s): return s[3] == NULL if again == NULL else s[3] in (FRESH, AFRESH)
+                if not committed1 and votes(state, second, prepares_it) >= 2 * f:
                     yield to("commits again", committed1=True)
-                same = sum(s[3] == again and s[4] for s in state)
+                same = sum(prepares_it(s) and s[4] for s in state)
                 if not done and bad + same >= 2 * f + 1:
                     if again == NULL: yield to("executes null", done=NULL)
                     else:
-                        vouch = all(d in faulty or state[index[d]][3] == FRESH for d in designated[1])
-                        if broken == "executes unchecked" or broken == "inherited is vouched for" and vouch:
+                        # Whoever is designated and prepares what was selected says that he vouches for nothing.
+                        vouch = all(d in faulty or state[index[d]][3] == AFRESH for d in designated[1])
+                        if broken in ("inherited is vouched for", "a vote does not say whether it vouches"):
+                            vouch = all(d in faulty or state[index[d]][3] in (FRESH, AFRESH) for d in designated[1])
+                        fresh = again == AFRESH or broken == "inherited is vouched for"
+                        if broken == "executes unchecked" or fresh and vouch:
                             yield to("executes on others' word", done=FORGED)
                         elif broken != "never looks itself":
                             yield to("looks, and executes without it", done=SKIP)
@@ -101,8 +116,8 @@ def explore(n, faulty, first, broken=None, limit=3_000_000):
                         yield to("executes what is claimed", done=FORGED if lost else claim)
             if done == SKIP and broken == "journal leaves out what was left out":
                 yield to("starts again", done=FORGED)
-        if not chosen and 1 not in faulty and state[index[1]][0] > 0:
-            for choice in sorted(selections(state)): yield f"1 says NEW-VIEW with {choice}", state, choice
+        if not chosen and second not in faulty and state[index[second]][0] > 0:
+            for choice in sorted(selections(state)): yield f"{second} says NEW-VIEW with {choice}", state, choice
 
     def failure(state):
         done = {s[5] for s in state if s[5]}
@@ -122,7 +137,7 @@ def explore(n, faulty, first, broken=None, limit=3_000_000):
                     todo.append((state, chosen))
             if len(seen) > limit: raise SystemExit("too many states")
             # With a primary that stays mute nobody need get on: there are no more than two views here.
-            if not moved and 1 not in faulty and not all(s[5] for s in now[0]): wrong = "waits for ever"
+            if not moved and second not in faulty and not all(s[5] for s in now[0]): wrong = "waits for ever"
         if wrong:
             history = [wrong]
             while seen[now]:
@@ -134,19 +149,22 @@ explore.states = 0
 
 def cases(n):
     for others in itertools.combinations(range(1, n), (n - 1) // 3 - 1):
-        for first in range(n - 1): yield {0, *others}, first
+        for first in range(n - 1): yield {0, *others}, first, 1
+        # n views later.
+        for first in range(n - 1): yield {0, *others}, first, 0
 
 def main():
-    runs = [(4, *c) for c in cases(4)] + [(7, {0, 1}, 0), (7, {0, 4}, 2), (7, {0, 3}, 4)]
-    for n, faulty, first in runs:
-        history = explore(n, faulty, first)
-        if history: sys.exit(f"n {n}, faulty {sorted(faulty)}, first {first}: " + "; ".join(history))
+    runs = [(4, *c) for c in cases(4)]
+    runs += [(7, {0, 1}, 0, 1), (7, {0, 4}, 2, 1), (7, {0, 3}, 4, 1)]
+    for n, faulty, first, second in runs:
+        history = explore(n, faulty, first, second)
+        if history: sys.exit(f"n {n}, faulty {sorted(faulty)}, first {first}, {second} leads: " + "; ".join(history))
     print(f"the rule as it is: {len(runs)} cases, {explore.states} states, no failure")
     for broken in BROKEN:
-        for n, faulty, first in runs:
-            history = explore(n, faulty, first, broken)
+        for n, faulty, first, second in runs:
+            history = explore(n, faulty, first, second, broken)
             if history: break
         else: sys.exit(f"{broken}: no failure found")
-        print(f"{broken}: n {n}, faulty {sorted(faulty)}: " + "; ".join(history))
+        print(f"{broken}: n {n}, faulty {sorted(faulty)}, {second} leads: " + "; ".join(history))
 
 if __name__ == "__main__": main()

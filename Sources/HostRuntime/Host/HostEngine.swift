@@ -28,6 +28,7 @@ final class HostEngine {
         self.inbound = inbound
         (self.core, self.journal, self.states) = (core, journal, states)
         (self.transport, self.counters, self.trace, self.logger) = (transport, counters, trace, logger)
+        core.forEachPrimary { inbound.note($1, of: $0) }
     }
 
     func run(_ inputs: [HostInput]) {
@@ -63,10 +64,10 @@ final class HostEngine {
         transport.send(ready.toHosts)
         transport.send(ready.toGateways)
         inbound.check(ready.checks)
-        core?.forEachPrimary { inbound.note($1, of: $0) }
         for bucket in ready.stages { states.post(.stage(bucket)) }
         for flush in ready.flushes { states.post(.flush(flush)) }
         transport.pause(ready.pauses)
+        for (shard, primary) in ready.primaries { inbound.note(primary, of: shard) }
         for shard in ready.damaged { states.post(.condemn(shard)) }
         for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }
         for notice in ready.notices { logger.warning("\(notice)") }

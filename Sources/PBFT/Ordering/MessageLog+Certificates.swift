@@ -74,10 +74,16 @@ extension MessageLog {
         sequences.flatMap { sequence -> [PBFTMessage] in
             let slot = self[sequence]
             guard slot.isPrePrepared, let digest = slot.digest, let batch = slot.body(digest) else { return [] }
-            let vote = Vote(view: view.number, sequence: sequence, digest: digest)
-            let proposal = PrePrepare(view: view.number, sequence: sequence, batch: batch)
-            let first = view.primary == me ? PBFTMessage.prePrepare(proposal) : .prepare(vote)
-            return slot.isPrepared ? [first, .commit(vote)] : [first]
+            var said: [PBFTMessage] = []
+            if view.primary != me {
+                said.append(.prepare(view.prepare(sequence, digest, isRepeated: true)))
+            } else if view.isFresh(sequence) {
+                said.append(.prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)))
+            }
+            if slot.isPrepared {
+                said.append(.commit(Vote(view: view.number, sequence: sequence, digest: digest)))
+            }
+            return said
         }
     }
 
@@ -103,14 +109,16 @@ extension MessageLog {
         let slot = self[sequence]
         let isPrimary = view.primary == me
         var said: [PBFTMessage] = []
-        if isPrimary, slot.isProposalDurable, let batch = slot.body(digest) {
+        // PRE-PREPARE vouches for all that is in it, so what the view inherited is fetched by its digest.
+        if isPrimary, slot.isProposalDurable, view.isFresh(sequence), let batch = slot.body(digest) {
             said.append(.prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)))
         }
         guard isKnown || isPrimary else { return said }
-        let vote = Vote(view: view.number, sequence: sequence, digest: digest)
         // An own vote is in the set only when it is durable.
-        if slot.prepares.contains(me) { said.append(.prepare(vote)) }
-        if slot.commits.contains(me) { said.append(.commit(vote)) }
+        if slot.prepares.contains(me) { said.append(.prepare(view.prepare(sequence, digest, isRepeated: true))) }
+        if slot.commits.contains(me) {
+            said.append(.commit(Vote(view: view.number, sequence: sequence, digest: digest)))
+        }
         return said
     }
 

@@ -20,7 +20,12 @@ struct VoteSet: Sendable {
     }
 
     func contains(_ replica: ReplicaIndex) -> Bool { votes[replica.index] != nil }
-    func has(_ digest: Digest, from replica: ReplicaIndex) -> Bool { votes[replica.index] == digest }
+
+    func voters(for digest: Digest) -> ReplicaSet {
+        var voters = ReplicaSet()
+        for (i, vote) in votes.enumerated() where vote == digest { voters.insert(ReplicaIndex(UInt8(i))) }
+        return voters
+    }
 }
 
 /// Everything about one sequence number between the watermarks.
@@ -37,6 +42,9 @@ struct Slot: Sendable {
     /// As the primary: the PRE-PREPARE has left, so it may be repeated.
     var isProposalDurable = false
     var prepares: VoteSet
+    /// Whose PREPARE vouches for its share. Who has said both is faulty, and has said that it does: its vote counts
+    /// once, its word for what it is worth.
+    var vouchers = ReplicaSet()
     var commits: VoteSet
     var isPrepared = false
 
@@ -56,6 +64,7 @@ struct Slot: Sendable {
     mutating func enterView(n: Int) {
         (digest, isPrePrepared, isProposalDurable, isPrepared) = (nil, false, false, false)
         isWhollyChecked = false
+        vouchers = ReplicaSet()
         (prepares, commits) = (VoteSet(n: n), VoteSet(n: n))
     }
 

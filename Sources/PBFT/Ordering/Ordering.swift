@@ -53,7 +53,7 @@ package struct Ordering: Sendable {
             message.prePrepare.flatMap {
                 receive($0, from: from, in: view, over: retained, now: now, promises, into: &ready)
             }
-        case .prepare(let vote): receive(prepare: vote, from: from, in: view, promises, into: &ready)
+        case .prepare(let prepare): receive(prepare, from: from, in: view, promises, into: &ready)
         case .commit(let vote): receive(commit: vote, from: from)
         case .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted, .committed,
             .committedBody, .resumed, .recollection:
@@ -85,7 +85,7 @@ package struct Ordering: Sendable {
         log[sequence].addToQ(batch.digest, view: view.number)
         promises.promise(
             .prePrepared(view: view.number, sequence: sequence, batch),
-            thenSay: .prepare(Vote(view: view.number, sequence: sequence, digest: batch.digest)), into: &ready)
+            thenSay: .prepare(view.prepare(sequence, batch.digest)), into: &ready)
         evaluate(sequence, in: view, promises, into: &ready)
         return nil
     }
@@ -100,7 +100,7 @@ package struct Ordering: Sendable {
         let (sequence, batch) = (proposal.sequence, proposal.batch)
         // NEW-VIEW settled everything up to its end: nothing fresh may stand there, nor where something else is
         // executed.
-        guard sequence > view.inheritedEnd, retained[sequence].map({ $0.digest == batch.digest }) ?? true else {
+        guard view.isFresh(sequence), retained[sequence].map({ $0.digest == batch.digest }) ?? true else {
             return .conflictingPrePrepare(sequence)
         }
         // A correct primary has few proposals in flight; a window full of the largest batches would fill the memory.
@@ -129,16 +129,18 @@ package struct Ordering: Sendable {
     // MARK: Votes
 
     mutating func receive(
-        prepare vote: Vote, from: ReplicaIndex, in view: InstalledView, _ promises: Promises,
+        _ prepare: Prepare, from: ReplicaIndex, in view: InstalledView, _ promises: Promises,
         into ready: inout ReplicaReady
     ) -> DropReason? {
-        guard log.contains(vote.sequence) else { return outside(vote.sequence) }
+        let sequence = prepare.sequence
+        guard log.contains(sequence) else { return outside(sequence) }
         // The primary's pre-prepare is its prepare.
         guard from != view.primary else { return .notFromPrimary(from) }
-        guard log[vote.sequence].prepares.insert(vote.digest, from: from) else {
-            return .conflictingVote(vote.sequence, from)
+        guard log[sequence].prepares.insert(prepare.digest, from: from) else {
+            return .conflictingVote(sequence, from)
         }
-        evaluate(vote.sequence, in: view, promises, into: &ready)
+        if prepare.vouches || Mutant.is(.everyPrepareVouches) { log[sequence].vouchers.insert(from) }
+        evaluate(sequence, in: view, promises, into: &ready)
         return nil
     }
 
@@ -220,8 +222,7 @@ package struct Ordering: Sendable {
             promises.promise(record, saidBy: newView, into: &ready)
             log[sequence].isProposalDurable = true
         } else {
-            let vote = Vote(view: view.number, sequence: sequence, digest: body.digest)
-            promises.promise(record, thenSay: .prepare(vote), into: &ready)
+            promises.promise(record, thenSay: .prepare(view.prepare(sequence, body.digest)), into: &ready)
         }
         evaluate(sequence, in: view, promises, into: &ready)
     }

@@ -23,7 +23,8 @@ struct Rejoin: Sendable {
     {
         switch message {
         case .prePrepare(let m): note(m.sequence, from, high)
-        case .prepare(let m), .commit(let m): note(m.sequence, from, high)
+        case .prepare(let m): note(m.sequence, from, high)
+        case .commit(let m): note(m.sequence, from, high)
         // Vouches for the state that a replica without one waits for.
         case .checkpoint: if standing.isRebuilding { return true }
         case .suspect, .viewChange: break

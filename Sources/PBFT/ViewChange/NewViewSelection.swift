@@ -103,7 +103,7 @@ extension ViewChange {
     }
 
     /// Correct in form: entries of earlier views only, within (h, h + L], ordered, each once; h is the first of C.
-    func isWellFormed(window: UInt64) -> Bool {
+    package func isWellFormed(window: UInt64) -> Bool {
         let (high, overflow) = lowWatermark.number.addingReportingOverflow(window)
         guard !overflow, checkpoints.first?.sequence == lowWatermark else { return false }
         for (a, b) in zip(checkpoints, checkpoints.dropFirst()) where a.sequence >= b.sequence { return false }

@@ -245,6 +245,19 @@ package struct InstalledView: Sendable {
 
     /// The last sequence number that the view inherited: progress is what is ordered above it.
     package var inheritedEnd: SequenceNumber { newView?.end ?? .zero }
+
+    /// Whether what stands there was proposed in this view, and not selected by its NEW-VIEW. As this replica has it: a
+    /// faulty primary may have given another NEW-VIEW to others.
+    package func isFresh(_ sequence: SequenceNumber) -> Bool { sequence > inheritedEnd }
+
+    /// What a backup says of what it has pre-prepared here. It has looked at its share of a fresh proposal, or would
+    /// not have pre-prepared it. The NEW-VIEW is in the journal before anything of its view, so the same is said after
+    /// a restart.
+    package func prepare(_ sequence: SequenceNumber, _ digest: Digest, isRepeated: Bool = false) -> Prepare {
+        Prepare(
+            Vote(view: number, sequence: sequence, digest: digest),
+            vouches: isFresh(sequence) || (isRepeated && Mutant.is(.repeatedPrepareVouches)))
+    }
 }
 
 extension NewView {

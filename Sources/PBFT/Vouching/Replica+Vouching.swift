@@ -8,7 +8,7 @@ extension Replica {
         in batch: Batch, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady
     ) -> [UInt32]? {
         guard let view = viewChanger.installed else { return nil }
-        let isFresh = sequence > view.inheritedEnd || Mutant.is(.inheritedIsVouchedFor)
+        let isFresh = view.isFresh(sequence) || Mutant.is(.inheritedIsVouchedFor)
         let slot = ordering.log[sequence]
         // Who has checked all of it waits for nobody.
         if isFresh, slot.isWhollyChecked || view.primary == me { return [] }
@@ -22,22 +22,20 @@ extension Replica {
         }
     }
 
-    /// A PREPARE of this view counts, whenever it came; so does this replica's own share, durable or not: nobody else
-    /// takes its word for it here.
+    /// A PREPARE of this view that vouches counts, whenever it came; so does this replica's own share, durable or not:
+    /// nobody else takes its word for it here.
     private func vouchers(
         for digest: Digest, at sequence: SequenceNumber, in view: InstalledView
     ) -> ExecutionGate.Vouchers {
-        var backups: UInt64 = 1 << UInt64(me.index)
-        for replica in group.replicas
-        where replica != view.primary && ordering.log[sequence].prepares.has(digest, from: replica) {
-            backups |= 1 << UInt64(replica.index)
-        }
+        var backups = ordering.log[sequence].prepares.voters(for: digest)
+        backups.formIntersection(ordering.log[sequence].vouchers)
+        backups.insert(me)
         return ExecutionGate.Vouchers(primary: view.primary, backups: backups)
     }
 
     /// A fresh proposal is here.
     mutating func checkAhead(_ proposal: PrePrepare, now: Instant, into ready: inout ReplicaReady) {
-        guard let view = viewChanger.installed, proposal.sequence > view.inheritedEnd,
+        guard let view = viewChanger.installed, view.isFresh(proposal.sequence),
             ordering.log.contains(proposal.sequence), ordering.log[proposal.sequence].isPrePrepared,
             !ordering.log[proposal.sequence].isWhollyChecked,
             ordering.log[proposal.sequence].digest == proposal.batch.digest
@@ -54,13 +52,13 @@ extension Replica {
         suspectForger(in: proposedIn, now: now, into: &ready)
     }
 
-    /// Its session brought a proposal that no correct primary makes afresh. What a NEW-VIEW selected it repeats as it
-    /// is, whatever an earlier one has put into it.
+    /// Its session brought a proposal that no correct primary makes: what a NEW-VIEW selected it does not propose, and
+    /// all else it has checked.
     mutating func receiveForgery(
         from: ReplicaIndex, in forged: View, at sequence: SequenceNumber, now: Instant, into ready: inout ReplicaReady
     ) {
         guard let view = viewChanger.installed, view.number == forged, view.primary == from,
-            sequence > view.inheritedEnd
+            view.isFresh(sequence)
         else { return }
         suspectForger(in: forged, now: now, into: &ready)
     }
