@@ -30,7 +30,8 @@ package enum ShardInput: Sendable {
     case request(from: SessionID, SignedRequest)
     /// Nobody here has checked it.
     case unchecked(from: SessionID, SignedRequest)
-    case decide(from: SessionID, TransactionDecide)
+    /// All before anything is proposed: one batch has them.
+    case decides(from: SessionID, [TransactionDecide])
     case evidence(from: SessionID, CallEvidence)
     case account(from: SessionID, id: UInt64, AccountID)
     case read(from: SessionID, id: UInt64, ReadSubject, nonce: Digest)

@@ -167,7 +167,7 @@ package struct ShardMachine: ~Copyable {
 
     /// The next batch, if this replica may propose and something waits.
     private mutating func propose(now: Instant) -> Bool {
-        guard replica.canPropose, !replica.isExecutionPaused, proposer.hasUnproposed else { return false }
+        guard replica.canPropose, !replica.isExecutionPaused, proposer.isDue(now: now) else { return false }
         let items = proposer.take(execution.executor)
         guard !items.isEmpty else { return false }
         replica.step(.propose(Batch(time: proposalTime(now), items: items)), now: now, into: &work)
@@ -239,6 +239,16 @@ package struct ShardMachine: ~Copyable {
                 }
             }
             proposer.remove(key)
+            if case .decide(let decide) = item { dropOvertaken(decide.request) }
+        }
+    }
+
+    /// Certificates of one record come put together in several ways, from a gateway and from pushes. What one of them
+    /// has decided another need not be ordered for.
+    private mutating func dropOvertaken(_ request: Digest) {
+        for decide in proposer.unproposedDecides(of: request)
+        where (try? execution.executor.effect(of: decide)) == .nothing {
+            proposer.remove(decide.digest)
         }
     }
 
