@@ -141,7 +141,7 @@ extension GatewayCore {
         for action in entry.coordinator.add(certificate) {
             switch action {
             case .answer(let receipt): answer(receipt, &entry, now: now, into: &ready)
-            case .sendDecide(let shards, let decide): send(decide, to: shards, into: &ready)
+            case .sendDecide(let shards, let decide): send(decide, to: shards)
             case .sendEvidence(let shards, let evidence): send(evidence, to: shards, into: &ready)
             case .finished: isFinished = true
             }

@@ -180,7 +180,7 @@ extension GatewayCore {
     private mutating func sendOutstanding(_ entry: GatewayEntry, into ready: inout GatewayReady) {
         for action in entry.coordinator.outstandingDecides {
             switch action {
-            case .sendDecide(let shards, let decide): send(decide, to: shards, into: &ready)
+            case .sendDecide(let shards, let decide): send(decide, to: shards)
             case .sendEvidence(let shards, let evidence): send(evidence, to: shards, into: &ready)
             case .answer, .finished: break
             }

@@ -32,6 +32,8 @@ public struct GatewayCore: Sendable {
     var timers = TimerHeap<TimerKey>()
     var budget = RetryBudget()
     var jitter: SplitMix64
+    /// Of this step: what leaves together.
+    private var decided = DecidesToSend()
     var counters = GatewayStatus()
 
     /// - Parameter seed: of the jitter between attempts. Gateways with the same one would all come back at once.
@@ -64,6 +66,8 @@ public struct GatewayCore: Sendable {
 
     /// Takes what has happened, and adds to `ready` what it asks for. Timers run only on `tick`.
     public mutating func step(_ input: GatewayInput, now: Instant, into ready: inout GatewayReady) {
+        let before = ready.toHosts.count
+        defer { sendDecided(at: before, into: &ready) }
         switch input {
         case .client(let session, let message):
             switch message.value {
@@ -169,9 +173,18 @@ public struct GatewayCore: Sendable {
         }
     }
 
-    mutating func send(_ decide: TransactionDecide, to shards: [ShardID], into ready: inout GatewayReady) {
-        for route in routing.routes(to: shards) {
-            ready.toHosts.append(.init(to: route.hosts, message: .decide(route.shards, decide)))
+    /// With all others of this step for the same shards: one attestation may decide hundreds of requests.
+    mutating func send(_ decide: TransactionDecide, to shards: [ShardID]) { decided.add(decide, to: shards) }
+
+    /// Before what else this step has to say: what is decided frees what requests need.
+    private mutating func sendDecided(at place: Int, into ready: inout GatewayReady) {
+        guard !decided.isEmpty else { return }
+        var outgoing: [GatewayReady.Outgoing] = []
+        for (shards, decides) in decided.take() {
+            for route in routing.routes(to: shards) {
+                outgoing.append(.init(to: route.hosts, message: .decides(route.shards, decides)))
+            }
         }
+        ready.toHosts.insert(contentsOf: outgoing, at: place)
     }
 }

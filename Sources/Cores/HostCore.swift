@@ -13,7 +13,7 @@ public enum HostStartError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .missingStore(let shard): "no store was opened for shard \(shard)"
-        case .badRecord(let index, let failure): "journal record \(index) is not readable: \(failure)"
+        case .badRecord(let index, let failure): "journal record \(index) is not readable, so another version wrote it: \(failure)"
         case .state(let shard, let error): "shard \(shard): \(error)"
         }
     }
@@ -224,8 +224,8 @@ public final class HostCore {
         switch message.value {
         case .submit(let ids, let request):
             say(.request(from: session, request), to: ids, into: &ready)
-        case .decide(let ids, let decide):
-            say(.decide(from: session, decide), to: ids, into: &ready)
+        case .decides(let ids, let decides):
+            say(.decides(from: session, decides), to: ids, into: &ready)
         case .evidence(let ids, let evidence):
             say(.evidence(from: session, evidence), to: ids, into: &ready)
         case .read(let id, let subject, let nonce):

@@ -47,7 +47,8 @@ struct PendingPool: Sendable {
     private var turn = 0
     private var waiting: [Source: Int] = [:]
     private var ofGateways = 0
-    private var groups: [Digest: Int] = [:]
+    /// By what they are about, in order of arrival.
+    private var groups: [Digest: [Digest]] = [:]
     /// Certificates of a record may be put together in many ways; the first that is ordered decides.
     private static let maxOfGroup = 4
     /// How far back a request's predecessors are looked for: they were overtaken a moment ago, by a few.
@@ -74,8 +75,8 @@ struct PendingPool: Sendable {
         if entries[key] != nil { return true }
         guard !isFull(for: source) else { return false }
         if let group {
-            guard groups[group, default: 0] < Self.maxOfGroup else { return false }
-            groups[group, default: 0] += 1
+            guard groups[group, default: []].count < Self.maxOfGroup else { return false }
+            groups[group, default: []].append(key)
         }
         entries[key] = Entry(
             item: item, bytes: bytes, source: source, group: group, arrived: now, forwardedAt: now.uptime)
@@ -101,12 +102,21 @@ struct PendingPool: Sendable {
         if case .gateway = entry.source { ofGateways -= 1 }
         if let name = Name(entry.item), named[name] == key { named[name] = nil }
         if let group = entry.group {
-            let others = groups[group, default: 1] - 1
-            groups[group] = others > 0 ? others : nil
+            let others = groups[group, default: []].filter { $0 != key }
+            groups[group] = others.isEmpty ? nil : others
         }
         // What is executed was mostly the oldest.
         while let first = arrival.first, entries[first] == nil { arrival.removeFirst() }
         if let lane = lanes.firstIndex(where: { $0.source == entry.source }) { tidy(lane) }
+    }
+
+    /// What is about this and not on its way in a batch.
+    func unproposed(of group: Digest) -> [BatchItem] {
+        guard let keys = groups[group] else { return [] }
+        return keys.compactMap { key in
+            guard let entry = entries[key], !entry.isTaken else { return nil }
+            return entry.item
+        }
     }
 
     var oldest: Instant? { arrival.first.flatMap { entries[$0]?.arrived } }

@@ -5,6 +5,8 @@ import ShardState
 package struct Proposer: Sendable {
     private var requests: PendingPool
     private var decides: PendingPool
+    /// From when on what waits in `decides` makes a batch of its own; nil if nothing of it waits to be proposed.
+    private var decidesDue: UInt64?
     /// Requests whose signatures other backups check.
     package var unchecked: UncheckedPool
     /// Certificates that came before the request that they decide.
@@ -54,9 +56,9 @@ package struct Proposer: Sendable {
     /// - Returns: why it does not wait; nil if it does, or if enough others that decide the same do.
     package mutating func insert(_ decide: TransactionDecide, from source: Source, now: Instant) -> MessageDrop? {
         let isFull = decides.isFull(for: source) && !decides.contains(decide.digest)
-        let bytes = decide.encoded().count + 1
+        decidesDue = min(decidesDue ?? .max, now.uptime + options.decidesAlone)
         _ = decides.insert(
-            .decide(decide), key: decide.digest, bytes: bytes, from: source, group: decide.request, now: now)
+            .decide(decide), key: decide.digest, bytes: decide.maxSize, from: source, group: decide.request, now: now)
         return isFull ? .poolFull : nil
     }
 
@@ -64,6 +66,7 @@ package struct Proposer: Sendable {
     /// - Returns: why it does not wait; nil if it does.
     package mutating func insert(_ evidence: CallEvidence, from source: Source, now: Instant) -> MessageDrop? {
         guard let bytes = batchBytes(of: evidence) else { return .tooLarge }
+        decidesDue = 0
         let waits = decides.insert(
             .evidence(evidence), key: evidence.contentDigest, bytes: bytes, from: source, now: now)
         return waits ? nil : .poolFull
@@ -87,6 +90,11 @@ package struct Proposer: Sendable {
     package mutating func remove(_ key: Digest) {
         requests.remove(key)
         decides.remove(key)
+    }
+
+    /// What else waits for a place in a batch that may decide the same request.
+    package func unproposedDecides(of request: Digest) -> [TransactionDecide] {
+        decides.unproposed(of: request).compactMap { if case .decide(let decide) = $0 { decide } else { nil } }
     }
 
     // MARK: What waits for its vote
@@ -123,6 +131,7 @@ package struct Proposer: Sendable {
     private mutating func proposeAgain() {
         requests.enterView()
         decides.enterView()
+        decidesDue = 0
     }
 
     // MARK: Proposing
@@ -131,12 +140,25 @@ package struct Proposer: Sendable {
         mutating get { decides.hasUnproposed || requests.hasUnproposed }
     }
 
-    /// The next batch's items. A lone request does not wait; while the pipeline is full, the next batch fills up.
+    /// Whether a batch is to be made now. A lone request does not wait. Decides wait a little for a request to ride with:
+    /// a batch for them alone costs the shard as much as one that somebody waits for, and whatever comes meanwhile takes
+    /// them along and is executed after them, so nothing that is ordered misses what they free.
+    package mutating func isDue(now: Instant) -> Bool {
+        if requests.hasUnproposed { return true }
+        guard decides.hasUnproposed else {
+            decidesDue = nil
+            return false
+        }
+        return now.uptime >= decidesDue ?? 0
+    }
+
+    /// The next batch's items; while the pipeline is full, it fills up.
     package mutating func take(_ executor: borrowing ShardExecutor) -> [BatchItem] {
         var items: [BatchItem] = []
         var bytes = options.maxBatchBytes
         // Decides release what others wait for; requests keep a share (R12).
         decides.take(atMost: options.maxDecidesPerBatch, on: executor.shard, bytes: &bytes, into: &items)
+        decidesDue = decides.hasUnproposed ? 0 : nil
         bytes = max(bytes, options.maxBatchBytes / 4)
         if executor.isPressed { takeBacked(executor, bytes: &bytes, into: &items) }
         requests.take(

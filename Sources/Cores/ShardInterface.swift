@@ -32,7 +32,8 @@ package enum ShardInput: Sendable {
     case unchecked(from: SessionID, SignedRequest)
     /// Its principal has not signed it.
     case unsigned(from: SessionID, Digest)
-    case decide(from: SessionID, TransactionDecide)
+    /// All before anything is proposed: one batch has them.
+    case decides(from: SessionID, [TransactionDecide])
     case evidence(from: SessionID, CallEvidence)
     case account(from: SessionID, id: UInt64, AccountID)
     case read(from: SessionID, id: UInt64, ReadSubject, nonce: Digest)

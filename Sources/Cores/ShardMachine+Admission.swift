@@ -74,9 +74,13 @@ extension ShardMachine {
     // MARK: Certificates
 
     /// Certificates that may decide. Bypasses every cap on requests (R12); what would change nothing is not ordered.
+    /// - Parameter brought: to several shards at once, so some may be this shard's own: they are not ordered here.
     mutating func admit(
-        _ decide: TransactionDecide, from source: Source, now: Instant, into ready: inout ShardReady
+        _ brought: TransactionDecide, from source: Source, now: Instant, into ready: inout ShardReady
     ) throws(ShardFailure) {
+        let decide = brought.withoutCertificates(of: setting.shard)
+        // Nothing could check it in a batch.
+        guard !decide.certificates.isEmpty else { return answerKnown(decide.request, source, now: now, into: &ready) }
         switch try effect(of: decide) {
         case .nothing: answerKnown(decide.request, source, now: now, into: &ready)
         case .noRecord where !proposer.isWaiting(request: decide.request):

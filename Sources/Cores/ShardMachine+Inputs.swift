@@ -29,9 +29,11 @@ extension ShardMachine {
         case .checked(let checked): replica.step(.checked(checked), now: now, into: &work)
         case .submissionChecked(let session, let digest, let verified):
             receive(verified, digest, from: session, now: now, into: &ready)
-        case .decide(let session, let decide):
-            answering.add(session, for: decide.request)
-            try admit(decide, from: .gateway(session), now: now, into: &ready)
+        case .decides(let session, let decides):
+            for decide in decides {
+                answering.add(session, for: decide.request)
+                try admit(decide, from: .gateway(session), now: now, into: &ready)
+            }
         case .evidence(let session, let evidence):
             answering.add(session, for: evidence.root.digest)
             try admit(evidence, from: .gateway(session), now: now, into: &ready)
@@ -56,7 +58,7 @@ extension ShardMachine {
             refuse(request, .halted, retryAfter: 1_000_000, to: session, into: &ready)
         case .account(let session, let id, let account): show(account, id: id, to: session, into: &ready)
         case .sessionClosed(let session): close(session)
-        case .started, .tick, .message, .stateTransfer, .forwarded, .push, .sayOwn, .word, .decide, .evidence, .read,
+        case .started, .tick, .message, .stateTransfer, .forwarded, .push, .sayOwn, .word, .decides, .evidence, .read,
             .durable, .flushed, .staged, .storageFailed, .stateDamaged, .forged, .checked, .submissionChecked,
             .unsigned:
             return

@@ -167,7 +167,7 @@ package struct ShardMachine: ~Copyable {
 
     /// The next batch, if this replica may propose and something waits.
     private mutating func propose(now: Instant) -> Bool {
-        guard replica.canPropose, !replica.isExecutionPaused, proposer.hasUnproposed else { return false }
+        guard replica.canPropose, !replica.isExecutionPaused, proposer.isDue(now: now) else { return false }
         let items = proposer.take(execution.executor)
         guard !items.isEmpty else { return false }
         replica.step(.propose(Batch(time: proposalTime(now), items: items)), now: now, into: &work)
@@ -232,6 +232,7 @@ package struct ShardMachine: ~Copyable {
             let unchecked = takeUnchecked(item, now: now)
             let checked = proposer.source(of: key).flatMap { isOpen($0) ? $0 : nil }
             proposer.remove(key)
+            if case .decide(let decide) = item { dropOvertaken(decide.request) }
             if refused.contains(key) { continue }
             if vain.contains(key) {
                 for source in unchecked.map(\.source) + (checked.map { [$0] } ?? []) {
@@ -241,6 +242,15 @@ package struct ShardMachine: ~Copyable {
                 // One of those who brought it, and nobody for a copy under a signature of his own making.
                 accounts.reward(source, now: now)
             }
+        }
+    }
+
+    /// Certificates of one record come put together in several ways, from a gateway and from pushes. What one of them
+    /// has decided another need not be ordered for.
+    private mutating func dropOvertaken(_ request: Digest) {
+        for decide in proposer.unproposedDecides(of: request)
+        where (try? execution.executor.effect(of: decide)) == .nothing {
+            proposer.remove(decide.digest)
         }
     }
 

@@ -11,28 +11,66 @@ public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
     /// Of participants; from one shard there may be several, of different batches.
     public let certificates: [Certificate]
 
+    /// Of all that tells one from another where the certificates are genuine: under it the item waits to be ordered.
+    public let digest: Digest
+
     /// What is decoded at most. It bounds the participants of a leg too: all their votes must fit
     /// (`ShardLimits.maxParticipants`).
     public static let maxCertificates = 64
+    /// How many travel in one message at most.
+    public static let maxTogether = 256
 
     /// Checks nothing: that there are certificates, and of this request, is for `Verifier` to say.
     public init(principal: PublicKey, number: RequestNumber, request: Digest, certificates: [Certificate]) {
         (self.principal, self.number, self.request, self.certificates) = (principal, number, request, certificates)
+        digest = Self.digest(principal, number, request, certificates)
     }
     /// Refuses more than `maxCertificates`; whether they prove anything is not looked at.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (principal, number, request) = (try reader.value(), try reader.value(), try reader.value())
-        certificates = try reader.array(limit: Self.maxCertificates)
+        self.init(
+            principal: try reader.value(), number: try reader.value(), request: try reader.value(),
+            certificates: try reader.array(limit: Self.maxCertificates))
     }
-    /// Principal, number, request, then the counted certificates.
+    /// Principal, number, request, then the counted certificates, each whole. Where several travel together they have
+    /// another form (`CertificateTable`).
     public func encode(into writer: inout ByteWriter) {
         writer.put(principal)
         writer.put(number)
         writer.put(request)
         writer.put(array: certificates)
     }
-    /// Of everything in it, signatures included: under it the item waits to be ordered.
-    public var digest: Digest { Hasher256.hash(.decide, encoded()) }
+    /// The place of a leaf names it. Whose signatures are with it says nothing: f + 1 of whichever replicas prove it.
+    private static func digest(
+        _ principal: PublicKey, _ number: RequestNumber, _ request: Digest, _ certificates: [Certificate]
+    ) -> Digest {
+        var hasher = Hasher256(.decide)
+        hasher.update(principal)
+        hasher.update(integer: number.number)
+        hasher.update(request)
+        for certificate in certificates {
+            hasher.update(integer: certificate.shard.number)
+            hasher.update(integer: certificate.statement.sequence.number)
+            hasher.update(certificate.statement.leavesRoot)
+            hasher.update(integer: certificate.path.index)
+        }
+        return hasher.finish()
+    }
+
+    /// Without what this shard has certified: of its own it knows more than it ever certified, and nothing of that is
+    /// looked at when the decide is executed.
+    public func withoutCertificates(of shard: ShardID) -> TransactionDecide {
+        guard certificates.contains(where: { $0.shard == shard }) else { return self }
+        return TransactionDecide(
+            principal: principal, number: number, request: request,
+            certificates: certificates.filter { $0.shard != shard })
+    }
+
+    /// Bytes that it adds to a batch or a message at most: if it shares nothing with others.
+    public var maxSize: Int {
+        certificates.reduce(96) {
+            $0 + 224 + $1.leaf.encoded().count + $1.signatures.count * 65 + $1.path.siblings.count * 32
+        }
+    }
 }
 
 /// What a shard orders.
@@ -79,7 +117,8 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
     public let time: Timestamp
     /// In the order in which they are executed, but that decides and evidence go before requests, whatever their place.
     public let items: [BatchItem]
-    /// Canonical encoding of time and items. Of a batch that came in a frame or a record, a part of that.
+    /// Canonical encoding: time, the counted items, and behind them, if there is a decide among them, the certificates of
+    /// all (`CertificateTable`). Of a batch that came in a frame or a record, a part of that.
     public let bytes: ArraySlice<UInt8>
     /// Hash of `bytes`; `Digest.null` for the null request, which carries no time and no items (R2).
     public let digest: Digest
@@ -87,8 +126,19 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
     /// Encodes and hashes at once. Bounds are not checked: whoever proposes keeps to them.
     public init(time: Timestamp, items: [BatchItem]) {
         var writer = ByteWriter(reserving: 16 + items.count * 320)
+        var table: CertificateTable?
         writer.put(time)
-        writer.put(array: items)
+        writer.put(UInt32(items.count))
+        for item in items {
+            guard case .decide(let decide) = item else {
+                writer.put(item)
+                continue
+            }
+            writer.put(Self.placedDecide)
+            if table == nil { table = CertificateTable() }
+            table?.put(decide, into: &writer)
+        }
+        table?.encode(into: &writer)
         (self.time, self.items, bytes) = (time, items, writer.bytes[...])
         digest = Hasher256.hash(.batch, bytes)
     }
@@ -108,10 +158,35 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
         }
         var reader = ByteReader(bytes)
         time = try reader.value()
-        items = try reader.array(limit: Self.maxItems)
+        items = try Self.items(from: &reader)
         try reader.finish()
         self.bytes = bytes
         digest = Hasher256.hash(.batch, bytes)
+    }
+
+    /// In the place of an item's kind: a decide whose certificates stand behind the items.
+    private static let placedDecide: UInt8 = 4
+
+    private static func items(from reader: inout ByteReader) throws(DecodingFailure) -> [BatchItem] {
+        let count = Int(try reader.uint32())
+        guard count <= maxItems else { throw reader.invalid("number of items") }
+        /// Nil for a decide.
+        var items: [BatchItem?] = []
+        var placed: [PlacedDecide] = []
+        items.reserveCapacity(min(count, reader.remaining))
+        for _ in 0..<count {
+            switch try reader.uint8() {
+            case 1: items.append(.request(try reader.value()))
+            case 3: items.append(.evidence(try reader.value()))
+            case placedDecide:
+                placed.append(try PlacedDecide(from: &reader))
+                items.append(nil)
+            default: throw reader.invalid("batch item kind")
+            }
+        }
+        guard !placed.isEmpty else { return items.compactMap { $0 } }
+        var decides = try PlacedDecide.resolve(placed, from: &reader).makeIterator()
+        return items.compactMap { $0 ?? decides.next().map { .decide($0) } }
     }
 
     /// A counted blob of at most `maxBytes`, read as in `init(bytes:)`.

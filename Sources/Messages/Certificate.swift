@@ -150,18 +150,37 @@ public struct Certificate: Hashable, Sendable, CanonicalCodable {
     public let path: MerklePath
     /// Ascending by replica, each once.
     public let signatures: [ReplicaSignature]
+    /// This process has hashed the way from the leaf to the root already. No part of the value: whoever has it from
+    /// elsewhere hashes it himself.
+    private let isKnownInBatch: Bool
 
     /// Any number of signatures, in any order: `Verifier` says whether it is a certificate.
     public init(statement: AttestationStatement, leaf: Leaf, path: MerklePath, signatures: [ReplicaSignature]) {
         (self.statement, self.leaf, self.path, self.signatures) = (statement, leaf, path, signatures)
+        isKnownInBatch = false
+    }
+    /// Of a leaf of a batch all of whose leaves are here. Any number of signatures, as above.
+    /// - Parameters:
+    ///   - leaf: the one at `index` of the tree.
+    ///   - tree: over the batch's leaves.
+    public init(
+        statement: AttestationStatement, leaf: Leaf, at index: Int, of tree: MerkleTree,
+        signatures: [ReplicaSignature]
+    ) {
+        (self.statement, self.leaf, self.signatures) = (statement, leaf, signatures)
+        path = tree.path(at: index)
+        isKnownInBatch = tree.root == statement.leavesRoot && tree.isLeaf(leaf, at: index)
+    }
+    /// - Parameter path: hashed by `MerkleProof`, which has found the statement's root.
+    init(statement: AttestationStatement, leaf: Leaf, proven path: MerklePath, signatures: [ReplicaSignature]) {
+        (self.statement, self.leaf, self.path, self.signatures) = (statement, leaf, path, signatures)
+        isKnownInBatch = true
     }
     /// Refuses more than 64 signatures, the largest group, and any that are not ascending by replica.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         (statement, leaf, path) = (try reader.value(), try reader.value(), try reader.value())
-        signatures = try reader.array(limit: 64)
-        for (a, b) in zip(signatures, signatures.dropFirst()) where a.replica >= b.replica {
-            throw reader.invalid("order of signatures")
-        }
+        signatures = try reader.signatures()
+        isKnownInBatch = false
     }
     /// Statement, leaf, path, then the counted signatures.
     public func encode(into writer: inout ByteWriter) {
@@ -172,6 +191,29 @@ public struct Certificate: Hashable, Sendable, CanonicalCodable {
     }
     /// The shard whose word it is.
     public var shard: ShardID { statement.shard }
+    /// Whether the path leads from the leaf to the root that is signed. Says nothing of the signatures.
+    public var isInBatch: Bool { isKnownInBatch || path.root(from: leaf.hash) == statement.leavesRoot }
+
+    /// By all that is encoded.
+    public static func == (a: Self, b: Self) -> Bool {
+        a.statement == b.statement && a.leaf == b.leaf && a.path == b.path && a.signatures == b.signatures
+    }
+    /// By what tells one from another: path and signatures follow from it, if they are genuine.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(statement)
+        hasher.combine(leaf)
+    }
+}
+
+extension ByteReader {
+    /// Of a certificate: at most 64, the largest group, ascending by replica.
+    mutating func signatures() throws(DecodingFailure) -> [ReplicaSignature] {
+        let signatures: [ReplicaSignature] = try array(limit: 64)
+        for (a, b) in zip(signatures, signatures.dropFirst()) where a.replica >= b.replica {
+            throw invalid("order of signatures")
+        }
+        return signatures
+    }
 }
 
 /// The certificates that prove a transaction's outcome: of its only shard, or of the votes that decide it.

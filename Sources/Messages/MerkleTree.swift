@@ -37,6 +37,11 @@ public struct MerkleTree: Sendable {
         return MerklePath(index: UInt32(index), count: UInt32(levels[0].count), siblings: siblings)
     }
 
+    /// Whether this leaf stands there.
+    func isLeaf(_ leaf: Leaf, at index: Int) -> Bool {
+        levels[0].indices.contains(index) && levels[0][index] == leaf.hash
+    }
+
     /// The hash of a leaf's encoding: SHA-256 over a zero byte and the bytes, as inner nodes are over a one.
     public static func leaf(_ bytes: [UInt8]) -> Digest {
         var hasher = Hasher256()

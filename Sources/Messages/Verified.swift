@@ -97,6 +97,8 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
     public let scheme: Scheme
     private var requests: RecentSet<RequestKey>
     private var attestations: RecentSet<AttestationKey>
+    /// Batches of which f + 1 signatures are checked: a certificate of another leaf costs no look at them.
+    private var certified: RecentSet<CertifiedBatch>
 
     private struct RequestKey: Hashable, Sendable {
         let digest: Digest
@@ -106,12 +108,17 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         let statement: Digest
         let signature: ReplicaSignature
     }
+    private struct CertifiedBatch: Hashable, Sendable {
+        let statement: AttestationStatement
+        let signatures: [ReplicaSignature]
+    }
 
     /// - Parameter remembered: how many requests and how many attestations are remembered.
     public init(manifest: Manifest, scheme: Scheme, remembered: Int = 16384) {
         (self.manifest, self.scheme) = (manifest, scheme)
         requests = RecentSet(capacity: remembered)
         attestations = RecentSet(capacity: remembered)
+        certified = RecentSet(capacity: max(2, remembered / 16))
     }
 
     /// Cluster, epoch and the principal's signature. Whether the request can be executed is for the shards to say.
@@ -151,15 +158,16 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         guard certificate.signatures.count >= needed else {
             throw .tooFewSignatures(got: certificate.signatures.count, needed: needed)
         }
-        guard certificate.path.root(from: certificate.leaf.hash) == certificate.statement.leavesRoot else {
-            throw .badProof
-        }
+        guard certificate.isInBatch else { throw .badProof }
+        let batch = CertifiedBatch(statement: certificate.statement, signatures: certificate.signatures)
+        if certified.contains(batch) { return Verified(checked: certificate) }
         // The decoder keeps signatures ascending by replica; a value made in memory is checked here too.
         for (a, b) in zip(certificate.signatures, certificate.signatures.dropFirst()) where a.replica >= b.replica {
             throw .badProof
         }
         let digest = certificate.statement.digest
         for signature in certificate.signatures { try check(signature, of: certificate.statement, digest: digest) }
+        certified.insert(batch)
         return Verified(checked: certificate)
     }
 
@@ -355,13 +363,14 @@ extension Verifier {
         return Verified(checked: message)
     }
 
-    /// A submitted request, the certificates of a decide or of evidence, and that the shard of a read exists. What a
-    /// gateway asks otherwise is not signed.
+    /// A submitted request, the certificates of decides or of evidence, and that the shard of a read exists. What a
+    /// gateway asks otherwise is not signed. One wrong decide is enough to refuse all that it came with: they are one
+    /// sender's word, and hosts push what he loses by it.
     /// - Throws: for the first part that is not what it says.
     public mutating func verify(_ message: GatewayMessage) throws(Refused) -> Verified<GatewayMessage> {
         switch message {
         case .submit(_, let request): _ = try verify(request)
-        case .decide(_, let decide): _ = try verify(decide)
+        case .decides(_, let decides): for decide in decides { _ = try verify(decide) }
         case .evidence(_, let evidence): _ = try verify(evidence)
         case .read(_, let subject, _): try check(subject)
         case .account, .status, .audit, .stamps: break

@@ -150,8 +150,8 @@ public enum HostMessage: Hashable, Sendable, CanonicalCodable {
 public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     /// To the replicas of these shards that the host runs; ascending.
     case submit([ShardID], SignedRequest)
-    /// Certificates for the replicas of these shards, ascending, that the host runs.
-    case decide([ShardID], TransactionDecide)
+    /// Certificates for the replicas of these shards, ascending, that the host runs. Ascending by request, one of each.
+    case decides([ShardID], [TransactionDecide])
     /// What others have certified of a root call, for the replicas of these shards, ascending.
     case evidence([ShardID], CallEvidence)
     /// A weak read: one replica's present state, nothing certified.
@@ -169,7 +169,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(try Self.shards(from: &reader), try reader.value())
-        case 2: self = .decide(try Self.shards(from: &reader), try reader.value())
+        case 2: self = .decides(try Self.shards(from: &reader), try Self.decides(from: &reader))
         case 3: self = .account(id: try reader.uint64(), try reader.value())
         case 4: self = .status(id: try reader.uint64())
         case 5: self = .audit(id: try reader.uint64())
@@ -186,6 +186,21 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         for (a, b) in zip(shards, shards.dropFirst()) where a >= b { throw reader.invalid("order of shards") }
         return shards
     }
+
+    /// At least one and `TransactionDecide.maxTogether` at most, each request once, and behind them the certificates of
+    /// all.
+    private static func decides(from reader: inout ByteReader) throws(DecodingFailure) -> [TransactionDecide] {
+        let count = Int(try reader.uint32())
+        guard count > 0, count <= TransactionDecide.maxTogether else { throw reader.invalid("number of decides") }
+        var placed: [PlacedDecide] = []
+        for _ in 0..<count { placed.append(try PlacedDecide(from: &reader)) }
+        let decides = try PlacedDecide.resolve(placed, from: &reader)
+        for (a, b) in zip(decides, decides.dropFirst()) where a.request >= b.request {
+            throw reader.invalid("order of decides")
+        }
+        return decides
+    }
+
     /// The kind byte, which is not the order of the cases, then shards or the sender's `id`, then the rest.
     public func encode(into writer: inout ByteWriter) {
         switch self {
@@ -193,10 +208,13 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(1))
             writer.put(array: shards)
             writer.put(request)
-        case .decide(let shards, let decide):
+        case .decides(let shards, let decides):
             writer.put(UInt8(2))
             writer.put(array: shards)
-            writer.put(decide)
+            writer.put(UInt32(decides.count))
+            var table = CertificateTable()
+            for decide in decides { table.put(decide, into: &writer) }
+            table.encode(into: &writer)
         case .account(let id, let account):
             writer.put(UInt8(3))
             writer.put(id)

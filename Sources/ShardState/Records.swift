@@ -179,7 +179,8 @@ struct PrincipalRecord: Hashable, CanonicalCodable {
 
 /// What the checkpoint digest covers beside the entries.
 struct StateMetadata: Hashable, CanonicalCodable {
-    static let currentVersion: UInt16 = 6
+    /// 7: the entries are those of 6, and batches in the journal beside them have another form (docs/decisions/0041).
+    static let currentVersion: UInt16 = 7
 
     let version: UInt16
     let cluster: ClusterID

@@ -79,11 +79,13 @@ struct ByzantineGateway {
             message = .evidence(shards, CallEvidence(root: request, certificates: distinct))
         } else {
             let other = rng.chance(perMille: 100) ? requests.randomElement(using: &rng) ?? request : request
-            message = .decide(
+            message = .decides(
                 shards,
-                TransactionDecide(
-                    principal: other.request.principal, number: other.request.number, request: request.digest,
-                    certificates: Array(carried.prefix(TransactionDecide.maxCertificates))))
+                [
+                    TransactionDecide(
+                        principal: other.request.principal, number: other.request.number, request: request.digest,
+                        certificates: Array(carried.prefix(TransactionDecide.maxCertificates)))
+                ])
         }
         let hosts = some(of: Array(manifest.hosts.indices))
         messages += hosts.count

@@ -115,12 +115,14 @@ extension ByzantineGateway {
                 messages.append(.evidence(shards, CallEvidence(root: request, certificates: [certificate])))
             } else {
                 messages.append(
-                    .decide(
+                    .decides(
                         shards,
-                        TransactionDecide(
-                            principal: request.request.principal, number: request.request.number,
-                            request: request.digest,
-                            certificates: [certificate])))
+                        [
+                            TransactionDecide(
+                                principal: request.request.principal, number: request.request.number,
+                                request: request.digest,
+                                certificates: [certificate])
+                        ]))
             }
         }
         guard !messages.isEmpty else { return [] }

@@ -91,7 +91,7 @@ public struct EvidenceSet: Sendable {
             tree = cut
             certificates.append(
                 Certificate(
-                    statement: attestation.statement, leaf: leaf, path: cut.path(at: index), signatures: signatures))
+                    statement: attestation.statement, leaf: leaf, at: index, of: cut, signatures: signatures))
         }
         return certificates
     }

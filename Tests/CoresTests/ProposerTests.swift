@@ -111,7 +111,7 @@ import Testing
 
     /// Decides come first, and yet leave requests a share of the batch's bytes.
     @Test func decidesComeFirstAndRequestsKeepAShare() throws {
-        let size = Self.decide(1).encoded().count + 1
+        let size = Self.decide(1).maxSize
         let options = Self.options { ($0.maxBatchBytes, $0.maxDecidesPerBatch) = (max(4 * size, 4096), 100) }
         var proposer = Proposer(options: options, view: View(0))
         _ = proposer.insert(Self.request(500), from: .gateway(Self.anna), now: moment(0))
@@ -122,6 +122,40 @@ import Testing
         let decides = items.prefix { if case .decide = $0 { true } else { false } }
         #expect(decides.count == options.maxBatchBytes / size)
         #expect(Self.numbers(items) == [500], "behind as many decides as there was room for")
+    }
+
+    /// A batch for them alone costs as much as one that somebody waits for.
+    @Test func decidesWaitALittleForARequestToRideWith() throws {
+        let options = Self.options { $0.decidesAlone = 10_000_000 }
+        var proposer = Proposer(options: options, view: View(0))
+        let executor = try TwoShards().executors[0]
+        func due(at milliseconds: [UInt64]) -> [Bool] { milliseconds.map { proposer.isDue(now: moment($0)) } }
+        #expect(due(at: [0, 50]) == [false, false])
+        _ = proposer.insert(Self.decide(1), from: .gateway(Self.anna), now: moment(100))
+        _ = proposer.insert(Self.decide(2), from: .gateway(Self.anna), now: moment(105))
+        #expect(due(at: [105, 109, 110]) == [false, false, true], "the first one's wait counts")
+        _ = proposer.insert(Self.request(500), from: .gateway(Self.anna), now: moment(106))
+        #expect(due(at: [106]) == [true], "a request does not wait")
+        #expect(proposer.take(executor).count == 3)
+        // Nothing is left: what comes next waits anew.
+        #expect(due(at: [200]) == [false])
+        _ = proposer.insert(Self.decide(3), from: .gateway(Self.anna), now: moment(200))
+        #expect(due(at: [201, 210]) == [false, true])
+        // What an old primary proposed has waited long enough.
+        _ = proposer.take(executor)
+        proposer.enter(View(1))
+        #expect(due(at: [201]) == [true])
+    }
+
+    @Test func whatDecidesForAsLongAsABatchHasNoRoomDoesNotWaitAgain() throws {
+        let options = Self.options { $0.maxDecidesPerBatch = 2 }
+        var proposer = Proposer(options: options, view: View(0))
+        for number in 1...3 as ClosedRange<UInt64> {
+            _ = proposer.insert(Self.decide(number), from: .gateway(Self.anna), now: moment(0))
+        }
+        #expect(try proposer.take(TwoShards().executors[0]).count == 2)
+        let isDue = proposer.isDue(now: moment(0))
+        #expect(isDue)
     }
 
     @Test func oneSourceDoesNotTakeAllTheRoom() {

@@ -51,6 +51,33 @@ import Testing
         #expect(h.answers().isEmpty)
     }
 
+    /// What one attestation decides goes in one message, which has what the certificates share once.
+    @Test func whatIsDecidedTogetherTravelsTogether() throws {
+        var h = try Harness()
+        let requests = (1...20 as ClosedRange<UInt64>).map { h.request(0, 1, number: $0) }
+        for request in requests { try h.submit(request) }
+        _ = h.sent()
+        try h.attest(requests, .votedYes, shard: 0, sequence: 1)
+        try h.attest(Array(requests.prefix(12)), .votedYes, shard: 1, sequence: 1, replicas: [0])
+        #expect(h.sent().isEmpty)
+        try h.attest(Array(requests.prefix(12)), .votedYes, shard: 1, sequence: 1, replicas: [3])
+        try #require(h.ready.toHosts.count == 1)
+        guard case .decides(_, let decides) = h.ready.toHosts[0].message else { return }
+        #expect(decides.map(\.request) == requests.prefix(12).map(\.digest).sorted())
+        let message = h.ready.toHosts[0].message
+        #expect(try GatewayMessage(decoding: message.encoded()) == message)
+        _ = try h.verifier.verify(message)
+        #expect(message.encoded().count < 12 * 220, "\(message.encoded().count)")
+        _ = h.sent()
+        // The others, and what is for another choice of shards, go by themselves.
+        try h.attest(Array(requests.dropFirst(12)), .votedYes, shard: 1, sequence: 2)
+        #expect(
+            h.sent() == [
+                "decide [0, 1] with " + Array(repeating: "2", count: 8).joined(separator: " and ")
+                    + " to [0, 1, 2, 3]"
+            ])
+    }
+
     @Test func hostsGetTheShardsThatTheyRunAndEqualMessagesGoTogether() throws {
         // Shard 0 on hosts 0-3, shard 1 on hosts 1-4.
         var h = try Harness(shards: 2, hostCount: 5)

@@ -85,17 +85,25 @@ struct Harness {
     mutating func attest(
         _ request: SignedRequest, _ status: LegStatus, shard: Int, sequence: UInt64, replicas: [Int] = [0, 1, 2, 3]
     ) throws {
-        let leaf = Leaf(request: request.digest, entries: [.init(leg: 0, status: status)])
+        try attest([request], status, shard: shard, sequence: sequence, replicas: replicas)
+    }
+
+    /// The same of a batch with a leaf of each.
+    mutating func attest(
+        _ requests: [SignedRequest], _ status: LegStatus, shard: Int, sequence: UInt64,
+        replicas: [Int] = [0, 1, 2, 3]
+    ) throws {
+        let leaves = requests.map { Leaf(request: $0.digest, entries: [.init(leg: 0, status: status)]) }
         let statement = AttestationStatement(
             cluster: manifest.cluster, epoch: manifest.epoch, shard: ShardID(UInt16(shard)),
             sequence: SequenceNumber(sequence),
-            previousHistory: .null, batch: .null, leavesRoot: MerkleTree(leaves: [leaf]).root)
+            previousHistory: .null, batch: .null, leavesRoot: MerkleTree(leaves: leaves).root)
         for replica in replicas {
             let host = Int(manifest.hosts(of: ShardID(UInt16(shard)))[replica].number)
             let signature = ReplicaSignature(
                 replica: ReplicaIndex(UInt8(replica)), signature: hosts[host].sign(statement.signingBytes))
             try reply(
-                .attestation(BatchAttestation(statement: statement, signature: signature, leaves: [leaf])), from: host)
+                .attestation(BatchAttestation(statement: statement, signature: signature, leaves: leaves)), from: host)
         }
     }
 
@@ -130,7 +138,8 @@ struct Harness {
             let hosts = outgoing.to.map { Int($0.number) }
             return switch outgoing.message {
             case .submit(let shards, _): "submit \(shards) to \(hosts)"
-            case .decide(let shards, let decide): "decide \(shards) with \(decide.certificates.count) to \(hosts)"
+            case .decides(let shards, let decides):
+                "decide \(shards) with \(decides.map { "\($0.certificates.count)" }.joined(separator: " and ")) to \(hosts)"
             case .evidence(let shards, let evidence):
                 "evidence \(shards) with \(evidence.certificates.count) to \(hosts)"
             case .account: "account to \(hosts)"

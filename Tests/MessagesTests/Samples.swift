@@ -93,6 +93,30 @@ struct Samples {
         TransactionDecide(
             principal: bytes32(), number: number(), request: bytes32(), certificates: some { $0.certificate() })
     }
+    /// Of one executed batch, each leaf once.
+    mutating func certified() -> [Certificate] {
+        let leaves = (0..<1 + random.below(6)).map { _ in leaf() }
+        let tree = MerkleTree(leaves: leaves)
+        let statement = AttestationStatement(
+            cluster: bytes32(), epoch: number(), shard: number(), sequence: number(), previousHistory: bytes32(),
+            batch: bytes32(), leavesRoot: tree.root)
+        let signatures = signatures()
+        return leaves.indices.map {
+            Certificate(statement: statement, leaf: leaves[$0], path: tree.path(at: $0), signatures: signatures)
+        }
+    }
+    /// Whose certificates are of few batches; some stand there twice, and some lead nowhere.
+    mutating func decides() -> [TransactionDecide] {
+        let certified = certified() + certified()
+        return (0..<1 + random.below(4)).map { _ in
+            var certificates = certified.filter { _ in random.below(3) == 0 }
+            if random.below(5) == 0 { certificates.append(certificate()) }
+            if random.below(5) == 0, let first = certificates.first { certificates.append(first) }
+            return TransactionDecide(
+                principal: bytes32(), number: number(),
+                request: flag() ? certificates.first?.leaf.request ?? bytes32() : bytes32(), certificates: certificates)
+        }
+    }
     /// Ascending, each once.
     mutating func shards() -> [ShardID] {
         let shards: [ShardID] = some { $0.number() }
@@ -130,7 +154,11 @@ struct Samples {
         default: .evidence(evidence())
         }
     }
-    mutating func batch() -> Batch { random.below(5) == 0 ? .null : Batch(time: number(), items: some { $0.item() }) }
+    mutating func batch() -> Batch {
+        if random.below(5) == 0 { return .null }
+        let decides: [BatchItem] = flag() ? decides().map { .decide($0) } : []
+        return Batch(time: number(), items: some { $0.item() } + decides + some { $0.item() })
+    }
     mutating func checkpoint() -> Checkpoint { Checkpoint(sequence: number(), digest: bytes32()) }
     mutating func entry() -> PQEntry { PQEntry(sequence: number(), digest: bytes32(), view: number()) }
     mutating func vote() -> Vote { Vote(view: number(), sequence: number(), digest: bytes32()) }
@@ -214,7 +242,7 @@ struct Samples {
     mutating func gateway(_ kind: Int) -> GatewayMessage {
         switch kind {
         case 0: .submit(shards(), signedRequest())
-        case 1: .decide(shards(), decide())
+        case 1: .decides(shards(), decides().sorted { $0.request < $1.request })
         case 2: .account(id: word(), number())
         case 3: .status(id: word())
         case 4: .audit(id: word())

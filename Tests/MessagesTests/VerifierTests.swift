@@ -1,4 +1,5 @@
 import Messages
+import Synchronization
 import TestSignatures
 import Testing
 
@@ -200,6 +201,33 @@ import Testing
         }
     }
 
+    /// Of a batch each signature is looked at once, however many of its leaves are certified; and that they were says
+    /// nothing of a leaf that is none of the batch's, nor of other signatures.
+    @Test func theSignaturesOfABatchAreCheckedOnce() throws {
+        let counting = CountingScheme()
+        var verifier = Verifier(manifest: manifest, scheme: counting, remembered: 64)
+        let statement = statement()
+        let signatures = [sign(statement, 1), sign(statement, 2)]
+        for leaf in leaves.indices { _ = try verifier.verify(certificate(statement, signatures, leaf: leaf)) }
+        #expect(counting.count == 2)
+        let tree = MerkleTree(leaves: leaves)
+        #expect(throws: Refused.badProof) {
+            try verifier.verify(
+                Certificate(statement: statement, leaf: leaves[1], path: tree.path(at: 2), signatures: signatures))
+        }
+        #expect(throws: Refused.badProof) {
+            try verifier.verify(
+                Certificate(statement: statement, leaf: leaves[1], at: 2, of: tree, signatures: signatures))
+        }
+        let forged = [signatures[0], sign(statement, 2, host: 0)]
+        #expect(throws: Refused.badSignature) { try verifier.verify(certificate(statement, forged)) }
+        #expect(throws: Refused.badSignature) { try verifier.verify(certificate(statement, forged)) }
+        #expect(throws: Refused.badProof) { try verifier.verify(certificate(statement, signatures.reversed())) }
+        #expect(throws: Refused.tooFewSignatures(got: 1, needed: 2)) {
+            try verifier.verify(certificate(statement, [signatures[0]]))
+        }
+    }
+
     @Test func aDecideAndAReceiptCarryCertificatesOfTheirOwnRequestOnly() throws {
         var verifier = verifier()
         let statement = statement()
@@ -215,6 +243,17 @@ import Testing
         #expect(throws: Refused.badProof) { try verifier.verify(PBFTMessage.batch(batch), shard: ShardID(0)) }
         // f + 1 claims vouch for it, or it is not used.
         _ = try verifier.verify(PBFTMessage.committedBody(batch), shard: ShardID(0))
+    }
+}
+
+/// Counts what is checked.
+private final class CountingScheme: SignatureScheme {
+    private let checked = Mutex(0)
+    var count: Int { checked.withLock { $0 } }
+
+    func isValid(_ signature: Signature, of message: [UInt8], by key: PublicKey) -> Bool {
+        checked.withLock { $0 += 1 }
+        return TestScheme().isValid(signature, of: message, by: key)
     }
 }
 

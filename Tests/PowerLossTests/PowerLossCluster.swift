@@ -313,7 +313,7 @@ final class PowerLossCluster {
         for answer in clients.receive(attestation) {
             if let legs = answer.legs { try note(.answered(answer.request, legs)) }
             let shards = answer.participants
-            for i in hosts.indices { insert(.fromGateway(to: i, .decide(shards, answer.decide)), after: delay()) }
+            for i in hosts.indices { insert(.fromGateway(to: i, .decides(shards, [answer.decide])), after: delay()) }
         }
     }
 

@@ -263,7 +263,7 @@ private struct RecoveryCluster {
         let decide = TransactionDecide(
             principal: payer.signer.publicKey, number: RequestNumber(1), request: payment.digest,
             certificates: certificates)
-        cluster.tell(.decide([ShardID(3)], decide), by: gateway)
+        cluster.tell(.decides([ShardID(3)], [decide]), by: gateway)
         try cluster.run(for: 20 * Cluster.millisecond)
         cluster.close(gateway)
         #expect(cluster.undecided(ShardID(3)) == [0, 0, 0, 0])

@@ -177,7 +177,8 @@ extension StampRing {
         for outgoing in ready.toHosts {
             switch outgoing.message {
             case .submit(let shards, let request): note(.forwarded, request.digest, shards, now)
-            case .decide(let shards, let decide): note(.decideForwarded, decide.request, shards, now)
+            case .decides(let shards, let decides):
+                for decide in decides { note(.decideForwarded, decide.request, shards, now) }
             default: break
             }
         }

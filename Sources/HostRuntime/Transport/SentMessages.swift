@@ -102,7 +102,7 @@ extension GatewayMessage {
     var sentKind: SentKind {
         switch self {
         case .submit: .submit
-        case .decide: .decide
+        case .decides: .decide
         case .evidence: .evidence
         case .account, .status, .audit, .read, .stamps: .question
         }

@@ -24,11 +24,13 @@ struct OldRequests: Sendable {
             } else {
                 let votes = certificates.filter { $0.leaf.status(ofLeg: 0) == .votedYes }.sorted { $0.shard < $1.shard }
                 messages += (certificates.map { [$0] } + (votes.count > 1 ? [votes] : [])).map {
-                    .decide(
+                    .decides(
                         shards,
-                        TransactionDecide(
-                            principal: request.request.principal, number: request.request.number,
-                            request: request.digest, certificates: $0))
+                        [
+                            TransactionDecide(
+                                principal: request.request.principal, number: request.request.number,
+                                request: request.digest, certificates: $0)
+                        ])
                 }
             }
         }
