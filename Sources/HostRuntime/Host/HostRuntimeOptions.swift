@@ -13,8 +13,9 @@ public struct HostRuntimeOptions: Sendable {
     public var stores = LMDBOptions()
     /// Threads that check signatures, 1 or more, beside the four for sockets, protocol, journal and store.
     public var verifierThreads = 1
-    /// How often the core is told that time passes; its timers are no more exact than this.
-    public var tickMilliseconds = 5
+    /// How often the core is told that time passes, and twice as often while it has something to do then; its timers
+    /// are no more exact than this.
+    public var tickMilliseconds = 10
     /// Messages from outside that wait for the protocol's thread; more are dropped and counted.
     public var maxWaitingInputs = 131_072
     /// As many bytes, roughly: a verifier's lanes are bounded, but what costs it nothing passes through them at once.
@@ -26,6 +27,6 @@ public struct HostRuntimeOptions: Sendable {
     /// Requests of which the host keeps stamps, for whoever asks: none.
     public var traces = TraceSampling.off
 
-    /// One verifier and a tick of 5 ms, without procedures.
+    /// One verifier and a tick of 10 ms, without procedures.
     public init() {}
 }
