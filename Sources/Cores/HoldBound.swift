@@ -13,7 +13,7 @@ public struct HoldBound: Sendable {
     public let ordering: UInt64
 
     /// - Parameter ordering: nil for `progressTimeout`.
-    public init(options: HostOptions = .init(), tick: UInt64 = 5_000_000, ordering: UInt64? = nil) {
+    public init(options: HostOptions = .init(), tick: UInt64 = 10_000_000, ordering: UInt64? = nil) {
         (self.options, self.tick) = (options, tick)
         self.ordering = ordering ?? options.replica.progressTimeout
     }

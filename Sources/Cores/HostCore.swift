@@ -283,6 +283,7 @@ public final class HostCore {
 
     /// In the order of `ShardReady`.
     private func takeOver(from shard: Shard, into ready: inout HostReady) {
+        if work.isEmpty { return }
         let before = gate.appended
         for record in work.records { append(record, of: shard.id, into: &ready) }
         for held in work.held { gate.hold(held.message, of: shard.id, position: before + UInt64(held.after)) }

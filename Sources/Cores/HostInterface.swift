@@ -165,6 +165,14 @@ public struct HostReady: Sendable {
     /// Asks for nothing.
     public init() {}
 
+    /// Asks for nothing.
+    public var isEmpty: Bool {
+        records.isEmpty && !awaitsSync && !compacts && toHosts.isEmpty && toGateways.isEmpty && checks.isEmpty
+            && stages.isEmpty && flushes.isEmpty && pauses.isEmpty && primaries.isEmpty && damaged.isEmpty
+            && halts.isEmpty
+            && notices.isEmpty && counts.isEmpty
+    }
+
     /// Empties it for the next steps, and keeps its memory. Only what was done may be forgotten.
     public mutating func removeAll() {
         // The journal's thread has them still: whatever capacity they had would be allocated anew, after a compaction

@@ -101,6 +101,13 @@ package struct ShardReady {
 
     package init() {}
 
+    /// It asks for nothing.
+    package var isEmpty: Bool {
+        records.isEmpty && held.isEmpty && toHosts.isEmpty && toGateways.isEmpty && words.isEmpty && checks.isEmpty
+            && stages.isEmpty && flushes.isEmpty && pauses.isEmpty && !isDamaged && halt == nil && notices.isEmpty
+            && drops.isEmpty && viewChanges == 0 && stateFetches == 0
+    }
+
     package mutating func removeAll() {
         records.removeAll(keepingCapacity: true)
         held.removeAll(keepingCapacity: true)

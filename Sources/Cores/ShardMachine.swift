@@ -139,6 +139,8 @@ package struct ShardMachine: ~Copyable {
     private mutating func carryOut(now: Instant, into ready: inout ShardReady) throws(ShardFailure) {
         var hasExecuted = true
         while hasExecuted {
+            // Most of what is looked at on a tick asks for nothing.
+            if work.isEmpty { return flush(into: &ready) }
             let asked = work
             work = ReplicaReady()
             ready.records += asked.records
@@ -151,9 +153,13 @@ package struct ShardMachine: ~Copyable {
             if let reason = asked.halt { throw ShardFailure(reason: reason, isDamage: asked.hasDiverged) }
             for ordered in asked.executes { try execute(ordered, now: now, into: &ready) }
             if let minimum = asked.needsState { try transfer(.needed(atLeast: minimum), now: now, into: &ready) }
-            if let flush = execution.flush(stable: replica.stable.sequence) { ready.flushes.append(flush) }
+            flush(into: &ready)
             hasExecuted = !asked.executes.isEmpty
         }
+    }
+
+    private mutating func flush(into ready: inout ShardReady) {
+        if let flush = execution.flush(stable: replica.stable.sequence) { ready.flushes.append(flush) }
     }
 
     private mutating func note(_ drops: [(ReplicaIndex, DropReason)], now: Instant, into ready: inout ShardReady) {

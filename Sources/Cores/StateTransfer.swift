@@ -50,7 +50,7 @@ struct StateTransfer: Sendable {
             return try fetch(.staged(bucket: bucket, digest), executed, &execution, now: now, into: &ready)
         case .tick:
             try serve(.tick, execution, now: now, into: &ready)
-            let claims = claims(replica)
+            let claims = isIdle ? [] : claims(replica)
             return try fetch(.tick(executed: executed, claims: claims), executed, &execution, now: now, into: &ready)
         case .message(let peer, let message):
             if let question = question(message, from: peer, replica, taken: execution.taken) {

@@ -31,6 +31,13 @@ extension Verified<RecoveryPush> {
     }
 }
 
+extension Verified<GatewayMessage> {
+    /// The request that is submitted.
+    public var submitted: Verified<SignedRequest>? {
+        if case .submit(_, let request) = value { Verified<SignedRequest>(checked: request) } else { nil }
+    }
+}
+
 extension Verified<HostReply> {
     /// With all leaves of the batch.
     public var attestation: Verified<BatchAttestation>? {
@@ -132,6 +139,19 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
             requests.insert(key)
         }
         return Verified(checked: request)
+    }
+
+    /// What another verifier of the same manifest has checked need not be checked here.
+    public mutating func remember(_ request: Verified<SignedRequest>) {
+        requests.insert(RequestKey(digest: request.value.digest, signature: request.value.signature))
+    }
+
+    /// Whether a batch consists of requests that are remembered, so that verifying it costs no signature.
+    public func remembers(_ batch: Batch) -> Bool {
+        batch.items.allSatisfy { item in
+            guard case .request(let request) = item else { return false }
+            return requests.contains(RequestKey(digest: request.digest, signature: request.signature))
+        }
     }
 
     private mutating func check(_ signature: ReplicaSignature, of statement: AttestationStatement, digest: Digest)

@@ -44,6 +44,12 @@ public struct ReplicaReady: Sendable {
         if let reason { drops.append((from, reason)) }
     }
 
+    /// It asks for nothing.
+    public var isEmpty: Bool {
+        records.isEmpty && held.isEmpty && sends.isEmpty && checks.isEmpty && drops.isEmpty && halt == nil
+            && executes.isEmpty && needsState == nil
+    }
+
     /// Empties it for the next step, and keeps its memory.
     public mutating func removeAll() {
         records.removeAll(keepingCapacity: true)

@@ -25,9 +25,9 @@ public final class Mailbox<Element: Sendable>: Sendable {
         }
 
         @inlinable
-        mutating func post(contentsOf elements: [Element]) -> Bool {
+        mutating func post(contentsOf elements: [Element], isQuiet: Bool) -> Bool {
             queue.append(contentsOf: elements)
-            return schedule()
+            return !isQuiet && schedule()
         }
 
         @inlinable
@@ -46,6 +46,7 @@ public final class Mailbox<Element: Sendable>: Sendable {
         @inlinable
         mutating func take() -> (elements: [Element], Handler?) {
             isScheduled = false
+            guard handler != nil else { return ([], nil) }
             let elements = queue
             queue = []
             return (elements, handler)
@@ -76,18 +77,21 @@ public final class Mailbox<Element: Sendable>: Sendable {
     public func post(_ element: Element) { if state.withLock({ $0.post(element) }) { wake() } }
 
     /// From any thread; together, so nothing comes between them.
+    /// - Parameter isQuiet: nobody is woken for them. They are taken before whatever is posted next, and at the latest
+    ///   by a `drain` of the owner's.
     @inlinable
-    public func post(contentsOf elements: [Element]) {
-        if !elements.isEmpty, state.withLock({ $0.post(contentsOf: elements) }) { wake() }
+    public func post(contentsOf elements: [Element], isQuiet: Bool = false) {
+        if !elements.isEmpty, state.withLock({ $0.post(contentsOf: elements, isQuiet: isQuiet) }) { wake() }
     }
 
     @inlinable
     func wake() { loop.execute { self.drain() } }
 
+    /// Handles what waits, on its loop.
     @inlinable
-    func drain() {
+    public func drain() {
         let (elements, handler) = state.withLock { $0.take() }
-        handler?(elements)
+        if !elements.isEmpty { handler?(elements) }
     }
 }
 
@@ -116,16 +120,21 @@ public final class BoundedMailbox<Bound: MailboxBound>: Sendable {
         (mailbox, room) = (Mailbox(on: loop), Room(bound))
     }
 
+    /// - Parameter isQuiet: as for `Mailbox.post`.
     /// - Returns: how many there was no room for.
     @inlinable
     @discardableResult
-    public func post(_ elements: [Bound.Element]) -> Int {
+    public func post(_ elements: [Bound.Element], isQuiet: Bool = false) -> Int {
         var admitted: [Bound.Element] = []
         admitted.reserveCapacity(elements.count)
         room.state.withLock { bound in for element in elements where bound.admit(element) { admitted.append(element) } }
-        mailbox.post(contentsOf: admitted)
+        mailbox.post(contentsOf: admitted, isQuiet: isQuiet)
         return elements.count - admitted.count
     }
+
+    /// Handles what waits, on its loop.
+    @inlinable
+    public func drain() { mailbox.drain() }
 
     /// - Parameter handler: called on the loop with everything that was posted since the last call, in order.
     @inlinable

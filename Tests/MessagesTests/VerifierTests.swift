@@ -169,6 +169,23 @@ import Testing
         }
     }
 
+    @Test func whatAnotherVerifierHasCheckedIsRemembered() throws {
+        var samples = Samples(seed: 1)
+        var request = samples.request()
+        (request.cluster, request.epoch, request.principal) = (
+            manifest.cluster, manifest.epoch, TestSigner(7).publicKey
+        )
+        let signed = SignedRequest(request, signedBy: TestSigner(7))
+        let forged = SignedRequest(request, signedBy: TestSigner(8))
+        let batch = Batch(time: Timestamp(1), items: [.request(signed)])
+        var (first, second) = (verifier(), verifier())
+        #expect(second.remembers(batch) == false)
+        let submitted = try first.verify(GatewayMessage.submit([ShardID(0)], signed)).submitted
+        second.remember(try #require(submitted))
+        #expect(second.remembers(batch) == true)
+        #expect(second.remembers(Batch(time: Timestamp(1), items: [.request(signed), .request(forged)])) == false)
+    }
+
     @Test func requestsOfOtherClustersAndEpochsAreRefused() {
         var verifier = verifier()
         var samples = Samples(seed: 1)

@@ -61,6 +61,26 @@ private struct OddBound: MailboxBound {
         #expect(received.all == [[1, 2]])
     }
 
+    @Test func whatIsPostedQuietlyWaitsForTheNextPostOrForWhoeverLooks() {
+        let (loop, received) = (EmbeddedEventLoop(), Received())
+        let mailbox = Mailbox<Int>(on: loop)
+        mailbox.post(contentsOf: [0], isQuiet: true)
+        mailbox.drain()
+        mailbox.open { received.add($0) }
+        loop.run()
+        #expect(received.all == [[0]], "what came before it was opened is not lost, and not quiet")
+        mailbox.post(contentsOf: [1], isQuiet: true)
+        loop.run()
+        #expect(received.all == [[0]])
+        mailbox.post(2)
+        loop.run()
+        #expect(received.all == [[0], [1, 2]])
+        mailbox.post(contentsOf: [3], isQuiet: true)
+        mailbox.drain()
+        mailbox.drain()
+        #expect(received.all == [[0], [1, 2], [3]])
+    }
+
     @Test func aBoundedOneRefusesWhatHasNoRoomUntilSomeIsTaken() {
         let (loop, received) = (EmbeddedEventLoop(), Received())
         let mailbox = BoundedMailbox(on: loop, bound: OddBound(odd: 2))

@@ -56,7 +56,8 @@ public final class Host: Sendable {
         // A state that cannot be read is put aside and fetched anew; each shard's at most once.
         var repairs = folder.manifest.shards(of: host).count
         while true {
-            let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
+            let threads = RuntimeThreads(
+                verifiers: options.verifierThreads, storage: true, sharesLoop: options.sharesLoop)
             do {
                 return try await HostAssembly(
                     folder: folder, otherProcedures: bound, signer: signer, options: options, threads: threads,
@@ -169,8 +170,8 @@ private struct HostAssembly {
         let inbound = HostInbound(
             manifest: manifest, host: host, options: options.core, threads: threads,
             sessions: options.transport.maxSessions, counters: counters, ring: ring
-        ) { inputs in
-            let refused = inbox.post(inputs)
+        ) { inputs, isQuiet in
+            let refused = inbox.post(inputs, isQuiet: isQuiet)
             if refused > 0 { counters.inboundFull.increment(by: refused) }
         }
         var transportOptions = options.transport
@@ -193,8 +194,10 @@ private struct HostAssembly {
                 counters: counted, trace: ring.map(HostTrace.init), logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }
-            let period = TimeAmount.milliseconds(Int64(options.tickMilliseconds))
-            let ticker = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.run([.tick])
+            let ticker = Self.tick(each: .milliseconds(Int64(options.tickMilliseconds)), on: loop) {
+                // And whatever nobody was woken for.
+                inbox.drain()
+                return bound.value.tick()
             }
             return (bound, NIOLoopBound(ticker, eventLoop: loop))
         }
@@ -214,6 +217,16 @@ private struct HostAssembly {
             states: states, lock: lock, failures: (failures, failing), logger: logger)
     }
 
+    /// After a tick that asked for something the next one comes in half of the time: it may have more to ask for.
+    private static func tick(
+        each period: TimeAmount, on loop: any EventLoop, _ tick: @escaping @Sendable () -> Bool
+    ) -> RepeatedTask {
+        let soon = TimeAmount.nanoseconds(period.nanoseconds / 2)
+        return loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in
+            if tick() { loop.scheduleTask(in: soon) { _ = tick() } }
+        }
+    }
+
     private func openJournal(
         report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void,
         counters: HostCounters
@@ -228,7 +241,7 @@ private struct HostAssembly {
             return (
                 NIOLoopBound(
                     JournalWriter(
-                        journal, loop: loop, counters: counters, logger: logger, report: report, failed: failed),
+                        journal, counters: counters, logger: logger, report: report, failed: failed),
                     eventLoop: loop),
                 records
             )

@@ -17,7 +17,12 @@ final class HostEngine {
     /// Nil unless requests are traced.
     private let trace: HostTrace?
     private let logger: Logger
+    /// Records that nobody waits for, and since when.
+    private var unawaited: (records: [HostRecord], since: UInt64) = ([], 0)
 
+    /// After so long they are written after all. Until then whatever somebody waits for takes them along, and the
+    /// journal's thread is not woken for them.
+    private static let laziness: UInt64 = 20_000_000
     /// After so many steps what they ask for is handed over, so that a long queue does not hold up its first answer.
     private static let stepsPerRound = 256
 
@@ -42,6 +47,16 @@ final class HostEngine {
         carryOut()
     }
 
+    /// - Returns: whether the core asked for anything.
+    func tick() -> Bool {
+        guard core != nil else { return false }
+        if let trace { step(.tick, trace) } else { core?.step(.tick, now: Clock.now(), into: &ready) }
+        let hasAsked = !ready.isEmpty
+        if hasAsked { carryOut() }
+        appendOverdue()
+        return hasAsked
+    }
+
     /// With what is stamped around it. Questions about stamps end here.
     private func step(_ input: HostInput, _ trace: HostTrace) {
         let now = Clock.now()
@@ -54,19 +69,44 @@ final class HostEngine {
         trace.end(ready)
     }
 
-    func stop() { core = nil }
+    func stop() {
+        core = nil
+        appendUnawaited()
+    }
+
+    // MARK: The journal
+
+    private func append() {
+        inbound.note(ready.records)
+        if ready.compacts {
+            appendUnawaited()
+            journal.post(.compact(ready.records))
+            return
+        }
+        if unawaited.records.isEmpty, !ready.records.isEmpty { unawaited.since = Clock.uptime() }
+        unawaited.records += ready.records
+        if ready.awaitsSync { appendUnawaited() }
+    }
+
+    private func appendOverdue() {
+        if Clock.uptime() >= unawaited.since + Self.laziness { appendUnawaited() }
+    }
+
+    private func appendUnawaited() {
+        guard !unawaited.records.isEmpty else { return }
+        journal.post(.append(unawaited.records))
+        unawaited.records = []
+    }
+
+    // MARK: What is asked
 
     /// In the order of `HostReady`.
     private func carryOut() {
-        if !ready.records.isEmpty || ready.awaitsSync || ready.compacts {
-            journal.post(ready.compacts ? .compact(ready.records) : .append(ready.records, isAwaited: ready.awaitsSync))
-        }
-        transport.send(ready.toHosts)
-        transport.send(ready.toGateways)
+        append()
+        transport.send(ready.toHosts, ready.toGateways, pausing: ready.pauses)
         inbound.check(ready.checks)
         for bucket in ready.stages { states.post(.stage(bucket)) }
         for flush in ready.flushes { states.post(.flush(flush)) }
-        transport.pause(ready.pauses)
         for (shard, primary) in ready.primaries { inbound.note(primary, of: shard) }
         for shard in ready.damaged { states.post(.condemn(shard)) }
         for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }

@@ -12,28 +12,33 @@ final class HostInbound: Sendable {
         case check(HostCheck)
     }
     private typealias Stage = VerifyingStage<Work, HostInput>
+    /// Whether they are quiet: none of them needs anything done at once.
+    typealias Deliver = @Sendable ([HostInput], Bool) -> Void
 
     private let stage: Stage
     private let host: HostID
     private let primaries: PrimaryHints
     private let counters: RuntimeCounters
-    private let deliver: @Sendable ([HostInput]) -> Void
+    private let deliver: Deliver
     /// Nil unless requests are traced.
     private let ring: StampRing?
     private let rule: CheckingRule
-    /// For what carries no signature, so it needs no memory.
-    private let unsigned: Mutex<Verifier<Ed25519Scheme>>
+    /// For what costs no signature: it carries none, or only such as the verifiers have checked already.
+    private let unsigned: Remembering
+    private let votes: Mutex<QuietVotes>
 
     /// - Parameter deliver: from several threads.
     init(
         manifest: Manifest, host: HostID, options: HostOptions, threads: RuntimeThreads, sessions: Int,
-        counters: RuntimeCounters, ring: StampRing?, deliver: @escaping @Sendable ([HostInput]) -> Void
+        counters: RuntimeCounters, ring: StampRing?, deliver: @escaping Deliver
     ) {
         (self.host, self.counters, self.deliver, self.ring) = (host, counters, deliver, ring)
         let primaries = PrimaryHints(manifest)
         let rule = CheckingRule(manifest: manifest, host: host, options: options)
         (self.primaries, self.rule) = (primaries, rule)
-        unsigned = Mutex(Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2))
+        votes = Mutex(QuietVotes(manifest: manifest, host: host, options: options))
+        let unsigned = Remembering(Verifier(manifest: manifest, scheme: Ed25519Scheme()))
+        self.unsigned = unsigned
         stage = Stage(
             manifest: manifest, on: threads.verifiers,
             sources: .init(urgent: manifest.hosts.count, ordinary: manifest.hosts.count + sessions), counters: counters,
@@ -47,7 +52,15 @@ final class HostInbound: Sendable {
                     return input
                 }
             },
-            deliver: deliver)
+            deliver: { inputs in
+                unsigned.note(inputs)
+                deliver(inputs, inputs.allSatisfy { $0.isQuiet(at: host, manifest, primaries) })
+            })
+    }
+
+    /// What is written down, as the protocol's thread has it now: votes that come later for it are not needed.
+    func note(_ records: [HostRecord]) {
+        if !records.isEmpty { votes.withLock { $0.note(records) } }
     }
 
     /// Who leads, as the protocol's thread has it now: what gateways submit is checked accordingly.
@@ -74,14 +87,16 @@ final class HostInbound: Sendable {
         var urgent: [Stage.Entry] = []
         var ordinary: [Stage.Entry] = []
         var direct: [HostInput] = []
+        var isQuiet = true
         for event in events {
             switch event {
             case .peer(let host, let message):
-                if message.passesVerifiers {
+                if message.passesVerifiers, !unsigned.knows(message) {
                     let entry = Stage.Entry(item: .event(event), source: UInt64(host.number), weight: message.weight)
                     if message.isUrgent { urgent.append(entry) } else { ordinary.append(entry) }
-                } else if let input = unsigned.withLock({ Self.check(event, rule, primaries, &$0) }) {
+                } else if let input = unsigned.verifier.withLock({ Self.check(event, rule, primaries, &$0) }) {
                     direct.append(input)
+                    if !votes.withLock({ $0.isQuiet(message, from: host) }) { isQuiet = false }
                 }
             case .gateway(let session, let message):
                 ring?.note(.received, message)
@@ -89,11 +104,15 @@ final class HostInbound: Sendable {
                 ordinary.append(.init(item: .event(event), source: Self.source(session), weight: message.weight))
             case .gatewayClosed(let session):
                 ordinary.append(.init(item: .event(event), source: Self.source(session), weight: 0))
-            case .peerConnected(let host): direct.append(.peerConnected(host))
-            case .peerDisconnected(let host): direct.append(.peerDisconnected(host))
+            case .peerConnected(let host):
+                direct.append(.peerConnected(host))
+                isQuiet = false
+            case .peerDisconnected(let host):
+                direct.append(.peerDisconnected(host))
+                isQuiet = false
             }
         }
-        if !direct.isEmpty { deliver(direct) }
+        if !direct.isEmpty { deliver(direct, isQuiet) }
         stage.submit(urgent: urgent, ordinary: ordinary)
     }
 
@@ -112,12 +131,51 @@ final class HostInbound: Sendable {
     }
 }
 
+/// What the verifiers have checked of late: a proposal of nothing but that need not pass them, which is the common case
+/// where gateways bring each request to all replicas.
+private final class Remembering: Sendable {
+    let verifier: Mutex<Verifier<Ed25519Scheme>>
+    init(_ verifier: Verifier<Ed25519Scheme>) { self.verifier = Mutex(verifier) }
+
+    func note(_ inputs: [HostInput]) {
+        verifier.withLock { verifier in
+            for case .gateway(_, let message) in inputs {
+                if let request = message.submitted { verifier.remember(request) }
+            }
+        }
+    }
+
+    func knows(_ message: HostMessage) -> Bool {
+        guard case .pbft(_, .prePrepare(let proposal)) = message else { return false }
+        return verifier.withLock { $0.remembers(proposal.batch) }
+    }
+}
+
 extension HostInput {
     /// Not if it says that something is forged.
     fileprivate var isGenuine: Bool {
         switch self {
         case .forged, .unsigned: false
         default: true
+        }
+    }
+
+    /// Whether it only waits for what others do: a request at a host that leads none of its shards.
+    fileprivate func isQuiet(at host: HostID, _ manifest: Manifest, _ primaries: PrimaryHints) -> Bool {
+        let shards: [ShardID]
+        switch self {
+        case .gateway(_, let message):
+            guard case .submit(let all, _) = message.value else { return false }
+            shards = all
+        case .unchecked(_, let all, _): shards = all
+        case .gatewayClosed: return true
+        case .peer, .forged, .unsigned, .checked, .submissionChecked, .peerConnected, .peerDisconnected, .persisted,
+            .flushed, .staged, .storageFailed, .stateDamaged, .tick:
+            return false
+        }
+        return shards.allSatisfy { shard in
+            guard let primary = primaries[shard] else { return true }
+            return manifest.replica(of: shard, on: host) != primary
         }
     }
 }

@@ -5,11 +5,11 @@ import Logging
 import NIOCore
 
 /// The journal's thread: appends everything that has queued up, over all steps and shards, and syncs once (group
-/// commit). What nobody waits for is synced with what comes next, or soon. Lives on its loop. The first failure ends
+/// commit). What nobody waits for is not brought here alone (`HostEngine`). Lives on its loop. The first failure ends
 /// it: a failed sync is never retried (R7).
 final class JournalWriter {
     enum Job: Sendable {
-        case append([HostRecord], isAwaited: Bool)
+        case append([HostRecord])
         /// These records repeat all that is needed: older segments go once they are durable.
         case compact([HostRecord])
         case close(EventLoopPromise<Void>)
@@ -23,21 +23,16 @@ final class JournalWriter {
     private let failed: @Sendable (StorageFailure) -> Void
     private var position: UInt64 = 0
     private var durable: UInt64 = 0
-    private let loop: any EventLoop
-    /// Runs while something is not durable that nobody waits for.
-    private var isSyncDue = false
-    /// What nobody waits for stays so long in memory at most.
-    private static let laziness = TimeAmount.milliseconds(20)
 
     /// - Parameters:
     ///   - report: says `persisted` or `storageFailed`.
     ///   - failed: called beside `storageFailed`.
     init(
-        _ journal: consuming Journal<PosixJournalStorage>, loop: any EventLoop, counters: HostCounters, logger: Logger,
+        _ journal: consuming Journal<PosixJournalStorage>, counters: HostCounters, logger: Logger,
         report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
-        (self.journal, self.loop, self.counters, self.logger) = (journal, loop, counters, logger)
+        (self.journal, self.counters, self.logger) = (journal, counters, logger)
         (self.report, self.failed) = (report, failed)
     }
 
@@ -46,24 +41,18 @@ final class JournalWriter {
         // Known first: whoever stops the host waits for it, although something before it fails.
         for case .close(let promise) in jobs { closing = promise }
         attempt {
-            var isAwaited = false
             for job in jobs {
                 switch job {
-                case .append(let records, let isAwaitedHere):
-                    try append(records, isRepetition: false)
-                    if isAwaitedHere { isAwaited = true }
+                case .append(let records): try append(records, isRepetition: false)
                 case .compact(let records):
                     try journal?.beginCompaction()
                     try append(records, isRepetition: true)
                     try journal?.finishCompaction()
                     counters.journalCompactions.increment()
-                    isAwaited = true
-                case .close:
-                    try journal?.syncAndMark()
-                    isAwaited = true
+                case .close: try journal?.syncAndMark()
                 }
             }
-            if isAwaited { try sync() } else { syncSoon() }
+            try sync()
         }
         if let closing {
             journal = nil
@@ -77,16 +66,6 @@ final class JournalWriter {
         durable = position
         counters.journalSyncs.increment()
         report(.persisted(JournalPosition(position)))
-    }
-
-    private func syncSoon() {
-        guard position != durable, !isSyncDue else { return }
-        isSyncDue = true
-        let bound = NIOLoopBound(self, eventLoop: loop)
-        loop.scheduleTask(in: Self.laziness) {
-            bound.value.isSyncDue = false
-            bound.value.attempt { try bound.value.sync() }
-        }
     }
 
     private func attempt(_ body: () throws -> Void) {

@@ -84,6 +84,15 @@ package final class PeerTransport: Sendable {
     package func send(_ replies: [HostReady.Reply]) {
         if !replies.isEmpty { outbound.post(.toGateways(replies)) }
     }
+    /// Hands over all three together, so that the sockets' thread is woken once.
+    /// - Parameter pauses: as `pause` has it.
+    func send(_ messages: [HostReady.Outgoing], _ replies: [HostReady.Reply], pausing pauses: [SessionID]) {
+        var all: [Outbound] = []
+        if !messages.isEmpty { all.append(.toHosts(messages)) }
+        if !replies.isEmpty { all.append(.toGateways(replies)) }
+        if !pauses.isEmpty { all.append(.pause(pauses)) }
+        outbound.post(contentsOf: all)
+    }
     /// Nothing is read from these sessions for a while.
     package func pause(_ sessions: [SessionID]) {
         if !sessions.isEmpty { outbound.post(.pause(sessions)) }

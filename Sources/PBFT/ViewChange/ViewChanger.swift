@@ -88,8 +88,13 @@ package struct ViewChanger: Sendable {
 
     /// f + 1 replicas ahead contain a correct one: join the lowest of their views (PBFT §4.5.2).
     package var viewToJoin: View? {
-        let ahead = group.replicas.filter { $0 != me && hasLeft($0) }.compactMap { viewChanges[$0.index]?.view }
-        return ahead.count >= group.weakQuorum ? ahead.min() : nil
+        var (count, lowest): (Int, View?) = (0, nil)
+        for replica in group.replicas where replica != me {
+            guard let ahead = viewChanges[replica.index]?.view, ahead > view else { continue }
+            count += 1
+            lowest = lowest.map { min($0, ahead) } ?? ahead
+        }
+        return count >= group.weakQuorum ? lowest : nil
     }
 
     /// The own VIEW-CHANGE, if it has left, for those that may lack it.
