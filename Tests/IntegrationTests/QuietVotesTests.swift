@@ -24,7 +24,7 @@ import Testing
     private func vote(_ sequence: UInt64, view: UInt64 = 0, batch: UInt8 = 1) -> Vote {
         Vote(view: View(view), sequence: SequenceNumber(sequence), digest: Hasher256.hash(.batch, [batch]))
     }
-    private func prepare(_ vote: Vote) -> HostMessage { .pbft(shard, .prepare(vote)) }
+    private func prepare(_ vote: Vote) -> HostMessage { .pbft(shard, .prepare(Prepare(vote, vouches: true))) }
     private func commit(_ vote: Vote) -> HostMessage { .pbft(shard, .commit(vote)) }
 
     @Test mutating func theVoteThatMayCompleteAQuorumWakes() {
