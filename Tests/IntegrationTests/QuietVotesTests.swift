@@ -56,10 +56,15 @@ import Testing
     @Test mutating func whatRepeatsOrContradictsWakes() {
         #expect(votes.isQuiet(commit(vote(7)), from: HostID(0)) == true)
         #expect(votes.isQuiet(commit(vote(7)), from: HostID(0)) == false, "a repair")
-        #expect(votes.isQuiet(commit(vote(7, batch: 2)), from: HostID(3)) == false, "for another batch")
+        #expect(votes.isQuiet(commit(vote(7, batch: 2)), from: HostID(0)) == false, "for another batch")
+        #expect(votes.isQuiet(commit(vote(8)), from: HostID(7)) == false, "nobody of this shard")
+    }
+
+    @Test mutating func nobodyMakesAnothersVoteBeForgotten() {
+        #expect(votes.isQuiet(commit(vote(7)), from: HostID(0)) == true)
+        for number in 1...100 { _ = votes.isQuiet(commit(vote(7 + UInt64(number) * 16)), from: HostID(3)) }
+        _ = votes.isQuiet(commit(vote(7, batch: 2)), from: HostID(3))
         #expect(votes.isQuiet(commit(vote(7)), from: HostID(2)) == false)
-        // A number as far away that it has the same place begins anew.
-        #expect(votes.isQuiet(commit(vote(7 + 64)), from: HostID(0)) == true)
     }
 
     @Test func whereChecksAreSharedEachPrepareMayBeNeeded() {

@@ -6,22 +6,28 @@ import PBFT
 /// nothing at once: either others are missing still, or the batch is executed. They are handed over all the same, with
 /// whatever comes next or at the next tick, so counting wrongly here costs a tick and nothing else.
 package struct QuietVotes: Sendable {
-    /// One phase of one number: the votes that came first.
-    fileprivate struct Round: Sendable {
-        var vote: Vote?
-        /// A bit for each host.
-        var voters: UInt64 = 0
+    /// What each replica said last in one phase, by number, modulo: nobody can make another's vote be forgotten.
+    fileprivate struct Phase: Sendable {
+        var rounds: [[Vote?]]
+
+        init(n: Int) { rounds = Array(repeating: Array(repeating: nil, count: n), count: QuietVotes.numbers) }
     }
 
     fileprivate struct Shard: Sendable {
         let group: ReplicaGroup
         let me: ReplicaIndex
-        /// By number, modulo.
-        var prepares = [Round](repeating: Round(), count: QuietVotes.numbers)
-        var commits = [Round](repeating: Round(), count: QuietVotes.numbers)
+        /// By replica.
+        let hosts: [HostID]
+        var prepares: Phase
+        var commits: Phase
         /// As the journal has it.
         var prepared: (view: View, sequence: SequenceNumber) = (View(0), .zero)
         var executed = SequenceNumber.zero
+
+        init(_ shard: ShardID, of manifest: Manifest, me: ReplicaIndex) {
+            (group, self.me, hosts) = (manifest.group(of: shard), me, manifest.hosts(of: shard))
+            (prepares, commits) = (Phase(n: group.n), Phase(n: group.n))
+        }
     }
 
     /// By number; nil where this host has no replica.
@@ -29,13 +35,13 @@ package struct QuietVotes: Sendable {
     /// A backup's PREPARE says what it has checked too, and more than a quorum of them may be needed.
     private let sharesChecks: Bool
     /// Batches that are under way at once are fewer by far.
-    fileprivate static let numbers = 64
+    fileprivate static let numbers = 16
 
     package init(manifest: Manifest, host: HostID, options: HostOptions) {
         sharesChecks = options.sharesChecks
         shards = manifest.shards.indices.map { number in
             let shard = ShardID(UInt16(number))
-            return manifest.replica(of: shard, on: host).map { Shard(group: manifest.group(of: shard), me: $0) }
+            return manifest.replica(of: shard, on: host).map { Shard(shard, of: manifest, me: $0) }
         }
     }
 
@@ -73,25 +79,24 @@ extension QuietVotes.Shard {
         if vote.view == prepared.view, vote.sequence <= prepared.sequence { return true }
         let isPrimary = group.primary(of: vote.view, in: shard) == me
         let enough = isPrimary ? 2 * group.f : 2 * group.f - 1
-        return prepares[Self.place(vote)].isFew(vote, from: host, below: enough)
+        return prepares.isFew(vote, from: hosts.firstIndex(of: host), below: enough)
     }
 
     fileprivate mutating func isQuiet(commit vote: Vote, from host: HostID) -> Bool {
         if vote.sequence <= executed { return true }
-        return commits[Self.place(vote)].isFew(vote, from: host, below: group.quorum - 1)
+        return commits.isFew(vote, from: hosts.firstIndex(of: host), below: group.quorum - 1)
     }
-
-    private static func place(_ vote: Vote) -> Int { Int(vote.sequence.number % UInt64(QuietVotes.numbers)) }
 }
 
-extension QuietVotes.Round {
-    /// Whether it is one of less than `enough` for the same. What is said twice repairs something, and two that
-    /// contradict each other are nobody's business here: neither is few.
-    fileprivate mutating func isFew(_ vote: Vote, from host: HostID, below enough: Int) -> Bool {
-        if self.vote?.sequence != vote.sequence || self.vote?.view != vote.view { self = .init(vote: vote) }
-        let voter = UInt64(1) << UInt64(min(63, host.number))
-        guard self.vote == vote, voters & voter == 0 else { return false }
-        voters |= voter
-        return voters.nonzeroBitCount < enough
+extension QuietVotes.Phase {
+    /// Whether it is one of less than `enough` for the same. What is said twice repairs something, and who contradicts
+    /// himself is nobody's business here: neither is few.
+    fileprivate mutating func isFew(_ vote: Vote, from replica: Int?, below enough: Int) -> Bool {
+        guard let replica else { return false }
+        let place = Int(vote.sequence.number % UInt64(QuietVotes.numbers))
+        let earlier = rounds[place][replica]
+        rounds[place][replica] = vote
+        if let earlier, (earlier.sequence, earlier.view) == (vote.sequence, vote.view) { return false }
+        return rounds[place].count { $0 == vote } < enough
     }
 }
