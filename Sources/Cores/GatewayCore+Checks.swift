@@ -10,23 +10,30 @@ public struct GatewayCheck: Sendable {
     }
 
     let purpose: Purpose
-    /// Whose turn it takes of what waits to be checked.
-    public let session: SessionID
+    let session: SessionID
     /// What is to be checked.
     public let request: SignedRequest
 
     /// Bytes, roughly.
     public var weight: Int { request.bytes.count + 256 }
+    /// Whose turn it takes of what waits to be checked: its session's, or 0, which is no session, for what is held.
+    /// Otherwise whoever has brought a forgery could have its check wait behind more of them.
+    public var source: UInt64 { if case .held = purpose { 0 } else { session.number } }
 }
 
 /// When a gateway looks at a signature (docs/decisions/0042): of a session that is new, of whatever would take a place
 /// from others, where a host doubts it, and before anything is sent a second time. Otherwise the hosts' look is enough.
 extension GatewayCore {
-    /// - Returns: whether the request goes to the hosts unchecked. If not, it was not and is not looked at yet.
-    func maySendUnchecked(_ request: Request, from session: SessionID, to shards: [ShardID]) -> Bool {
-        guard trust[session]?.mayGoUnchecked(options) ?? false else { return false }
-        // Whoever signs for somebody else takes that one's places: no more than half of them unseen.
-        return admission.startsAtOnce(principal: request.principal, shards: shards)
+    /// Whether requests of this session go to the hosts unchecked at all. Calls do not: what carries them from shard to
+    /// shard has their signature in it.
+    func trusts(_ session: SessionID, with request: Request) -> Bool {
+        forgeries.allows && request.rootCall == nil && trust[session]?.mayGoUnchecked(options) ?? false
+    }
+
+    /// Whether it would take nothing from others: no place that is scarce, and no attempt at a shard that is silent.
+    func takesNothing(_ request: Request, from shards: [ShardID]) -> Bool {
+        admission.startsAtOnce(principal: request.principal, shards: shards)
+            && shards.allSatisfy { breakers[Int($0.number)].isClosed }
     }
 
     /// It comes again when it is checked.
@@ -49,7 +56,7 @@ extension GatewayCore {
     mutating func take(
         _ verified: Verified<SignedRequest>?, of check: GatewayCheck, now: Instant, into ready: inout GatewayReady
     ) {
-        if verified == nil { trust[check.session]?.noteForged() } else { trust[check.session]?.noteGenuine() }
+        if verified == nil { trust[check.session]?.noteForged() }
         switch check.purpose {
         case .submission(let id):
             // Nobody waits for it any more.
@@ -58,7 +65,9 @@ extension GatewayCore {
             let waiter = GatewayEntry.Waiter(session: check.session, id: id)
             guard let verified else { return reject(waiter, .invalid, into: &ready) }
             submit(verified.value, isChecked: true, for: waiter, now: now, into: &ready)
-        case .held: take(verified, ofHeld: check.request, now: now, into: &ready)
+        case .held:
+            if verified == nil { forgeries.noteForged() }
+            take(verified, ofHeld: check.request, now: now, into: &ready)
         }
     }
 
@@ -70,16 +79,10 @@ extension GatewayCore {
         // It may have ended, or somebody has brought it with another signature.
         guard let entry = entries[digest], entry.isBeingChecked, entry.request == request else { return }
         entries[digest]?.isBeingChecked = false
-        guard verified != nil else {
-            if !entry.coordinator.isAnswered { fail(digest, .invalid, now: now, into: &ready) }
-            return
-        }
-        prove(digest)
-        guard let cost = entry.costWhenChecked, entry.stage == .inFlight else { return }
-        entries[digest]?.costWhenChecked = nil
-        if let known = entries[digest], sendAgain(known, cost: cost, now: now, into: &ready) {
-            counters.retransmissions += 1
-        }
+        guard !entry.coordinator.isAnswered else { return }
+        guard verified != nil else { return fail(digest, .invalid, now: now, into: &ready) }
+        prove(digest, now: now)
+        if entry.isDueWhenChecked { wake(digest, now: now, into: &ready) }
     }
 
     /// There was no room for it among what waits to be checked.
@@ -94,27 +97,43 @@ extension GatewayCore {
         }
     }
 
+    /// Nothing is sent twice that nobody has looked at.
+    /// - Returns: false if it is to be looked at first. It is woken then, and otherwise soon.
+    mutating func isFit(_ entry: GatewayEntry, now: Instant, into ready: inout GatewayReady) -> Bool {
+        if entry.isChecked || Mutant.is(.sendsAgainUnchecked) { return true }
+        let digest = entry.request.digest
+        entries[digest]?.isDueWhenChecked = true
+        check(digest, into: &ready)
+        arm(digest, due: now.uptime + options.heldRetryAfter)
+        return false
+    }
+
     /// The request of this entry is genuine.
-    mutating func prove(_ digest: Digest) {
+    private mutating func prove(_ digest: Digest, now: Instant) {
         guard let entry = entries[digest], !entry.isChecked else { return }
         entries[digest]?.isChecked = true
         trust[entry.holder]?.ended()
+        if entry.stage != .queued { noteSent(to: entry.shards, now: now) }
     }
 
     /// The entry waits for nothing any more. What shards have certified was signed.
     mutating func endProof(of entry: GatewayEntry) {
-        guard !entry.isChecked else { return }
-        trust[entry.holder]?.ended()
-        if entry.coordinator.isAnswered { trust[entry.holder]?.noteGenuine() }
+        if !entry.isChecked { trust[entry.holder]?.ended() }
+        guard entry.coordinator.isAnswered else { return }
+        trust[entry.holder]?.noteGenuine()
+        forgeries.noteAnswered()
     }
 
-    /// Somebody brings, checked, what another has brought unchecked with a signature that may be none.
-    mutating func adopt(_ request: SignedRequest) {
+    /// Somebody brings, checked, what another has brought unchecked with a signature that may be none: the hosts get
+    /// the one that is right.
+    mutating func adopt(_ request: SignedRequest, now: Instant, into ready: inout GatewayReady) {
         let digest = request.digest
         guard let entry = entries[digest], !entry.isChecked else { return }
-        prove(digest)
+        prove(digest, now: now)
         guard entry.request.signature != request.signature else { return }
         entries[digest]?.coordinator.adopt(request)
         entries[digest]?.isBeingChecked = false
+        guard let adopted = entries[digest], adopted.stage == .inFlight else { return }
+        _ = sendAgain(adopted, cost: 0, now: now, into: &ready)
     }
 }

@@ -11,7 +11,7 @@ extension GatewayCore {
     ) {
         let digest = request.digest
         // Whoever asks with the signature that is known here shares its fate, genuine or not.
-        if let known = finished[digest]?.receipt.request ?? waiting(digest)?.request, known != request, !isChecked,
+        if let known = finished[digest]?.receipt.request ?? entries[digest]?.request, known != request, !isChecked,
             !Mutant.is(.joinsByDigest)
         {
             return check(request, for: waiter, into: &ready)
@@ -22,11 +22,14 @@ extension GatewayCore {
             return
         }
         if let entry = waiting(digest) {
-            if isChecked { adopt(request) }
+            if isChecked { adopt(request, now: now, into: &ready) }
             return join(digest, waiter, waiting: entry.waiters, into: &ready)
         }
         if let problem = problem(with: request, now: now) {
             return reject(waiter, problem, into: &ready)
+        }
+        guard isChecked || trusts(waiter.session, with: request.request) else {
+            return check(request, for: waiter, into: &ready)
         }
         let coordinator = Coordinator(request, map: map)
         let isLate = request.request.deadline < now.wall
@@ -35,7 +38,7 @@ extension GatewayCore {
         guard closedFor == 0 || isLate else {
             return reject(waiter, .shardUnavailable, retryAfter: closedFor / 1000, into: &ready)
         }
-        guard isChecked || maySendUnchecked(request.request, from: waiter.session, to: coordinator.participants) else {
+        guard isChecked || takesNothing(request.request, from: coordinator.participants) else {
             return check(request, for: waiter, into: &ready)
         }
         // Answered so long ago that its answer is forgotten: ask the shards again.
@@ -119,7 +122,8 @@ extension GatewayCore {
                 entries[digest]?.stage = .inFlight
                 evidence.want(digest)
                 budget.noteFresh()
-                noteSent(to: entry.shards, now: now)
+                // Nobody owes an answer to what nobody may have signed.
+                if entry.isChecked { noteSent(to: entry.shards, now: now) }
                 send(entry.request, to: entry.shards, into: &ready)
                 listen(digest, now: now)
             case .expired(let digest): fail(digest, .deadlinePassed, now: now, into: &ready)
@@ -176,6 +180,7 @@ extension GatewayCore {
         release(entry)
         settling.add(digest, bytes: entry.request.bytes.count)
         entries[digest]?.stage = .settling(resends: 0)
+        entries[digest]?.isChecked = true
         entries[digest]?.silence = first
         arm(digest, due: now.uptime + first)
         while let oldest = settling.excess(options) {

@@ -87,7 +87,8 @@ extension GatewayCore {
             arm(digest, due: now.uptime + entry.silence * 2)
         case .inFlight:
             guard now.uptime < entry.giveUpAt else { return giveUp(entry, now: now, into: &ready) }
-            guard case .retransmit(_, _, let cost) = options.retries.silence else { return }
+            guard case .retransmit(_, _, let cost) = options.retries.silence, isFit(entry, now: now, into: &ready)
+            else { return }
             if sendAgain(entry, cost: cost, now: now, into: &ready) {
                 counters.retransmissions += 1
                 ready.counts.append(.retried(.silence))
@@ -114,6 +115,7 @@ extension GatewayCore {
         _ entry: GatewayEntry, _ backoff: Backoff, cost: UInt64, now: Instant, into ready: inout GatewayReady
     ) {
         let digest = entry.request.digest
+        guard isFit(entry, now: now, into: &ready) else { return }
         guard sendAgain(entry, cost: cost, now: now, into: &ready) else { return postpone(entry, backoff, now: now) }
         entries[digest]?.silence = 0
         listen(digest, now: now)
@@ -148,12 +150,6 @@ extension GatewayCore {
         -> Bool
     {
         let digest = entry.request.digest
-        // Nothing is sent twice that nobody has looked at.
-        guard entry.isChecked || Mutant.is(.sendsAgainUnchecked) else {
-            entries[digest]?.costWhenChecked = cost
-            check(digest, into: &ready)
-            return true
-        }
         let shards = entry.coordinator.missing.filter { routing.isReachable($0) && delay(to: [$0], now: now) == 0 }
         // Connection lost, or nothing certified for long: nothing that is sent now would be answered. Look again soon.
         guard !shards.isEmpty else {

@@ -27,6 +27,7 @@ public struct GatewayCore: Sendable {
     var questions: GatewayQuestions
     /// By session that is open.
     var trust: [SessionID: SessionTrust] = [:]
+    var forgeries = ForgeryBudget()
     /// Answers that a session waits for. A session that closed is not in it, so that its answers are dropped.
     var expecting: [SessionID: Int] = [:]
     var timers = TimerHeap<TimerKey>()

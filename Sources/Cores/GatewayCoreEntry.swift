@@ -30,8 +30,8 @@ struct GatewayEntry: Sendable {
     /// Whether somebody is known to have signed it. If not, its place in `SessionTrust` is `holder`'s.
     var isChecked: Bool
     var isBeingChecked = false
-    /// It is to be sent again, at this cost, as soon as it is checked.
-    var costWhenChecked: UInt64?
+    /// Its timer ran out: it is woken as soon as it is checked.
+    var isDueWhenChecked = false
     /// Serial number of the timer that counts.
     var timer: UInt64 = 0
     /// The present interval after which silence is noticed, in nanoseconds.

@@ -3,9 +3,9 @@ import Messages
 /// Whether a client's session has brought what is genuine so far, so that the signature of what it brings next is left
 /// to the hosts, who check it anyway (docs/decisions/0042).
 ///
-/// A new session has every request checked. What it brings unchecked is never more than what it has brought before
-/// that was genuine, and after one forgery it begins again, further back. So a session costs the hosts no more checks
-/// in vain than it has earned by as many requests that were none.
+/// A new session has every request checked. What it brings unchecked is never more than what shards have answered that
+/// it brought before, each request once, and after one forgery it begins again, further back. So a session costs the
+/// hosts no more checks in vain than it has earned by as many requests that were none.
 struct SessionTrust: Sendable {
     private var genuine = 0
     /// Sent to the hosts unchecked, and not known to be genuine yet.
@@ -29,4 +29,17 @@ struct SessionTrust: Sendable {
     mutating func noteForged() { (genuine, hasForged) = (0, true) }
     mutating func sentUnchecked() { unproven += 1 }
     mutating func ended() { unproven -= 1 }
+}
+
+/// How much a gateway's clients together may bring unchecked, because all come to the hosts on its one session, which
+/// they charge for what is in vain. What is answered fills it; each forgery that was sent takes as much as many answers
+/// bring. While it is low everything is checked.
+struct ForgeryBudget: Sendable {
+    private var tokens = ForgeryBudget.full
+    private static let full = 2048
+    private static let price = 32
+
+    var allows: Bool { tokens >= Self.price }
+    mutating func noteAnswered() { tokens = min(Self.full, tokens + 1) }
+    mutating func noteForged() { tokens = max(0, tokens - Self.price) }
 }

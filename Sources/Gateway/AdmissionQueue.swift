@@ -85,12 +85,12 @@ public struct AdmissionQueue: Sendable {
     /// Requests that hold a place in flight on this shard, also while they wait for one on another.
     public func inFlight(on shard: ShardID) -> Int { lanes[Int(shard.number)].inFlight }
 
-    /// Whether a request would take no place that another waits for, nor the second half of its principal's.
+    /// Whether a request would take no place that is scarce: of the second half of a shard's or of its principal's.
     public func startsAtOnce(principal: PublicKey, shards: [ShardID]) -> Bool {
         guard perPrincipal[principal, default: 0] < limits.perPrincipal / 2 else { return false }
         return shards.allSatisfy { shard in
             let lane = lanes[Int(shard.number)]
-            return lane.needing == 0 && lane.inFlight < limits.window
+            return lane.needing == 0 && lane.inFlight < (limits.window + 1) / 2
         }
     }
 

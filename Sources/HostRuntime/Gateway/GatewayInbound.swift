@@ -81,7 +81,7 @@ final class GatewayInbound: Sendable {
 
     /// What the core asks for.
     func check(_ checks: [GatewayCheck]) {
-        submit(checks.map { .init(item: .check($0), source: $0.session.number, weight: $0.weight) })
+        submit(checks.map { .init(item: .check($0), source: $0.source, weight: $0.weight) })
     }
 
     private func submit(_ entries: [Stage.Entry]) {
