@@ -8,7 +8,7 @@ struct DecidesToSend: Sendable {
 
     /// In the order in which each was first needed. Never for many choices of shards in one step, but for requests over
     /// many shards.
-    private var messages: [(shards: [ShardID], decides: [TransactionDecide], bytes: Int)] = []
+    private var messages: [(shards: [ShardID], decides: [TransactionDecide], bytes: Int, certificates: Int)] = []
 
     var isEmpty: Bool { messages.isEmpty }
 
@@ -19,12 +19,14 @@ struct DecidesToSend: Sendable {
         let place = messages.lastIndex { $0.shards == shards }
         if let place, messages[place].bytes + bytes <= Self.maxBytes,
             messages[place].decides.count < TransactionDecide.maxTogether,
+            messages[place].certificates + decide.certificates.count <= TransactionDecide.maxCertificatesTogether,
             !messages[place].decides.contains(where: { $0.request == decide.request })
         {
             messages[place].decides.append(decide)
             messages[place].bytes += bytes
+            messages[place].certificates += decide.certificates.count
         } else {
-            messages.append((shards, [decide], bytes))
+            messages.append((shards, [decide], bytes, decide.certificates.count))
         }
     }
 

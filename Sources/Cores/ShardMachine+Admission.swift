@@ -94,6 +94,8 @@ extension ShardMachine {
         }
     }
 
+    func isOver(_ decide: TransactionDecide) throws(ShardFailure) -> Bool { try effect(of: decide) == .nothing }
+
     private func effect(of decide: TransactionDecide) throws(ShardFailure) -> DecideEffect {
         do { return try execution.executor.effect(of: decide) } catch {
             throw ShardFailure("reading the record of a request", error)

@@ -31,7 +31,8 @@ extension ShardMachine {
             receive(verified, digest, from: session, now: now, into: &ready)
         case .decides(let session, let decides):
             for decide in decides {
-                answering.add(session, for: decide.request)
+                // What is over is answered at once, and must not take the place of what others wait for.
+                if try !isOver(decide) { answering.add(session, for: decide.request) }
                 try admit(decide, from: .gateway(session), now: now, into: &ready)
             }
         case .evidence(let session, let evidence):

@@ -19,6 +19,8 @@ public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
     public static let maxCertificates = 64
     /// How many travel in one message at most.
     public static let maxTogether = 256
+    /// Certificates of several that travel in one message: so long a verifier may be held up by it.
+    public static let maxCertificatesTogether = 1024
 
     /// Checks nothing: that there are certificates, and of this request, is for `Verifier` to say.
     public init(principal: PublicKey, number: RequestNumber, request: Digest, certificates: [Certificate]) {
@@ -120,6 +122,8 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
     /// Canonical encoding: time, the counted items, and behind them, if there is a decide among them, the certificates of
     /// all (`CertificateTable`). Of a batch that came in a frame or a record, a part of that.
     public let bytes: ArraySlice<UInt8>
+    /// Bytes that it takes in memory, roughly: certificates share in `bytes` what each has for itself here.
+    public let memory: Int
     /// Hash of `bytes`; `Digest.null` for the null request, which carries no time and no items (R2).
     public let digest: Digest
 
@@ -140,10 +144,15 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
         }
         table?.encode(into: &writer)
         (self.time, self.items, bytes) = (time, items, writer.bytes[...])
+        memory = Self.memory(of: items, encoded: writer.bytes.count)
         digest = Hasher256.hash(.batch, bytes)
     }
 
-    private init() { (time, items, bytes, digest) = (.zero, [], [], .null) }
+    private init() { (time, items, bytes, memory, digest) = (.zero, [], [], 0, .null) }
+
+    private static func memory(of items: [BatchItem], encoded bytes: Int) -> Int {
+        items.reduce(bytes) { if case .decide(let decide) = $1 { $0 + decide.maxSize } else { $0 } }
+    }
 
     /// What a view change puts where nothing prepared: executed without time, items or leaves (PBFT §4.4).
     public static let null = Batch()
@@ -161,6 +170,7 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
         items = try Self.items(from: &reader)
         try reader.finish()
         self.bytes = bytes
+        memory = Self.memory(of: items, encoded: bytes.count)
         digest = Hasher256.hash(.batch, bytes)
     }
 

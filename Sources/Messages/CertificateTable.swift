@@ -39,7 +39,8 @@ struct CertificateTable {
 
     /// - Returns: where it stands; nil for what must be written whole.
     fileprivate mutating func add(_ certificate: Certificate) -> Place? {
-        guard certificate.isInBatch else { return nil }
+        // A batch of a correct replica has no more leaves, and what a reader does for a tree must be bounded.
+        guard certificate.isInBatch, certificate.path.count <= UInt32(BatchAttestation.maxLeaves) else { return nil }
         let root = certificate.statement.leavesRoot
         let index = certificate.path.index
         if let group = latest[root], groups[group].has(certificate) {
@@ -111,6 +112,9 @@ struct PlacedDecide {
     private let number: RequestNumber
     private let request: Digest?
     private let certificates: [Placed]
+
+    /// Of certificates.
+    var count: Int { certificates.count }
 
     /// Refuses more than `TransactionDecide.maxCertificates`.
     init(from reader: inout ByteReader) throws(DecodingFailure) {
@@ -202,6 +206,7 @@ struct PlacedDecide {
         let statement: AttestationStatement = try reader.value()
         let signatures = try reader.signatures()
         let (width, count) = (try reader.uint32(), Int(try reader.uint32()))
+        guard width <= UInt32(BatchAttestation.maxLeaves) else { throw reader.invalid("width of a tree") }
         guard count > 0, count <= limit else { throw reader.invalid("number of leaves") }
         var leaves: [Leaf] = []
         var places: [(index: UInt32, hash: Digest)] = []

@@ -193,7 +193,14 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         let count = Int(try reader.uint32())
         guard count > 0, count <= TransactionDecide.maxTogether else { throw reader.invalid("number of decides") }
         var placed: [PlacedDecide] = []
-        for _ in 0..<count { placed.append(try PlacedDecide(from: &reader)) }
+        var left = TransactionDecide.maxCertificatesTogether
+        for _ in 0..<count {
+            let decide = try PlacedDecide(from: &reader)
+            left -= decide.count
+            // One alone may have more than several together.
+            guard left >= 0 || count == 1 else { throw reader.invalid("number of certificates") }
+            placed.append(decide)
+        }
         let decides = try PlacedDecide.resolve(placed, from: &reader)
         for (a, b) in zip(decides, decides.dropFirst()) where a.request >= b.request {
             throw reader.invalid("order of decides")

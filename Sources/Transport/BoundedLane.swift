@@ -28,12 +28,15 @@ public struct BoundedLane<Source: Hashable & Sendable, Element: Sendable>: Senda
         return true
     }
 
-    /// So many at most, each source's in their order.
+    /// So many at most, each source's in their order, and none after so many bytes: what takes long to look at must not
+    /// hold up what is in another lane.
     @inlinable
-    public mutating func take(_ count: Int) -> [Element] {
+    public mutating func take(_ count: Int, bytes: Int = .max) -> [Element] {
         var taken: [Element] = []
-        while taken.count < count, let (source, entry) = entries.popFirst() {
+        var weight = 0
+        while taken.count < count, weight < bytes, let (source, entry) = entries.popFirst() {
             room.giveBack(entry.weight, from: source)
+            weight += entry.weight
             taken.append(entry.element)
         }
         return taken

@@ -234,8 +234,8 @@ extension HostMessage {
     /// Bytes, roughly.
     var weight: Int {
         switch self {
-        case .pbft(_, .prePrepare(let prePrepare)): prePrepare.batch.bytes.count + 256
-        case .pbft(_, .batch(let batch)), .pbft(_, .committedBody(let batch)): batch.bytes.count + 256
+        case .pbft(_, .prePrepare(let prePrepare)): prePrepare.batch.memory + 256
+        case .pbft(_, .batch(let batch)), .pbft(_, .committedBody(let batch)): batch.memory + 256
         case .pbft(_, .viewChange): 64 << 10
         case .pbft(_, .newView): 512 << 10
         case .pbft(_, .committed(let claims)):

@@ -122,7 +122,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
             var another: Int?
             let entries: [Entry] = state.withLock { state in
                 wasUrgent = !state.urgent.isEmpty && (!wasUrgent || state.ordinary.isEmpty)
-                let taken = wasUrgent ? state.urgent.take(64) : state.ordinary.take(16)
+                let taken = wasUrgent ? state.urgent.take(64) : state.ordinary.take(16, bytes: 64 << 10)
                 if taken.isEmpty {
                     state.idle.append(thread)
                 } else if !state.urgent.isEmpty || !state.ordinary.isEmpty {

@@ -10,13 +10,13 @@ struct Bodies: Sendable {
 
     mutating func insert(_ batch: Batch) {
         guard byDigest[batch.digest] == nil else { return }
-        if bytes + batch.bytes.count > Self.maxBytes { self = Bodies() }
+        if bytes + batch.memory > Self.maxBytes { self = Bodies() }
         byDigest[batch.digest] = batch
-        bytes += batch.bytes.count
+        bytes += batch.memory
     }
 
     mutating func remove(_ digest: Digest) {
-        if let batch = byDigest.removeValue(forKey: digest) { bytes -= batch.bytes.count }
+        if let batch = byDigest.removeValue(forKey: digest) { bytes -= batch.memory }
     }
 }
 

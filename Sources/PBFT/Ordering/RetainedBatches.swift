@@ -27,7 +27,7 @@ package struct RetainedBatches: Sendable {
     package mutating func append(_ batch: Batch, skipping places: [UInt32] = []) {
         batches.append(batch)
         if !places.isEmpty { skipped[last] = places }
-        bytes += batch.bytes.count + 64
+        bytes += batch.memory + 64
     }
 
     func after(_ sequence: SequenceNumber) -> some Sequence<(SequenceNumber, Batch)> {
@@ -56,7 +56,7 @@ package struct RetainedBatches: Sendable {
     }
 
     private mutating func dropFirst() {
-        bytes -= batches.removeFirst().bytes.count + 64
+        bytes -= batches.removeFirst().memory + 64
         skipped[first] = nil
         first = first.next
     }
