@@ -55,8 +55,10 @@ extension Replica {
         trimRetained()
         let isFruit = viewChanger.installed.map { $0.inheritedEnd < sequence } ?? false
         let count = batch.items.count - ordered.skipped.count
-        // What nobody signed is no progress.
-        if count > 0 || ordered.skipped.isEmpty { pacemaker.progressed(ordered: count, isFruit: isFruit, now: now) }
+        // What nobody signed is no progress, but for who had to take it over from another view.
+        if count > 0 || ordered.skipped.isEmpty || !isFruit {
+            pacemaker.progressed(ordered: count, isFruit: isFruit, now: now)
+        }
         ordering.skip(to: sequence.next)
         ready.executes.append(ordered)
     }

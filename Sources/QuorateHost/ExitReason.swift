@@ -109,7 +109,8 @@ package struct ProgramError: Error, CustomStringConvertible {
             self.init(.portInUse, "the port is in use: \(String(cString: strerror(error.errnoCode)))")
         case let error as ListenFailure:
             self.init(error.reason.contains("already in use") ? .portInUse : .failure, error.description)
-        case HostStartError.state(_, .otherProcedures), HostStartError.state(_, .stateVersion), HostStartError.badRecord:
+        case HostStartError.state(_, .otherProcedures), HostStartError.state(_, .stateVersion),
+            HostStartError.badRecord:
             self.init(.versionMismatch, "\(error)")
         case let error as InputProblem: self.init(.failure, error.description)
         default:

@@ -49,6 +49,40 @@ import Testing
         }
     }
 
+    /// Many proposals that were looked at ahead and never executed take the memory of all but what waits.
+    @Test func whatWasFoundInABatchThatWaitsIsNotForgotten() {
+        var gate = ExecutionGate(configuration: TestGroup().configuration(1))
+        let verifier = TestGroup().verifier
+        func vouchers(_ backups: [Int]) -> ExecutionGate.Vouchers {
+            .init(primary: Self.primary, backups: ReplicaSet(backups.map { ReplicaIndex(UInt8($0)) }))
+        }
+        func moment(_ milliseconds: UInt64) -> Instant {
+            Instant(uptime: 1_000_000_000 + milliseconds * 1_000_000, wall: Timestamp(1))
+        }
+        let (view, late) = (View(0), Self.requests(70, for: 3, from: 100))
+        // Replica 3 is late.
+        let first = Batch(time: Timestamp(1), items: [late[0]])
+        _ = gate.admit(first, at: SequenceNumber(1), in: view, vouchers([1, 2]), now: moment(0))
+        let asked = gate.admit(first, at: SequenceNumber(1), in: view, vouchers([1, 2]), now: moment(60))
+        #expect(asked == .ask([0]))
+        gate.executed(first.digest)
+        // A forged request is found in its share, and replica 2 is waited for.
+        let items = Self.requests(1, for: 3, by: 7) + Self.requests(1, for: 2)
+        let batch = Batch(time: Timestamp(2), items: items)
+        func admit(_ backups: [Int], _ milliseconds: UInt64) -> ExecutionGate.Verdict {
+            gate.admit(batch, at: SequenceNumber(2), in: view, vouchers(backups), now: moment(milliseconds))
+        }
+        #expect(admit([1], 61) == .ask([0]))
+        var copy = verifier
+        #expect(gate.take(copy.check(SignatureCheck(batch: batch, places: [0]))) == view)
+        #expect(admit([1], 62) == .wait)
+        for number in 1..<70 {
+            let other = Batch(time: Timestamp(UInt64(number + 10)), items: [late[number]])
+            #expect(gate.checkAhead(other, in: view, primary: Self.primary, now: moment(63)) == [0])
+        }
+        #expect(admit([1, 2], 64) == .execute(skipping: [0]))
+    }
+
     /// The backup's word is lost; who leads and who is designated himself wait for nobody.
     @Test func whatABackupDoesNotVouchForIsCheckedAfterAWhile() throws {
         var group = group()

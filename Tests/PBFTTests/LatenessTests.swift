@@ -61,6 +61,17 @@ import Testing
         for _ in 0..<20 { #expect(alone.batch(items, wait: 45) == 0) }
     }
 
+    @Test func whoIsInTimeForManyAtOnceHasEarnedNoWaitByThat() {
+        var alone = Alone()
+        let items = items()
+        #expect(alone.batch(items, wait: 60) == 50)
+        for _ in 0..<5 {
+            for _ in 0..<8 { #expect(alone.batch(items, wait: 0) == nil) }
+            let waited = alone.batch(items, wait: 60)
+            #expect((waited ?? 60) <= 20, "a quarter of the time that has passed")
+        }
+    }
+
     @Test func whoIsALittleSlowerThanTheOthersIsNotLate() {
         var alone = Alone()
         let items = items()

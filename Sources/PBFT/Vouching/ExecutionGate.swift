@@ -173,7 +173,10 @@ package struct ExecutionGate: Sendable {
         _ places: [UInt32], of batch: Batch, freshIn view: View?, now: Instant
     ) -> (places: [UInt32], at: UInt64) {
         guard !places.isEmpty else { return ([], 0) }
-        if findings[batch.digest] == nil, findings.count >= Self.maxFindings { findings.removeAll() }
+        if findings[batch.digest] == nil, findings.count >= Self.maxFindings {
+            // What waits has no share any more for what was found in it.
+            findings = findings.filter { $0.key == waiting?.batch }
+        }
         var found = findings[batch.digest] ?? Findings()
         let isLost = now.uptime >= found.askedAt + limits.checkTimeout
         let new = places.filter { !found.known.contains($0) && (isLost || !found.asked.contains($0)) }

@@ -4,12 +4,15 @@ import Messages
 ///
 /// For each backup there is a patience of `stepInAfter`, which every wait for its word takes from, and which time gives
 /// back. So the wait for a batch goes on from where the waits for those before it ended, and who is always just in time
-/// holds up one batch, and not each in turn: in the long run nobody is waited for longer than a quarter of the time.
-/// Whose patience is over is late, and nobody waits for it until it was in time for some batches.
+/// holds up one batch, and not each in turn. All waits together have another such purse, so that in the long run a
+/// quarter of the time is spent on waiting, however many take turns at being late. Whose patience is over is late, and
+/// nobody waits for it until it was in time for some batches.
 struct Lateness: Sendable {
     private let full: UInt64
     /// By backup, what is left.
     private var patience: [UInt64]
+    /// For all of them together.
+    private var common: UInt64
     /// By backup, for how many more batches nobody waits for its word.
     private var probation: [Int]
     private var filledAt: UInt64 = 0
@@ -23,6 +26,7 @@ struct Lateness: Sendable {
 
     init(configuration: ReplicaConfiguration) {
         full = configuration.limits.stepInAfter
+        common = full
         patience = Array(repeating: full, count: configuration.group.n)
         probation = Array(repeating: 0, count: configuration.group.n)
     }
@@ -32,6 +36,7 @@ struct Lateness: Sendable {
     mutating func begin(timely: ReplicaSet, now: UInt64) {
         let back = min(full, (now - min(now, filledAt)) / Self.part)
         filledAt = now
+        common = min(full, common + back)
         for i in patience.indices {
             patience[i] = min(full, patience[i] + back)
             guard probation[i] > 0, timely.contains(ReplicaIndex(UInt8(i))) else { continue }
@@ -43,10 +48,12 @@ struct Lateness: Sendable {
     /// The next batch has waited so long for the word of these.
     mutating func wait(_ time: UInt64, for missing: ReplicaSet) {
         guard !missing.isEmpty else { return }
+        common -= min(common, time)
         for i in patience.indices where missing.contains(ReplicaIndex(UInt8(i))) {
             patience[i] -= min(patience[i], time)
-            guard patience[i] == 0 else { continue }
-            (patience[i], probation[i]) = (full, Self.batches)
+            guard patience[i] == 0 || common == 0 else { continue }
+            // Only time gives it back: batches that are in time may come all at once.
+            (patience[i], probation[i]) = (0, Self.batches)
             late.insert(ReplicaIndex(UInt8(i)))
         }
     }
