@@ -56,8 +56,7 @@ public final class Host: Sendable {
         // A state that cannot be read is put aside and fetched anew; each shard's at most once.
         var repairs = folder.manifest.shards(of: host).count
         while true {
-            let threads = RuntimeThreads(
-                verifiers: options.verifierThreads, storage: true, sharesLoop: options.sharesLoop)
+            let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: true)
             do {
                 return try await HostAssembly(
                     folder: folder, otherProcedures: bound, signer: signer, options: options, threads: threads,

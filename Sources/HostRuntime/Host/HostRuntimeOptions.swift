@@ -11,11 +11,8 @@ public struct HostRuntimeOptions: Sendable {
     public var transport = TransportOptions()
     /// Of every shard's state.
     public var stores = LMDBOptions()
-    /// Threads that check signatures, 1 or more, beside those for sockets, protocol, journal and store.
+    /// Threads that check signatures, 1 or more, beside the four for sockets, protocol, journal and store.
     public var verifierThreads = 1
-    /// Whether sockets and protocol share a thread: cheaper, and where there are few processors quicker too. With one
-    /// for each of the four threads that have much to do they do more side by side (docs/decisions/0038).
-    public var sharesLoop = System.coreCount < 4
     /// How often the core is told that time passes, and twice as often while it has something to do then; its timers
     /// are no more exact than this.
     public var tickMilliseconds = 10

@@ -10,19 +10,17 @@ package final class RuntimeThreads: Sendable {
     package let verifiers: [any EventLoop]
     private let group: MultiThreadedEventLoopGroup
 
-    /// - Parameters:
-    ///   - storage: false for a process without a disk.
-    ///   - sharesLoop: whether the protocol shares the loop of the connections; without a disk it always does.
-    package init(verifiers count: Int, storage: Bool, sharesLoop: Bool = false) {
+    /// - Parameter storage: false for a process without a disk: its protocol shares the loop of its connections.
+    package init(verifiers count: Int, storage: Bool) {
         precondition(count >= 1)
-        let others = storage ? (sharesLoop ? 3 : 4) : 1
-        group = MultiThreadedEventLoopGroup(numberOfThreads: others + count)
-        let loops = Array(group.makeIterator())
-        io = loops[0]
-        protocolLoop = loops[storage && !sharesLoop ? 1 : 0]
-        journal = loops[storage ? others - 2 : 0]
-        store = loops[storage ? others - 1 : 0]
+        group = MultiThreadedEventLoopGroup(numberOfThreads: (storage ? 4 : 1) + count)
+        var loops = Array(group.makeIterator())
         verifiers = Array(loops.suffix(count))
+        loops.removeLast(count)
+        io = loops[0]
+        protocolLoop = storage ? loops[1] : loops[0]
+        journal = storage ? loops[2] : loops[0]
+        store = storage ? loops[3] : loops[0]
     }
 
     /// Ends the threads. Whoever posts to them must have been stopped; what is under way on one may still post to
