@@ -15,29 +15,41 @@ import Testing
         SignedRequest(h.request(1, 1, number: number).request, signedBy: try Harness.signer(77))
     }
 
-    @Test func aNewSessionIsCheckedUntilItHasBroughtWhatIsGenuine() throws {
+    @Test func aNewSessionIsCheckedUntilWhatItBroughtIsAnswered() throws {
         var h = try Self.harness(trustAfter: 2)
-        for number in 1...2 {
-            h.bring(h.request(1, 1, number: UInt64(number)))
-            #expect(h.sent().isEmpty)
-            #expect(h.carryOut() == 1)
-            #expect(h.sent().count == 1)
-        }
+        h.trust(number: 1)
+        h.bring(h.request(1, 1, number: 2))
+        #expect(h.carryOut() == 1 && h.sent().count == 1)
         h.bring(h.request(1, 1, number: 3))
+        #expect(h.sent().isEmpty && h.carryOut() == 1, "the one before has no answer")
+        try h.attest(h.request(1, 1, number: 2), .committed, shard: 1, sequence: 1)
+        _ = h.sent()
+        h.bring(h.request(1, 1, number: 4))
         #expect(h.carryOut() == 0 && h.sent().count == 1)
         // Another's is not.
-        h.bring(h.request(1, 1, number: 4), session: 2)
+        h.bring(h.request(1, 1, number: 5), session: 2)
         #expect(h.sent().isEmpty && h.carryOut() == 1)
     }
 
-    @Test func itBringsNoMoreUncheckedThanItHasBroughtBefore() throws {
-        var h = try Self.harness(trustAfter: 1)
-        h.bring(h.request(1, 1, number: 1))
+    /// Whoever repeats one request has brought one.
+    @Test func repetitionsEarnNothing() throws {
+        var h = try Self.harness(trustAfter: 2)
+        h.trust(number: 1)
+        for _ in 0..<5 { h.bring(h.request(0, 0, number: 1)) }
         h.carryOut()
+        for _ in 0..<5 { h.bring(h.request(1, 1, number: 2)) }
+        #expect(h.carryOut() == 5)
+        h.bring(h.request(1, 1, number: 3))
+        #expect(h.carryOut() == 1)
+    }
+
+    @Test func itBringsNoMoreUncheckedThanItHasBroughtBefore() throws {
+        var h = try Self.harness()
+        h.trust(number: 1)
         h.bring(h.request(1, 1, number: 2))
         #expect(h.carryOut() == 0)
         h.bring(h.request(1, 1, number: 3))
-        #expect(h.carryOut() == 1, "one is under way already, and one was genuine")
+        #expect(h.carryOut() == 1, "one is under way already, and one was answered")
         try h.attest(h.request(1, 1, number: 2), .committed, shard: 1, sequence: 1)
         h.bring(h.request(1, 1, number: 4))
         #expect(h.carryOut() == 0)
@@ -53,12 +65,41 @@ import Testing
         #expect(h.carryOut() == 1, "looked at once")
         let answers = h.answers()
         #expect(answers.map(\.reply.rejection) == [.invalid] && h.gateway.heldRequests == 0)
-        for number in 3...5 {
-            h.bring(h.request(1, 1, number: UInt64(number)))
-            #expect(h.carryOut() == 1)
-        }
+        for number in 3...5 as ClosedRange<UInt64> { h.trust(number: number) }
         h.bring(h.request(1, 1, number: 6))
         #expect(h.carryOut() == 0, "it has earned it again")
+    }
+
+    /// All sessions come to the hosts as one, which pays for what is in vain.
+    @Test func forgeriesOfManySessionsHaveOneBudget() throws {
+        var h = try Self.harness()
+        var unchecked = 0
+        for session in 1...100 as ClosedRange<UInt64> {
+            h.trust(session: session, number: session)
+            h.bring(try Self.forged(h, number: 1000 + session), session: session)
+            if h.ready.checks.isEmpty { unchecked += 1 }
+            h.carryOut()
+            h.advance(by: 700)
+            h.carryOut()
+            (_, _) = (h.sent(), h.answers())
+        }
+        #expect(unchecked >= 60 && unchecked <= 68)
+    }
+
+    /// What nobody has signed opens no breaker, and does not use up the attempts at a shard that was silent.
+    @Test func aShardOwesNoAnswerToWhatNobodyHasSigned() throws {
+        var h = try Self.harness()
+        for round in 1...8 as ClosedRange<UInt64> {
+            h.trust(session: round, number: round)
+            h.bring(try Self.forged(h, number: 100 + round), session: round)
+            try h.refuse(try Self.forged(h, number: 100 + round), .unsigned, shard: 1, hosts: [0])
+            h.carryOut()
+            h.advance(by: 3000)
+        }
+        (_, _) = (h.sent(), h.answers())
+        h.bring(h.request(1, 1, number: 200), session: 99)
+        h.carryOut()
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"])
     }
 
     @Test func aHostThatLiesAboutASignatureChangesNothing() throws {
@@ -100,7 +141,9 @@ import Testing
         h.bring(try Self.forged(h, number: 2), session: 1, id: 5)
         #expect(h.carryOut() == 0)
         h.bring(request, session: 2, id: 6)
+        _ = h.sent()
         #expect(h.carryOut() == 1, "the same request, and another signature")
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"], "the hosts have the forged one")
         try h.attest(request, .committed, shard: 1, sequence: 1)
         let answers = h.answers()
         #expect(answers.map(\.session).sorted() == [1, 2])

@@ -117,6 +117,12 @@ struct Samples {
                 request: flag() ? certificates.first?.leaf.request ?? bytes32() : bytes32(), certificates: certificates)
         }
     }
+    /// By request, each once.
+    private func ascending(_ decides: [TransactionDecide]) -> [TransactionDecide] {
+        Dictionary(decides.map { ($0.request, $0) }, uniquingKeysWith: { first, _ in first }).values.sorted {
+            $0.request < $1.request
+        }
+    }
     /// Ascending, each once.
     mutating func shards() -> [ShardID] {
         let shards: [ShardID] = some { $0.number() }
@@ -242,7 +248,7 @@ struct Samples {
     mutating func gateway(_ kind: Int) -> GatewayMessage {
         switch kind {
         case 0: .submit(shards(), signedRequest())
-        case 1: .decides(shards(), decides().sorted { $0.request < $1.request })
+        case 1: .decides(shards(), ascending(decides()))
         case 2: .account(id: word(), number())
         case 3: .status(id: word())
         case 4: .audit(id: word())
