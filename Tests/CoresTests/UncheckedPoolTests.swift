@@ -80,7 +80,7 @@ import Testing
         #expect(kept[1] == 12 && kept[2] == 7)
         #expect(kept.values.allSatisfy { $0 >= 2 } && pool.count <= 40)
         _ = pool.executed(request(101), now: moment(2))
-        let hasRoom = pool.insert(request(199), from: SessionID(1), now: moment(2))
+        let hasRoom = pool.insert(request(1099), from: SessionID(10), now: moment(2))
         #expect(hasRoom, "what is gone makes room")
     }
 

@@ -89,9 +89,9 @@ package struct ExecutionGate: Sendable {
         if Mutant.is(.executesUnchecked) { return .execute(skipping: []) }
         let known = waiting.flatMap { $0.isFor(batch.digest, at: sequence, in: view) ? $0 : nil }
         if known == nil, let vouchers { lateness.begin(timely: vouchers.backups, now: now.uptime) }
+        if let known { lateness.wait(now.uptime - min(now.uptime, known.lookedAt), for: known.missing) }
         let isVouchedFor = vouchers.map { $0.backups.count == group.n - 1 || Mutant.is(.oneVouchSuffices) } ?? false
         if isVouchedFor { return execute(batch.digest) }
-        if let known { lateness.wait(now.uptime - min(now.uptime, known.lookedAt), for: known.missing) }
         var waiting =
             known
             ?? Waiting(
