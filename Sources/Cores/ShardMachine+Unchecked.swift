@@ -56,7 +56,7 @@ extension ShardMachine {
     /// Who brought something unchecked that was executed hears of it as anybody who waits for it.
     /// - Returns: who brought it, and whether as it was executed.
     mutating func takeUnchecked(_ item: BatchItem, now: Instant) -> [(source: Source, isSame: Bool)] {
-        guard case .request(let request) = item else { return [] }
+        guard proposer.unchecked.count > 0, case .request(let request) = item else { return [] }
         let gone = proposer.unchecked.executed(request, now: now).filter { answering.isOpen($0.session) }
         for (session, _) in gone { answering.add(session, for: request.digest) }
         return gone.map { (.gateway($0.session), $0.isSame) }
