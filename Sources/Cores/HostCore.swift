@@ -13,7 +13,8 @@ public enum HostStartError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .missingStore(let shard): "no store was opened for shard \(shard)"
-        case .badRecord(let index, let failure): "journal record \(index) is not readable, so another version wrote it: \(failure)"
+        case .badRecord(let index, let failure):
+            "journal record \(index) is not readable, so another version wrote it: \(failure)"
         case .state(let shard, let error): "shard \(shard): \(error)"
         }
     }

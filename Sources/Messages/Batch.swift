@@ -39,7 +39,8 @@ public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
         writer.put(request)
         writer.put(array: certificates)
     }
-    /// The place of a leaf names it. Whose signatures are with it says nothing: f + 1 of whichever replicas prove it.
+    /// A batch has one leaf of a request, so the batch names it, however the way to its root is told. Whose signatures are
+    /// with it says nothing: f + 1 of whichever replicas prove it.
     private static func digest(
         _ principal: PublicKey, _ number: RequestNumber, _ request: Digest, _ certificates: [Certificate]
     ) -> Digest {
@@ -51,7 +52,6 @@ public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
             hasher.update(integer: certificate.shard.number)
             hasher.update(integer: certificate.statement.sequence.number)
             hasher.update(certificate.statement.leavesRoot)
-            hasher.update(integer: certificate.path.index)
         }
         return hasher.finish()
     }

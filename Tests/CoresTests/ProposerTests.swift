@@ -147,6 +147,30 @@ import Testing
         #expect(due(at: [201]) == [true])
     }
 
+    @Test func otherWordsOnARequestAreFoundAsLongAsTheyAreNotOnTheirWay() throws {
+        let certificate = Certificate(
+            statement: AttestationStatement(
+                cluster: TwoShards.manifest.cluster, epoch: Epoch(1), shard: ShardID(1), sequence: SequenceNumber(1),
+                previousHistory: .null, batch: .null, leavesRoot: .null),
+            leaf: Leaf(request: Self.request(1).digest, entries: []),
+            path: MerklePath(index: 0, count: 1, siblings: []), signatures: [])
+        let (one, other) = (
+            Self.decide(1),
+            TransactionDecide(
+                principal: TwoShards.issuer.publicKey, number: RequestNumber(1), request: Self.request(1).digest,
+                certificates: [certificate])
+        )
+        var proposer = Proposer(options: Self.options { $0.maxDecidesPerBatch = 1 }, view: View(0))
+        for decide in [one, other] { _ = proposer.insert(decide, from: .gateway(Self.anna), now: moment(0)) }
+        func waiting() -> [TransactionDecide] { proposer.unproposedDecides(of: Self.request(1).digest) }
+        #expect(waiting() == [one, other])
+        _ = try proposer.take(TwoShards().executors[0])
+        #expect(waiting() == [other])
+        proposer.remove(one.digest)
+        proposer.remove(other.digest)
+        #expect(waiting().isEmpty && proposer.count == 0)
+    }
+
     @Test func whatDecidesForAsLongAsABatchHasNoRoomDoesNotWaitAgain() throws {
         let options = Self.options { $0.maxDecidesPerBatch = 2 }
         var proposer = Proposer(options: options, view: View(0))

@@ -264,7 +264,7 @@ private struct RecoveryCluster {
             principal: payer.signer.publicKey, number: RequestNumber(1), request: payment.digest,
             certificates: certificates)
         cluster.tell(.decides([ShardID(3)], [decide]), by: gateway)
-        try cluster.run(for: 20 * Cluster.millisecond)
+        try cluster.run(for: 40 * Cluster.millisecond)
         cluster.close(gateway)
         #expect(cluster.undecided(ShardID(3)) == [0, 0, 0, 0])
         #expect(cluster.undecided(ShardID(0)) == [1, 1, 1, 1])
