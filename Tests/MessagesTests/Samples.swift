@@ -117,6 +117,11 @@ struct Samples {
                 request: flag() ? certificates.first?.leaf.request ?? bytes32() : bytes32(), certificates: certificates)
         }
     }
+    /// Ascending by request, one of each.
+    mutating func distinctDecides() -> [TransactionDecide] {
+        let sorted = decides().sorted { $0.request < $1.request }
+        return sorted.indices.filter { $0 == 0 || sorted[$0 - 1].request != sorted[$0].request }.map { sorted[$0] }
+    }
     /// Ascending, each once.
     mutating func shards() -> [ShardID] {
         let shards: [ShardID] = some { $0.number() }
@@ -242,7 +247,7 @@ struct Samples {
     mutating func gateway(_ kind: Int) -> GatewayMessage {
         switch kind {
         case 0: .submit(shards(), signedRequest())
-        case 1: .decides(shards(), decides().sorted { $0.request < $1.request })
+        case 1: .decides(shards(), distinctDecides())
         case 2: .account(id: word(), number())
         case 3: .status(id: word())
         case 4: .audit(id: word())
