@@ -48,7 +48,7 @@ import Testing
             HostRecord(shard: shard, record: .prepared(view: View(0), sequence: SequenceNumber(7), digest))
         ])
         #expect(votes.isQuiet(prepare(vote(7)), from: HostID(2)) == true)
-        #expect(votes.isQuiet(prepare(vote(7, view: 1)), from: HostID(2)) == false, "another view has its own")
+        #expect(votes.isQuiet(prepare(vote(7, view: 2)), from: HostID(3)) == false, "another view has its own")
         votes.note([HostRecord(shard: shard, record: .committed(sequence: SequenceNumber(7), digest))])
         for host in [0, 2, 3] { #expect(votes.isQuiet(commit(vote(7)), from: HostID(UInt16(host))) == true) }
     }
