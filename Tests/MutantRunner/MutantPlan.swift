@@ -162,8 +162,8 @@ extension Mutant {
         case .refusalNotRecorded: MutantPlan("a no is certified and not recorded", ["everything", "lossy"], from: 119)
         case .forgetsEarly:
             MutantPlan(
-                "a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1530)
-        case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 408)
+                "a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1660)
+        case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 460)
         case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
         case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine"])
         case .decidesUnderTheCap:
