@@ -71,16 +71,17 @@ package struct Answering: Sendable {
 
     /// Sends this replica's attestation to every gateway that waits for one of the batch's leaves.
     package mutating func answer(_ executed: ExecutedBatch, _ setting: ShardSetting, into ready: inout ShardReady) {
+        // Looked up first: of a request whose other legs are decided nobody waits for more once the leaf is out.
+        let refusals = executed.refusals.map { refusal in
+            (refusal, interests.of(refusal.request).filter { sessions.contains($0) }.sorted())
+        }
         let wanting = self.wanting(executed.leaves)
         if !wanting.isEmpty,
             let attestation = recent.attestation(executed.sequence, replica: setting.me, signer: setting.signer)
         {
             ready.reply(.attestation(attestation), to: wanting.sorted())
         }
-        for refusal in executed.refusals {
-            let to = interests.of(refusal.request).filter { sessions.contains($0) }.sorted()
-            if !to.isEmpty { ready.reply(.refused(refusal), to: to) }
-        }
+        for (refusal, to) in refusals where !to.isEmpty { ready.reply(.refused(refusal), to: to) }
     }
 
     private mutating func wanting(_ leaves: [Leaf]) -> [SessionID] {

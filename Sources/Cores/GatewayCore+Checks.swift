@@ -113,7 +113,7 @@ extension GatewayCore {
         guard let entry = entries[digest], !entry.isChecked else { return }
         entries[digest]?.isChecked = true
         trust[entry.holder]?.ended()
-        if entry.stage != .queued { noteSent(to: entry.shards, now: now) }
+        if entry.stage != .queued { noteSent(to: entry.coordinator.missing, now: now) }
     }
 
     /// The entry waits for nothing any more. What shards have certified was signed.
@@ -131,6 +131,10 @@ extension GatewayCore {
         guard let entry = entries[digest], !entry.isChecked else { return }
         prove(digest, now: now)
         guard entry.request.signature != request.signature else { return }
+        // Whoever has brought the other one answers for it.
+        if !entry.isBeingChecked {
+            ready.checks.append(GatewayCheck(purpose: .held, session: entry.holder, request: entry.request))
+        }
         entries[digest]?.coordinator.adopt(request)
         entries[digest]?.isBeingChecked = false
         guard let adopted = entries[digest], adopted.stage == .inFlight else { return }

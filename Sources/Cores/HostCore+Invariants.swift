@@ -58,6 +58,15 @@ extension HostCore {
     /// One entry for each replica of this host, ascending by shard.
     public func progress() -> [Progress] { machines.map { Progress(of: $0.machine) } }
 
+    /// Whether a shard has nothing more to say of a request than it has recorded: each of its legs has its last word or
+    /// waits for other shards. Reads the state.
+    public func isAnswered(_ request: SignedRequest, on id: ShardID) throws -> Bool {
+        for shard in machines where shard.id == id {
+            return try shard.machine.execution.executor.isAnswered(request)
+        }
+        return false
+    }
+
     /// As `progress`, without making a list of it.
     public func forEachProgress(_ body: (Progress) throws -> Void) rethrows {
         for shard in machines { try body(Progress(of: shard.machine)) }

@@ -44,8 +44,8 @@ public struct HostOptions: Sendable {
     public var questionsPerSecond: UInt64 = 2048
     /// Of a batch's items, how many may be decides, so that neither starves the other (R12).
     public var maxDecidesPerBatch = 768
-    /// How long decides wait for a request to ride with before they make a batch of their own. Nothing that is ordered
-    /// waits for them meanwhile.
+    /// How long decides wait for a request to ride with before they make a batch of their own, at the next tick. Nothing
+    /// that is ordered waits for them meanwhile.
     public var decidesAlone: UInt64 = 5_000_000
     /// A state is flushed each so many checkpoints, or when the overlay holds so many keys.
     public var checkpointsPerFlush: UInt64 = 4

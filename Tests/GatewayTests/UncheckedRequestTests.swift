@@ -148,6 +148,8 @@ import Testing
         let answers = h.answers()
         #expect(answers.map(\.session).sorted() == [1, 2])
         for answer in answers { _ = try h.verifier.verify(try #require(answer.reply.receipt)) }
+        h.bring(h.request(1, 1, number: 3), session: 1)
+        #expect(h.carryOut() == 1, "whoever brought the other signature is trusted no more")
         // And of what is over.
         h.bring(try Self.forged(h, number: 2), session: 3, id: 7)
         #expect(h.carryOut() == 1 && h.answers().map(\.reply.rejection) == [.invalid])

@@ -79,6 +79,23 @@ import Testing
         #expect(alone.batch(items, wait: 45) == nil, "and is waited for as long as anybody")
     }
 
+    /// A backup that is dead makes this replica look itself: that is no wait for those who are there a little later.
+    @Test func ownLooksMakeNobodyElseLate() {
+        let backups = { (numbers: [UInt8]) in ReplicaSet(numbers.map { ReplicaIndex($0) }) }
+        var lateness = Lateness(configuration: TestGroup(n: 7).configuration(1))
+        var now: UInt64 = 1_000_000_000
+        lateness.begin(timely: backups([]), now: now)
+        lateness.wait(60 * Self.millisecond, for: backups([6]))
+        #expect(lateness.late == backups([6]))
+        for _ in 0..<100 {
+            now += 50 * Self.millisecond
+            lateness.begin(timely: backups([1, 2, 4, 5]), now: now)
+            lateness.wait(2 * Self.millisecond, for: backups([3, 6]))
+            lateness.wait(40 * Self.millisecond, for: backups([6]))
+        }
+        #expect(lateness.late == backups([6]))
+    }
+
     @Test func timeGivesThePatienceBack() {
         var alone = Alone()
         let items = items()

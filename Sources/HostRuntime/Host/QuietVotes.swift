@@ -52,7 +52,7 @@ package struct QuietVotes: Sendable {
             switch record.record {
             case .prepared(let view, let sequence, _): shards[number]?.prepared = (view, sequence)
             case .committed(let sequence, _, _), .committedBody(let sequence, _, _):
-                shards[number]?.executed = sequence
+                if let before = shards[number]?.executed, before < sequence { shards[number]?.executed = sequence }
             case .prePrepared, .prePreparedAgain, .viewChange, .newView, .stable, .quarantine, .peerIncarnation: break
             }
         }
@@ -76,7 +76,7 @@ package struct QuietVotes: Sendable {
 extension QuietVotes.Shard {
     /// With a backup's own, 2f PREPAREs are enough; without it, which comes from the journal, 2f of others.
     fileprivate mutating func isQuiet(prepare vote: Vote, of shard: ShardID, from host: HostID) -> Bool {
-        if vote.view == prepared.view, vote.sequence <= prepared.sequence { return true }
+        if vote.view == prepared.view, vote.sequence == prepared.sequence { return true }
         let isPrimary = group.primary(of: vote.view, in: shard) == me
         let enough = isPrimary ? 2 * group.f : 2 * group.f - 1
         return prepares.isFew(vote, from: hosts.firstIndex(of: host), below: enough)

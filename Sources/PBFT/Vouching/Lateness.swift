@@ -7,7 +7,7 @@ import Messages
 /// holds up one batch, and not each in turn. All waits together have another such purse, so that in the long run a
 /// quarter of the time is spent on waiting, however many take turns at being late. Whose patience is over is late, and
 /// nobody waits for it until it was in time for some batches.
-struct Lateness: Sendable {
+package struct Lateness: Sendable {
     private let full: UInt64
     /// By backup, what is left.
     private var patience: [UInt64]
@@ -17,14 +17,14 @@ struct Lateness: Sendable {
     private var probation: [Int]
     private var filledAt: UInt64 = 0
     /// For whose word nobody waits.
-    private(set) var late = ReplicaSet()
+    package private(set) var late = ReplicaSet()
 
     /// So many batches that are there in time make up for having been late.
     private static let batches = 8
     /// So much of the time is given back.
     private static let part: UInt64 = 4
 
-    init(configuration: ReplicaConfiguration) {
+    package init(configuration: ReplicaConfiguration) {
         full = configuration.limits.stepInAfter
         common = full
         patience = Array(repeating: full, count: configuration.group.n)
@@ -33,7 +33,7 @@ struct Lateness: Sendable {
 
     /// Another batch is the next to be executed.
     /// - Parameter timely: whose word is there.
-    mutating func begin(timely: ReplicaSet, now: UInt64) {
+    package mutating func begin(timely: ReplicaSet, now: UInt64) {
         let back = min(full, (now - min(now, filledAt)) / Self.part)
         filledAt = now
         common = min(full, common + back)
@@ -46,9 +46,10 @@ struct Lateness: Sendable {
     }
 
     /// The next batch has waited so long for the word of these.
-    mutating func wait(_ time: UInt64, for missing: ReplicaSet) {
+    package mutating func wait(_ time: UInt64, for missing: ReplicaSet) {
         guard !missing.isEmpty else { return }
-        common -= min(common, time)
+        // Who is late already is not waited for: then this replica waits for its own look.
+        if !missing.subtracting(late).isEmpty { common -= min(common, time) }
         for i in patience.indices where missing.contains(ReplicaIndex(UInt8(i))) {
             patience[i] -= min(patience[i], time)
             guard patience[i] == 0 || common == 0 else { continue }
