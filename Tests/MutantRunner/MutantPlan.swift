@@ -131,7 +131,7 @@ extension Mutant {
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])
         case .bucketDigestUnchecked:
             MutantPlan(
-                "fetched buckets are not held against their digests", ["everything", "byzantine"], from: 770,
+                "fetched buckets are not held against their digests", ["everything", "byzantine"], from: 1127,
                 adjust: MutantPlan.forgetful)
         case .stateOfOnePeer:
             MutantPlan(
