@@ -11,9 +11,7 @@ extension GatewayCore {
     ) {
         let digest = request.digest
         // Whoever asks with the signature that is known here shares its fate, genuine or not.
-        if let known = finished[digest]?.receipt.request ?? entries[digest]?.request, known != request, !isChecked,
-            !Mutant.is(.joinsByDigest)
-        {
+        if let known = finished[digest]?.receipt.request ?? entries[digest]?.request, known != request, !isChecked {
             return check(request, for: waiter, into: &ready)
         }
         if var answer = finished[digest] {

@@ -58,11 +58,12 @@ extension HostCore {
     /// One entry for each replica of this host, ascending by shard.
     public func progress() -> [Progress] { machines.map { Progress(of: $0.machine) } }
 
-    /// Whether a shard has nothing more to say of a request than it has recorded: each of its legs has its last word or
-    /// waits for other shards. Reads the state.
-    public func isAnswered(_ request: SignedRequest, on id: ShardID) throws -> Bool {
+    /// Whether a shard has recorded each of its legs of a request, so that they have their last word or wait for other
+    /// shards. Reads the state.
+    public func hasRecorded(_ request: SignedRequest, on id: ShardID) throws -> Bool {
         for shard in machines where shard.id == id {
-            return try shard.machine.execution.executor.isAnswered(request)
+            guard let leaf = try shard.machine.execution.executor.recorded(request) else { return false }
+            return shard.machine.setting.isComplete(leaf, request)
         }
         return false
     }

@@ -43,7 +43,6 @@ public enum Mutant: String, CaseIterable, Sendable {
     case flushesUnstable
     case readsWithoutWaiting
     // Gateways.
-    case joinsByDigest
     case sendsAgainUnchecked
     // Recovery: the cluster does not come to rest.
     case answersAreQuestions

@@ -117,7 +117,7 @@ struct ClockFaults {
     }
 
     /// R2: whatever clocks were before, batches go on when they are right, on every shard on which something waits: not
-    /// where a shard has said all that it has to say, and another one waits for a deadline while its time stands.
+    /// where a shard has recorded all of it, and another one waits for a deadline while its time stands.
     /// - Parameter state: of the run, for a failure.
     func checkGoesOn(
         _ clients: ClientModel, _ hosts: SimulatedHosts, _ world: World, state: () -> String
@@ -130,7 +130,7 @@ struct ClockFaults {
                     pending.request.request.participants(in: world.manifest.shardMap).contains(shard)
                 else { return false }
                 return try hosts.correct.contains { host in
-                    try hosts.all[host].core?.isAnswered(pending.request, on: shard) != true
+                    try hosts.all[host].core?.hasRecorded(pending.request, on: shard) != true
                 }
             }
             guard waits else { continue }

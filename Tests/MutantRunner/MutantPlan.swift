@@ -88,7 +88,7 @@ extension Mutant {
                 adjust: MutantPlan.jumping)
         case .allowanceOnCertain:
             MutantPlan(
-                "a proposal may be ahead of a time that was executed as of a clock", ["everything"], from: 960,
+                "a proposal may be ahead of a time that was executed as of a clock", ["everything"], from: 3029,
                 adjust: MutantPlan.jumping)
         case .neverFollows:
             MutantPlan(
@@ -140,9 +140,6 @@ extension Mutant {
         case .readsWithoutWaiting:
             MutantPlan(
                 "a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 18)
-        case .joinsByDigest:
-            MutantPlan(
-                "whoever brings a request shares the signature that another brought", ["byzantine", "everything"])
         case .sendsAgainUnchecked:
             MutantPlan("what nobody has signed is sent again and again", ["byzantine", "everything"])
         case .answersAreQuestions: MutantPlan("an answer to a push is answered in turn", ["everything", "partitions"])
