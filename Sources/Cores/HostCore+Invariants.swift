@@ -58,16 +58,6 @@ extension HostCore {
     /// One entry for each replica of this host, ascending by shard.
     public func progress() -> [Progress] { machines.map { Progress(of: $0.machine) } }
 
-    /// Whether a shard has recorded each of its legs of a request, so that they have their last word or wait for other
-    /// shards. Reads the state.
-    public func hasRecorded(_ request: SignedRequest, on id: ShardID) throws -> Bool {
-        for shard in machines where shard.id == id {
-            guard let leaf = try shard.machine.execution.executor.recorded(request) else { return false }
-            return shard.machine.setting.isComplete(leaf, request)
-        }
-        return false
-    }
-
     /// As `progress`, without making a list of it.
     public func forEachProgress(_ body: (Progress) throws -> Void) rethrows {
         for shard in machines { try body(Progress(of: shard.machine)) }

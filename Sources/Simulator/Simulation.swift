@@ -68,7 +68,7 @@ public struct Simulation {
                 throw world.failure("\(world.events.count) events wait: messages multiply")
             }
             if world.isHealed, clockFaults.exists {
-                try clockFaults.checkGoesOn(gateway.clients, hosts, world) { describeState() }
+                try clockFaults.checkGoesOn(gateway.clients, world) { describeState() }
             }
             if world.now > options.deadline + clockFaults.standing * 1000 {
                 throw world.failure("not everything is answered and equal by the end: \(describeState())")

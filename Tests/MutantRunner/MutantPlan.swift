@@ -193,7 +193,7 @@ extension Mutant {
             MutantPlan("who waits by age waits for older ones", ["calm"], from: 2, adjust: MutantPlan.calling)
         case .readersLetInOneByOne:
             MutantPlan(
-                "of those who wait to read, the first runs before the others are let in", ["calm"], from: 21,
+                "of those who wait to read, the first runs before the others are let in", ["calm"], from: 254,
                 adjust: MutantPlan.calling)
         case .procedureIgnoresEscrow:
             MutantPlan("a procedure reads balances with escrow in them", ["lossy", "calm"], adjust: MutantPlan.calling)
@@ -204,7 +204,7 @@ extension Mutant {
                 "a callee lets its locks go when it has answered", ["calm", "lossy"], adjust: MutantPlan.calling)
         case .unbalancedCommitted: MutantPlan("money may come from nowhere", ["calm"], adjust: MutantPlan.calling)
         case .journalNeverSynced: MutantPlan("the journal's thread reports syncs that it does not do", ["crashes"])
-        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 793)
+        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 1409)
         }
     }
 }
