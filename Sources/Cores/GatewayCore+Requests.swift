@@ -10,11 +10,12 @@ extension GatewayCore {
         into ready: inout GatewayReady
     ) {
         let digest = request.digest
+        let answer = finished[digest]
         // Whoever asks with the signature that is known here shares its fate, genuine or not.
-        if let known = finished[digest]?.receipt.request ?? entries[digest]?.request, known != request, !isChecked {
+        if !isChecked, let known = answer?.receipt.request ?? entries[digest]?.request, known != request {
             return check(request, for: waiter, into: &ready)
         }
-        if var answer = finished[digest] {
+        if var answer {
             if isChecked { answer.receipt = Receipt(request: request, certificates: answer.receipt.certificates) }
             ready.toClients.append((waiter.session, Self.reply(answer, id: waiter.id)))
             return

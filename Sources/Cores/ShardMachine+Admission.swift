@@ -74,14 +74,20 @@ extension ShardMachine {
     // MARK: Certificates
 
     /// Certificates that may decide. Bypasses every cap on requests (R12); what would change nothing is not ordered.
-    /// - Parameter brought: to several shards at once, so some may be this shard's own: they are not ordered here.
+    /// - Parameters:
+    ///   - brought: to several shards at once, so some may be this shard's own: they are not ordered here.
+    ///   - listener: hears what comes of it. What is over is answered at once, and takes no place from what others wait
+    ///     for.
     mutating func admit(
-        _ brought: TransactionDecide, from source: Source, now: Instant, into ready: inout ShardReady
+        _ brought: TransactionDecide, from source: Source, listener: SessionID? = nil, now: Instant,
+        into ready: inout ShardReady
     ) throws(ShardFailure) {
         let decide = brought.withoutCertificates(of: setting.shard)
         // Nothing could check it in a batch.
         guard !decide.certificates.isEmpty else { return answerKnown(decide.request, source, now: now, into: &ready) }
-        switch try effect(of: decide) {
+        let effect = try effect(of: decide)
+        if let listener, effect != .nothing { answering.add(listener, for: decide.request) }
+        switch effect {
         case .nothing: answerKnown(decide.request, source, now: now, into: &ready)
         case .noRecord where !proposer.isWaiting(request: decide.request):
             // Nothing here waits for it; if a vote is on its way, pushes repeat what decides it.
@@ -93,8 +99,6 @@ extension ShardMachine {
             if let reason = proposer.insert(decide, from: source, now: now) { ready.drop(reason) }
         }
     }
-
-    func isOver(_ decide: TransactionDecide) throws(ShardFailure) -> Bool { try effect(of: decide) == .nothing }
 
     private func effect(of decide: TransactionDecide) throws(ShardFailure) -> DecideEffect {
         do { return try execution.executor.effect(of: decide) } catch {

@@ -31,9 +31,7 @@ extension ShardMachine {
             receive(verified, digest, from: session, now: now, into: &ready)
         case .decides(let session, let decides):
             for decide in decides {
-                // What is over is answered at once, and must not take the place of what others wait for.
-                if try !isOver(decide) { answering.add(session, for: decide.request) }
-                try admit(decide, from: .gateway(session), now: now, into: &ready)
+                try admit(decide, from: .gateway(session), listener: session, now: now, into: &ready)
             }
         case .evidence(let session, let evidence):
             answering.add(session, for: evidence.root.digest)

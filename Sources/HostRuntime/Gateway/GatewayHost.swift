@@ -183,7 +183,7 @@ final class GatewayEngine {
 
     /// Requests go to the core at once; it says which are to be checked first.
     private func receive(_ messages: [ClientMessage], from session: SessionID) {
-        if let ring { for message in messages { ring.note(.gatewayReceived, message) } }
+        if let ring { for message in messages { ring.noteReceived(message) } }
         var others: [ClientMessage] = []
         let now = Clock.now()
         for message in messages {

@@ -39,10 +39,7 @@ final class GatewayInbound: Sendable {
             check: { verifier, filter, item in
                 switch item {
                 case .client(let session, let message):
-                    if let verified = try? verifier.verify(message) {
-                        ring?.note(.gatewayVerified, message)
-                        return .input(.client(session, verified))
-                    }
+                    if let verified = try? verifier.verify(message) { return .input(.client(session, verified)) }
                     counters.unverified.increment()
                     return .reject(session, id: message.id, .invalid)
                 case .check(let check):

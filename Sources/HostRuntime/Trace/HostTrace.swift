@@ -143,14 +143,12 @@ extension StampRing {
     }
 
     /// Of a message that a gateway has got from a client. When it was signed is told too, by its own account.
-    func note(_ kind: StampKind, _ message: ClientMessage) {
+    func noteReceived(_ message: ClientMessage) {
         guard case .submit(_, let request) = message, sampling.takes(request.digest) else { return }
         let now = Clock.now()
-        if kind == .gatewayReceived {
-            let age = min(now.wall.microseconds(since: request.request.issuedAt) * 1000, now.uptime)
-            add(Stamp(request: request.digest, kind: .issued, at: now.uptime - age))
-        }
-        add(Stamp(request: request.digest, kind: kind, at: now.uptime))
+        let age = min(now.wall.microseconds(since: request.request.issuedAt) * 1000, now.uptime)
+        add(Stamp(request: request.digest, kind: .issued, at: now.uptime - age))
+        add(Stamp(request: request.digest, kind: .gatewayReceived, at: now.uptime))
     }
 
     /// Of a request at a gateway that has looked at its signature, or leaves that to the hosts.
