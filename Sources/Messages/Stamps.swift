@@ -59,7 +59,7 @@ public enum StampKind: UInt8, Sendable, CaseIterable {
     // At a host's replica of a shard.
     /// It had arrived from a gateway.
     case received = 20
-    /// Its signature was verified.
+    /// Its signature was verified as it came, as it is at f + 1 replicas at least: others may leave that to them.
     case verified = 21
     /// The protocol's thread took it up, and it waits to be proposed.
     case admitted = 22

@@ -30,7 +30,7 @@ import Testing
     /// What comes after what at every replica. The request may be taken from a PRE-PREPARE before it came from the
     /// gateway, and a quorum may be quicker than the replica's own disk.
     private static let orders = [
-        ["received", "verified", "admitted"], ["pre_prepared", "pre_prepare_durable"],
+        ["received", "admitted"], ["pre_prepared", "pre_prepare_durable"],
         ["pre_prepared", "prepared", "prepared_durable"],
         ["prepared", "committed", "executed"],
     ]
@@ -57,6 +57,7 @@ import Testing
         #expect(trace["txid"] as? String == txid && trace["shards"] as? [Int] == [0, 1])
         #expect(zip(moments, moments.dropFirst()).allSatisfy { $0.at <= $1.at } && moments[0].what == "issued")
         for shard in 0..<2 {
+            var looked: Set<Int> = []
             for host in 0..<4 {
                 let own = moments.filter { $0.process == "host \(host)" && $0.shard == shard }
                 for order in Self.orders {
@@ -65,9 +66,17 @@ import Testing
                     }
                     #expect(zip(times, times.dropFirst()).allSatisfy { $0 <= $1 }, "\(order): \(times)")
                 }
+                // Who neither leads nor is designated to the request leaves its signature to others.
+                if let verified = own.first(where: { $0.what == "verified" })?.at {
+                    let received = try #require(own.first { $0.what == "received" }).at
+                    let admitted = try #require(own.first { $0.what == "admitted" }).at
+                    #expect(received <= verified && verified <= admitted)
+                    looked.insert(host)
+                }
                 let decided = try #require(own.first { $0.what == "decided" }).at
                 #expect(try decided >= #require(own.first { $0.what == "executed" }).at)
             }
+            #expect(looked.count >= 2, "\(looked) of shard \(shard)")
         }
         let gateway = ["issued", "gateway_received", "gateway_verified", "forwarded", "certified", "decide_forwarded"]
         let seen = try gateway.map { what in try #require(moments.first { $0.what == what }, "\(what)").at }

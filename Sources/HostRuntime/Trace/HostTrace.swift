@@ -46,8 +46,14 @@ final class HostTrace {
         began = now.uptime
         (records, toHosts) = (ready.records.count, ready.toHosts.count)
         isTick = if case .tick = input { true } else { false }
-        guard case .gateway(_, let message) = input, case .submit(let shards, let request) = message.value else {
-            return
+        let (shards, request): ([ShardID], SignedRequest)
+        switch input {
+        case .gateway(_, let message):
+            guard case .submit(let all, let submitted) = message.value else { return }
+            (shards, request) = (all, submitted)
+        // Others are to look at its signature.
+        case .unchecked(_, let all, let submitted): (shards, request) = (all, submitted)
+        default: return
         }
         guard ring.sampling.takes(request.digest) else { return }
         for shard in shards { ring.add(Stamp(request: request.digest, kind: .admitted, shard: shard, at: began)) }

@@ -43,7 +43,7 @@ extension RequestTrace {
         Step("queue", .gatewayVerified, to: .forwarded), Step("wait for certificates", .forwarded, to: .certified),
     ]
     private static let host = [
-        Step("verify", .received, to: .verified), Step("queue", .verified, to: .admitted),
+        Step("verify", .received, to: .verified), Step("queue", .verified, .received, to: .admitted),
         Step("pool", .admitted, to: .prePrepared),
         Step("journal PRE-PREPARE", .prePrepared, to: .prePrepareDurable, track: 1),
         Step("prepare", .prePrepareDurable, .prePrepared, to: .prepared, track: 2),
