@@ -28,6 +28,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
     targets: [
@@ -109,11 +110,23 @@ let package = Package(
                 .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        // What a process says over HTTP.
+        .target(
+            name: "Web",
+            dependencies: [
+                "Messages", "StrictInput", "Meter",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         // Host programs with procedures of their users.
         .target(
             name: "QuorateHost",
             dependencies: [
                 "Messages", "StrictInput", "ManifestFile", "ShardState", "Cores", "HostRuntime", "ConnectionErrors",
+                "Web",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -128,7 +141,7 @@ let package = Package(
             dependencies: [
                 "Messages", "StrictInput", "Randomness", "ManifestFile", "Client", "Workload", "HostRuntime",
                 "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
-                "ExampleProcedures", "Histories", "Meter",
+                "ExampleProcedures", "Histories", "Meter", "Web",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

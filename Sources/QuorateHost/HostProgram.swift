@@ -3,6 +3,7 @@ import HostRuntime
 import Messages
 import ShardState
 import StrictInput
+import Web
 
 /// A program that runs hosts with procedures of its own:
 ///
@@ -51,8 +52,20 @@ public enum HostProgram {
             var options = HostRuntimeOptions()
             options.core.procedures = procedures
             options.traces = host.traces
-            let host = try await HostKeeper.start(HostID(host.number), of: cluster, options: options, logger: logger)
-            return { await host.stop() }
+            let keeper = try await HostKeeper.start(HostID(host.number), of: cluster, options: options, logger: logger)
+            let web: WebServer?
+            do {
+                web = try await Service.serve(
+                    [HealthPart { await keeper.problems() }], at: host.http, portFile: host.httpPortFile, logger: logger
+                )
+            } catch {
+                await keeper.stop()
+                throw error
+            }
+            return {
+                await web?.stop()
+                await keeper.stop()
+            }
         }
     }
 }
@@ -67,24 +80,33 @@ private func writeAll(_ text: String, to descriptor: Int32) -> Bool {
     return true
 }
 
-/// `FOLDER NUMBER [--exit-on-stdin-eof] [--trace-rate RATE]`
+/// `FOLDER NUMBER [--exit-on-stdin-eof] [--trace-rate RATE] [--http ADDRESS:PORT [--http-port-file FILE]]`
 private struct HostArguments {
     let folder: String
     let number: UInt16
     let exitOnEOF: Bool
     let traces: TraceSampling
+    let http: WebOptions?
+    let httpPortFile: String?
 
     init?(_ arguments: [String]) {
         var words = arguments
-        var rate = 0.0
-        if let option = words.firstIndex(of: "--trace-rate") {
-            guard option + 1 < words.count, let given = Double(words[option + 1]), (0...1).contains(given) else {
-                return nil
-            }
-            rate = given
+        var options: [String: String] = [:]
+        for name in ["--trace-rate", "--http", "--http-port-file"] {
+            guard let option = words.firstIndex(of: name) else { continue }
+            guard option + 1 < words.count else { return nil }
+            options[name] = words[option + 1]
             words.removeSubrange(option...option + 1)
         }
+        var rate = 0.0
+        if let text = options["--trace-rate"] {
+            guard let given = Double(text), (0...1).contains(given) else { return nil }
+            rate = given
+        }
         traces = TraceSampling(rate: rate)
+        http = options["--http"].flatMap { WebOptions($0) }
+        httpPortFile = options["--http-port-file"]
+        guard (http == nil) == (options["--http"] == nil) else { return nil }
         exitOnEOF = words.contains("--exit-on-stdin-eof")
         words.removeAll { $0 == "--exit-on-stdin-eof" }
         guard words.count == 2, !words[0].hasPrefix("-"), let number = UInt16(words[1]) else { return nil }
@@ -96,9 +118,11 @@ private struct HostArguments {
     static func usage(program: String, _ procedures: ProcedureRegistry) -> String {
         """
         USAGE: \(program) host run FOLDER NUMBER [--exit-on-stdin-eof] [--trace-rate RATE]
+                   [--http ADDRESS:PORT [--http-port-file FILE]]
 
         Runs one host of the cluster in FOLDER until SIGTERM, SIGINT or, with the flag, the end of standard input.
         Of a share of the requests, from 0 (none, which is the default) to 1, it keeps what quorate trace shows.
+        With --http it says over HTTP how it is; port 0 is any free one, which is written to FILE.
         All hosts of a cluster are started by: quorate cluster up FOLDER --host-program \(program)
 
         Its procedures: \(procedures.names.joined(separator: ", "))

@@ -1,6 +1,7 @@
 import Foundation
 import HostRuntime
 import Logging
+import Web
 
 /// A process that runs until it is told to stop: hosts and gateways.
 package enum Service {
@@ -29,6 +30,26 @@ package enum Service {
             logger.critical("cannot start: \(failure.description)")
             return failure.reason.rawValue
         }
+    }
+
+    /// HTTP beside what runs.
+    /// - Parameters:
+    ///   - options: nil for none.
+    ///   - portFile: into which the port is written.
+    package static func serve(
+        _ parts: [any WebPart], at options: WebOptions?, portFile: String?, logger: Logger
+    ) async throws -> WebServer? {
+        guard let options else { return nil }
+        let server = try await WebServer.start(parts, options: options, logger: logger)
+        do {
+            if let portFile {
+                try Data("\(server.port)\n".utf8).write(to: URL(fileURLWithPath: portFile), options: .atomic)
+            }
+        } catch {
+            await server.stop()
+            throw error
+        }
+        return server
     }
 
     /// As far as it may: the usual limit, 1,024, is as many as a gateway has clients.

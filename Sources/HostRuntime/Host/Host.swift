@@ -99,6 +99,12 @@ public final class Host: Sendable {
         (port, counters) = (transport.port, transport.counters)
     }
 
+    /// What each replica says of itself; nil if the host is stopping.
+    public func replicas() async -> [ReplicaStatus]? {
+        let engine = engine
+        return try? await threads.protocolLoop.submit { engine.value.replicas }.get() ?? nil
+    }
+
     /// Says nothing more, finishes what the journal was handed and what is being written down, and ends the threads. A
     /// state that waits for its turn to be written down is executed again after the next start.
     public func stop() async {

@@ -47,6 +47,9 @@ final class HostEngine {
         carryOut()
     }
 
+    /// What each replica says of itself; nil once the host is stopping.
+    var replicas: [ReplicaStatus]? { core?.status(now: Clock.now()) }
+
     /// - Returns: whether the core asked for anything.
     func tick() -> Bool {
         guard core != nil else { return false }

@@ -1,5 +1,7 @@
 import Logging
 import Messages
+import Meter
+import Synchronization
 
 /// A host that starts again by itself when its disk had no room and has some now.
 ///
@@ -11,16 +13,25 @@ public final class HostKeeper: Sendable {
     private static let (shortest, longest): (Duration, Duration) = (.seconds(1), .seconds(30))
 
     private let keeping: Task<Void, Never>
+    private let current: CurrentHost
 
     /// - Throws: what `Host.start` throws. Once it runs, it is kept running.
     public static func start(
         _ host: HostID, of cluster: ClusterFolder, options: HostRuntimeOptions = .init(), logger: Logger
     ) async throws -> HostKeeper {
         let running = try await Host.start(host, of: cluster, options: options, logger: logger)
-        return HostKeeper(keeping: Task { await keep(running, of: cluster, options, logger) })
+        let current = CurrentHost(running)
+        return HostKeeper(
+            keeping: Task { await keep(running, as: current, of: cluster, options, logger) }, current: current)
     }
 
-    private init(keeping: Task<Void, Never>) { self.keeping = keeping }
+    private init(keeping: Task<Void, Never>, current: CurrentHost) { (self.keeping, self.current) = (keeping, current) }
+
+    /// What the host counts: of its last run, which began with zeros; nil between two runs.
+    public var metrics: MetricsRegistry? { current.host?.metrics }
+
+    /// What each replica says of itself; nil if the host does not run, or is stopping.
+    public func replicas() async -> [ReplicaStatus]? { await current.host?.replicas() }
 
     /// Stops the host, and waits until it has stopped.
     public func stop() async {
@@ -28,9 +39,10 @@ public final class HostKeeper: Sendable {
         await keeping.value
     }
 
-    private static func keep(_ first: Host, of cluster: ClusterFolder, _ options: HostRuntimeOptions, _ logger: Logger)
-        async
-    {
+    private static func keep(
+        _ first: Host, as current: CurrentHost, of cluster: ClusterFolder, _ options: HostRuntimeOptions,
+        _ logger: Logger
+    ) async {
         var host: Host? = first
         var pause = shortest
         var options = options
@@ -49,6 +61,7 @@ public final class HostKeeper: Sendable {
             // A host's folder may be on a disk of its own.
             let folder = (try? cluster.host(running.id))?.path ?? cluster.path
             pause = await waitForRoom(on: failure.isFullDisk ? folder : nil, atLeast: pause)
+            current.host = nil
             await running.stop()
             // Another thread may have failed too, for another reason, or the last sync.
             if let worse = await running.furtherFailures().first(where: { !$0.isForRoom }) {
@@ -58,6 +71,7 @@ public final class HostKeeper: Sendable {
             while host == nil, !Task.isCancelled {
                 do {
                     host = try await Host.start(running.id, of: cluster, options: options, logger: logger)
+                    current.host = host
                 } catch {
                     let failure = StorageFailure.of(error)
                     let what = failure?.description ?? "\(error)"
@@ -93,5 +107,17 @@ public final class HostKeeper: Sendable {
 
     private static func untilCancelled() async {
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+    }
+}
+
+/// For those who ask a kept host from other threads.
+private final class CurrentHost: Sendable {
+    private let kept: Mutex<Host?>
+
+    init(_ host: Host) { kept = Mutex(host) }
+
+    var host: Host? {
+        get { kept.withLock { $0 } }
+        set { kept.withLock { $0 = newValue } }
     }
 }

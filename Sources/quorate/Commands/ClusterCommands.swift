@@ -118,6 +118,9 @@ struct ClusterCommand: AsyncParsableCommand {
             help: Limits.traceRate.help(
                 "The share of requests of which what is started keeps the stamps that quorate trace shows."),
             transform: Limits.traceRate.parse) var traceRate = 0.0
+        @Flag(
+            inversion: .prefixedNo,
+            help: "Have each process say over HTTP how it is, on a free port of loopback.") var http = true
         @OptionGroup var hostProgram: HostProgramOption
         @Flag(help: "Print one JSON object.") var json = false
 
@@ -137,7 +140,8 @@ struct ClusterCommand: AsyncParsableCommand {
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
-            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path(), traceRate: traceRate)
+            let processes = ClusterProcesses(
+                folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http)
             let manifest = folder.manifest
             for host in without { try Limits.checkHost(host, of: manifest.hosts.count) }
             let hosts = manifest.hosts.indices.filter { !without.contains($0) }
@@ -177,7 +181,8 @@ struct ClusterCommand: AsyncParsableCommand {
                     !names.isEmpty ? "started \(names)" : isAllWell ? "everything runs already" : "started nothing more"
                 )
                 for (i, address) in processes.gateways.enumerated() {
-                    Console.out("gateway \(i) listens on \(address)")
+                    let page = processes.run.webPort(of: .gateway(i)).map { ", http://127.0.0.1:\($0)/" } ?? ""
+                    Console.out("gateway \(i) listens on \(address)\(page)")
                 }
             }
             for host in status.hosts {

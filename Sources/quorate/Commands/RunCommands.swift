@@ -4,6 +4,8 @@ import Foundation
 import HostRuntime
 import Messages
 import QuorateHost
+import StrictInput
+import Web
 
 /// What `cluster up` starts; not for people.
 struct HostCommand: AsyncParsableCommand {
@@ -62,6 +64,13 @@ struct GatewayCommand: AsyncParsableCommand {
         @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
         @Option(help: Limits.traceRate.help("The share of requests that is traced."), transform: Limits.traceRate.parse)
         var traceRate = 0.0
+        @Option(
+            help: .init(
+                "Where it says over HTTP how it is.",
+                discussion: "Port 0 is any free one, which is written to --http-port-file.",
+                valueName: "address:port"),
+            transform: WebOptions.parse) var http: WebOptions?
+        @Option(help: .hidden) var httpPortFile: String?
 
         func run() async throws {
             let code = await Service.run("gateway-\(number)", exitOnEOF: exitOnEOF) { logger in
@@ -70,10 +79,33 @@ struct GatewayCommand: AsyncParsableCommand {
                 options.traces = TraceSampling(rate: traceRate)
                 let gateway = try await GatewayHost.start(
                     manifest: cluster.manifest, port: port, options: options, logger: logger)
-                try RunFolder(directory).writePort(gateway.port, gateway: number)
-                return { await gateway.stop() }
+                let web: WebServer?
+                do {
+                    web = try await Service.serve(
+                        [HealthPart { [] }], at: http, portFile: httpPortFile, logger: logger)
+                    try RunFolder(directory).writePort(gateway.port, gateway: number)
+                } catch {
+                    await gateway.stop()
+                    throw error
+                }
+                return {
+                    await web?.stop()
+                    await gateway.stop()
+                }
             }
             throw ExitCode(code)
         }
+    }
+}
+
+extension WebOptions {
+    /// - Throws: `ValidationError`.
+    static func parse(_ text: String) throws -> WebOptions {
+        guard let options = WebOptions(text) else {
+            throw ValidationError(
+                "\(Printable.quoted(text.utf8)) is no place to listen; give PORT, ADDRESS:PORT or [IPv6]:PORT, as 127.0.0.1:9100."
+            )
+        }
+        return options
     }
 }

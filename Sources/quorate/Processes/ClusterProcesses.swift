@@ -13,13 +13,17 @@ struct ClusterProcesses: Sendable {
     let hostProgram: String?
     /// The share of requests of which hosts and gateways that are started keep stamps.
     let traceRate: Double
+    /// Whether what is started says over HTTP how it is, on any free port of loopback (`RunFolder.webPort`).
+    let hasWeb: Bool
 
     /// - Parameter folder: with an absolute path, so that a process's command line names the cluster wherever it was
     ///   started.
     init(
-        _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0
+        _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0,
+        hasWeb: Bool = false
     ) {
         (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
+        self.hasWeb = hasWeb
         run = RunFolder(folder.path, identifier: folder.manifest.cluster.hex)
     }
 
@@ -35,6 +39,7 @@ struct ClusterProcesses: Sendable {
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
         // Host programs of earlier builds do not know it.
         if traceRate > 0 { arguments += ["--trace-rate", "\(traceRate)"] }
+        if hasWeb { arguments += ["--http", "127.0.0.1:0", "--http-port-file", run.webPortPath(role)] }
         run.forget(role)
         let child: ChildProcess
         do {

@@ -36,6 +36,7 @@ struct RunFolder: Sendable {
     var lockPath: String { folder + "/lock" }
     private func pidPath(_ role: Role) -> String { "\(folder)/\(role.fileName).pid" }
     func portPath(_ number: Int) -> String { "\(folder)/gateway-\(number).port" }
+    func webPortPath(_ role: Role) -> String { "\(folder)/\(role.fileName).http" }
 
     func prepare() throws {
         for path in [folder, logs] where mkdir(path, 0o755) != 0 && errno != EEXIST {
@@ -141,6 +142,7 @@ struct RunFolder: Sendable {
 
     func forget(_ role: Role) {
         unlink(pidPath(role))
+        unlink(webPortPath(role))
         if case .gateway(let number) = role { unlink(portPath(number)) }
     }
 
@@ -159,8 +161,12 @@ struct RunFolder: Sendable {
         try Data("\(port)\n".utf8).write(to: URL(fileURLWithPath: portPath(gateway)), options: .atomic)
     }
 
-    func port(ofGateway number: Int) -> Int? {
-        let path = portPath(number)
+    func port(ofGateway number: Int) -> Int? { port(in: portPath(number)) }
+
+    /// Where the process says over HTTP how it is; nil if it does not.
+    func webPort(of role: Role) -> Int? { port(in: webPortPath(role)) }
+
+    private func port(in path: String) -> Int? {
         guard let data = FileManager.default.contents(atPath: path) else { return nil }
         // Exactly as it is written: digits and a line feed.
         let port = Int(String(decoding: data.dropLast(), as: UTF8.self))

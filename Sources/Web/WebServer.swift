@@ -1,0 +1,109 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOPosix
+
+/// Where a process listens for HTTP, and how much it takes.
+public struct WebOptions: Sendable {
+    /// By name or number.
+    public var address = "127.0.0.1"
+    /// 0 for any free one.
+    public var port = 0
+    /// More wait to be accepted.
+    public var maxConnections = 256
+    /// A connection on which nothing came for so long is closed.
+    public var idleTimeout = TimeAmount.seconds(60)
+
+    /// On loopback, on any free port.
+    public init() {}
+
+    /// `PORT`, `ADDRESS:PORT` or `[IPv6]:PORT`; nil for anything else.
+    public init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":") else {
+            guard let port = Self.port(text) else { return nil }
+            self.port = port
+            return
+        }
+        var address = text[..<colon]
+        let isBracketed = address.hasPrefix("[") && address.hasSuffix("]")
+        if isBracketed { address = address.dropFirst().dropLast() }
+        guard let port = Self.port(text[text.index(after: colon)...]), !address.isEmpty,
+            isBracketed == address.contains(":")
+        else { return nil }
+        (self.address, self.port) = (String(address), port)
+    }
+
+    private static func port(_ text: some StringProtocol) -> Int? {
+        guard text.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(text), port <= 65535 else { return nil }
+        return port
+    }
+
+    /// As it is written down.
+    public func text(port: Int) -> String { address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)" }
+}
+
+/// What a server says under some of its paths.
+public protocol WebPart: Sendable {
+    /// Once, before the server starts.
+    func add(to router: Router<BasicRequestContext>)
+}
+
+/// Why a server did not start.
+public struct WebServerError: Error, CustomStringConvertible, Sendable {
+    /// Where it was to listen, and what the system said.
+    public let description: String
+}
+
+/// HTTP beside a host or a gateway, for those who look at it. It has a thread of its own, so that no request for a
+/// page holds up what the process is there for.
+public final class WebServer: Sendable {
+    /// Where it listens.
+    public let port: Int
+    private let running: Task<Void, any Error>
+    private let group: MultiThreadedEventLoopGroup
+
+    private init(port: Int, running: Task<Void, any Error>, group: MultiThreadedEventLoopGroup) {
+        (self.port, self.running, self.group) = (port, running, group)
+    }
+
+    /// Returns when it accepts connections.
+    /// - Throws: `WebServerError`.
+    public static func start(
+        _ parts: [any WebPart], options: WebOptions = .init(), logger: Logger
+    ) async throws -> WebServer {
+        let router = Router()
+        for part in parts { part.add(to: router) }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let (ports, bound) = AsyncStream.makeStream(of: Int.self)
+        // Its own log says what every server of this library says; only what is wrong concerns an operator.
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let application = Application(
+            router: router, server: .http1(configuration: .init(idleTimeout: options.idleTimeout)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(options.address, port: options.port), serverName: nil,
+                availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),
+            onServerRunning: { bound.yield($0.localAddress?.port ?? options.port) },
+            eventLoopGroupProvider: .shared(group), logger: quiet)
+        let running = Task {
+            defer { bound.finish() }
+            try await application.run()
+        }
+        for await port in ports {
+            logger.info("HTTP on \(options.text(port: port))")
+            return WebServer(port: port, running: running, group: group)
+        }
+        let result = await running.result
+        try? await group.shutdownGracefully()
+        let why = if case .failure(let error) = result { "\(error)" } else { "it was stopped" }
+        throw WebServerError(description: "cannot listen for HTTP on \(options.text(port: options.port)): \(why)")
+    }
+
+    /// Closes all connections; what is being answered is not.
+    public func stop() async {
+        running.cancel()
+        _ = await running.result
+        try? await group.shutdownGracefully()
+    }
+}
