@@ -8,7 +8,7 @@ public enum MetricTable {
     public static let process: [MetricDefinition] = [
         MetricDefinition("quorate_build_info", .gauge, .flag, ["version"], on: .both, "Always 1: which version runs"),
         MetricDefinition(
-            "quorate_instance_info", .gauge, .flag, ["cluster", "role", "number"], on: .both,
+            "quorate_instance_info", .gauge, .flag, ["cluster_id", "role", "number"], on: .both,
             "Always 1: of which cluster this is which host or gateway; the cluster by the first digits of its identifier"
         ),
         MetricDefinition(

@@ -57,17 +57,17 @@ public enum ProcessMetrics {
 }
 
 /// What is of use here of `/proc/PID/stat` (proc(5)).
-struct ProcessStat: Hashable {
+package struct ProcessStat: Hashable {
     /// Of processor time, of all its threads.
-    let ticks: UInt64
-    let threads: UInt64
+    package let ticks: UInt64
+    package let threads: UInt64
     /// In ticks since the system started.
-    let start: UInt64
-    let virtualBytes: UInt64
-    let residentPages: UInt64
+    package let start: UInt64
+    package let virtualBytes: UInt64
+    package let residentPages: UInt64
 
     /// Nil if it does not have its form.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         // The name in parentheses may hold anything. After it comes the state, which is field 3.
         guard let end = text.lastIndex(of: ")") else { return nil }
         let fields = text[text.index(after: end)...].split(whereSeparator: \.isWhitespace)

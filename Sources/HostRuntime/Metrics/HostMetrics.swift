@@ -77,7 +77,7 @@ private func connected(_ host: HostID, _ isConnected: Bool) -> MetricPoint {
 }
 
 private func instance(of manifest: Manifest, _ role: String, _ number: Int) -> [MetricPoint] {
-    let labels = [("cluster", manifest.cluster.short), ("role", role), ("number", "\(number)")]
+    let labels = [("cluster_id", manifest.cluster.short), ("role", role), ("number", "\(number)")]
     return [
         MetricPoint("quorate_instance_info", labels.map { MetricLabel(name: $0, value: $1) }, 1),
         MetricPoint("quorate_clock_seconds", [], .real(Double(Clock.now().wall.microseconds(since: .zero)) / 1e6)),
