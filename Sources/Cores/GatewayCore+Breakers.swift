@@ -3,6 +3,9 @@ import Messages
 
 /// Shards that certify nothing: what would go to them is refused, and the others are not to suffer.
 extension GatewayCore {
+    /// By shard, whether requests are kept from it.
+    public var openBreakers: [Bool] { breakers.map { !$0.isClosed } }
+
     /// Nanoseconds until all these shards' breakers let something pass; 0 if they do now.
     func delay(to shards: [ShardID], now: Instant) -> UInt64 {
         shards.reduce(0) { max($0, breakers[Int($1.number)].delay(now: now)) }

@@ -52,6 +52,9 @@ extension HostCore {
         machines.map { ReplicaStatus(of: $0.machine, now: now) }
     }
 
+    /// For each replica of this host, ascending by shard, up to where it knows that a correct one has executed.
+    public func known() -> [SequenceNumber] { machines.map { $0.machine.replica.knownExecuted } }
+
     /// One entry for each replica of this host, ascending by shard.
     public func activity() -> [Activity] { machines.map { Activity(of: $0.machine) } }
 

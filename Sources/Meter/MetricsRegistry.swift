@@ -7,7 +7,8 @@ import Synchronization
 /// of its own, because one process may have several.
 ///
 /// A counter that nobody has made says nothing; one that was made says 0 until something happens. Making the same name
-/// and labels twice gives the same counter. Timers are kept as their longest duration, in nanoseconds.
+/// and labels twice gives the same counter. A timer or recorder that `MetricTable` has as a histogram is one; other
+/// timers are kept as their longest duration, in nanoseconds.
 public final class MetricsRegistry: MetricsFactory {
     private struct Key: Hashable {
         let name: String
@@ -15,17 +16,35 @@ public final class MetricsRegistry: MetricsFactory {
     }
 
     private let kept = Mutex<[Key: KeptNumber]>([:])
+    private let histograms = Mutex<[Key: BucketHistogram]>([:])
+    private let scales: [String: HistogramScale]
 
     /// Empty.
-    public init() {}
+    /// - Parameter table: says which names are histograms.
+    public init(_ table: [MetricDefinition] = MetricTable.all) {
+        scales = Dictionary(
+            table.compactMap { definition in definition.kind.scale.map { (definition.name, $0) } }
+        ) { first, _ in first
+        }
+    }
 
-    /// What is kept now, by name and then by labels. The numbers are not taken at one moment.
+    /// What is kept now but for histograms, by name and then by labels. The numbers are not taken at one moment.
     public var samples: [MetricSample] {
         let all = kept.withLock { kept in kept.map { MetricSample(name: $0.name, labels: $0.labels, value: $1.value) } }
         return all.sorted { a, b in
             guard a.name == b.name else { return a.name < b.name }
             return a.labels.map(\.value).lexicographicallyPrecedes(b.labels.map(\.value))
         }
+    }
+
+    /// All that is kept, histograms too, for a scrape.
+    public var points: [MetricPoint] {
+        let all = histograms.withLock { $0.map { MetricPoint($0.name, $0.labels, .distribution($1.counts)) } }
+        let sorted = all.sorted { a, b in
+            guard a.name == b.name else { return a.name < b.name }
+            return a.labels.map(\.value).lexicographicallyPrecedes(b.labels.map(\.value))
+        }
+        return samples.map { MetricPoint($0.name, $0.labels, .whole($0.value)) } + sorted
     }
 
     /// The sum of all samples with this name and, if it is given, with a label of this value.
@@ -45,8 +64,21 @@ public final class MetricsRegistry: MetricsFactory {
         }
     }
 
+    /// Nil if the table does not have it as one.
+    private func histogram(_ label: String, _ dimensions: [(String, String)]) -> BucketHistogram? {
+        guard let scale = scales[label] else { return nil }
+        let key = Key(name: label, labels: dimensions.map { MetricLabel(name: $0, value: $1) })
+        return histograms.withLock { histograms in
+            if let histogram = histograms[key] { return histogram }
+            let histogram = BucketHistogram(scale)
+            histograms[key] = histogram
+            return histogram
+        }
+    }
+
     private func forget(_ handler: AnyObject) {
         kept.withLock { kept in kept = kept.filter { $1 !== handler } }
+        histograms.withLock { histograms in histograms = histograms.filter { $1 !== handler } }
     }
 
     /// Adds up.
@@ -54,16 +86,19 @@ public final class MetricsRegistry: MetricsFactory {
         number(label, dimensions, .sum)
     }
 
-    /// - Parameter aggregate: true for the largest number that was recorded, false for the last.
+    /// - Parameter aggregate: true for a histogram if the table has it as one, or the largest number that was recorded;
+    ///   false for the last.
     public func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
-        number(label, dimensions, aggregate ? .largest : .last)
+        if aggregate, let histogram = histogram(label, dimensions) { return histogram }
+        return number(label, dimensions, aggregate ? .largest : .last)
     }
 
-    /// The longest duration, in nanoseconds.
+    /// A histogram if the table has it as one, or the longest duration, in nanoseconds.
     public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
-        number(label, dimensions, .largest)
+        if let histogram = histogram(label, dimensions) { return histogram }
+        return number(label, dimensions, .largest)
     }
 
     /// It is kept no longer.

@@ -10,6 +10,12 @@ extension Replica {
         checkpoints.hasClaimed(checkpoint, peer)
     }
 
+    /// Up to where this replica knows that a correct one has executed: itself, or one of f + 1 that say so, or of the
+    /// 2f + 1 that have a checkpoint.
+    public var knownExecuted: SequenceNumber {
+        max(lastExecuted, peers.certainlyExecuted, checkpoints.certified)
+    }
+
     mutating func take(_ checkpoint: Checkpoint, into ready: inout ReplicaReady) {
         guard checkpoints.take(checkpoint) else { return }
         // A replica that catches up comes by after the CHECKPOINTs of this one. A quorum can rebuild a later state, so

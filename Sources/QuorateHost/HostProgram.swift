@@ -56,8 +56,8 @@ public enum HostProgram {
             let web: WebServer?
             do {
                 web = try await Service.serve(
-                    [HealthPart { await keeper.problems() }], at: host.http, portFile: host.httpPortFile, logger: logger
-                )
+                    [HealthPart { await keeper.problems() }, MetricsPart { await keeper.points() }], at: host.http,
+                    portFile: host.httpPortFile, logger: logger)
             } catch {
                 await keeper.stop()
                 throw error
@@ -122,7 +122,8 @@ private struct HostArguments {
 
         Runs one host of the cluster in FOLDER until SIGTERM, SIGINT or, with the flag, the end of standard input.
         Of a share of the requests, from 0 (none, which is the default) to 1, it keeps what quorate trace shows.
-        With --http it says over HTTP how it is; port 0 is any free one, which is written to FILE.
+        With --http it says over HTTP how it is (/health/live, /health/ready, /metrics); port 0 is any free one, which is
+        written to FILE.
         All hosts of a cluster are started by: quorate cluster up FOLDER --host-program \(program)
 
         Its procedures: \(procedures.names.joined(separator: ", "))

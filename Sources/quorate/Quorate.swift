@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Meter
 import StrictInput
 
 @main
@@ -60,7 +61,7 @@ struct Quorate: AsyncParsableCommand {
 
             \(ExitReason.documentation)
             """,
-        version: "0.1.0",
+        version: Build.version,
         subcommands: [
             ClusterCommand.self, AccountCommand.self, TransferCommand.self, IssueCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,

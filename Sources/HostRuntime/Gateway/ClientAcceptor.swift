@@ -40,6 +40,9 @@ final class ClientAcceptor {
     var onMessages: (SessionID, [ClientMessage]) -> Void = { _, _ in }
     var onClosed: (SessionID) -> Void = { _ in }
 
+    /// Connections that are open.
+    var count: Int { clients.count }
+
     private var server: (any Channel)?
     private var clients: [SessionID: ClientSession] = [:]
     private var places: Places<SessionID>

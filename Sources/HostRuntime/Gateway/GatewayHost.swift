@@ -39,6 +39,8 @@ public struct GatewayRuntimeOptions: Sendable {
 public final class GatewayHost: Sendable {
     /// Where it listens for clients.
     public let port: Int
+    /// The cluster that it serves.
+    public let manifest: Manifest
     /// What it counts; a client that asks for its status gets the same.
     public var metrics: MetricsRegistry { counters.registry }
     package let counters: RuntimeCounters
@@ -68,7 +70,8 @@ public final class GatewayHost: Sendable {
             }.get()
             try await loop.submit { engine.value.start(addresses) }.get()
             logger.info("gateway of cluster \(manifest.cluster.short) listens on \(options.clients.address):\(bound)")
-            return GatewayHost(port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
+            return GatewayHost(
+                manifest: manifest, port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
         } catch {
             await threads.stop()
             throw error
@@ -76,11 +79,17 @@ public final class GatewayHost: Sendable {
     }
 
     private init(
-        port: Int, counters: RuntimeCounters, threads: RuntimeThreads, engine: NIOLoopBound<GatewayEngine>,
-        logger: Logger
+        manifest: Manifest, port: Int, counters: RuntimeCounters, threads: RuntimeThreads,
+        engine: NIOLoopBound<GatewayEngine>, logger: Logger
     ) {
-        (self.port, self.counters, self.threads) = (port, counters, threads)
+        (self.manifest, self.port, self.counters, self.threads) = (manifest, port, counters, threads)
         (self.engine, self.logger) = (engine, logger)
+    }
+
+    /// What it holds, and with whom it is connected; nil if it is stopping.
+    public func health() async -> GatewayHealth? {
+        let engine = engine
+        return try? await threads.io.submit { engine.value.health }.get()
     }
 
     /// Closes all connections and ends the threads. A client whose request was under way asks another gateway.
@@ -113,6 +122,7 @@ final class GatewayEngine {
     private var sent: SentMessages
     /// Nil unless requests are traced.
     private let ring: StampRing?
+    private var requestTimes: RequestTimes
 
     init(
         manifest: Manifest, tls: SessionTLS, seed: UInt64, options: GatewayRuntimeOptions, threads: RuntimeThreads,
@@ -121,6 +131,7 @@ final class GatewayEngine {
         (self.manifest, self.tls, self.options, self.counters) = (manifest, tls, options, counters)
         counted = GatewayCounters(registry: counters.registry)
         sent = SentMessages(registry: counters.registry)
+        requestTimes = RequestTimes(registry: counters.registry, map: manifest.shardMap)
         ring = StampRing(options.traces)
         loop = threads.io
         log = LimitedLog(logger)
@@ -136,7 +147,15 @@ final class GatewayEngine {
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { bound.value.receive($1, from: $0) }
-        clients.onClosed = { inbound.clientClosed($0) }
+        clients.onClosed = {
+            bound.value.requestTimes.close($0)
+            inbound.clientClosed($0)
+        }
+    }
+
+    var health: GatewayHealth {
+        GatewayHealth(
+            status: core.status, clients: clients.count, connected: links.map(\.isUp), openBreakers: core.openBreakers)
     }
 
     func start(_ addresses: [HostAddress]?) {
@@ -188,6 +207,7 @@ final class GatewayEngine {
         let now = Clock.now()
         for message in messages {
             if case .submit(let id, let request) = message {
+                requestTimes.begin(request.request, id: id, of: session, at: now.uptime)
                 step(.submitted(session, id: id, request), now: now)
             } else {
                 others.append(message)
@@ -224,6 +244,7 @@ final class GatewayEngine {
                 links[Int(host.number)].send(frame)
             }
         }
+        requestTimes.end(ready.toClients)
         for (client, reply) in ready.toClients { send(withMetrics(reply), to: client) }
         counted.add(ready.counts)
         inbound?.check(ready.checks)

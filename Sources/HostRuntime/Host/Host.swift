@@ -105,6 +105,15 @@ public final class Host: Sendable {
         return try? await threads.protocolLoop.submit { engine.value.replicas }.get() ?? nil
     }
 
+    /// What each replica says of itself and its shard, and with whom there are sessions; nil if the host is stopping.
+    public func health() async -> HostHealth? {
+        let engine = engine
+        guard let replicas = try? await threads.protocolLoop.submit({ engine.value.health }).get() ?? nil,
+            let connected = await transport.connected()
+        else { return nil }
+        return HostHealth(replicas: replicas, connected: connected)
+    }
+
     /// Says nothing more, finishes what the journal was handed and what is being written down, and ends the threads. A
     /// state that waits for its turn to be written down is executed again after the next start.
     public func stop() async {

@@ -19,6 +19,7 @@ final class HostEngine {
     private let logger: Logger
     /// Records that nobody waits for, and since when.
     private var unawaited: (records: [HostRecord], since: UInt64) = ([], 0)
+    private var orderingTimes = OrderingTimes()
 
     /// After so long they are written after all. Until then whatever somebody waits for takes them along, and the
     /// journal's thread is not woken for them.
@@ -49,6 +50,12 @@ final class HostEngine {
 
     /// What each replica says of itself; nil once the host is stopping.
     var replicas: [ReplicaStatus]? { core?.status(now: Clock.now()) }
+
+    /// The same, with how far each knows its shard to be.
+    var health: [ReplicaHealth]? {
+        guard let core else { return nil }
+        return zip(core.status(now: Clock.now()), core.known()).map { ReplicaHealth(status: $0, known: $1) }
+    }
 
     /// - Returns: whether the core asked for anything.
     func tick() -> Bool {
@@ -86,6 +93,7 @@ final class HostEngine {
             journal.post(.compact(ready.records))
             return
         }
+        orderingTimes.note(ready.records, counters)
         if unawaited.records.isEmpty, !ready.records.isEmpty { unawaited.since = Clock.uptime() }
         unawaited.records += ready.records
         if ready.awaitsSync { appendUnawaited() }

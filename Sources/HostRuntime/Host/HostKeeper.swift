@@ -12,6 +12,9 @@ public final class HostKeeper: Sendable {
     private static let enough: UInt64 = 32 << 20
     private static let (shortest, longest): (Duration, Duration) = (.seconds(1), .seconds(30))
 
+    /// Which host it keeps.
+    public let id: HostID
+    let cluster: ClusterFolder
     private let keeping: Task<Void, Never>
     private let current: CurrentHost
 
@@ -22,16 +25,22 @@ public final class HostKeeper: Sendable {
         let running = try await Host.start(host, of: cluster, options: options, logger: logger)
         let current = CurrentHost(running)
         return HostKeeper(
+            host, of: cluster,
             keeping: Task { await keep(running, as: current, of: cluster, options, logger) }, current: current)
     }
 
-    private init(keeping: Task<Void, Never>, current: CurrentHost) { (self.keeping, self.current) = (keeping, current) }
+    private init(_ id: HostID, of cluster: ClusterFolder, keeping: Task<Void, Never>, current: CurrentHost) {
+        (self.id, self.cluster, self.keeping, self.current) = (id, cluster, keeping, current)
+    }
 
     /// What the host counts: of its last run, which began with zeros; nil between two runs.
     public var metrics: MetricsRegistry? { current.host?.metrics }
 
     /// What each replica says of itself; nil if the host does not run, or is stopping.
     public func replicas() async -> [ReplicaStatus]? { await current.host?.replicas() }
+
+    /// The same, and what is needed to judge it; nil if the host does not run, or is stopping.
+    public func health() async -> HostHealth? { await current.host?.health() }
 
     /// Stops the host, and waits until it has stopped.
     public func stop() async {

@@ -62,7 +62,9 @@ final class JournalWriter {
 
     private func sync() throws {
         guard position != durable, journal != nil else { return }
+        let began = Clock.uptime()
         try journal?.sync()
+        counters.journalSyncTime.recordNanoseconds(Int64(clamping: Clock.uptime() - began))
         durable = position
         counters.journalSyncs.increment()
         report(.persisted(JournalPosition(position)))

@@ -4,7 +4,7 @@ import Gateway
 import Messages
 import Meter
 
-/// The counters of one host or gateway, each found once in its registry. docs/OPERATION.md says what they mean.
+/// The counters of one host or gateway, each found once in its registry. `MetricTable` says what they mean.
 package final class RuntimeCounters: Sendable {
     package let registry: MetricsRegistry
 
@@ -73,10 +73,14 @@ package struct HostCounters: Sendable {
     private let stateFetches: [ShardID: Counter]
     private let flushes: [ShardID: Counter]
     let journalSyncs: Counter
+    let journalSyncTime: Timer
+    let flushTime: Timer
     private let journalRecords: Counter
     private let journalBytes: Counter
     let journalCompactions: Counter
     private let batches: [ShardID: Counter]
+    private let batchSize: Recorder
+    private let orderingTimes: [ShardID: Timer]
     private let batchedRequests: Counter
     private let batchedDecides: Counter
     private let batchedEvidence: Counter
@@ -93,6 +97,14 @@ package struct HostCounters: Sendable {
         stateFetches = byShard("quorate_state_fetches_total")
         flushes = byShard("quorate_flushes_total")
         journalSyncs = Counter(label: "quorate_journal_syncs_total", factory: registry)
+        journalSyncTime = Timer(label: "quorate_journal_sync_seconds", factory: registry)
+        flushTime = Timer(label: "quorate_flush_seconds", factory: registry)
+        batchSize = Recorder(label: "quorate_batch_size", factory: registry)
+        orderingTimes = Dictionary(
+            uniqueKeysWithValues: shards.map {
+                let dimensions = [("shard", "\($0.number)")]
+                return ($0, Timer(label: "quorate_ordering_seconds", dimensions: dimensions, factory: registry))
+            })
         journalRecords = Counter(label: "quorate_journal_records_total", factory: registry)
         journalBytes = Counter(label: "quorate_journal_bytes_total", factory: registry)
         journalCompactions = Counter(label: "quorate_journal_compactions_total", factory: registry)
@@ -115,6 +127,11 @@ package struct HostCounters: Sendable {
 
     func noteFlush(of shard: ShardID) { flushes[shard]?.increment() }
 
+    /// - Parameter nanoseconds: from a batch's PRE-PREPARE to its execution.
+    func noteOrdered(in shard: ShardID, nanoseconds: UInt64) {
+        orderingTimes[shard]?.recordNanoseconds(Int64(clamping: nanoseconds))
+    }
+
     /// Records that were handed to the journal together. Off the protocol's thread.
     /// - Parameter isRepetition: of a compaction, whose batches were counted before.
     func noteWritten(_ records: [HostRecord], isRepetition: Bool) {
@@ -124,6 +141,7 @@ package struct HostCounters: Sendable {
             bytes += record.encodedSize
             guard !isRepetition, case .prePrepared(_, _, let batch) = record.record else { continue }
             batches[record.shard]?.increment()
+            batchSize.record(batch.items.count)
             for item in batch.items {
                 switch item {
                 case .request: requests += 1
@@ -149,12 +167,12 @@ package struct HostCounters: Sendable {
 }
 
 /// A gateway's counters of what its core does.
-struct GatewayCounters: Sendable {
+package struct GatewayCounters: Sendable {
     private let rejections: [GatewayRejection: Counter]
     private let retries: [RetryCause: Counter]
     private let breakers: Counter
 
-    init(registry: MetricsRegistry) {
+    package init(registry: MetricsRegistry) {
         rejections = Dictionary(
             uniqueKeysWithValues: GatewayRejection.allCases.map {
                 let dimensions = [("reason", Self.label($0))]

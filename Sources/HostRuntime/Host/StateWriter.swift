@@ -102,7 +102,9 @@ package final class StateWriter {
             if self.written[shard]?.sequence == sequence { self.written[shard] = nil }
         }
         write(flush.shard) {
+            let began = Clock.uptime()
             try flush.apply(to: $0)
+            counters.flushTime.recordNanoseconds(Int64(clamping: Clock.uptime() - began))
         } then: {
             counters.noteFlush(of: flush.shard)
             return [.flushed(flush.shard, flush.sequence)]

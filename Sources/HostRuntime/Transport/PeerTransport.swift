@@ -100,6 +100,12 @@ package final class PeerTransport: Sendable {
     /// Any bytes as one frame: for tests of the other side.
     package func send(raw frame: [UInt8], to host: HostID) { outbound.post(.raw(host, frame)) }
 
+    /// To which hosts messages leave now; without the host itself. Nil if it is stopping.
+    func connected() async -> [HostID: Bool]? {
+        let core = core
+        return try? await loop.submit { core.value.connected }.get()
+    }
+
     package func stop() async {
         let core = core
         try? await loop.submit { core.value.stop() }.get()
@@ -180,6 +186,10 @@ final class TransportCore {
             links[index] = link
             link.connect()
         }
+    }
+
+    var connected: [HostID: Bool] {
+        Dictionary(uniqueKeysWithValues: links.compactMap { link in link.map { ($0.host, $0.isUp) } })
     }
 
     func send(_ messages: [HostReady.Outgoing]) {

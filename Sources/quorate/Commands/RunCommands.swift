@@ -82,7 +82,10 @@ struct GatewayCommand: AsyncParsableCommand {
                 let web: WebServer?
                 do {
                     web = try await Service.serve(
-                        [HealthPart { [] }], at: http, portFile: httpPortFile, logger: logger)
+                        [
+                            HealthPart { await gateway.problems() },
+                            MetricsPart { [number] in await gateway.points(number: number) },
+                        ], at: http, portFile: httpPortFile, logger: logger)
                     try RunFolder(directory).writePort(gateway.port, gateway: number)
                 } catch {
                     await gateway.stop()

@@ -1,0 +1,193 @@
+import CoreMetrics
+import Cores
+import Gateway
+import Messages
+import Meter
+
+/// How long a gateway's clients wait for their answers, seen from outside the core, which knows no clock. For each
+/// request it costs an entry in a dictionary and some atomics. Lives on the gateway's loop.
+struct RequestTimes {
+    /// What is asked for.
+    private enum Kind: Int, CaseIterable {
+        /// All of it on one shard.
+        case intra
+        /// On several.
+        case cross
+        /// A procedure: which shards take part shows as it runs.
+        case call
+    }
+
+    private struct Arrival {
+        /// Uptime.
+        let at: UInt64
+        let kind: Kind
+    }
+
+    private let map: ShardMap
+    /// By kind, then by outcome.
+    private let times: [Timer]
+    private let aborts: [AbortCause: Counter]
+    /// By session and by its own number. The core answers each, or its session ends.
+    private var arrivals: [SessionID: [UInt64: Arrival]] = [:]
+    private var count = 0
+
+    /// More are not measured.
+    private static let maxArrivals = 1 << 17
+
+    init(registry: MetricsRegistry, map: ShardMap) {
+        self.map = map
+        times = Kind.allCases.flatMap { kind in
+            RequestOutcome.allCases.map { outcome in
+                let dimensions = [("kind", "\(kind)"), ("outcome", "\(outcome)")]
+                return Timer(label: "quorate_request_seconds", dimensions: dimensions, factory: registry)
+            }
+        }
+        aborts = Dictionary(
+            uniqueKeysWithValues: AbortCause.all.map {
+                let dimensions = [("reason", $0.label)]
+                return ($0, Counter(label: "quorate_aborted_legs_total", dimensions: dimensions, factory: registry))
+            })
+    }
+
+    /// A request has come; one that came already and has no answer yet keeps its time.
+    mutating func begin(_ request: Request, id: UInt64, of session: SessionID, at uptime: UInt64) {
+        guard count < Self.maxArrivals, arrivals[session]?[id] == nil else { return }
+        arrivals[session, default: [:]][id] = Arrival(at: uptime, kind: kind(of: request))
+        count += 1
+    }
+
+    /// Answers leave.
+    mutating func end(_ replies: [(SessionID, GatewayReply)]) {
+        guard !replies.isEmpty else { return }
+        var seen: UInt64?
+        for (session, reply) in replies {
+            let (id, outcome): (UInt64, RequestOutcome)
+            switch reply {
+            case .receipt(let answered, let receipt, _, _):
+                id = answered
+                let legs = DecidedLegs(receipt)
+                outcome = legs.outcome
+                for cause in legs.aborts { aborts[cause]?.increment() }
+            case .rejected(let answered, _, _): (id, outcome) = (answered, .rejected)
+            case .account, .status, .read, .stamps: continue
+            }
+            guard let arrival = arrivals[session]?.removeValue(forKey: id) else { continue }
+            count -= 1
+            let now = seen ?? Clock.uptime()
+            seen = now
+            times[arrival.kind.rawValue * RequestOutcome.allCases.count + outcome.rawValue]
+                .recordNanoseconds(Int64(clamping: now - min(now, arrival.at)))
+        }
+    }
+
+    /// Nobody waits any more.
+    mutating func close(_ session: SessionID) { count -= arrivals.removeValue(forKey: session)?.count ?? 0 }
+
+    private func kind(of request: Request) -> Kind {
+        var first: ShardID?
+        func isElsewhere(_ account: AccountID) -> Bool {
+            let shard = map.shard(of: account)
+            defer { first = shard }
+            return first.map { $0 != shard } ?? false
+        }
+        for operation in request.operations {
+            switch operation {
+            case .transfer(let transfer): if isElsewhere(transfer.from) || isElsewhere(transfer.to) { return .cross }
+            case .open(let account): if isElsewhere(account.id) { return .cross }
+            case .issue(let to, _, _): if isElsewhere(to) { return .cross }
+            case .read(let account): if isElsewhere(account) { return .cross }
+            case .call: return .call
+            }
+        }
+        return .intra
+    }
+}
+
+/// What a request came to.
+enum RequestOutcome: Int, CaseIterable {
+    /// All its transactions.
+    case committed
+    case aborted
+    /// Some of its transactions committed, some aborted.
+    case mixed
+    /// It was given up: nothing is certified.
+    case rejected
+}
+
+/// Why a transaction is answered as aborted.
+enum AbortCause: Hashable {
+    case certified(AbortReason)
+    /// A shard without a record had passed the deadline.
+    case noRecord
+    /// The principal had acknowledged the number before.
+    case acknowledged
+
+    static let all = AbortReason.allCases.map(AbortCause.certified) + [.noRecord, .acknowledged]
+
+    /// Its description is a sentence.
+    var label: String {
+        switch self {
+        case .certified(let reason):
+            switch reason {
+            case .insufficientFunds: "insufficient_funds"
+            case .unknownAccount: "unknown_account"
+            case .notAuthorised: "not_authorised"
+            case .wrongAsset: "wrong_asset"
+            case .overflow: "overflow"
+            case .accountExists: "account_exists"
+            case .malformed: "malformed"
+            case .superseded: "superseded"
+            case .participantAborted: "participant_aborted"
+            case .callFailed: "call_failed"
+            }
+        case .noRecord: "no_record"
+        case .acknowledged: "acknowledged"
+        }
+    }
+
+    /// Nil if the status is no abort.
+    init?(_ status: LegStatus) {
+        switch status {
+        case .votedNo(let reason), .aborted(let reason): self = .certified(reason)
+        case .failed: self = .certified(.callFailed)
+        case .noRecordAbort: self = .noRecord
+        case .acknowledged: self = .acknowledged
+        case .votedYes, .committed, .read, .running, .returned, .closed: return nil
+        }
+    }
+
+    /// Another shard says why.
+    var isSecondHand: Bool { self == .certified(.participantAborted) }
+}
+
+/// What a receipt's certificates say of its legs. Whoever has the receipt computes the decision of each leg
+/// (`Receipt.decision`); here it is enough that of certificates that decide a leg one says no if it aborts.
+struct DecidedLegs {
+    let outcome: RequestOutcome
+    /// One for each leg that aborted.
+    let aborts: [AbortCause]
+
+    init(_ receipt: Receipt) {
+        let legCount = receipt.request.request.legCount
+        var causes: [AbortCause?] = []
+        var committed: [Bool] = []
+        for certificate in receipt.certificates {
+            for entry in certificate.leaf.entries where Int(entry.leg) < legCount {
+                switch entry.status {
+                // Who knows the decision is right, whatever another one voted.
+                case .committed, .read, .returned:
+                    if committed.isEmpty { committed = Array(repeating: false, count: legCount) }
+                    committed[Int(entry.leg)] = true
+                case .votedNo, .aborted, .failed, .noRecordAbort, .acknowledged:
+                    guard let cause = AbortCause(entry.status) else { continue }
+                    if causes.isEmpty { causes = Array(repeating: nil, count: legCount) }
+                    if causes[Int(entry.leg)]?.isSecondHand ?? true { causes[Int(entry.leg)] = cause }
+                case .votedYes, .running, .closed: continue
+                }
+            }
+        }
+        if !committed.isEmpty { for leg in causes.indices where committed[leg] { causes[leg] = nil } }
+        aborts = causes.compactMap { $0 }
+        outcome = aborts.isEmpty ? .committed : aborts.count == legCount ? .aborted : .mixed
+    }
+}
