@@ -53,13 +53,15 @@ public final class GatewayHost: Sendable {
         manifest: Manifest, port: Int, addresses: [HostAddress]? = nil, options: GatewayRuntimeOptions = .init(),
         logger: Logger
     ) async throws -> GatewayHost {
+        var logger = logger
+        logger[metadataKey: "cluster"] = "\(manifest.cluster.hex)"
         let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: false)
         let counters = RuntimeCounters()
         let loop = threads.io
         do {
             let tls = try SessionTLS.ephemeral()
             let seed = UInt64.random(in: .min ... .max)
-            let (engine, bound) = try await loop.flatSubmit {
+            let (engine, bound) = try await loop.flatSubmit { [logger] in
                 let engine = GatewayEngine(
                     manifest: manifest, tls: tls, seed: seed, options: options, threads: threads, counters: counters,
                     logger: logger)
@@ -67,7 +69,8 @@ public final class GatewayHost: Sendable {
                 return engine.clients.listen(port: port).map { (loopBound, $0) }
             }.get()
             try await loop.submit { engine.value.start(addresses) }.get()
-            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(options.clients.address):\(bound)")
+            let place = HostAddress(address: options.clients.address, port: bound)
+            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(place)")
             return GatewayHost(port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
         } catch {
             await threads.stop()
@@ -81,6 +84,30 @@ public final class GatewayHost: Sendable {
     ) {
         (self.port, self.counters, self.threads) = (port, counters, threads)
         (self.engine, self.logger) = (engine, logger)
+    }
+
+    /// Takes nothing new: accepts no connection, and answers requests and reads with `shuttingDown`. Returns when
+    /// everything that clients wait for has been answered, or after `limit`. `stop` comes next.
+    /// - Returns: whether all was answered.
+    @discardableResult public func drain(limit: Duration) async -> Bool {
+        let engine = engine
+        let end = ContinuousClock.now + limit
+        try? await threads.io.submit { engine.value.startDraining() }.get()
+        // What is being checked is not known to the core yet: one look may be too early.
+        var quietLooks = 0
+        while quietLooks < 3 {
+            let isDue = (try? await threads.io.submit { engine.value.isAnswerDue }.get()) ?? false
+            quietLooks = isDue ? 0 : quietLooks + 1
+            guard ContinuousClock.now < end else { return !isDue }
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return !isDue }
+        }
+        return true
+    }
+
+    /// Whether `drain` was called.
+    public func isDraining() async -> Bool {
+        let engine = engine
+        return (try? await threads.io.submit { engine.value.isDraining }.get()) ?? true
     }
 
     /// Closes all connections and ends the threads. A client whose request was under way asks another gateway.
@@ -103,6 +130,8 @@ final class GatewayEngine {
     private let counters: RuntimeCounters
     private let counted: GatewayCounters
     private let log: LimitedLog
+    private let logger: Logger
+    private(set) var isDraining = false
     private var core: GatewayCore
     private var ready = GatewayReady()
     private var links: [Link] = []
@@ -123,7 +152,7 @@ final class GatewayEngine {
         sent = SentMessages(registry: counters.registry)
         ring = StampRing(options.traces)
         loop = threads.io
-        log = LimitedLog(logger)
+        (log, self.logger) = (LimitedLog(logger), logger)
         clients = ClientAcceptor(options: options.clients, loop: threads.io, counters: counters, log: log)
         var coreOptions = options.core
         coreOptions.maxSessions = max(1, options.clients.maxClients)
@@ -181,8 +210,32 @@ final class GatewayEngine {
         carryOut()
     }
 
+    func startDraining() {
+        isDraining = true
+        clients.stopListening()
+    }
+
+    /// A client that is connected waits for something.
+    var isAnswerDue: Bool { core.isAnswerDue }
+
+    /// Refuses what is new.
+    /// - Returns: what is no work: whoever asks how the gateway is learns it to the end.
+    private func refuse(_ messages: [ClientMessage], from session: SessionID) -> [ClientMessage] {
+        messages.filter { message in
+            switch message {
+            case .status, .stamps: return true
+            case .submit, .account, .read:
+                counted.noteRejected(.shuttingDown)
+                let retryAfter = options.retryAfterMicroseconds
+                send(.rejected(id: message.id, .shuttingDown, retryAfterMicroseconds: retryAfter), to: session)
+                return false
+            }
+        }
+    }
+
     /// Requests go to the core at once; it says which are to be checked first.
     private func receive(_ messages: [ClientMessage], from session: SessionID) {
+        let messages = isDraining ? refuse(messages, from: session) : messages
         if let ring { for message in messages { ring.noteReceived(message) } }
         var others: [ClientMessage] = []
         let now = Clock.now()
@@ -224,7 +277,11 @@ final class GatewayEngine {
                 links[Int(host.number)].send(frame)
             }
         }
-        for (client, reply) in ready.toClients { send(withMetrics(reply), to: client) }
+        let saysOutcomes = logger.logLevel <= .debug
+        for (client, reply) in ready.toClients {
+            if saysOutcomes { sayOutcome(reply) }
+            send(withMetrics(reply), to: client)
+        }
         counted.add(ready.counts)
         inbound?.check(ready.checks)
         ready.removeAll()
@@ -237,6 +294,16 @@ final class GatewayEngine {
         let frame = encoder.frame(reply)
         sent.note(reply.sentKind, size: frame.size)
         clients.send(frame, to: client)
+    }
+
+    private func sayOutcome(_ reply: GatewayReply) {
+        guard case .receipt(_, let receipt, let retries, let conflicts) = reply else { return }
+        logger.debug(
+            "answered with a receipt",
+            metadata: [
+                "txid": "\(receipt.request.digest.hex)", "retries": .stringConvertible(retries),
+                "conflicts": .stringConvertible(conflicts),
+            ])
     }
 
     private func withMetrics(_ reply: GatewayReply) -> GatewayReply {
