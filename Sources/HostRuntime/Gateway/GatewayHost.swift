@@ -298,10 +298,12 @@ final class GatewayEngine {
 
     private func sayOutcome(_ reply: GatewayReply) {
         guard case .receipt(_, let receipt, let retries, let conflicts) = reply else { return }
+        let request = receipt.request
+        let txid = TransactionID(request: request.digest, mode: request.request.mode, leg: 0)
         logger.debug(
             "answered with a receipt",
             metadata: [
-                "txid": "\(receipt.request.digest.hex)", "retries": .stringConvertible(retries),
+                "txid": "\(txid.hex)", "retries": .stringConvertible(retries),
                 "conflicts": .stringConvertible(conflicts),
             ])
     }

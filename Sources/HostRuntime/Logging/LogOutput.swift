@@ -82,7 +82,8 @@ public final class LogOutput: Sendable {
         switch left.what {
         case .like(let line):
             return LogRecord(
-                level: line.level, label: line.label, message: "\(left.count) more lines like this one: \(line.message)",
+                level: line.level, label: line.label,
+                message: "\(left.count) more lines like this one: \(line.message)",
                 metadata: metadata)
         case .any:
             return LogRecord(
