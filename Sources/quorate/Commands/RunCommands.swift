@@ -68,8 +68,9 @@ struct GatewayCommand: AsyncParsableCommand {
                 SIGUSR2 less.
                 """)
         @Argument(help: "The cluster's folder, or its public part.") var directory: String?
-        @Argument(help: Limits.host.help("The gateway's number. Default: 0.", name: "gateway"))
-        var number: String?
+        @Argument(
+            help: Limits.host.help("The gateway's number. Default: 0.", name: "gateway"), transform: Limits.host.parse)
+        var number: Int?
         @Option(
             help: Whole(0...65535).help(
                 "Where it listens on loopback, if --listen does not say; 0 for any free port, which is written to run/gateway-N.port. Default: what gateways.json has for its number, or 0."
@@ -87,19 +88,25 @@ struct GatewayCommand: AsyncParsableCommand {
         @Option(help: .hidden) var httpPortFile: String?
         @Option(help: .init("From which level on it logs. Default: info.", valueName: "level")) var logLevel: String?
         @Option(help: .init("Default: text.", valueName: "text|json")) var logFormat: String?
-        @Option(help: .init("The share of requests that is traced. Default: 0.", valueName: "0.0..1.0"))
-        var traceRate: String?
-        @Option(help: .init("Threads that check signatures. Default: 1.", valueName: "1..64"))
-        var verifierThreads: String?
-        @Option(help: .init("Connections of clients. Default: 1024.", valueName: "1..60000")) var maxClients: String?
-        @Option(help: .init("How long it finishes what it has begun. Default: 5.", valueName: "0..3600"))
-        var drainSeconds: String?
+        @Option(
+            help: Limits.traceRate.help("The share of requests that is traced. Default: 0."),
+            transform: Limits.traceRate.parse) var traceRate: Double?
+        @Option(help: Whole(1...64).help("Threads that check signatures. Default: 1."), transform: Whole(1...64).parse)
+        var verifierThreads: Int?
+        @Option(
+            help: Whole(1...60000).help("Connections of clients. Default: 1024."), transform: Whole(1...60000).parse)
+        var maxClients: Int?
+        @Option(
+            help: Whole(0...3600).help("How long it finishes what it has begun. Default: 5."),
+            transform: Whole(0...3600).parse)
+        var drainSeconds: Int?
 
         private func settings() throws -> ServiceSettings {
             let given: [ServiceSetting: String?] = [
-                .folder: directory, .number: number, .listen: listen, .http: http, .logLevel: logLevel,
-                .logFormat: logFormat, .traceRate: traceRate, .verifierThreads: verifierThreads,
-                .maxClients: maxClients, .drainSeconds: drainSeconds,
+                .folder: directory, .number: number.map { "\($0)" }, .listen: listen, .http: http, .logLevel: logLevel,
+                .logFormat: logFormat, .traceRate: traceRate.map { "\($0)" },
+                .verifierThreads: verifierThreads.map { "\($0)" },
+                .maxClients: maxClients.map { "\($0)" }, .drainSeconds: drainSeconds.map { "\($0)" },
                 .allowPlaintext: allowPlaintext ? "true" : nil,
             ]
             do {
