@@ -62,6 +62,17 @@ public struct HostFolder: Sendable {
         return signer
     }
 
+    /// Whether a process runs the host from this folder, on this machine.
+    public var isInUse: Bool {
+        do {
+            try lock().release()
+            return false
+        } catch {
+            if case .inUse = error { return true }
+            return false
+        }
+    }
+
     /// Keeps a second process out; held until the value goes.
     func lock() throws(ClusterFolderError) -> FolderLock {
         do {

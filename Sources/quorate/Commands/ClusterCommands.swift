@@ -210,6 +210,11 @@ struct ClusterCommand: AsyncParsableCommand {
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
+            guard !folder.isHostFolder else {
+                throw ToolError(
+                    .wrongManifest,
+                    "\(directory) is one host's folder; run that host with: quorate host run \(directory)")
+            }
             let processes = ClusterProcesses(
                 folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http)
             let manifest = folder.manifest
@@ -388,6 +393,9 @@ struct ClusterCommand: AsyncParsableCommand {
             let lock = try await ClusterLock.hold(processes.run, for: "cluster restore-host")
             defer { withExtendedLifetime(lock) {} }
             try processes.adopt()
+            guard !hostFolder.isInUse || processes.run.running(.host(host)) != nil else {
+                throw ToolError(.failure, "host \(host) runs; stop it first, as whoever started it does")
+            }
             guard processes.run.running(.host(host)) == nil else {
                 throw ToolError(
                     .failure, "host \(host) runs; stop it first with: quorate cluster kill-host \(directory) \(host)")

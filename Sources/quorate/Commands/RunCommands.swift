@@ -10,15 +10,14 @@ import Web
 /// What `cluster up` starts, and a service manager on a machine of its own.
 struct HostCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "host", abstract: "Run one host on this machine, in the foreground.",
+        commandName: "host", abstract: "Run one host on this machine, in the foreground.", shouldDisplay: false,
         subcommands: [Run.self, Resume.self])
 
     /// Stands beside a host that was stopped by SIGSTOP: such a host cannot see that the process which started it is
     /// gone.
     struct Resume: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "resume", abstract: "Continues a stopped process when standard input ends.",
-            shouldDisplay: false)
+            commandName: "resume", abstract: "Continues a stopped process when standard input ends.")
         @Argument(
             help: Whole<Int32>(2...Int32.max).help("The process.", name: "pid"),
             transform: Whole<Int32>(2...Int32.max).parse) var pid: Int32
@@ -49,7 +48,7 @@ struct HostCommand: AsyncParsableCommand {
 /// What `cluster up` starts, and a service manager on a machine of its own.
 struct GatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "gateway", abstract: "Run one gateway on this machine, in the foreground.",
+        commandName: "gateway", abstract: "Run one gateway on this machine, in the foreground.", shouldDisplay: false,
         subcommands: [Run.self])
 
     struct Run: AsyncParsableCommand {
