@@ -13,8 +13,8 @@ public struct GatewayAddress: Hashable, Sendable, CustomStringConvertible {
     public let port: Int
     /// Checks nothing: whether anybody listens there shows when it is connected to.
     public init(host: String, port: Int) { (self.host, self.port) = (host, port) }
-    /// `host:port`, as errors name it.
-    public var description: String { "\(host):\(port)" }
+    /// `host:port`, as errors name it, and `[host]:port` of an IPv6 address.
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 /// What became of one connection, or of one request on it. None of them says anything about the request's outcome.

@@ -60,6 +60,8 @@ public struct GatewayCore: Sendable {
         return status
     }
 
+    /// Whether a client that is still connected waits for an answer.
+    public var isAnswerDue: Bool { !expecting.isEmpty }
     /// Requests that are held for any reason.
     public var heldRequests: Int { entries.count }
     /// Bytes of those that have no answer yet.

@@ -383,7 +383,7 @@ public enum GatewayRejection: UInt8, Sendable, CaseIterable, CustomStringConvert
     case deadlinePassed = 4
     /// Refused by the shard for a reason that only the client can mend (`numberTooHigh`, `fromTheFuture`).
     case refused = 5
-    /// For a gateway that is being stopped. This build's gateways end their connections instead of saying so.
+    /// The gateway is being stopped, and takes nothing new: another one should be asked.
     case shuttingDown = 6
     /// A shard that the request concerns has certified nothing for long. It was not sent to any shard.
     case shardUnavailable = 7

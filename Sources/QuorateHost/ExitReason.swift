@@ -122,11 +122,12 @@ package struct ProgramError: Error, CustomStringConvertible {
     private static func reason(_ error: ClusterFolderError) -> ExitReason {
         switch error {
         case .exists: .folderExists
-        case .noSuchFolder, .belongsElsewhere, .damagedIdentity, .noSuchHost: .wrongManifest
+        case .noSuchFolder, .belongsElsewhere, .damagedIdentity, .noSuchHost, .hostFolderAlone, .whichHost:
+            .wrongManifest
         case .manifest(.version), .otherProcedures: .versionMismatch
         case .manifest: .wrongManifest
         case .manifestFile(let file): reason(file)
-        case .ports: .failure
+        case .ports, .addressTwice: .failure
         case .file, .tooManyAside: .storage
         case .inUse: .alreadyRunning
         }

@@ -47,17 +47,37 @@ public enum HostProgram {
             let isWritten = writeAll(usage, to: isQuestion ? STDOUT_FILENO : STDERR_FILENO)
             return !isQuestion ? 64 : isWritten ? 0 : ExitReason.output.rawValue
         }
-        return await Service.run("host-\(host.number)", exitOnEOF: host.exitOnEOF) { logger in
-            let cluster = try ClusterFolder(opening: host.folder)
+        let settings: ServiceSettings
+        do {
+            settings = try ServiceSettings(
+                for: .host, given: host.given, file: host.config, environment: ProcessInfo.processInfo.environment)
+        } catch {
+            _ = writeAll("error: \(error.description)\n", to: STDERR_FILENO)
+            return 64
+        }
+        guard let folder = settings.text(.folder) else {
+            _ = writeAll(HostArguments.usage(program: Printable.line(program), procedures), to: STDERR_FILENO)
+            return 64
+        }
+        let number = settings.whole(.number).map { HostID(UInt16($0)) }
+        // What is wrong with the folder is said where everything else is.
+        let name = number ?? (try? ClusterFolder(opening: folder).ownHost())
+        return await Service.run(
+            name.map { "host-\($0)" } ?? "host",
+            metadata: name.map { ["host": .stringConvertible($0.number)] } ?? [:], settings: settings,
+            exitOnEOF: host.exitOnEOF
+        ) { logger in
+            let cluster = try ClusterFolder(opening: folder)
+            let id = try number ?? cluster.ownHost()
             var options = HostRuntimeOptions()
             options.core.procedures = procedures
-            options.traces = host.traces
-            let keeper = try await HostKeeper.start(HostID(host.number), of: cluster, options: options, logger: logger)
+            settings.apply(to: &options)
+            let keeper = try await HostKeeper.start(id, of: cluster, options: options, logger: logger)
             let web: WebServer?
             do {
                 web = try await Service.serve(
-                    [HealthPart { await keeper.problems() }, MetricsPart { await keeper.points() }], at: host.http,
-                    portFile: host.httpPortFile, logger: logger)
+                    [HealthPart { await keeper.problems() }, MetricsPart { await keeper.points() }],
+                    at: settings.http, portFile: host.httpPortFile, logger: logger)
             } catch {
                 await keeper.stop()
                 throw error
@@ -80,51 +100,61 @@ private func writeAll(_ text: String, to descriptor: Int32) -> Bool {
     return true
 }
 
-/// `FOLDER NUMBER [--exit-on-stdin-eof] [--trace-rate RATE] [--http ADDRESS:PORT [--http-port-file FILE]]`
+/// `[FOLDER [NUMBER]] [--exit-on-stdin-eof] [--config FILE] [--http-port-file FILE]`, and the options of
+/// `ServiceSetting`.
 private struct HostArguments {
-    let folder: String
-    let number: UInt16
+    /// What was said of settings; it is checked with what else says something of them.
+    var given: [ServiceSetting: String] = [:]
+    let config: String?
     let exitOnEOF: Bool
-    let traces: TraceSampling
-    let http: WebOptions?
     let httpPortFile: String?
 
     init?(_ arguments: [String]) {
         var words = arguments
-        var options: [String: String] = [:]
-        for name in ["--trace-rate", "--http", "--http-port-file"] {
-            guard let option = words.firstIndex(of: name) else { continue }
+        /// Nil without a value.
+        func take(_ name: String) -> String?? {
+            guard let option = words.firstIndex(where: { $0 == name || $0.hasPrefix(name + "=") }) else {
+                return .some(nil)
+            }
+            if words[option] != name { return String(words.remove(at: option).dropFirst(name.count + 1)) }
             guard option + 1 < words.count else { return nil }
-            options[name] = words[option + 1]
+            let value = words[option + 1]
             words.removeSubrange(option...option + 1)
+            return value
         }
-        var rate = 0.0
-        if let text = options["--trace-rate"] {
-            guard let given = Double(text), (0...1).contains(given) else { return nil }
-            rate = given
+        for setting in ServiceSetting.allCases where setting.roles.contains(.host) {
+            guard let flag = setting.flag else { continue }
+            guard let value = take(flag) else { return nil }
+            given[setting] = value
         }
-        traces = TraceSampling(rate: rate)
-        http = options["--http"].flatMap { WebOptions($0) }
-        httpPortFile = options["--http-port-file"]
-        guard (http == nil) == (options["--http"] == nil) else { return nil }
+        guard let config = take("--config"), let portFile = take("--http-port-file") else { return nil }
+        (self.config, httpPortFile) = (config, portFile)
         exitOnEOF = words.contains("--exit-on-stdin-eof")
         words.removeAll { $0 == "--exit-on-stdin-eof" }
-        guard words.count == 2, !words[0].hasPrefix("-"), let number = UInt16(words[1]) else { return nil }
-        (folder, self.number) = (words[0], number)
+        guard words.count <= 2, !words.contains(where: { $0.hasPrefix("-") }) else { return nil }
+        if words.count > 0 { given[.folder] = words[0] }
+        if words.count > 1 { given[.number] = words[1] }
     }
 
     static func isQuestion(_ word: String) -> Bool { ["-h", "--help"].contains(word) }
 
     static func usage(program: String, _ procedures: ProcedureRegistry) -> String {
         """
-        USAGE: \(program) host run FOLDER NUMBER [--exit-on-stdin-eof] [--trace-rate RATE]
-                   [--http ADDRESS:PORT [--http-port-file FILE]]
+        USAGE: \(program) host run [FOLDER [NUMBER]] [--config FILE] [--exit-on-stdin-eof] [options]
 
-        Runs one host of the cluster in FOLDER until SIGTERM, SIGINT or, with the flag, the end of standard input.
-        Of a share of the requests, from 0 (none, which is the default) to 1, it keeps what quorate trace shows.
-        With --http it says over HTTP how it is (/health/live, /health/ready, /metrics); port 0 is any free one, which is
-        written to FILE.
-        All hosts of a cluster are started by: quorate cluster up FOLDER --host-program \(program)
+        Runs one host until SIGTERM, SIGINT or, with the flag, the end of standard input. FOLDER is that host's own
+        folder, as quorate cluster init --hosts makes it, or a cluster's, with the host's NUMBER:
+
+          \(program) host run /var/lib/quorate --listen 0.0.0.0:7100 --http 127.0.0.1:9100
+          \(program) host run demo 2
+          QUORATE_FOLDER=/var/lib/quorate QUORATE_LOG_FORMAT=json \(program) host run
+
+        OPTIONS, which may also stand in FILE (log_level) or in the environment (QUORATE_LOG_LEVEL):
+        \(ServiceSetting.help(for: .host))
+          --http-port-file FILE  where the port of --http is written, if that is 0
+
+        An option counts before a variable, a variable before the file. SIGUSR1 makes the log say more, SIGUSR2 less.
+        All hosts of a cluster on one machine are started by: quorate cluster up FOLDER --host-program \(program)
 
         Its procedures: \(procedures.names.joined(separator: ", "))
 

@@ -8,13 +8,21 @@ package enum Service {
     /// Starts something, waits, stops it. A failure goes to the log and into the exit code.
     /// - Parameters:
     ///   - label: who speaks in the log.
+    ///   - metadata: of every line of the log.
+    ///   - settings: what is said of the log.
     ///   - exitOnEOF: the end of standard input, which is a pipe of the parent, is a reason to stop.
     ///   - start: gives what stops it again.
     /// - Returns: 0, or an `ExitReason`.
     package static func run(
-        _ label: String, exitOnEOF: Bool, start: (Logger) async throws -> @Sendable () async -> Void
+        _ label: String, metadata: Logger.Metadata = [:], settings: ServiceSettings, exitOnEOF: Bool,
+        start: (Logger) async throws -> @Sendable () async -> Void
     ) async -> Int32 {
-        let logger = LineLogHandler.logger(label)
+        let output = LogOutput.standardError
+        (output.level, output.format) = (settings.logLevel, settings.logFormat)
+        var logger = LineLogHandler.logger(label, to: output)
+        for (key, value) in metadata { logger[metadataKey: key] = value }
+        let levels = LevelSignals(output, logger: logger)
+        defer { withExtendedLifetime(levels) {} }
         raiseDescriptorLimit()
         // A limit for files is an error of a write, as a full disk is, and no reason to die.
         signal(SIGXFSZ, SIG_IGN)

@@ -91,6 +91,17 @@ package struct JSONReader: Sendable {
         try integer(in: T.min...T.max)
     }
 
+    package func boolean() throws(InputProblem) -> Bool {
+        guard case .boolean(let value) = value.content else { throw mismatch("true or false") }
+        return value
+    }
+
+    /// As it is written.
+    package func number() throws(InputProblem) -> String {
+        guard case .number(let text) = value.content else { throw mismatch("a number") }
+        return text
+    }
+
     package var isNull: Bool {
         if case .null = value.content { true } else { false }
     }

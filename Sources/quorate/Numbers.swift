@@ -89,6 +89,13 @@ enum Limits {
         }
     }
 
+    /// - Parameter count: of `--hosts`, each with a replica of every shard.
+    static func checkHosts(_ count: Int) throws {
+        guard count % 3 == 1, (4...64).contains(count) else {
+            throw ValidationError("--hosts needs 3f + 1 addresses, from 4 to 64 (4, 7, 10, …); got \(count).")
+        }
+    }
+
     /// - Parameter count: how many hosts there are.
     static func checkHost(_ host: Int, of count: Int) throws {
         guard (0..<count).contains(host) else {

@@ -10,6 +10,12 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     case noSuchFolder(String)
     case manifest(Manifest.Problem)
     case ports(base: Int, count: Int)
+    /// Two hosts, or two gateways, at one address and port.
+    case addressTwice(HostAddress)
+    /// It has `host.json`, and so is a host's folder, and no `cluster.json`.
+    case hostFolderAlone(String)
+    /// A cluster's folder, where a host's number is missing.
+    case whichHost(String, count: Int)
     case file(FileFailure)
     case manifestFile(ManifestFileError)
     case noSuchHost(HostID, count: Int)
@@ -31,6 +37,11 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
         case .manifest(let problem): problem.description
         case .ports(let base, let count):
             "\(count) hosts need the ports \(base) to \(base + count - 1), and a port lies from 1 to 65535. Choose another base port"
+        case .addressTwice(let address): "\(address) is given twice; each needs an address and port of its own"
+        case .hostFolderAlone(let path):
+            "\(path) is one host's folder, and has no cluster.json. Copy the cluster's cluster.json into it, or give the cluster's folder and the host's number"
+        case .whichHost(let path, let count):
+            "\(path) is a cluster's folder: say which host, 0 to \(count - 1), after it, or give that host's own folder"
         case .file(let failure): StorageFailure(failure).description
         case .manifestFile(let error):
             "\(error.description) If the file was right before, restore it from a copy: every host and client of the cluster has the same"
@@ -57,18 +68,22 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     }
 }
 
-/// A cluster on disk: `cluster.json`, `issuer.key`, and `hosts/N/` for each host.
+/// A cluster on disk: `cluster.json`, `issuer.key`, and `hosts/N/` for each host. Or what one machine has of it: one
+/// host's folder with a `cluster.json` in it, or the public part, which has no secrets and no hosts.
 public struct ClusterFolder: Sendable {
     /// As the caller gave it; a relative one goes by the working folder.
     public let path: String
     /// From `cluster.json`, validated.
     public let manifest: Manifest
+    /// Whether it is one host's folder, and not one that has a folder for each host.
+    public let isHostFolder: Bool
 
     /// Reads `cluster.json`.
     public init(opening path: String) throws(ClusterFolderError) {
         self.path = path
         let file = path + "/cluster.json"
-        guard DurableFile.exists(file) else { throw .noSuchFolder(path) }
+        isHostFolder = DurableFile.exists(path + "/host.json")
+        guard DurableFile.exists(file) else { throw isHostFolder ? .hostFolderAlone(path) : .noSuchFolder(path) }
         let bytes: [UInt8]
         do { bytes = try DurableFile.read(file) } catch { throw .file(error) }
         do { manifest = try ManifestJSON.decode(bytes, file: file) } catch { throw .manifestFile(error) }
@@ -81,8 +96,40 @@ public struct ClusterFolder: Sendable {
     ) throws(ClusterFolderError) -> ClusterFolder {
         guard !DurableFile.exists(path) else { throw .exists(path) }
         guard replicas >= 1, replicas <= 64 else { throw .manifest(.replicas(shard: 0, count: replicas)) }
-        guard shards >= 1, shards <= 4096 else { throw .manifest(.shardCount(shards)) }
         guard basePort >= 1, basePort + replicas - 1 <= 65535 else { throw .ports(base: basePort, count: replicas) }
+        let hosts = (0..<replicas).map { HostAddress(address: address, port: basePort + $0) }
+        return try create(at: path, shards: shards, hosts: hosts) {
+            (manifest, seeds, issuerSeed, folder) throws(FileFailure) in
+            try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: folder)
+        }
+    }
+
+    /// The same on many machines: `hosts/N` and `public` can be copied each by itself to where it is needed. `hosts/N`
+    /// has that host's secrets and no other's; `public` has none.
+    /// - Parameters:
+    ///   - hosts: where each is reached, by number; each has one replica of every shard.
+    ///   - gateways: where clients find them. No secret belongs to a gateway, and more may run than are listed.
+    public static func create(
+        at path: String, shards: Int, hosts: [HostAddress], gateways: [HostAddress] = []
+    ) throws(ClusterFolderError) -> ClusterFolder {
+        for list in [hosts, gateways] {
+            for (i, address) in list.enumerated() where list[..<i].contains(address) { throw .addressTwice(address) }
+        }
+        return try create(at: path, shards: shards, hosts: hosts) {
+            (manifest, seeds, issuerSeed, folder) throws(FileFailure) in
+            try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: folder)
+            try addParts(manifest, gateways: gateways, to: folder)
+        }
+    }
+
+    private static func create(
+        at path: String, shards: Int, hosts: [HostAddress],
+        write: (Manifest, [[UInt8]], [UInt8], String) throws(FileFailure) -> Void
+    ) throws(ClusterFolderError) -> ClusterFolder {
+        guard !DurableFile.exists(path) else { throw .exists(path) }
+        let replicas = hosts.count
+        guard replicas >= 1, replicas <= 64 else { throw .manifest(.replicas(shard: 0, count: replicas)) }
+        guard shards >= 1, shards <= 4096 else { throw .manifest(.shardCount(shards)) }
 
         let seeds = (0..<replicas).map { _ in randomSeed() }
         let issuerSeed = randomSeed()
@@ -94,13 +141,15 @@ public struct ClusterFolder: Sendable {
         guard let cluster = ClusterID(bytes: randomSeed()) else { preconditionFailure("a cluster id has 32 bytes") }
         let manifest = Manifest(
             cluster: cluster, epoch: Epoch(1),
-            hosts: (0..<replicas).map { .init(address: address, port: basePort + $0, publicKey: keys[$0]) },
+            hosts: (0..<replicas).map {
+                .init(address: hosts[$0].address, port: hosts[$0].port, publicKey: keys[$0])
+            },
             shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards), issuer: keys[replicas])
         do { try manifest.validate() } catch { throw .manifest(error) }
 
         let temporary = "\(path).creating-\(getpid())-\(Hex.encode(Array(randomSeed().prefix(4))))"
         do {
-            try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: temporary)
+            try write(manifest, seeds, issuerSeed, temporary)
             try DurableFile.rename(temporary, path)
             try DurableFile.syncFolder(parent(of: path))
         } catch {
@@ -130,6 +179,27 @@ public struct ClusterFolder: Sendable {
         try DurableFile.syncFolder(folder)
     }
 
+    /// What each part needs to stand alone.
+    private static func addParts(
+        _ manifest: Manifest, gateways: [HostAddress], to folder: String
+    ) throws(FileFailure) {
+        let text = Array(ManifestJSON.encode(manifest).utf8)
+        for index in manifest.hosts.indices {
+            let host = "\(folder)/hosts/\(index)"
+            try DurableFile.create(host + "/cluster.json", text, mode: 0o644)
+            try DurableFile.syncFolder(host)
+        }
+        let open = folder + "/public"
+        try DurableFile.createFolder(open)
+        try DurableFile.create(open + "/cluster.json", text, mode: 0o644)
+        if !gateways.isEmpty {
+            let list = Array(GatewayList.text(gateways, of: manifest.cluster).utf8)
+            for place in [folder, open] { try DurableFile.create("\(place)/\(GatewayList.name)", list, mode: 0o644) }
+        }
+        try DurableFile.syncFolder(open)
+        try DurableFile.syncFolder(folder)
+    }
+
     private static func randomSeed() -> [UInt8] { Array(Curve25519.Signing.PrivateKey().rawRepresentation) }
 
     private static func parent(of path: String) -> String {
@@ -150,6 +220,15 @@ public struct ClusterFolder: Sendable {
     ///   `belongsElsewhere` if it names another cluster or host.
     public func host(_ host: HostID) throws(ClusterFolderError) -> HostFolder {
         guard Int(host.number) < manifest.hosts.count else { throw .noSuchHost(host, count: manifest.hosts.count) }
-        return try HostFolder(path: "\(path)/hosts/\(host)", host: host, manifest: manifest)
+        return try HostFolder(
+            path: isHostFolder ? path : "\(path)/hosts/\(host)", host: host, manifest: manifest)
+    }
+
+    /// The host whose folder this is.
+    /// - Throws: `whichHost` if it is not one host's; otherwise what `host(_:)` throws.
+    public func ownHost() throws(ClusterFolderError) -> HostID {
+        guard isHostFolder else { throw .whichHost(path, count: manifest.hosts.count) }
+        let number = try HostFolder.number(in: path, manifest: manifest)
+        return try host(number).host
     }
 }

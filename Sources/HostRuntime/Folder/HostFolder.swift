@@ -3,9 +3,9 @@ import ManifestFile
 import Messages
 import StrictInput
 
-/// `hosts/N/`: one host's key, journal and state.
+/// `hosts/N/`, or wherever it was copied to: one host's key, journal and state.
 public struct HostFolder: Sendable {
-    /// `hosts/N` under the cluster's folder, without a slash at its end.
+    /// `hosts/N` under the cluster's folder, or the folder that was opened, without a slash at its end.
     public let path: String
     /// Whose folder it is, as `host.json` confirmed.
     public let host: HostID
@@ -15,22 +15,33 @@ public struct HostFolder: Sendable {
     /// Checks in `host.json` that the folder belongs to this cluster and host.
     init(path: String, host: HostID, manifest: Manifest) throws(ClusterFolderError) {
         (self.path, self.host, self.manifest) = (path, host, manifest)
+        let (cluster, number) = try Self.identity(in: path, manifest: manifest, expected: host.description)
+        guard cluster == manifest.cluster else { throw .belongsElsewhere(path: path, what: "cluster \(cluster.short)") }
+        guard number == Int(host.number) else { throw .belongsElsewhere(path: path, what: "host \(number)") }
+    }
+
+    /// Whose folder it says that it is.
+    /// - Throws: `damagedIdentity`.
+    static func number(in path: String, manifest: Manifest) throws(ClusterFolderError) -> HostID {
+        HostID(UInt16(try identity(in: path, manifest: manifest, expected: "its number").number))
+    }
+
+    /// What `host.json` says.
+    /// - Parameter host: which number is expected in it.
+    private static func identity(
+        in path: String, manifest: Manifest, expected host: String
+    ) throws(ClusterFolderError) -> (cluster: ClusterID, number: Int) {
         let file = path + "/host.json"
-        let cluster: ClusterID
-        let number: Int
         do {
             let fields = try JSONReader(try DurableFile.read(file, limit: 65536), file: file).object([
                 "cluster", "host",
             ])
-            cluster = try fields["cluster"].bytes32()
-            number = try fields["host"].integer(in: 0...65535)
+            return (try fields["cluster"].bytes32(), try fields["host"].integer(in: 0...65535))
         } catch {
             let problem = (error as? FileFailure)?.description ?? (error as? InputProblem)?.description ?? "\(error)"
             let expected = "{\"cluster\": \"\(manifest.cluster.hex)\", \"host\": \(host)}"
             throw .damagedIdentity(path: file, problem: problem, expected: expected)
         }
-        guard cluster == manifest.cluster else { throw .belongsElsewhere(path: path, what: "cluster \(cluster.short)") }
-        guard number == Int(host.number) else { throw .belongsElsewhere(path: path, what: "host \(number)") }
     }
 
     /// A folder of segments, one journal for all shards of the host. It is missing until the first start.
@@ -49,6 +60,17 @@ public struct HostFolder: Sendable {
         let signer = try KeyFile.read(file)
         guard signer.publicKey == manifest.hosts[Int(host.number)].publicKey else { throw .notInManifest(path: file) }
         return signer
+    }
+
+    /// Whether a process runs the host from this folder, on this machine.
+    public var isInUse: Bool {
+        do {
+            try lock().release()
+            return false
+        } catch {
+            if case .inUse = error { return true }
+            return false
+        }
     }
 
     /// Keeps a second process out; held until the value goes.

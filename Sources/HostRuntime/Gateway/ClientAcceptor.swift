@@ -159,6 +159,12 @@ final class ClientAcceptor {
         unflushed.removeAll(keepingCapacity: true)
     }
 
+    /// Nobody new is accepted; those who are connected stay.
+    func stopListening() {
+        server?.close(promise: nil)
+        server = nil
+    }
+
     func stop() {
         isStopped = true
         sweep?.cancel()

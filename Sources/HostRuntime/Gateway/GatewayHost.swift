@@ -55,13 +55,15 @@ public final class GatewayHost: Sendable {
         manifest: Manifest, port: Int, addresses: [HostAddress]? = nil, options: GatewayRuntimeOptions = .init(),
         logger: Logger
     ) async throws -> GatewayHost {
+        var logger = logger
+        logger[metadataKey: "cluster"] = "\(manifest.cluster.hex)"
         let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: false)
         let counters = RuntimeCounters()
         let loop = threads.io
         do {
             let tls = try SessionTLS.ephemeral()
             let seed = UInt64.random(in: .min ... .max)
-            let (engine, bound) = try await loop.flatSubmit {
+            let (engine, bound) = try await loop.flatSubmit { [logger] in
                 let engine = GatewayEngine(
                     manifest: manifest, tls: tls, seed: seed, options: options, threads: threads, counters: counters,
                     logger: logger)
@@ -69,7 +71,8 @@ public final class GatewayHost: Sendable {
                 return engine.clients.listen(port: port).map { (loopBound, $0) }
             }.get()
             try await loop.submit { engine.value.start(addresses) }.get()
-            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(options.clients.address):\(bound)")
+            let place = HostAddress(address: options.clients.address, port: bound)
+            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(place)")
             return GatewayHost(
                 manifest: manifest, port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
         } catch {
@@ -92,6 +95,30 @@ public final class GatewayHost: Sendable {
         return try? await threads.io.submit { engine.value.health }.get()
     }
 
+    /// Takes nothing new: accepts no connection, and answers requests and reads with `shuttingDown`. Returns when
+    /// everything that clients wait for has been answered, or after `limit`. `stop` comes next.
+    /// - Returns: whether all was answered.
+    @discardableResult public func drain(limit: Duration) async -> Bool {
+        let engine = engine
+        let end = ContinuousClock.now + limit
+        try? await threads.io.submit { engine.value.startDraining() }.get()
+        // What is being checked is not known to the core yet: one look may be too early.
+        var quietLooks = 0
+        while quietLooks < 3 {
+            let isDue = (try? await threads.io.submit { engine.value.isAnswerDue }.get()) ?? false
+            quietLooks = isDue ? 0 : quietLooks + 1
+            guard ContinuousClock.now < end else { return !isDue }
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return !isDue }
+        }
+        return true
+    }
+
+    /// Whether `drain` was called.
+    public func isDraining() async -> Bool {
+        let engine = engine
+        return (try? await threads.io.submit { engine.value.isDraining }.get()) ?? true
+    }
+
     /// Closes all connections and ends the threads. A client whose request was under way asks another gateway.
     public func stop() async {
         let engine = engine
@@ -112,6 +139,8 @@ final class GatewayEngine {
     private let counters: RuntimeCounters
     private let counted: GatewayCounters
     private let log: LimitedLog
+    private let logger: Logger
+    private(set) var isDraining = false
     private var core: GatewayCore
     private var ready = GatewayReady()
     private var links: [Link] = []
@@ -134,7 +163,7 @@ final class GatewayEngine {
         requestTimes = RequestTimes(registry: counters.registry, map: manifest.shardMap)
         ring = StampRing(options.traces)
         loop = threads.io
-        log = LimitedLog(logger)
+        (log, self.logger) = (LimitedLog(logger), logger)
         clients = ClientAcceptor(options: options.clients, loop: threads.io, counters: counters, log: log)
         var coreOptions = options.core
         coreOptions.maxSessions = max(1, options.clients.maxClients)
@@ -200,8 +229,32 @@ final class GatewayEngine {
         carryOut()
     }
 
+    func startDraining() {
+        isDraining = true
+        clients.stopListening()
+    }
+
+    /// A client that is connected waits for something.
+    var isAnswerDue: Bool { core.isAnswerDue }
+
+    /// Refuses what is new.
+    /// - Returns: what is no work: whoever asks how the gateway is learns it to the end.
+    private func refuse(_ messages: [ClientMessage], from session: SessionID) -> [ClientMessage] {
+        messages.filter { message in
+            switch message {
+            case .status, .stamps: return true
+            case .submit, .account, .read:
+                counted.noteRejected(.shuttingDown)
+                let retryAfter = options.retryAfterMicroseconds
+                send(.rejected(id: message.id, .shuttingDown, retryAfterMicroseconds: retryAfter), to: session)
+                return false
+            }
+        }
+    }
+
     /// Requests go to the core at once; it says which are to be checked first.
     private func receive(_ messages: [ClientMessage], from session: SessionID) {
+        let messages = isDraining ? refuse(messages, from: session) : messages
         if let ring { for message in messages { ring.noteReceived(message) } }
         var others: [ClientMessage] = []
         let now = Clock.now()
@@ -245,7 +298,11 @@ final class GatewayEngine {
             }
         }
         requestTimes.end(ready.toClients)
-        for (client, reply) in ready.toClients { send(withMetrics(reply), to: client) }
+        let saysOutcomes = logger.logLevel <= .debug
+        for (client, reply) in ready.toClients {
+            if saysOutcomes { sayOutcome(reply) }
+            send(withMetrics(reply), to: client)
+        }
         counted.add(ready.counts)
         inbound?.check(ready.checks)
         ready.removeAll()
@@ -258,6 +315,18 @@ final class GatewayEngine {
         let frame = encoder.frame(reply)
         sent.note(reply.sentKind, size: frame.size)
         clients.send(frame, to: client)
+    }
+
+    private func sayOutcome(_ reply: GatewayReply) {
+        guard case .receipt(_, let receipt, let retries, let conflicts) = reply else { return }
+        let request = receipt.request
+        let txid = TransactionID(request: request.digest, mode: request.request.mode, leg: 0)
+        logger.debug(
+            "answered with a receipt",
+            metadata: [
+                "txid": "\(txid.hex)", "retries": .stringConvertible(retries),
+                "conflicts": .stringConvertible(conflicts),
+            ])
     }
 
     private func withMetrics(_ reply: GatewayReply) -> GatewayReply {

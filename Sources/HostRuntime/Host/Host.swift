@@ -49,6 +49,9 @@ public final class Host: Sendable {
         _ host: HostID, of cluster: ClusterFolder, options: HostRuntimeOptions, logger: Logger
     ) async throws -> Host {
         let folder = try cluster.host(host)
+        var logger = logger
+        logger[metadataKey: "cluster"] = "\(folder.manifest.cluster.hex)"
+        logger[metadataKey: "host"] = .stringConvertible(host.number)
         let lock = try folder.lock()
         let signer = try folder.signer()
         let bound = try folder.bind(to: options.core.procedures.names)
@@ -67,8 +70,8 @@ public final class Host: Sendable {
                 await threads.stop()
                 let aside = try folder.setAside(folder.statePath(of: shard))
                 logger.error(
-                    "the state of shard \(shard) is damaged (\(error)): it is put aside as \(aside), and fetched from the other hosts"
-                )
+                    "the state of shard \(shard) is damaged (\(error)): it is put aside as \(aside), and fetched from the other hosts",
+                    metadata: ["shard": .stringConvertible(shard.number)])
             } catch {
                 await threads.stop()
                 throw error
@@ -151,6 +154,7 @@ private struct HostAssembly {
     func assemble(lock: FolderLock) async throws -> Host {
         let (manifest, host) = (folder.manifest, folder.host)
         let address = manifest.hosts[Int(host.number)]
+        let place = options.listen ?? HostAddress(address: address.address, port: address.port).listening
         let counters = RuntimeCounters()
         let counted = HostCounters(shards: manifest.shards(of: host), registry: counters.registry)
 
@@ -192,7 +196,7 @@ private struct HostAssembly {
         transportOptions.procedures = options.core.procedures.names
         let transport = try await PeerTransport.listen(
             manifest: manifest, host: host, seed: signer.seed,
-            at: HostAddress(address: address.address, port: address.port),
+            at: place,
             options: transportOptions, counters: counters, logger: logger, on: threads.io,
             events: { inbound.receive($0) })
 
@@ -224,7 +228,9 @@ private struct HostAssembly {
         // Beside what is served, not before it.
         for shard in manifest.shards(of: host) { states.post(.check(shard)) }
         transport.connect()
-        logger.info("host \(host) of cluster \(manifest.cluster.short) listens on \(address.address):\(transport.port)")
+        logger.info(
+            "host \(host) of cluster \(manifest.cluster.short) listens on \(HostAddress(address: place.address, port: transport.port))"
+        )
         return Host(
             id: host, threads: threads, transport: transport, inbound: inbound, engine: engine, ticker: ticker,
             journal: journal,
@@ -338,7 +344,8 @@ private struct HostAssembly {
             guard error.isDamage else { throw error }
             let aside = try folder.setAside(path)
             logger.error(
-                "\(error): the state of shard \(shard) is put aside as \(aside), and fetched from the other hosts")
+                "\(error): the state of shard \(shard) is put aside as \(aside), and fetched from the other hosts",
+                metadata: ["shard": .stringConvertible(shard.number)])
             return try LMDBEnvironment(path: path, options: options.stores)
         }
     }

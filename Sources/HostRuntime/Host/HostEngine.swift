@@ -84,6 +84,19 @@ final class HostEngine {
         appendUnawaited()
     }
 
+    /// Their replicas left a view for another one.
+    private func sayViews(of shards: [ShardID]) {
+        guard logger.logLevel <= .info else { return }
+        for replica in core?.status(now: Clock.now()) ?? [] where shards.contains(replica.shard) {
+            logger.info(
+                "shard \(replica.shard) \(replica.isChangingView ? "goes to" : "is in") view \(replica.view)",
+                metadata: [
+                    "shard": .stringConvertible(replica.shard.number), "view": .stringConvertible(replica.view.number),
+                    "sequence": .stringConvertible(replica.lastExecuted.number),
+                ])
+        }
+    }
+
     // MARK: The journal
 
     private func append() {
@@ -119,8 +132,13 @@ final class HostEngine {
         for bucket in ready.stages { states.post(.stage(bucket)) }
         for flush in ready.flushes { states.post(.flush(flush)) }
         for (shard, primary) in ready.primaries { inbound.note(primary, of: shard) }
+        if !ready.primaries.isEmpty { sayViews(of: ready.primaries.map(\.0)) }
         for shard in ready.damaged { states.post(.condemn(shard)) }
-        for (shard, reason) in ready.halts { logger.critical("the replica of shard \(shard) has halted: \(reason)") }
+        for (shard, reason) in ready.halts {
+            logger.critical(
+                "the replica of shard \(shard) has halted: \(reason)",
+                metadata: ["shard": .stringConvertible(shard.number)])
+        }
         for notice in ready.notices { logger.warning("\(notice)") }
         counters.add(ready.counts)
         ready.removeAll()

@@ -72,7 +72,9 @@ package final class StateWriter {
 
     private func condemn(_ shard: ShardID) {
         do { try writers[shard]?.condemn() } catch {
-            logger.critical("shard \(shard)'s state is damaged and cannot be marked so: \(error)")
+            logger.critical(
+                "shard \(shard)'s state is damaged and cannot be marked so: \(error)",
+                metadata: ["shard": .stringConvertible(shard.number)])
         }
     }
 
@@ -136,7 +138,8 @@ package final class StateWriter {
         let what = failure?.description ?? "\(error)"
         let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
         logger.critical(
-            "writing the state of shard \(shard) failed; the host stops voting until \(until): \(what)")
+            "writing the state of shard \(shard) failed; the host stops voting until \(until): \(what)",
+            metadata: ["shard": .stringConvertible(shard.number)])
         report(.storageFailed("state of shard \(shard): \(what)"))
         if let failure { failed(failure) }
     }

@@ -189,7 +189,10 @@ final class Acceptor {
         session.onEnd = { [weak self] session, why in
             guard let self else { return }
             if peers[peer] === session { peers[peer] = nil }
-            if case .garbage = why { log.warning("closed the session of host \(peer)", "\(why)") }
+            if case .garbage = why {
+                log.warning(
+                    "closed the session of host \(peer)", "\(why)", metadata: ["peer": .stringConvertible(peer.number)])
+            }
         }
         old?.end(.stopped)
     }

@@ -6,28 +6,6 @@ import NIOPosix
 import Randomness
 import Transport
 
-/// Where a host listens.
-public struct HostAddress: Hashable, Sendable {
-    /// An IP address, or a name that the system resolves.
-    public let address: String
-    /// TCP. Where something is to listen, 0 takes any that is free.
-    public let port: Int
-    /// Nothing is checked or resolved yet: a connection or `listen` does that.
-    public init(address: String, port: Int) { (self.address, self.port) = (address, port) }
-}
-
-/// A port that cannot be had.
-public struct ListenFailure: Error, Sendable, CustomStringConvertible {
-    /// What was asked for.
-    public let address: HostAddress
-    /// The system's, in words.
-    public let reason: String
-    /// Which address and port, why not, and what to do.
-    public var description: String {
-        "cannot listen on \(address.address):\(address.port): \(reason). Stop whatever listens there, or change the port"
-    }
-}
-
 /// A connection to one host that is made again whenever it is lost, after a capped exponential backoff with jitter.
 /// Lives on one event loop.
 final class Link {
@@ -113,7 +91,8 @@ final class Link {
     private func lost(_ why: String) {
         session = nil
         guard !isStopped, retry == nil else { return }
-        log.warning("no session with host \(host) at \(address.address):\(address.port)", why)
+        log.warning(
+            "no session with host \(host) at \(address)", why, metadata: ["peer": .stringConvertible(host.number)])
         if isUp {
             isUp = false
             // A session that ends at once does not count as success: a peer that accepts and hangs up is not hammered.

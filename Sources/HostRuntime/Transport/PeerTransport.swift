@@ -179,7 +179,7 @@ final class TransportCore {
                 hello: hello, frameLimit: 1, outboundLimit: options.maxOutboundPerHost, options: options, loop: loop,
                 counters: counters, log: log)
             link.onUp = { [events, logger] in
-                logger.info("session with host \(id)")
+                logger.info("session with host \(id)", metadata: ["peer": .stringConvertible(id.number)])
                 events([.peerConnected(id)])
             }
             link.onDown = { [events] in events([.peerDisconnected(id)]) }

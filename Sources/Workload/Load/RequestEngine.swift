@@ -238,6 +238,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         case .rejected(_, let reason, let retryAfter):
             counters.rejections[Int(reason.rawValue) - 1] += 1
             if reason == .invalid { return giveUp(id, flight, why: "\(reason)", now: now) }
+            if reason == .shuttingDown {
+                avoidedUntil[flight.channel] = now.uptime + Self.avoidance
+                moveOn(id, from: flight.channel, now: now.uptime)
+            }
             scheduleResend(id, after: min(retryAfter, 5_000_000) * 1000, now: now.uptime)
         case nil:
             counters.connectionFailures += 1

@@ -43,6 +43,15 @@ struct ClusterCommand: AsyncParsableCommand {
             discussion: """
                 Without --base-port: 7100, or, where something listens on a port that the cluster would need, the next ports that \
                 are free.
+
+                With --hosts the cluster is for many machines, one host on each. Of the folder, hosts/N goes to the machine of host \
+                N: it has that host's key and no other secret. public goes to gateways and clients, and has no secret. What is left, \
+                with issuer.key, stays with whoever may create money:
+
+                  quorate cluster init bank --shards 4 \
+                      --hosts a.example:7100,b.example:7100,c.example:7100,[2001:db8::4]:7100 --gateways g.example:7200
+                  quorate host run hosts/0               # on a.example, in what was copied there
+                  quorate gateway run public             # on g.example
                 """)
         @Argument(help: "The folder; it must not exist.") var directory: String
         @Option(help: Limits.shards.help("How many shards."), transform: Limits.shards.parse) var shards = 1
@@ -53,6 +62,14 @@ struct ClusterCommand: AsyncParsableCommand {
             help: Limits.port.help(
                 "Host N listens on this port + N; gateways, if nothing else is said, from 100 above it on."),
             transform: Limits.port.parse) var basePort: Int?
+        @Option(
+            help: .init(
+                "Where the hosts are reached, by number: a cluster for many machines.",
+                valueName: "address:port,…"),
+            transform: Addresses.parse) var hosts: [HostAddress] = []
+        @Option(
+            help: .init("Where clients find gateways, with --hosts.", valueName: "address:port,…"),
+            transform: Addresses.parse) var gateways: [HostAddress] = []
         @Flag(help: "Print one JSON object.") var json = false
 
         static let usualPort = 7100
@@ -66,10 +83,22 @@ struct ClusterCommand: AsyncParsableCommand {
             var shards: Int
             var replicas: Int
             var hosts: Int
-            var base_port: Int
+            /// Nil where every host has its own address.
+            var base_port: Int?
+            /// Of a cluster for many machines.
+            var addresses: [String]?
         }
 
         func validate() throws {
+            guard hosts.isEmpty else {
+                guard basePort == nil else {
+                    throw ValidationError("--base-port is for one machine; --hosts says every port.")
+                }
+                return try Limits.checkHosts(hosts.count)
+            }
+            guard gateways.isEmpty else {
+                throw ValidationError("--gateways goes with --hosts; on one machine, say it to quorate cluster up.")
+            }
             try Limits.checkReplicas(replicas)
             guard let basePort, basePort + replicas - 1 > 65535 else { return }
             throw ValidationError(
@@ -79,6 +108,7 @@ struct ClusterCommand: AsyncParsableCommand {
 
         func execute() async throws {
             let path = ClusterCommand.absolute(directory)
+            guard hosts.isEmpty else { return try createForManyMachines(path) }
             let port = try basePort ?? FreePorts.forCluster(hosts: replicas)
             let folder = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: port)
             guard !json else {
@@ -94,6 +124,46 @@ struct ClusterCommand: AsyncParsableCommand {
                 Console.out("the usual ports, from \(Self.usualPort) on, are taken")
             }
             Console.out("start it with: quorate cluster up \(directory)")
+        }
+
+        private func createForManyMachines(_ path: String) throws {
+            let folder = try ClusterFolder.create(at: path, shards: shards, hosts: hosts, gateways: gateways)
+            guard !json else {
+                return try Console.json(
+                    Created(
+                        folder: path, cluster: folder.manifest.cluster.hex, shards: shards, replicas: hosts.count,
+                        hosts: hosts.count, addresses: hosts.map(\.description)))
+            }
+            Console.out(
+                "created \(directory): cluster \(folder.manifest.cluster.short), \(shards) \(shards == 1 ? "shard" : "shards") of \(hosts.count) replicas on \(hosts.count) machines"
+            )
+            for (number, host) in hosts.enumerated() {
+                Console.out(
+                    "host \(number)  \(host)  copy \(directory)/hosts/\(number) there, and: quorate host run FOLDER")
+            }
+            Console.out(
+                "gateways and clients need \(directory)/public, which has no secret: quorate gateway run FOLDER")
+            Console.out("issuer.key may create money: keep it off the hosts")
+        }
+    }
+
+    /// `a.example:7100,[::1]:7100`
+    enum Addresses {
+        /// - Throws: `ValidationError`.
+        static func parse(_ text: String) throws -> [HostAddress] {
+            let words = text.split(separator: ",", omittingEmptySubsequences: false)
+            let addresses = try words.map { word in
+                guard let address = HostAddress(String(word)) else {
+                    throw ValidationError(
+                        "\(Printable.quoted(word.utf8)) is no address; give ADDRESS:PORT or [IPv6]:PORT, as a.example:7100."
+                    )
+                }
+                return address
+            }
+            for (i, address) in addresses.enumerated() where addresses[..<i].contains(address) {
+                throw ValidationError("\(address) is given twice; each needs an address and port of its own.")
+            }
+            return addresses
         }
     }
 
@@ -140,6 +210,11 @@ struct ClusterCommand: AsyncParsableCommand {
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
+            guard !folder.isHostFolder else {
+                throw ToolError(
+                    .wrongManifest,
+                    "\(directory) is one host's folder; run that host with: quorate host run \(directory)")
+            }
             let processes = ClusterProcesses(
                 folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http)
             let manifest = folder.manifest
@@ -318,6 +393,9 @@ struct ClusterCommand: AsyncParsableCommand {
             let lock = try await ClusterLock.hold(processes.run, for: "cluster restore-host")
             defer { withExtendedLifetime(lock) {} }
             try processes.adopt()
+            guard !hostFolder.isInUse || processes.run.running(.host(host)) != nil else {
+                throw ToolError(.failure, "host \(host) runs; stop it first, as whoever started it does")
+            }
             guard processes.run.running(.host(host)) == nil else {
                 throw ToolError(
                     .failure, "host \(host) runs; stop it first with: quorate cluster kill-host \(directory) \(host)")

@@ -7,10 +7,10 @@ import QuorateHost
 import StrictInput
 import Web
 
-/// What `cluster up` starts; not for people.
+/// What `cluster up` starts, and a service manager on a machine of its own.
 struct HostCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "host", abstract: "Runs one host in the foreground.", shouldDisplay: false,
+        commandName: "host", abstract: "Run one host on this machine, in the foreground.", shouldDisplay: false,
         subcommands: [Run.self, Resume.self])
 
     /// Stands beside a host that was stopped by SIGSTOP: such a host cannot see that the process which started it is
@@ -45,70 +45,132 @@ struct HostCommand: AsyncParsableCommand {
     }
 }
 
-/// What `cluster up` starts; not for people.
+/// What `cluster up` starts, and a service manager on a machine of its own.
 struct GatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "gateway", abstract: "Runs one gateway in the foreground.", shouldDisplay: false,
+        commandName: "gateway", abstract: "Run one gateway on this machine, in the foreground.", shouldDisplay: false,
         subcommands: [Run.self])
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "run", abstract: "Runs one gateway in the foreground.")
-        @Argument(help: "The cluster's folder.") var directory: String
-        @Argument(help: Limits.host.help("The gateway's number.", name: "gateway"), transform: Limits.host.parse)
-        var number = 0
+            commandName: "run", abstract: "Runs one gateway in the foreground.",
+            discussion: """
+                It needs the public part of a cluster only, and no secret:
+
+                  quorate gateway run /etc/quorate/public --listen 127.0.0.1:7200 --http 127.0.0.1:9200
+                  QUORATE_FOLDER=/etc/quorate/public QUORATE_LISTEN=127.0.0.1:7200 quorate gateway run
+
+                Each option may also stand in a file (--config, or QUORATE_CONFIG) or in the environment; an option counts before a \
+                variable, a variable before the file. docs/CONFIGURATION.md has them all.
+
+                SIGTERM ends it in order: it takes nothing new, and finishes what it has begun. SIGUSR1 makes its log say more, \
+                SIGUSR2 less.
+                """)
+        @Argument(help: "The cluster's folder, or its public part.") var directory: String?
+        @Argument(
+            help: Limits.host.help("The gateway's number. Default: 0.", name: "gateway"), transform: Limits.host.parse)
+        var number: Int?
         @Option(
             help: Whole(0...65535).help(
-                "Where it listens; 0 for any free port, which is written to run/gateway-N.port."),
-            transform: Whole(0...65535).parse) var port = 0
+                "Where it listens on loopback, if --listen does not say; 0 for any free port, which is written to run/gateway-N.port. Default: what gateways.json has for its number, or 0."
+            ),
+            transform: Whole(0...65535).parse) var port: Int?
         @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
-        @Option(help: Limits.traceRate.help("The share of requests that is traced."), transform: Limits.traceRate.parse)
-        var traceRate = 0.0
+        @Option(help: .init("A configuration file.", valueName: "file")) var config: String?
+        @Option(help: .init("Where it listens for clients.", valueName: "address:port")) var listen: String?
+        @Flag(help: "Listen beyond loopback although clients come in plain TCP.") var allowPlaintext = false
         @Option(
             help: .init(
                 "Where it says over HTTP how it is.",
                 discussion: "Port 0 is any free one, which is written to --http-port-file.",
-                valueName: "address:port"),
-            transform: WebOptions.parse) var http: WebOptions?
+                valueName: "address:port")) var http: String?
         @Option(help: .hidden) var httpPortFile: String?
+        @Option(help: .init("From which level on it logs. Default: info.", valueName: "level")) var logLevel: String?
+        @Option(help: .init("Default: text.", valueName: "text|json")) var logFormat: String?
+        @Option(
+            help: Limits.traceRate.help("The share of requests that is traced. Default: 0."),
+            transform: Limits.traceRate.parse) var traceRate: Double?
+        @Option(help: Whole(1...64).help("Threads that check signatures. Default: 1."), transform: Whole(1...64).parse)
+        var verifierThreads: Int?
+        @Option(
+            help: Whole(1...60000).help("Connections of clients. Default: 1024."), transform: Whole(1...60000).parse)
+        var maxClients: Int?
+        @Option(
+            help: Whole(0...3600).help("How long it finishes what it has begun. Default: 5."),
+            transform: Whole(0...3600).parse)
+        var drainSeconds: Int?
+
+        private func settings() throws -> ServiceSettings {
+            let given: [ServiceSetting: String?] = [
+                .folder: directory, .number: number.map { "\($0)" }, .listen: listen, .http: http, .logLevel: logLevel,
+                .logFormat: logFormat, .traceRate: traceRate.map { "\($0)" },
+                .verifierThreads: verifierThreads.map { "\($0)" },
+                .maxClients: maxClients.map { "\($0)" }, .drainSeconds: drainSeconds.map { "\($0)" },
+                .allowPlaintext: allowPlaintext ? "true" : nil,
+            ]
+            do {
+                return try ServiceSettings(
+                    for: .gateway, given: given.compactMapValues { $0 }, file: config,
+                    environment: ProcessInfo.processInfo.environment)
+            } catch { throw ValidationError(error.description) }
+        }
+
+        /// Where clients are awaited, once it is known whether they may come from there.
+        /// - Throws: `ToolError`.
+        private func place(_ settings: ServiceSettings, _ number: Int, of cluster: ClusterFolder) throws -> HostAddress
+        {
+            let listed = try GatewayList.read(in: cluster)
+            let usual = port ?? (listed.indices.contains(number) ? listed[number].port : 0)
+            let place = settings.listen ?? HostAddress(address: "127.0.0.1", port: usual)
+            guard place.isLoopback || settings.allowsPlaintext else {
+                throw ToolError(
+                    .failure,
+                    "clients would come to \(place) in plain TCP: whoever is between can read what they send and keep it back, though not change it. Listen on loopback behind something that ends TLS, or allow it with --allow-plaintext"
+                )
+            }
+            return place
+        }
 
         func run() async throws {
-            let code = await Service.run("gateway-\(number)", exitOnEOF: exitOnEOF) { logger in
-                let cluster = try ClusterFolder(opening: directory)
+            let settings = try settings()
+            guard let folder = settings.text(.folder) else {
+                throw ValidationError("no folder is named: give it, or set \(ServiceSetting.folder.variable).")
+            }
+            let number = settings.whole(.number) ?? 0
+            let code = await Service.run(
+                "gateway-\(number)", metadata: ["gateway": .stringConvertible(number)], settings: settings,
+                exitOnEOF: exitOnEOF
+            ) { logger in
+                let cluster = try ClusterFolder(opening: folder)
                 var options = GatewayRuntimeOptions()
-                options.traces = TraceSampling(rate: traceRate)
+                settings.apply(to: &options)
+                let place = try place(settings, number, of: cluster)
+                options.clients.address = place.address
                 let gateway = try await GatewayHost.start(
-                    manifest: cluster.manifest, port: port, options: options, logger: logger)
+                    manifest: cluster.manifest, port: place.port, options: options, logger: logger)
                 let web: WebServer?
                 do {
+                    let health = HealthPart {
+                        await gateway.isDraining() ? ["it is being stopped"] : await gateway.problems()
+                    }
                     web = try await Service.serve(
                         [
-                            HealthPart { await gateway.problems() },
-                            MetricsPart { [number] in await gateway.points(number: number) },
-                        ], at: http, portFile: httpPortFile, logger: logger)
-                    try RunFolder(directory).writePort(gateway.port, gateway: number)
+                            health, MetricsPart { [number] in await gateway.points(number: number) },
+                        ], at: settings.http, portFile: httpPortFile, logger: logger)
+                    try RunFolder(folder).writePort(gateway.port, gateway: number)
                 } catch {
                     await gateway.stop()
                     throw error
                 }
                 return {
+                    if await !gateway.drain(limit: settings.drainLimit) {
+                        logger.warning("not all requests were answered within \(settings.drainLimit)")
+                    }
                     await web?.stop()
                     await gateway.stop()
                 }
             }
             throw ExitCode(code)
         }
-    }
-}
-
-extension WebOptions {
-    /// - Throws: `ValidationError`.
-    static func parse(_ text: String) throws -> WebOptions {
-        guard let options = WebOptions(text) else {
-            throw ValidationError(
-                "\(Printable.quoted(text.utf8)) is no place to listen; give PORT, ADDRESS:PORT or [IPv6]:PORT, as 127.0.0.1:9100."
-            )
-        }
-        return options
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import QuorateHost
 import StrictInput
 
 /// A process of this executable or of a host program, in a session of its own: a signal from the terminal does not
@@ -56,7 +57,8 @@ struct ChildProcess: Sendable {
         var argv: [UnsafeMutablePointer<CChar>?] = ([executable] + arguments).map { strdup($0) }
         argv.append(nil)
         defer { for pointer in argv { free(pointer) } }
-        var environment: [UnsafeMutablePointer<CChar>?] = ProcessInfo.processInfo.environment.map {
+        let inherited = ProcessInfo.processInfo.environment.filter { !ServiceSetting.ofOneProcess.contains($0.key) }
+        var environment: [UnsafeMutablePointer<CChar>?] = inherited.map {
             strdup("\($0.key)=\($0.value)")
         }
         environment.append(nil)

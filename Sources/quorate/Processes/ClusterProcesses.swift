@@ -439,10 +439,18 @@ struct ClusterProcesses: Sendable {
 
     /// The addresses of the gateways that run.
     var gateways: [GatewayAddress] {
-        run.recorded().compactMap { role in
+        let running = run.recorded().compactMap { role -> GatewayAddress? in
             guard case .gateway(let number) = role, run.running(role) != nil, let port = run.port(ofGateway: number)
             else { return nil }
             return GatewayAddress(host: "127.0.0.1", port: port)
+        }
+        guard running.isEmpty else { return running }
+        // Those of a cluster on many machines.
+        do {
+            return try GatewayList.read(in: folder).map { GatewayAddress(host: $0.address, port: $0.port) }
+        } catch {
+            Console.error("warning: \(error.description)")
+            return []
         }
     }
 }

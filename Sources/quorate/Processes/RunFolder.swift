@@ -157,7 +157,9 @@ struct RunFolder: Sendable {
         return numbers("host-").map(Role.host) + numbers("gateway-").map(Role.gateway)
     }
 
+    /// Where nothing is managed, as in a cluster's public part, nobody looks for it.
     func writePort(_ port: Int, gateway: Int) throws {
+        guard FileManager.default.fileExists(atPath: folder) else { return }
         try Data("\(port)\n".utf8).write(to: URL(fileURLWithPath: portPath(gateway)), options: .atomic)
     }
 

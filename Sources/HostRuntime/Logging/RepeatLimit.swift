@@ -1,0 +1,118 @@
+import Logging
+
+/// Which lines of a log are left out, because the same ones came just before, or too many came at once: what somebody
+/// can cause again and again must not fill a disk. Nothing at level critical is left out.
+struct RepeatLimit {
+    struct Line: Hashable {
+        let level: Logger.Level
+        let label: String
+        let message: String
+    }
+
+    /// Lines that were left out.
+    struct Left {
+        enum What {
+            case like(Line)
+            case any
+        }
+        let what: What
+        let count: Int
+    }
+
+    private struct Period {
+        var start: UInt64
+        var length = RepeatLimit.shortest
+        var written = 1
+        var held = 0
+        func isOver(_ now: UInt64) -> Bool { now - min(now, start) >= length }
+    }
+
+    /// So often the same line is written in a period.
+    static let burst = 5
+    /// Nanoseconds. A period in which lines were left out is followed by one of twice its length.
+    static let shortest: UInt64 = 10_000_000_000
+    static let longest: UInt64 = 300_000_000_000
+    /// Lines of any kind, in a second.
+    static let perSecond = 200
+    /// Different lines that are remembered.
+    static let capacity = 512
+
+    private var periods: [Line: Period] = [:]
+    private var second: (start: UInt64, written: Int, held: Int) = (0, 0, 0)
+    /// Of lines that could not be remembered.
+    private var forgotten = 0
+    /// Some line was left out since `overdue` last found none.
+    private var hasHeld = false
+
+    /// - Returns: how many lines like it were left out before it; nil if it is left out itself.
+    mutating func admit(_ record: LogRecord, now: UInt64) -> Int? {
+        guard record.level < .critical else { return 0 }
+        let line = Line(level: record.level, label: record.label, message: record.message)
+        guard var period = periods[line] else {
+            guard isRoomInSecond(now) else { return nil }
+            if periods.count >= Self.capacity { forget(now) }
+            periods[line] = Period(start: now)
+            return 0
+        }
+        if period.isOver(now) {
+            guard isRoomInSecond(now) else { return nil }
+            let held = period.held
+            periods[line] = Period(
+                start: now, length: held > 0 ? min(period.length * 2, Self.longest) : Self.shortest)
+            return held
+        }
+        guard period.written < Self.burst else {
+            period.held += 1
+            hasHeld = true
+            periods[line] = period
+            return nil
+        }
+        guard isRoomInSecond(now) else { return nil }
+        period.written += 1
+        periods[line] = period
+        return 0
+    }
+
+    private mutating func isRoomInSecond(_ now: UInt64) -> Bool {
+        if now - min(now, second.start) >= 1_000_000_000 { (second.start, second.written) = (now, 0) }
+        guard second.written < Self.perSecond else {
+            second.held += 1
+            hasHeld = true
+            return false
+        }
+        second.written += 1
+        return true
+    }
+
+    /// Those whose period is over, and all if they are too many.
+    private mutating func forget(_ now: UInt64) {
+        var kept = periods.filter { !$0.value.isOver(now) }
+        if kept.count >= Self.capacity { kept = [:] }
+        forgotten += periods.reduce(0) { kept[$1.key] == nil ? $0 + $1.value.held : $0 }
+        periods = kept
+    }
+
+    /// What was left out, and has not been said within its period.
+    mutating func overdue(_ now: UInt64) -> [Left] {
+        guard hasHeld || forgotten > 0 else { return [] }
+        var left: [Left] = []
+        hasHeld = false
+        for (line, period) in periods where period.held > 0 {
+            guard period.isOver(now) else {
+                hasHeld = true
+                continue
+            }
+            left.append(Left(what: .like(line), count: period.held))
+            periods[line] = Period(start: now, length: min(period.length * 2, Self.longest), written: Self.burst)
+        }
+        if second.held + forgotten > 0 {
+            if now - min(now, second.start) >= 1_000_000_000 {
+                left.append(Left(what: .any, count: second.held + forgotten))
+                (second.held, forgotten) = (0, 0)
+            } else {
+                hasHeld = true
+            }
+        }
+        return left
+    }
+}

@@ -1,0 +1,173 @@
+import Foundation
+import HostRuntime
+import Testing
+
+/// A cluster whose hosts have nothing of each other's: each runs from a copy of its own folder.
+@Suite(.serialized) struct ManyMachinesTests {
+    /// Each on a port of loopback, by one of the names that loopback has.
+    private static func addresses() -> (hosts: [String], gateway: Int) {
+        let base = Tool.freePorts()
+        return (
+            ["localhost:\(base)", "127.0.0.1:\(base + 1)", "127.0.0.1:\(base + 2)", "[::1]:\(base + 3)"], base + 4
+        )
+    }
+
+    private static func initialise(_ path: String, _ hosts: [String], gateway: Int) throws {
+        try Tool.succeed([
+            "cluster", "init", path, "--shards", "2", "--hosts", hosts.joined(separator: ","), "--gateways",
+            "127.0.0.1:\(gateway)",
+        ])
+    }
+
+    private static func files(under path: String) throws -> [String] {
+        try FileManager.default.subpathsOfDirectory(atPath: path).sorted()
+    }
+
+    @Test func noPartHasASecretOfAnother() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let path = folder.path("bank")
+        let (hosts, gateway) = Self.addresses()
+        try Self.initialise(path, hosts, gateway: gateway)
+        let secrets = try (0..<4).map { try String(contentsOfFile: "\(path)/hosts/\($0)/host.key", encoding: .utf8) }
+        let issuer = try String(contentsOfFile: path + "/issuer.key", encoding: .utf8)
+        #expect(Set(secrets + [issuer]).count == 5)
+        for host in 0..<4 {
+            let own = "\(path)/hosts/\(host)"
+            #expect(try Self.files(under: own) == ["cluster.json", "host.json", "host.key"])
+            for file in try Self.files(under: own) {
+                let text = try String(contentsOfFile: "\(own)/\(file)", encoding: .utf8)
+                #expect(!text.contains(issuer.prefix(64)), "\(file) of host \(host) has the issuer's key")
+                for other in 0..<4 where other != host {
+                    #expect(
+                        !text.contains(secrets[other].prefix(64)), "\(file) of host \(host) has host \(other)'s key")
+                }
+            }
+        }
+        #expect(try Self.files(under: path + "/public") == ["cluster.json", "gateways.json"])
+        for file in try Self.files(under: path + "/public") {
+            let text = try String(contentsOfFile: "\(path)/public/\(file)", encoding: .utf8)
+            for secret in secrets + [issuer] { #expect(!text.contains(secret.prefix(64)), "public/\(file)") }
+        }
+    }
+
+    @Test func fourHostsRunFromCopiesOfTheirFoldersAndAGatewayFromThePublicPart() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let path = folder.path("bank")
+        let (hosts, gateway) = Self.addresses()
+        try Self.initialise(path, hosts, gateway: gateway)
+        let parts = (0..<4).map { ("hosts/\($0)", folder.path("machine-\($0)")) } + [("public", folder.path("front"))]
+        for (part, copy) in parts { try FileManager.default.copyItem(atPath: "\(path)/\(part)", toPath: copy) }
+        // What the copies were made from is gone: nothing but a copy can be what runs.
+        try FileManager.default.removeItem(atPath: path + "/hosts")
+
+        var running: [RunningTool] = []
+        defer { for process in running { process.signal(SIGKILL) } }
+        for (_, copy) in parts.dropLast() {
+            running.append(try RunningTool(["host", "run", copy], environment: ["QUORATE_LOG_FORMAT": "json"]))
+        }
+        let front = try RunningTool(["gateway", "run", folder.path("front")])
+        running.append(front)
+        for process in running {
+            #expect(process.waits { process.errors.contains("listens on") }, "\(process.errors)")
+        }
+        #expect(front.errors.contains("listens on 127.0.0.1:\(gateway)"), "\(front.errors)")
+
+        try Tool.succeed("account", "create", "alice", "--shard", "0", "--issue", "1000", "--cluster", path)
+        try Tool.succeed("account", "create", "bob", "--shard", "1", "--cluster", path)
+        try Tool.succeed("transfer", "alice", "bob", "250", "--cluster", path)
+        #expect(try Tool.succeed("account", "show", "bob", "--cluster", path).contains(": 250 of"))
+
+        // Every line of a host is an object that says of whom it is.
+        for (number, host) in running.dropLast().enumerated() {
+            let lines = host.errors.split(separator: "\n")
+            #expect(!lines.isEmpty)
+            for line in lines {
+                let record = try #require(
+                    try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any], "\(line)")
+                for key in ["time", "level", "label", "message"] { #expect(record[key] is String, "\(line)") }
+                #expect(record["host"] as? Int == number, "\(line)")
+            }
+            #expect(lines.contains { $0.contains(#""cluster":""#) })
+        }
+
+        for process in running.reversed() {
+            process.signal(SIGTERM)
+            #expect(process.end().status == 0, "\(process.errors)")
+        }
+    }
+
+    @Test func whatIsMissingInAFolderIsSaid() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let path = folder.path("bank")
+        let (hosts, gateway) = Self.addresses()
+        try Self.initialise(path, hosts, gateway: gateway)
+        func refusal(_ words: [String]) throws -> String {
+            let (status, output) = try Tool.run(words)
+            #expect(status == 11, "\(words): \(output)")
+            return output
+        }
+        // A cluster's folder has several hosts, the public part none.
+        #expect(try refusal(["host", "run", path]).contains("say which host"))
+        #expect(try refusal(["host", "run", path + "/public"]).contains("say which host"))
+        #expect(try refusal(["host", "run", path + "/hosts/1", "2"]).contains("belongs to host 1"))
+        #expect(try refusal(["cluster", "up", path + "/hosts/1"]).contains("quorate host run"))
+        try FileManager.default.removeItem(atPath: path + "/hosts/1/cluster.json")
+        #expect(try refusal(["host", "run", path + "/hosts/1"]).contains("has no cluster.json"))
+    }
+
+    @Test func wrongAddressesAreRefusedAndNothingIsMade() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let path = folder.path("bank")
+        let wrong = [
+            "a:1,b:2,c:3", "a:1,b:2,c:3,a:1", "a:1,b:2,c:3,d", "a:1,b:2,c:3,d:0", "a:1,b:2,c:3,::1:4",
+            "a:1,b:2,c:3,[d]:4", "a:1,b:2,c:3,d e:4", "a:1,b:2,c:3,", "a:1,b:2,c:3,d:65536",
+        ]
+        for hosts in wrong {
+            let (status, output) = try Tool.run("cluster", "init", path, "--hosts", hosts)
+            #expect(status == 64, "\(hosts): \(status) \(output)")
+        }
+        let good = "a:1,b:2,c:3,d:4"
+        #expect(try Tool.run("cluster", "init", path, "--hosts", good, "--base-port", "7100").status == 64)
+        #expect(try Tool.run("cluster", "init", path, "--gateways", "a:1").status == 64)
+        #expect(!FileManager.default.fileExists(atPath: path))
+    }
+
+    @Test func aGatewayBeyondLoopbackNeedsToBeAllowed() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let path = folder.path("bank")
+        let (hosts, gateway) = Self.addresses()
+        try Self.initialise(path, hosts, gateway: gateway)
+        let (status, output) = try Tool.run("gateway", "run", path + "/public", "--listen", "192.0.2.1:\(gateway)")
+        #expect(status == 1 && output.contains("--allow-plaintext"), "\(output)")
+        // Allowed, it is only that this machine does not have the address.
+        let (allowed, complaint) = try Tool.run(
+            "gateway", "run", path + "/public", "--listen", "192.0.2.1:\(gateway)", "--allow-plaintext")
+        #expect(allowed == 1 && complaint.contains("cannot listen on 192.0.2.1:\(gateway)"), "\(complaint)")
+    }
+
+    @Test(arguments: [
+        ("10.0.0.7", "10.0.0.7"), ("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("localhost", "localhost"),
+    ])
+    func aHostListensAtItsAddressIfThatIsANumber(address: String, expected: String) {
+        #expect(HostAddress(address: address, port: 7100).listening == HostAddress(address: expected, port: 7100))
+    }
+
+    @Test func aHostThatHasANameListensAtAllAddresses() {
+        let place = HostAddress(address: "a.example", port: 7100).listening
+        #expect(["::", "0.0.0.0"].contains(place.address) && place.port == 7100)
+    }
+
+    @Test func addressesAreReadAsTheyAreWritten() {
+        for text in ["a.example:7100", "10.0.0.7:1", "[::1]:65535", "[fe80::1%eth0]:7100"] {
+            #expect(HostAddress(text)?.description == text)
+        }
+        for text in ["", ":1", "a", "a:", "a:0", "a:+1", "a:1x", "::1", "[a:1", "a]:1", "[]:1", "a\"b:1", "a\u{0}:1"] {
+            #expect(HostAddress(text) == nil, "\(text)")
+        }
+    }
+}
