@@ -36,6 +36,19 @@ struct FaultMark: ~Copyable {
         guard fsync(descriptor) == 0 else { throw .failed(operation: "syncing", path: path, code: errno) }
     }
 
+    /// Whether the next opening of the database refuses it for its mark. Changes nothing.
+    static func refuses(_ folder: String) -> Bool {
+        let descriptor = Glibc.open(folder + "/" + Self.name, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: Self.open.count + 1)
+        let count = pread(descriptor, &bytes, bytes.count, 0)
+        return count > 0 && bytes.prefix(count).elementsEqual(Self.died)
+    }
+
+    /// None: what is only looked at is not marked.
+    init() { descriptor = -1 }
+
     /// Has the next opening refuse the database, as if the process had died reading it.
     /// - Throws: `.failed`
     func condemn(_ path: String) throws(LMDBError) { try write(Self.died, "marking as damaged", path) }

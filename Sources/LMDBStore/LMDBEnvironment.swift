@@ -112,10 +112,49 @@ public final class LMDBEnvironment: @unchecked Sendable {
         self.identity = identity
     }
 
+    /// Opens the database of a folder to be read and left as it is, by a process that sees to it that nobody writes to
+    /// it: no lock file, no mark, no write. The whole file is checked first, so that no damage ends the process.
+    /// - Throws: an error with `isDamage` for a file that LMDB must not see; `failed` with ENOENT if there is none, or
+    ///   nothing was ever written to it.
+    public init(reading path: String) throws(LMDBError) {
+        self.path = path
+        let file = path + "/data.mdb"
+        var status = stat()
+        guard stat(file, &status) == 0 else { throw .failed(operation: "stat", path: file, code: errno) }
+        guard status.st_size > 0 else { throw .failed(operation: "opening", path: file, code: ENOENT) }
+        let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        guard Self.open.withLock({ $0.insert(identity).inserted }) else { throw .alreadyOpen(path: path) }
+        do throws(LMDBError) {
+            mark = FaultMark()
+            mapSize = Self.mapSize(atLeast: LMDBOptions().mapSize, for: file)
+            pagesReadAtOpening = try LMDBFileCheck.beforeMapping(file, mapSize: mapSize, wholeUpTo: .max).pagesRead
+            state = Mutex(.isWhole)
+            handle = try Self.openHandle(
+                path, mapSize: mapSize, LMDBOptions(), flags: UInt32(MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK))
+        } catch {
+            Self.release(identity)
+            throw error
+        }
+        do throws(LMDBError) {
+            syncs = try SyncWitness(file, reading: true)
+            (entries, metadata, staged) = try Self.lookUpDatabases(handle, path)
+            mapped = try MappedFile(handle, path: path, mapSize: mapSize)
+        } catch {
+            mdb_env_close(handle)
+            Self.release(identity)
+            throw error
+        }
+        self.identity = identity
+    }
+
     deinit {
         mdb_env_close(handle)
         Self.release(identity)
     }
+
+    /// Whether a process died by a fault while it read or wrote the database of a folder, or found that it is not what
+    /// was written: the next opening refuses it. Changes nothing.
+    public static func isCondemned(_ path: String) -> Bool { FaultMark.refuses(path) }
 
     /// Bytes of the database that are in use, free pages included.
     public var usedBytes: Int {
@@ -183,16 +222,15 @@ public final class LMDBEnvironment: @unchecked Sendable {
         guard code == 0 else { throw .failed(operation: "allocating", path: file, code: code) }
     }
 
-    private static func openHandle(_ path: String, mapSize: Int, _ options: LMDBOptions) throws(LMDBError)
-        -> OpaquePointer
-    {
+    /// - Parameter flags: read transactions belong to their objects, not to threads.
+    private static func openHandle(
+        _ path: String, mapSize: Int, _ options: LMDBOptions, flags: UInt32 = UInt32(MDB_NOTLS)
+    ) throws(LMDBError) -> OpaquePointer {
         var created: OpaquePointer?
         let code = mdb_env_create(&created)
         guard code == 0, let handle = created else {
             throw .failed(operation: "creation of an environment", path: path, code: code)
         }
-        // Read transactions belong to their objects, not to threads.
-        let flags = UInt32(MDB_NOTLS)
         for (operation, call) in [
             ("setting the map size", { mdb_env_set_mapsize(handle, mapSize) }),
             ("setting the readers", { mdb_env_set_maxreaders(handle, UInt32(options.maximumReaders)) }),
@@ -257,6 +295,26 @@ public final class LMDBEnvironment: @unchecked Sendable {
         return (entries, metadata, staged)
     }
 
+    /// - Returns: `staged` is 0 in a file that has no staging area.
+    private static func lookUpDatabases(
+        _ handle: OpaquePointer, _ path: String
+    ) throws(LMDBError) -> (entries: MDB_dbi, metadata: MDB_dbi, staged: MDB_dbi) {
+        var transaction: OpaquePointer?
+        var (entries, metadata, staged): (MDB_dbi, MDB_dbi, MDB_dbi) = (0, 0, 0)
+        var code = mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &transaction)
+        guard code == 0 else { throw .failed(operation: "beginning a transaction", path: path, code: code) }
+        code = mdb_dbi_open(transaction, "entries", 0, &entries)
+        if code == 0 { code = mdb_dbi_open(transaction, "metadata", 0, &metadata) }
+        if code == 0 {
+            let found = mdb_dbi_open(transaction, "staged", 0, &staged)
+            if found != MDB_NOTFOUND { code = found }
+        }
+        // Handles are kept by a transaction that is committed.
+        if code == 0 { code = mdb_txn_commit(transaction) } else { mdb_txn_abort(transaction) }
+        guard code == 0 else { throw .failed(operation: "opening databases", path: path, code: code) }
+        return (entries, metadata, staged)
+    }
+
     private static func syncDirectory(_ path: String) throws(LMDBError) {
         let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .failed(operation: "opening the folder", path: path, code: errno) }
@@ -275,8 +333,9 @@ public final class LMDBEnvironment: @unchecked Sendable {
 final class SyncWitness: Sendable {
     private let descriptor: Int32
 
-    init(_ file: String) throws(LMDBError) {
-        descriptor = open(file, O_RDWR | O_CLOEXEC)
+    /// - Parameter reading: of a file that nothing is written to.
+    init(_ file: String, reading: Bool = false) throws(LMDBError) {
+        descriptor = open(file, (reading ? O_RDONLY : O_RDWR) | O_CLOEXEC)
         guard descriptor >= 0 else { throw .failed(operation: "opening", path: file, code: errno) }
     }
 

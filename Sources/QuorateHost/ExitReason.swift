@@ -34,6 +34,7 @@ package enum ExitReason: Int32, CaseIterable {
     case notPermitted = 41
     case busy = 42
     case cannotCommit = 43
+    case attention = 44
     case interrupted = 130
 
     package var meaning: String {
@@ -63,6 +64,7 @@ package enum ExitReason: Int32, CaseIterable {
         case .notPermitted: "not permitted: a process or file of another user"
         case .busy: "another command is at work on the cluster's folder"
         case .cannotCommit: "too many replicas of a shard are missing, so it commits nothing"
+        case .attention: "something needs attention that stops nothing yet: quorate doctor says what"
         case .interrupted: "interrupted by a signal"
         }
     }

@@ -251,6 +251,12 @@ struct StateView {
         checked < checkedFirst.count ? checkedFirst.lowerBound + checked : checked - checkedFirst.count
     }
 
+    /// How many buckets have entries, how many there are, and the most entries that one has.
+    var bucketCounts: (used: Int, all: Int, largest: UInt64) {
+        let counts = (0..<StateKey.bucketCount).map { tree[$0].count }
+        return (counts.count { $0 > 0 }, counts.count, counts.max() ?? 0)
+    }
+
     /// What is wrong with the tree; for tests.
     mutating func fault() throws(ShardStateError) -> ShardStateError? {
         try tree.clean(&overlay)

@@ -31,17 +31,7 @@ extension Journal {
         guard !incarnations.isEmpty else { throw .missing(path: storage.path) }
         // What a killed process left in the kernel's cache would be read now and could be lost later.
         try storage.syncDirectory()
-
-        // From the newest segment down to the one that needs nothing older.
-        var chain = Backwards()
-        for incarnation in incarnations where !chain.isComplete {
-            let name = SegmentName.live(incarnation)
-            try storage.sync(name)
-            try chain.add(try SegmentReplay(try storage.read(name), incarnation: incarnation))
-        }
-        guard let last = chain.last, let end = chain.end else { throw chain.loss(path: storage.path) }
-        if !chain.isComplete, let oldest = chain.segments.last { throw .missingSegment(oldest.incarnation - 1) }
-
+        let (chain, last, end) = try readBack(storage, incarnations, syncs: true)
         try repair(storage, chain, last: last, end: end)
         let spares = try tidy(storage, names: names, live: chain.segments.map(\.incarnation), options)
         let journal = Journal(
@@ -49,6 +39,24 @@ extension Journal {
             live: chain.segments.reversed().map { ($0.incarnation, $0.size) }, spares: spares,
             segment: last, end: end.offset, nextSequence: end.nextSequence, chain: end.hash)
         return (journal, chain.walks.reversed().flatMap(\.records))
+    }
+
+    /// From the newest segment down to the one that needs nothing older.
+    /// - Parameters:
+    ///   - incarnations: descending, not empty.
+    ///   - syncs: makes durable what is read.
+    static func readBack(
+        _ storage: Storage, _ incarnations: [UInt64], syncs: Bool
+    ) throws(JournalError) -> (chain: Backwards, last: SegmentHeader, end: SegmentWalk) {
+        var chain = Backwards()
+        for incarnation in incarnations where !chain.isComplete {
+            let name = SegmentName.live(incarnation)
+            if syncs { try storage.sync(name) }
+            try chain.add(try SegmentReplay(try storage.read(name), incarnation: incarnation))
+        }
+        guard let last = chain.last, let end = chain.end else { throw chain.loss(path: storage.path) }
+        if !chain.isComplete, let oldest = chain.segments.last { throw .missingSegment(oldest.incarnation - 1) }
+        return (chain, last, end)
     }
 
     private static func repair(
@@ -102,12 +110,12 @@ extension Journal {
 }
 
 /// Segments from the newest to the oldest that is needed, each checked against the one after it.
-private struct Backwards {
+struct Backwards {
     private(set) var segments: [SegmentReplay] = []
     private(set) var walks: [SegmentWalk] = []
     private(set) var isComplete = false
     /// The newest, without a header. Whether it was never born shows the one before it.
-    private var unborn: SegmentReplay?
+    private(set) var unborn: SegmentReplay?
     private var finished: [UInt64] = []
 
     var last: SegmentHeader? { segments.first?.header }
@@ -162,6 +170,8 @@ private struct Backwards {
 /// The records of one segment up to its end or first bad record.
 struct SegmentWalk {
     var records: [[UInt8]] = []
+    /// Of each of `records`.
+    var places: [(sequence: UInt64, offset: Int)] = []
     var finishedCompactions: [UInt64] = []
     /// Where the next record belongs.
     var offset = SegmentHeader.recordsStart
@@ -223,7 +233,9 @@ struct SegmentReplay {
             while walk.nextSequence != until, let record = record(at: walk.offset, in: bytes, header, after: walk) {
                 let payload = bytes.slice(walk.offset + RecordHeader.size, record.length)
                 switch RecordHeader.Kind(rawValue: record.kind) {
-                case .payload: walk.records.append(Array(payload))
+                case .payload:
+                    walk.records.append(Array(payload))
+                    walk.places.append((record.sequence, walk.offset))
                 case .compactionFinished where payload.count == 8:
                     walk.finishedCompactions.append(payload.integer(at: 0))
                 case .compactionFinished, .mark, nil: break

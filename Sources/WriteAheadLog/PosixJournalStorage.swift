@@ -13,10 +13,14 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     /// The folder, as it was given.
     public let path: String
+    private let isReadOnly: Bool
     private let descriptors = Mutex(Descriptors())
 
     /// Touches nothing yet. The folder is made with the first file; its parent must exist.
-    public init(directory: String) { path = directory }
+    public init(directory: String) { (path, isReadOnly) = (directory, false) }
+
+    /// To be read and left as it is: whoever writes or syncs is refused by the system.
+    public init(reading directory: String) { (path, isReadOnly) = (directory, true) }
 
     deinit {
         descriptors.withLock { held in
@@ -190,7 +194,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     private func file(_ name: String, _ held: inout Descriptors) throws(JournalError) -> Int32 {
         if let descriptor = held.files[name] { return descriptor }
-        let descriptor = open(full(name), O_RDWR | O_CLOEXEC)
+        let descriptor = open(full(name), (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(.open, name) }
         held.files[name] = descriptor
         return descriptor

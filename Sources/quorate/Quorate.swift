@@ -63,7 +63,8 @@ struct Quorate: AsyncParsableCommand {
             """,
         version: Build.version,
         subcommands: [
-            ClusterCommand.self, AccountCommand.self, TransferCommand.self, IssueCommand.self, CallCommand.self,
+            ClusterCommand.self, DoctorCommand.self, InspectCommand.self, AccountCommand.self, TransferCommand.self,
+            IssueCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,
             ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self,
             GatewayCommand.self,

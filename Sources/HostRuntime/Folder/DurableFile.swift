@@ -120,23 +120,40 @@ enum DurableFile {
 }
 
 /// An exclusive lock on a file, held until `release` or the end of the process.
-final class FolderLock: Sendable {
+package final class FolderLock: Sendable {
     private let descriptor: Mutex<Int32?>
+
+    /// The lock of a file that is not made, nor changed: of one that is not there it is a lock of nothing.
+    /// - Returns: nil if another process holds it.
+    init?(existing path: String) throws(FileFailure) {
+        let opened = open(path, O_RDONLY | O_CLOEXEC)
+        guard opened >= 0 else {
+            guard errno == ENOENT else { throw FileFailure("open", path) }
+            descriptor = Mutex(nil)
+            return
+        }
+        guard try Self.lock(opened, path) else { return nil }
+        descriptor = Mutex(opened)
+    }
 
     /// Nil if another process holds it.
     init?(_ path: String) throws(FileFailure) {
         let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard opened >= 0 else { throw FileFailure("open", path) }
-        guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
-            let code = errno
-            close(opened)
-            if code == EWOULDBLOCK { return nil }
-            throw FileFailure("lock", path, code)
-        }
+        guard try Self.lock(opened, path) else { return nil }
         descriptor = Mutex(opened)
     }
 
-    func release() {
+    /// - Returns: false, with the descriptor closed, if another process holds it.
+    private static func lock(_ opened: Int32, _ path: String) throws(FileFailure) -> Bool {
+        guard flock(opened, LOCK_EX | LOCK_NB) != 0 else { return true }
+        let code = errno
+        close(opened)
+        if code == EWOULDBLOCK { return false }
+        throw FileFailure("lock", path, code)
+    }
+
+    package func release() {
         let held = descriptor.withLock { held in
             defer { held = nil }
             return held

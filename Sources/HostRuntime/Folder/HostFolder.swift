@@ -87,6 +87,22 @@ public struct HostFolder: Sendable {
         }
     }
 
+    /// Keeps the host from being started while its files are looked at. Changes nothing.
+    /// - Parameter path: the host's folder.
+    /// - Throws: `inUse` if the host runs.
+    package static func lockForReading(_ path: String) throws(ClusterFolderError) -> FolderLock {
+        do {
+            guard let lock = try FolderLock(existing: path + "/lock") else { throw ClusterFolderError.inUse(path) }
+            return lock
+        } catch let failure as FileFailure {
+            throw .file(failure)
+        } catch let error as ClusterFolderError {
+            throw error
+        } catch {
+            throw .inUse(path)
+        }
+    }
+
     /// Keeps a program with other procedures out: what the journal holds above the state is executed again at a start,
     /// and would become something else than what this host has certified. Bound from the first start on, before the
     /// host speaks; a host that has lost its journal is bound anew.

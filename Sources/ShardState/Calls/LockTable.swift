@@ -34,6 +34,8 @@ struct LockTable: Hashable {
     /// Upgrades first, then in order of arrival.
     private var waiters: [[UInt8]: [Waiter]] = [:]
     var isEmpty: Bool { holders.isEmpty && waiters.isEmpty }
+    /// Of keys.
+    var counts: (held: Int, awaited: Int) { (holders.count, waiters.count) }
 
     /// Whether somebody holds or waits for it: escrow keeps away from what procedures use (R6).
     func isTouched(_ resource: [UInt8]) -> Bool { holders[resource] != nil || waiters[resource] != nil }
