@@ -1,4 +1,5 @@
 import ArgumentParser
+import Client
 import ExampleProcedures
 import Foundation
 import HostRuntime
@@ -66,8 +67,8 @@ struct GatewayCommand: AsyncParsableCommand {
         var traceRate = 0.0
         @Option(
             help: .init(
-                "Where it says over HTTP how it is.",
-                discussion: "Port 0 is any free one, which is written to --http-port-file.",
+                "Where it serves its HTTP API, and says how it is.",
+                discussion: "docs/HTTP.md. Port 0 is any free one, which is written to --http-port-file.",
                 valueName: "address:port"),
             transform: WebOptions.parse) var http: WebOptions?
         @Option(help: .hidden) var httpPortFile: String?
@@ -79,10 +80,13 @@ struct GatewayCommand: AsyncParsableCommand {
                 options.traces = TraceSampling(rate: traceRate)
                 let gateway = try await GatewayHost.start(
                     manifest: cluster.manifest, port: port, options: options, logger: logger)
+                let api = APIPart(
+                    manifest: cluster.manifest, gateway: GatewayAddress(host: "127.0.0.1", port: gateway.port),
+                    procedures: ExampleProcedures.registry.names, logger: logger)
                 let web: WebServer?
                 do {
                     web = try await Service.serve(
-                        [HealthPart { [] }], at: http, portFile: httpPortFile, logger: logger)
+                        [HealthPart { [] }, api], at: http, portFile: httpPortFile, logger: logger)
                     try RunFolder(directory).writePort(gateway.port, gateway: number)
                 } catch {
                     await gateway.stop()
