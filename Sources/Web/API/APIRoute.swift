@@ -41,9 +41,9 @@ enum APIRoute: CaseIterable, Sendable {
                 .invalidRequest, .refused, .queueFull, .shardUnavailable, .gatewayUnavailable, .retriesExhausted,
                 .deadlinePassed, .timeout,
             ]
-        case .transaction: [.unknownTransaction]
-        case .account: [.wrongAsset, .noQuorum, .gatewayUnavailable, .timeout]
-        case .principal: [.noQuorum, .gatewayUnavailable, .timeout]
+        case .transaction: [.unknownTransaction, .notFound]
+        case .account: [.wrongAsset, .noQuorum, .gatewayUnavailable, .timeout, .notFound]
+        case .principal: [.noQuorum, .gatewayUnavailable, .timeout, .notFound]
         case .problem: [.notFound]
         case .procedures, .cluster, .shards, .openAPI: []
         }

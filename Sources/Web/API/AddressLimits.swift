@@ -2,10 +2,10 @@ import NIOCore
 
 /// Who asks, as far as the network says: an IPv4 address, or the /64 of an IPv6 one, within which a client has as many
 /// addresses as it likes.
-struct WebPeer: Hashable, Sendable {
+package struct WebPeer: Hashable, Sendable {
     private let bytes: [UInt8]
 
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     init(_ address: SocketAddress?) {
         switch address {
@@ -17,8 +17,8 @@ struct WebPeer: Hashable, Sendable {
 }
 
 /// Requests by address: a token bucket for the rate, and how many are being answered. A value without a clock.
-struct AddressLimits {
-    enum Verdict: Equatable {
+package struct AddressLimits {
+    package enum Verdict: Equatable {
         case admitted
         /// Come back after so many milliseconds.
         case tooMany(retryAfterMilliseconds: UInt64)
@@ -40,9 +40,9 @@ struct AddressLimits {
     private let maxInFlight: Int
     private let maxAddresses: Int
     private var buckets: [WebPeer: Bucket] = [:]
-    private(set) var inFlight = 0
+    package private(set) var inFlight = 0
 
-    init(_ options: APIOptions) {
+    package init(_ options: APIOptions) {
         (rate, burst) = (Double(max(1, options.requestsPerSecond)), Double(max(1, options.burst)))
         (maxInFlightEach, maxInFlight) = (options.maxConcurrentPerAddress, options.maxConcurrent)
         maxAddresses = max(1, options.maxAddresses)
@@ -50,7 +50,7 @@ struct AddressLimits {
 
     /// - Parameter now: uptime in nanoseconds.
     /// - Returns: if admitted, `leave` is to follow.
-    mutating func admit(_ peer: WebPeer, now: UInt64) -> Verdict {
+    package mutating func admit(_ peer: WebPeer, now: UInt64) -> Verdict {
         guard inFlight < maxInFlight else { return .busy }
         if buckets[peer] == nil {
             guard makeRoom(now: now) else { return .busy }
@@ -69,7 +69,7 @@ struct AddressLimits {
         return .admitted
     }
 
-    mutating func leave(_ peer: WebPeer) {
+    package mutating func leave(_ peer: WebPeer) {
         inFlight = max(0, inFlight - 1)
         guard let left = buckets[peer]?.inFlight else { return }
         buckets[peer]?.inFlight = max(0, left - 1)

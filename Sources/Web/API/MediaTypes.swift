@@ -1,8 +1,8 @@
 /// Media types as header fields name them.
-enum MediaTypes {
+package enum MediaTypes {
     /// Whether a client takes an answer in JSON.
     /// - Parameter accept: nil if it says nothing, and takes anything.
-    static func acceptsJSON(_ accept: String?) -> Bool {
+    package static func acceptsJSON(_ accept: String?) -> Bool {
         guard let accept, accept.contains(where: { $0 != " " }) else { return true }
         // The most specific range counts (RFC 9110 §12.5.1).
         var (best, weight) = (-1, true)

@@ -6,11 +6,11 @@ import StrictInput
 ///
 /// Numbers of 64 bits and more are strings of decimal digits, because many readers of JSON round them; hexadecimal digits
 /// are in lower case. Unknown and repeated keys are refused.
-enum RequestJSON {
+package enum RequestJSON {
     static let operationKinds = ["transfer", "open", "issue", "read", "call"]
 
     /// The signature is not checked.
-    static func decode(_ bytes: [UInt8], limit: Int) throws(InputProblem) -> SignedRequest {
+    package static func decode(_ bytes: [UInt8], limit: Int) throws(InputProblem) -> SignedRequest {
         var limits = JSONReader.Limits()
         (limits.bytes, limits.depth) = (limit, 8)
         let root = try JSONReader(bytes, file: "body", limits: limits)
