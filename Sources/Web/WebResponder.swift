@@ -38,10 +38,18 @@ struct WebResponder: HTTPResponder {
         others = router.buildResponder()
     }
 
+    /// When the answer has had time to arrive: otherwise the library would read what is left of a body, however long
+    /// that takes.
+    private static func end(_ channel: any Channel) {
+        channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    }
+
     func respond(to request: HummingbirdCore.Request, context: WebContext) async throws -> Response {
         let path = request.uri.path
         if let tree = trees.first(where: { $0.owns(path) }) {
-            return await tree.respond(to: request, from: context.channel.remoteAddress)
+            let response = await tree.respond(to: request, from: context.channel.remoteAddress)
+            if response.headers[.connection] == "close" { Self.end(context.channel) }
+            return response
         }
         do {
             return try await others.respond(

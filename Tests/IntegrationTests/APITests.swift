@@ -5,26 +5,41 @@ import Messages
 import Testing
 import Web
 
-/// A cluster in this process, with the HTTP API beside its gateway.
-private final class ServedCluster {
-    let cluster: RuntimeCluster
+/// The HTTP API of a gateway, in this process.
+private final class ServedAPI {
+    let folder: ClusterFolder
     let server: WebServer
+    private let cluster: RuntimeCluster?
 
-    init(shards: Int = 2, options: APIOptions = .init()) async throws {
-        cluster = try await RuntimeCluster(shards: shards)
+    /// With a cluster of real sockets and disks.
+    init(shards: Int) async throws {
+        let cluster = try await RuntimeCluster(shards: shards)
+        (self.cluster, folder) = (cluster, cluster.folder)
         let logger = LineLogHandler.logger("test", level: .critical)
         let api = APIPart(
-            manifest: cluster.folder.manifest,
-            gateway: GatewayAddress(host: "127.0.0.1", port: cluster.gateway.port),
-            procedures: ["transfer.credit@1"], options: options, logger: logger)
+            manifest: folder.manifest, gateway: GatewayAddress(host: "127.0.0.1", port: cluster.gateway.port),
+            procedures: ["credit@1"], logger: logger)
         server = try await WebServer.start([api], logger: logger)
     }
 
-    var manifest: Manifest { cluster.folder.manifest }
+    /// Without a gateway, for what is answered before it is asked.
+    init(options: APIOptions = .init()) async throws {
+        cluster = nil
+        folder = try ClusterFolder.create(
+            at: "/tmp/quorate-test-\(UInt64.random(in: .min ... .max))", shards: 1, replicas: 4, basePort: 20000)
+        let logger = LineLogHandler.logger("test", level: .critical)
+        let api = APIPart(manifest: folder.manifest, options: options, logger: logger) {
+            throw ConnectionError.lost("there is none")
+        }
+        server = try await WebServer.start([api], logger: logger)
+    }
+
+    var manifest: Manifest { folder.manifest }
 
     func stop() async {
         await server.stop()
-        await cluster.stop()
+        await cluster?.stop()
+        try? FileManager.default.removeItem(atPath: folder.path)
     }
 
     func send(
@@ -41,9 +56,9 @@ private final class ServedCluster {
 
     /// The file's receipt as the tool judges it: its exit code and what it says.
     func verify(_ receipt: HTTPExchange) throws -> (status: Int32, output: String) {
-        let path = cluster.folder.path + "/receipt-\(UInt64.random(in: .min ... .max)).json"
+        let path = folder.path + "/receipt-\(UInt64.random(in: .min ... .max)).json"
         try Data(receipt.body).write(to: URL(fileURLWithPath: path))
-        return try Tool.run(["receipt", "verify", path, "--manifest", cluster.folder.path + "/cluster.json"])
+        return try Tool.run(["receipt", "verify", path, "--manifest", folder.path + "/cluster.json"])
     }
 }
 
@@ -88,8 +103,8 @@ struct APITests {
         .deletingLastPathComponent()
 
     @Test func requestsInBothFormsGetReceiptsThatTheToolVerifies() async throws {
-        let served = try await ServedCluster()
-        var issuer = Principal(signer: try served.cluster.folder.issuer(), manifest: served.manifest)
+        let served = try await ServedAPI(shards: 2)
+        var issuer = Principal(signer: try served.folder.issuer(), manifest: served.manifest)
         let owner = try #require(Ed25519Signer(seed: [UInt8](repeating: 71, count: 32)))
         let map = served.manifest.shardMap
         let accounts = (0..<32).map { AccountSpecification(owner: owner.publicKey, asset: AssetID(1), index: $0) }
@@ -137,7 +152,7 @@ struct APITests {
     }
 
     /// What the API says of an account is what its answers prove, for the nonce of whoever asks.
-    private func checkReads(_ served: ServedCluster, from: AccountID, owner: PublicKey) async throws {
+    private func checkReads(_ served: ServedAPI, from: AccountID, owner: PublicKey) async throws {
         let nonce = try #require(Digest(bytes: (0..<32).map { UInt8($0) }))
         let path = "/api/v1/accounts/\(from)"
         let read = try await served.send("GET", "\(path)?asset=1&nonce=\(nonce.hex)").object()
@@ -172,8 +187,8 @@ struct APITests {
     }
 
     @Test func whoDoesNotWaitIsToldWhereToAsk() async throws {
-        let served = try await ServedCluster(shards: 1)
-        var issuer = Principal(signer: try served.cluster.folder.issuer(), manifest: served.manifest)
+        let served = try await ServedAPI(shards: 1)
+        var issuer = Principal(signer: try served.folder.issuer(), manifest: served.manifest)
         let specification = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1))
         let opening = try signed(by: &issuer, [.open(specification)], .independent)
         let early = try await served.post(
@@ -194,7 +209,7 @@ struct APITests {
     @Test func everyRefusalIsAProblemWithItsStatus() async throws {
         var options = APIOptions()
         options.bodyTimeout = .milliseconds(200)
-        let served = try await ServedCluster(shards: 1, options: options)
+        let served = try await ServedAPI(options: options)
         let (binary, form) = ("application/octet-stream", "application/json")
         let signer = try #require(Ed25519Signer(seed: [UInt8](repeating: 72, count: 32)))
         var principal = Principal(signer: signer, manifest: served.manifest)
@@ -265,7 +280,7 @@ struct APITests {
         expect(404, "not-found", try await served.send("GET", "/api/v1/nothing"))
         expect(404, "not-found", try await served.send("GET", "/nothing"))
         expect(404, "unknown-transaction", try await served.send("GET", "/api/v1/transactions/\(signed.digest.hex)"))
-        for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "GET", "STRANGE"] {
+        for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "GET", "TRACE"] {
             let answer = try await served.send(method, "/api/v1/transactions")
             expect(405, "method-not-allowed", answer)
             #expect(answer.headers["allow"] == "POST" && answer.headers["access-control-allow-origin"] == nil)
@@ -292,7 +307,7 @@ struct APITests {
     @Test func whoAsksTooOftenIsToldWhenToComeBack() async throws {
         var options = APIOptions()
         (options.requestsPerSecond, options.burst) = (1, 2)
-        let served = try await ServedCluster(shards: 1, options: options)
+        let served = try await ServedAPI(options: options)
         for _ in 0..<2 { #expect(try await served.send("GET", "/api/v1/shards").status == 200) }
         let third = try await served.send("GET", "/api/v1/shards")
         #expect(third.status == 429 && third.problem == "too-many-requests" && third.headers["retry-after"] == "1")
@@ -300,15 +315,14 @@ struct APITests {
     }
 
     @Test func aGatewayThatIsGoneIsAProblem() async throws {
-        let served = try await ServedCluster(shards: 1)
-        await served.cluster.gateway.stop()
+        let served = try await ServedAPI()
         let answer = try await served.send("GET", "/api/v1/accounts/\(AccountID(7))")
         #expect(answer.status == 503 && answer.problem == "gateway-unavailable" && answer.headers["retry-after"] == "1")
         await served.stop()
     }
 
     @Test func theDescriptionIsServedAndSaysWhatIsThere() async throws {
-        let served = try await ServedCluster(shards: 1)
+        let served = try await ServedAPI()
         let described = try await served.send("GET", "/openapi.json").object()
         #expect(described["openapi"] as? String == "3.1.0")
         let paths = try #require(described["paths"] as? [String: [String: Any]])
@@ -332,7 +346,7 @@ struct APITests {
             #expect(page.contains("| `\(kind.rawValue)` | \(kind.status) |"), "docs/HTTP.md has no row for \(kind)")
         }
         let cluster = try await served.send("GET", "/api/v1/cluster").object()
-        let text = try Data(contentsOf: URL(fileURLWithPath: served.cluster.folder.path + "/cluster.json"))
+        let text = try Data(contentsOf: URL(fileURLWithPath: served.folder.path + "/cluster.json"))
         let manifest = try JSONSerialization.jsonObject(with: text) as? NSDictionary
         #expect(cluster["manifest"] as? NSDictionary == manifest)
         await served.stop()
