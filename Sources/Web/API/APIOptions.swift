@@ -28,6 +28,8 @@ public struct APIOptions: Sendable {
     public var maxAddresses = 4096
     /// Submissions without an outcome, whether or not anybody waits for it.
     public var maxPending = 2048
+    /// The bytes of these requests. The gateway has a bound of its own behind it.
+    public var maxPendingBytes = 64 << 20
     /// Submissions that are remembered after their outcome, for `GET /api/v1/transactions/{txid}`.
     public var maxRemembered = 4096
     /// What these hold, roughly, in bytes.

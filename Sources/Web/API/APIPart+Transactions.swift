@@ -20,7 +20,7 @@ extension APIPart {
         }
         guard let awaited = submissions.begin(signed) else {
             throw Problem(
-                .busy, "\(options.maxPending) submissions are under way", retryAfterMilliseconds: 1000)
+                .busy, "too many submissions are under way", retryAfterMilliseconds: 1000)
         }
         let txid = signed.transactionID(ofLeg: 0).hex
         let location = "/api/v1/transactions/\(txid)"

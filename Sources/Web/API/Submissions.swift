@@ -86,16 +86,17 @@ final class Submissions: Sendable {
         let request: SignedRequest
         let awaited: AwaitedOutcome
         let serial: UInt64
-        var cost: Int { 4096 + request.bytes.count * 4 + request.request.legCount * 96 }
     }
 
     private struct Table {
         var entries: [Digest: Entry] = [:]
         var transactions: [TransactionID: Digest] = [:]
         /// Answered ones, the oldest first; some of them were sent again since.
-        var answered: [(digest: Digest, serial: UInt64)] = []
+        var answered: [(digest: Digest, serial: UInt64, cost: Int)] = []
         var answeredBytes = 0
         var pending = 0
+        /// Of the requests, encoded.
+        var pendingBytes = 0
         var lastSerial: UInt64 = 0
     }
 
@@ -118,8 +119,11 @@ final class Submissions: Sendable {
                 case .problem: break
                 }
             }
-            guard table.pending < options.maxPending else { return (nil, nil) }
+            guard table.pending < options.maxPending,
+                table.pendingBytes + request.bytes.count <= options.maxPendingBytes
+            else { return (nil, nil) }
             table.pending += 1
+            table.pendingBytes += request.bytes.count
             table.lastSerial += 1
             let entry = Entry(request: request, awaited: AwaitedOutcome(), serial: table.lastSerial)
             table.entries[request.digest] = entry
@@ -130,7 +134,7 @@ final class Submissions: Sendable {
         Task {
             let outcome = await submit(request)
             awaited.finish(outcome)
-            noteAnswered(request.digest, serial)
+            noteAnswered(request, serial, Self.cost(of: request, outcome))
         }
         return awaited
     }
@@ -142,26 +146,36 @@ final class Submissions: Sendable {
         }
     }
 
-    private func noteAnswered(_ digest: Digest, _ serial: UInt64) {
+    /// What is kept of an answered one, roughly, in bytes: encoded values take about twice the room in memory.
+    private static func cost(of request: SignedRequest, _ outcome: SubmissionOutcome) -> Int {
+        let encoded: Int
+        switch outcome {
+        case .receipt(let receipt): encoded = receipt.encoded().count
+        case .problem: encoded = request.bytes.count
+        }
+        return 1024 + encoded * 2 + request.request.legCount * 96
+    }
+
+    private func noteAnswered(_ request: SignedRequest, _ serial: UInt64, _ cost: Int) {
         table.withLock { table in
             table.pending -= 1
-            guard let entry = table.entries[digest], entry.serial == serial else { return }
-            table.answered.append((digest, serial))
-            table.answeredBytes += entry.cost
+            table.pendingBytes -= request.bytes.count
+            guard table.entries[request.digest]?.serial == serial else { return }
+            table.answered.append((request.digest, serial, cost))
+            table.answeredBytes += cost
             while table.answered.count > options.maxRemembered || table.answeredBytes > options.maxRememberedBytes,
                 !table.answered.isEmpty
             {
                 let oldest = table.answered.removeFirst()
+                table.answeredBytes -= oldest.cost
                 forget(oldest.digest, oldest.serial, in: &table)
             }
         }
     }
 
+    /// Nothing if it was sent again: then it is another entry.
     private func forget(_ digest: Digest, _ serial: UInt64, in table: inout Table) {
-        // One that was sent again is another entry, whose cost is counted when it is answered; this one's is known.
-        guard let entry = table.entries[digest] else { return }
-        table.answeredBytes = max(0, table.answeredBytes - entry.cost)
-        guard entry.serial == serial else { return }
+        guard let entry = table.entries[digest], entry.serial == serial else { return }
         table.entries[digest] = nil
         for id in entry.request.transactionIDs where table.transactions[id] == digest { table.transactions[id] = nil }
     }
