@@ -192,7 +192,7 @@ struct APITests {
         let specification = AccountSpecification(owner: issuer.publicKey, asset: AssetID(1))
         let opening = try signed(by: &issuer, [.open(specification)], .independent)
         let early = try await served.post(
-            opening.encoded(), type: "application/octet-stream", prefer: "respond-async, wait=10")
+            opening.encoded(), type: "application/octet-stream", prefer: "respond-async")
         #expect(early.status == 202 && early.headers["retry-after"] == "1")
         let txid = TransactionID(request: opening.digest, mode: .independent, leg: 0).hex
         #expect(try early.object()["txid"] as? String == txid)

@@ -8,7 +8,7 @@ import StrictInput
 extension APIPart {
     /// 200 with the receipt, as a receipt's file has it; 202 if there is none in time.
     func submit(_ request: HummingbirdCore.Request) async throws -> Response {
-        let wait = try Preference.wait(of: request.headers, most: options.maxWait)
+        let wait = Preference.wait(of: request.headers, most: options.maxWait)
         let signed = try await signedRequest(request)
         guard signed.isSignatureValid(Ed25519Scheme()) else {
             throw Problem(.badSignature, "the signature is not by the principal over the request's digest")
@@ -113,18 +113,19 @@ extension APIPart {
 
 /// What the header field Prefer asks for (RFC 7240).
 enum Preference {
-    /// How long to wait for an outcome. Nothing that is asked for is more than `most`; what is not understood is
-    /// ignored, as the standard has it.
-    static func wait(of headers: HTTPFields, most: Duration) throws -> Duration {
+    /// How long to wait for an outcome: as long as `wait` says, `most` at most, and otherwise not at all for
+    /// `respond-async`. What is not understood is ignored, as the standard has it.
+    static func wait(of headers: HTTPFields, most: Duration) -> Duration {
+        var isAsynchronous = false
         for field in headers where field.name.canonicalName == "prefer" {
             for preference in field.value.split(separator: ",") {
                 let text = MediaTypes.base(String(preference))
-                if text == "respond-async" { return .zero }
+                if text == "respond-async" { isAsynchronous = true }
                 if text.hasPrefix("wait="), let seconds = UInt32(decimalDigits: text.dropFirst(5)) {
                     return min(.seconds(Int64(seconds)), most)
                 }
             }
         }
-        return most
+        return isAsynchronous ? .zero : most
     }
 }

@@ -162,6 +162,18 @@ class Reads(unittest.TestCase):
         with self.assertRaises(q.NotProven):
             self.verify(self.answer([0, 1, 2]), nonce=bytes(32))
 
+    def test_numbers_of_a_principal_are_proven_by_the_shard_that_was_asked(self):
+        class Answering(q.Client):
+            def get(client, path):
+                nonce = bytes.fromhex(path.rpartition("nonce=")[2])
+                statement = (bytes(32) + (1).to_bytes(4, "little") + bytes(2) + nonce + b"\2" + bytes(32) + bytes(2)
+                             + (4).to_bytes(8, "little") + (9).to_bytes(8, "little"))
+                return self.answer([3, 1, 0], statement) | {"nonce": nonce.hex()}
+        client = Answering("http://127.0.0.1:9", self.manifest)
+        self.assertEqual(client.standing(bytes(32), 0), (4, 9, 5))
+        with self.assertRaises(q.NotProven):
+            client.standing(b"\1" * 32, 0)
+
     def test_absence_is_proven_too(self):
         statement = self.statement[:32 + 4 + 2 + 32 + 1 + 16] + b"\0"
         self.assertIsNone(self.verify(self.answer([0, 1, 2], statement)))
