@@ -114,9 +114,10 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "Messages", "StrictInput", "Meter",
+                "Messages", "StrictInput", "ManifestFile", "Client", "Meter",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
@@ -200,7 +201,7 @@ let package = Package(
             dependencies: [
                 "Randomness",
                 "Messages", "ManifestFile", "Client", "HostRuntime", "Cores", "LMDBStore", "WriteAheadLog",
-                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput",
+                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput", "Web",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),

@@ -72,15 +72,13 @@ public final class WebServer: Sendable {
     public static func start(
         _ parts: [any WebPart], options: WebOptions = .init(), logger: Logger
     ) async throws -> WebServer {
-        let router = Router()
-        for part in parts { part.add(to: router) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let (ports, bound) = AsyncStream.makeStream(of: Int.self)
         // Its own log says what every server of this library says; only what is wrong concerns an operator.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let application = Application(
-            router: router, server: .http1(configuration: .init(idleTimeout: options.idleTimeout)),
+            responder: WebResponder(parts), server: .http1(configuration: .init(idleTimeout: options.idleTimeout)),
             configuration: ApplicationConfiguration(
                 address: .hostname(options.address, port: options.port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),

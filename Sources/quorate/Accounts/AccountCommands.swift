@@ -319,13 +319,7 @@ enum AmountArgument {
 }
 
 enum Text {
-    static func outcome(_ decision: Decision?) -> String {
-        switch decision {
-        case .commit: "committed"
-        case .abort(let reason): "aborted: \(reason)"
-        case nil: "unknown"
-        }
-    }
+    static func outcome(_ decision: Decision?) -> String { ReceiptFile.outcome(decision) }
 
     static func milliseconds(_ duration: Duration) -> Double { (duration / .microseconds(1)).rounded() / 1000 }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Client
 import ExampleProcedures
 import Foundation
 import HostRuntime
@@ -81,8 +82,8 @@ struct GatewayCommand: AsyncParsableCommand {
         @Flag(help: "Listen beyond loopback although clients come in plain TCP.") var allowPlaintext = false
         @Option(
             help: .init(
-                "Where it says over HTTP how it is.",
-                discussion: "Port 0 is any free one, which is written to --http-port-file.",
+                "Where it serves its HTTP API, and says how it is.",
+                discussion: "docs/HTTP.md. Port 0 is any free one, which is written to --http-port-file.",
                 valueName: "address:port")) var http: String?
         @Option(help: .hidden) var httpPortFile: String?
         @Option(help: .init("From which level on it logs. Default: info.", valueName: "level")) var logLevel: String?
@@ -131,6 +132,15 @@ struct GatewayCommand: AsyncParsableCommand {
             return place
         }
 
+        /// Where its own API reaches it, as any client does.
+        private static func own(_ place: HostAddress, port: Int) -> GatewayAddress {
+            switch place.address {
+            case "0.0.0.0": GatewayAddress(host: "127.0.0.1", port: port)
+            case "::": GatewayAddress(host: "::1", port: port)
+            default: GatewayAddress(host: place.address, port: port)
+            }
+        }
+
         func run() async throws {
             let settings = try settings()
             guard let folder = settings.text(.folder) else {
@@ -148,6 +158,9 @@ struct GatewayCommand: AsyncParsableCommand {
                 options.clients.address = place.address
                 let gateway = try await GatewayHost.start(
                     manifest: cluster.manifest, port: place.port, options: options, logger: logger)
+                let api = APIPart(
+                    manifest: cluster.manifest, gateway: Self.own(place, port: gateway.port),
+                    procedures: ExampleProcedures.registry.names, logger: logger)
                 let web: WebServer?
                 do {
                     let health = HealthPart {
@@ -155,7 +168,7 @@ struct GatewayCommand: AsyncParsableCommand {
                     }
                     web = try await Service.serve(
                         [
-                            health, MetricsPart { [number] in await gateway.points(number: number) },
+                            health, MetricsPart { [number] in await gateway.points(number: number) }, api,
                         ], at: settings.http, portFile: httpPortFile, logger: logger)
                     try RunFolder(folder).writePort(gateway.port, gateway: number)
                 } catch {

@@ -1,3 +1,4 @@
+import Client
 import Messages
 
 /// Offline proof of a receipt with the manifest alone.

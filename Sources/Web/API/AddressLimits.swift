@@ -1,0 +1,95 @@
+import NIOCore
+
+/// Who asks, as far as the network says: an IPv4 address, or the /64 of an IPv6 one, within which a client has as many
+/// addresses as it likes.
+package struct WebPeer: Hashable, Sendable {
+    private let bytes: [UInt8]
+
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    init(_ address: SocketAddress?) {
+        switch address {
+        case .v4(let address): bytes = withUnsafeBytes(of: address.address.sin_addr) { Array($0) }
+        case .v6(let address): bytes = withUnsafeBytes(of: address.address.sin6_addr) { Array($0.prefix(8)) }
+        case .unixDomainSocket, nil: bytes = []
+        }
+    }
+}
+
+/// Requests by address: a token bucket for the rate, and how many are being answered. A value without a clock.
+package struct AddressLimits {
+    package enum Verdict: Equatable {
+        case admitted
+        /// Come back after so many milliseconds.
+        case tooMany(retryAfterMilliseconds: UInt64)
+        /// All that may be answered at once is.
+        case busy
+    }
+
+    private struct Bucket {
+        /// In requests; a billionth of one is as good as none.
+        var tokens: Double
+        /// Uptime in nanoseconds.
+        var filledAt: UInt64
+        var inFlight = 0
+    }
+
+    private let rate: Double
+    private let burst: Double
+    private let maxInFlightEach: Int
+    private let maxInFlight: Int
+    private let maxAddresses: Int
+    private var buckets: [WebPeer: Bucket] = [:]
+    package private(set) var inFlight = 0
+
+    package init(_ options: APIOptions) {
+        (rate, burst) = (Double(max(1, options.requestsPerSecond)), Double(max(1, options.burst)))
+        (maxInFlightEach, maxInFlight) = (options.maxConcurrentPerAddress, options.maxConcurrent)
+        maxAddresses = max(1, options.maxAddresses)
+    }
+
+    /// - Parameter now: uptime in nanoseconds.
+    /// - Returns: if admitted, `leave` is to follow.
+    package mutating func admit(_ peer: WebPeer, now: UInt64) -> Verdict {
+        guard inFlight < maxInFlight else { return .busy }
+        if buckets[peer] == nil {
+            guard makeRoom(now: now) else { return .busy }
+            buckets[peer] = Bucket(tokens: burst, filledAt: now)
+        }
+        guard var bucket = buckets[peer] else { return .busy }
+        fill(&bucket, now: now)
+        defer { buckets[peer] = bucket }
+        guard bucket.inFlight < maxInFlightEach else { return .tooMany(retryAfterMilliseconds: 100) }
+        guard bucket.tokens >= 1 else {
+            return .tooMany(retryAfterMilliseconds: UInt64(((1 - bucket.tokens) / rate * 1000).rounded(.up)))
+        }
+        bucket.tokens -= 1
+        bucket.inFlight += 1
+        inFlight += 1
+        return .admitted
+    }
+
+    package mutating func leave(_ peer: WebPeer) {
+        inFlight = max(0, inFlight - 1)
+        guard let left = buckets[peer]?.inFlight else { return }
+        buckets[peer]?.inFlight = max(0, left - 1)
+    }
+
+    private func fill(_ bucket: inout Bucket, now: UInt64) {
+        let seconds = Double(now > bucket.filledAt ? now - bucket.filledAt : 0) / 1e9
+        bucket.tokens = min(burst, bucket.tokens + seconds * rate)
+        bucket.filledAt = now
+    }
+
+    /// Forgets addresses that are as if they had never come. Those that have asked lately stay: whoever has many
+    /// addresses must not get a new allowance by that.
+    private mutating func makeRoom(now: UInt64) -> Bool {
+        guard buckets.count >= maxAddresses else { return true }
+        for (peer, bucket) in buckets where bucket.inFlight == 0 {
+            var filled = bucket
+            fill(&filled, now: now)
+            if filled.tokens >= burst { buckets[peer] = nil }
+        }
+        return buckets.count < maxAddresses
+    }
+}

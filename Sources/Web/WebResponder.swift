@@ -1,0 +1,68 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import StrictInput
+
+/// A part that answers by itself for everything under its paths: for every method, and for what is not there.
+public protocol WebTree: WebPart {
+    /// Whether a path is its own.
+    func owns(_ path: String) -> Bool
+    /// - Parameter peer: who asks; nil if the connection is gone.
+    func respond(to request: HummingbirdCore.Request, from peer: SocketAddress?) async -> Response
+}
+
+/// What a request came over.
+struct WebContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        channel = source.channel
+    }
+}
+
+/// Gives each request to the part whose path it is. What no part answers is a problem document too: nothing of the
+/// library shows.
+struct WebResponder: HTTPResponder {
+    typealias Context = WebContext
+
+    private let trees: [any WebTree]
+    private let others: RouterResponder<BasicRequestContext>
+
+    init(_ parts: [any WebPart]) {
+        trees = parts.compactMap { $0 as? any WebTree }
+        let router = Router()
+        for part in parts { part.add(to: router) }
+        others = router.buildResponder()
+    }
+
+    /// When the answer has had time to arrive: otherwise the library would read what is left of a body, however long
+    /// that takes.
+    private static func end(_ channel: any Channel) {
+        channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    }
+
+    func respond(to request: HummingbirdCore.Request, context: WebContext) async throws -> Response {
+        let path = request.uri.path
+        if let tree = trees.first(where: { $0.owns(path) }) {
+            let response = await tree.respond(to: request, from: context.channel.remoteAddress)
+            if response.headers[.connection] == "close" { Self.end(context.channel) }
+            return response
+        }
+        do {
+            return try await others.respond(
+                to: request,
+                context: BasicRequestContext(source: .init(channel: context.channel, logger: context.logger)))
+        } catch let error as any HTTPResponseError {
+            if error.status == .notFound {
+                return Problem(.notFound, "there is nothing at \(Printable.quoted(path.utf8, limit: 120))").response
+            }
+            return try error.response(from: request, context: context)
+        } catch {
+            context.logger.error("a page failed: \(Printable.line("\(error)"))")
+            return Problem(.internalError, "the log has more").response
+        }
+    }
+}
