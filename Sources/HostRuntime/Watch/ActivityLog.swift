@@ -124,7 +124,9 @@ package struct ActivityLog: Sendable {
     }
 
     /// A client is gone, and gets no answers.
-    package mutating func noteClosed(_ session: SessionID) { pendingCount -= pending.removeValue(forKey: session)?.count ?? 0 }
+    package mutating func noteClosed(_ session: SessionID) {
+        pendingCount -= pending.removeValue(forKey: session)?.count ?? 0
+    }
 
     private mutating func take(_ id: UInt64, of session: SessionID) -> UInt64? {
         guard let arrived = pending[session]?.removeValue(forKey: id) else { return nil }

@@ -77,18 +77,28 @@ struct GatewayCommand: AsyncParsableCommand {
                 let cluster = try ClusterFolder(opening: directory)
                 var options = GatewayRuntimeOptions()
                 options.traces = TraceSampling(rate: traceRate)
+                if http != nil {
+                    options.observer = GatewayObserver(manifest: cluster.manifest, traces: options.traces)
+                }
                 let gateway = try await GatewayHost.start(
                     manifest: cluster.manifest, port: port, options: options, logger: logger)
+                let dashboard = options.observer.map { observer in
+                    let watch = ClusterWatch(
+                        manifest: cluster.manifest, gateway: gateway, observer: observer, traces: options.traces)
+                    return DashboardPart(GatewayDashboard(watch))
+                }
+                let parts: [(any WebPart)?] = [HealthPart { [] }, dashboard]
                 let web: WebServer?
                 do {
                     web = try await Service.serve(
-                        [HealthPart { [] }], at: http, portFile: httpPortFile, logger: logger)
+                        parts.compactMap { $0 }, at: http, portFile: httpPortFile, logger: logger)
                     try RunFolder(directory).writePort(gateway.port, gateway: number)
                 } catch {
                     await gateway.stop()
                     throw error
                 }
                 return {
+                    await dashboard?.stop()
                     await web?.stop()
                     await gateway.stop()
                 }
