@@ -30,6 +30,8 @@ public struct GatewayRuntimeOptions: Sendable {
 
     /// Requests of which the gateway keeps stamps, for whoever asks: none.
     public var traces = TraceSampling.off
+    /// Who sees what clients ask and are answered; nil for nobody.
+    public var observer: GatewayObserver?
 
     /// One verifier and a tick of 5 ms, on loopback.
     public init() {}
@@ -119,6 +121,19 @@ public final class GatewayHost: Sendable {
         return (try? await threads.io.submit { engine.value.isDraining }.get()) ?? true
     }
 
+    /// Its core as it is now; nil once it is stopped.
+    /// - Parameter limit: how many undecided requests are named.
+    package func look(limit: Int) async -> GatewayLook? {
+        let engine = engine
+        return try? await threads.io.submit { engine.value.look(limit: limit) }.get()
+    }
+
+    /// What it has stamped of traced requests; nil if it traces nothing, is asked too often, or is stopped.
+    package func stamps(_ query: StampQuery) async -> StampAnswer? {
+        let engine = engine
+        return try? await threads.io.submit { engine.value.stamps(query) }.get()
+    }
+
     /// Closes all connections and ends the threads. A client whose request was under way asks another gateway.
     public func stop() async {
         let engine = engine
@@ -176,9 +191,10 @@ final class GatewayEngine {
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { bound.value.receive($1, from: $0) }
-        clients.onClosed = {
-            bound.value.requestTimes.close($0)
-            inbound.clientClosed($0)
+        clients.onClosed = { [observer = options.observer] session in
+            bound.value.requestTimes.close(session)
+            observer?.noteClosed(session)
+            inbound.clientClosed(session)
         }
     }
 
@@ -258,6 +274,7 @@ final class GatewayEngine {
         if let ring { for message in messages { ring.noteReceived(message) } }
         var others: [ClientMessage] = []
         let now = Clock.now()
+        options.observer?.noteArrival(messages, from: session, at: now.uptime)
         for message in messages {
             if case .submit(let id, let request) = message {
                 requestTimes.begin(request.request, id: id, of: session, at: now.uptime)
@@ -312,6 +329,7 @@ final class GatewayEngine {
     }
 
     private func send(_ reply: GatewayReply, to client: SessionID) {
+        options.observer?.noteAnswer(reply, to: client)
         let frame = encoder.frame(reply)
         sent.note(reply.sentKind, size: frame.size)
         clients.send(frame, to: client)
@@ -334,6 +352,10 @@ final class GatewayEngine {
         status.metrics = counters.samples
         return .status(id: id, status)
     }
+
+    func look(limit: Int) -> GatewayLook { core.look(limit: limit) }
+
+    func stamps(_ query: StampQuery) -> StampAnswer? { ring?.answer(query, now: Clock.now()) }
 
     func stop() {
         ticker?.cancel()

@@ -187,7 +187,7 @@ package struct GatewayCounters: Sendable {
     }
 
     /// Its description is a sentence.
-    private static func label(_ reason: GatewayRejection) -> String {
+    static func label(_ reason: GatewayRejection) -> String {
         switch reason {
         case .queueFull: "queue_full"
         case .invalid: "invalid"

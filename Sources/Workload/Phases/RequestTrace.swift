@@ -76,7 +76,7 @@ public struct RequestTrace: Sendable, Equatable {
     }
 
     /// Who proposed that batch: who wrote its PRE-PREPARE first.
-    func primary(of shard: ShardID) -> Source? {
+    package func primary(of shard: ShardID) -> Source? {
         guard let batch = batch(of: shard) else { return nil }
         return entries.first {
             $0.stamp.kind == .prePrepared && $0.stamp.shard == shard && $0.stamp.number == batch

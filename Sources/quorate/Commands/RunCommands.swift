@@ -154,6 +154,9 @@ struct GatewayCommand: AsyncParsableCommand {
                 let cluster = try ClusterFolder(opening: folder)
                 var options = GatewayRuntimeOptions()
                 settings.apply(to: &options)
+                if settings.http != nil {
+                    options.observer = GatewayObserver(manifest: cluster.manifest, traces: options.traces)
+                }
                 let place = try place(settings, number, of: cluster)
                 options.clients.address = place.address
                 let gateway = try await GatewayHost.start(
@@ -161,15 +164,20 @@ struct GatewayCommand: AsyncParsableCommand {
                 let api = APIPart(
                     manifest: cluster.manifest, gateway: Self.own(place, port: gateway.port),
                     procedures: ExampleProcedures.registry.names, logger: logger)
+                let dashboard = options.observer.map { observer in
+                    let watch = ClusterWatch(
+                        manifest: cluster.manifest, gateway: gateway, observer: observer, traces: options.traces)
+                    return DashboardPart(GatewayDashboard(watch))
+                }
                 let web: WebServer?
                 do {
                     let health = HealthPart {
                         await gateway.isDraining() ? ["it is being stopped"] : await gateway.problems()
                     }
+                    let metrics = MetricsPart { [number] in await gateway.points(number: number) }
+                    let parts: [(any WebPart)?] = [health, metrics, api, dashboard]
                     web = try await Service.serve(
-                        [
-                            health, MetricsPart { [number] in await gateway.points(number: number) }, api,
-                        ], at: settings.http, portFile: httpPortFile, logger: logger)
+                        parts.compactMap { $0 }, at: settings.http, portFile: httpPortFile, logger: logger)
                     try RunFolder(folder).writePort(gateway.port, gateway: number)
                 } catch {
                     await gateway.stop()
@@ -179,6 +187,7 @@ struct GatewayCommand: AsyncParsableCommand {
                     if await !gateway.drain(limit: settings.drainLimit) {
                         logger.warning("not all requests were answered within \(settings.drainLimit)")
                     }
+                    await dashboard?.stop()
                     await web?.stop()
                     await gateway.stop()
                 }
