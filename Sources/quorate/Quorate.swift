@@ -64,7 +64,8 @@ struct Quorate: AsyncParsableCommand {
         subcommands: [
             ClusterCommand.self, AccountCommand.self, TransferCommand.self, IssueCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,
-            ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self,
+            ReceiptCommand.self, DemoCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self,
+            HostCommand.self,
             GatewayCommand.self,
         ])
 }
