@@ -81,6 +81,9 @@ enum Console {
     /// What was printed before belongs to another command of a shell.
     static func beginCommand() { output.withLock { $0.hasJSON = false } }
 
+    /// A failure has been said in its own object.
+    static func hasAnswered() { output.withLock { $0.hasJSON = true } }
+
     /// One JSON object, and nothing else, on standard output.
     static func json(_ value: some Encodable) throws { json(document: try document(value)) }
 

@@ -14,14 +14,13 @@ enum DemoOrder: Equatable, Sendable {
     case unknown(String)
 
     /// Nil for a key that means nothing.
-    init?(key: UInt8) {
+    init?(_ key: Key) {
         switch key {
-        case UInt8(ascii: "k"), UInt8(ascii: "K"): self = .kill(nil)
-        case UInt8(ascii: "r"), UInt8(ascii: "R"): self = .restart(nil)
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): self = .toggle(Int(key - UInt8(ascii: "0")))
-        case UInt8(ascii: "h"), UInt8(ascii: "?"): self = .help
-        // Ctrl-D too.
-        case UInt8(ascii: "q"), UInt8(ascii: "Q"), 4: self = .quit
+        case .text("k"), .text("K"): self = .kill(nil)
+        case .text("r"), .text("R"): self = .restart(nil)
+        case .text(let digit) where ("0"..."9").contains(digit): self = .toggle(Int(digit.value - 48))
+        case .text("h"), .text("?"): self = .help
+        case .text("q"), .text("Q"), .endOfInput: self = .quit
         default: return nil
         }
     }
@@ -49,7 +48,7 @@ enum DemoOrder: Equatable, Sendable {
 final class DemoOrders: Sendable {
     private let terminal: TerminalMode?
     /// Taken by whoever waits for an order: there is one.
-    private let input = Mutex<CommandInput?>(CommandInput(STDIN_FILENO))
+    private let input = Mutex<(bytes: CommandInput, keys: KeyDecoder)?>((CommandInput(STDIN_FILENO), KeyDecoder()))
     private let pending = Mutex<[DemoOrder]>([])
 
     init(json: Bool) {
@@ -69,12 +68,10 @@ final class DemoOrders: Sendable {
             if let order = pending.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { return order }
             guard var input = self.input.withLock({ $0.take() }) else { return nil }
             if hasKeys {
-                guard let bytes = try await input.nextBytes() else { return nil }
-                // Cursor and function keys come as an escape and more.
-                let keys = bytes.prefix { $0 != 0x1b }
-                pending.withLock { $0 += keys.compactMap(DemoOrder.init(key:)) }
+                guard let byte = try await input.bytes.nextByte() else { return nil }
+                if let order = input.keys.feed(byte).flatMap(DemoOrder.init) { pending.withLock { $0.append(order) } }
             } else {
-                switch try await input.nextLine() {
+                switch try await input.bytes.nextLine() {
                 case .line(let line): pending.withLock { $0 += [DemoOrder(line: line)].compactMap { $0 } }
                 case .invalid(let why): pending.withLock { $0.append(.unknown("a line that \(why)")) }
                 case nil: return nil

@@ -15,6 +15,9 @@ struct CommandInput {
     /// - Parameter wait: milliseconds; 0 for a command with other work, which then learns of a byte somewhat later.
     init(_ descriptor: Int32, wait: Int32 = 0) { (self.descriptor, self.wait) = (descriptor, wait) }
 
+    /// Whether more has been read already.
+    var hasMore: Bool { !buffer.isEmpty }
+
     enum Line {
         case line(String)
         /// It has more than `maxLine` bytes, or is not UTF-8: which of them it is.
@@ -29,16 +32,6 @@ struct CommandInput {
             try await fill()
         }
         return buffer.removeFirst()
-    }
-
-    /// All that is there already, at least one byte; nil at the end.
-    mutating func nextBytes() async throws -> [UInt8]? {
-        while buffer.isEmpty {
-            guard !isAtEnd else { return nil }
-            try await fill()
-        }
-        defer { buffer = [] }
-        return buffer
     }
 
     /// Without its line feed; the last one need not have one. Nil at the end.
