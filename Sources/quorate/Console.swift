@@ -71,7 +71,18 @@ enum Console {
     }
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
-    static var hasColour: Bool { isTerminal && ProcessInfo.processInfo.environment["NO_COLOR"].map(\.isEmpty) ?? true }
+    static var hasColour: Bool { hasColour(on: STDERR_FILENO) }
+
+    /// Whether it is a terminal, and nobody has said that there should be none (no-color.org).
+    static func hasColour(on descriptor: Int32) -> Bool {
+        isatty(descriptor) == 1 && ProcessInfo.processInfo.environment["NO_COLOR"].map(\.isEmpty) ?? true
+    }
+
+    /// What was printed before belongs to another command of a shell.
+    static func beginCommand() { output.withLock { $0.hasJSON = false } }
+
+    /// A failure has been said in its own object.
+    static func hasAnswered() { output.withLock { $0.hasJSON = true } }
 
     /// One JSON object, and nothing else, on standard output.
     static func json(_ value: some Encodable) throws { json(document: try document(value)) }

@@ -4,13 +4,25 @@ import Synchronization
 
 /// SIGINT, SIGTERM and SIGHUP. The first cancels the command, which ends what it has started; the second ends all that
 /// at once.
+///
+/// Where a command runs inside another one, as in the shell, a signal cancels those that mind it: in an interactive
+/// shell an interrupt is the command's only.
 enum Interrupts {
+    private struct Layer {
+        let signals: Set<Int32>
+        let cancel: @Sendable () -> Void
+    }
+
     private struct State {
-        var firstSignal: ContinuousClock.Instant?
-        var cancel: (@Sendable () -> Void)?
+        /// Of the command that runs.
+        var first: (moment: ContinuousClock.Instant, number: Int32)?
+        /// The command that runs is the last.
+        var layers: [Layer] = []
         /// Processes that this command has started and that are to end with it.
         var processes: Set<ProcessIdentity> = []
         var folders: Set<String> = []
+        /// Gives a terminal back as it was found.
+        var restoreTerminal: (@Sendable () -> Void)?
     }
 
     private static let state = Mutex(State())
@@ -29,17 +41,30 @@ enum Interrupts {
         return !folders.isEmpty || processes.contains(where: \.isRunning)
     }
 
-    /// Ends the command as a first signal does.
-    static func cancel() { state.withLock { $0.cancel }?() }
+    /// A terminal is not as it was found: what to do about it if there is no time to end in order. Nil when it is.
+    static func owns(terminal restore: (@Sendable () -> Void)?) { state.withLock { $0.restoreTerminal = restore } }
 
-    fileprivate static func arm(_ cancel: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
-        state.withLock { $0.cancel = cancel }
+    /// Ends the command as a first signal does.
+    static func cancel() {
+        let layers = state.withLock(\.layers)
+        for layer in layers { layer.cancel() }
+    }
+
+    /// - Parameter signals: on which of them `cancel` is called.
+    fileprivate static func arm(_ signals: Set<Int32>, _ cancel: @escaping @Sendable () -> Void)
+        -> [any DispatchSourceSignal]
+    {
+        let isOutermost = state.withLock { state in
+            state.layers.append(Layer(signals: signals, cancel: cancel))
+            return state.layers.count == 1
+        }
+        guard isOutermost else { return [] }
         // Under nohup a hangup is no reason.
         return ([SIGINT, SIGTERM] + (StopSignal.isIgnored(SIGHUP) ? [] : [SIGHUP])).map { number in
             // The default action would end the process before the source sees the signal.
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { arrived() }
+            source.setEventHandler { arrived(number) }
             source.resume()
             return source
         }
@@ -47,28 +72,43 @@ enum Interrupts {
 
     fileprivate static func disarm(_ sources: [any DispatchSourceSignal]) {
         for source in sources { source.cancel() }
-        state.withLock { $0.cancel = nil }
+        state.withLock { state in
+            state.layers.removeLast()
+            // What it was about has ended; whoever goes on is interrupted anew.
+            guard let number = state.first?.number, let last = state.layers.last else { return }
+            if !last.signals.contains(number) { state.first = nil }
+        }
     }
 
-    private static func arrived() {
-        let (first, cancel): (ContinuousClock.Instant?, (@Sendable () -> Void)?) = state.withLock { state in
-            defer { state.firstSignal = state.firstSignal ?? .now }
-            return (state.firstSignal, state.cancel)
+    private static func arrived(_ number: Int32) {
+        let now = ContinuousClock.now
+        let (first, layers) = state.withLock { state in
+            let minding = state.layers.filter { $0.signals.contains(number) }
+            defer { if !minding.isEmpty { state.first = state.first ?? (now, number) } }
+            return (state.first?.moment, minding)
         }
+        // At a shell's prompt there is nothing to interrupt.
+        guard !layers.isEmpty else { return }
         if let first {
             // `timeout` and some shells send the same signal to a process and to its group: that is one.
-            if .now - first > .milliseconds(500) { endAtOnce() }
+            if now - first > .milliseconds(500) { endAtOnce() }
             return
         }
-        cancel?()
+        for layer in layers { layer.cancel() }
         DispatchQueue.global().asyncAfter(deadline: .now() + patience) {
+            let (isOver, goesOn) = state.withLock { state in
+                (state.first?.moment != now, state.layers.contains { !$0.signals.contains(number) })
+            }
+            guard !isOver else { return }
+            if goesOn { return Console.error("the command has not ended yet; interrupt once more to leave the shell") }
             guard ownsSomething else { endAtOnce() }
             Console.error("ending what was started; interrupt once more to kill it")
         }
     }
 
     private static func endAtOnce() -> Never {
-        let (processes, folders) = state.withLock { ($0.processes, $0.folders) }
+        let (processes, folders, restore) = state.withLock { ($0.processes, $0.folders, $0.restoreTerminal) }
+        restore?()
         for process in processes { process.signal(SIGKILL) }
         for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
         Console.error("interrupted")
@@ -77,9 +117,12 @@ enum Interrupts {
 }
 
 /// Runs `body` in a task that the first signal cancels, so that what it started can be ended first.
-func withInterrupts<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
+/// - Parameter signals: those that cancel it.
+func withInterrupts<T: Sendable>(
+    of signals: Set<Int32> = [SIGINT, SIGTERM, SIGHUP], _ body: @escaping @Sendable () async throws -> T
+) async throws -> T {
     let task = Task { try await body() }
-    let sources = Interrupts.arm { task.cancel() }
+    let sources = Interrupts.arm(signals) { task.cancel() }
     defer { Interrupts.disarm(sources) }
     return try await task.value
 }

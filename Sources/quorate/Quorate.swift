@@ -12,6 +12,13 @@ struct Quorate: AsyncParsableCommand {
         // children.
         signal(SIGPIPE, SIG_IGN)
         let arguments = CommandWords.joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst()))
+        Foundation.exit(Console.exitCode(await perform(arguments, json: arguments.contains("--json"))))
+    }
+
+    /// Runs one command line, and says what goes wrong.
+    /// - Parameter json: whether a program reads what goes wrong.
+    /// - Returns: its exit code.
+    static func perform(_ arguments: [String], json: Bool) async -> Int32 {
         do {
             var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -19,6 +26,7 @@ struct Quorate: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            return 0
         } catch {
             let code = exitCode(for: error).rawValue
             let message = fullMessage(for: error)
@@ -26,11 +34,10 @@ struct Quorate: AsyncParsableCommand {
                 Console.write(message + "\n", to: STDOUT_FILENO)
             } else if !message.isEmpty {
                 Console.error(message)
-                if arguments.contains("--json") { Console.failure(.init(usage: Self.message(for: error))) }
+                if json { Console.failure(.init(usage: Self.message(for: error))) }
             }
-            Foundation.exit(Console.exitCode(code))
+            return code
         }
-        Foundation.exit(Console.exitCode(0))
     }
 
     static let configuration = CommandConfiguration(
@@ -39,6 +46,9 @@ struct Quorate: AsyncParsableCommand {
         discussion: """
             Each shard is a group of replicas that order transactions by PBFT. Transactions over several shards are \
             atomic, and every outcome is proven by certificates that anyone can check offline.
+
+            See it live (a cluster to be thrown away, whose hosts you kill):
+              quorate demo
 
             Try it:
               quorate cluster init demo --shards 2
@@ -66,7 +76,9 @@ struct Quorate: AsyncParsableCommand {
             ClusterCommand.self, DoctorCommand.self, InspectCommand.self, AccountCommand.self, TransferCommand.self,
             IssueCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,
-            ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self,
+            ReceiptCommand.self, ShellCommand.self, DemoCommand.self, BenchCommand.self, DrillCommand.self,
+            SimulateCommand.self,
+            HostCommand.self,
             GatewayCommand.self,
         ])
 }

@@ -39,10 +39,14 @@ extension ProgramError {
 protocol ToolCommand: AsyncParsableCommand, Sendable {
     /// `--json`, which every command has: one object on standard output, and nothing else there.
     var json: Bool { get }
+    /// The signals that cancel it.
+    var interrupts: Set<Int32> { get }
     func execute() async throws
 }
 
 extension ToolCommand {
+    var interrupts: Set<Int32> { [SIGINT, SIGTERM, SIGHUP] }
+
     func run() async throws {
         let code = await exitCode()
         if code != 0 { throw ExitCode(code) }
@@ -50,7 +54,7 @@ extension ToolCommand {
 
     private func exitCode() async -> Int32 {
         do {
-            try await withInterrupts { try await executeOrSayWhatIsWaitedFor() }
+            try await withInterrupts(of: interrupts) { try await executeOrSayWhatIsWaitedFor() }
             return 0
         } catch let code as ExitCode {
             // It has said what was wrong.

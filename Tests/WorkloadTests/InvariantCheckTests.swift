@@ -37,6 +37,13 @@ struct InvariantCheckTests {
         for replica in 0..<4 { audits[replica * 2] = try audit(0, replica, posted: 31, issued: 100) }
         #expect(!check(audits).conservation)
         #expect(!check(try good(), issued: 99).conservation)
+        // Others may have issued the one that the receipts do not prove, but nobody can have issued less.
+        func open(_ issued: UInt128) throws -> RunResult.Invariants {
+            InvariantCheck.check(
+                try good(), shards: 2, expected: 4, issued: [(AssetID(1), issued)], isAllKnown: false)
+        }
+        #expect(try open(99).allHold && open(100).allHold)
+        #expect(try !open(101).conservation)
         #expect(check(audits).replicas_agree)
     }
 

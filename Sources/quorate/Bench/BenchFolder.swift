@@ -1,13 +1,13 @@
 import Foundation
 
-/// Where the clusters of a bench or a drill live: a temporary folder that goes, or one that the user wants to keep.
+/// Where the clusters of a bench, a drill or a demo live: a temporary folder that goes, or one that the user wants to keep.
 struct BenchFolder {
     let path: String
     private let isTemporary: Bool
     /// Of a temporary folder: held while this process lives.
     private let ownership: Int32
 
-    private static let kinds = ["bench", "drill"]
+    private static let kinds = ["bench", "drill", "demo"]
     private static let ownerFile = "owner"
 
     /// - Parameter kind: part of a temporary folder's name.
@@ -51,7 +51,7 @@ struct BenchFolder {
         if ownership >= 0 { close(ownership) }
     }
 
-    /// What a bench or a drill has left behind that was killed with SIGKILL. Its hosts have ended with it; one that was
+    /// What a bench, a drill or a demo has left behind that was killed with SIGKILL. Its hosts have ended with it; one that was
     /// under SIGSTOP may not have.
     private static func removeLeftovers(in parent: String) {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? [] {

@@ -3,7 +3,7 @@ import HostRuntime
 import Messages
 import Workload
 
-/// A cluster of its own for a bench or a drill, whose processes end with this one.
+/// A cluster of its own for a bench, a drill or a demo, whose processes end with this one.
 struct FreshCluster: Sendable {
     let processes: ClusterProcesses
     private let lifeLine: LifeLine
@@ -12,7 +12,7 @@ struct FreshCluster: Sendable {
     /// system gives to outgoing connections, so that one which is killed finds its port free again.
     static func start(
         at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil,
-        traceRate: Double = 0
+        traceRate: Double = 0, hasWeb: Bool = false
     ) async throws -> FreshCluster {
         let lifeLine = try LifeLine()
         var attempts = 0
@@ -21,7 +21,8 @@ struct FreshCluster: Sendable {
             let base = try FreePorts.base(count: replicas + gateways)
             let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: base)
             let processes = ClusterProcesses(
-                cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram, traceRate: traceRate)
+                cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram, traceRate: traceRate,
+                hasWeb: hasWeb)
             do {
                 _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: base + replicas)
                 return FreshCluster(processes: processes, lifeLine: lifeLine)
