@@ -79,6 +79,11 @@ import Testing
         try Tool.succeed("transfer", "alice", "bob", "250", "--cluster", path)
         #expect(try Tool.succeed("account", "show", "bob", "--cluster", path).contains(": 250 of"))
 
+        // Everybody answers and votes, also as far as the public part can tell.
+        for part in [path, folder.path("front")] {
+            #expect(front.waits { (try? Tool.run("cluster", "status", part).status) == 0 }, "\(part)")
+        }
+
         // Every line of a host is an object that says of whom it is.
         for (number, host) in running.dropLast().enumerated() {
             let lines = host.errors.split(separator: "\n")

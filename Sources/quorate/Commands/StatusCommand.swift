@@ -191,25 +191,34 @@ struct ClusterStatus: Encodable, Sendable {
         return (found, replicas ?? [], own)
     }
 
-    /// Those that have been started, and not been stopped in order.
+    /// Those that have been started, and not been stopped in order; of a cluster on many machines, those that are
+    /// listed.
     private static func gateways(_ processes: ClusterProcesses, _ timeout: Duration) async -> [Gateway] {
         let numbers = processes.run.recorded().compactMap { role in
             if case .gateway(let number) = role { number } else { nil }
         }
-        return await inOrder(numbers) { await gateway($0, processes, timeout) }
+        guard numbers.isEmpty else {
+            return await inOrder(numbers) { number in
+                let port = processes.run.port(ofGateway: number)
+                let address = port.map { GatewayAddress(host: "127.0.0.1", port: $0) }
+                return await gateway(number, at: address, processes, timeout)
+            }
+        }
+        let listed = processes.gateways
+        return await inOrder(listed.indices) { await gateway($0, at: listed[$0], processes, timeout) }
     }
 
-    private static func gateway(_ number: Int, _ processes: ClusterProcesses, _ timeout: Duration) async -> Gateway {
+    private static func gateway(
+        _ number: Int, at address: GatewayAddress?, _ processes: ClusterProcesses, _ timeout: Duration
+    ) async -> Gateway {
         let process = processes.run.running(.gateway(number))
-        let port = processes.run.port(ofGateway: number)
         var gateway = Gateway(
-            gateway: number, address: port.map { "127.0.0.1:\($0)" } ?? "", pid: process?.pid,
+            gateway: number, address: address?.description ?? "", pid: process?.pid,
             stopped: process?.isStopped ?? false,
             answers: false, queued: 0, in_flight: 0, completed: 0, rejected: 0, retransmissions: 0, conflicts: 0)
-        guard let port,
-            let connection = try? await GatewayConnection.connect(
-                GatewayAddress(host: "127.0.0.1", port: port), timeout: timeout)
-        else { return gateway }
+        guard let address, let connection = try? await GatewayConnection.connect(address, timeout: timeout) else {
+            return gateway
+        }
         if let status = try? await connection.status(timeout: timeout) {
             gateway.answers = true
             (gateway.queued, gateway.in_flight, gateway.completed) = (status.queued, status.inFlight, status.completed)
