@@ -134,7 +134,7 @@ package struct ActivityLog: Sendable {
         return arrived
     }
 
-    mutating func note(_ request: AnsweredRequest, microseconds: UInt64?, at uptime: UInt64) {
+    package mutating func note(_ request: AnsweredRequest, microseconds: UInt64?, at uptime: UInt64) {
         if let abort = request.abort { aborts[abort.place] += 1 } else { committed += 1 }
         withSlot(at: uptime) { slot in
             if let abort = request.abort { slot.aborts[abort.place] &+= 1 } else { slot.committed &+= 1 }
