@@ -35,6 +35,7 @@ package actor PictureFeed {
 
     /// For who asks once: not older than the period, or made now.
     package func picture() async -> [UInt8]? {
+        guard !isStopped else { return nil }
         lastAsked = .now
         startTicking()
         if let latest, latest.at.duration(to: .now) < limits.period * 2 { return latest.bytes }

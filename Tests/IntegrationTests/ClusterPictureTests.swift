@@ -114,7 +114,7 @@ struct ClusterPictureTests {
         }
         let found = picture(all(), log: log)
         #expect(found.series.committed.last == 15 && found.series.aborted.last == 5)
-        #expect(found.cross.count == 20 && found.intra == .init(count: 0, p50_us: nil, p99_us: nil))
+        #expect(found.cross.count == 20 && found.intra.count == 0 && found.intra.p50_us == nil)
         let funds = found.aborts.first { $0.reason == "insufficient_funds" }
         #expect(funds?.last_minute == 5 && funds?.total == 5)
         #expect(found.traffic.labels == ["0", "1"] && found.traffic.cells == [[0, 20], [0, 0]])

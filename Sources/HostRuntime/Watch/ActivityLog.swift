@@ -183,9 +183,10 @@ package struct ActivityLog: Sendable {
     package func view(at uptime: UInt64) -> View {
         let now = uptime / 1_000_000_000
         let seconds = (now - min(now, UInt64(Self.seconds)))..<now
+        let empty = Slot()
         let found = seconds.map { second in
             let slot = slots[Int(second % UInt64(slots.count))]
-            return slot.second == second ? slot : Slot()
+            return slot.second == second ? slot : empty
         }
         let decade = uptime / 10_000_000_000
         let first = decade - min(decade, UInt64(traffic.count - 1))
