@@ -1,14 +1,14 @@
 import NIOCore
 
 /// Gives one picture a second to all who look, and makes none while nobody does.
-actor PictureFeed {
+package actor PictureFeed {
     /// One who looks at events.
-    struct Subscription: Sendable {
-        let number: UInt64
+    package struct Subscription: Sendable {
+        package let number: UInt64
         /// The newest event that was not taken yet: who reads slowly misses some.
-        let events: AsyncStream<ByteBuffer>
+        package let events: AsyncStream<ByteBuffer>
         /// Ends when this one is told nothing any more.
-        let dropped: AsyncStream<Void>
+        package let dropped: AsyncStream<Void>
     }
 
     private struct Subscriber {
@@ -29,10 +29,13 @@ actor PictureFeed {
     private var ticker: Task<Void, Never>?
     private var isStopped = false
 
-    init(_ source: any DashboardSource, limits: DashboardLimits) { (self.source, self.limits) = (source, limits) }
+    package init(_ source: any DashboardSource, limits: DashboardLimits) {
+        (self.source, self.limits) = (source, limits)
+    }
 
     /// For who asks once: not older than the period, or made now.
-    func picture() async -> [UInt8]? {
+    package func picture() async -> [UInt8]? {
+        guard !isStopped else { return nil }
         lastAsked = .now
         startTicking()
         if let latest, latest.at.duration(to: .now) < limits.period * 2 { return latest.bytes }
@@ -40,7 +43,7 @@ actor PictureFeed {
     }
 
     /// Nil if there are too many, or it is stopped.
-    func subscribe() -> Subscription? {
+    package func subscribe() -> Subscription? {
         guard !isStopped, subscribers.count < limits.maxSubscribers else { return nil }
         lastNumber += 1
         let (events, continuation) = AsyncStream.makeStream(of: ByteBuffer.self, bufferingPolicy: .bufferingNewest(1))
@@ -51,14 +54,14 @@ actor PictureFeed {
         return Subscription(number: lastNumber, events: events, dropped: dropped)
     }
 
-    func unsubscribe(_ number: UInt64) {
+    package func unsubscribe(_ number: UInt64) {
         guard let subscriber = subscribers.removeValue(forKey: number) else { return }
         subscriber.events.finish()
         subscriber.dropped.finish()
     }
 
     /// Tells nobody anything any more.
-    func stop() async {
+    package func stop() async {
         isStopped = true
         for number in Array(subscribers.keys) { unsubscribe(number) }
         ticker?.cancel()

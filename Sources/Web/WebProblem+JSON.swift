@@ -1,6 +1,6 @@
 extension WebProblem {
     /// One object. No encoder of the system's is needed for four fields.
-    var json: [UInt8] {
+    package var json: [UInt8] {
         let fields = [("type", type), ("title", title), ("detail", detail)].map { "\"\($0)\":\"\(Self.escape($1))\"" }
         return Array("{\(fields.joined(separator: ",")),\"status\":\(status)}\n".utf8)
     }

@@ -134,7 +134,7 @@ package struct ActivityLog: Sendable {
         return arrived
     }
 
-    mutating func note(_ request: AnsweredRequest, microseconds: UInt64?, at uptime: UInt64) {
+    package mutating func note(_ request: AnsweredRequest, microseconds: UInt64?, at uptime: UInt64) {
         if let abort = request.abort { aborts[abort.place] += 1 } else { committed += 1 }
         withSlot(at: uptime) { slot in
             if let abort = request.abort { slot.aborts[abort.place] &+= 1 } else { slot.committed &+= 1 }
@@ -183,9 +183,10 @@ package struct ActivityLog: Sendable {
     package func view(at uptime: UInt64) -> View {
         let now = uptime / 1_000_000_000
         let seconds = (now - min(now, UInt64(Self.seconds)))..<now
+        let empty = Slot()
         let found = seconds.map { second in
             let slot = slots[Int(second % UInt64(slots.count))]
-            return slot.second == second ? slot : Slot()
+            return slot.second == second ? slot : empty
         }
         let decade = uptime / 10_000_000_000
         let first = decade - min(decade, UInt64(traffic.count - 1))

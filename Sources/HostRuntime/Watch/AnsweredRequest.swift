@@ -73,6 +73,10 @@ package struct AnsweredRequest: Sendable, Equatable {
     private static let maxOperations = 8
     private static let maxStatuses = 64
 
+    package init(request: Digest, abort: Abort?, steps: [Step], isCross: Bool) {
+        (self.request, self.abort, self.steps, self.isCross) = (request, abort, steps, isCross)
+    }
+
     package init(_ receipt: Receipt, map: ShardMap) {
         let request = receipt.request.request
         self.request = receipt.request.digest

@@ -46,6 +46,7 @@ package actor ClusterWatch {
     /// Nobody looks any more: ends all sessions with hosts.
     package func rest() async {
         for host in hosts { await host.rest() }
+        verdicts = VerdictTimes()
     }
 
     /// - Returns: by host.

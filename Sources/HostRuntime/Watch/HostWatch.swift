@@ -33,6 +33,8 @@ actor HostWatch {
 
     /// - Parameter timeout: no look takes longer, by much.
     func look(timeout: Duration) async -> HostSighting {
+        // Between two watches nobody knows what was.
+        if !hasEverTried { (answers, since) = (false, Clock.now().wall) }
         var answer: HostSighting.Answer?
         if let connection = await session(timeout: timeout) { answer = await ask(connection, timeout: timeout) }
         let now = Clock.now().wall

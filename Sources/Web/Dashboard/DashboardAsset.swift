@@ -2,12 +2,12 @@ import Hummingbird
 import NIOCore
 
 /// One of the files of which the page is made. They are in the program: there is nothing to install beside it.
-struct DashboardAsset: Sendable {
-    let path: String
-    let type: String
-    let text: String
+package struct DashboardAsset: Sendable {
+    package let path: String
+    package let type: String
+    package let text: String
 
-    static let all = [
+    package static let all = [
         DashboardAsset(path: "/", type: "text/html; charset=utf-8", text: dashboardPage),
         DashboardAsset(path: "/app.css", type: "text/css; charset=utf-8", text: dashboardStyle),
         DashboardAsset(path: "/app.js", type: "text/javascript; charset=utf-8", text: dashboardScript),

@@ -1,0 +1,128 @@
+import Cores
+import HostRuntime
+import Messages
+import Testing
+
+private let now = Instant(uptime: 500_000_000_000, wall: Timestamp(1_700_000_000_000_000))
+
+struct ClusterPictureTests {
+    private let manifest = Manifest(
+        cluster: ClusterID(Digest.null.value), epoch: Epoch(1),
+        hosts: (0..<4).map {
+            Manifest.Host(
+                address: "127.0.0.1", port: 7100 + $0,
+                publicKey: PublicKey(Hasher256.hash(.manifest, [UInt8($0)]).value))
+        },
+        shards: [(0..<4).map { HostID($0) }, (0..<4).map { HostID($0) }], issuer: PublicKey(Digest.null.value))
+
+    private func replica(
+        _ shard: UInt16, _ index: UInt8, executed: UInt64 = 100, isChangingView: Bool = false, halted: String = "",
+        standing: String = ""
+    ) -> ReplicaStatus {
+        ReplicaStatus(
+            shard: ShardID(shard), replica: ReplicaIndex(index), view: View(UInt64(index == 3 ? 9 : 2)),
+            isChangingView: isChangingView, isPrimary: index == 2, lastExecuted: SequenceNumber(executed),
+            stable: SequenceNumber(64), flushed: SequenceNumber(32), pendingRequests: 1, undecided: UInt32(index),
+            open: 5, oldestUndecided: 7000, halted: halted, standing: standing)
+    }
+
+    private func sighting(_ replicas: [ReplicaStatus]) -> HostSighting {
+        HostSighting(
+            answer: .init(replicas: replicas, metrics: [], roundTrip: 300, own: now.wall), since: now.wall,
+            shortestRoundTrip: 250)
+    }
+
+    private let silent = HostSighting(answer: nil, why: "the session with host 0 was lost", since: Timestamp(5_000_000))
+
+    private func picture(
+        _ sightings: [HostSighting], log: ActivityLog = ActivityLog(map: ShardMap(shardCount: 2)),
+        gateway: GatewayLook? = GatewayLook()
+    ) -> ClusterPicture {
+        ClusterPicture(
+            manifest: manifest, sightings: sightings, gateway: gateway, activity: log.view(at: now.uptime),
+            traces: .off, now: now)
+    }
+
+    private func all(_ change: (UInt8, ReplicaStatus) -> ReplicaStatus = { $1 }) -> [HostSighting] {
+        (0..<4).map { host in sighting([change(host, replica(0, host)), replica(1, host)]) }
+    }
+
+    @Test func `all replicas of a healthy cluster vote`() {
+        let found = picture(all())
+        #expect(found.shards.allSatisfy { $0.commits && $0.voting == 4 && $0.needed == 3 && $0.why.isEmpty })
+        #expect(found.replicas.count == 8 && found.replicas.allSatisfy { $0.standing == .votes && $0.lag == 0 })
+        #expect(found.replicas.filter { $0.role == .primary }.map(\.replica) == [2, 2])
+        #expect(found.hosts.map(\.round_trip_us) == [300, 300, 300, 300] && found.hosts.allSatisfy(\.answers))
+    }
+
+    @Test func `a host that does not answer is named, and a shard without quorum cannot commit`() {
+        var sightings = all()
+        sightings[0] = silent
+        let one = picture(sightings)
+        #expect(one.shards.allSatisfy { $0.commits && $0.voting == 3 && $0.why == ["host 0 does not answer"] })
+        #expect(!one.hosts[0].answers && one.hosts[0].since_ms == 5000 && one.hosts[0].why == silent.why)
+        let gone = one.replicas.first { $0.host == 0 }
+        #expect(gone?.standing == .no_answer && gone?.role == .unknown && gone?.view == nil)
+        sightings[1] = silent
+        #expect(picture(sightings).shards.allSatisfy { !$0.commits && $0.voting == 2 })
+    }
+
+    @Test func `who claims to be far ahead lets nobody lag`() {
+        let found = picture(all { host, status in host == 3 ? replica(0, 3, executed: .max) : status })
+        #expect(found.replicas.filter { $0.shard == 0 }.map(\.lag) == [0, 0, 0, 0])
+        #expect(found.shards[0].executed == 100 && found.shards[0].view == 2)
+    }
+
+    @Test func `who is behind two others lags`() {
+        let found = picture(all { host, status in host == 1 ? replica(0, 1, executed: 90) : status })
+        #expect(found.replicas.filter { $0.shard == 0 }.map(\.lag) == [0, 10, 0, 0])
+    }
+
+    @Test func `a replica that halted, does not vote yet or changes its view says so`() {
+        let found = picture(
+            all { host, status in
+                switch host {
+                case 0: replica(0, 0, halted: "its \u{1b}[31mstate is damaged")
+                case 1: replica(0, 1, standing: "resuming")
+                case 2: replica(0, 2, isChangingView: true)
+                default: status
+                }
+            })
+        let mine = found.replicas.filter { $0.shard == 0 }
+        #expect(mine.map(\.standing) == [.halted, .not_voting, .changing_view, .votes])
+        // Nothing that a terminal or a page would obey.
+        #expect(mine[0].detail == "its \\u{1b}[31mstate is damaged" && mine[1].detail == "resuming")
+        #expect(found.shards[0].voting == 2 && !found.shards[0].commits && found.shards[0].why.count == 2)
+        #expect(found.shards[1].commits)
+    }
+
+    @Test func `a host that leaves a replica out is no host that votes`() {
+        var sightings = all()
+        sightings[2] = sighting([replica(1, 2)])
+        let found = picture(sightings)
+        #expect(found.shards.map(\.voting) == [3, 4])
+        #expect(found.replicas.first { $0.shard == 0 && $0.host == 2 }?.detail == "its host does not say how it is")
+    }
+
+    @Test func `figures are those of what was answered`() {
+        var log = ActivityLog(map: manifest.shardMap)
+        for place in 0..<20 {
+            let request = AnsweredRequest(
+                request: .null, abort: place < 5 ? .reason(.insufficientFunds) : nil,
+                steps: [.init(from: ShardID(0), to: ShardID(1))], isCross: true)
+            log.note(request, microseconds: 1000, at: now.uptime - 1_000_000_000)
+        }
+        let found = picture(all(), log: log)
+        #expect(found.series.committed.last == 15 && found.series.aborted.last == 5)
+        #expect(found.cross.count == 20 && found.intra.count == 0 && found.intra.p50_us == nil)
+        let funds = found.aborts.first { $0.reason == "insufficient_funds" }
+        #expect(funds?.last_minute == 5 && funds?.total == 5)
+        #expect(found.traffic.labels == ["0", "1"] && found.traffic.cells == [[0, 20], [0, 0]])
+        #expect(found.recent.count == 20 && !found.recent[0].traced)
+    }
+
+    @Test func `a gateway that stops has no figures, and the rest is there`() {
+        let found = picture(all(), gateway: nil)
+        #expect(found.gateway == nil && found.doubts.isEmpty && found.shards.count == 2)
+    }
+}
