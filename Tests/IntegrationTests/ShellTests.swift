@@ -94,6 +94,11 @@ import Testing
         #expect(try shell("quorate cluster down \(cluster.path)\n", in: cluster.path).output.contains("stopped "))
     }
 
+    /// The empty prompt that follows an answer: from then on the terminal gives every key.
+    private func prompts(after answer: String) -> (String) -> Bool {
+        { output in output.range(of: answer).map { output[$0.upperBound...].contains("cluster> \u{1b}[K") } ?? false }
+    }
+
     /// Tab completes, the line is edited, the history is kept, and an error does not end it.
     @Test(.enabled(if: ToolOnTerminal.isPossible)) func aPersonEditsCompletesAndRemembers() throws {
         let cluster = try TestedCluster("--shards", "1", isUp: false)
@@ -102,15 +107,15 @@ import Testing
         #expect(tool.waits { $0.contains("cluster> ") }, "\(tool.output)")
         // What is typed is written anew with each key: the answer says what was understood.
         try tool.type("acc\tlist \u{1b}[D\u{7f}t\r")
-        #expect(tool.waits { $0.contains("no account's key is in") }, "\(tool.output)")
+        #expect(tool.waits(until: prompts(after: "no account's key is in")), "\(tool.output)")
         try tool.type("frobnicate\r")
-        #expect(tool.waits { $0.contains("exit code 64") }, "\(tool.output)")
+        #expect(tool.waits(until: prompts(after: "exit code 64")), "\(tool.output)")
         try tool.type(" transfer a b 1\u{3}help\r")
-        #expect(tool.waits { $0.contains("Tab completes.") }, "\(tool.output)")
+        #expect(tool.waits(until: prompts(after: "Tab completes.")), "\(tool.output)")
         try tool.type("\u{4}")
         #expect(tool.end() == 0, "\(tool.output)")
         let history = cluster.path + "/shell-history"
-        #expect(try String(contentsOfFile: history, encoding: .utf8) == "account list\nfrobnicate\nhelp\n")
+        #expect(try String(contentsOfFile: history, encoding: .utf8) == "account list \nfrobnicate\nhelp\n")
         let mode = try FileManager.default.attributesOfItem(atPath: history)[.posixPermissions] as? Int
         #expect(mode == 0o600)
     }
