@@ -1,8 +1,7 @@
 import Foundation
+import HostRuntime
 import Logging
 import Testing
-
-@testable import HostRuntime
 
 /// Lines of a log: what is in them, which are left out, and how the level changes.
 @Suite struct LogFormatTests {

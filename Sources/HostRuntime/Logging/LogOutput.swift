@@ -46,7 +46,7 @@ public final class LogOutput: Sendable {
         }
     }
 
-    func write(_ record: LogRecord, now: UInt64 = Clock.uptime()) {
+    package func write(_ record: LogRecord, now: UInt64 = Clock.uptime()) {
         let format = format
         state.withLock { state in
             // First: what was left out of the same line is said with it.

@@ -11,11 +11,15 @@ public enum LogFormat: String, CaseIterable, Sendable {
 }
 
 /// What one line says.
-struct LogRecord {
-    let level: Logger.Level
-    let label: String
-    let message: String
-    var metadata: Logger.Metadata = [:]
+package struct LogRecord {
+    package let level: Logger.Level
+    package let label: String
+    package let message: String
+    package var metadata: Logger.Metadata
+
+    package init(level: Logger.Level, label: String, message: String, metadata: Logger.Metadata = [:]) {
+        (self.level, self.label, self.message, self.metadata) = (level, label, message, metadata)
+    }
 
     /// Those that every line of a process has. Text leaves them out: the label says who speaks.
     static let identity: Set<String> = ["cluster", "host", "gateway"]
@@ -23,7 +27,7 @@ struct LogRecord {
     private static let own: Set<String> = ["time", "level", "label", "message"]
 
     /// - Returns: the line with its line feed.
-    func line(_ format: LogFormat, at time: String = LogRecord.time()) -> String {
+    package func line(_ format: LogFormat, at time: String = LogRecord.time()) -> String {
         switch format {
         case .text: text(at: time)
         case .json: json(at: time)
@@ -92,7 +96,7 @@ struct LogRecord {
     }
 
     /// UTC with milliseconds.
-    static func time() -> String {
+    package static func time() -> String {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         var parts = tm()

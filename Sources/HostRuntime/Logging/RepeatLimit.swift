@@ -2,21 +2,21 @@ import Logging
 
 /// Which lines of a log are left out, because the same ones came just before, or too many came at once: what somebody
 /// can cause again and again must not fill a disk. Nothing at level critical is left out.
-struct RepeatLimit {
-    struct Line: Hashable {
-        let level: Logger.Level
-        let label: String
-        let message: String
+package struct RepeatLimit {
+    package struct Line: Hashable {
+        package let level: Logger.Level
+        package let label: String
+        package let message: String
     }
 
     /// Lines that were left out.
-    struct Left {
-        enum What {
+    package struct Left {
+        package enum What {
             case like(Line)
             case any
         }
-        let what: What
-        let count: Int
+        package let what: What
+        package let count: Int
     }
 
     private struct Period {
@@ -28,12 +28,12 @@ struct RepeatLimit {
     }
 
     /// So often the same line is written in a period.
-    static let burst = 5
+    package static let burst = 5
     /// Nanoseconds. A period in which lines were left out is followed by one of twice its length.
     static let shortest: UInt64 = 10_000_000_000
     static let longest: UInt64 = 300_000_000_000
     /// Lines of any kind, in a second.
-    static let perSecond = 200
+    package static let perSecond = 200
     /// Different lines that are remembered.
     static let capacity = 512
 
@@ -44,8 +44,10 @@ struct RepeatLimit {
     /// Some line was left out since `overdue` last found none.
     private var hasHeld = false
 
+    package init() {}
+
     /// - Returns: how many lines like it were left out before it; nil if it is left out itself.
-    mutating func admit(_ record: LogRecord, now: UInt64) -> Int? {
+    package mutating func admit(_ record: LogRecord, now: UInt64) -> Int? {
         guard record.level < .critical else { return 0 }
         let line = Line(level: record.level, label: record.label, message: record.message)
         guard var period = periods[line] else {
@@ -93,7 +95,7 @@ struct RepeatLimit {
     }
 
     /// What was left out, and has not been said within its period.
-    mutating func overdue(_ now: UInt64) -> [Left] {
+    package mutating func overdue(_ now: UInt64) -> [Left] {
         guard hasHeld || forgotten > 0 else { return [] }
         var left: [Left] = []
         hasHeld = false
