@@ -40,6 +40,9 @@ public struct GatewayLook: Sendable {
     public var undecided = 0
     /// The oldest of these, oldest first.
     public var oldest: [Doubt] = []
+
+    /// Nothing waits, of no shard.
+    public init() {}
 }
 
 extension GatewayCore {
