@@ -5,6 +5,7 @@ import Glibc
 public struct LMDBFigures: Hashable, Sendable {
     /// Of the data file.
     public let fileBytes: Int
+    /// In bytes.
     public let pageSize: Int
     /// In the file: of trees, and free.
     public let pages: Int

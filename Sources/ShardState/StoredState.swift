@@ -6,7 +6,9 @@ public struct StoredStateHeader: Hashable, Sendable {
     public let version: UInt16
     /// Of the format that this build reads.
     public static var supportedVersion: UInt16 { StateMetadata.currentVersion }
+    /// Whose state it is.
     public let cluster: ClusterID
+    /// Of that cluster.
     public let shard: ShardID
     /// The last batch that is in it.
     public let sequence: SequenceNumber

@@ -14,6 +14,7 @@ public struct JournalInspection: Sendable {
 
         /// Counted up over the journal's life.
         public let number: UInt64
+        /// By its header.
         public let kind: Kind
         /// Of its first record, counted over the journal's life.
         public let firstSequence: UInt64
@@ -31,10 +32,13 @@ public struct JournalInspection: Sendable {
 
     /// Where a record stands, and what it holds.
     public struct Record: Sendable {
+        /// The number of the segment that holds it.
         public let segment: UInt64
         /// Of its header, in bytes from the beginning of the segment.
         public let offset: Int
+        /// Counted over the journal's life, the journal's own records included.
         public let sequence: UInt64
+        /// As it was appended.
         public let payload: [UInt8]
     }
 

@@ -62,7 +62,8 @@ struct Quorate: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            ClusterCommand.self, DoctorCommand.self, InspectCommand.self, AccountCommand.self, TransferCommand.self,
+            ClusterCommand.self, DoctorCommand.self, InspectCommand.self, TopCommand.self, AccountCommand.self,
+            TransferCommand.self,
             IssueCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,
             ReceiptCommand.self, BenchCommand.self, DrillCommand.self, SimulateCommand.self, HostCommand.self,
