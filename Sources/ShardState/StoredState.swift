@@ -8,7 +8,7 @@ public struct StoredStateHeader: Hashable, Sendable {
     public static var supportedVersion: UInt16 { StateMetadata.currentVersion }
     /// Whose state it is.
     public let cluster: ClusterID
-    /// Which slice of it.
+    /// Of that cluster.
     public let shard: ShardID
     /// The last batch that is in it.
     public let sequence: SequenceNumber

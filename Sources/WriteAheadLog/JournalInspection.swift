@@ -14,7 +14,7 @@ public struct JournalInspection: Sendable {
 
         /// Counted up over the journal's life.
         public let number: UInt64
-        /// How it came to be.
+        /// By its header.
         public let kind: Kind
         /// Of its first record, counted over the journal's life.
         public let firstSequence: UInt64
@@ -32,11 +32,11 @@ public struct JournalInspection: Sendable {
 
     /// Where a record stands, and what it holds.
     public struct Record: Sendable {
-        /// The number of the file that it is in.
+        /// The number of the segment that holds it.
         public let segment: UInt64
         /// Of its header, in bytes from the beginning of the segment.
         public let offset: Int
-        /// Counted over the journal's life.
+        /// Counted over the journal's life, the journal's own records included.
         public let sequence: UInt64
         /// As it was appended.
         public let payload: [UInt8]

@@ -73,7 +73,8 @@ struct Quorate: AsyncParsableCommand {
             """,
         version: Build.version,
         subcommands: [
-            ClusterCommand.self, DoctorCommand.self, InspectCommand.self, AccountCommand.self, TransferCommand.self,
+            ClusterCommand.self, DoctorCommand.self, InspectCommand.self, TopCommand.self, AccountCommand.self,
+            TransferCommand.self,
             IssueCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,
             ReceiptCommand.self, ShellCommand.self, DemoCommand.self, BenchCommand.self, DrillCommand.self,

@@ -280,7 +280,7 @@ private final class HostProcess {
 }
 
 /// The folder of a cluster that has done something, of whose hosts only host 3 is started, by itself.
-private final class StoppedCluster: Sendable {
+final class StoppedCluster: Sendable {
     let path: String
     /// What host 3 looked like.
     private let backup: String
@@ -405,7 +405,7 @@ private final class StoppedCluster: Sendable {
     }
 
     /// Starts host 3, has it read its state, and tells it to end.
-    func runHost() async throws -> HostRun {
+    fileprivate func runHost() async throws -> HostRun {
         let process = try HostProcess(path)
         if try await process.untilListens() {
             _ = try? await audit()

@@ -37,6 +37,30 @@ import Testing
         }
     }
 
+    /// The same for who only looks: all of it can be read, or it is refused.
+    @Test func aDamagedDatabaseThatIsOnlyReadIsRefusedOrHarmless() throws {
+        try withTemporaryFolder(isDurable: false) { folder in
+            let whole = try Self.build(folder)
+            var refused = 0
+            for i in 0..<UInt64(Self.count) {
+                var rng = SplitMix64(seed: Self.seed &* 1_000_003 &+ i)
+                let (bytes, what) = FileDamage.damage(whole, using: &rng)
+                try Data(bytes).write(to: URL(fileURLWithPath: folder + "/data.mdb"))
+                do {
+                    let environment = try LMDBEnvironment(reading: folder)
+                    _ = try LMDBStore(environment).all()
+                    _ = try environment.figures()
+                } catch let error as LMDBError {
+                    let isEmpty = error == .failed(operation: "opening", path: folder + "/data.mdb", code: ENOENT)
+                    #expect(error.isDamage || isEmpty, "seed \(Self.seed), damage \(i): \(what): \(error)")
+                    refused += 1
+                }
+                #expect(try Data(contentsOf: URL(fileURLWithPath: folder + "/data.mdb")) == Data(bytes))
+            }
+            #expect(refused > 0)
+        }
+    }
+
     /// It opens, and all of it can be read and written over; or it does not, and says that it is damaged.
     @Test func aDamagedDatabaseIsRefusedOrHarmless() throws {
         try withTemporaryFolder(isDurable: false) { folder in

@@ -1,3 +1,4 @@
+import Foundation
 import LMDBStore
 import Messages
 import Simulator
@@ -14,6 +15,50 @@ import Testing
                 try LMDBStoreWriter(environment).apply([write([round], [round])], metadata: [round], clearing: false)
             }
         }
+    }
+
+    /// Whoever looks at a stopped host's files leaves them as they are.
+    @Test func whatIsOnlyReadIsTheSameAndNoByteOfTheFolderChanges() throws {
+        try withTemporaryFolder { folder in
+            #expect(throws: LMDBError.failed(operation: "stat", path: folder + "/data.mdb", code: 2)) {
+                try LMDBEnvironment(reading: folder)
+            }
+            var writes = (0..<300).map {
+                write([1, UInt8($0 / 256), UInt8($0 % 256)], [UInt8](repeating: 1, count: 500))
+            }
+            do {
+                let writer = LMDBStoreWriter(try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 16 << 20)))
+                try writer.apply(writes, metadata: [1], seal: [2], clearing: false)
+                try writer.apply([write([2], [2])], metadata: [3], seal: [4], clearing: false)
+                writes.append(write([2], [2]))
+            }
+            let before = try contents(of: folder)
+            #expect(before.keys.sorted() == ["data.mdb", "lock.mdb", "opened"])
+            do {
+                let environment = try LMDBEnvironment(reading: folder)
+                #expect(throws: LMDBError.alreadyOpen(path: folder)) { try LMDBEnvironment(reading: folder) }
+                let store = try LMDBStore(environment)
+                #expect(try store.all() == writes)
+                #expect(try store.metadata() == [3] && store.seal() == [4])
+                let figures = try environment.figures()
+                #expect(figures.entries == 301 && figures.fileBytes == before["data.mdb"]?.count)
+                // What the first commit had, the second did not write over.
+                #expect(figures.freePages > 0 && figures.freePages < figures.pages)
+                #expect(throws: (any Error).self) {
+                    try LMDBStoreWriter(environment).apply([write([3], [3])], metadata: [5], clearing: false)
+                }
+            }
+            #expect(try contents(of: folder) == before)
+            #expect(!LMDBEnvironment.isCondemned(folder))
+            try LMDBEnvironment(path: folder, options: LMDBOptions(mapSize: 16 << 20)).condemn()
+            #expect(LMDBEnvironment.isCondemned(folder))
+        }
+    }
+
+    private func contents(of folder: String) throws -> [String: Data] {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        return try Dictionary(
+            uniqueKeysWithValues: names.map { ($0, try Data(contentsOf: URL(fileURLWithPath: folder + "/" + $0))) })
     }
 
     /// LMDB itself would not notice, and closing one of the two would drop the other's locks.

@@ -55,6 +55,86 @@ import Testing
         }
     }
 
+    /// Of each file of a folder.
+    private func contents(of folder: String) throws -> [String: [UInt8]] {
+        let storage = PosixJournalStorage(reading: folder)
+        var contents: [String: [UInt8]] = [:]
+        for name in try storage.names() { contents[name] = try storage.read(name) }
+        return contents
+    }
+
+    private func writeTwenty(_ folder: String) throws {
+        var rng = SystemRandomNumberGenerator()
+        var journal = try Journal.create(PosixJournalStorage(directory: folder), options: options, using: &rng)
+        for i in 0..<20 as Range<UInt8> {
+            try journal.append([UInt8](repeating: i, count: 300))
+            try journal.sync()
+        }
+    }
+
+    private func write(_ byte: UInt8, at offset: Int, of file: String) {
+        let descriptor = open(file, O_WRONLY)
+        #expect(pwrite(descriptor, [byte], 1, off_t(offset)) == 1)
+        close(descriptor)
+    }
+
+    @Test func whatIsInspectedIsWhatIsOpenedAndStaysAsItIs() throws {
+        try withFolder { folder in
+            try writeTwoSegments(folder)
+            let before = try contents(of: folder)
+            let inspection = try Journal.inspect(PosixJournalStorage(reading: folder))
+            #expect(try contents(of: folder) == before)
+            #expect(inspection.segments.map(\.number) == [1, 2] && !inspection.hasTornTail)
+            #expect(inspection.segments.map(\.kind) == [.genesis, .continuation])
+            #expect(inspection.segments.reduce(0) { $0 + $1.records } == inspection.records.count)
+            #expect(inspection.records.first?.offset == 8192)
+            let opened = try Journal.open(PosixJournalStorage(directory: folder), options: options)
+            #expect(inspection.records.map(\.payload) == opened.records)
+        }
+    }
+
+    /// The next start writes over it; until then it stays.
+    @Test func aTornTailIsSaidWithItsPlaceAndLeftThere() throws {
+        try withFolder { folder in
+            try writeTwenty(folder)
+            let last = 8192 + 19 * 368
+            write(0xff, at: last + 64, of: folder + "/journal-0000000000000001")
+            let before = try contents(of: folder)
+            let inspection = try Journal.inspect(PosixJournalStorage(reading: folder))
+            #expect(inspection.hasTornTail && inspection.end == (1, last) && inspection.records.count == 19)
+            #expect(try contents(of: folder) == before)
+        }
+    }
+
+    @Test func rotIsNamedWithItsPlaceByWhoOnlyLooks() throws {
+        try withFolder { folder in
+            try writeTwenty(folder)
+            write(0xff, at: 8192 + 5 * 368 + 64, of: folder + "/journal-0000000000000001")
+            #expect(throws: JournalError.rot(segment: 1, offset: 8192 + 5 * 368)) {
+                try Journal.inspect(PosixJournalStorage(reading: folder))
+            }
+        }
+    }
+
+    @Test func nothingIsWrittenThroughWhatOnlyReads() throws {
+        try withFolder { folder in
+            try writeTwenty(folder)
+            let storage = PosixJournalStorage(reading: folder)
+            #expect(throws: JournalError.self) { try storage.write([1], to: "journal-0000000000000001", at: 0) }
+        }
+    }
+
+    @Test func aJournalThatIsOpenIsNotInspected() throws {
+        try withFolder { folder in
+            var rng = SystemRandomNumberGenerator()
+            let journal = try Journal.create(PosixJournalStorage(directory: folder), options: options, using: &rng)
+            #expect(throws: JournalError.storage(.lock, path: folder, errno: EWOULDBLOCK)) {
+                try Journal.inspect(PosixJournalStorage(reading: folder))
+            }
+            withExtendedLifetime(journal) {}
+        }
+    }
+
     /// A cut takes with it what would contradict it: the last records would seem never to have been written (R4).
     @Test(arguments: [0, 100, 8191, 8192, 8192 + 368, 8192 + 5 * 368 + 7, 32 << 10, (64 << 10) - 1])
     func aSegmentThatWasCutOffHasLostRecords(length: Int) throws {
