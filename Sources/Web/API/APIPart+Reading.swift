@@ -76,7 +76,7 @@ extension APIPart {
         guard let nonce = try query.bytes32("nonce", Digest.self) ?? Digest(bytes: drawn) else {
             throw Problem(.internalError, "no nonce")
         }
-        let verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 0)
+        let verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 2)
         let end = ContinuousClock.now + options.readTimeout
         var pause = Duration.milliseconds(20)
         var got = 0
