@@ -12,6 +12,14 @@ extension HostKeeper {
         guard let health = await health() else { return ["the host is stopped, or waits for room on its disk"] }
         return health.replicas.compactMap { replica in
             let status = replica.status
+            let peers = cluster.manifest.hosts(of: status.shard).filter { $0 != id }
+            let missing = peers.filter { health.connected[$0] != true }
+            let needed = cluster.manifest.group(of: status.shard).quorum - 1
+            if peers.count - missing.count < needed {
+                let names = missing.map { "host \($0)" }.joined(separator: ", ")
+                return
+                    "shard \(status.shard): connected to \(peers.count - missing.count) of \(peers.count) other hosts, \(needed) are needed; not to \(names)"
+            }
             if !status.halted.isEmpty { return "shard \(status.shard): halted: \(Printable.line(status.halted))" }
             if !status.standing.isEmpty { return "shard \(status.shard): \(Printable.line(status.standing))" }
             if status.isChangingView { return "shard \(status.shard): changing its view" }

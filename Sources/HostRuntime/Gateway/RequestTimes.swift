@@ -112,6 +112,8 @@ enum RequestOutcome: Int, CaseIterable {
     case mixed
     /// It was given up: nothing is certified.
     case rejected
+    /// The principal had acknowledged its number before: nobody can prove any more what became of it.
+    case unknown
 }
 
 /// Why a transaction is answered as aborted.
@@ -119,10 +121,11 @@ enum AbortCause: Hashable {
     case certified(AbortReason)
     /// A shard without a record had passed the deadline.
     case noRecord
-    /// The principal had acknowledged the number before.
+    /// The principal had acknowledged the number before: it may have been committed (R11).
     case acknowledged
 
-    static let all = AbortReason.allCases.map(AbortCause.certified) + [.noRecord, .acknowledged]
+    /// Those that say that it is aborted.
+    static let all = AbortReason.allCases.map(AbortCause.certified) + [.noRecord]
 
     /// Its description is a sentence.
     var label: String {
@@ -188,6 +191,8 @@ struct DecidedLegs {
         }
         if !committed.isEmpty { for leg in causes.indices where committed[leg] { causes[leg] = nil } }
         aborts = causes.compactMap { $0 }
-        outcome = aborts.isEmpty ? .committed : aborts.count == legCount ? .aborted : .mixed
+        outcome =
+            aborts.contains(.acknowledged)
+            ? .unknown : aborts.isEmpty ? .committed : aborts.count == legCount ? .aborted : .mixed
     }
 }

@@ -14,7 +14,8 @@ public final class HostKeeper: Sendable {
 
     /// Which host it keeps.
     public let id: HostID
-    let cluster: ClusterFolder
+    /// Where its files are, and who else takes part.
+    package let cluster: ClusterFolder
     private let keeping: Task<Void, Never>
     private let current: CurrentHost
 
@@ -69,8 +70,9 @@ public final class HostKeeper: Sendable {
             logger.warning("it starts again by itself when there is room")
             // A host's folder may be on a disk of its own.
             let folder = (try? cluster.host(running.id))?.path ?? cluster.path
-            pause = await waitForRoom(on: failure.isFullDisk ? folder : nil, atLeast: pause)
+            // Whoever asks over its sessions still hears why it votes no more.
             current.host = nil
+            pause = await waitForRoom(on: failure.isFullDisk ? folder : nil, atLeast: pause)
             await running.stop()
             // Another thread may have failed too, for another reason, or the last sync.
             if let worse = await running.furtherFailures().first(where: { !$0.isForRoom }) {

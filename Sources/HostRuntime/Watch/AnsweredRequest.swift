@@ -9,14 +9,17 @@ package struct AnsweredRequest: Sendable, Equatable {
         case reason(AbortReason)
         /// A shard's time had passed the deadline, and it had no record.
         case noRecord
+        /// Its principal had acknowledged the number before: it may have been committed, and nobody can prove it (R11).
+        case acknowledged
 
         /// All, in the order of their places.
-        package static let all = AbortReason.allCases.map(Abort.reason) + [.noRecord]
+        package static let all = AbortReason.allCases.map(Abort.reason) + [.noRecord, .acknowledged]
         /// In `all`.
         package var place: Int {
             switch self {
             case .reason(let reason): Int(reason.rawValue) - 1
-            case .noRecord: Self.all.count - 1
+            case .noRecord: Self.all.count - 2
+            case .acknowledged: Self.all.count - 1
             }
         }
         /// As JSON has it: `insufficient_funds`.
@@ -24,6 +27,7 @@ package struct AnsweredRequest: Sendable, Equatable {
             switch self {
             case .reason(let reason): HostCounters.label("\(Self.name(reason))")
             case .noRecord: "no_record"
+            case .acknowledged: "acknowledged"
             }
         }
         /// In words.
@@ -31,6 +35,7 @@ package struct AnsweredRequest: Sendable, Equatable {
             switch self {
             case .reason(let reason): reason.description
             case .noRecord: "no record by the deadline"
+            case .acknowledged: "acknowledged before: nobody can prove the outcome any more"
             }
         }
 
@@ -96,7 +101,8 @@ package struct AnsweredRequest: Sendable, Equatable {
             for entry in certificate.leaf.entries where left > 0 {
                 left -= 1
                 switch entry.status {
-                case .committed, .votedYes, .read, .running, .closed, .acknowledged: continue
+                case .committed, .votedYes, .read, .running, .closed: continue
+                case .acknowledged: abort = abort ?? .acknowledged
                 case .returned(_, let consumed):
                     for call in consumed.prefix(Self.maxOperations) where call.shard != certificate.shard {
                         steps.append(Step(from: certificate.shard, to: call.shard))
