@@ -3,6 +3,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import StrictInput
 
 /// Which cluster a command is about, where it was not said.
 enum ClusterDirectory {
@@ -50,7 +51,7 @@ struct ClusterOption: ParsableArguments {
     /// - Throws: `ToolError`, before anything is written or signed, where there is nobody to send it to.
     func requireGateway(_ processes: ClusterProcesses) throws {
         guard processes.gateways.isEmpty else { return }
-        throw ToolError(.notRunning, "no gateway runs; start the cluster with: quorate cluster up \(argument)")
+        throw processes.noGateway
     }
 }
 
@@ -77,13 +78,24 @@ extension ClusterProcesses {
     {
         let gateways = gateways
         guard !gateways.isEmpty else {
-            throw ToolError(
-                .notRunning,
-                "no gateway of \(folder.path) runs; start the cluster with: quorate cluster up \(Shell.quoted(folder.path))"
-            )
+            throw noGateway
         }
         return QuorateClient(
             signer: signer, manifest: folder.manifest, gateways: gateways, firstNumber: firstNumber, keeping: foreign)
+    }
+
+    /// Nobody can be sent anything, and what to do about it.
+    var noGateway: ToolError {
+        let path = Printable.line(folder.path)
+        guard folder.isForManyMachines else {
+            return ToolError(
+                .notRunning,
+                "no gateway of \(path) runs; start the cluster with: quorate cluster up \(Shell.quoted(folder.path))")
+        }
+        return ToolError(
+            .notRunning,
+            "no gateway of \(path) is known: it has no gateways.json that lists one. Use the folder or public part that has it, and start a gateway with the public part: quorate gateway run FOLDER"
+        )
     }
 
     /// For who signs nothing, and so needs no key of their own.
