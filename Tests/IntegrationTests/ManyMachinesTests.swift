@@ -182,7 +182,9 @@ import Testing
         let (hosts, gateway) = Self.addresses()
         try Self.initialise(path, hosts, gateway: gateway)
         let (status, output) = try Tool.run("gateway", "run", path + "/public", "--listen", "192.0.2.1:\(gateway)")
-        #expect(status == 1 && output.contains("--allow-plaintext"), "\(output)")
+        #expect(status == 64 && output.contains("--allow-plaintext"), "\(output)")
+        let (web, refusal) = try Tool.run("gateway", "run", path + "/public", "--http", "192.0.2.1:0")
+        #expect(web == 64 && refusal.contains("plain HTTP"), "\(refusal)")
         // Allowed, it is only that this machine does not have the address.
         let (allowed, complaint) = try Tool.run(
             "gateway", "run", path + "/public", "--listen", "192.0.2.1:\(gateway)", "--allow-plaintext")

@@ -4,6 +4,7 @@ import Foundation
 import HostRuntime
 import Messages
 import StrictInput
+import Workload
 
 /// Which cluster a command is about, where it was not said.
 enum ClusterDirectory {
@@ -57,16 +58,7 @@ struct ClusterOption: ParsableArguments {
 
 enum Shell {
     /// One word for a shell.
-    static func quoted(_ word: String) -> String {
-        let isPlain =
-            !word.isEmpty
-            && word.utf8.allSatisfy {
-                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
-                    || [37, 43, 44, 45, 46, 47, 58, 61, 64, 95].contains($0)
-            }
-        return isPlain
-            ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
-    }
+    static func quoted(_ word: String) -> String { ShellWord.quoted(word) }
 }
 
 extension ClusterProcesses {
