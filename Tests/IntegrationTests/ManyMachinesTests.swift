@@ -84,6 +84,13 @@ import Testing
             #expect(front.waits { (try? Tool.run("cluster", "status", part).status) == 0 }, "\(part)")
         }
 
+        // So does doctor, and it looks for gateways where they are listed.
+        let (_, diagnosis) = try Tool.run("doctor", path, "--json")
+        #expect(diagnosis.contains(#""findings""#), "\(diagnosis)")
+        for code in ["no_gateway", "gateway_silent", "gateway_down", "host_", "no_quorum"] {
+            #expect(!diagnosis.contains(code), "\(diagnosis)")
+        }
+
         // Every line of a host is an object that says of whom it is.
         for (number, host) in running.dropLast().enumerated() {
             let lines = host.errors.split(separator: "\n")

@@ -3,7 +3,6 @@ import Client
 import ExampleProcedures
 import Foundation
 import HostRuntime
-import Logging
 import Messages
 import QuorateHost
 import StrictInput
@@ -136,11 +135,11 @@ struct GatewayCommand: AsyncParsableCommand {
         }
 
         /// Who looks for it where the list says, and does not find it, sees a gateway that does not answer.
-        private static func compare(_ place: HostAddress, with listed: HostAddress?, _ logger: Logger) {
-            guard let listed, !place.takes(whoConnectsTo: listed) else { return }
-            logger.warning(
+        /// - Returns: nil if it may be found.
+        private static func difference(_ place: HostAddress, from listed: HostAddress?) -> String? {
+            guard let listed, !place.takes(whoConnectsTo: listed) else { return nil }
+            return
                 "gateways.json sends clients to \(listed), and this gateway listens on \(place): they reach it only if something there passes them on (--listen says where it listens)"
-            )
         }
 
         /// Where its own API reaches it, as any client does.
@@ -175,7 +174,8 @@ struct GatewayCommand: AsyncParsableCommand {
                 options.clients.address = place.address
                 let gateway = try await GatewayHost.start(
                     manifest: cluster.manifest, port: place.port, options: options, logger: logger)
-                Self.compare(HostAddress(address: place.address, port: gateway.port), with: listed, logger)
+                let actual = HostAddress(address: place.address, port: gateway.port)
+                if let warning = Self.difference(actual, from: listed) { logger.warning("\(warning)") }
                 let api = APIPart(
                     manifest: cluster.manifest, gateway: Self.own(place, port: gateway.port),
                     procedures: ExampleProcedures.registry.names, logger: logger)
