@@ -51,10 +51,12 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     /// In the environment.
     package var variable: String { "QUORATE_" + rawValue.uppercased() }
 
-    /// Variables that one process among several cannot have from who starts them all: which it is, and where.
+    /// Variables that one process among several cannot have from who starts them all: which it is, and where; and those
+    /// whose effects the tool that starts them relies on: what their logs look like, and when they end.
     package static let ofOneProcess: Set<String> = [
         ServiceSettings.fileVariable, ServiceSetting.folder.variable, ServiceSetting.number.variable,
-        ServiceSetting.listen.variable, ServiceSetting.http.variable,
+        ServiceSetting.listen.variable, ServiceSetting.http.variable, ServiceSetting.logFormat.variable,
+        ServiceSetting.logLevel.variable, ServiceSetting.drainSeconds.variable,
     ]
 
     package var roles: [Role] {
@@ -89,7 +91,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .folder: "the host's folder, or for a gateway the public part"
         case .number: "which host of a cluster's folder; a gateway's number, which its log has"
         case .listen: "where it is reached: `ADDRESS:PORT`, `[IPv6]:PORT`"
-        case .allowPlaintext: "clients may come in plain TCP from other machines"
+        case .allowPlaintext: "clients may come in plain TCP and HTTP from other machines"
         case .http: "where it says over HTTP how it is: `PORT`, `ADDRESS:PORT`, `[IPv6]:PORT`"
         case .logLevel: "what it logs: `trace`, `debug`, `info`, `notice`, `warning`, `error`, `critical` and above"
         case .logFormat: "`text`, or `json` for one object a line"

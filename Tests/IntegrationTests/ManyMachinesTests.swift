@@ -84,6 +84,13 @@ import Testing
             #expect(front.waits { (try? Tool.run("cluster", "status", part).status) == 0 }, "\(part)")
         }
 
+        // So does doctor, and it looks for gateways where they are listed.
+        let (_, diagnosis) = try Tool.run("doctor", path, "--json")
+        #expect(diagnosis.contains(#""findings""#), "\(diagnosis)")
+        for code in ["no_gateway", "gateway_silent", "gateway_down", "host_", "no_quorum"] {
+            #expect(!diagnosis.contains(code), "\(diagnosis)")
+        }
+
         // Every line of a host is an object that says of whom it is.
         for (number, host) in running.dropLast().enumerated() {
             let lines = host.errors.split(separator: "\n")
@@ -123,13 +130,47 @@ import Testing
         #expect(try refusal(["host", "run", path + "/hosts/1"]).contains("has no cluster.json"))
     }
 
+    /// The hosts may run elsewhere, from copies: a second one under the same key would count as one that lies.
+    @Test func noHostIsStartedFromTheFolderThatTheCopiesWereMadeFrom() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let path = folder.path("bank")
+        let (hosts, gateway) = Self.addresses()
+        try Self.initialise(path, hosts, gateway: gateway)
+        let before = try Self.files(under: path)
+        for place in [path, path + "/public", path + "/hosts/1"] {
+            for words in [["cluster", "up", place, "--timeout", "5"], ["cluster", "restart-host", place, "1"]] {
+                let (status, output) = try Tool.run(words)
+                #expect(status == 11 && output.contains("quorate host run"), "\(words): \(output)")
+            }
+        }
+        #expect(TestedCluster.processes(of: path) == [])
+        #expect(try Self.files(under: path) == before)
+
+        // Without the parts' own manifests, the addresses say it.
+        let beyond = folder.path("beyond")
+        try Tool.succeed("cluster", "init", beyond, "--hosts", "a.example:1,b.example:1,c.example:1,d.example:1")
+        for part in (0..<4).map({ "hosts/\($0)" }) + ["public"] {
+            try FileManager.default.removeItem(atPath: "\(beyond)/\(part)/cluster.json")
+        }
+        #expect(try Tool.run("cluster", "up", beyond, "--timeout", "5").status == 11)
+        let (status, output) = try Tool.run("account", "create", "alice", "--shard", "0", "--cluster", beyond)
+        #expect(status == 17 && output.contains("gateways.json") && !output.contains("cluster up"), "\(output)")
+
+        // One's files can still be declared lost, and nothing is said that would start it here.
+        let said = try Tool.succeed("cluster", "restore-host", path + "/hosts/1", "1")
+        #expect(said.contains("as you usually do") && !said.contains("restart-host"), "\(said)")
+        #expect(!FileManager.default.fileExists(atPath: path + "/hosts/1/lock"))
+    }
+
     @Test func wrongAddressesAreRefusedAndNothingIsMade() throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let path = folder.path("bank")
         let wrong = [
             "a:1,b:2,c:3", "a:1,b:2,c:3,a:1", "a:1,b:2,c:3,d", "a:1,b:2,c:3,d:0", "a:1,b:2,c:3,::1:4",
-            "a:1,b:2,c:3,[d]:4", "a:1,b:2,c:3,d e:4", "a:1,b:2,c:3,", "a:1,b:2,c:3,d:65536",
+            "a:1,b:2,c:3,[d]:4", "a:1,b:2,c:3,A.:1", "[::2]:1,b:2,c:3,[0:0::2]:1", "a:1,b:2,c:3,0.0.0.0:4",
+            "a:1,b:2,c:3,[::]:4", "a:1,b:2,c:3,d e:4", "a:1,b:2,c:3,", "a:1,b:2,c:3,d:65536",
         ]
         for hosts in wrong {
             let (status, output) = try Tool.run("cluster", "init", path, "--hosts", hosts)
@@ -148,7 +189,9 @@ import Testing
         let (hosts, gateway) = Self.addresses()
         try Self.initialise(path, hosts, gateway: gateway)
         let (status, output) = try Tool.run("gateway", "run", path + "/public", "--listen", "192.0.2.1:\(gateway)")
-        #expect(status == 1 && output.contains("--allow-plaintext"), "\(output)")
+        #expect(status == 64 && output.contains("--allow-plaintext"), "\(output)")
+        let (web, refusal) = try Tool.run("gateway", "run", path + "/public", "--http", "192.0.2.1:0")
+        #expect(web == 64 && refusal.contains("plain HTTP"), "\(refusal)")
         // Allowed, it is only that this machine does not have the address.
         let (allowed, complaint) = try Tool.run(
             "gateway", "run", path + "/public", "--listen", "192.0.2.1:\(gateway)", "--allow-plaintext")
@@ -165,6 +208,25 @@ import Testing
     @Test func aHostThatHasANameListensAtAllAddresses() {
         let place = HostAddress(address: "a.example", port: 7100).listening
         #expect(["::", "0.0.0.0"].contains(place.address) && place.port == 7100)
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1", true), ("127.3.2.1", true), ("::1", true), ("0:0:0:0:0:0:0:1", true), ("localhost", true),
+        ("::ffff:127.0.0.1", true), ("127.lan.example", false), ("127.0.0.1.example", false), ("10.0.0.7", false),
+        ("0.0.0.0", false), ("::", false), ("::2", false),
+    ])
+    func onlyANumberOrLocalhostIsLoopback(address: String, expected: Bool) {
+        #expect(HostAddress(address: address, port: 1).isLoopback == expected)
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1:7200", "g.example:7200", false), ("127.0.0.1:7200", "localhost:7200", true),
+        ("127.0.0.1:7201", "127.0.0.1:7200", false), ("0.0.0.0:7200", "g.example:7200", true),
+        ("10.0.0.7:7200", "g.example:7200", true), ("10.0.0.7:7200", "10.0.0.8:7200", false),
+        ("10.0.0.7:7200", "127.0.0.1:7200", false), ("[::2]:7200", "[0::2]:7200", true),
+    ])
+    func whereClientsLookIsComparedWithWhereAGatewayListens(place: String, listed: String, expected: Bool) throws {
+        #expect(try #require(HostAddress(place)).takes(whoConnectsTo: try #require(HostAddress(listed))) == expected)
     }
 
     @Test func addressesAreReadAsTheyAreWritten() {

@@ -90,6 +90,27 @@ import Workload
         #expect(finding.commands == ["quorate cluster up demo"])
     }
 
+    /// A command that starts one from the folder would start it a second time.
+    @Test func nothingOfAClusterOnManyMachinesIsStartedFromHere() throws {
+        var snapshot = Self.silence(1, 3, of: Self.healthy())
+        snapshot.isForManyMachines = true
+        for host in snapshot.hosts.indices { snapshot.hosts[host].isHere = false }
+        snapshot.gateways[0].isHere = false
+        snapshot.gateways[0].process = nil
+        #expect(codes(snapshot) == [.noQuorum, .noQuorum, .hostUnreachable, .hostUnreachable])
+        snapshot.gateways[0].answer = .silent(.nobodyListens)
+        #expect(codes(snapshot).contains(.noGateway) && codes(snapshot).contains(.gatewaySilent))
+        snapshot.hosts[0].answer = .answers(
+            earlier: nil, .init(replicas: (0..<2).map { Self.replica($0, 0, halted: "its disk failed") }))
+        for finding in Diagnosis(snapshot).findings {
+            let starts = finding.commands.filter { $0.contains("cluster up") || $0.contains("restart-host") }
+            #expect(starts == [], "\(finding)")
+        }
+        snapshot.gateways = []
+        let unknown = try #require(Diagnosis(snapshot).findings.first { $0.code == .noGateway })
+        #expect(unknown.severity == .warning && unknown.what.contains("gateways.json"))
+    }
+
     @Test func aStoppedProcessIsToldFromOneThatIsGone() throws {
         var snapshot = Self.healthy()
         snapshot.hosts[1].answer = .silent(.other("no greeting in time"))

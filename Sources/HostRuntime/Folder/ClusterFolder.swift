@@ -89,6 +89,16 @@ public struct ClusterFolder: Sendable {
         do { manifest = try ManifestJSON.decode(bytes, file: file) } catch { throw .manifestFile(error) }
     }
 
+    /// Whether its hosts run elsewhere, from copies of their folders, or may: to start one from here would be to start
+    /// it twice, under one key. So it is wherever the folder was made for many machines, is one host's or the public
+    /// part, or an address of the manifest is not on loopback.
+    package var isForManyMachines: Bool {
+        let parts = manifest.hosts.indices.map { "hosts/\($0)" } + ["public"]
+        return isHostFolder || DurableFile.exists("\(path)/\(GatewayList.name)")
+            || parts.contains { DurableFile.exists("\(path)/\($0)/cluster.json") }
+            || manifest.hosts.contains { !HostAddress(address: $0.address, port: $0.port).isLoopback }
+    }
+
     /// Makes a cluster of `replicas` hosts on loopback, each with one replica of every shard. The folder is
     /// written beside its place and renamed, so that nothing half-written ever stands there.
     public static func create(
@@ -113,7 +123,8 @@ public struct ClusterFolder: Sendable {
         at path: String, shards: Int, hosts: [HostAddress], gateways: [HostAddress] = []
     ) throws(ClusterFolderError) -> ClusterFolder {
         for list in [hosts, gateways] {
-            for (i, address) in list.enumerated() where list[..<i].contains(address) { throw .addressTwice(address) }
+            let normal = list.map(\.normal)
+            for i in list.indices where normal[..<i].contains(normal[i]) { throw .addressTwice(list[i]) }
         }
         return try create(at: path, shards: shards, hosts: hosts) {
             (manifest, seeds, issuerSeed, folder) throws(FileFailure) in

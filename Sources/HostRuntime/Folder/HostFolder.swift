@@ -62,10 +62,10 @@ public struct HostFolder: Sendable {
         return signer
     }
 
-    /// Whether a process runs the host from this folder, on this machine.
+    /// Whether a process runs the host from this folder, on this machine. Makes no file: it would be the asking user's.
     public var isInUse: Bool {
         do {
-            try lock().release()
+            try Self.lockForReading(path).release()
             return false
         } catch {
             if case .inUse = error { return true }

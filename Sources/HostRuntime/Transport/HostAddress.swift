@@ -37,20 +37,73 @@ public struct HostAddress: Hashable, Sendable, CustomStringConvertible {
     public var description: String { address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)" }
 
     /// Whether only processes of the same machine get there, as far as the text says: a name may be anybody's.
-    public var isLoopback: Bool { address == "localhost" || address == "::1" || address.hasPrefix("127.") }
+    public var isLoopback: Bool {
+        switch number {
+        case nil: address.lowercased() == "localhost"
+        case .four(let bytes): bytes.first == 127
+        case .six(let bytes): bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
+        }
+    }
 
-    private var isNumber: Bool {
+    /// Whether it stands for all addresses of a machine: something may listen there, but nobody can be found there.
+    package var isWildcard: Bool {
+        switch number {
+        case nil: false
+        case .four(let bytes), .six(let bytes): bytes.allSatisfy { $0 == 0 }
+        }
+    }
+
+    /// The same place in the one spelling that it has: names in lower case and without a last dot, numbers as the
+    /// system writes them, and those of IPv4 as such.
+    package var normal: HostAddress {
+        let zone = address.firstIndex(of: "%").map { String(address[$0...]) } ?? ""
+        return switch number {
+        case nil:
+            HostAddress(
+                address: (address.hasSuffix(".") ? String(address.dropLast()) : address).lowercased(), port: port)
+        case .four(let bytes): HostAddress(address: bytes.map { "\($0)" }.joined(separator: "."), port: port)
+        case .six(let bytes): HostAddress(address: Self.text(six: bytes) + zone, port: port)
+        }
+    }
+
+    /// Whether who connects to an address may come to what listens at this one, as far as the texts say: a name may
+    /// lead anywhere but to loopback.
+    package func takes(whoConnectsTo listed: HostAddress) -> Bool {
+        guard port == listed.port else { return false }
+        if isWildcard { return true }
+        guard !isLoopback, !listed.isLoopback else { return isLoopback && listed.isLoopback }
+        return number == nil || listed.number == nil || normal == listed.normal
+    }
+
+    private enum Number {
+        case four([UInt8])
+        case six([UInt8])
+    }
+
+    /// Its bytes, first to last; nil of a name.
+    private var number: Number? {
         // A zone may follow: fe80::1%eth0.
-        let number = address.split(separator: "%", maxSplits: 1).first.map(String.init) ?? ""
+        let text = address.split(separator: "%", maxSplits: 1).first.map(String.init) ?? ""
         var (four, six) = (in_addr(), in6_addr())
-        return inet_pton(AF_INET, number, &four) == 1 || inet_pton(AF_INET6, number, &six) == 1
+        if inet_pton(AF_INET, text, &four) == 1 { return .four(withUnsafeBytes(of: &four) { Array($0) }) }
+        guard inet_pton(AF_INET6, text, &six) == 1 else { return nil }
+        let bytes = withUnsafeBytes(of: &six) { Array($0) }
+        // An IPv4 address within IPv6: ::ffff:127.0.0.1.
+        let isMapped = bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 255 && bytes[11] == 255
+        return isMapped ? .four(Array(bytes[12...])) : .six(bytes)
+    }
+
+    private static func text(six bytes: [UInt8]) -> String {
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        guard inet_ntop(AF_INET6, bytes, &text, socklen_t(text.count)) != nil else { return "" }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Where the host whose address this is listens, if nothing else was said: at an IP address, there; at a name, at
     /// all addresses of its machine, because what a machine takes its own name for is often 127.0.1.1, where nobody
     /// else reaches it. At `localhost`, on loopback.
     public var listening: HostAddress {
-        if isNumber || isLoopback { return self }
+        if number != nil || isLoopback { return self }
         return HostAddress(address: Self.all, port: port)
     }
 

@@ -101,6 +101,9 @@ package struct ClusterSnapshot: Sendable {
     package struct Gateway: Sendable {
         package var number: Int
         package var address: String
+        /// It was started from the cluster's folder, so its process would be seen; otherwise it is listed, and runs
+        /// wherever its address leads.
+        package var isHere = true
         package var process: Process?
         package var answer: Answer<GatewayStatus>
         package var log = Log()
@@ -154,6 +157,8 @@ package struct ClusterSnapshot: Sendable {
     package var manifest: Manifest
     /// The cluster's folder as it stands in commands: one word for a shell.
     package var folderWord: String
+    /// Hosts and gateways are started on their own machines, and never from this folder.
+    package var isForManyMachines = false
     /// By number, one for each of the manifest's.
     package var hosts: [Host]
     package var gateways: [Gateway] = []

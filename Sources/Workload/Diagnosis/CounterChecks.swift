@@ -63,7 +63,7 @@ enum CounterChecks {
     ) -> [Finding] {
         let dropped = counts.rises(of: "quorate_dropped_total", by: "reason")
         let within = Words.time(cluster.snapshot.interval)
-        let logs = cluster.command("cluster logs", host.map { "\($0)" } ?? "gateway \(gateway ?? 0)")
+        let logs = cluster.logs(host.map { "\($0)" } ?? "gateway \(gateway ?? 0)")
         func words(_ reasons: Set<String>) -> String? {
             let found = dropped.filter { reasons.contains($0.label) }
             return found.isEmpty ? nil : Words.list(found.map { "\($0.count) \($0.label)" })
@@ -77,7 +77,7 @@ enum CounterChecks {
                     affects: "nobody, while no more than f hosts send such; whoever sends them wastes its time",
                     advice:
                         "docs/OPERATION.md says what each reason means. A client with a wrong key, another build or a lying host sends such",
-                    commands: [logs]))
+                    commands: logs))
         }
         if let words = words(overload) {
             findings.append(
@@ -96,7 +96,7 @@ enum CounterChecks {
                     "\(name) has refused \(refused) \(refused == 1 ? "connection" : "connections") within \(within)",
                     affects: "whoever tried to connect",
                     advice: "its log says whom and why: another build, another cluster.json, or a stranger",
-                    commands: [logs]))
+                    commands: logs))
         }
         return findings
     }

@@ -129,6 +129,23 @@ struct DiagnosedCluster {
         return "nobody yet: every shard commits, but \(Words.shards(tight)) can lose no other replica"
     }
 
+    /// What starts what is missing; empty where each is started on its own machine: `onItsMachine` says so.
+    func up(_ rest: String = "") -> [String] {
+        snapshot.isForManyMachines ? [] : [command("cluster up", rest)]
+    }
+
+    func restart(_ host: Int, _ rest: String = "") -> [String] {
+        snapshot.isForManyMachines ? [] : [command("cluster restart-host", "\(host)\(rest.isEmpty ? "" : " \(rest)")")]
+    }
+
+    /// What shows a log; empty where it is on another machine.
+    func logs(_ whose: String) -> [String] { snapshot.isForManyMachines ? [] : [command("cluster logs", whose)] }
+
+    /// An advice with where to follow it.
+    func onItsMachine(_ advice: String) -> String {
+        snapshot.isForManyMachines ? "on its machine, and as it is usually started there: \(advice)" : advice
+    }
+
     /// A line for a shell: `quorate cluster up demo`
     func command(_ words: String, _ rest: String = "") -> String {
         "quorate \(words) \(snapshot.folderWord)\(rest.isEmpty ? "" : " \(rest)")"

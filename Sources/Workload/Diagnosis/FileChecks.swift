@@ -45,7 +45,7 @@ enum FileChecks {
                     affects: "nobody: it has fetched what it lacked; but its disk or memory may be failing",
                     advice: "look at them, then remove them",
                     commands: folder.asides.filter { $0.hasPrefix("journal") }.map {
-                        "quorate inspect journal \(cluster.snapshot.folderWord)/hosts/\(number)/\($0)"
+                        "quorate inspect journal \(cluster.snapshot.folderWord)/hosts/\(number)/\(ShellWord.quoted($0))"
                     }))
         }
         return findings
@@ -61,7 +61,7 @@ enum FileChecks {
                 "host \(number) was started with other procedures (\(names(own))) than most hosts (\(names(most.key)))",
                 affects: "its peers refuse it: \(cluster.consequence(ofLosing: number))",
                 advice: "start all hosts with the same program",
-                commands: [cluster.command("cluster restart-host", "\(number) --host-program PROGRAM")])
+                commands: cluster.restart(number, "--host-program PROGRAM"))
         }
     }
 
@@ -82,7 +82,7 @@ enum FileChecks {
     }
 
     private static func disk(_ disk: ClusterSnapshot.Disk) -> Finding? {
-        let owners = Words.list(disk.owners)
+        let (owners, path) = (Words.list(disk.owners), ShellWord.quoted(disk.path))
         let isOut = disk.freeBytes < noRoom || disk.freeFiles.map { $0 < fewFiles } ?? false
         // A tenth of a large disk is still much.
         let isLow = disk.freeBytes < 5 << 30 && disk.freeBytes < disk.totalBytes / 10
@@ -95,7 +95,7 @@ enum FileChecks {
             affects: isOut
                 ? "\(owners): a host that cannot write stops voting, and goes on by itself when there is room"
                 : "nobody yet; when it is full, \(owners) \(disk.owners.count == 1 ? "stops" : "stop") voting",
-            advice: "make room", commands: ["df -h \(disk.path)", "du -sh \(disk.path)/*"])
+            advice: "make room", commands: ["df -h \(path)", "du -sh \(path)/*"])
     }
 
     private static func certificate(
@@ -111,6 +111,6 @@ enum FileChecks {
             since: left <= 0 ? .at(certificate.ends) : nil,
             affects: left <= 0 ? "clients that connect by TLS: they refuse it" : "nobody yet",
             advice: "renew it, and restart who serves with it",
-            commands: ["openssl x509 -noout -enddate -in \(certificate.path)"])
+            commands: ["openssl x509 -noout -enddate -in \(ShellWord.quoted(certificate.path))"])
     }
 }

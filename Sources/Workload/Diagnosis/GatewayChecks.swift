@@ -6,14 +6,30 @@ enum GatewayChecks {
         let gateways = cluster.snapshot.gateways
         var findings: [Finding] = []
         if !gateways.contains(where: { $0.answer.latest != nil }) {
-            findings.append(
-                Finding(
-                    .critical, .noGateway, gateways.isEmpty ? "no gateway runs" : "no gateway answers",
-                    affects: "all clients: nobody can submit anything",
-                    advice: "start one", commands: [cluster.command("cluster up")]))
+            findings.append(none(cluster))
         }
         for gateway in gateways { findings += self.findings(gateway, cluster) }
         return findings
+    }
+
+    private static func none(_ cluster: DiagnosedCluster) -> Finding {
+        let gateways = cluster.snapshot.gateways
+        guard cluster.snapshot.isForManyMachines else {
+            return Finding(
+                .critical, .noGateway, gateways.isEmpty ? "no gateway runs" : "no gateway answers",
+                affects: "all clients: nobody can submit anything", advice: "start one", commands: cluster.up())
+        }
+        guard !gateways.isEmpty else {
+            return Finding(
+                .warning, .noGateway, "no gateway is known: the folder has no gateways.json that lists one",
+                affects: "clients that find gateways by this folder; whether any runs cannot be seen from here",
+                advice: "use the folder or public part that has the list")
+        }
+        return Finding(
+            .critical, .noGateway, "no gateway that gateways.json lists answers from here",
+            affects: "all clients that come from here: they can submit nothing",
+            advice: "see on the gateways' machines whether they run, and whether they listen where gateways.json says"
+        )
     }
 
     private static func findings(_ gateway: ClusterSnapshot.Gateway, _ cluster: DiagnosedCluster) -> [Finding] {
@@ -56,11 +72,17 @@ enum GatewayChecks {
                 affects: "clients that know only this gateway; others go on at another one", advice: advice,
                 commands: commands)
         }
+        guard gateway.isHere || gateway.process != nil else {
+            return finding(
+                .gatewaySilent, "gateway \(number) at \(gateway.address) does not answer",
+                "see on its machine whether it runs, whether it listens at that address and not on loopback alone, and whether the network lets connections through",
+                [])
+        }
         guard let process = gateway.process else {
             let word = gateway.log.complaint.map { ". Its last complaint: \($0.text)" } ?? ""
             return finding(
                 .gatewayDown, "gateway \(number) ended without being told to\(word)", "start it",
-                [cluster.command("cluster up", "--gateways \(cluster.snapshot.gateways.count)")])
+                cluster.up("--gateways \(cluster.snapshot.gateways.count)"))
         }
         if process.isStopped {
             return finding(
@@ -70,10 +92,7 @@ enum GatewayChecks {
         return finding(
             .gatewaySilent, "gateway \(number) runs (process \(process.pid)) and does not answer on \(gateway.address)",
             "see its log; if it does not come back, end it and start it again",
-            [
-                cluster.command("cluster logs", "gateway \(number)"), "kill \(process.pid)",
-                cluster.command("cluster up"),
-            ])
+            cluster.logs("gateway \(number)") + ["kill \(process.pid)"] + cluster.up())
     }
 
     private static func reason(_ label: String) -> String {

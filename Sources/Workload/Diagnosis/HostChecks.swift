@@ -38,8 +38,6 @@ enum HostChecks {
                 .warning, code, host: number, what, since: since(host),
                 affects: cluster.consequence(ofLosing: number), advice: advice, commands: commands)
         }
-        let logs = cluster.command("cluster logs", "\(number)")
-        let restart = cluster.command("cluster restart-host", "\(number)")
         if let process = host.process, process.isStopped {
             return finding(
                 .hostStopped,
@@ -51,7 +49,7 @@ enum HostChecks {
             return finding(
                 .portTaken,
                 "host \(number) does not run, and something that is not this cluster's listens on its address \(host.address)",
-                "find out what it is and end it, then start the host", [listener(host), cluster.command("cluster up")])
+                "find out what it is and end it, then start the host", [listener(host)] + cluster.up())
         case .otherKey:
             return finding(
                 .hostOtherKey,
@@ -76,7 +74,7 @@ enum HostChecks {
             let word = host.log.complaint.map { ". Its last complaint: \($0.text)" } ?? ""
             return finding(
                 .hostDown, "host \(number) \(end)\(word)", "start it; it catches up by itself",
-                [cluster.command("cluster up")] + (word.isEmpty ? [] : [logs]))
+                cluster.up() + (word.isEmpty ? [] : cluster.logs("\(number)")))
         case .nobodyListens where !host.isHere, .other where !host.isHere:
             return finding(
                 .hostUnreachable, "host \(number) at \(host.address) cannot be reached: \(text(silence))",
@@ -85,7 +83,8 @@ enum HostChecks {
             return finding(
                 .hostSilent,
                 "host \(number) runs (process \(host.process.map { "\($0.pid)" } ?? "unknown")) and does not answer: \(text(silence))",
-                "see its log; if it does not come back by itself, restart it", [logs, restart])
+                "see its log; if it does not come back by itself, restart it",
+                cluster.logs("\(number)") + cluster.restart(number))
         }
     }
 
@@ -111,7 +110,7 @@ enum HostChecks {
                 "host \(host.number) has \(open) of the \(limit) files and connections open that it may have",
                 affects: "who connects next is turned away, and the host cannot write when none is left",
                 advice: "raise the limit where the host is started, and restart it",
-                commands: ["ulimit -n 65536", cluster.command("cluster restart-host", "\(host.number)")])
+                commands: ["ulimit -n 65536"] + cluster.restart(host.number))
         ]
     }
 
@@ -126,7 +125,7 @@ enum HostChecks {
                     ? "nobody, but it holds a port or memory"
                     : "commands that start and stop processes do not know of it",
                 advice: stray.isSecond ? "end it" : "have it written down",
-                commands: [stray.isSecond ? "kill \(stray.pid)" : cluster.command("cluster up")])
+                commands: stray.isSecond ? ["kill \(stray.pid)"] : cluster.up())
         }
     }
 }

@@ -49,17 +49,17 @@ enum ShardChecks {
     ) -> [String] {
         var commands: [String] = []
         for host in missing {
-            let command: String? =
+            let remedy: [String] =
                 if let process = host.process, process.isStopped {
-                    "kill -CONT \(process.pid)"
+                    ["kill -CONT \(process.pid)"]
                 } else if host.process == nil, host.isHere {
-                    cluster.command("cluster up")
+                    cluster.up()
                 } else if DiagnosedCluster.replica(of: host, in: shard)?.halted.isEmpty == false {
-                    cluster.command("cluster restart-host", "\(host.number)")
+                    cluster.restart(host.number)
                 } else {
-                    nil
+                    []
                 }
-            if let command, !commands.contains(command) { commands.append(command) }
+            commands += remedy.filter { !commands.contains($0) }
         }
         return commands
     }
@@ -90,10 +90,8 @@ enum ShardChecks {
                     .warning, .replicaHalted, shard: shard.number, host: host,
                     "host \(host)'s replica of shard \(shard.number) has halted: \(Printable.line(replica.halted))",
                     since: since(replica, sight), affects: affects,
-                    advice: "mend what it names, then restart the host",
-                    commands: [
-                        cluster.command("cluster logs", "\(host)"), cluster.command("cluster restart-host", "\(host)"),
-                    ])
+                    advice: cluster.onItsMachine("mend what it names, then restart the host"),
+                    commands: cluster.logs("\(host)") + cluster.restart(host))
             }
             guard !replica.standing.isEmpty else { return nil }
             let isQuarantined = replica.standing.hasPrefix("quarantined")
@@ -132,9 +130,7 @@ enum ShardChecks {
                 "host \(host)'s replica of shard \(shard.number) is \(behind) batches behind the others\(isStuck ? ", and executes nothing" : ", though it executes")",
                 affects: "nobody, while enough others are up to date; a shard that has to wait for it is slow",
                 advice: "it fetches what it lacks by itself. If it does not come nearer, see its log, then restart it",
-                commands: [
-                    cluster.command("cluster logs", "\(host)"), cluster.command("cluster restart-host", "\(host)"),
-                ])
+                commands: cluster.logs("\(host)") + cluster.restart(host))
         }
     }
 
@@ -220,9 +216,11 @@ enum ShardChecks {
                         : "\(Words.hosts(odd)) differ\(odd.count == 1 ? "s" : "") from most"),
                 affects:
                     "who reads from one replica alone; receipts stay right, because f + 1 replicas must sign the same",
-                advice:
-                    "stop the host that differs, keep its folder for whoever looks for the cause, and restart it with its state removed: it fetches another one",
-                commands: odd.map { cluster.command("cluster kill-host", "\($0)") })
+                advice: cluster.onItsMachine(
+                    "stop the host that differs, put its state aside (rename state/shard-\(shard.number) in its folder, remove nothing: whoever looks for the cause needs it), and restart it: it fetches another one"
+                ),
+                commands: cluster.snapshot.isForManyMachines
+                    ? [] : odd.map { cluster.command("cluster kill-host", "\($0)") })
         }
     }
 }

@@ -3,6 +3,8 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import StrictInput
+import Workload
 
 /// Which cluster a command is about, where it was not said.
 enum ClusterDirectory {
@@ -50,22 +52,13 @@ struct ClusterOption: ParsableArguments {
     /// - Throws: `ToolError`, before anything is written or signed, where there is nobody to send it to.
     func requireGateway(_ processes: ClusterProcesses) throws {
         guard processes.gateways.isEmpty else { return }
-        throw ToolError(.notRunning, "no gateway runs; start the cluster with: quorate cluster up \(argument)")
+        throw processes.noGateway
     }
 }
 
 enum Shell {
     /// One word for a shell.
-    static func quoted(_ word: String) -> String {
-        let isPlain =
-            !word.isEmpty
-            && word.utf8.allSatisfy {
-                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
-                    || [37, 43, 44, 45, 46, 47, 58, 61, 64, 95].contains($0)
-            }
-        return isPlain
-            ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
-    }
+    static func quoted(_ word: String) -> String { ShellWord.quoted(word) }
 }
 
 extension ClusterProcesses {
@@ -77,13 +70,24 @@ extension ClusterProcesses {
     {
         let gateways = gateways
         guard !gateways.isEmpty else {
-            throw ToolError(
-                .notRunning,
-                "no gateway of \(folder.path) runs; start the cluster with: quorate cluster up \(Shell.quoted(folder.path))"
-            )
+            throw noGateway
         }
         return QuorateClient(
             signer: signer, manifest: folder.manifest, gateways: gateways, firstNumber: firstNumber, keeping: foreign)
+    }
+
+    /// Nobody can be sent anything, and what to do about it.
+    var noGateway: ToolError {
+        let path = Printable.line(folder.path)
+        guard folder.isForManyMachines else {
+            return ToolError(
+                .notRunning,
+                "no gateway of \(path) runs; start the cluster with: quorate cluster up \(Shell.quoted(folder.path))")
+        }
+        return ToolError(
+            .notRunning,
+            "no gateway of \(path) is known: it has no gateways.json that lists one. Use the folder or public part that has it, and start a gateway with the public part: quorate gateway run FOLDER"
+        )
     }
 
     /// For who signs nothing, and so needs no key of their own.

@@ -160,8 +160,16 @@ struct ClusterCommand: AsyncParsableCommand {
                 }
                 return address
             }
-            for (i, address) in addresses.enumerated() where addresses[..<i].contains(address) {
-                throw ValidationError("\(address) is given twice; each needs an address and port of its own.")
+            let normal = addresses.map(\.normal)
+            for (i, address) in addresses.enumerated() {
+                guard !address.isWildcard else {
+                    throw ValidationError(
+                        "\(address) is where something may listen, and where nobody can be found; give the address or name by which others reach it. Where it listens is said when it is started: --listen."
+                    )
+                }
+                guard !normal[..<i].contains(normal[i]) else {
+                    throw ValidationError("\(address) is given twice; each needs an address and port of its own.")
+                }
             }
             return addresses
         }
@@ -210,13 +218,9 @@ struct ClusterCommand: AsyncParsableCommand {
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
-            guard !folder.isHostFolder else {
-                throw ToolError(
-                    .wrongManifest,
-                    "\(directory) is one host's folder; run that host with: quorate host run \(directory)")
-            }
             let processes = ClusterProcesses(
                 folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http)
+            try processes.requireOneMachine()
             let manifest = folder.manifest
             for host in without { try Limits.checkHost(host, of: manifest.hosts.count) }
             let hosts = manifest.hosts.indices.filter { !without.contains($0) }
@@ -361,7 +365,10 @@ struct ClusterCommand: AsyncParsableCommand {
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
             try Limits.checkHost(host, of: folder.manifest.hosts.count)
-            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path())
+            // As `cluster up` starts it.
+            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path(), hasWeb: true)
+            // Before it is stopped.
+            try processes.requireOneMachine()
             let lock = try await ClusterLock.hold(processes.run, for: "cluster restart-host")
             defer { withExtendedLifetime(lock) {} }
             try processes.adopt()
@@ -398,13 +405,16 @@ struct ClusterCommand: AsyncParsableCommand {
             }
             guard processes.run.running(.host(host)) == nil else {
                 throw ToolError(
-                    .failure, "host \(host) runs; stop it first with: quorate cluster kill-host \(directory) \(host)")
+                    .failure,
+                    "host \(host) runs; stop it first with: quorate cluster kill-host \(Shell.quoted(directory)) \(host)"
+                )
             }
             try hostFolder.declareLostRecords()
             if json { return try Console.json(Changed(declared: [host])) }
-            Console.out(
-                "host \(host) rejoins in quarantine when it is started: quorate cluster restart-host \(directory) \(host)"
-            )
+            let start =
+                folder.isForManyMachines
+                ? "start it as you usually do" : "quorate cluster restart-host \(Shell.quoted(directory)) \(host)"
+            Console.out("host \(host) rejoins in quarantine when it is started: \(start)")
         }
     }
 }

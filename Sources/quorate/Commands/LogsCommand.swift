@@ -51,7 +51,11 @@ extension ClusterCommand {
             }
             guard !roles.isEmpty else {
                 throw ToolError(
-                    .notRunning, "nothing was logged yet; start the cluster with: quorate cluster up \(directory)")
+                    .notRunning,
+                    folder.isForManyMachines
+                        ? "nothing was logged here: hosts and gateways of a cluster for many machines log where they run, to standard error; with systemd: journalctl -u quorate-host@NAME"
+                        : "nothing was logged yet; start the cluster with: quorate cluster up \(Shell.quoted(directory))"
+                )
             }
             var files = try roles.map { try LogFile($0, at: run.logPath($0)) }
             var last: [(from: RunFolder.Role, line: String)] = []

@@ -79,7 +79,7 @@ struct GatewayCommand: AsyncParsableCommand {
         @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
         @Option(help: .init("A configuration file.", valueName: "file")) var config: String?
         @Option(help: .init("Where it listens for clients.", valueName: "address:port")) var listen: String?
-        @Flag(help: "Listen beyond loopback although clients come in plain TCP.") var allowPlaintext = false
+        @Flag(help: "Listen beyond loopback although clients come in plain TCP, or HTTP.") var allowPlaintext = false
         @Option(
             help: .init(
                 "Where it serves its HTTP API, and says how it is.",
@@ -116,20 +116,30 @@ struct GatewayCommand: AsyncParsableCommand {
             } catch { throw ValidationError(error.description) }
         }
 
-        /// Where clients are awaited, once it is known whether they may come from there.
-        /// - Throws: `ToolError`.
-        private func place(_ settings: ServiceSettings, _ number: Int, of cluster: ClusterFolder) throws -> HostAddress
-        {
-            let listed = try GatewayList.read(in: cluster)
-            let usual = port ?? (listed.indices.contains(number) ? listed[number].port : 0)
-            let place = settings.listen ?? HostAddress(address: "127.0.0.1", port: usual)
-            guard place.isLoopback || settings.allowsPlaintext else {
-                throw ToolError(
-                    .failure,
-                    "clients would come to \(place) in plain TCP: whoever is between can read what they send and keep it back, though not change it. Listen on loopback behind something that ends TLS, or allow it with --allow-plaintext"
+        /// Its API takes the same requests over HTTP.
+        /// - Throws: `ValidationError` if clients would come in plain text from other machines, and nobody allowed it.
+        private static func requireNothingOpen(_ settings: ServiceSettings) throws {
+            guard !settings.allowsPlaintext else { return }
+            let http = settings.http.map { HostAddress(address: $0.address, port: $0.port) }
+            for (place, way) in [(settings.listen, "TCP"), (http, "HTTP")] {
+                guard let place, !place.isLoopback else { continue }
+                throw ValidationError(
+                    "clients would come to \(place) in plain \(way): whoever is between can read what they send and keep it back, though not change it. Listen on loopback behind something that ends TLS, or allow it with --allow-plaintext."
                 )
             }
-            return place
+        }
+
+        /// Where clients are awaited, if nothing was said.
+        private func usualPlace(_ listed: HostAddress?) -> HostAddress {
+            HostAddress(address: "127.0.0.1", port: port ?? listed?.port ?? 0)
+        }
+
+        /// Who looks for it where the list says, and does not find it, sees a gateway that does not answer.
+        /// - Returns: nil if it may be found.
+        private static func difference(_ place: HostAddress, from listed: HostAddress?) -> String? {
+            guard let listed, !place.takes(whoConnectsTo: listed) else { return nil }
+            return
+                "gateways.json sends clients to \(listed), and this gateway listens on \(place): they reach it only if something there passes them on (--listen says where it listens)"
         }
 
         /// Where its own API reaches it, as any client does.
@@ -146,6 +156,7 @@ struct GatewayCommand: AsyncParsableCommand {
             guard let folder = settings.text(.folder) else {
                 throw ValidationError("no folder is named: give it, or set \(ServiceSetting.folder.variable).")
             }
+            try Self.requireNothingOpen(settings)
             let number = settings.whole(.number) ?? 0
             let code = await Service.run(
                 "gateway-\(number)", metadata: ["gateway": .stringConvertible(number)], settings: settings,
@@ -157,10 +168,14 @@ struct GatewayCommand: AsyncParsableCommand {
                 if settings.http != nil {
                     options.observer = GatewayObserver(manifest: cluster.manifest, traces: options.traces)
                 }
-                let place = try place(settings, number, of: cluster)
+                let list = try GatewayList.read(in: cluster)
+                let listed = list.indices.contains(number) ? list[number] : nil
+                let place = settings.listen ?? usualPlace(listed)
                 options.clients.address = place.address
                 let gateway = try await GatewayHost.start(
                     manifest: cluster.manifest, port: place.port, options: options, logger: logger)
+                let actual = HostAddress(address: place.address, port: gateway.port)
+                if let warning = Self.difference(actual, from: listed) { logger.warning("\(warning)") }
                 let api = APIPart(
                     manifest: cluster.manifest, gateway: Self.own(place, port: gateway.port),
                     procedures: ExampleProcedures.registry.names, logger: logger)

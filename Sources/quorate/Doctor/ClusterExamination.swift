@@ -28,6 +28,7 @@ struct ClusterExamination: Sendable {
         var snapshot = ClusterSnapshot(
             of: manifest, folderWord: Shell.quoted(processes.folder.path), hosts: asked.map(\.host),
             interval: pause / .seconds(1))
+        snapshot.isForManyMachines = processes.folder.isForManyMachines
         for (host, replicas, own) in asked {
             for replica in replicas where replica.clock > .zero {
                 snapshot.clocks.note(
@@ -52,7 +53,9 @@ struct ClusterExamination: Sendable {
         var host = Snapshot.Host(number, address: "\(entry.address):\(entry.port)", answer: answer)
         let files = LocalFiles(folder: processes.folder)
         host.folder = files.folder(ofHost: number)
-        host.isHere = host.folder != nil && LocalFiles.isLocal(entry.address)
+        // Hosts that run from copies of their folders are not seen in this one.
+        host.isHere =
+            host.folder != nil && LocalFiles.isLocal(entry.address) && !processes.folder.isForManyMachines
         host.isExpected = processes.run.recorded().contains(role)
         host.process = process(role)
         host.log = LogEnd.read(processes.run.logPath(role))
@@ -92,31 +95,41 @@ struct ClusterExamination: Sendable {
         }
     }
 
+    /// Those that have been started, and not been stopped in order; of a cluster on many machines, those that are
+    /// listed.
     private func gateways() async -> [Snapshot.Gateway] {
         let numbers = processes.run.recorded().compactMap { role in
             if case .gateway(let number) = role { number } else { nil }
         }
+        let listed = numbers.isEmpty ? processes.gateways : []
         return await withTaskGroup(of: Snapshot.Gateway.self) { group in
             for number in numbers { group.addTask { await gateway(number) } }
+            for (number, address) in listed.enumerated() {
+                group.addTask {
+                    var gateway = Snapshot.Gateway(
+                        number, address: address.description, answer: await ask(gatewayAt: address))
+                    gateway.isHere = false
+                    return gateway
+                }
+            }
             return await group.reduce(into: []) { $0.append($1) }.sorted { $0.number < $1.number }
         }
     }
 
     private func gateway(_ number: Int) async -> Snapshot.Gateway {
         let role = RunFolder.Role.gateway(number)
-        let port = processes.run.port(ofGateway: number)
+        let address = processes.run.port(ofGateway: number).map { GatewayAddress(host: "127.0.0.1", port: $0) }
         var gateway = Snapshot.Gateway(
-            number, address: port.map { "127.0.0.1:\($0)" } ?? "an unknown port", answer: await ask(gatewayAt: port))
+            number, address: address?.description ?? "an unknown port", answer: await ask(gatewayAt: address))
         gateway.process = process(role)
         gateway.log = LogEnd.read(processes.run.logPath(role))
         return gateway
     }
 
-    private func ask(gatewayAt port: Int?) async -> Snapshot.Answer<GatewayStatus> {
-        guard let port else { return .silent(.nobodyListens) }
+    private func ask(gatewayAt address: GatewayAddress?) async -> Snapshot.Answer<GatewayStatus> {
+        guard let address else { return .silent(.nobodyListens) }
         do {
-            let connection = try await GatewayConnection.connect(
-                GatewayAddress(host: "127.0.0.1", port: port), timeout: timeout)
+            let connection = try await GatewayConnection.connect(address, timeout: timeout)
             do {
                 let first = try await connection.status(timeout: timeout)
                 try await Task.sleep(for: pause)

@@ -10,8 +10,9 @@ struct LocalFiles: Sendable {
 
     /// Of a process there it would be seen here.
     static func isLocal(_ address: String) -> Bool {
-        address.hasPrefix("127.") || ["::1", "localhost", "0.0.0.0", "::"].contains(address)
-            || address == ProcessInfo.processInfo.hostName
+        let place = HostAddress(address: address, port: 0)
+        return place.isLoopback || place.isWildcard
+            || place.normal.address == ProcessInfo.processInfo.hostName.lowercased()
     }
 
     /// Nil if the folder is on another machine.

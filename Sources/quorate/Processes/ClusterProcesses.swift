@@ -2,6 +2,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import StrictInput
 import Workload
 
 /// Starts, watches and ends the processes of one cluster.
@@ -27,11 +28,28 @@ struct ClusterProcesses: Sendable {
         run = RunFolder(folder.path, identifier: folder.manifest.cluster.hex)
     }
 
+    /// A host has one folder and runs once: where the others run elsewhere, none is started from here.
+    /// - Throws: `ToolError` if the cluster is for many machines.
+    func requireOneMachine() throws {
+        guard folder.isForManyMachines else { return }
+        let path = Printable.line(folder.path)
+        guard !folder.isHostFolder else {
+            throw ToolError(
+                .wrongManifest,
+                "\(path) is one host's folder; run that host with: quorate host run \(Shell.quoted(folder.path))")
+        }
+        throw ToolError(
+            .wrongManifest,
+            "\(path) is of a cluster for many machines: its hosts run from copies of their folders, and one that is started from here too would be there twice under one key, which counts as a host that lies. On each host's machine, with its own folder: quorate host run FOLDER"
+        )
+    }
+
     private func spawn(_ role: RunFolder.Role, port: Int = 0) async throws -> ChildProcess {
         var arguments: [String]
         var program: String?
         switch role {
         case .host(let number):
+            try requireOneMachine()
             arguments = ["host", "run", folder.path, "\(number)"]
             program = hostProgram
         case .gateway(let number): arguments = ["gateway", "run", folder.path, "\(number)", "--port", "\(port)"]
@@ -86,6 +104,7 @@ struct ClusterProcesses: Sendable {
     func start(
         hosts: [Int], gateways: Int, gatewayPort: Int, timeout: Duration = .seconds(60), toleratesFailures: Bool
     ) async throws -> Startup {
+        if !hosts.isEmpty { try requireOneMachine() }
         try run.prepare()
         try adopt()
         var started: [Started] = []

@@ -30,7 +30,9 @@ struct TraceSearch: Sendable {
     private func missing(_ request: Digest, _ samplings: [TraceSampling]) -> ToolError {
         let folder = Shell.quoted(processes.folder.path)
         let again =
-            "quorate cluster down \(folder) && quorate cluster up \(folder) --trace-rate 1, and trace the next one"
+            processes.folder.isForManyMachines
+            ? "start hosts and gateways with QUORATE_TRACE_RATE=1, and trace the next one"
+            : "quorate cluster down \(folder) && quorate cluster up \(folder) --trace-rate 1, and trace the next one"
         guard let rate = samplings.map(\.rate).max(), rate > 0 else {
             return ToolError(.notTraced, "the cluster traces nothing. Start it so: \(again)")
         }
