@@ -21,7 +21,8 @@ import Testing
         var (text, waiting, figures) = ("", orders[...], 0)
         var objects: [[String: Any]] = []
         // The hosts have no part in this pipe: it ends with the tool.
-        while let data = try output.fileHandleForReading.read(upToCount: 65_536), !data.isEmpty {
+        // What is there is taken at once: `read(upToCount:)` waits until there is as much.
+        while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
             text += String(decoding: data, as: UTF8.self)
             while let end = text.firstIndex(of: "\n") {
                 let line = text[..<end]

@@ -99,6 +99,18 @@ import Testing
         #expect(!tool.output.contains("\u{1b}"))
     }
 
+    /// However it ends.
+    @Test(.enabled(if: ToolOnTerminal.isPossible), arguments: ["q", "\u{03}"])
+    func topGivesTheTerminalBack(key: String) throws {
+        let cluster = try TestedCluster(isUp: false)
+        let tool = try ToolOnTerminal(["top", cluster.path])
+        defer { tool.stop() }
+        #expect(tool.waits { $0.contains("\u{1b}[?1049h") && $0.contains("\u{1b}[J") }, "\(tool.output)")
+        try tool.type(key)
+        #expect(tool.end() == (key == "q" ? 0 : 130), "\(tool.output)")
+        #expect(tool.output.contains("\u{1b}[?25h\u{1b}[?1049l"), "\(tool.output)")
+    }
+
     @Test func topShowsEveryReplicaOnceWhereThereIsNoTerminal() throws {
         let cluster = try TestedCluster("--shards", "2")
         let page = try Tool.succeed("top", cluster.path)

@@ -113,8 +113,24 @@ import Testing
             let (status, output) = try Tool.run("inspect", what, cluster.path + "/hosts/0")
             #expect(status == 16 && output.contains("Stop it first"), "\(output)")
         }
-        let (status, output) = try Tool.run("inspect", "journal", cluster.path + "/hosts/0/journal")
-        #expect(status == 16, "\(output)")
+        // Nor is what is in it, by whatever way.
+        let host = cluster.path + "/hosts/0"
+        let files = FileManager.default
+        let link = cluster.folder.path("link")
+        try files.createSymbolicLink(atPath: link, withDestinationPath: host + "/state/shard-0")
+        let places = [
+            ["journal", host + "/journal"], ["state", host + "/state/shard-0"], ["state", host + "/state"],
+            ["state", link, "--cluster", cluster.path],
+        ]
+        for place in places {
+            let (status, output) = try Tool.run(["inspect"] + place)
+            #expect(status == 16 && output.contains("Stop it first"), "\(place): \(output)")
+        }
+        // What was put aside is not the host's any more.
+        let aside = host + "/journal.damaged-1"
+        try files.createDirectory(atPath: aside, withIntermediateDirectories: false)
+        let empty = try Tool.run("inspect", "journal", aside)
+        #expect(empty.status != 16, "\(empty.output)")
         #expect(try Tool.run("inspect", "journal", cluster.path).output.contains("hosts/0"))
     }
 

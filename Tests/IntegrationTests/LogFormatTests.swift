@@ -61,7 +61,16 @@ import Testing
         let record = LogRecord(
             level: .info, label: "host-2", message: "a\nb",
             metadata: ["cluster": "abc", "host": .stringConvertible(2), "shard": .stringConvertible(1), "why": "x y"])
-        #expect(record.line(.text, at: "T") == "T info host-2 a b shard=1 why=\"x y\"\n")
+        #expect(record.line(.text, at: "T") == "T info host-2 a\\u{a}b shard=1 why=\"x y\"\n")
+    }
+
+    /// Of either kind: C0 and C1, and what turns the direction of a text.
+    @Test func textHasNothingThatATerminalObeys() {
+        let text = "\u{1b}[2J\u{9b}2J\u{202e}\u{7f}\r\n"
+        let line = LogRecord(level: .info, label: "a", message: text, metadata: [text: "\(text)"]).line(.text, at: "T")
+        let expected: Set<Unicode.GeneralCategory> = [.control, .format]
+        #expect(
+            !line.unicodeScalars.dropLast().contains { expected.contains($0.properties.generalCategory) }, "\(line)")
     }
 
     // MARK: What is left out
@@ -77,6 +86,29 @@ import Testing
         let last = try object(lines[RepeatLimit.burst])
         #expect(last["left_out"] as? Int == 1000 - RepeatLimit.burst)
         #expect((last["message"] as? String)?.hasPrefix("again (and ") == true)
+    }
+
+    @Test func whatIsOfAnotherTransactionIsNoRepetition() throws {
+        let lines = try lines { output in
+            for i in 0..<50 {
+                let metadata: Logger.Metadata = ["txid": "\(i)", "host": .stringConvertible(2)]
+                output.write(
+                    LogRecord(level: .info, label: "a", message: "answered", metadata: metadata), now: second)
+            }
+        }
+        #expect(try Set(lines.map { try object($0)["txid"] as? String }).count == 50)
+    }
+
+    /// As when lines come all the time.
+    @Test func whatASecondHadNoRoomForIsSaidInTheNext() throws {
+        let lines = try lines { output in
+            for i in 0..<900 {
+                let now = second + UInt64(i) * second / 300
+                output.write(LogRecord(level: .info, label: "a", message: "line \(i)"), now: now)
+            }
+        }
+        let counts = try lines.compactMap { try object($0)["left_out"] as? Int }
+        #expect(counts == [300 - RepeatLimit.perSecond, 300 - RepeatLimit.perSecond])
     }
 
     @Test func theCountIsSaidAlsoIfTheLineDoesNotComeAgain() throws {
@@ -154,9 +186,10 @@ import Testing
                 // Once too early would end it.
                 let status = try? String(
                     contentsOfFile: "/proc/\(gateway.process.processIdentifier)/status", encoding: .utf8)
-                let ignored = status?.split(separator: "\n").first { $0.hasPrefix("SigIgn:") }?.split(separator: "\t")
-                    .last
-                return UInt64(ignored ?? "", radix: 16).map { $0 & (1 << UInt64(SIGUSR1 - 1)) != 0 } ?? false
+                let masks = status?.split(separator: "\n").filter {
+                    $0.hasPrefix("SigIgn:") || $0.hasPrefix("SigCgt:")
+                }.compactMap { UInt64($0.dropFirst(7).trimmingPrefix(while: \.isWhitespace), radix: 16) }
+                return (masks ?? []).contains { $0 & (1 << UInt64(SIGUSR1 - 1)) != 0 }
             })
         let said = gateway.waits {
             gateway.signal(SIGUSR1)

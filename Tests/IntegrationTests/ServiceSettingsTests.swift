@@ -81,7 +81,7 @@ import Testing
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         let text = try String(contentsOf: root.appending(path: "docs/CONFIGURATION.md"), encoding: .utf8)
-        let rows = text.split(separator: "\n").filter { $0.hasPrefix("| `") }
+        let rows = text.split(separator: "\n").filter { $0.hasPrefix("| `") && $0.contains("`QUORATE_") }
         let expected = ServiceSetting.allCases.map { setting in
             let roles = setting.roles.map(\.rawValue).joined(separator: ", ")
             let flag = setting.flag.map { "`\($0)`" } ?? "argument"

@@ -84,7 +84,7 @@ public final class LogOutput: Sendable {
             return LogRecord(
                 level: line.level, label: line.label,
                 message: "\(left.count) more lines like this one: \(line.message)",
-                metadata: metadata)
+                metadata: metadata.merging(line.details.mapValues { .string($0) }) { own, _ in own })
         case .any:
             return LogRecord(
                 level: .warning, label: record.label,

@@ -36,21 +36,17 @@ package struct LogRecord {
 
     // MARK: Text
 
+    /// Text from outside may hold line breaks, which would forge lines, and what a terminal obeys.
     private func text(at time: String) -> String {
-        var line = "\(time) \(level) \(label) \(Self.oneLine(message))"
+        var line = "\(time) \(level) \(label) \(Printable.line(message))"
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where !Self.identity.contains(key) {
-            line += " \(key)=\(Self.word(value.description))"
+            line += " \(Printable.line(key))=\(Self.word(value.description))"
         }
         return line + "\n"
     }
 
-    /// Text from outside may hold line breaks and control characters, which would forge lines.
-    private static func oneLine(_ text: String) -> String {
-        String(text.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : Character($0) })
-    }
-
     private static func word(_ text: String) -> String {
-        let plain = oneLine(text)
+        let plain = Printable.line(text)
         return plain.contains(" ") || plain.isEmpty ? "\"\(plain.replacing("\"", with: "'"))\"" : plain
     }
 

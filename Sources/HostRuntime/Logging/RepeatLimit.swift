@@ -7,6 +7,13 @@ package struct RepeatLimit {
         package let level: Logger.Level
         package let label: String
         package let message: String
+        /// What the process does not say with every line, by key: of another transaction it is another line.
+        package let details: [String: String]
+
+        init(_ record: LogRecord) {
+            (level, label, message) = (record.level, record.label, record.message)
+            details = record.metadata.filter { !LogRecord.identity.contains($0.key) }.mapValues(\.description)
+        }
     }
 
     /// Lines that were left out.
@@ -39,7 +46,7 @@ package struct RepeatLimit {
 
     private var periods: [Line: Period] = [:]
     private var second: (start: UInt64, written: Int, held: Int) = (0, 0, 0)
-    /// Of lines that could not be remembered.
+    /// Lines left out that are to be said next: of seconds that are over, and of lines that could not be remembered.
     private var forgotten = 0
     /// Some line was left out since `overdue` last found none.
     private var hasHeld = false
@@ -49,7 +56,7 @@ package struct RepeatLimit {
     /// - Returns: how many lines like it were left out before it; nil if it is left out itself.
     package mutating func admit(_ record: LogRecord, now: UInt64) -> Int? {
         guard record.level < .critical else { return 0 }
-        let line = Line(level: record.level, label: record.label, message: record.message)
+        let line = Line(record)
         guard var period = periods[line] else {
             guard isRoomInSecond(now) else { return nil }
             if periods.count >= Self.capacity { forget(now) }
@@ -76,7 +83,10 @@ package struct RepeatLimit {
     }
 
     private mutating func isRoomInSecond(_ now: UInt64) -> Bool {
-        if now - min(now, second.start) >= 1_000_000_000 { (second.start, second.written) = (now, 0) }
+        if now - min(now, second.start) >= 1_000_000_000 {
+            forgotten += second.held
+            second = (now, 0, 0)
+        }
         guard second.written < Self.perSecond else {
             second.held += 1
             hasHeld = true
@@ -107,13 +117,17 @@ package struct RepeatLimit {
             left.append(Left(what: .like(line), count: period.held))
             periods[line] = Period(start: now, length: min(period.length * 2, Self.longest), written: Self.burst)
         }
-        if second.held + forgotten > 0 {
+        if second.held > 0 {
             if now - min(now, second.start) >= 1_000_000_000 {
-                left.append(Left(what: .any, count: second.held + forgotten))
-                (second.held, forgotten) = (0, 0)
+                forgotten += second.held
+                second.held = 0
             } else {
                 hasHeld = true
             }
+        }
+        if forgotten > 0 {
+            left.append(Left(what: .any, count: forgotten))
+            forgotten = 0
         }
         return left
     }

@@ -33,7 +33,7 @@ struct InspectedFolder {
     let isHost: Bool
     /// Of a host's folder, by its `host.json`.
     let host: Int?
-    /// Of a host's folder: it does not start while this is held.
+    /// Of the host's folder that it is or is in: the host does not start while this is held.
     private let lock: FolderLock?
 
     /// - Parameter marks: whether a folder with these files is what is to be inspected itself.
@@ -55,13 +55,30 @@ struct InspectedFolder {
             lock = try HostFolder.lockForReading(path)
             return
         }
-        (host, lock) = (nil, nil)
+        host = nil
+        lock = try Self.lockAround(path)
         guard !marks(names) else { return }
         let hint =
             names.contains("cluster.json")
             ? "it is a cluster's folder; name a host's: quorate inspect \(what) \(Shell.quoted(given + "/hosts/0"))"
             : "it has no host.json, and is no \(what) either"
         throw ToolError(.wrongManifest, "\(path) is not a host's folder: \(hint)")
+    }
+
+    /// What is in a host's folder is the host's while that runs: a second process that opens a state without its lock
+    /// may damage it. What was put aside as damaged is nobody's any more.
+    /// - Returns: nil if it is in no host's folder.
+    private static func lockAround(_ path: String) throws -> FolderLock? {
+        // By way of a link it is the same folder.
+        var folder = URL(fileURLWithPath: path).resolvingSymlinksInPath()
+        for _ in 0..<3 where folder.path != "/" {
+            if folder.lastPathComponent.contains(".damaged-") { return nil }
+            folder = folder.deletingLastPathComponent()
+            // `host.json` may be what was lost.
+            let isHost = ["host.json", "lock"].contains { access(folder.path + "/" + $0, F_OK) == 0 }
+            if isHost { return try HostFolder.lockForReading(folder.path) }
+        }
+        return nil
     }
 
     /// For a line that says of whom the rest is.

@@ -104,32 +104,38 @@ struct TopWatch {
     }
 }
 
-/// A terminal in which a page is shown: it is as it was when this is closed.
-private struct TopScreen {
-    private let before: termios?
+/// A terminal in which a page is shown: it is as it was when this is closed, or a second interrupt ends the tool.
+private final class TopScreen {
+    private let keys: TerminalMode?
 
     init() {
-        var settings = termios()
-        before = tcgetattr(STDIN_FILENO, &settings) == 0 ? settings : nil
-        if before != nil {
-            settings.c_lflag &= ~tcflag_t(ICANON | ECHO)
-            // A read takes what is there, and does not wait.
-            withUnsafeMutableBytes(of: &settings.c_cc) { bytes in
-                (bytes[Int(VMIN)], bytes[Int(VTIME)]) = (0, 0)
-            }
-            tcsetattr(STDIN_FILENO, TCSANOW, &settings)
-        }
+        keys = TerminalMode(STDIN_FILENO, .keys)
+        let keys = keys
+        // Whoever has no time to close it gives both back: the keys, and the screen.
+        Interrupts.owns(terminal: {
+            Self.leave()
+            keys?.restore()
+        })
         Console.write("\u{1b}[?1049h\u{1b}[?25l", to: STDOUT_FILENO)
     }
 
     func close() {
-        Console.write("\u{1b}[?25h\u{1b}[?1049l", to: STDOUT_FILENO)
-        if var before { tcsetattr(STDIN_FILENO, TCSANOW, &before) }
+        Self.leave()
+        keys?.restore()
+        Interrupts.owns(terminal: nil)
     }
+
+    /// The cursor is seen again, and what was there before.
+    private static func leave() { Console.write("\u{1b}[?25h\u{1b}[?1049l", to: STDOUT_FILENO) }
 
     /// Nil if none was pressed.
     func key() -> Character? {
-        guard before != nil else { return nil }
+        guard let keys else { return nil }
+        // After a stop the shell has set it back.
+        keys.ensure()
+        var waiting = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+        // In the background a read would stop this process.
+        guard TerminalMode.isForeground(STDIN_FILENO), poll(&waiting, 1, 0) > 0 else { return nil }
         var byte: UInt8 = 0
         guard read(STDIN_FILENO, &byte, 1) == 1 else { return nil }
         return Character(UnicodeScalar(byte))
