@@ -148,7 +148,29 @@ struct APITests {
         #expect(try served.verify(refused).output.contains("aborted: insufficient funds"))
 
         try await checkReads(served, from: from.id, owner: owner.publicKey)
+        try await checkAcknowledged(served, after: tooMuch.request, from: from.id, signer: owner)
         await served.stop()
+    }
+
+    /// A receipt that decides nothing is no 200: the number was acknowledged, and who asks later cannot know of what.
+    private func checkAcknowledged(
+        _ served: ServedAPI, after last: Request, from: AccountID, signer: Ed25519Signer
+    ) async throws {
+        var request = last
+        request.operations = [.read(from)]
+        let number = last.number.number
+        (request.number, request.acknowledgedBelow) = (RequestNumber(number + 1), RequestNumber(number + 1))
+        let binary = "application/octet-stream"
+        let next = SignedRequest(request, signedBy: signer)
+        #expect(try await served.post(next.encoded(), type: binary).status == 200)
+        (request.number, request.acknowledgedBelow) = (RequestNumber(number), RequestNumber(number))
+        let old = SignedRequest(request, signedBy: signer)
+        let answer = try await served.post(old.encoded(), type: binary)
+        #expect(answer.status == 409 && answer.problem == "acknowledged", "\(answer.status) \(answer.text)")
+        #expect(try answer.object()["receipt"] is [String: Any])
+        let known = try await served.send("GET", "/api/v1/transactions/\(old.digest.hex)").object()
+        #expect(known["state"] as? String == "unknown" && known["receipt"] == nil)
+        #expect((known["problem"] as? [String: Any])?["type"] as? String == "/problems/acknowledged")
     }
 
     /// What the API says of an account is what its answers prove, for the nonce of whoever asks.
