@@ -2,6 +2,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import NIOCore
 import Testing
 import Web
 
@@ -423,6 +424,18 @@ struct APITests {
         {
             #expect(!MediaTypes.acceptsJSON(accept), "\(accept)")
         }
+    }
+
+    @Test func mappedAddressesAreWhatIsMappedAndOthersTheirNetwork() throws {
+        func peer(_ address: String) throws -> WebPeer { WebPeer(try SocketAddress(ipAddress: address, port: 1)) }
+        #expect(try peer("::ffff:192.0.2.1") == peer("192.0.2.1"))
+        #expect(try peer("::ffff:192.0.2.1") != peer("::ffff:192.0.2.2"))
+        #expect(try peer("2001:db8::1") == peer("2001:db8::2") && peer("2001:db8::1") != peer("2001:db8:0:1::1"))
+        #expect(try peer("::1") != peer("::2") && peer("::1") != peer("::ffff:127.0.0.1"))
+        for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+            #expect(try peer(address).isLoopback, "\(address)")
+        }
+        for address in ["192.0.2.1", "::2", "7f00::1"] { #expect(try !peer(address).isLoopback, "\(address)") }
     }
 
     @Test func anAddressHasItsRateAndItsShareAndTheTableIsBounded() {
