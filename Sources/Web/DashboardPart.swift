@@ -40,6 +40,11 @@ public struct DashboardPart: WebPart {
         }
     }
 
+    /// Its paths under `/api/v1`, which are beside those of the HTTP API.
+    public func claims(_ path: String) -> Bool {
+        path == "/api/v1/picture" || path == "/api/v1/events" || path.hasPrefix("/api/v1/trace/")
+    }
+
     /// Ends all streams of events. Before the server is stopped.
     public func stop() async { await feed.stop() }
 

@@ -6,7 +6,7 @@ import StrictInput
 
 /// A part that answers by itself for everything under its paths: for every method, and for what is not there.
 public protocol WebTree: WebPart {
-    /// Whether a path is its own.
+    /// Whether a path is its own, unless another part claims it.
     func owns(_ path: String) -> Bool
     /// - Parameter peer: who asks; nil if the connection is gone.
     func respond(to request: HummingbirdCore.Request, from peer: SocketAddress?) async -> Response
@@ -28,10 +28,12 @@ struct WebContext: RequestContext {
 struct WebResponder: HTTPResponder {
     typealias Context = WebContext
 
+    private let parts: [any WebPart]
     private let trees: [any WebTree]
     private let others: RouterResponder<BasicRequestContext>
 
     init(_ parts: [any WebPart]) {
+        self.parts = parts
         trees = parts.compactMap { $0 as? any WebTree }
         let router = Router()
         for part in parts { part.add(to: router) }
@@ -46,7 +48,7 @@ struct WebResponder: HTTPResponder {
 
     func respond(to request: HummingbirdCore.Request, context: WebContext) async throws -> Response {
         let path = request.uri.path
-        if let tree = trees.first(where: { $0.owns(path) }) {
+        if let tree = trees.first(where: { $0.owns(path) }), !parts.contains(where: { $0.claims(path) }) {
             let response = await tree.respond(to: request, from: context.channel.remoteAddress)
             if response.headers[.connection] == "close" { Self.end(context.channel) }
             return response

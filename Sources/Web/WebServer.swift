@@ -47,6 +47,13 @@ public struct WebOptions: Sendable {
 public protocol WebPart: Sendable {
     /// Once, before the server starts.
     func add(to router: Router<BasicRequestContext>)
+    /// Whether a path is its own although it lies under those of a `WebTree`.
+    func claims(_ path: String) -> Bool
+}
+
+extension WebPart {
+    /// No path: its routes lie beside all trees.
+    public func claims(_ path: String) -> Bool { false }
 }
 
 /// Why a server did not start.

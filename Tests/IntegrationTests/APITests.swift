@@ -2,6 +2,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import NIOCore
 import Testing
 import Web
 
@@ -148,7 +149,29 @@ struct APITests {
         #expect(try served.verify(refused).output.contains("aborted: insufficient funds"))
 
         try await checkReads(served, from: from.id, owner: owner.publicKey)
+        try await checkAcknowledged(served, after: tooMuch.request, from: from.id, signer: owner)
         await served.stop()
+    }
+
+    /// A receipt that decides nothing is no 200: the number was acknowledged, and who asks later cannot know of what.
+    private func checkAcknowledged(
+        _ served: ServedAPI, after last: Request, from: AccountID, signer: Ed25519Signer
+    ) async throws {
+        var request = last
+        request.operations = [.read(from)]
+        let number = last.number.number
+        (request.number, request.acknowledgedBelow) = (RequestNumber(number + 1), RequestNumber(number + 1))
+        let binary = "application/octet-stream"
+        let next = SignedRequest(request, signedBy: signer)
+        #expect(try await served.post(next.encoded(), type: binary).status == 200)
+        (request.number, request.acknowledgedBelow) = (RequestNumber(number), RequestNumber(number))
+        let old = SignedRequest(request, signedBy: signer)
+        let answer = try await served.post(old.encoded(), type: binary)
+        #expect(answer.status == 409 && answer.problem == "acknowledged", "\(answer.status) \(answer.text)")
+        #expect(try answer.object()["receipt"] is [String: Any])
+        let known = try await served.send("GET", "/api/v1/transactions/\(old.digest.hex)").object()
+        #expect(known["state"] as? String == "unknown" && known["receipt"] == nil)
+        #expect((known["problem"] as? [String: Any])?["type"] as? String == "/problems/acknowledged")
     }
 
     /// What the API says of an account is what its answers prove, for the nonce of whoever asks.
@@ -401,6 +424,18 @@ struct APITests {
         {
             #expect(!MediaTypes.acceptsJSON(accept), "\(accept)")
         }
+    }
+
+    @Test func mappedAddressesAreWhatIsMappedAndOthersTheirNetwork() throws {
+        func peer(_ address: String) throws -> WebPeer { WebPeer(try SocketAddress(ipAddress: address, port: 1)) }
+        #expect(try peer("::ffff:192.0.2.1") == peer("192.0.2.1"))
+        #expect(try peer("::ffff:192.0.2.1") != peer("::ffff:192.0.2.2"))
+        #expect(try peer("2001:db8::1") == peer("2001:db8::2") && peer("2001:db8::1") != peer("2001:db8:0:1::1"))
+        #expect(try peer("::1") != peer("::2") && peer("::1") != peer("::ffff:127.0.0.1"))
+        for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+            #expect(try peer(address).isLoopback, "\(address)")
+        }
+        for address in ["192.0.2.1", "::2", "7f00::1"] { #expect(try !peer(address).isLoopback, "\(address)") }
     }
 
     @Test func anAddressHasItsRateAndItsShareAndTheTableIsBounded() {

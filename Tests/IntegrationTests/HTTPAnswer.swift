@@ -7,8 +7,9 @@ struct HTTPAnswer {
     let headers: [String: String]
     let body: String
 
+    /// - Parameter marker: what has come with it is the answer; nil to read until the other side closes.
     /// - Throws: `Tool.Failure` if nobody answers within ten seconds, or with what is no HTTP.
-    init(_ path: String, port: Int) throws {
+    init(_ path: String, port: Int, until marker: String? = nil) throws {
         let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard socket >= 0 else { throw Tool.Failure(description: "no socket: \(errno)") }
         defer { close(socket) }
@@ -37,6 +38,7 @@ struct HTTPAnswer {
             if count < 0 { throw Tool.Failure(description: "port \(port) does not answer: \(errno)") }
             if count == 0 { break }
             bytes += buffer[..<count]
+            if let marker, String(decoding: bytes, as: UTF8.self).contains(marker) { break }
         }
         let text = String(decoding: bytes, as: UTF8.self)
         guard let end = text.firstRange(of: "\r\n\r\n") else { throw Tool.Failure(description: "no HTTP: \(text)") }

@@ -6,7 +6,7 @@ import Testing
 
 extension TestedCluster {
     /// Where `host-0` or `gateway-0` answers.
-    fileprivate func webPort(_ name: String) throws -> Int {
+    func webPort(_ name: String) throws -> Int {
         let text = try String(contentsOfFile: "\(path)/run/\(name).http", encoding: .utf8)
         guard let port = Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
             throw Tool.Failure(description: "\(name) says no port: \(text)")

@@ -6,7 +6,8 @@ import NIOCore
 import StrictInput
 
 extension APIPart {
-    /// 200 with the receipt, as a receipt's file has it; 202 if there is none in time.
+    /// 200 with the receipt, as a receipt's file has it; 202 if there is none in time; a problem with the receipt if that
+    /// decides nothing.
     func submit(_ request: HummingbirdCore.Request) async throws -> Response {
         let wait = Preference.wait(of: request.headers, most: options.maxWait)
         let signed = try await signedRequest(request)
@@ -26,6 +27,7 @@ extension APIPart {
         let location = "/api/v1/transactions/\(txid)"
         switch await awaited.wait(wait) {
         case .receipt(let receipt):
+            if let problem = try undecided(receipt) { throw problem.adding("txid", .string(txid)) }
             var response = Response.json(.written(try receiptText(receipt)))
             response.headers[.location] = location
             return response
@@ -49,9 +51,24 @@ extension APIPart {
         switch known.outcome {
         case nil: return .json(answer.adding([("state", "pending")]))
         case .receipt(let receipt):
+            if let problem = try undecided(receipt) {
+                return .json(answer.adding([("state", "unknown"), ("problem", problem.json)]))
+            }
             return .json(answer.adding([("state", "decided"), ("receipt", .written(try receiptText(receipt)))]))
         case .problem(let problem): return .json(answer.adding([("state", "unknown"), ("problem", problem.json)]))
         }
+    }
+
+    /// What is said of a receipt that leaves a leg beyond proof (R11): it proves neither a commit nor an abort.
+    /// - Returns: nil if every leg is decided.
+    func undecided(_ receipt: Receipt) throws -> Problem? {
+        let map = manifest.shardMap
+        let open = (0..<receipt.request.request.legCount).filter { receipt.decision(ofLeg: $0, in: map) == nil }
+        guard let first = open.first else { return nil }
+        return Problem(
+            .acknowledged,
+            "\(open.count) of \(receipt.request.request.legCount) legs have no decision, the first is leg \(first)"
+        ).adding("receipt", .written(try receiptText(receipt)))
     }
 
     private func receiptText(_ receipt: Receipt) throws -> String {

@@ -38,7 +38,8 @@ enum APIRoute: CaseIterable, Sendable {
         case .submit:
             [
                 .malformedRequest, .bodyTooSlow, .contentTooLarge, .unsupportedMediaType, .badSignature,
-                .invalidRequest, .refused, .queueFull, .shardUnavailable, .gatewayUnavailable, .retriesExhausted,
+                .invalidRequest, .refused, .acknowledged, .queueFull, .shardUnavailable, .gatewayUnavailable,
+                .retriesExhausted,
                 .deadlinePassed, .timeout,
             ]
         case .transaction: [.unknownTransaction, .notFound]

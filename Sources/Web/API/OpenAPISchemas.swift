@@ -241,6 +241,7 @@ enum OpenAPISchemas {
                 "type": ["type": "string", "format": "uri-reference"], "title": text,
                 "status": ["type": "integer", "minimum": 400, "maximum": 599], "detail": text, "advice": text,
                 "retry_after_ms": ["type": "integer", "minimum": 0], "txid": ref("Bytes32"), "digest": ref("Bytes32"),
+                "receipt": ref("Receipt"),
             ],
             "required": ["type", "title", "status", "detail", "advice"],
         ]

@@ -19,6 +19,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
     case invalidRequest = "invalid-request"
     case wrongAsset = "wrong-asset"
     case refused = "refused"
+    case acknowledged = "acknowledged"
     case queueFull = "queue-full"
     case shardUnavailable = "shard-unavailable"
     case noQuorum = "no-quorum"
@@ -37,7 +38,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
         case .methodNotAllowed: 405
         case .notAcceptable: 406
         case .bodyTooSlow: 408
-        case .wrongAsset, .refused: 409
+        case .wrongAsset, .refused, .acknowledged: 409
         case .contentTooLarge: 413
         case .unsupportedMediaType: 415
         case .badSignature, .invalidRequest: 422
@@ -67,6 +68,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
         case .invalidRequest: "The request is not valid for this cluster"
         case .wrongAsset: "The account holds another asset"
         case .refused: "A shard refuses the request for the time being"
+        case .acknowledged: "The outcome can be proven no longer"
         case .queueFull: "The gateway's queue is full"
         case .shardUnavailable: "A shard has certified nothing for long"
         case .noQuorum: "No quorum of replicas says the same"
@@ -103,6 +105,9 @@ package enum ProblemKind: String, CaseIterable, Sendable {
         case .wrongAsset: "Ask without asset, or for the right account."
         case .refused:
             "Its number is too high, or its time is ahead of the shard's. Nothing is recorded: mend it, or send it later."
+        case .acknowledged:
+            "The principal has acknowledged the number, and a shard may have forgotten what it did. It does nothing from "
+                + "now on; what it did is known only from an earlier receipt. What there is of one is the member receipt."
         case .queueFull, .shardUnavailable:
             "Come back after Retry-After with the same signed bytes. They do not happen twice."
         case .noQuorum: "Ask again: undecided transactions hold something of it, or too many replicas do not answer."

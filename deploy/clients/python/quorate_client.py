@@ -62,6 +62,15 @@ class Problem(Exception):
         return str(self.document.get("type", "")).rpartition("/")[2]
 
 
+class Acknowledged(Problem):
+    """The number of `signed` was acknowledged: it does nothing from now on, and what it did is known only from an earlier
+    receipt. That is the gateway's word; `receipt` is the document that it has, which decides not all of it."""
+
+    def __init__(self, signed: SignedRequest, problem: Problem):
+        super().__init__(problem.status, problem.document)
+        self.signed, self.receipt = signed, problem.document.get("receipt")
+
+
 # Hashes and signatures
 
 def _tag(domain: str) -> bytes:
@@ -871,8 +880,9 @@ class Client:
         self._open.get(signed.request.principal, set()).discard(signed.request.number)
 
     def submit(self, signed: SignedRequest, patience: float = 60, as_json: bool = False) -> Receipt:
-        """Sends the same bytes until the outcome is proven. Raises Problem if they are refused for what they are, and
-        OutcomeUnknown when the patience, in seconds, is over."""
+        """Sends the same bytes until the outcome is proven. Raises Problem if they are refused for what they are,
+        Acknowledged if the gateway says that their outcome can be proven no longer, and OutcomeUnknown when the
+        patience, in seconds, is over."""
         body = json.dumps(signed.json()).encode() if as_json else signed.body()
         headers = {"Content-Type": "application/json" if as_json else "application/octet-stream"}
         end, pause, why = time.monotonic() + patience, 0.05, "nothing was tried"
@@ -887,6 +897,8 @@ class Client:
                     return receipt
                 why = "it is under way"
             except Problem as problem:
+                if problem.kind == "acknowledged":
+                    raise Acknowledged(signed, problem) from None
                 # Those of the server and those that say "later" are tried again; nothing happens twice.
                 if problem.status < 500 and problem.status != 429 and problem.kind != "refused":
                     raise

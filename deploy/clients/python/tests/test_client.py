@@ -223,6 +223,13 @@ class Submitting(unittest.TestCase):
                      self.manifest).submit(self.signed)
         self.assertEqual((raised.exception.kind, raised.exception.status), ("bad-signature", 422))
 
+    def test_an_outcome_that_can_be_proven_no_longer_is_none(self):
+        problem = {"type": "/problems/acknowledged", "title": "no", "receipt": {"schema": 1}}
+        with self.assertRaises(q.Acknowledged) as raised:
+            q.Client(self.serve([(409, problem)]), self.manifest).submit(self.signed)
+        self.assertIs(raised.exception.signed, self.signed)
+        self.assertEqual((raised.exception.receipt, len(self.seen)), ({"schema": 1}, 1))
+
     def test_a_receipt_that_proves_nothing_is_no_outcome(self):
         forged = copy.deepcopy(self.document)
         forged["certificates"][0]["signatures"].pop()
