@@ -458,6 +458,8 @@ struct APITests {
         #expect(admit(a, now: 100_000_000) == .admitted)
         limits.leave(a)
         // A third address fits, a fourth does not before one is as if it had never come.
+        #expect(admit(b, now: 100_000_000) == .admitted)
+        limits.leave(b)
         #expect(admit(c, now: 100_000_000) == .admitted)
         limits.leave(c)
         #expect(admit(WebPeer([4]), now: 100_000_000) == .busy)

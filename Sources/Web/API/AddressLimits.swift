@@ -73,7 +73,7 @@ package struct AddressLimits {
         defer { buckets[peer] = bucket }
         guard bucket.inFlight < maxInFlightEach else { return .tooMany(retryAfterMilliseconds: 100) }
         guard bucket.tokens >= 1 else {
-            return .tooMany(retryAfterMilliseconds: UInt64(((1 - bucket.tokens) / rate * 1000).rounded(.up)))
+            return .tooMany(retryAfterMilliseconds: UInt64(((1 - bucket.tokens) / rate * 1000 - 1e-6).rounded(.up)))
         }
         bucket.tokens -= 1
         bucket.inFlight += 1
