@@ -29,16 +29,21 @@ struct WebResponder: HTTPResponder {
     typealias Context = WebContext
 
     private let parts: [any WebPart]
+    private let names: HostNames
     private let trees: [any WebTree]
     private let others: RouterResponder<BasicRequestContext>
 
-    init(_ parts: [any WebPart]) {
+    init(_ parts: [any WebPart], names: HostNames) {
+        self.names = names
         self.parts = parts
         trees = parts.compactMap { $0 as? any WebTree }
         let router = Router()
         for part in parts { part.add(to: router) }
         others = router.buildResponder()
     }
+
+    /// Probes and scrapers come by whatever name, and what they are told is of no use to a page.
+    private static func isForMonitors(_ path: String) -> Bool { path == "/metrics" || path.hasPrefix("/health/") }
 
     /// When the answer has had time to arrive: otherwise the library would read what is left of a body, however long
     /// that takes.
@@ -48,6 +53,7 @@ struct WebResponder: HTTPResponder {
 
     func respond(to request: HummingbirdCore.Request, context: WebContext) async throws -> Response {
         let path = request.uri.path
+        if !Self.isForMonitors(path), let problem = names.problem(of: request) { return problem.response }
         if let tree = trees.first(where: { $0.owns(path) }), !parts.contains(where: { $0.claims(path) }) {
             let response = await tree.respond(to: request, from: context.channel.remoteAddress)
             if response.headers[.connection] == "close" { Self.end(context.channel) }

@@ -10,6 +10,8 @@ public struct WebOptions: Sendable {
     public var address = "127.0.0.1"
     /// 0 for any free one.
     public var port = 0
+    /// Names by which it may be spoken to, beside addresses, `localhost` and `address` itself.
+    public var names: [String] = []
     /// More wait to be accepted.
     public var maxConnections = 256
     /// A connection on which nothing came for so long is closed.
@@ -85,7 +87,8 @@ public final class WebServer: Sendable {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let application = Application(
-            responder: WebResponder(parts), server: .http1(configuration: .init(idleTimeout: options.idleTimeout)),
+            responder: WebResponder(parts, names: HostNames(options.names + [options.address])),
+            server: .http1(configuration: .init(idleTimeout: options.idleTimeout)),
             configuration: ApplicationConfiguration(
                 address: .hostname(options.address, port: options.port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),

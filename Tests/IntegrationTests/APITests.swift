@@ -44,9 +44,11 @@ private final class ServedAPI {
     }
 
     func send(
-        _ method: String, _ path: String, headers: [String: String] = [:], body: [UInt8]? = nil, raw: [UInt8] = []
+        _ method: String, _ path: String, headers: [String: String] = [:], body: [UInt8]? = nil, raw: [UInt8] = [],
+        host: String = "127.0.0.1"
     ) async throws -> HTTPExchange {
-        try await HTTPExchange.run(method, path, port: server.port, headers: headers, body: body, raw: raw)
+        try await HTTPExchange.run(
+            method, path, port: server.port, headers: headers, body: body, raw: raw, host: host)
     }
 
     func post(_ body: [UInt8], type: String, prefer: String? = nil) async throws -> HTTPExchange {
@@ -424,6 +426,40 @@ struct APITests {
         {
             #expect(!MediaTypes.acceptsJSON(accept), "\(accept)")
         }
+    }
+
+    @Test func noNameOfAnotherSiteIsThisServer() {
+        let names = HostNames(["bank.example", "0.0.0.0"])
+        for host in [nil, "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080", "LocalHost:1", "Bank.example:8080"] {
+            #expect(names.accepts(host), "\(host ?? "nothing")")
+        }
+        for host in [
+            "", "evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "[evil]:80",
+            "[127.0.0.1]", "::1", "localhost:x", "bank.example.", "localhost:80:80",
+        ] {
+            #expect(!names.accepts(host), "\(host)")
+        }
+        #expect(HostNames.isOwn(nil, authority: "a:1") && HostNames.isOwn("http://a:1", authority: "A:1"))
+        #expect(HostNames.isOwn("https://a", authority: "a"))
+        for origin in ["null", "http://b", "http://a:2", "a:1", ""] {
+            #expect(!HostNames.isOwn(origin, authority: "a:1"), "\(origin)")
+        }
+    }
+
+    @Test func whatIsForOthersOrFromTheirPagesIsRefused() async throws {
+        let served = try await ServedAPI()
+        let misdirected = try await served.send("GET", "/api/v1/shards", host: "evil.example:80")
+        #expect(misdirected.status == 421 && misdirected.problem == "misdirected-request", "\(misdirected.text)")
+        #expect(try await served.send("GET", "/api/v1/shards", host: "localhost").status == 200)
+        let foreign = try await served.send(
+            "POST", "/api/v1/transactions",
+            headers: ["Content-Type": "application/json", "Origin": "http://evil.example"], body: [0x7b])
+        #expect(foreign.status == 403 && foreign.problem == "foreign-origin", "\(foreign.text)")
+        let own = try await served.send(
+            "POST", "/api/v1/transactions",
+            headers: ["Content-Type": "application/json", "Origin": "http://127.0.0.1"], body: [0x7b])
+        #expect(own.problem == "malformed-request", "\(own.text)")
+        await served.stop()
     }
 
     @Test func mappedAddressesAreWhatIsMappedAndOthersTheirNetwork() throws {

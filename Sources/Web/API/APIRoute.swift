@@ -37,7 +37,7 @@ enum APIRoute: CaseIterable, Sendable {
         switch self {
         case .submit:
             [
-                .malformedRequest, .bodyTooSlow, .contentTooLarge, .unsupportedMediaType, .badSignature,
+                .foreignOrigin, .malformedRequest, .bodyTooSlow, .contentTooLarge, .unsupportedMediaType, .badSignature,
                 .invalidRequest, .refused, .acknowledged, .queueFull, .shardUnavailable, .gatewayUnavailable,
                 .retriesExhausted,
                 .deadlinePassed, .timeout,
@@ -52,7 +52,8 @@ enum APIRoute: CaseIterable, Sendable {
 
     /// What may be wrong with every request.
     static let commonProblems: [ProblemKind] = [
-        .malformedParameter, .notAcceptable, .headersTooLarge, .tooManyRequests, .busy, .internalError,
+        .misdirectedRequest, .malformedParameter, .notAcceptable, .headersTooLarge, .tooManyRequests, .busy,
+        .internalError,
     ]
 
     /// The route of a path, and what stands for the name in braces; nil if there is none.

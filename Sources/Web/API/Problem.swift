@@ -4,6 +4,8 @@ import StrictInput
 
 /// What may be wrong, by the name that the problem's type ends with. docs/HTTP.md lists them.
 package enum ProblemKind: String, CaseIterable, Sendable {
+    case misdirectedRequest = "misdirected-request"
+    case foreignOrigin = "foreign-origin"
     case notFound = "not-found"
     case unknownTransaction = "unknown-transaction"
     case methodNotAllowed = "method-not-allowed"
@@ -34,6 +36,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
     package var status: Int {
         switch self {
         case .malformedParameter, .malformedRequest: 400
+        case .foreignOrigin: 403
         case .notFound, .unknownTransaction: 404
         case .methodNotAllowed: 405
         case .notAcceptable: 406
@@ -41,6 +44,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
         case .wrongAsset, .refused, .acknowledged: 409
         case .contentTooLarge: 413
         case .unsupportedMediaType: 415
+        case .misdirectedRequest: 421
         case .badSignature, .invalidRequest: 422
         case .tooManyRequests: 429
         case .headersTooLarge: 431
@@ -53,6 +57,8 @@ package enum ProblemKind: String, CaseIterable, Sendable {
     /// In a few words, the same each time.
     package var title: String {
         switch self {
+        case .misdirectedRequest: "The request is for another server"
+        case .foreignOrigin: "Pages of other origins may send nothing"
         case .notFound: "There is nothing at this path"
         case .unknownTransaction: "This gateway knows no such transaction"
         case .methodNotAllowed: "The path does not take this method"
@@ -84,6 +90,8 @@ package enum ProblemKind: String, CaseIterable, Sendable {
     /// What it means for the transaction, and what to do.
     package var advice: String {
         switch self {
+        case .misdirectedRequest: "Ask by the server's address, or as localhost."
+        case .foreignOrigin: "Send it from a program, or from a page that this server serves. Nothing was done."
         case .notFound: "GET /openapi.json lists the paths."
         case .unknownTransaction:
             "That proves nothing: a gateway knows of transactions only what came over its own HTTP side, and forgets. "
