@@ -51,6 +51,10 @@ struct WebResponder: HTTPResponder {
         channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
     }
 
+    private static func nothing(at path: String) -> Response {
+        Problem(.notFound, "there is nothing at \(Printable.quoted(path.utf8, limit: 120))").response
+    }
+
     func respond(to request: HummingbirdCore.Request, context: WebContext) async throws -> Response {
         let path = request.uri.path
         if !Self.isForMonitors(path), let problem = names.problem(of: request) { return problem.response }
@@ -60,13 +64,14 @@ struct WebResponder: HTTPResponder {
             return response
         }
         do {
-            return try await others.respond(
+            let response = try await others.respond(
                 to: request,
                 context: BasicRequestContext(source: .init(channel: context.channel, logger: context.logger)))
+            // A router without any route answers by itself, and says nothing.
+            let isBare = response.status == .notFound && response.headers[.contentType] == nil
+            return isBare ? Self.nothing(at: path) : response
         } catch let error as any HTTPResponseError {
-            if error.status == .notFound {
-                return Problem(.notFound, "there is nothing at \(Printable.quoted(path.utf8, limit: 120))").response
-            }
+            if error.status == .notFound { return Self.nothing(at: path) }
             return try error.response(from: request, context: context)
         } catch {
             context.logger.error("a page failed: \(Printable.line("\(error)"))")
