@@ -19,7 +19,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
     /// Touches nothing yet. The folder is made with the first file; its parent must exist.
     public init(directory: String) { (path, isReadOnly) = (directory, false) }
 
-    /// To be read and left as it is: whoever writes or syncs is refused by the system.
+    /// To be read and left as it is: whatever would change the folder, or wait for the disk, fails with EROFS.
     public init(reading directory: String) { (path, isReadOnly) = (directory, true) }
 
     deinit {
@@ -91,6 +91,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
     /// Allocated with `posix_fallocate`. Makes the folder too, durably, if it is not there.
     /// - Throws: also if there is such a file.
     public func create(_ name: String, size: Int) throws(JournalError) {
+        try expectWritable(.create, name)
         try withDescriptors { (held) throws(JournalError) in
             if !SystemCalls.exists(path) { try createDirectory() }
             _ = try directory(&held)
@@ -104,6 +105,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     /// In as many calls as it takes; an error may leave a part of it written.
     public func write(_ bytes: [UInt8], to name: String, at offset: Int) throws(JournalError) {
+        try expectWritable(.write, name)
         try withDescriptors { (held) throws(JournalError) in
             let descriptor = try file(name, &held)
             let failed: Int32 = bytes.withUnsafeBytes { buffer in
@@ -123,6 +125,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     /// fdatasync, once: a failure is not to be repeated, because the kernel may have dropped the pages.
     public func sync(_ name: String) throws(JournalError) {
+        try expectWritable(.sync, name)
         try withDescriptors { (held) throws(JournalError) in
             guard fdatasync(try file(name, &held)) == 0 else { throw failure(.sync, name) }
         }
@@ -130,6 +133,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     /// Closes the file, then unlinks it.
     public func remove(_ name: String) throws(JournalError) {
+        try expectWritable(.remove, name)
         try withDescriptors { (held) throws(JournalError) in
             if let descriptor = held.files.removeValue(forKey: name) { _ = close(descriptor) }
             guard unlink(full(name)) == 0 else { throw failure(.remove, name) }
@@ -138,6 +142,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     /// The open descriptor goes with the name.
     public func rename(_ old: String, to new: String) throws(JournalError) {
+        try expectWritable(.rename, old)
         try withDescriptors { (held) throws(JournalError) in
             guard SystemCalls.rename(full(old), full(new)) == 0 else { throw failure(.rename, old) }
             held.files[new] = held.files.removeValue(forKey: old)
@@ -146,6 +151,7 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     /// fsync of the folder.
     public func syncDirectory() throws(JournalError) {
+        try expectWritable(.syncDirectory)
         try withDescriptors { (held) throws(JournalError) in
             guard fsync(try directory(&held)) == 0 else { throw failure(.syncDirectory) }
         }
@@ -161,6 +167,12 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
             do throws(JournalError) { return .success(try body(&held)) } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    /// The system alone would refuse no more than a write: a sync and a rename need no descriptor that may write.
+    private func expectWritable(_ operation: JournalOperation, _ name: String? = nil) throws(JournalError) {
+        guard isReadOnly else { return }
+        throw .storage(operation, path: name.map(full) ?? path, errno: EROFS)
     }
 
     private func full(_ name: String) -> String { path + "/" + name }

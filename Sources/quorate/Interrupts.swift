@@ -28,6 +28,8 @@ enum Interrupts {
     private static let state = Mutex(State())
     /// A command that has nothing to end has no reason to go on for longer.
     private static let patience = DispatchTimeInterval.seconds(2)
+    /// So long a process that was killed is waited for.
+    private static let death = Duration.seconds(2)
 
     static func owns(_ process: ProcessIdentity) { state.withLock { _ = $0.processes.insert(process) } }
     /// They go on without this command.
@@ -110,7 +112,10 @@ enum Interrupts {
         let (processes, folders, restore) = state.withLock { ($0.processes, $0.folders, $0.restoreTerminal) }
         restore?()
         for process in processes { process.signal(SIGKILL) }
-        for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+        // One that still dies may write into its folder meanwhile. No longer: the next run removes what is left.
+        let end = ContinuousClock.now + death
+        while ContinuousClock.now < end, processes.contains(where: \.isRunning) { usleep(10_000) }
+        for folder in folders { try? BenchFolder.erase(folder) }
         Console.error("interrupted")
         _exit(ExitReason.interrupted.rawValue)
     }

@@ -120,7 +120,24 @@ import Testing
         try withFolder { folder in
             try writeTwenty(folder)
             let storage = PosixJournalStorage(reading: folder)
-            #expect(throws: JournalError.self) { try storage.write([1], to: "journal-0000000000000001", at: 0) }
+            let before = try contents(of: folder)
+            let name = try #require(before.keys.min())
+            let path = "\(folder)/\(name)"
+            #expect(throws: JournalError.storage(.write, path: path, errno: EROFS)) {
+                try storage.write([1], to: name, at: 0)
+            }
+            #expect(throws: JournalError.storage(.sync, path: path, errno: EROFS)) { try storage.sync(name) }
+            #expect(throws: JournalError.storage(.remove, path: path, errno: EROFS)) { try storage.remove(name) }
+            #expect(throws: JournalError.storage(.rename, path: path, errno: EROFS)) {
+                try storage.rename(name, to: "other")
+            }
+            #expect(throws: JournalError.storage(.create, path: "\(folder)/new", errno: EROFS)) {
+                try storage.create("new", size: 1)
+            }
+            #expect(throws: JournalError.storage(.syncDirectory, path: folder, errno: EROFS)) {
+                try storage.syncDirectory()
+            }
+            #expect(try contents(of: folder) == before)
         }
     }
 

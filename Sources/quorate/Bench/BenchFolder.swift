@@ -44,11 +44,19 @@ struct BenchFolder {
 
     func remove() {
         guard isTemporary else { return }
-        do { try FileManager.default.removeItem(atPath: path) } catch {
+        do { try Self.erase(path) } catch {
             Console.error("warning: \(path) is left behind: \(ToolError(error).description)")
         }
         Interrupts.disown(folder: path)
         if ownership >= 0 { close(ownership) }
+    }
+
+    /// The file that tells whose it is goes last: a folder that cannot be removed wholly is found by a later run.
+    static func erase(_ path: String) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: path) where name != ownerFile {
+            try FileManager.default.removeItem(atPath: path + "/" + name)
+        }
+        try FileManager.default.removeItem(atPath: path)
     }
 
     /// What a bench, a drill or a demo has left behind that was killed with SIGKILL. Its hosts have ended with it; one that was
@@ -72,7 +80,7 @@ struct BenchFolder {
                 }
             }
             do {
-                try FileManager.default.removeItem(atPath: path)
+                try erase(path)
                 Console.error("removed \(path), which a killed \(name.split(separator: "-")[1]) had left behind")
             } catch {
                 Console.error(
