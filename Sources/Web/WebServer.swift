@@ -14,7 +14,11 @@ public struct WebOptions: Sendable {
     public var names: [String] = []
     /// More wait to be accepted.
     public var maxConnections = 256
-    /// A connection on which nothing came for so long is closed.
+    /// Of one address of another machine.
+    public var maxConnectionsPerAddress = 64
+    /// Of `maxConnections`, those that only this machine gets.
+    public var reservedForLoopback = 16
+    /// A connection on which nothing came for so long is closed, and one on which no whole head of a request did.
     public var idleTimeout = TimeAmount.seconds(60)
 
     /// On loopback, on any free port.
@@ -86,9 +90,15 @@ public final class WebServer: Sendable {
         // Its own log says what every server of this library says; only what is wrong concerns an operator.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
+        let counts = ConnectionCounts(
+            maxEach: options.maxConnectionsPerAddress,
+            maxRemote: max(1, options.maxConnections - options.reservedForLoopback))
         let application = Application(
             responder: WebResponder(parts, names: HostNames(options.names + [options.address])),
-            server: .http1(configuration: .init(idleTimeout: options.idleTimeout)),
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [ConnectionGuard(counts, patience: options.idleTimeout)],
+                    idleTimeout: options.idleTimeout)),
             configuration: ApplicationConfiguration(
                 address: .hostname(options.address, port: options.port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),

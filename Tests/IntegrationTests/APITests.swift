@@ -45,10 +45,10 @@ private final class ServedAPI {
 
     func send(
         _ method: String, _ path: String, headers: [String: String] = [:], body: [UInt8]? = nil, raw: [UInt8] = [],
-        host: String = "127.0.0.1"
+        host: String = "127.0.0.1", keeps: Bool = false
     ) async throws -> HTTPExchange {
         try await HTTPExchange.run(
-            method, path, port: server.port, headers: headers, body: body, raw: raw, host: host)
+            method, path, port: server.port, headers: headers, body: body, raw: raw, host: host, keeps: keeps)
     }
 
     func post(_ body: [UInt8], type: String, prefer: String? = nil) async throws -> HTTPExchange {
@@ -444,6 +444,32 @@ struct APITests {
         for origin in ["null", "http://b", "http://a:2", "a:1", ""] {
             #expect(!HostNames.isOwn(origin, authority: "a:1"), "\(origin)")
         }
+    }
+
+    @Test func othersGetTheirShareOfConnectionsAndThisMachineAll() throws {
+        let counts = ConnectionCounts(maxEach: 2, maxRemote: 3)
+        let (a, b) = (WebPeer([192, 0, 2, 1]), WebPeer([192, 0, 2, 2]))
+        #expect(counts.admit(a) && counts.admit(a) && !counts.admit(a), "its share")
+        #expect(counts.admit(b) && !counts.admit(b), "that of all others")
+        for _ in 0..<10 { #expect(counts.admit(WebPeer([127, 0, 0, 1]))) }
+        counts.leave(a)
+        #expect(counts.admit(b) && !counts.admit(a))
+        for peer in [a, b, b, b] { counts.leave(peer) }
+        #expect(counts.admit(a) && counts.admit(a) && counts.admit(b), "who leaves twice leaves once")
+    }
+
+    /// Nobody holds a connection by the rest of a body that was answered without it.
+    @Test func whoeverIsAnsweredEarlyIsClosed() async throws {
+        let served = try await ServedAPI()
+        for (path, status) in [("/nothing", 404), ("/api/v1/cluster", 405), ("/api/v1/transactions", 415)] {
+            let start = ContinuousClock.now
+            // Without `Connection: close`, and with a body that never comes.
+            let answer = try await served.send(
+                "POST", path, headers: ["Content-Type": "text/plain", "Content-Length": "1000"], body: [1], keeps: true)
+            #expect(answer.status == status && answer.headers["connection"] == "close", "\(path): \(answer.status)")
+            #expect(start.duration(to: .now) < .seconds(30), "\(path)")
+        }
+        await served.stop()
     }
 
     @Test func whatIsForOthersOrFromTheirPagesIsRefused() async throws {

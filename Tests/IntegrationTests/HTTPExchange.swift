@@ -29,11 +29,13 @@ struct HTTPExchange: Sendable {
     /// - Parameters:
     ///   - body: sent with its length, unless the headers have one.
     ///   - raw: sent behind it as it is.
+    ///   - keeps: does not ask that the connection end.
     static func run(
         _ method: String, _ path: String, port: Int, headers: [String: String] = [:], body: [UInt8]? = nil,
-        raw: [UInt8] = [], host: String = "127.0.0.1"
+        raw: [UInt8] = [], host: String = "127.0.0.1", keeps: Bool = false
     ) async throws -> HTTPExchange {
-        var lines = ["\(method) \(path) HTTP/1.1", "Host: \(host)", "Connection: close"]
+        var lines = ["\(method) \(path) HTTP/1.1", "Host: \(host)"]
+        if !keeps { lines.append("Connection: close") }
         lines += headers.map { "\($0.key): \($0.value)" }
         if let body, headers["Content-Length"] == nil { lines.append("Content-Length: \(body.count)") }
         let sent = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + (body ?? []) + raw
