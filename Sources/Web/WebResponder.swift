@@ -31,10 +31,15 @@ struct WebResponder: HTTPResponder {
     private let parts: [any WebPart]
     private let names: HostNames
     private let trees: [any WebTree]
+    private let limits: AddressLimitsBox
     private let others: RouterResponder<BasicRequestContext>
 
     init(_ parts: [any WebPart], names: HostNames) {
         self.names = names
+        var options = APIOptions()
+        (options.requestsPerSecond, options.burst) = (50, 100)
+        (options.maxConcurrentPerAddress, options.maxConcurrent) = (8, 32)
+        limits = AddressLimitsBox(options)
         self.parts = parts
         trees = parts.compactMap { $0 as? any WebTree }
         let router = Router()
@@ -59,6 +64,23 @@ struct WebResponder: HTTPResponder {
             if response.headers[.connection] == "close" { Self.end(context.channel) }
             return response
         }
+        // What costs something here is asked for by few, and not often.
+        let isLimited = path == "/metrics" || path.hasPrefix("/api/v1/trace/")
+        let peer = WebPeer(context.channel.remoteAddress)
+        if isLimited {
+            switch limits.admit(peer) {
+            case .admitted: break
+            case .tooMany(let pause):
+                return Problem(
+                    .tooManyRequests, "one address asks for \(Printable.quoted(path.utf8, limit: 120)) too often",
+                    retryAfterMilliseconds: pause
+                ).response
+            case .busy:
+                return Problem(.busy, "too many such requests are being answered", retryAfterMilliseconds: 1000)
+                    .response
+            }
+        }
+        defer { if isLimited { limits.leave(peer) } }
         do {
             return try await others.respond(
                 to: request,
