@@ -32,6 +32,8 @@ struct WebResponder: HTTPResponder {
     private let names: HostNames
     private let trees: [any WebTree]
     private let limits: AddressLimitsBox
+    /// Of events, by where they go: this machine may have all that there are.
+    private let streams = ConnectionCounts(maxEach: 4, maxRemote: 28)
     private let others: RouterResponder<BasicRequestContext>
 
     init(_ parts: [any WebPart], names: HostNames) {
@@ -65,6 +67,17 @@ struct WebResponder: HTTPResponder {
             return response
         }
         // What costs something here is asked for by few, and not often.
+        if path == "/api/v1/events" {
+            let peer = WebPeer(context.channel.remoteAddress)
+            guard streams.admit(peer) else {
+                return Problem(
+                    .tooManyRequests, "as many streams of events go to one address, or to all, as this server has",
+                    retryAfterMilliseconds: 10_000
+                ).response
+            }
+            // The connection ends with the stream.
+            context.channel.closeFuture.whenComplete { [streams] _ in streams.leave(peer) }
+        }
         let isLimited = path == "/metrics" || path.hasPrefix("/api/v1/trace/")
         let peer = WebPeer(context.channel.remoteAddress)
         if isLimited {
