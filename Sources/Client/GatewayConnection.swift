@@ -208,7 +208,7 @@ public final class GatewayConnection: Sendable {
     }
 
     /// Ends the connection when nothing waits for an answer on it any more.
-    func closeWhenIdle() {
+    package func closeWhenIdle() {
         let handler = handler
         loop.execute { handler.value.endWhenIdle() }
     }

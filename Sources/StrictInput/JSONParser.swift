@@ -3,12 +3,16 @@
 struct JSONParser {
     private let source: JSONSource
     private let maxDepth: Int
+    private let maxValues: Int
+    private var values = 0
     private var at = 0
     private var depth = 0
     /// Where we are, for errors.
     private var path = ""
 
-    private init(_ source: JSONSource, maxDepth: Int) { (self.source, self.maxDepth) = (source, maxDepth) }
+    private init(_ source: JSONSource, limits: JSONReader.Limits) {
+        (self.source, maxDepth, maxValues) = (source, limits.depth, limits.values)
+    }
 
     static func parse(_ source: JSONSource, limits: JSONReader.Limits) throws(InputProblem) -> JSONValue {
         let bytes = source.bytes
@@ -25,7 +29,7 @@ struct JSONParser {
             throw source.problem(
                 "", at: bad, "not UTF-8: the byte 0x\(String(bytes[bad], radix: 16))", expected: "JSON in UTF-8")
         }
-        var parser = JSONParser(source, maxDepth: limits.depth)
+        var parser = JSONParser(source, limits: limits)
         parser.skipSpace()
         let value = try parser.value()
         parser.skipSpace()
@@ -55,6 +59,10 @@ struct JSONParser {
     private mutating func value() throws(InputProblem) -> JSONValue {
         let start = at
         guard let byte else { throw unexpected("a JSON value") }
+        values += 1
+        guard values <= maxValues else {
+            throw problem(at: start, "more than \(maxValues) values", expected: "at most \(maxValues)")
+        }
         switch byte {
         case UInt8(ascii: "{"): return JSONValue(content: try object(), offset: start)
         case UInt8(ascii: "["): return JSONValue(content: try array(), offset: start)

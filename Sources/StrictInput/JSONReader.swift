@@ -8,6 +8,8 @@ package struct JSONReader: Sendable {
         package var bytes = 1 << 24
         /// How many objects and arrays may stand inside each other.
         package var depth = 32
+        /// How many values there may be altogether: each takes far more room than its bytes.
+        package var values = Int.max
         package init() {}
     }
 

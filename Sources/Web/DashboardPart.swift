@@ -74,35 +74,47 @@ public struct DashboardPart: WebPart {
         headers[.connection] = "close"
         let body = ResponseBody { writer in
             let handed = HandedOver(writer)
+            let isRead: Bool
             do {
-                try await request.body.consumeWithCancellationOnInboundClose { _ in
+                isRead = try await request.body.consumeWithCancellationOnInboundClose { _ in
                     try await write(subscription, to: handed)
                 }
             } catch {
-                // The client is gone, or was given up; there is nobody to tell.
+                // The client is gone; there is nobody to tell.
+                isRead = false
             }
             await feed.unsubscribe(subscription.number)
+            // The end of a stream would wait for a client that does not read. An error closes the connection at once.
+            guard isRead else { throw StreamGivenUp() }
             try await writer.finish(nil)
         }
         return Response(status: .ok, headers: headers, body: body)
     }
 
     /// A write may wait for ever for a client that does not read; being dropped ends it.
+    /// - Returns: false if it was dropped.
     private static func write(
         _ subscription: PictureFeed.Subscription, to handed: HandedOver<any ResponseBodyWriter>
-    ) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
+    ) async throws -> Bool {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
                 var writer = handed.value
                 try await writer.write(ByteBuffer(string: "retry: 2000\n\n"))
                 for await event in subscription.events { try await writer.write(event) }
+                return true
             }
-            group.addTask { for await _ in subscription.dropped {} }
+            group.addTask {
+                for await _ in subscription.dropped {}
+                return false
+            }
             defer { group.cancelAll() }
-            try await group.next()
+            return try await group.next() ?? false
         }
     }
 }
+
+/// A stream of events to a client that does not take them, or is gone.
+private struct StreamGivenUp: Error {}
 
 /// From one task to another that runs while the first waits for it: never in two at once.
 private struct HandedOver<Value>: @unchecked Sendable {

@@ -3,18 +3,20 @@ import Meter
 
 /// `/metrics`, as Prometheus reads it.
 public struct MetricsPart: WebPart {
-    private let points: @Sendable () async -> [MetricPoint]
+    private let text: Recent<String>
 
-    /// - Parameter points: what there is, each time that somebody asks.
-    public init(points: @escaping @Sendable () async -> [MetricPoint]) { self.points = points }
+    /// - Parameter points: what there is, at most a few times a second, however many ask.
+    public init(points: @escaping @Sendable () async -> [MetricPoint]) {
+        text = Recent { PrometheusText.text(await points()) }
+    }
 
     /// `GET /metrics`.
     public func add(to router: Router<BasicRequestContext>) {
-        let points = points
+        let text = text
         router.get("/metrics") { _, _ -> EditedResponse<String> in
             EditedResponse(
                 headers: [.contentType: PrometheusText.contentType, .cacheControl: "no-store"],
-                response: PrometheusText.text(await points()))
+                response: await text.value())
         }
     }
 }

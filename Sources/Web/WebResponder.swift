@@ -31,10 +31,17 @@ struct WebResponder: HTTPResponder {
     private let parts: [any WebPart]
     private let names: HostNames
     private let trees: [any WebTree]
+    private let limits: AddressLimitsBox
+    /// Of events, by where they go: this machine may have all that there are.
+    private let streams = ConnectionCounts(maxEach: 4, maxRemote: 28)
     private let others: RouterResponder<BasicRequestContext>
 
     init(_ parts: [any WebPart], names: HostNames) {
         self.names = names
+        var options = APIOptions()
+        (options.requestsPerSecond, options.burst) = (50, 100)
+        (options.maxConcurrentPerAddress, options.maxConcurrent) = (8, 32)
+        limits = AddressLimitsBox(options)
         self.parts = parts
         trees = parts.compactMap { $0 as? any WebTree }
         let router = Router()
@@ -63,6 +70,34 @@ struct WebResponder: HTTPResponder {
             if response.headers[.connection] == "close" { Self.end(context.channel) }
             return response
         }
+        // What costs something here is asked for by few, and not often.
+        if path == "/api/v1/events" {
+            let peer = WebPeer(context.channel.remoteAddress)
+            guard streams.admit(peer) else {
+                return Problem(
+                    .tooManyRequests, "as many streams of events go to one address, or to all, as this server has",
+                    retryAfterMilliseconds: 10_000
+                ).response
+            }
+            // The connection ends with the stream.
+            context.channel.closeFuture.whenComplete { [streams] _ in streams.leave(peer) }
+        }
+        let isLimited = path == "/metrics" || path.hasPrefix("/api/v1/trace/")
+        let peer = WebPeer(context.channel.remoteAddress)
+        if isLimited {
+            switch limits.admit(peer) {
+            case .admitted: break
+            case .tooMany(let pause):
+                return Problem(
+                    .tooManyRequests, "one address asks for \(Printable.quoted(path.utf8, limit: 120)) too often",
+                    retryAfterMilliseconds: pause
+                ).response
+            case .busy:
+                return Problem(.busy, "too many such requests are being answered", retryAfterMilliseconds: 1000)
+                    .response
+            }
+        }
+        defer { if isLimited { limits.leave(peer) } }
         do {
             let response = try await others.respond(
                 to: request,

@@ -96,6 +96,28 @@ struct PictureFeedTests {
     }
 }
 
+struct RecentTests {
+    @Test func `what is made is for all who ask meanwhile and soon after`() async {
+        let made = Mutex(0)
+        let (open, gate) = AsyncStream.makeStream(of: Void.self)
+        let recent = Recent(.seconds(3600)) {
+            for await _ in open { break }
+            return made.withLock { made in
+                made += 1
+                return made
+            }
+        }
+        async let first = recent.value()
+        async let second = recent.value()
+        gate.yield()
+        #expect(await [first, second, recent.value()] == [1, 1, 1])
+        let old = Recent(.zero) { made.withLock { $0 } }
+        #expect(await old.value() == 1)
+        made.withLock { $0 = 7 }
+        #expect(await old.value() == 7)
+    }
+}
+
 struct DashboardAssetTests {
     private static func asset(_ path: String) throws -> String {
         try #require(DashboardAsset.all.first { $0.path == path }).text

@@ -94,6 +94,15 @@ struct JSONGrammarTests {
                 == "the file is longer than 16777216 bytes")
     }
 
+    @Test func `values can be counted`() {
+        var limits = JSONReader.Limits()
+        limits.values = 4
+        let four = Array(#"{"a":[1],"b":2}"#.utf8)
+        #expect(throws: Never.self) { try JSONReader(four, file: "f", limits: limits) }
+        let five = Array(#"{"a":[1,3],"b":2}"#.utf8)
+        #expect(throws: InputProblem.self) { try JSONReader(five, file: "f", limits: limits) }
+    }
+
     @Test func `a hundred thousand keys are read in no time`() {
         #expect(refusal("{" + (0..<100_000).map { "\"\($0)\":0" }.joined(separator: ",") + "}") == nil)
     }

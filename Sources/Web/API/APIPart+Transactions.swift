@@ -112,6 +112,9 @@ extension APIPart {
                 do { return Array(try await body.collect(upTo: limit).readableBytesView) } catch is NIOTooManyBytesError
                 {
                     throw tooLarge
+                } catch {
+                    // The client is gone, or was given up: nobody reads this, and no operator need.
+                    throw Problem(.malformedRequest, "the body ended before its end").closing
                 }
             }
             group.addTask {

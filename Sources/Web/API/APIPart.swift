@@ -5,7 +5,6 @@ import Logging
 import Messages
 import NIOCore
 import StrictInput
-import Synchronization
 
 /// The HTTP API of a gateway: everything under `/api/`, `/problems/` and `/openapi.json`. It reaches the gateway as every
 /// client does, over the gateway's own port, so that all bounds of the core hold (docs/decisions/0044).
@@ -117,17 +116,4 @@ public struct APIPart: WebTree {
                 .headersTooLarge, "\(headerBytes) bytes of header fields; at most \(options.maxHeaderBytes) are taken")
         }
     }
-}
-
-/// The limits with their clock, for all threads.
-private final class AddressLimitsBox: Sendable {
-    private let limits: Mutex<AddressLimits>
-
-    init(_ options: APIOptions) { limits = Mutex(AddressLimits(options)) }
-
-    func admit(_ peer: WebPeer) -> AddressLimits.Verdict {
-        limits.withLock { $0.admit(peer, now: NIODeadline.now().uptimeNanoseconds) }
-    }
-
-    func leave(_ peer: WebPeer) { limits.withLock { $0.leave(peer) } }
 }

@@ -1,4 +1,5 @@
 import NIOCore
+import Synchronization
 
 /// Who asks, as far as the network says: an IPv4 address, also if it is mapped into IPv6; this machine; or the /64 of an
 /// IPv6 address, within which a client has as many addresses as it likes.
@@ -104,4 +105,17 @@ package struct AddressLimits {
         }
         return buckets.count < maxAddresses
     }
+}
+
+/// The limits with their clock, for all threads.
+final class AddressLimitsBox: Sendable {
+    private let limits: Mutex<AddressLimits>
+
+    init(_ options: APIOptions) { limits = Mutex(AddressLimits(options)) }
+
+    func admit(_ peer: WebPeer) -> AddressLimits.Verdict {
+        limits.withLock { $0.admit(peer, now: NIODeadline.now().uptimeNanoseconds) }
+    }
+
+    func leave(_ peer: WebPeer) { limits.withLock { $0.leave(peer) } }
 }

@@ -8,15 +8,30 @@ actor GatewayLink {
 
     init(connect: @escaping @Sendable () async throws -> GatewayConnection) { self.connect = connect }
 
-    /// One call on it. A connection that failed is made anew by the next call.
+    /// One call on it, and a second one on a new connection if that which was there had been lost: a gateway that was
+    /// started anew shows only so. All that is asked here may be asked twice. A connection that failed is made anew by the
+    /// next call.
     /// - Throws: `ConnectionError`, or what connecting throws.
     func ask<Answer: Sendable>(
         _ call: @Sendable (GatewayConnection) async throws -> Answer
     ) async throws -> Answer {
-        let connection = try await open()
-        do { return try await call(connection) } catch {
-            await leave(connection, after: error)
+        let isOld = connection != nil
+        let first = try await open()
+        do { return try await call(first) } catch {
+            await leave(first, after: error)
+            guard isOld, Self.isLost(error), !Task.isCancelled else { throw error }
+        }
+        let second = try await open()
+        do { return try await call(second) } catch {
+            await leave(second, after: error)
             throw error
+        }
+    }
+
+    private static func isLost(_ error: any Error) -> Bool {
+        switch error {
+        case ConnectionError.lost, ConnectionError.closed: true
+        default: false
         }
     }
 
@@ -66,6 +81,10 @@ actor GatewayLink {
             ConnectionError.closed where !Task.isCancelled:
             if connection === failed { connection = nil }
             await failed.close()
+        // The gateway answers in less, so that nothing may come on this one any more; others may still wait on it.
+        case ConnectionError.timeout:
+            if connection === failed { connection = nil }
+            failed.closeWhenIdle()
         default: break
         }
     }

@@ -12,7 +12,8 @@ package enum RequestJSON {
     /// The signature is not checked.
     package static func decode(_ bytes: [UInt8], limit: Int) throws(InputProblem) -> SignedRequest {
         var limits = JSONReader.Limits()
-        (limits.bytes, limits.depth) = (limit, 8)
+        // An operation has at most eight values, so that the most that a request may have fit twice.
+        (limits.bytes, limits.depth, limits.values) = (limit, 8, 16 * Request.maxOperations)
         let root = try JSONReader(bytes, file: "body", limits: limits)
         let fields = try root.object(["request", "signature"])
         let request = try request(fields["request"])
