@@ -23,6 +23,23 @@ ${packages[*]}; on other systems install their equivalents, so that \"pkg-config
     pkg-config --exists lmdb libsodium zlib || fail "${packages[*]} are installed, and pkg-config still does not find lmdb, libsodium and zlib"
 }
 
+# Other Debian packages. $1 is a command without quotes in it that succeeds when they are there.
+need_debian() {
+    local probe=$1 packages=("${@:2}") root=()
+    if $probe >/dev/null 2>&1; then return; fi
+    command -v apt-get >/dev/null || fail "\"$probe\" fails. On Debian and Ubuntu \
+${packages[*]} is needed; on other systems its equivalent"
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || fail "not root and no sudo: run \"apt-get install ${packages[*]}\" as root, \
+then this again"
+        root=(sudo)
+    fi
+    echo "installing ${packages[*]}"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" </dev/null
+    $probe >/dev/null 2>&1 || fail "${packages[*]} is installed, and \"$probe\" still fails"
+}
+
 # Swift 6.2 or later. A shell that is not a login shell may not have the toolchain's folder in its PATH.
 need_swift() {
     local folder

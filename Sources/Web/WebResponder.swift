@@ -63,6 +63,12 @@ struct WebResponder: HTTPResponder {
     }
 
     func respond(to request: HummingbirdCore.Request, context: WebContext) async throws -> Response {
+        let response = try await answer(request, context: context)
+        // Otherwise what is more than a head is read as the next answer.
+        return request.method == .head ? response.createHeadResponse() : response
+    }
+
+    private func answer(_ request: HummingbirdCore.Request, context: WebContext) async throws -> Response {
         let path = request.uri.path
         if !Self.isForMonitors(path), let problem = names.problem(of: request) { return problem.response }
         if let tree = trees.first(where: { $0.owns(path) }), !parts.contains(where: { $0.claims(path) }) {

@@ -184,7 +184,10 @@ struct DecidedLegs {
                 case .votedNo, .aborted, .failed, .noRecordAbort, .acknowledged:
                     guard let cause = AbortCause(entry.status) else { continue }
                     if causes.isEmpty { causes = Array(repeating: nil, count: legCount) }
-                    if causes[Int(entry.leg)]?.isSecondHand ?? true { causes[Int(entry.leg)] = cause }
+                    let known = causes[Int(entry.leg)]
+                    // Whoever certifies the abort proves more than who only says that he forgot.
+                    let isBetter = known?.isSecondHand ?? true ? cause != .acknowledged : known == .acknowledged
+                    if known == nil || isBetter { causes[Int(entry.leg)] = cause }
                 case .votedYes, .running, .closed: continue
                 }
             }

@@ -96,14 +96,18 @@ package struct AnsweredRequest: Sendable, Equatable {
             }
         }
         var abort: Abort?
+        // What one shard has forgotten another one may still prove.
+        var (isCommitted, isForgotten) = (false, false)
         var left = Self.maxStatuses
         for certificate in receipt.certificates {
             for entry in certificate.leaf.entries where left > 0 {
                 left -= 1
                 switch entry.status {
-                case .committed, .votedYes, .read, .running, .closed: continue
-                case .acknowledged: abort = abort ?? .acknowledged
+                case .committed, .read: isCommitted = true
+                case .votedYes, .running, .closed: continue
+                case .acknowledged: isForgotten = true
                 case .returned(_, let consumed):
+                    isCommitted = true
                     for call in consumed.prefix(Self.maxOperations) where call.shard != certificate.shard {
                         steps.append(Step(from: certificate.shard, to: call.shard))
                     }
@@ -114,6 +118,7 @@ package struct AnsweredRequest: Sendable, Equatable {
                 }
             }
         }
+        if isForgotten, !isCommitted { abort = abort ?? .acknowledged }
         (self.abort, self.steps) = (abort, steps)
         let first = receipt.certificates.first?.shard
         isCross =

@@ -365,8 +365,9 @@ struct ClusterCommand: AsyncParsableCommand {
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
             try Limits.checkHost(host, of: folder.manifest.hosts.count)
-            // As `cluster up` starts it.
-            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path(), hasWeb: true)
+            // As it was started.
+            let hasWeb = RunFolder(folder.path).webPort(of: .host(host)) != nil
+            let processes = ClusterProcesses(folder, hostProgram: try hostProgram.path(), hasWeb: hasWeb)
             // Before it is stopped.
             try processes.requireOneMachine()
             let lock = try await ClusterLock.hold(processes.run, for: "cluster restart-host")

@@ -75,7 +75,7 @@ struct InspectedFolder {
             if folder.lastPathComponent.contains(".damaged-") { return nil }
             folder = folder.deletingLastPathComponent()
             // `host.json` may be what was lost.
-            let isHost = ["host.json", "lock"].contains { access(folder.path + "/" + $0, F_OK) == 0 }
+            let isHost = ["host.json", "host.key", "initialised"].contains { access(folder.path + "/" + $0, F_OK) == 0 }
             if isHost { return try HostFolder.lockForReading(folder.path) }
         }
         return nil

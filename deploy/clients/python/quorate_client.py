@@ -898,6 +898,8 @@ class Client:
                 why = "it is under way"
             except Problem as problem:
                 if problem.kind == "acknowledged":
+                    # To send it again would never help.
+                    self.abandon(signed)
                     raise Acknowledged(signed, problem) from None
                 # Those of the server and those that say "later" are tried again; nothing happens twice.
                 if problem.status < 500 and problem.status != 429 and problem.kind != "refused":
