@@ -191,9 +191,8 @@ final class GatewayEngine {
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { bound.value.receive($1, from: $0) }
-        clients.onClosed = { [observer = options.observer] session in
+        clients.onClosed = { session in
             bound.value.requestTimes.close(session)
-            observer?.noteClosed(session)
             inbound.clientClosed(session)
         }
     }
@@ -274,7 +273,6 @@ final class GatewayEngine {
         if let ring { for message in messages { ring.noteReceived(message) } }
         var others: [ClientMessage] = []
         let now = Clock.now()
-        options.observer?.noteArrival(messages, from: session, at: now.uptime)
         for message in messages {
             if case .submit(let id, let request) = message {
                 requestTimes.begin(request.request, id: id, of: session, at: now.uptime)
@@ -314,7 +312,6 @@ final class GatewayEngine {
                 links[Int(host.number)].send(frame)
             }
         }
-        requestTimes.end(ready.toClients)
         let saysOutcomes = logger.logLevel <= .debug
         for (client, reply) in ready.toClients {
             if saysOutcomes { sayOutcome(reply) }
@@ -326,10 +323,13 @@ final class GatewayEngine {
         for link in links { link.flush() }
         clients.flush()
         sent.flush()
+        options.observer?.notePending(requestTimes.count)
     }
 
     private func send(_ reply: GatewayReply, to client: SessionID) {
-        options.observer?.noteAnswer(reply, to: client)
+        if let answered = requestTimes.end(reply, of: client) {
+            options.observer?.note(reply, answered)
+        }
         let frame = encoder.frame(reply)
         sent.note(reply.sentKind, size: frame.size)
         clients.send(frame, to: client)
