@@ -63,6 +63,8 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         // Who dies by a signal while it reads mapped pages leaves a word.
         .target(name: "CFaultMark"),
+        // Signals as bytes in a pipe.
+        .target(name: "CSignals"),
         .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB", "CFaultMark"]),
         .target(name: "WriteAheadLog", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
         // Whether what clients saw is strictly serializable.
@@ -101,6 +103,7 @@ let package = Package(
             dependencies: [
                 "Messages", "Randomness", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState",
                 "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "ConnectionErrors", "Transport", "Meter",
+                "CSignals",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

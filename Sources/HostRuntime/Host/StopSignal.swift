@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 
 /// Waits until the process is asked to end, by SIGTERM, SIGINT or SIGHUP.
@@ -9,21 +8,15 @@ public enum StopSignal {
     public static func wait() async -> String {
         let (stream, continuation) = AsyncStream<String>.makeStream()
         // Under nohup a hangup is no reason.
-        let hangup = isIgnored(SIGHUP) ? [] : [(SIGHUP, "SIGHUP")]
-        let sources = ([(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")] + hangup).map { number, name in
-            // The default action would end the process before the source sees the signal.
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { continuation.yield(name) }
-            source.resume()
-            return source
-        }
+        let names: [Int32: String] = [SIGTERM: "SIGTERM", SIGINT: "SIGINT"]
+            .merging(isIgnored(SIGHUP) ? [:] : [SIGHUP: "SIGHUP"]) { $1 }
+        let watch = SignalWatch(Array(names.keys)) { continuation.yield(names[$0] ?? "signal \($0)") }
         var reason = "cancellation"
         for await first in stream {
             reason = first
             break
         }
-        for source in sources { source.cancel() }
+        watch.cancel()
         return reason
     }
 
