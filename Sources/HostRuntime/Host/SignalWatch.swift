@@ -9,9 +9,14 @@ import Synchronization
 /// A `DispatchSourceSignal` begins to look some time after it was resumed: what comes before is lost, or ends the
 /// process.
 package final class SignalWatch: Sendable {
+    private struct Handler: Sendable {
+        let number: Int32
+        let handle: @Sendable (Int32) -> Void
+    }
+
     private struct State {
         var next: UInt64 = 0
-        var handlers: [UInt64: (number: Int32, handle: @Sendable () -> Void)] = [:]
+        var handlers: [UInt64: Handler] = [:]
         /// Reads the pipe for the life of the process.
         var source: (any DispatchSourceRead)?
     }
@@ -25,7 +30,7 @@ package final class SignalWatch: Sendable {
             Self.read(&state)
             return numbers.map { number in
                 state.next += 1
-                state.handlers[state.next] = (number, { handle(number) })
+                state.handlers[state.next] = Handler(number: number, handle: handle)
                 return state.next
             }
         }
@@ -54,9 +59,9 @@ package final class SignalWatch: Sendable {
         guard count > 0 else { return }
         for byte in bytes.prefix(count) {
             let handlers = state.withLock { state in
-                state.handlers.sorted { $0.key < $1.key }.filter { $0.value.number == Int32(byte) }.map(\.value.handle)
+                state.handlers.sorted { $0.key < $1.key }.map(\.value).filter { $0.number == Int32(byte) }
             }
-            for handle in handlers { handle() }
+            for handler in handlers { handler.handle(handler.number) }
         }
     }
 }
