@@ -115,7 +115,9 @@ public struct DrillPage: Sendable {
         if !plots.isEmpty { body += "<div class=\"lines\">\n" + plots.map(card).joined() + "</div>\n" }
         body +=
             "<section class=\"card wide\"><p class=\"muted\">docs/DRILLS.md says what the figures mean.</p></section>\n"
-        return HTML.page(title: title, subtitle: subtitle, provenance: made, css: Palette(shards: Array(0...colours)).css, body: body)
+        return HTML.page(
+            title: title, subtitle: subtitle, provenance: made, css: Palette(shards: Array(0...colours)).css, body: body
+        )
     }
 
     /// The highest colour's number.
@@ -138,7 +140,8 @@ public struct DrillPage: Sendable {
         var named: Set<String> = []
         var legend = chart
         legend.series = series.filter { named.insert($0.name).inserted }
-        return "<section class=\"card\"><h2>\(Markup.escape(plot.title))</h2>\(legend.legend())\(chart.html())</section>\n"
+        return
+            "<section class=\"card\"><h2>\(Markup.escape(plot.title))</h2>\(legend.legend())\(chart.html())</section>\n"
     }
 
     private func card(_ comparison: Comparison) -> String {

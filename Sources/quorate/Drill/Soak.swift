@@ -6,7 +6,8 @@ import Workload
 extension DrillCommand {
     struct Soak: ToolCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run for long at a share of the peak while hosts die and stand still, and see that nothing is lost or grows.",
+            abstract:
+                "Run for long at a share of the peak while hosts die and stand still, and see that nothing is lost or grows.",
             discussion: """
                 A closed loop of --clients finds the peak; --load of it, or --rate, is then offered at fixed moments for --minutes, and \
                 latencies count from these moments. Every --every seconds a random host is killed (SIGKILL) and started again, or \
@@ -174,7 +175,8 @@ struct SoakFindings: DrillFindings {
             return [
                 trend.process, trend.figure, Figures.text(trend.from_s, digits: 0),
                 Figures.text(trend.flatness.seconds, digits: 0), text(trend.flatness.mean),
-                text(trend.flatness.growth), text(trend.flatness.slope_per_hour), trend.flatness.is_flat ? "flat" : "GROWS",
+                text(trend.flatness.growth), text(trend.flatness.slope_per_hour),
+                trend.flatness.is_flat ? "flat" : "GROWS",
             ]
         }
         return lines.joined(separator: "\n") + "\n"
@@ -183,7 +185,8 @@ struct SoakFindings: DrillFindings {
     }
 
     var plots: [DrillPage.Plot] {
-        func seconds(_ name: String, _ colour: Int, _ figure: (SecondFigures.Second) -> Double?) -> DrillPage.Plot.Line {
+        func seconds(_ name: String, _ colour: Int, _ figure: (SecondFigures.Second) -> Double?) -> DrillPage.Plot.Line
+        {
             let points = by_second.enumerated().compactMap { i, second in
                 figure(second).map { (x: Double(i) + 0.5, y: $0) }
             }

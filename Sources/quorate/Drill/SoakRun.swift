@@ -94,8 +94,8 @@ struct SoakRun: Sendable {
             "offering \(Figures.text(rate, digits: 0)) transfers/s for \(Figures.text(plan.seconds, digits: 0)) s, "
                 + (plan.acts.isEmpty
                     ? "without faults"
-                    : "a host \(plan.acts.map { $0 == .kill ? "killed" : "stopped" }.joined(separator: " or ")) every \(Figures.text(plan.every, digits: 0)) s"
-                ))
+                    : "a host \(plan.acts.map { $0 == .kill ? "killed" : "stopped" }.joined(separator: " or ")) every \(Figures.text(plan.every, digits: 0)) s")
+        )
 
         let before = try await self.balances(of: keys, processes)
         let keeper = ReceiptKeeper(keys.signers.prefix(Self.checkedAccounts).map(\.publicKey))
@@ -146,7 +146,8 @@ struct SoakRun: Sendable {
     }
 
     /// Transfers a second.
-    private func offered(_ stage: LoadStage, _ processes: ClusterProcesses, _ record: SoakRecord) async throws -> Double {
+    private func offered(_ stage: LoadStage, _ processes: ClusterProcesses, _ record: SoakRecord) async throws -> Double
+    {
         if let rate = plan.rate {
             record.edit { $0.offered_tps = rate }
             return rate
@@ -185,7 +186,6 @@ struct SoakRun: Sendable {
             guard done.caught_up_s != nil else {
                 return record.edit {
                     $0.problems.append("host \(done.host) had not caught up \(Self.patience) after it was back")
-                    $0.down.insert(done.host)
                 }
             }
             let answers = try await keeper.askAgain(Self.askedMeanwhile, processes)
@@ -193,7 +193,8 @@ struct SoakRun: Sendable {
                 findings.receipts_meanwhile = findings.receipts_meanwhile + answers
                 if answers.different > 0 {
                     findings.problems.append(
-                        "\(answers.different) receipts decide something else since host \(done.host) was \(done.act == .kill ? "killed" : "stopped")")
+                        "\(answers.different) receipts decide something else since host \(done.host) was \(done.act == .kill ? "killed" : "stopped")"
+                    )
                 }
             }
         }
@@ -392,7 +393,8 @@ final class SoakRecord: Sendable {
                     trend.figure == "descriptors"
                     ? Figures.text(trend.flatness.growth) : Figures.megabytes(Int(trend.flatness.growth))
                 findings.problems.append(
-                    "\(trend.figure) of \(trend.process) grew by \(growth) in \(Figures.text(trend.flatness.seconds, digits: 0)) s")
+                    "\(trend.figure) of \(trend.process) grew by \(growth) in \(Figures.text(trend.flatness.seconds, digits: 0)) s"
+                )
             }
         }
         return findings
@@ -400,7 +402,9 @@ final class SoakRecord: Sendable {
 
     /// Of a run without a time line of its own.
     func throughput(_ findings: SoakFindings) -> DrillPage.Plot {
-        let points = findings.by_second.enumerated().map { (x: Double($0.offset) + 0.5, y: Double($0.element.committed)) }
+        let points = findings.by_second.enumerated().map {
+            (x: Double($0.offset) + 0.5, y: Double($0.element.committed))
+        }
         return .init(
             title: "Throughput", yTitle: "committed / s",
             lines: [.init(name: "throughput", points: Thinned.points(points), colour: 0)],
@@ -422,7 +426,8 @@ final class SoakRecord: Sendable {
             for part in parts {
                 // A new process fills its caches first, as all of them do when the run begins.
                 let from = part.first.map { $0.at > 2 && figure != "disk" ? $0.at + 15 : $0.at } ?? 0
-                guard let flatness = Flatness(part.filter { $0.at >= from }, ofRunUntil: end, allowance: allowance) else {
+                guard let flatness = Flatness(part.filter { $0.at >= from }, ofRunUntil: end, allowance: allowance)
+                else {
                     continue
                 }
                 trends.append(
