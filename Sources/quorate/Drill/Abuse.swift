@@ -304,7 +304,7 @@ struct AbuseDrill: Sendable {
             },
             processes: first.samples.keys.sorted { "\($0)" < "\($1)" }.compactMap { role in
                 guard let before = first.samples[role], let after = last.samples[role] else { return nil }
-                return .init(
+                return AbuseFindings.Holding(
                     process: "\(role)", before: before, most: peak[role] ?? after, after: after,
                     log_lines: (last.lines[role] ?? 0) - (first.lines[role] ?? 0))
             })
@@ -387,7 +387,8 @@ struct HostileTarget: Sendable {
         guard let port = processes.run.port(ofGateway: 0), let web = processes.run.webPort(of: .gateway(0)) else {
             throw ToolError(.notRunning, "gateway 0 does not say where it listens")
         }
-        (gateway, http) = (("127.0.0.1", port), ("127.0.0.1", web))
+        gateway = ("127.0.0.1", port)
+        http = ("127.0.0.1", web)
         host = (manifest.hosts[0].address, manifest.hosts[0].port)
     }
 

@@ -60,11 +60,11 @@ struct Arsenal: Sendable {
     let clientHello: [UInt8]
 
     /// The longest that a gateway waits for the rest of a frame, with the second in which it looks.
-    private static let frame = 23.0
+    private static let framePatience = 23.0
     /// That a host waits for a greeting, and some more.
-    private static let greeting = 7.0
+    private static let greetingPatience = 7.0
     /// That HTTP waits for a head, or for somebody to read.
-    private static let http = 63.0
+    private static let httpPatience = 63.0
     /// What is wrong at once.
     private static let atOnce = 3.0
 
@@ -98,14 +98,14 @@ struct Arsenal: Sendable {
         case .idle:
             return [
                 .init(port: .gateway, what: "says nothing", pace: .held(connections / 2)),
-                .init(port: .host, what: "says nothing", pace: .held(connections / 4), limit: Self.greeting),
-                .init(port: .http, what: "says nothing", pace: .held(connections / 4), limit: Self.http),
+                .init(port: .host, what: "says nothing", pace: .held(connections / 4), limit: Self.greetingPatience),
+                .init(port: .http, what: "says nothing", pace: .held(connections / 4), limit: Self.httpPatience),
             ]
         case .halfFrames:
             return [
                 .init(
                     port: .gateway, what: "half a frame", pace: some, opening: Self.claim(1000, sent: 500),
-                    limit: Self.frame),
+                    limit: Self.framePatience),
                 .init(
                     port: .host, what: "half a frame in a session", pace: some, identity: .stranger,
                     opening: hello(.gateway) + Self.claim(1000, sent: 500)),
@@ -135,7 +135,7 @@ struct Arsenal: Sendable {
                 .init(
                     port: .host, what: "frames without TLS", pace: .repeated(rate / 4), opening: Self.status,
                     // Its first bytes may still become a record.
-                    limit: Self.greeting),
+                    limit: Self.greetingPatience),
                 .init(port: .http, what: "TLS", pace: .repeated(rate / 4), opening: clientHello, limit: Self.atOnce),
                 .init(
                     port: .http, what: "frames", pace: .repeated(rate / 4),
@@ -148,22 +148,22 @@ struct Arsenal: Sendable {
                     port: .host, what: identity == .stranger ? "unknown key as host 1" : identity.rawValue,
                     pace: .repeated(rate / 5), identity: identity,
                     // With a key that nobody knows one may be a tool, and no host.
-                    opening: identity == .stranger ? asHost : hello(.gateway), limit: Self.greeting,
+                    opening: identity == .stranger ? asHost : hello(.gateway), limit: Self.greetingPatience,
                     mustNotBeLetIn: true)
             }
         case .replayedSession:
             return [
                 .init(
                     port: .host, what: "an earlier session's bytes", pace: .repeated(rate / 2), opening: session,
-                    limit: Self.greeting, mustNotBeLetIn: true)
+                    limit: Self.greetingPatience, mustNotBeLetIn: true)
             ]
         case .halfHandshakes:
             return [
                 .init(
                     port: .host, what: "half a first message", pace: some,
-                    opening: Array(clientHello.prefix(clientHello.count / 2)), limit: Self.greeting),
+                    opening: Array(clientHello.prefix(clientHello.count / 2)), limit: Self.greetingPatience),
                 .init(
-                    port: .host, what: "no second message", pace: some, opening: clientHello, limit: Self.greeting),
+                    port: .host, what: "no second message", pace: some, opening: clientHello, limit: Self.greetingPatience),
             ]
         case .slow:
             let few = Assault.Pace.held(min(50, connections))
@@ -171,16 +171,16 @@ struct Arsenal: Sendable {
             return [
                 .init(
                     port: .gateway, what: "a byte a second", pace: few,
-                    further: byByte(Self.claim(1000, sent: 1000)), limit: Self.frame + 1),
+                    further: byByte(Self.claim(1000, sent: 1000)), limit: Self.framePatience + 1),
                 .init(
                     port: .host, what: "a byte a second", pace: few, further: byByte(clientHello),
-                    limit: Self.greeting),
+                    limit: Self.greetingPatience),
                 .init(
                     port: .http, what: "a byte a second", pace: few,
                     further: byByte(
                         Array("GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".utf8) + [UInt8](repeating: 97, count: 500)
                     ),
-                    limit: Self.http),
+                    limit: Self.httpPatience),
             ]
         case .largeHTTP:
             let megabyte = [UInt8](repeating: 97, count: 1 << 20)
@@ -209,7 +209,7 @@ struct Arsenal: Sendable {
                 .init(
                     port: .http, what: "takes no answer", pace: few,
                     further: [Array(repeatElement(Self.page, count: 20).joined())], every: .milliseconds(100),
-                    reads: false, limit: Self.http + 60),
+                    reads: false, limit: Self.httpPatience + 60),
             ]
         case .badSignatures:
             // Of one address, over a few connections.

@@ -195,7 +195,7 @@ struct SoakFindings: DrillFindings {
         func lives(_ figure: (Process.Life) -> [Double], _ scale: Double) -> [DrillPage.Plot.Line] {
             processes.enumerated().flatMap { colour, process in
                 process.lives.map { life in
-                    .init(
+                    DrillPage.Plot.Line(
                         name: process.process,
                         points: zip(life.at_s, figure(life)).map { (x: $0, y: $1 / scale) }, colour: colour)
                 }

@@ -204,8 +204,9 @@ struct SoakRun: Sendable {
     private func perform(_ fault: SoakSchedule.Fault, _ scene: DrillScene, since start: UInt64) async throws
         -> SoakFindings.Fault
     {
-        let (host, began, back): (Int, UInt64, UInt64)
-        host = fault.host
+        let host = fault.host
+        let began: UInt64
+        let back: UInt64
         let away = UInt64(fault.away * 1e9)
         switch fault.act {
         case .kill:
