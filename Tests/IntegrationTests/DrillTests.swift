@@ -127,7 +127,9 @@ import Testing
             for tally in try #require(kind["tallies"] as? [[String: Any]]) {
                 #expect(tally["attempted"] as? Int ?? 0 > 0, "\(tally)")
                 #expect(tally["let_in"] as? Int == 0, "\(tally)")
-                if name != "bad-signatures" { #expect(tally["ended"] as? Int == tally["attempted"] as? Int, "\(tally)") }
+                if name != "bad-signatures" {
+                    #expect(tally["ended"] as? Int == tally["attempted"] as? Int, "\(tally)")
+                }
             }
         }
         let counted = try #require(kinds[1]["counted"] as? [String: Any])

@@ -163,7 +163,8 @@ struct Arsenal: Sendable {
                     port: .host, what: "half a first message", pace: some,
                     opening: Array(clientHello.prefix(clientHello.count / 2)), limit: Self.greetingPatience),
                 .init(
-                    port: .host, what: "no second message", pace: some, opening: clientHello, limit: Self.greetingPatience),
+                    port: .host, what: "no second message", pace: some, opening: clientHello,
+                    limit: Self.greetingPatience),
             ]
         case .slow:
             let few = Assault.Pace.held(min(50, connections))
