@@ -1,3 +1,4 @@
+import Foundation
 import Messages
 import Testing
 import Workload
@@ -109,5 +110,29 @@ struct ScheduledTransfersTests {
         #expect(seconds.first?.p50_ms == 600 && seconds.first?.committed == 1 && seconds.first?.unknown == 1)
         #expect(source.net.reduce(0, +) == 0 && source.net.map(abs) == [1, 1])
         #expect(source.unproven == [0, 1])
+    }
+}
+
+struct PlotTests {
+    @Test func linesOfOneNameAreOneInTheLegendAndMarksAreListed() {
+        let made = Provenance(date: "2026-11-29T10:00:00Z", version: "0.1.0", command: "quorate", cpu: nil, cores: 2)
+        let lines: [DrillPage.Plot.Line] = [
+            .init(name: "host 0", points: [(0, 10), (1, 11)], colour: 0),
+            .init(name: "host 1", points: [(0, 20), (2, 21)], colour: 1),
+            // After a restart.
+            .init(name: "host 0", points: [(3, 9), (4, 9)], colour: 0),
+        ]
+        let page = DrillPage(
+            title: "Quorate drill: soak", subtitle: "", made: made, facts: [], invariants: nil, problems: [],
+            findings: "", comparisons: [], timeline: nil, events: [],
+            plots: [
+                .init(
+                    title: "Resident memory", yTitle: "MB", lines: lines,
+                    marks: [.init(atSeconds: 2, what: "kill -9 host 0")])
+            ]
+        ).text()
+        #expect(page.components(separatedBy: "</svg>host 0</span>").count == 2)
+        #expect(page.contains("</svg>host 1</span>") && page.contains("2.0 s: kill -9 host 0"))
+        #expect(page.contains("not checked") && page.contains(".k1 { --k: var(--k1); }"))
     }
 }

@@ -205,7 +205,7 @@ struct Arsenal: Sendable {
             return [
                 .init(
                     port: .gateway, what: "takes no answer", pace: few,
-                    further: [Array(repeatElement(Self.status, count: 200).joined())], every: .milliseconds(100),
+                    further: [Array(repeatElement(Self.status, count: 40).joined())], every: .milliseconds(100),
                     reads: false),
                 .init(
                     port: .http, what: "takes no answer", pace: few,
