@@ -12,13 +12,14 @@ public struct WebOptions: Sendable {
     public var port = 0
     /// Names by which it may be spoken to, beside addresses, `localhost` and `address` itself.
     public var names: [String] = []
-    /// More wait to be accepted.
+    /// More wait to be accepted. Before that, connections on which nothing is asked are closed for new ones.
     public var maxConnections = 256
     /// Of one address of another machine.
     public var maxConnectionsPerAddress = 64
     /// Of `maxConnections`, those that only this machine gets.
     public var reservedForLoopback = 16
-    /// A connection on which nothing came for so long is closed, and one on which no whole head of a request did.
+    /// A connection on which nothing came for so long is closed, one on which no whole head of a request did, and one
+    /// that took nothing of its answer.
     public var idleTimeout = TimeAmount.seconds(60)
 
     /// On loopback, on any free port.
@@ -92,7 +93,9 @@ public final class WebServer: Sendable {
         quiet.logLevel = max(logger.logLevel, .warning)
         let counts = ConnectionCounts(
             maxEach: options.maxConnectionsPerAddress,
-            maxRemote: max(1, options.maxConnections - options.reservedForLoopback))
+            maxRemote: max(1, options.maxConnections - options.reservedForLoopback),
+            // A few less than are accepted: at that bound nothing more is accepted, and nobody would make room.
+            max: max(1, options.maxConnections - 8))
         let application = Application(
             responder: WebResponder(parts, names: HostNames(options.names + [options.address])),
             server: .http1(
