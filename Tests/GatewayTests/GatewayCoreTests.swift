@@ -39,14 +39,16 @@ import Testing
         #expect(h.answers().isEmpty && h.sent().isEmpty)
         try h.attest(request, .votedYes, shard: 0, sequence: 8)
         #expect(h.answers().first?.reply.receipt?.decision(ofLeg: 0, in: h.manifest.shardMap) == .commit)
-        #expect(h.sent() == ["decide [0, 1] with 2 to [0, 1, 2, 3]"])
-        #expect(h.gateway.heldRequests == 1)
-        // A lost decide is repeated to whoever has not certified it.
-        try h.attest(request, .committed, shard: 0, sequence: 9)
-        h.advance(by: 700)
+        // Who is paid first, and who pays with the word that the other is done.
         #expect(h.sent() == ["decide [1] with 1 to [0, 1, 2, 3]"])
+        #expect(h.gateway.heldRequests == 1)
         try h.attest(request, .committed, shard: 1, sequence: 4)
-        #expect(h.sent() == ["decide [0, 1] with 2 to [0, 1, 2, 3]"])
+        #expect(h.sent() == ["decide [0] with 1 to [0, 1, 2, 3]"])
+        // A lost decide is repeated to whoever has not certified it.
+        h.advance(by: 700)
+        #expect(h.sent() == ["decide [0] with 1 to [0, 1, 2, 3]"])
+        try h.attest(request, .committed, shard: 0, sequence: 9)
+        #expect(h.sent() == ["decide [1] with 1 to [0, 1, 2, 3]"])
         #expect(h.gateway.heldRequests == 0)
         #expect(h.answers().isEmpty)
     }
@@ -73,7 +75,7 @@ import Testing
         try h.attest(Array(requests.dropFirst(12)), .votedYes, shard: 1, sequence: 2)
         #expect(
             h.sent() == [
-                "decide [0, 1] with " + Array(repeating: "2", count: 8).joined(separator: " and ")
+                "decide [1] with " + Array(repeating: "1", count: 8).joined(separator: " and ")
                     + " to [0, 1, 2, 3]"
             ])
     }
