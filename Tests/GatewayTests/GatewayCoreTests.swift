@@ -229,6 +229,26 @@ import Testing
         #expect(h.ready.counts.count { $0 == .retried(.silence) } == 7)
     }
 
+    /// What is repeated while it is under way makes all slower.
+    @Test func whereAnswersTakeLongARequestIsRepeatedLater() throws {
+        var h = try Harness()
+        let slow = h.request(1, 1)
+        try h.submit(slow)
+        h.advance(by: 500)
+        try h.attest(slow, .committed, shard: 1, sequence: 1)
+        let other = h.request(0, 0, number: 2)
+        let next = h.request(1, 1, number: 3)
+        for request in [other, next] { try h.submit(request) }
+        _ = h.sent()
+        // Of shard 0 nothing is known.
+        h.advance(by: 700)
+        #expect(h.sent() == ["submit [0] to [0, 1, 2, 3]"])
+        try h.attest(other, .committed, shard: 0, sequence: 1)
+        // Twice the half second, and four times half of it.
+        h.advance(by: 1400)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"])
+    }
+
     @Test func afterTheDeadlineTheRequestIsSentAgainForACertifiedAbort() throws {
         var h = try Harness()
         let request = h.request(0, 1, deadline: 1000)
