@@ -141,8 +141,8 @@ extension GatewayCore {
         followers.remove(digest, on: certificate.shard)
         defer { sendFollowers(of: entry.request.request, on: certificate.shard, now: now, into: &ready) }
         let wasAnswered = entry.coordinator.isAnswered
-        if !wasAnswered, entry.coordinator.isMissing(certificate.shard) {
-            answerTimes[Int(certificate.shard.number)].note(now.uptime - min(now.uptime, entry.since))
+        if !wasAnswered, entry.coordinator.isMissing(certificate.shard), let since = entry.since {
+            answerTimes[Int(certificate.shard.number)].note(now.uptime - min(now.uptime, since))
         }
         var isFinished = false
         for action in entry.coordinator.add(certificate) {
@@ -163,9 +163,8 @@ extension GatewayCore {
     }
 
     private mutating func noteSettled(_ entry: GatewayEntry, now: Instant) {
-        for shard in entry.shards {
-            settlingTimes[Int(shard.number)].note(now.uptime - min(now.uptime, entry.since))
-        }
+        guard let since = entry.since else { return }
+        for shard in entry.shards { settlingTimes[Int(shard.number)].note(now.uptime - min(now.uptime, since)) }
     }
 
     private mutating func answer(

@@ -48,12 +48,14 @@ package struct Pushes: Sendable {
     // MARK: What is recorded here
 
     /// What this replica executed, or found recorded, of a request.
-    package mutating func note(_ leaf: Leaf, now: Instant) {
+    /// - Parameter learns: a gateway had brought what decides it. How long recovery takes says nothing of what is under
+    ///   way; learned from, each gateway that dies would make the next one's records wait longer.
+    package mutating func note(_ leaf: Leaf, learns: Bool = false, now: Instant) {
         // A shard that was called says nothing of the outcome before home has.
         let isUndecided = leaf.entries.isEmpty || leaf.entries.contains { !$0.status.isDecided }
         let after = held.note(leaf.request, isUndecided: isUndecided, now: now.uptime, scan: scan.number)
         guard let after, !leaf.entries.isEmpty else { return }
-        decisions.note(min(after, options.maxPushInterval))
+        if learns { decisions.note(min(after, options.maxPushInterval)) }
         // It moves on. What is left, that the others are done, takes about as long once more.
         guard var push = pushes[leaf.request], !push.wasDue else { return }
         push.dueAt = now.uptime + patience

@@ -52,7 +52,7 @@ import Testing
     private static func decide(_ count: UInt64, after milliseconds: UInt64, _ pushes: inout Pushes) {
         for number in 1...count {
             pushes.note(word(100 + number, .votedYes), now: moment(0))
-            pushes.note(word(100 + number, .committed), now: moment(milliseconds))
+            pushes.note(word(100 + number, .committed), learns: true, now: moment(milliseconds))
         }
     }
 
@@ -70,9 +70,11 @@ import Testing
         #expect(2 * pushes.patience <= options.maxPushInterval, "so the bound of HoldBound stands")
         Self.decide(80, after: 20, &pushes)
         #expect(pushes.patience == options.pushAfter)
-        // Of what has one shard, or was decided when it was first seen, nothing is learned.
+        // Nothing is learned of what was decided when it was first seen, nor of what no gateway has decided.
         for number in 1...40 as ClosedRange<UInt64> {
-            pushes.note(Self.word(500 + number, .committed), now: moment(90_000))
+            pushes.note(Self.word(500 + number, .committed), learns: true, now: moment(90_000))
+            pushes.note(Self.word(600 + number, .votedYes), now: moment(0))
+            pushes.note(Self.word(600 + number, .committed), now: moment(90_000))
         }
         #expect(pushes.patience == options.pushAfter)
     }
