@@ -22,7 +22,7 @@ package enum NetworkFailure {
         case let error as SocketAddressError: return socketAddress(error)
         case let error as ChannelError: return channel(error)
         case let error as NIOSSLError: return tls(error)
-        case let error as BoringSSLError: return "TLS failed (\(reason(error)))"
+        case let error as BoringSSLError: return "TLS failed (\(reason(error) ?? "the connection ended"))"
         default: return "\(error)"
         }
     }
@@ -38,17 +38,18 @@ package enum NetworkFailure {
 
     private static func tls(_ error: NIOSSLError) -> String {
         switch error {
-        case .handshakeFailed(let cause): "the TLS handshake failed (\(reason(cause)))"
+        case .handshakeFailed(let cause): "the TLS handshake failed (\(reason(cause) ?? "the connection ended"))"
         // Who ends a connection at once does not part in TLS first.
         case .uncleanShutdown: "closed by the other side"
         default: "TLS failed: \(error)"
         }
     }
 
-    /// The library's name for it, `WRONG_VERSION_NUMBER`, without its source files and lines.
-    package static func reason(_ error: BoringSSLError) -> String {
+    /// The library's name for it, `WRONG_VERSION_NUMBER`, without its source files and lines; nil if the connection
+    /// ended, no more.
+    package static func reason(_ error: BoringSSLError) -> String? {
         let text = "\(error)"
-        guard let mark = text.firstRange(of: "OPENSSL_internal:") else { return "the connection ended" }
+        guard let mark = text.firstRange(of: "OPENSSL_internal:") else { return nil }
         return String(text[mark.upperBound...].prefix { $0.isUppercase || $0.isNumber || $0 == "_" })
     }
 
