@@ -347,7 +347,11 @@ private final class ConnectionHandler: ChannelInboundHandler {
 
     private func open(_ result: Result<Void, any Error>) {
         handshakeTimer?.cancel()
-        (opening, handshakeTimer) = ({ $0?.completeWith(result); return nil }(opening), nil)
+        (opening, handshakeTimer) = (
+            {
+                $0?.completeWith(result); return nil
+            }(opening), nil
+        )
     }
 
     func send(_ calls: [GatewayConnection.Call]) {

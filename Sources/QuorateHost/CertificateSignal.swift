@@ -16,7 +16,8 @@ package final class CertificateSignal: @unchecked Sendable {
         source.setEventHandler {
             do {
                 try certificate.reread()
-                logger.notice("new connections get the certificate that ends on \(certificate.ends.formatted(.iso8601))")
+                logger.notice(
+                    "new connections get the certificate that ends on \(certificate.ends.formatted(.iso8601))")
             } catch {
                 logger.error("the certificate stays as it was: \(error)")
             }

@@ -66,7 +66,8 @@ package enum ExitReason: Int32, CaseIterable {
         case .busy: "another command is at work on the cluster's folder"
         case .cannotCommit: "too many replicas of a shard are missing, so it commits nothing"
         case .attention: "something needs attention that stops nothing yet: quorate doctor says what"
-        case .notTrusted: "a gateway does not prove who it is, or speaks TLS where plain TCP is expected, or the reverse"
+        case .notTrusted:
+            "a gateway does not prove who it is, or speaks TLS where plain TCP is expected, or the reverse"
         case .interrupted: "interrupted by a signal"
         }
     }

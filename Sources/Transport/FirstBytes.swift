@@ -29,8 +29,10 @@ package enum FirstBytes: Hashable, Sendable {
         return hello + 4 >= record && record >= 42
     }
 
-    private static let methods = ["GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "PRI * "]
-        .map { Array($0.utf8) }
+    private static let methods = [
+        "GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "PRI * ",
+    ]
+    .map { Array($0.utf8) }
 
     /// The alert by which a TLS client learns that no TLS is spoken here, and a client without TLS that it is:
     /// fatal, `protocol_version`.
@@ -113,7 +115,8 @@ package final class PortDoor: ChannelInboundHandler {
             }
             state = .closing
             timer?.cancel()
-            context.writeAndFlush(wrapOutboundOut(context.channel.allocator.buffer(bytes: mistake.answer)), promise: nil)
+            context.writeAndFlush(
+                wrapOutboundOut(context.channel.allocator.buffer(bytes: mistake.answer)), promise: nil)
             onMistake(mistake.words)
             // Closing at once, with bytes unread, would take the answer away.
             let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -134,7 +137,10 @@ package final class PortDoor: ChannelInboundHandler {
                 "it speaks HTTP, and this port is for the binary protocol"
             )
         case (.https, .http):
-            (Self.page("This port speaks HTTPS: use https:// in the address."), "it speaks plain HTTP, and this port HTTPS")
+            (
+                Self.page("This port speaks HTTPS: use https:// in the address."),
+                "it speaks plain HTTP, and this port HTTPS"
+            )
         case (.binaryInTLS, .other), (.https, .other): (FirstBytes.alert, "it does not speak TLS, and this port does")
         }
     }

@@ -45,17 +45,21 @@ package enum ClusterAuthority {
 
     /// A gateway's certificate, signed by the authority.
     /// - Parameters:
-    ///   - names: by which clients reach it, addresses or names; those of loopback are always in it.
+    ///   - names: by which clients reach it, addresses or names.
+    ///   - hasLoopback: whether those of loopback are in it too.
     ///   - now: it begins a week before, so that a client whose clock is behind takes it.
     package static func issue(
-        _ names: [String], by authority: Pair, now: Date = Date(), lasting: TimeInterval = days(gatewayDays)
+        _ names: [String], hasLoopback: Bool = true, by authority: Pair, now: Date = Date(),
+        lasting: TimeInterval = days(gatewayDays)
     ) throws -> Pair {
         let issuer = try X509.Certificate(pemEncoded: authority.certificate)
         let issuerKey = try X509.Certificate.PrivateKey(pemEncoded: authority.key)
         let key = P256.Signing.PrivateKey()
         let publicKey = X509.Certificate.PublicKey(key.publicKey)
         var all: [String] = []
-        for name in names + ["localhost", "127.0.0.1", "::1"] where !all.contains(name) { all.append(name) }
+        for name in names + (hasLoopback ? ["localhost", "127.0.0.1", "::1"] : []) where !all.contains(name) {
+            all.append(name)
+        }
         let subject = try DistinguishedName { CommonName("Quorate gateway") }
         let certificate = try X509.Certificate(
             version: .v3, serialNumber: .init(), publicKey: publicKey, notValidBefore: now - week,
@@ -112,7 +116,8 @@ package enum ClusterAuthority {
             if !DurableFile.exists(all) { try DurableFile.createFolder(all) }
             place = "\(all)/\(number)"
             if !DurableFile.exists(place) { try DurableFile.createFolder(place, mode: 0o700) }
-            for name in ["cluster.json", GatewayList.name, certificateName] where DurableFile.exists("\(folder)/\(name)") {
+            for name in ["cluster.json", GatewayList.name, certificateName]
+            where DurableFile.exists("\(folder)/\(name)") {
                 try replace("\(place)/\(name)", try DurableFile.read("\(folder)/\(name)"), mode: 0o644)
             }
         }

@@ -65,7 +65,9 @@ public final class ServerCertificate: Sendable {
     /// - Throws: `ServerCertificateError`.
     public static func find(in folder: String, gateway: Int) throws(ServerCertificateError) -> ServerCertificate? {
         for place in ["\(folder)/\(ClusterAuthority.folder)/\(gateway)", folder] {
-            let (path, keyPath) = (place + "/" + ClusterAuthority.gatewayName, place + "/" + ClusterAuthority.gatewayKey)
+            let (path, keyPath) = (
+                place + "/" + ClusterAuthority.gatewayName, place + "/" + ClusterAuthority.gatewayKey
+            )
             guard DurableFile.exists(path) || DurableFile.exists(keyPath) else { continue }
             return try ServerCertificate(path: path, keyPath: keyPath)
         }

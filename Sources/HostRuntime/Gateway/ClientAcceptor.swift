@@ -291,7 +291,8 @@ final class ClientSession: ChannelInboundHandler {
     var onEnd: (String?) -> Void = { _ in }
 
     init(
-        _ channel: any Channel, door: PortDoor, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part, outbound: ByteRoom.Part,
+        _ channel: any Channel, door: PortDoor, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part,
+        outbound: ByteRoom.Part,
         counters: RuntimeCounters
     ) {
         (self.channel, self.door, self.unfinished, self.counters) = (channel, door, unfinished, counters)

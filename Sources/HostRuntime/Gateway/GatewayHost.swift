@@ -74,7 +74,9 @@ public final class GatewayHost: Sendable {
             }.get()
             try await loop.submit { engine.value.start(addresses) }.get()
             let place = HostAddress(address: options.clients.address, port: bound)
-            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(place)\(options.clients.tls == nil ? ", in plain TCP" : ", in TLS 1.3")")
+            logger.info(
+                "gateway of cluster \(manifest.cluster.short) listens on \(place)\(options.clients.tls == nil ? ", in plain TCP" : ", in TLS 1.3")"
+            )
             return GatewayHost(
                 manifest: manifest, port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
         } catch {

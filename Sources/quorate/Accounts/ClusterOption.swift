@@ -62,7 +62,7 @@ struct ClusterOption: ParsableArguments {
         var strange: ConnectionError?
         for address in gateways {
             do {
-                let connection = try await GatewayConnection.connect(address, timeout: .seconds(1))
+                let connection = try await GatewayConnection.connect(address, timeout: .milliseconds(500))
                 defer { connection.closeWhenIdle() }
                 // In plain TCP the other side shows what it speaks only when it is spoken to.
                 if address.trust == nil { _ = try await connection.status(timeout: .milliseconds(300)) }

@@ -110,7 +110,8 @@ struct BenchRun: Sendable {
             durability: "strict",
             workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
-            principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup, clientTLS: options.clientTLS.isOn)
+            principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
+            clientTLS: options.clientTLS.isOn)
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters),
             meanInFlight: measured.meanInFlight,

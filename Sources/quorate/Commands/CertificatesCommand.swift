@@ -53,7 +53,8 @@ extension ClusterCommand {
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
             guard !folder.isHostFolder else {
-                throw ToolError(.wrongManifest, "\(Printable.line(folder.path)) is one host's folder, not the cluster's")
+                throw ToolError(
+                    .wrongManifest, "\(Printable.line(folder.path)) is one host's folder, not the cluster's")
             }
             let folders = try folder.makeCertificates(number: gateway, names: names)
             guard !json else { return try Console.json(Made(folders: folders)) }

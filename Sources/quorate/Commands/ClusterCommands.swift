@@ -158,7 +158,8 @@ struct ClusterCommand: AsyncParsableCommand {
             }
             for (number, gateway) in gateways.enumerated() {
                 Console.out(
-                    "gateway \(number)  \(gateway)  copy \(directory)/gateways/\(number) there, and: quorate gateway run FOLDER")
+                    "gateway \(number)  \(gateway)  copy \(directory)/gateways/\(number) there, and: quorate gateway run FOLDER"
+                )
             }
             if gateways.isEmpty {
                 Console.out(

@@ -83,7 +83,8 @@ struct GatewayCommand: AsyncParsableCommand {
         @Option(help: .init("Where it listens for clients.", valueName: "address:port")) var listen: String?
         @Option(
             help: .init(
-                "Whether clients come in TLS and HTTPS. Default: on with a certificate, off without.", valueName: "on|off"))
+                "Whether clients come in TLS and HTTPS. Default: on with a certificate, off without.",
+                valueName: "on|off"))
         var clientTLS: String?
         @Option(help: .init("Its certificate, in PEM. Default: the folder's gateway.crt.", valueName: "file"))
         var tlsCertificate: String?
@@ -194,7 +195,8 @@ struct GatewayCommand: AsyncParsableCommand {
                 let rereading = certificate.map { CertificateSignal($0, logger: logger) }
                 if certificate == nil, try cluster.authorities() != nil {
                     logger.warning(
-                        "clients that have authority.crt expect TLS here, and this gateway has no certificate, or was told not to use it")
+                        "clients that have authority.crt expect TLS here, and this gateway has no certificate, or was told not to use it"
+                    )
                 }
                 if settings.http != nil {
                     options.observer = GatewayObserver(manifest: cluster.manifest, traces: options.traces)

@@ -63,7 +63,8 @@ struct DemoCommand: ToolCommand {
         NIOSingletons.groupLoopCountSuggestion = 1
         let run = DemoRun(
             shards: shards, replicas: replicas, rate: rate, crossShard: shards > 1 ? crossShard : 0,
-            accounts: accounts, duration: duration, opensBrowser: open, isChecked: !noCheck, seed: seed, clientTLS: clientTLS,
+            accounts: accounts, duration: duration, opensBrowser: open, isChecked: !noCheck, seed: seed,
+            clientTLS: clientTLS,
             voice: DemoVoice(json: json))
         do { try (try await run.run()).finish(run.voice) } catch is CancellationError {
             run.voice.interrupted()

@@ -490,7 +490,9 @@ struct ClusterProcesses: Sendable {
         guard running.isEmpty else { return running }
         // Those of a cluster on many machines.
         do {
-            return try GatewayList.read(in: folder).map { GatewayAddress(host: $0.address, port: $0.port, trust: trust) }
+            return try GatewayList.read(in: folder).map {
+                GatewayAddress(host: $0.address, port: $0.port, trust: trust)
+            }
         } catch {
             Console.error("warning: \(error.description)")
             return []
