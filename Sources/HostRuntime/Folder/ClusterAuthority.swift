@@ -115,7 +115,7 @@ package enum ClusterAuthority {
             let all = "\(folder)/\(Self.folder)"
             if !DurableFile.exists(all) { try DurableFile.createFolder(all) }
             place = "\(all)/\(number)"
-            if !DurableFile.exists(place) { try DurableFile.createFolder(place, mode: 0o700) }
+            if !DurableFile.exists(place) { try DurableFile.createFolder(place) }
             for name in ["cluster.json", GatewayList.name, certificateName]
             where DurableFile.exists("\(folder)/\(name)") {
                 try replace("\(place)/\(name)", try DurableFile.read("\(folder)/\(name)"), mode: 0o644)

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import NIOSSL
 import Synchronization
 import X509
@@ -96,7 +97,9 @@ public final class ServerCertificate: Sendable {
         do {
             text = try DurableFile.read(path, limit: 1 << 20)
             let mode = try DurableFile.mode(of: keyPath)
-            guard mode & 0o077 == 0 else { throw ServerCertificateError.tooOpen(path: keyPath, mode: UInt32(mode)) }
+            guard mode & 0o077 == 0 || isLentByRoot(keyPath, mode) else {
+                throw ServerCertificateError.tooOpen(path: keyPath, mode: UInt32(mode))
+            }
             keyBytes = try DurableFile.read(keyPath, limit: 1 << 16)
         } catch let failure as FileFailure {
             throw .file(failure)
@@ -124,6 +127,12 @@ public final class ServerCertificate: Sendable {
         } catch {
             throw .mismatch(certificate: path, key: keyPath)
         }
+    }
+
+    /// Service managers and Kubernetes hand a secret out as a file of root's that the process's group may read.
+    private static func isLentByRoot(_ path: String, _ mode: mode_t) -> Bool {
+        var status = stat()
+        return geteuid() != 0 && stat(path, &status) == 0 && status.st_uid == 0 && mode & 0o037 == 0
     }
 
     private static func context(

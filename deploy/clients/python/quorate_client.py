@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import ssl
 import stat
 import struct
 import time
@@ -798,10 +799,17 @@ def verify_account(given: dict, account: str, nonce: bytes, manifest: Manifest) 
 # HTTP
 
 class Client:
-    """Of one gateway. `timeout` is for one HTTP request, in seconds."""
+    """Of one gateway. `timeout` is for one HTTP request, in seconds. `authority` is the path of `authority.crt`, by
+    which an `https://` gateway is known; None for the authorities that the system trusts."""
 
-    def __init__(self, url: str, manifest: Manifest, timeout: float = 40):
+    def __init__(self, url: str, manifest: Manifest, timeout: float = 40, authority: str | None = None):
         self.url, self.manifest, self.timeout = url.rstrip("/"), manifest, timeout
+        self._tls = None
+        if self.url.lower().startswith("https:"):
+            self._tls = ssl.create_default_context(cafile=authority)
+            self._tls.minimum_version = ssl.TLSVersion.TLSv1_3
+        elif authority is not None:
+            raise ValueError(f"an authority is for https:// addresses: {self.url}")
         # By principal, the next number, and those whose outcomes are not known.
         self._numbers: dict[bytes, int] = {}
         self._open: dict[bytes, set[int]] = {}
@@ -815,7 +823,7 @@ class Client:
         request = urllib.request.Request(self.url + path, data=body, method=method, headers={
             "Accept": "application/json", **(headers or {})})
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+            with urllib.request.urlopen(request, timeout=self.timeout, context=self._tls) as answer:
                 status, data = answer.status, answer.read(MAX_ANSWER + 1)
         except urllib.error.HTTPError as error:
             with error:
