@@ -26,6 +26,16 @@ public struct GatewayTrust: Hashable, Sendable {
         prepared = Prepared { try CertificateStore(Self.certificates(in: pem)) }
     }
 
+    /// By `authority.crt` in the folder of a `cluster.json`, as a cluster's folder and its public part have them; nil if
+    /// there is no such file: then gateways are reached in plain TCP. A file that cannot be read trusts nobody.
+    public init?(beside manifest: String) {
+        let folder = manifest.lastIndex(of: "/").map { String(manifest[...$0]) } ?? ""
+        let path = folder + "authority.crt"
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        let bytes = FileManager.default.contents(atPath: path)
+        self.init(authorities: String(decoding: bytes ?? Data(), as: UTF8.self))
+    }
+
     /// Takes exactly this certificate: for a process that connects to itself.
     package init(pinned certificate: [UInt8]) {
         anchor = .pinned(certificate)
