@@ -42,6 +42,10 @@ class NotProven(Exception):
     """A receipt or a read that proves nothing; says why."""
 
 
+class NotTrusted(Exception):
+    """Whoever answers at an https:// address has no certificate of the authority for it. Nothing was sent to it."""
+
+
 class OutcomeUnknown(Exception):
     """No receipt came in time. The request may have taken effect, or may yet: submit the same `signed` again."""
 
@@ -833,6 +837,10 @@ class Client:
             except Malformed:
                 document = {}
             raise Problem(error.code, document if isinstance(document, dict) else {}) from None
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ssl.SSLCertVerificationError):
+                raise NotTrusted(f"{self.url}: {error.reason.verify_message}") from None
+            raise
         if len(data) > MAX_ANSWER:
             raise Malformed(f"an answer of more than {MAX_ANSWER} bytes")
         document = parse_json(data, "answer")
@@ -889,8 +897,8 @@ class Client:
 
     def submit(self, signed: SignedRequest, patience: float = 60, as_json: bool = False) -> Receipt:
         """Sends the same bytes until the outcome is proven. Raises Problem if they are refused for what they are,
-        Acknowledged if the gateway says that their outcome can be proven no longer, and OutcomeUnknown when the
-        patience, in seconds, is over."""
+        Acknowledged if the gateway says that their outcome can be proven no longer, NotTrusted if it is not the gateway
+        that it should be, and OutcomeUnknown when the patience, in seconds, is over."""
         body = json.dumps(signed.json()).encode() if as_json else signed.body()
         headers = {"Content-Type": "application/json" if as_json else "application/octet-stream"}
         end, pause, why = time.monotonic() + patience, 0.05, "nothing was tried"
