@@ -182,17 +182,19 @@ struct GatewayCommand: AsyncParsableCommand {
                 certificate = .failure(error)
             }
             if case .success(nil) = certificate { try Self.requireNothingOpen(settings) }
+            // In a terminal a hangup is its end, and that of what was started in it.
+            let rereads = (try? certificate.get()) != nil && isatty(STDIN_FILENO) == 0
             let number = settings.whole(.number) ?? 0
             let code = await Service.run(
                 "gateway-\(number)", metadata: ["gateway": .stringConvertible(number)], settings: settings,
-                exitOnEOF: exitOnEOF
+                exitOnEOF: exitOnEOF, heedsHangup: !rereads
             ) { logger in
                 let cluster = try ClusterFolder(opening: folder)
                 let certificate = try certificate.get()
                 var options = GatewayRuntimeOptions()
                 settings.apply(to: &options)
                 options.clients.tls = certificate
-                let rereading = certificate.map { CertificateSignal($0, logger: logger) }
+                let rereading = rereads ? certificate.map { CertificateSignal($0, logger: logger) } : nil
                 if certificate == nil, try cluster.authorities() != nil {
                     logger.warning(
                         "clients that have authority.crt expect TLS here, and this gateway has no certificate, or was told not to use it"
