@@ -23,7 +23,7 @@ public struct GatewayTrust: Hashable, Sendable {
     ///   be read, every connection is refused with that reason.
     public init(authorities pem: String) {
         anchor = .authorities(pem)
-        prepared = Prepared { try CertificateStore(Self.certificates(in: pem)) }
+        prepared = Prepared(.fullVerification) { try CertificateStore(Self.certificates(in: pem)) }
     }
 
     /// By `authority.crt` in the folder of a `cluster.json`, as a cluster's folder and its public part have them; nil if
@@ -39,7 +39,7 @@ public struct GatewayTrust: Hashable, Sendable {
     /// Takes exactly this certificate: for a process that connects to itself.
     package init(pinned certificate: [UInt8]) {
         anchor = .pinned(certificate)
-        prepared = Prepared { CertificateStore() }
+        prepared = Prepared(.noHostnameVerification) { CertificateStore() }
     }
 
     /// Whether both trust the same.
@@ -58,13 +58,14 @@ public struct GatewayTrust: Hashable, Sendable {
         let context: Result<NIOSSLContext, any Error>
         let roots: Result<CertificateStore, any Error>
 
-        init(_ roots: () throws -> CertificateStore) {
+        /// - Parameter verification: what the library itself looks at beside the callback; with `.none` that would not be
+        ///   asked.
+        init(_ verification: CertificateVerification, _ roots: () throws -> CertificateStore) {
             self.roots = Result { try roots() }
             context = Result {
                 var configuration = TLSConfiguration.makeClientConfiguration()
                 (configuration.minimumTLSVersion, configuration.maximumTLSVersion) = (.tlsv13, .tlsv13)
-                // The callback judges; with `.none` it would not be asked.
-                configuration.certificateVerification = .fullVerification
+                configuration.certificateVerification = verification
                 configuration.trustRoots = .certificates([])
                 configuration.shutdownTimeout = .seconds(1)
                 return try NIOSSLContext(configuration: configuration)
