@@ -82,6 +82,7 @@ let package = Package(
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),
         // What is counted, under its reason.
         .target(
@@ -97,6 +98,9 @@ let package = Package(
                 "Messages", "Randomness", "ManifestFile", "ConnectionErrors", "Transport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
         .target(
             name: "HostRuntime",
@@ -118,13 +122,15 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "Messages", "StrictInput", "ManifestFile", "Client", "Meter",
+                "Messages", "StrictInput", "ManifestFile", "Client", "Meter", "Transport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         // Host programs with procedures of their users.

@@ -3,6 +3,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// Where a process listens for HTTP, and how much it takes.
 public struct WebOptions: Sendable {
@@ -21,6 +22,11 @@ public struct WebOptions: Sendable {
     /// A connection on which nothing came for so long is closed, one on which no whole head of a request did, and one
     /// that took nothing of its answer.
     public var idleTimeout = TimeAmount.seconds(60)
+
+    /// Gives what each connection's TLS is made with; nil for plain HTTP.
+    public var tls: (@Sendable () -> NIOSSLContext)?
+    /// A TLS handshake has so long.
+    public var handshakeTimeout = TimeAmount.seconds(10)
 
     /// On loopback, on any free port.
     public init() {}
@@ -45,6 +51,9 @@ public struct WebOptions: Sendable {
         guard text.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(text), port <= 65535 else { return nil }
         return port
     }
+
+    /// What its addresses begin with: `https` or `http`.
+    public var scheme: String { tls == nil ? "http" : "https" }
 
     /// As it is written down.
     public func text(port: Int) -> String { address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)" }
@@ -98,10 +107,15 @@ public final class WebServer: Sendable {
             max: max(1, options.maxConnections - 8))
         let application = Application(
             responder: WebResponder(parts, names: HostNames(options.names + [options.address])),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [ConnectionGuard(counts, patience: options.idleTimeout)],
-                    idleTimeout: options.idleTimeout)),
+            server: HTTPServerBuilder { responder in
+                WebChannel(
+                    HTTP1Channel(
+                        responder: responder,
+                        configuration: .init(
+                            additionalChannelHandlers: [ConnectionGuard(counts, patience: options.idleTimeout)],
+                            idleTimeout: options.idleTimeout)),
+                    options)
+            },
             configuration: ApplicationConfiguration(
                 address: .hostname(options.address, port: options.port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),
@@ -112,7 +126,7 @@ public final class WebServer: Sendable {
             try await application.run()
         }
         for await port in ports {
-            logger.info("HTTP on \(options.text(port: port))")
+            logger.info("\(options.scheme.uppercased()) on \(options.text(port: port))")
             return WebServer(port: port, running: running, group: group)
         }
         let result = await running.result

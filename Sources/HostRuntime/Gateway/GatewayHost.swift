@@ -37,7 +37,7 @@ public struct GatewayRuntimeOptions: Sendable {
     public init() {}
 }
 
-/// One gateway, running in this process: clients on a TCP port, a session to every host.
+/// One gateway, running in this process: clients on a port, in TLS or plain TCP, a session to every host.
 public final class GatewayHost: Sendable {
     /// Where it listens for clients.
     public let port: Int
@@ -74,7 +74,9 @@ public final class GatewayHost: Sendable {
             }.get()
             try await loop.submit { engine.value.start(addresses) }.get()
             let place = HostAddress(address: options.clients.address, port: bound)
-            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(place)")
+            logger.info(
+                "gateway of cluster \(manifest.cluster.short) listens on \(place)\(options.clients.tls == nil ? ", in plain TCP" : ", in TLS 1.3")"
+            )
             return GatewayHost(
                 manifest: manifest, port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
         } catch {

@@ -4,12 +4,13 @@ import Glibc
 public enum StopSignal {
     /// A hangup does not count where the process was started to ignore it, as under `nohup`. All that count are ignored
     /// from the call on, also after it returns, so that an end in good order is not cut short by a second one.
+    /// - Parameter heedsHangup: false where SIGHUP has another meaning.
     /// - Returns: the signal's name, `SIGTERM` say, or `cancellation` if the task was cancelled first.
-    public static func wait() async -> String {
+    public static func wait(heedsHangup: Bool = true) async -> String {
         let (stream, continuation) = AsyncStream<String>.makeStream()
         // Under nohup a hangup is no reason.
         let names: [Int32: String] = [SIGTERM: "SIGTERM", SIGINT: "SIGINT"]
-            .merging(isIgnored(SIGHUP) ? [:] : [SIGHUP: "SIGHUP"]) { $1 }
+            .merging(!heedsHangup || isIgnored(SIGHUP) ? [:] : [SIGHUP: "SIGHUP"]) { $1 }
         let watch = SignalWatch(Array(names.keys)) { continuation.yield(names[$0] ?? "signal \($0)") }
         var reason = "cancellation"
         for await first in stream {
