@@ -143,7 +143,7 @@ struct ClusterCommand: AsyncParsableCommand {
             }
             Console.out(
                 "gateways and clients need \(directory)/public, which has no secret: quorate gateway run FOLDER")
-            Console.out("issuer.key may create money: keep it off the hosts")
+            Console.out("issuer.key may create money, compliance.key freeze accounts: keep them off the hosts")
         }
     }
 
