@@ -5,7 +5,9 @@ import HostRuntime
 import Messages
 
 extension AccountFreeze.Direction: ExpressibleByArgument {
+    /// As `description` has it.
     public init?(argument: String) { self.init(argument) }
+    /// As they are completed and shown.
     public static var allValueStrings: [String] { allCases.map(\.description) }
 }
 
