@@ -15,6 +15,7 @@ FAILURES = dict(enumerate((
     "the procedure failed", "no such procedure", "the arguments cannot be read", "an older transaction holds what it needs", "the deadline passed",
     "a limit is exceeded", "the procedure is not deterministic", "parallel calls touch the same", "the transaction does not balance",
     "the account does not allow it", "too many unfinished calls", "the deadline passed while it waited for a lock", "the account is frozen"), 1))
+DIRECTIONS = {1: "debits", 2: "credits", 3: "both"}
 # What a status is for the decision (None: not enough), why it aborts, and how it reads.
 STATUSES = {
     1: ("yes", None, "voted yes"), 3: ("commit", None, "committed"), 5: ("abort", ABORTS[9], "aborted: no record by the deadline"),
@@ -74,7 +75,7 @@ def operation(r):  # how it reads, and the hashes that say on which shards it is
         case 4: return f"read {(of := account(r)).hex()}", [of]
         case 5: return (invocation(r)[:2], r.bool() and r.uint(8))[0]  # with the number of the attempt that it continues
         case 6:
-            of, way, reason = account(r), (None, "debits", "credits", "both")[r.choice((1, 2, 3), "freeze direction")], r.uint(4)
+            of, way, reason = account(r), DIRECTIONS[r.choice(DIRECTIONS, "freeze direction")], r.uint(4)
             return f"freeze {way} of {of.hex()} for reason {reason}", [of]
         case 7: return f"release {(of := account(r)).hex()}", [of]
 def call_path(r): return r.raw(2 * r.choice(range(9), "depth of calls"))
@@ -91,7 +92,7 @@ def status(r):
         case 2 | 4: return "abort", (why := ABORTS[r.choice(ABORTS, "abort reason")]), f"{'voted no' if kind == 2 else 'aborted'}: {why}"
         case 7:  # what is posted, of a view; behind that of an account that is frozen, how
             if not (form := r.choice((0, 1, 2), "account view")): return "commit", None, "read: no such account"
-            posted, _freeze = little(r.raw(36 + 16 + 32)[36:52]), form == 2 and (r.choice((1, 2, 3), "freeze direction"), r.uint(4))
+            posted, _freeze = little(r.raw(36 + 16 + 32)[36:52]), form == 2 and (r.choice(DIRECTIONS, "freeze direction"), r.uint(4))
             return "commit", None, f"read: {posted}"
         case 9: return "commit", None, f"returned {len(r.blob(16384))} bytes, {len(r.array(consumed_call, 64))} calls committed"
         case 10: return "abort", ABORTS[10], call_failure(r)
