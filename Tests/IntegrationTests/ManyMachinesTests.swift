@@ -49,7 +49,9 @@ import Testing
         #expect(try Self.files(under: path + "/public") == ["cluster.json", "gateways.json"])
         for file in try Self.files(under: path + "/public") {
             let text = try String(contentsOfFile: "\(path)/public/\(file)", encoding: .utf8)
-            for secret in secrets + [issuer, compliance] { #expect(!text.contains(secret.prefix(64)), "public/\(file)") }
+            for secret in secrets + [issuer, compliance] {
+                #expect(!text.contains(secret.prefix(64)), "public/\(file)")
+            }
         }
     }
 
