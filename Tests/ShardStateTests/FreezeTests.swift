@@ -61,7 +61,7 @@ import Testing
         #expect(try cluster.order(.freeze(nobody, AccountFreeze(.both, reason: 1))) == .aborted(.unknownAccount))
         #expect(try cluster.order(.release(from)) == .committed, "there was none")
         let atomic = cluster.request(
-            cluster.compliance, 60, [.freeze(from, AccountFreeze(.both, reason: 1))])
+            cluster.compliance, 1_100, [.freeze(from, AccountFreeze(.both, reason: 1))])
         #expect(try cluster.shards[0].status(atomic) == .aborted(.malformed))
     }
 
