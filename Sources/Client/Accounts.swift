@@ -81,6 +81,7 @@ extension QuorateClient {
             return amountProblem(transfer.amount)
         case .open: return mode == .atomic ? independent("opening an account") + ", or call openAccount" : nil
         case .issue(_, _, let amount): return mode == .atomic ? independent("issuing money") : amountProblem(amount)
+        case .freeze, .release: return mode == .atomic ? independent("freezing or releasing an account") : nil
         case .read: return mode == .atomic && !isAlone ? independent("a read") + ", or by itself" : nil
         case .call: return mode == .atomic && isAlone ? nil : "a call stands alone in its request, with mode: .atomic"
         }

@@ -112,6 +112,8 @@ package struct ReceiptFile: Encodable, Sendable {
         case .read(let account): "read \(account)"
         case .call(let call, _): "call \(call.procedure) of \(call.target)"
         case .issue(let to, let asset, let amount): "issue \(amount) of asset \(asset) to \(to)"
+        case .freeze(let account, let freeze): "freeze \(freeze.direction) of \(account) for reason \(freeze.reason)"
+        case .release(let account): "release \(account)"
         }
     }
 

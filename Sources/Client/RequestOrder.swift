@@ -48,14 +48,14 @@ public struct RequestOrder: Sendable {
     }
 
     /// Where the order of what a principal asks for shows: where money of his leaves, an account is read, and a
-    /// procedure begins. Ascending. Who is paid by two requests cannot tell which came first.
+    /// procedure begins; and where an account is frozen or released. Ascending. Who is paid by two requests cannot tell which came first.
     private static func shards(of operations: [Operation], in map: ShardMap) -> [ShardID] {
         var shards: [ShardID] = []
         for operation in operations {
             let shard: ShardID
             switch operation {
             case .transfer(let transfer): shard = map.shard(of: transfer.from)
-            case .read(let account): shard = map.shard(of: account)
+            case .read(let account), .freeze(let account, _), .release(let account): shard = map.shard(of: account)
             case .call(let invocation, _): shard = map.shard(of: invocation.target)
             case .open, .issue: continue
             }

@@ -40,9 +40,10 @@ public enum ManifestJSON {
             "    {\"address\": \"\(host.address)\", \"port\": \(host.port), \"public_key\": \"\(host.publicKey.hex)\"}"
         }
         let shards = manifest.shards.map { "    [" + $0.map { String($0.number) }.joined(separator: ", ") + "]" }
+        let compliance = manifest.compliance.map { "\n  \"compliance\": \"\($0.hex)\"," } ?? ""
         return """
             {
-              "cluster": "\(manifest.cluster.hex)",
+              "cluster": "\(manifest.cluster.hex)",\(compliance)
               "epoch": \(manifest.epoch.number),
               "hosts": [
             \(hosts.joined(separator: ",\n"))
@@ -79,7 +80,8 @@ public enum ManifestJSON {
                 version.problem("version \(number), and this build reads version \(Manifest.currentVersion)"),
                 advice: "Use the build that wrote the folder, or create a new cluster.")
         }
-        let fields = try root.object(["cluster", "epoch", "hosts", "issuer", "shards", "version"])
+        let fields = try root.object(
+            ["cluster", "epoch", "hosts", "issuer", "shards", "version"], optional: ["compliance"])
         let hosts = try fields["hosts"].elements(limit: 1 << 16).map { host in
             let host = try host.object(["address", "port", "public_key"])
             return Manifest.Host(
@@ -91,7 +93,8 @@ public enum ManifestJSON {
         }
         let manifest = Manifest(
             cluster: try fields["cluster"].bytes32(), epoch: Epoch(try fields["epoch"].integer()),
-            hosts: hosts, shards: shards, issuer: try fields["issuer"].bytes32())
+            hosts: hosts, shards: shards, issuer: try fields["issuer"].bytes32(),
+            compliance: try fields.optional("compliance")?.bytes32())
         do { try manifest.validate() } catch {
             throw ManifestFileError(
                 InputProblem(file: root.file, problem: error.description),

@@ -205,6 +205,8 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
         case quota = 11
         /// The deadline passed while it waited for a lock. To be tried again as another attempt.
         case waited = 12
+        /// It would have taken from an account that is frozen, or given to one.
+        case frozen = 13
 
         var text: String {
             switch self {
@@ -220,6 +222,7 @@ public struct CallFailure: Error, Hashable, Sendable, CanonicalCodable, CustomSt
             case .account: "the account does not allow it"
             case .quota: "too many unfinished calls"
             case .waited: "the deadline passed while it waited for a lock"
+            case .frozen: "the account is frozen"
             }
         }
     }

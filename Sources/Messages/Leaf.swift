@@ -4,7 +4,7 @@ public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible 
     case insufficientFunds = 1
     /// No such account on its shard; it may be opened later.
     case unknownAccount = 2
-    /// The principal does not own the debited account, or is not the issuer.
+    /// The principal does not own the debited account, or is not the issuer or the compliance authority.
     case notAuthorised = 3
     /// The account holds another asset than the operation names.
     case wrongAsset = 4
@@ -20,6 +20,10 @@ public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible 
     case participantAborted = 9
     /// A call failed; `LegStatus.failed` says which.
     case callFailed = 10
+    /// The account is frozen that way; it may be released later.
+    case frozen = 11
+    /// The manifest names nobody who may freeze accounts.
+    case noComplianceAuthority = 12
 
     /// In words, as clients and receipts show it.
     public var description: String {
@@ -34,6 +38,8 @@ public enum AbortReason: UInt8, Sendable, CaseIterable, CustomStringConvertible 
         case .superseded: "another attempt with the same request number holds or committed"
         case .participantAborted: "another shard aborted"
         case .callFailed: "a call failed"
+        case .frozen: "the account is frozen"
+        case .noComplianceAuthority: "the manifest names no compliance authority"
         }
     }
 }
@@ -77,7 +83,7 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         case 3: self = .committed
         case 5: self = .noRecordAbort
         case 6: self = .acknowledged
-        case 7: self = .read(try reader.bool() ? try reader.value() : nil)
+        case 7: self = .read(try reader.accountView())
         case 8: self = .running
         case 9:
             self = .returned(
@@ -104,8 +110,7 @@ public enum LegStatus: Hashable, Sendable, CanonicalCodable, CustomStringConvert
         case .acknowledged: writer.put(UInt8(6))
         case .read(let view):
             writer.put(UInt8(7))
-            writer.put(view != nil)
-            if let view { writer.put(view) }
+            writer.put(account: view)
         case .running: writer.put(UInt8(8))
         case .returned(let bytes, let consumed):
             writer.put(UInt8(9))

@@ -27,14 +27,20 @@ public struct Manifest: Hashable, Sendable {
     public var shards: [[HostID]]
     /// May issue money, in any asset.
     public var issuer: PublicKey
+    /// May freeze and release accounts; nil if nobody may (docs/decisions/0047).
+    public var compliance: PublicKey?
 
     /// Of the format that this build reads and writes.
     public static let currentVersion = 1
 
     /// Of the current version. Checks nothing: `validate` does.
-    public init(cluster: ClusterID, epoch: Epoch, hosts: [Host], shards: [[HostID]], issuer: PublicKey) {
+    public init(
+        cluster: ClusterID, epoch: Epoch, hosts: [Host], shards: [[HostID]], issuer: PublicKey,
+        compliance: PublicKey? = nil
+    ) {
         version = Self.currentVersion
-        (self.cluster, self.epoch, self.hosts, self.shards, self.issuer) = (cluster, epoch, hosts, shards, issuer)
+        (self.cluster, self.epoch, self.hosts, self.shards) = (cluster, epoch, hosts, shards)
+        (self.issuer, self.compliance) = (issuer, compliance)
     }
 
     /// What is wrong with a manifest.

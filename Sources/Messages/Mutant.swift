@@ -70,6 +70,8 @@ public enum Mutant: String, CaseIterable, Sendable {
     case orderByHighestNumber
     case orderOnOneShard
     case refusedLegIsBehind
+    case freezeIgnored
+    case anybodyFreezes
     // Calls.
     case waitDieAgainstHoldersOnly
     case waitsOutOfOrder

@@ -12,27 +12,59 @@ public struct AccountView: Hashable, Sendable, CanonicalCodable {
     public let pendingDebits: Amount
     /// What undecided transfers may yet add; in minor units.
     public let pendingCredits: Amount
+    /// How it is frozen; nil if it is not.
+    public let freeze: AccountFreeze?
 
     /// What a replica read. That `posted` covers the debits is kept by the executor, and not checked here.
-    public init(owner: PublicKey, asset: AssetID, posted: Amount, pendingDebits: Amount, pendingCredits: Amount) {
+    public init(
+        owner: PublicKey, asset: AssetID, posted: Amount, pendingDebits: Amount, pendingCredits: Amount,
+        freeze: AccountFreeze? = nil
+    ) {
         (self.owner, self.asset, self.posted) = (owner, asset, posted)
-        (self.pendingDebits, self.pendingCredits) = (pendingDebits, pendingCredits)
+        (self.pendingDebits, self.pendingCredits, self.freeze) = (pendingDebits, pendingCredits, freeze)
     }
     /// Whether undecided transactions hold something of it.
     public var isPending: Bool { pendingDebits != .zero || pendingCredits != .zero }
 
-    /// Owner, asset, posted, then the two sums of what is pending; any values.
+    /// As `encode` writes it; any values.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        guard let view = try reader.accountView() else { throw reader.invalid("account view") }
+        self = view
+    }
+    fileprivate init(isFrozen: Bool, from reader: inout ByteReader) throws(DecodingFailure) {
         (owner, asset, posted) = (try reader.value(), try reader.value(), try reader.value())
         (pendingDebits, pendingCredits) = (try reader.value(), try reader.value())
+        freeze = isFrozen ? try reader.value() : nil
     }
-    /// Owner, asset, posted, pending debits, pending credits.
+    /// A byte, 1 or, if it is frozen, 2; owner, asset, posted, pending debits, pending credits; how it is frozen. Where
+    /// there may be no account, zero stands for that.
     public func encode(into writer: inout ByteWriter) {
+        writer.put(UInt8(freeze == nil ? 1 : 2))
         writer.put(owner)
         writer.put(asset)
         writer.put(posted)
         writer.put(pendingDebits)
         writer.put(pendingCredits)
+        if let freeze { writer.put(freeze) }
+    }
+}
+
+extension ByteWriter {
+    /// The view, or a zero byte if there is no account.
+    mutating func put(account view: AccountView?) {
+        if let view { put(view) } else { put(UInt8(0)) }
+    }
+}
+
+extension ByteReader {
+    /// A view; nil for the zero byte that says that there is no account.
+    mutating func accountView() throws(DecodingFailure) -> AccountView? {
+        switch try uint8() {
+        case 0: return nil
+        case 1: return try AccountView(isFrozen: false, from: &self)
+        case 2: return try AccountView(isFrozen: true, from: &self)
+        default: throw invalid("account view")
+        }
     }
 }
 

@@ -107,12 +107,11 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
         (cluster, epoch, shard) = (try reader.value(), try reader.value(), try reader.value())
         (nonce, subject) = (try reader.value(), try reader.value())
         switch subject {
-        case .account: value = .account(try reader.bool() ? try reader.value() : nil)
+        case .account: value = .account(try reader.accountView())
         case .principal: value = .principal(try reader.value())
         }
     }
-    /// Cluster, epoch, shard, nonce, subject, then the value without a kind of its own: that of an account after a byte
-    /// that says whether there is one.
+    /// Cluster, epoch, shard, nonce, subject, then the value without a kind of its own: zero if there is no account.
     public func encode(into writer: inout ByteWriter) {
         writer.put(cluster)
         writer.put(epoch)
@@ -121,8 +120,7 @@ public struct ReadStatement: Hashable, Sendable, CanonicalCodable {
         writer.put(subject)
         switch value {
         case .account(let view):
-            writer.put(view != nil)
-            if let view { writer.put(view) }
+            writer.put(account: view)
         case .principal(let standing): writer.put(standing)
         }
     }

@@ -72,8 +72,14 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     /// old as that was (R5).
     // Indirect, so that transfers take no more room than they need.
     indirect case call(Invocation, continues: RequestNumber? = nil)
+    /// Freezes an account, or changes how it is frozen; only the manifest's compliance authority may. A transaction of
+    /// its own, on the account's shard.
+    case freeze(AccountID, AccountFreeze)
+    /// Ends whatever freeze there is of an account, and changes nothing where there is none; only the manifest's
+    /// compliance authority may. A transaction of its own.
+    case release(AccountID)
 
-    /// Kinds 1 to 5, in the order of the cases; any other is invalid.
+    /// Kinds 1 to 7, in the order of the cases; any other is invalid.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .transfer(try reader.value())
@@ -81,6 +87,8 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
         case 3: self = .issue(to: try reader.value(), asset: try reader.value(), amount: try reader.value())
         case 4: self = .read(try reader.value())
         case 5: self = .call(try reader.value(), continues: try reader.bool() ? try reader.value() : nil)
+        case 6: self = .freeze(try reader.value(), try reader.value())
+        case 7: self = .release(try reader.value())
         default: throw reader.invalid("operation kind")
         }
     }
@@ -107,6 +115,13 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
             writer.put(invocation)
             writer.put(continued != nil)
             if let continued { writer.put(continued) }
+        case .freeze(let account, let freeze):
+            writer.put(UInt8(6))
+            writer.put(account)
+            writer.put(freeze)
+        case .release(let account):
+            writer.put(UInt8(7))
+            writer.put(account)
         }
     }
 }
@@ -367,7 +382,7 @@ extension Request {
                 add(map.shard(of: transfer.to))
             case .open(let account): add(map.shard(of: account.id))
             case .issue(let to, _, _): add(map.shard(of: to))
-            case .read(let account): add(map.shard(of: account))
+            case .read(let account), .freeze(let account, _), .release(let account): add(map.shard(of: account))
             // The home shard; the others show as the procedure runs.
             case .call(let invocation, _): add(map.shard(of: invocation.target))
             }
@@ -441,7 +456,7 @@ extension Request {
                 if map.shard(of: account.id) == shard, let answer = try body(.open(account)) { return answer }
             case .issue(let to, let asset, let amount):
                 if map.shard(of: to) == shard, let answer = try body(.issue(to, asset, amount)) { return answer }
-            case .read, .call: break
+            case .read, .call, .freeze, .release: break
             }
         }
         return nil

@@ -272,7 +272,7 @@ public enum HostReply: Sendable, CanonicalCodable {
         switch try reader.uint8() {
         case 1: self = .attestation(try reader.value())
         case 2: self = .refused(try reader.value())
-        case 3: self = .account(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
+        case 3: self = .account(id: try reader.uint64(), try reader.accountView())
         case 4:
             self = .status(
                 id: try reader.uint64(), try reader.array(limit: 4096),
@@ -295,8 +295,7 @@ public enum HostReply: Sendable, CanonicalCodable {
         case .account(let id, let view):
             writer.put(UInt8(3))
             writer.put(id)
-            writer.put(view != nil)
-            if let view { writer.put(view) }
+            writer.put(account: view)
         case .status(let id, let replicas, let metrics):
             writer.put(UInt8(4))
             writer.put(id)
@@ -468,7 +467,7 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
             self = .rejected(id: id, reason, retryAfterMicroseconds: try reader.uint64())
         case 3:
             let id = try reader.uint64()
-            let view: AccountView? = try reader.bool() ? try reader.value() : nil
+            let view = try reader.accountView()
             self = .account(id: id, view, agreeing: try reader.uint32())
         case 4: self = .status(id: try reader.uint64(), try reader.value())
         case 5: self = .read(id: try reader.uint64(), try reader.array(limit: 64))
@@ -493,8 +492,7 @@ public enum GatewayReply: Hashable, Sendable, CanonicalCodable {
         case .account(let id, let view, let agreeing):
             writer.put(UInt8(3))
             writer.put(id)
-            writer.put(view != nil)
-            if let view { writer.put(view) }
+            writer.put(account: view)
             writer.put(agreeing)
         case .status(let id, let status):
             writer.put(UInt8(4))

@@ -35,34 +35,38 @@ struct Escrow {
     }
 
     /// Adds up what a leg does on the state's shard, and checks all that no pending transaction can change: existence,
-    /// owner, asset.
-    /// - Returns: why the leg can never be, if so.
+    /// owner, asset, and, where the leg is voted on, freezes.
+    /// - Parameter isVoted: this shard has voted yes on the leg. A freeze that came after its vote does not undo it.
+    /// - Returns: why the leg cannot be, if so.
     mutating func add(
-        leg: Int, of request: Request, issuer: PublicKey, in state: StateView
+        leg: Int, of request: Request, issuer: PublicKey, isVoted: Bool, in state: StateView
     ) throws(ShardStateError) -> AbortReason? {
         try request.firstEffect(ofLeg: leg, on: state.shard, in: state.map) {
             (effect) throws(ShardStateError) -> AbortReason? in
-            try add(effect, principal: request.principal, issuer: issuer, in: state)
+            try add(effect, principal: request.principal, issuer: issuer, isVoted: isVoted, in: state)
         }
     }
 
     private mutating func add(
-        _ effect: Effect, principal: PublicKey, issuer: PublicKey, in state: StateView
+        _ effect: Effect, principal: PublicKey, issuer: PublicKey, isVoted: Bool, in state: StateView
     ) throws(ShardStateError) -> AbortReason? {
         switch effect {
         case .debit(let id, let asset, let amount):
             guard let slot = try slot(id, state) else { return .unknownAccount }
             guard slots[slot].record.owner == principal else { return .notAuthorised }
             guard slots[slot].record.asset == asset else { return .wrongAsset }
+            guard isVoted || !slots[slot].record.refusesDebits else { return .frozen }
             slots[slot].debits = Self.sum(slots[slot].debits, amount.number)
         case .credit(let id, let asset, let amount):
             guard let slot = try slot(id, state) else { return .unknownAccount }
             guard slots[slot].record.asset == asset else { return .wrongAsset }
+            guard isVoted || !slots[slot].record.refusesCredits else { return .frozen }
             slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
         case .issue(let id, let asset, let amount):
             guard principal == issuer else { return .notAuthorised }
             guard let slot = try slot(id, state) else { return .unknownAccount }
             guard slots[slot].record.asset == asset else { return .wrongAsset }
+            guard isVoted || !slots[slot].record.refusesCredits else { return .frozen }
             slots[slot].credits = Self.sum(slots[slot].credits, amount.number)
             issued = (asset, Self.sum(issued?.amount ?? 0, amount.number))
         case .open(let specification):

@@ -44,7 +44,7 @@ package struct ExecutionContext {
         try state.account(id).map {
             AccountView(
                 owner: $0.owner, asset: $0.asset, posted: Amount($0.posted), pendingDebits: Amount($0.pendingDebits),
-                pendingCredits: Amount($0.pendingCredits))
+                pendingCredits: Amount($0.pendingCredits), freeze: $0.freeze)
         }
     }
 

@@ -50,7 +50,8 @@ extension Participant {
         _ leg: UInt16, of request: Request, commits: Bool, with escrow: inout Escrow, in context: inout ExecutionContext
     ) throws(ShardStateError) {
         escrow.removeAll()
-        let problem = try escrow.add(leg: Int(leg), of: request, issuer: issuer, in: context.state)
+        let problem = try escrow.add(
+            leg: Int(leg), of: request, issuer: issuer, isVoted: true, in: context.state)
         guard problem == nil, try escrow.settle(commits: commits, in: &context.state) else {
             let key = StateKey.request(request.principal, request.number)
             throw .corruptEntry(key: key.bytes, what: "leg \(leg) voted yes and its reservation is not there")

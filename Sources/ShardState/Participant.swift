@@ -7,6 +7,8 @@ import Messages
 /// Of calls it knows one thing: which accounts they have locked, which the state says. Those it leaves alone (R6).
 package struct Participant {
     let issuer: PublicKey
+    /// Who may freeze accounts; nil if nobody may.
+    let compliance: PublicKey?
     /// Of the batch that is executed: certified votes of requests of which nothing is recorded here.
     var backing: [Digest: [Certificate]] = [:]
 
@@ -16,8 +18,12 @@ package struct Participant {
         case refuse(RefusalReason)
     }
 
-    /// - Parameter issuer: who may create money.
-    package init(issuer: PublicKey) { self.issuer = issuer }
+    /// - Parameters:
+    ///   - issuer: who may create money.
+    ///   - compliance: who may freeze accounts; nil if nobody may.
+    package init(issuer: PublicKey, compliance: PublicKey? = nil) {
+        (self.issuer, self.compliance) = (issuer, compliance)
+    }
 
     /// The batch is over: what came with it stands for no other one.
     package mutating func finish() { backing = [:] }
@@ -93,8 +99,15 @@ package struct Participant {
             return try read(id, for: signed.request.principal, in: context)
         }
         if VotingRules.isSuperseded(leg.leg, of: signed.digest, in: record) { return .record(leg.refused(.superseded)) }
+        switch signed.request.operations(ofLeg: Int(leg.leg)).first {
+        case .freeze(let id, let freeze)?:
+            return .record(try set(freeze, of: id, by: signed.request.principal, in: &context))
+        case .release(let id)?: return .record(try set(nil, of: id, by: signed.request.principal, in: &context))
+        case .transfer?, .open?, .issue?, .read?, .call?, nil: break
+        }
         escrow.removeAll()
-        let problem = try escrow.add(leg: Int(leg.leg), of: signed.request, issuer: issuer, in: context.state)
+        let problem = try escrow.add(
+            leg: Int(leg.leg), of: signed.request, issuer: issuer, isVoted: false, in: context.state)
         if let problem { return .record(leg.refused(problem)) }
         // What a procedure uses is not for escrow before the procedure's transaction ends (R6).
         if !context.state.indexes.locks.isEmpty,
@@ -128,6 +141,24 @@ package struct Participant {
         }
         try escrow.reserve(in: &context.state)
         return .record(.votedYes)
+    }
+
+    /// Freezes an account, or releases it. At once, whoever uses it: escrow stays as it is and is settled by the votes
+    /// that took it, and a procedure that holds the account leaves the freeze alone (`Calls.end`). If it had to wait
+    /// for them, whoever is to be frozen could keep it waiting.
+    private func set(
+        _ freeze: AccountFreeze?, of id: AccountID, by principal: PublicKey, in context: inout ExecutionContext
+    ) throws(ShardStateError) -> LegStatus {
+        if !Mutant.is(.anybodyFreezes) {
+            guard let compliance else { return .aborted(.noComplianceAuthority) }
+            guard principal == compliance else { return .aborted(.notAuthorised) }
+        }
+        guard var account = try context.state.account(id) else { return .aborted(.unknownAccount) }
+        if account.freeze != freeze {
+            account.freeze = freeze
+            context.state.put(account, id)
+        }
+        return .committed
     }
 
     private func hasDebit(

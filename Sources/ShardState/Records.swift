@@ -4,6 +4,9 @@ import Messages
 struct AccountRecord: Hashable, CanonicalCodable {
     let owner: PublicKey
     let asset: AssetID
+    /// How it is frozen; nil if it is not. Stands last in the bytes, and an account that is not frozen has the bytes
+    /// that it always had.
+    var freeze: AccountFreeze?
     var posted: UInt128 = 0
     /// Reserved by yes votes for debits: spent if they commit.
     var pendingDebits: UInt128 = 0
@@ -18,6 +21,8 @@ struct AccountRecord: Hashable, CanonicalCodable {
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         (owner, asset) = (try reader.value(), try reader.value())
         (posted, pendingDebits, pendingCredits) = (try reader.uint128(), try reader.uint128(), try reader.uint128())
+        // A record is all that is under its key.
+        freeze = reader.remaining > 0 ? try reader.value() : nil
         guard isSound else { throw reader.invalid("balance") }
     }
     func encode(into writer: inout ByteWriter) {
@@ -26,6 +31,7 @@ struct AccountRecord: Hashable, CanonicalCodable {
         writer.put(posted)
         writer.put(pendingDebits)
         writer.put(pendingCredits)
+        if let freeze { writer.put(freeze) }
     }
 
     var isSound: Bool {
@@ -34,6 +40,9 @@ struct AccountRecord: Hashable, CanonicalCodable {
     }
     var available: UInt128 { posted - pendingDebits }
     var headroom: UInt128 { Amount.limit.number - posted - pendingCredits }
+    /// Whether new work may not take from it, or give to it.
+    var refusesDebits: Bool { freeze?.stopsDebits == true && !Mutant.is(.freezeIgnored) }
+    var refusesCredits: Bool { freeze?.stopsCredits == true && !Mutant.is(.freezeIgnored) }
 }
 
 /// What this shard has recorded of one leg. Its first decided status is its last (R9, R10).

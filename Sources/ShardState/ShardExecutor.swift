@@ -28,7 +28,7 @@ public struct ShardExecutor {
     ) throws(ShardStateError) {
         precondition(manifest.hasShard(shard))
         (cluster, epoch) = (manifest.cluster, manifest.epoch)
-        participant = Participant(issuer: manifest.issuer)
+        participant = Participant(issuer: manifest.issuer, compliance: manifest.compliance)
         calls = Calls(procedures: procedures)
         let overlay = Overlay(store: store)
         let time: Timestamp

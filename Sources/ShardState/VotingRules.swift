@@ -64,6 +64,7 @@ enum VotingRules {
             // A read is a leg of its own: among others it would tell what they leave.
             case .read: request.mode == .atomic && request.operations.count > 1
             case .call: request.rootCall == nil
+            case .freeze, .release: request.mode == .atomic
             }
         }
     }

@@ -11,6 +11,8 @@ struct ClientBooks {
     private(set) var aborted = 0
     private(set) var committedCalls = 0
     private(set) var abortedCalls = 0
+    /// Because an account is frozen.
+    private(set) var refusedAsFrozen = 0
     private(set) var history = ListHistory()
 
     /// A leg that is not in the books yet.
@@ -18,6 +20,7 @@ struct ClientBooks {
         decisions[id] = decision
         guard decision == .commit else {
             aborted += 1
+            if decision == .abort(.frozen) { refusedAsFrozen += 1 }
             if request.rootCall != nil { abortedCalls += 1 }
             return
         }
@@ -28,12 +31,14 @@ struct ClientBooks {
                 balances[transfer.from, default: 0] -= Int128(transfer.amount.number)
                 balances[transfer.to, default: 0] += Int128(transfer.amount.number)
             case .open(let account): balances[account.id, default: 0] += 0
-            case .read: break
+            case .read, .freeze, .release: break
             case .call(let invocation, _): apply(invocation)
             case .issue(let to, _, let amount): balances[to, default: 0] += Int128(amount.number)
             }
         }
     }
+
+    mutating func noteFrozenCall() { refusedAsFrozen += 1 }
 
     /// What a committed call has done to the balances.
     private mutating func apply(_ invocation: Invocation) {

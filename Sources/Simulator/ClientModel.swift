@@ -19,7 +19,11 @@ struct ClientModel {
     }
 
     private let manifest: Manifest
+    /// Of clients, from 1 on; in a run with freezes the authority comes last.
     private var principals: [Principal] = []
+    /// How many of them own accounts.
+    private let owners: Int
+    private var freezing: FreezeWorkload?
     let accounts: [AccountSpecification]
     /// By client what is not answered, ascending by number; the issuer's set-up is client 0.
     var pending: [[Pending]]
@@ -43,19 +47,24 @@ struct ClientModel {
     /// - Parameter others: accounts that are opened and filled too, and used by somebody else.
     init(manifest: Manifest, issuer: StandInSigner, options: SimulationOptions, others: [AccountSpecification] = []) {
         (self.manifest, seed) = (manifest, options.seed)
+        owners = options.clients
         principals = (0..<options.clients).map { Principal(signer: StandInSigner(1_000 + UInt64($0))) }
         accounts = (0..<options.accounts).map { [principals] in
             AccountSpecification(
                 owner: principals[$0 % principals.count].signer.publicKey, asset: AssetID(1), index: UInt64($0))
         }
-        pending = Array(repeating: [], count: options.clients + 1)
+        if options.freezes {
+            freezing = FreezeWorkload(options)
+            principals.append(Principal(signer: FreezeWorkload.authority))
+        }
+        pending = Array(repeating: [], count: principals.count + 1)
         pipeline = options.pipeline
         setUp = AccountSetUp(issuer: issuer, accounts: accounts + others)
         calls = CallWorkload(clients: options.clients, perMille: options.callsPerMille)
-        sessions = ClientSessions(clients: options.clients + 1)
-        reads = ReadBook(clients: options.clients + 1, map: manifest.shardMap)
-        remaining = [0] + Array(repeating: options.transfersPerClient, count: options.clients)
-        nextAt = Array(repeating: 0, count: options.clients + 1)
+        sessions = ClientSessions(clients: principals.count + 1)
+        reads = ReadBook(clients: principals.count + 1, map: manifest.shardMap)
+        remaining = [0] + Array(repeating: options.transfersPerClient, count: principals.count)
+        nextAt = Array(repeating: 0, count: principals.count + 1)
         isCalm = options.profile == .calm
         pause = 2 * options.faultyUntil / UInt64(max(1, options.transfersPerClient))
     }
@@ -77,7 +86,8 @@ struct ClientModel {
         guard pending[client].isEmpty || mayGoOn(client), !isMisled(now) else { return nil }
         guard
             let request = client == 0
-                ? nextSetUp(now) : orderedRead(client, now) ?? nextTransfer(client, now, using: &rng)
+                ? nextSetUp(now)
+                : orderedRead(client, now) ?? nextOrder(client, now) ?? nextTransfer(client, now, using: &rng)
         else { return nil }
         reads.asked(request)
         pending[client].append(Pending(request: request, sentAt: now.uptime, askedAt: now.uptime))
@@ -99,7 +109,7 @@ struct ClientModel {
                 switch operation {
                 case .transfer(let transfer): [map.shard(of: transfer.from), map.shard(of: transfer.to)]
                 case .call(let invocation, _): [map.shard(of: invocation.target)]
-                case .read(let account): [map.shard(of: account)]
+                case .read(let account), .freeze(let account, _), .release(let account): [map.shard(of: account)]
                 case .open, .issue: []
                 }
             }
@@ -143,7 +153,7 @@ struct ClientModel {
     // MARK: Reads
 
     func mayRead(_ client: Int, now: Instant) -> Bool {
-        isSetUp && client > 0 && reads.isIdle(client) && !sessions.isAway(client, now: now.uptime)
+        isSetUp && (1...owners).contains(client) && reads.isIdle(client) && !sessions.isAway(client, now: now.uptime)
     }
 
     mutating func beginRead(_ client: Int, _ account: AccountID, nonce: Digest, isOrdered: Bool = false, now: UInt64) {
@@ -186,12 +196,12 @@ struct ClientModel {
     mutating func closeAll(_ shards: [ShardID]) { setUp.close(shards, in: manifest.shardMap) }
 
     private mutating func nextTransfer(_ client: Int, _ now: Instant, using rng: inout SplitMix64) -> SignedRequest? {
-        guard isSetUp, remaining[client] > 0, now.uptime >= nextAt[client] else { return nil }
+        guard isSetUp, client <= owners, remaining[client] > 0, now.uptime >= nextAt[client] else { return nil }
         // Spread over the time in which things go wrong, some of them close together.
         nextAt[client] = now.uptime + (rng.chance(perMille: pipeline > 1 ? 750 : 300) ? 0 : rng.below(pause))
         remaining[client] -= 1
         let member = client - 1
-        let own = accounts.indices.filter { $0 % principals.count == member }
+        let own = accounts.indices.filter { $0 % owners == member }
         guard !own.isEmpty else { return nil }
         func transfer() -> Operation {
             let from = own[rng.below(own.count)]
@@ -214,6 +224,21 @@ struct ClientModel {
         let kind = rng.below(10)
         let operations = (0..<(kind < 6 ? 1 : 2 + rng.below(3))).map { _ in transfer() }
         return sign(operations, kind < 8 ? .atomic : .independent, by: member, now)
+    }
+
+    /// What the authority orders next, or one of the others, who may not.
+    private mutating func nextOrder(_ client: Int, _ now: Instant) -> SignedRequest? {
+        guard freezing != nil, isSetUp, remaining[client] > 0, pending[client].isEmpty else { return nil }
+        if client <= owners {
+            let attempt = freezing?.attempt(of: accounts.map(\.id))
+            return attempt.map { sign([$0], .independent, by: client - 1, now) }
+        }
+        guard now.uptime >= nextAt[client],
+            let (operation, wait) = freezing?.next(of: accounts.map(\.id), within: pause / 2)
+        else { return nil }
+        nextAt[client] = now.uptime + wait
+        remaining[client] -= 1
+        return sign([operation], .independent, by: client - 1, now)
     }
 
     /// In a third of the runs with faults some requests live so short that their deadlines pass while things go wrong.
@@ -270,11 +295,13 @@ struct ClientModel {
                 continue
             }
             books.enter(decision, of: id, request, leg: leg)
+            if decision == .commit, let problem = Self.usurps(request, leg) { return problem }
             if decision != .commit, let problem = reads.aborted(id) { return problem }
         }
         if case .read? = request.operations.first, let problem = noteRead(receipt, client: client) { return problem }
         if let invocation = request.rootCall {
             books.note(invocation, receipt, client: client, from: waiting.askedAt, to: now)
+            if Self.failure(receipt)?.reason == .frozen { books.noteFrozenCall() }
             for certificate in receipt.certificates where isCalm {
                 guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0),
                     failure.reason == .deadline || failure.reason == .waited
@@ -297,10 +324,29 @@ struct ClientModel {
     }
 
     private static func isDeath(_ receipt: Receipt) -> Bool {
-        receipt.certificates.contains { certificate in
-            guard case .failed(let failure)? = certificate.leaf.status(ofLeg: 0) else { return false }
-            return failure.reason == .died || failure.reason == .waited
+        let reason = failure(receipt)?.reason
+        return reason == .died || reason == .waited
+    }
+
+    /// Of a root call; home alone certifies one.
+    private static func failure(_ receipt: Receipt) -> CallFailure? {
+        for certificate in receipt.certificates {
+            if case .failed(let failure)? = certificate.leaf.status(ofLeg: 0) { return failure }
         }
+        return nil
+    }
+
+    /// Somebody has frozen or released an account who may not.
+    private static func usurps(_ request: Request, _ leg: Int) -> String? {
+        guard request.principal != FreezeWorkload.authority.publicKey else { return nil }
+        for operation in request.operations(ofLeg: leg) {
+            switch operation {
+            case .freeze(let account, _), .release(let account):
+                return "\(request.principal.short) froze or released account \(account), and is not the authority"
+            case .transfer, .open, .issue, .read, .call: continue
+            }
+        }
+        return nil
     }
 
     /// A rejection is no outcome: the same request is sent again at once.

@@ -26,6 +26,7 @@ struct OrderChecks {
         /// Deadlines of attempts of which something is recorded.
         var deadlines: [Name: Timestamp] = [:]
         var acknowledgedBelow: [PublicKey: UInt64] = [:]
+        var freezes = FreezeChecks()
     }
 
     private let map: ShardMap?
@@ -34,6 +35,8 @@ struct OrderChecks {
     /// What correct hosts said COMMIT for.
     private var committed: [RuleChecks.Place: Set<Digest>] = [:]
     private var last: [ShardID: SequenceNumber] = [:]
+    /// Freezes that took effect, over all shards.
+    private(set) var freezes = 0
     /// Requests that were recorded and follow another one, once a shard.
     private(set) var followers = 0
     /// Of correct hosts.
@@ -71,6 +74,7 @@ struct OrderChecks {
 
     private mutating func check(_ shard: ShardID) throws {
         var progress = Progress()
+        defer { freezes += progress.freezes.freezes }
         var sequence = SequenceNumber(1)
         while sequence <= last[shard] ?? .zero {
             let place = RuleChecks.Place(shard: shard, sequence: sequence)
@@ -93,6 +97,7 @@ struct OrderChecks {
         progress.time = max(progress.time, contents.time)
         for signed in contents.requests {
             let request = signed.request
+            progress.freezes.assume(signed)
             progress.recorded.insert(signed.digest)
             progress.whole.insert(Name(principal: request.principal, number: request.number.number))
             acknowledge(request, &progress)
@@ -108,10 +113,15 @@ struct OrderChecks {
         _ contents: Contents, _ leaves: [Leaf], at place: RuleChecks.Place, _ progress: inout Progress
     ) throws {
         progress.time = max(progress.time, contents.time)
+        progress.freezes.begin()
         for signed in contents.requests {
             let request = signed.request
             let name = Name(principal: request.principal, number: request.number.number)
-            guard let leaf = leaves.first(where: { $0.request == signed.digest }) else { continue }
+            guard let leaf = leaves.first(where: { $0.request == signed.digest }) else {
+                progress.freezes.assume(signed)
+                continue
+            }
+            if let map { try progress.freezes.follow(signed, leaf, at: place, map) }
             let isNew =
                 leaf.entries.contains { Self.isRecorded($0.status) } && !progress.recorded.contains(signed.digest)
             if isNew {

@@ -34,7 +34,7 @@ public struct Simulation {
                 .init(address: "simulated", port: $0.offset, publicKey: $0.element.publicKey)
             },
             shards: Array(repeating: (0..<options.replicas).map { HostID(UInt16($0)) }, count: options.shards),
-            issuer: issuer.publicKey)
+            issuer: issuer.publicKey, compliance: FreezeWorkload.authority.publicKey)
         let byzantine = ByzantineHosts(manifest: manifest, options: options)
         world = World(options, manifest: manifest, liars: byzantine.identities)
         hosts = SimulatedHosts(options, byzantine: byzantine, using: &world.rng)
@@ -160,6 +160,7 @@ public struct Simulation {
             storageFailures: checks.counts.storageFailures, quorumReads: reads.answered, orderedReads: reads.ordered,
             byzantineHosts: byzantine.members.count, byzantineEffects: byzantine.effects,
             followers: checks.order.followers, outOfOrder: checks.order.refusals,
+            freezes: checks.order.freezes, refusedAsFrozen: books.refusedAsFrozen,
             replacedSlowPrimaries: byzantine.slowViews.count { checks.hasLeft($0.view, of: $0.shard) },
             nanosecondsToRest: world.rest.began.map { world.rest.lastActivity - $0 } ?? 0, fingerprint: fingerprint)
     }

@@ -50,6 +50,8 @@ public struct SimulationOptions: Sendable {
     public var steps: Int?
     /// Disks of up to f hosts may rot or be replaced by empty ones.
     public var allowsLostRecords = false
+    /// An authority freezes and releases accounts, and others try to: in an eighth of the runs.
+    public var freezes: Bool
     /// Hosts' clocks jump (`ClockFaults`): of `everything`, in a quarter of the runs.
     public var jumpsClocks: Bool
     /// Faults that do not happen, by their numbers (`InjectedFault`). The rest of the run draws the same as
@@ -75,6 +77,8 @@ public struct SimulationOptions: Sendable {
         allowsLostRecords = profile == .crashes || profile == .everything
         var jumps = ChanceStream.jumps.generator(seed: seed)
         jumpsClocks = profile == .everything && jumps.chance(perMille: 250)
+        var freezing = ChanceStream.freezes.generator(seed: seed)
+        freezes = freezing.chance(perMille: 125)
         faultyUntil = 2_000_000_000 + rng.below(UInt64(2_500_000_000))
         transfersPerClient = 2 + rng.below(3)
         var pipelines = ChanceStream.pipelines.generator(seed: seed)
@@ -155,6 +159,9 @@ enum ChanceStream: UInt64 {
     case pipelines = 0x919E_11E5
     case forgers = 0xF046_E45
     case checks = 0xC4EC_C5
+    /// Chosen so that the recorded seeds of mutants and of failures are of runs without freezes, which go as they went
+    /// when there were none.
+    case freezes = 0xF2EE_0008_265D
 
     func generator(seed: UInt64, number: Int = 0) -> SplitMix64 {
         var mixer = SplitMix64(

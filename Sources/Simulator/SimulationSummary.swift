@@ -43,6 +43,10 @@ public struct SimulationSummary: Sendable {
     public let followers: Int
     /// What correct hosts refused because something that it follows was not there.
     public let outOfOrder: Int
+    /// Freezes that were ordered, as far as they were attested; zero if the run was stopped by `steps`.
+    public let freezes: Int
+    /// Legs that were aborted because an account is frozen, and calls that failed for it.
+    public let refusedAsFrozen: Int
     /// Views of a slow primary that correct replicas left.
     public let replacedSlowPrimaries: Int
     /// From the moment that all was answered and healed to the last that anybody did.

@@ -75,7 +75,7 @@ struct Quorate: AsyncParsableCommand {
         subcommands: [
             ClusterCommand.self, DoctorCommand.self, InspectCommand.self, TopCommand.self, AccountCommand.self,
             TransferCommand.self,
-            IssueCommand.self, CallCommand.self,
+            IssueCommand.self, FreezeCommand.self, ReleaseCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,
             ReceiptCommand.self, ShellCommand.self, DemoCommand.self, BenchCommand.self, DrillCommand.self,
             SimulateCommand.self,

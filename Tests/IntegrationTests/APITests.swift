@@ -90,6 +90,9 @@ private func json(_ signed: SignedRequest) -> String {
         case .issue(let to, let asset, let amount):
             #"{"kind":"issue","to":"\#(to)","asset":\#(asset),"amount":"\#(amount)"}"#
         case .read(let account): #"{"kind":"read","account":"\#(account)"}"#
+        case .freeze(let account, let freeze):
+            #"{"kind":"freeze","account":"\#(account)","direction":"\#(freeze.direction)","reason":\#(freeze.reason)}"#
+        case .release(let account): #"{"kind":"release","account":"\#(account)"}"#
         case .call: "null"
         }
     }

@@ -41,6 +41,14 @@ import Testing
         #expect(poor.status == 20)
         #expect(
             poor.output.contains(": insufficient funds: alice (") && poor.output.contains(") on shard 0"), "\(poor)")
+        let frozen = try run("freeze", "bob", "--reason", "17", "--direction", "credits", in: inside)
+        #expect(frozen.status == 0 && frozen.output.contains("frozen for credits, reason 17"), "\(frozen)")
+        let stopped = try run("transfer", "alice", "bob", "1", in: inside)
+        #expect(stopped.status == 20 && stopped.output.contains(": the account is frozen: bob ("), "\(stopped)")
+        let shown = try run("account", "show", "bob", in: inside)
+        #expect(shown.output.contains("FROZEN: credits (reason 17)"), "\(shown)")
+        #expect(try run("release", "bob", in: inside).status == 0)
+        #expect(!(try run("account", "show", "bob", in: inside).output.contains("FROZEN")))
         let nobody = try run("transfer", "alice", String(repeating: "0", count: 32), "1", in: inside)
         #expect(
             nobody.status == 20 && nobody.output.contains(": unknown account: ")

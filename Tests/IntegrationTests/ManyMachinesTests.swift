@@ -31,13 +31,15 @@ import Testing
         try Self.initialise(path, hosts, gateway: gateway)
         let secrets = try (0..<4).map { try String(contentsOfFile: "\(path)/hosts/\($0)/host.key", encoding: .utf8) }
         let issuer = try String(contentsOfFile: path + "/issuer.key", encoding: .utf8)
-        #expect(Set(secrets + [issuer]).count == 5)
+        let compliance = try String(contentsOfFile: path + "/compliance.key", encoding: .utf8)
+        #expect(Set(secrets + [issuer, compliance]).count == 6)
         for host in 0..<4 {
             let own = "\(path)/hosts/\(host)"
             #expect(try Self.files(under: own) == ["cluster.json", "host.json", "host.key"])
             for file in try Self.files(under: own) {
                 let text = try String(contentsOfFile: "\(own)/\(file)", encoding: .utf8)
                 #expect(!text.contains(issuer.prefix(64)), "\(file) of host \(host) has the issuer's key")
+                #expect(!text.contains(compliance.prefix(64)), "\(file) of host \(host) has the compliance key")
                 for other in 0..<4 where other != host {
                     #expect(
                         !text.contains(secrets[other].prefix(64)), "\(file) of host \(host) has host \(other)'s key")
@@ -56,12 +58,16 @@ import Testing
         #expect(authority.contains("PRIVATE KEY"))
         for file in try Self.files(under: path + "/public") {
             let text = try String(contentsOfFile: "\(path)/public/\(file)", encoding: .utf8)
-            for secret in secrets + [issuer] { #expect(!text.contains(secret.prefix(64)), "public/\(file)") }
+            for secret in secrets + [issuer, compliance] {
+                #expect(!text.contains(secret.prefix(64)), "public/\(file)")
+            }
             #expect(!text.contains("PRIVATE KEY"), "public/\(file)")
         }
         for file in try Self.files(under: path + "/gateways/0") {
             let text = try String(contentsOfFile: "\(path)/gateways/0/\(file)", encoding: .utf8)
-            for secret in secrets + [issuer] { #expect(!text.contains(secret.prefix(64)), "gateways/0/\(file)") }
+            for secret in secrets + [issuer, compliance] {
+                #expect(!text.contains(secret.prefix(64)), "gateways/0/\(file)")
+            }
             #expect(text != authority, "gateways/0/\(file)")
         }
     }

@@ -301,6 +301,7 @@ struct TransportTests {
             #expect(opened.manifest == created.manifest)
             #expect(opened.manifest.shardCount == 3)
             #expect(try opened.issuer().publicKey == opened.manifest.issuer)
+            #expect(try opened.compliance().publicKey == opened.manifest.compliance)
             for host in 0..<4 {
                 #expect(
                     try opened.host(HostID(UInt16(host))).signer().publicKey == opened.manifest.hosts[host].publicKey)
@@ -348,6 +349,19 @@ struct TransportTests {
             Issue.record("decoded")
         } catch {
             #expect((error.location, error.problem) == (place, problem))
+        }
+    }
+
+    @Test func aManifestOfBeforeThereWasAComplianceKeyIsRead() throws {
+        try withCluster { folder in
+            var old = folder.manifest
+            old.compliance = nil
+            let text = ManifestJSON.encode(old)
+            #expect(!text.contains("compliance"))
+            let read = try ManifestJSON.decode(Array(text.utf8))
+            #expect(read == old)
+            let whole = try ManifestJSON.decode(Array(ManifestJSON.encode(folder.manifest).utf8))
+            #expect(whole == folder.manifest)
         }
     }
 

@@ -112,12 +112,12 @@ import Testing
                     switch operation {
                     case .transfer: 2
                     case .open, .issue: 1
-                    case .read, .call: 0
+                    case .read, .call, .freeze, .release: 0
                     }
                 }.reduce(0, +)
                 let reads = operations.contains {
                     switch $0 {
-                    case .read, .call: true
+                    case .read, .call, .freeze, .release: true
                     case .transfer, .open, .issue: false
                     }
                 }

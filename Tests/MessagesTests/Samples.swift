@@ -22,13 +22,18 @@ struct Samples {
         AccountSpecification(owner: bytes32(), asset: number(), index: word())
     }
     mutating func operation() -> Operation {
-        switch random.below(5) {
+        switch random.below(7) {
         case 0: .transfer(transfer())
+        case 4: .freeze(number(), freeze())
+        case 5: .release(number())
         case 1: .open(account())
         case 2: .read(number())
         case 3: .call(invocation(), continues: flag() ? number() : nil)
         default: .issue(to: number(), asset: number(), amount: number())
         }
+    }
+    mutating func freeze() -> AccountFreeze {
+        AccountFreeze(AccountFreeze.Direction.allCases[random.below(3)], reason: UInt32(truncatingIfNeeded: word()))
     }
     mutating func request() -> Request {
         Request(
@@ -263,7 +268,8 @@ struct Samples {
     }
     mutating func view() -> AccountView {
         AccountView(
-            owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number())
+            owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number(),
+            freeze: flag() ? freeze() : nil)
     }
     mutating func readAnswer() -> ReadAnswer {
         let statement =

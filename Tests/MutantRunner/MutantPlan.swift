@@ -35,6 +35,12 @@ struct MutantPlan {
         options.faultyUntil = 2_000_000_000
     }
 
+    /// Accounts are frozen and released while much goes on.
+    @Sendable static func freezing(_ options: inout SimulationOptions) {
+        (options.freezes, options.transfersPerClient, options.callsPerMille) = (true, 12, 200)
+        options.faultyUntil = 2_000_000_000
+    }
+
     /// Hosts leave signatures to each other.
     @Sendable static func sharing(_ options: inout SimulationOptions) { options.host.sharesChecks = true }
 
@@ -186,6 +192,11 @@ extension Mutant {
             MutantPlan(
                 "a request of which a leg was refused is over for those that follow it", ["lossy", "everything"],
                 adjust: MutantPlan.pipelining)
+        case .freezeIgnored:
+            MutantPlan(
+                "what is frozen is used all the same", ["calm", "everything"], adjust: MutantPlan.freezing)
+        case .anybodyFreezes:
+            MutantPlan("whoever signs may freeze and release", ["calm", "everything"], adjust: MutantPlan.freezing)
         case .waitDieAgainstHoldersOnly:
             MutantPlan("wait-die looks at holders only", ["calm"], from: 101, adjust: MutantPlan.calling)
         case .waitsOutOfOrder:

@@ -23,7 +23,8 @@ enum SeedSweep {
             ("restarts", \.restarts), ("state transfers", \.stateTransfers), ("storage failures", \.storageFailures),
             ("quorum reads", \.quorumReads), ("ordered reads", \.orderedReads),
             ("followers", \.followers), ("out of order", \.outOfOrder), ("Byzantine hosts", \.byzantineHosts),
-            ("slow primaries replaced", \.replacedSlowPrimaries),
+            ("slow primaries replaced", \.replacedSlowPrimaries), ("freezes", \.freezes),
+            ("refused as frozen", \.refusedAsFrozen),
         ]
         var runsWith = events.map { _ in 0 }
         var (steps, simulated) = (0, 0.0)

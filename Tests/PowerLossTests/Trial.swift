@@ -273,7 +273,7 @@ struct Trial {
                         balances[transfer.from, default: 0] -= Int128(transfer.amount.number)
                         balances[transfer.to, default: 0] += Int128(transfer.amount.number)
                     case .open(let account): balances[account.id, default: 0] += 0
-                    case .read, .call: break
+                    case .read, .call, .freeze, .release: break
                     case .issue(let to, _, let amount): balances[to, default: 0] += Int128(amount.number)
                     }
                 }

@@ -150,10 +150,14 @@ extension ExecutedBatch {
 struct TestCluster {
     let manifest: Manifest
     let issuer: Person
+    let compliance: Person
     var shards: [TestShard]
 
-    init(shards count: Int, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init()) throws {
-        issuer = try Person(999)
+    init(
+        shards count: Int, limits: ShardLimits = .init(), procedures: ProcedureRegistry = .init(),
+        hasCompliance: Bool = true
+    ) throws {
+        (issuer, compliance) = (try Person(999), try Person(998))
         let hosts = try (0..<4).map {
             Manifest.Host(address: "host\($0)", port: 1, publicKey: try Person(900 + $0).key)
         }
@@ -161,7 +165,7 @@ struct TestCluster {
         manifest = Manifest(
             cluster: cluster, epoch: Epoch(1), hosts: hosts,
             shards: Array(repeating: (0..<4).map { HostID($0) }, count: count),
-            issuer: issuer.key)
+            issuer: issuer.key, compliance: hasCompliance ? compliance.key : nil)
         try manifest.validate()
         let manifest = manifest
         shards = try (0..<count).map { try TestShard(UInt16($0), manifest, limits: limits, procedures: procedures) }
@@ -214,6 +218,18 @@ struct TestCluster {
         let executed = try shards[shard].submit(request)
         #expect(executed.leaves.first?.entries.allSatisfy { $0.status == .committed } == true)
         return account.id
+    }
+
+    /// What becomes of an order of the compliance authority.
+    mutating func order(_ operation: Messages.Operation) throws -> LegStatus? {
+        let account: AccountID
+        switch operation {
+        case .freeze(let id, _), .release(let id): account = id
+        case .transfer, .open, .issue, .read, .call: return nil
+        }
+        let number = 1_000 + shards.reduce(0) { $0 + $1.executor.lastExecuted.number }
+        let request = request(compliance, number, acknowledging: number, mode: .independent, [operation])
+        return try shards[Int(manifest.shardMap.shard(of: account).number)].status(request)
     }
 
     func view(_ id: AccountID) throws -> AccountView? {

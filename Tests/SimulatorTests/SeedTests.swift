@@ -110,6 +110,7 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
         options.replicas = regression.replicas
         // As it was when it failed.
         options.jumpsClocks = regression.jumpsClocks
+        options.freezes = false
         if options.pipeline > 1 { (options.pipeline, options.transfersPerClient) = (1, options.transfersPerClient - 4) }
         var simulation = Simulation(options)
         _ = try simulation.run()
@@ -127,6 +128,22 @@ struct RegressionSeed: Sendable, CustomStringConvertible {
             (followers, refusals) = (followers + summary.followers, refusals + summary.outOfOrder)
         }
         #expect(pipelined >= 5 && followers > 20 && refusals > 0, "\(pipelined) runs: \(followers), \(refusals)")
+    }
+
+    /// docs/decisions/0047: accounts are frozen while transfers and calls run; some are refused for it, and nothing that
+    /// was promised before is undone.
+    @Test(arguments: [SimulationOptions.Profile.calm, .lossy, .everything])
+    func accountsAreFrozenWhileTransfersRun(profile: SimulationOptions.Profile) throws {
+        var (freezes, refused) = (0, 0)
+        for seed in UInt64(1)...6 {
+            var options = SimulationOptions(seed: seed, profile: profile)
+            (options.freezes, options.transfersPerClient) = (true, 10)
+            var simulation = Simulation(options)
+            let summary = try simulation.run()
+            (freezes, refused) = (freezes + summary.freezes, refused + summary.refusedAsFrozen)
+        }
+        // Where liars and power cuts leave gaps in what was attested, freezes are not counted behind them.
+        #expect((freezes > 15 || profile != .calm) && refused > 5, "\(freezes) freezes, \(refused) refused")
     }
 
     /// R12: with room for four undecided legs, everything still ends: what is decided makes room, and certified votes

@@ -42,7 +42,7 @@ struct FakeLedger {
             balances[transfer.from] = from - transfer.amount.number
             balances[transfer.to] = to + transfer.amount.number
             committedOrder.append(transfer)
-        case .read, .call: return .aborted(.malformed)
+        case .read, .call, .freeze, .release: return .aborted(.malformed)
         }
         return .committed
     }

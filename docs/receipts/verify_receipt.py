@@ -10,11 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 ABORTS = dict(enumerate((
     "insufficient funds", "unknown account", "the signer does not own the account", "the account holds another asset", "a balance would exceed its limit",
     "the account exists already", "the request is malformed", "another attempt with the same request number holds or committed", "another shard aborted",
-    "a call failed"), 1))
+    "a call failed", "the account is frozen", "the manifest names no compliance authority"), 1))
 FAILURES = dict(enumerate((
     "the procedure failed", "no such procedure", "the arguments cannot be read", "an older transaction holds what it needs", "the deadline passed",
     "a limit is exceeded", "the procedure is not deterministic", "parallel calls touch the same", "the transaction does not balance",
-    "the account does not allow it", "too many unfinished calls", "the deadline passed while it waited for a lock"), 1))
+    "the account does not allow it", "too many unfinished calls", "the deadline passed while it waited for a lock", "the account is frozen"), 1))
+DIRECTIONS = {1: "debits", 2: "credits", 3: "both"}
 # What a status is for the decision (None: not enough), why it aborts, and how it reads.
 STATUSES = {
     1: ("yes", None, "voted yes"), 3: ("commit", None, "committed"), 5: ("abort", ABORTS[9], "aborted: no record by the deadline"),
@@ -60,7 +61,7 @@ def invocation(r):
     else: target = (hashed := account(r)).hex()
     return f"call {r.string(64)} of {target}", [hashed], r.uint(2), r.blob(16384)
 def operation(r):  # how it reads, and the hashes that say on which shards it is
-    match r.choice(range(1, 6), "operation kind"):
+    match r.choice(range(1, 8), "operation kind"):
         case 1:
             source, to, asset, amount = account(r), account(r), r.uint(4), r.uint(16)
             return f"transfer {amount} of asset {asset} from {source.hex()} to {to.hex()}", [source, to]
@@ -73,6 +74,10 @@ def operation(r):  # how it reads, and the hashes that say on which shards it is
             return f"issue {amount} of asset {asset} to {to.hex()}", [to]
         case 4: return f"read {(of := account(r)).hex()}", [of]
         case 5: return (invocation(r)[:2], r.bool() and r.uint(8))[0]  # with the number of the attempt that it continues
+        case 6:
+            of, way, reason = account(r), DIRECTIONS[r.choice(DIRECTIONS, "freeze direction")], r.uint(4)
+            return f"freeze {way} of {of.hex()} for reason {reason}", [of]
+        case 7: return f"release {(of := account(r)).hex()}", [of]
 def call_path(r): return r.raw(2 * r.choice(range(9), "depth of calls"))
 def issued_call(r): return call_path(r), invocation(r), r.choice(range(3), "reach of a call")
 def consumed_call(r): return call_path(r), r.uint(2), r.raw(32)
@@ -85,7 +90,10 @@ def call_response(r):
 def status(r):
     match kind := r.choice(range(1, 12), "leg status"):
         case 2 | 4: return "abort", (why := ABORTS[r.choice(ABORTS, "abort reason")]), f"{'voted no' if kind == 2 else 'aborted'}: {why}"
-        case 7: return "commit", None, f"read: {little(r.raw(36 + 16 + 32)[36:52]) if r.bool() else 'no such account'}"  # what is posted, of a view
+        case 7:  # what is posted, of a view; behind that of an account that is frozen, how
+            if not (form := r.choice((0, 1, 2), "account view")): return "commit", None, "read: no such account"
+            posted, _freeze = little(r.raw(36 + 16 + 32)[36:52]), form == 2 and (r.choice(DIRECTIONS, "freeze direction"), r.uint(4))
+            return "commit", None, f"read: {posted}"
         case 9: return "commit", None, f"returned {len(r.blob(16384))} bytes, {len(r.array(consumed_call, 64))} calls committed"
         case 10: return "abort", ABORTS[10], call_failure(r)
         case _: return STATUSES[kind]
@@ -111,7 +119,7 @@ def decision(statuses):  # the AND of the votes; a shard commits only with every
 LONGEST = 1 << 24  # bytes of a file
 TEXT, HEX, DIGEST, SIGNATURE = (re.compile(form) for form in ("(?s:.*)", "([0-9a-f]{2})*", "[0-9a-f]{64}", "[0-9a-f]{128}"))
 ADDRESS, U8, U16, U32, U64 = re.compile("[0-9A-Za-z.:_%-]{1,255}"), *(range(2**n) for n in (8, 16, 32, 64))
-MANIFEST = {"cluster": DIGEST, "epoch": U32, "hosts": [{"address": ADDRESS, "port": U16[1:], "public_key": DIGEST}], "issuer": DIGEST, "shards": [[U16]], "version": U8[1:2]}
+MANIFEST = {"cluster": DIGEST, "epoch": U32, "hosts": [{"address": ADDRESS, "port": U16[1:], "public_key": DIGEST}], "issuer": DIGEST, "compliance?": DIGEST, "shards": [[U16]], "version": U8[1:2]}  # "?": may be missing
 STATEMENT = {"cluster": DIGEST, "epoch": U32, "shard": U16, "sequence": U64, "previous_history": DIGEST, "batch": DIGEST, "leaves_root": DIGEST}
 CERTIFICATE = {
     "shard": U16, "statement": STATEMENT, "leaf": {"bytes": HEX, "request": DIGEST, "legs": [{"leg": U16, "status": TEXT}]},
@@ -123,8 +131,10 @@ RECEIPT = {
 
 def conform(value, shape, place):
     if type(shape) is dict:
-        check(type(value) is dict and value.keys() == shape.keys(), place, f"not an object with the keys {', '.join(sorted(shape))}")
-        for key in shape: conform(value[key], shape[key], f"{place}.{key}")
+        known = {key.removesuffix("?"): (part, key[-1] == "?") for key, part in shape.items()}
+        right = type(value) is dict and value.keys() <= known.keys() and all(key in value or optional for key, (_, optional) in known.items())
+        check(right, place, f"not an object with the keys {', '.join(sorted(shape))}")
+        for key in value: conform(value[key], known[key][0], f"{place}.{key}")
     elif type(shape) is list:
         check(type(value) is list, place, "not an array")
         for i, element in enumerate(value): conform(element, shape[0], f"{place}[{i}]")

@@ -76,7 +76,7 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     }
 }
 
-/// A cluster on disk: `cluster.json`, `issuer.key`, and `hosts/N/` for each host. Or what one machine has of it: one
+/// A cluster on disk: `cluster.json`, `issuer.key`, `compliance.key`, and `hosts/N/` for each host. Or what one machine has of it: one
 /// host's folder with a `cluster.json` in it, or the public part, which has no secrets and no hosts.
 public struct ClusterFolder: Sendable {
     /// As the caller gave it; a relative one goes by the working folder.
@@ -120,8 +120,8 @@ public struct ClusterFolder: Sendable {
         guard basePort >= 1, basePort + replicas - 1 <= 65535 else { throw .ports(base: basePort, count: replicas) }
         let hosts = (0..<replicas).map { HostAddress(address: address, port: basePort + $0) }
         return try create(at: path, shards: shards, hosts: hosts) {
-            (manifest, seeds, issuerSeed, folder) throws(FileFailure) in
-            try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: folder)
+            (manifest, seeds, authorities, folder) throws(FileFailure) in
+            try write(manifest, seeds: seeds, authorities: authorities, to: folder)
             guard clientTLS else { return }
             let authority = try ClusterAuthority.create(in: folder, manifest.cluster)
             try ClusterAuthority.addGateway(nil, names: [], by: authority, to: folder)
@@ -144,8 +144,8 @@ public struct ClusterFolder: Sendable {
             for i in list.indices where normal[..<i].contains(normal[i]) { throw .addressTwice(list[i]) }
         }
         return try create(at: path, shards: shards, hosts: hosts) {
-            (manifest, seeds, issuerSeed, folder) throws(FileFailure) in
-            try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: folder)
+            (manifest, seeds, authorities, folder) throws(FileFailure) in
+            try write(manifest, seeds: seeds, authorities: authorities, to: folder)
             try addParts(manifest, gateways: gateways, to: folder)
             guard clientTLS else { return }
             let authority = try ClusterAuthority.create(in: folder, manifest.cluster)
@@ -157,7 +157,7 @@ public struct ClusterFolder: Sendable {
 
     private static func create(
         at path: String, shards: Int, hosts: [HostAddress],
-        write: (Manifest, [[UInt8]], [UInt8], String) throws(FileFailure) -> Void
+        write: (Manifest, [[UInt8]], AuthoritySeeds, String) throws(FileFailure) -> Void
     ) throws(ClusterFolderError) -> ClusterFolder {
         guard !DurableFile.exists(path) else { throw .exists(path) }
         let replicas = hosts.count
@@ -165,9 +165,9 @@ public struct ClusterFolder: Sendable {
         guard shards >= 1, shards <= 4096 else { throw .manifest(.shardCount(shards)) }
 
         let seeds = (0..<replicas).map { _ in randomSeed() }
-        let issuerSeed = randomSeed()
+        let authorities = AuthoritySeeds(issuer: randomSeed(), compliance: randomSeed())
         var keys: [PublicKey] = []
-        for seed in seeds + [issuerSeed] {
+        for seed in seeds + [authorities.issuer, authorities.compliance] {
             guard let signer = Ed25519Signer(seed: seed) else { preconditionFailure("a seed has 32 bytes") }
             keys.append(signer.publicKey)
         }
@@ -177,12 +177,13 @@ public struct ClusterFolder: Sendable {
             hosts: (0..<replicas).map {
                 .init(address: hosts[$0].address, port: hosts[$0].port, publicKey: keys[$0])
             },
-            shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards), issuer: keys[replicas])
+            shards: Array(repeating: (0..<replicas).map { HostID(UInt16($0)) }, count: shards), issuer: keys[replicas],
+            compliance: keys[replicas + 1])
         do { try manifest.validate() } catch { throw .manifest(error) }
 
         let temporary = "\(path).creating-\(getpid())-\(Hex.encode(Array(randomSeed().prefix(4))))"
         do {
-            try write(manifest, seeds, issuerSeed, temporary)
+            try write(manifest, seeds, authorities, temporary)
             try DurableFile.rename(temporary, path)
             try DurableFile.syncFolder(parent(of: path))
         } catch {
@@ -192,12 +193,19 @@ public struct ClusterFolder: Sendable {
         return try ClusterFolder(opening: path)
     }
 
+    /// Of the keys that the manifest gives a right.
+    private struct AuthoritySeeds {
+        let issuer: [UInt8]
+        let compliance: [UInt8]
+    }
+
     private static func write(
-        _ manifest: Manifest, seeds: [[UInt8]], issuerSeed: [UInt8], to folder: String
+        _ manifest: Manifest, seeds: [[UInt8]], authorities: AuthoritySeeds, to folder: String
     ) throws(FileFailure) {
         try DurableFile.createFolder(folder)
         try DurableFile.create(folder + "/cluster.json", Array(ManifestJSON.encode(manifest).utf8), mode: 0o644)
-        try KeyFile.create(folder + "/issuer.key", seed: issuerSeed)
+        try KeyFile.create(folder + "/issuer.key", seed: authorities.issuer)
+        try KeyFile.create(folder + "/compliance.key", seed: authorities.compliance)
         try DurableFile.createFolder(folder + "/hosts")
         for (index, seed) in seeds.enumerated() {
             let host = "\(folder)/hosts/\(index)"
@@ -245,6 +253,15 @@ public struct ClusterFolder: Sendable {
         let file = path + "/issuer.key"
         let signer = try KeyFile.read(file)
         guard signer.publicKey == manifest.issuer else { throw .notInManifest(path: file) }
+        return signer
+    }
+
+    /// The key that may freeze and release accounts.
+    /// - Throws: `notInManifest` also where the manifest names no such key: the cluster was made before there was one.
+    public func compliance() throws(KeyFileError) -> Ed25519Signer {
+        let file = path + "/compliance.key"
+        let signer = try KeyFile.read(file)
+        guard signer.publicKey == manifest.compliance else { throw .notInManifest(path: file) }
         return signer
     }
 

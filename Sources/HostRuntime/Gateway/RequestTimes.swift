@@ -104,7 +104,8 @@ package struct RequestTimes {
             case .transfer(let transfer): if isElsewhere(transfer.from) || isElsewhere(transfer.to) { return .cross }
             case .open(let account): if isElsewhere(account.id) { return .cross }
             case .issue(let to, _, _): if isElsewhere(to) { return .cross }
-            case .read(let account): if isElsewhere(account) { return .cross }
+            case .read(let account), .freeze(let account, _), .release(let account):
+                if isElsewhere(account) { return .cross }
             case .call: return .call
             }
         }
@@ -171,6 +172,8 @@ package enum AbortCause: Hashable, Sendable {
             case .superseded: "superseded"
             case .participantAborted: "participant_aborted"
             case .callFailed: "call_failed"
+            case .frozen: "frozen"
+            case .noComplianceAuthority: "no_compliance_authority"
             }
         case .noRecord: "no_record"
         case .acknowledged: "acknowledged"

@@ -40,7 +40,8 @@ package struct AnsweredRequest: Sendable, Equatable {
             case .transfer(let transfer):
                 steps.append(Step(from: map.shard(of: transfer.from), to: map.shard(of: transfer.to)))
             case .open(let account): steps.append(.on(map.shard(of: account.id)))
-            case .issue(let account, _, _), .read(let account): steps.append(.on(map.shard(of: account)))
+            case .issue(let account, _, _), .read(let account), .freeze(let account, _), .release(let account):
+                steps.append(.on(map.shard(of: account)))
             case .call(let invocation, _):
                 steps.append(.on(map.shard(of: invocation.target)))
                 calls = true

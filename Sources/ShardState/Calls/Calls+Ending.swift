@@ -40,7 +40,7 @@ extension Calls {
         }
         if ending == .committed {
             for frame in record.frames(below: nil) where isCommitted(frame, listed, on: context.shard) {
-                for write in frame.writes { try context.state.put(bytes: write.value, write.key) }
+                for write in frame.writes { try context.state.put(bytes: keptFrozen(write, in: context), write.key) }
             }
         }
         record.end(ending)
@@ -49,6 +49,18 @@ extension Calls {
         for (i, resource) in released.enumerated() where i == 0 || resource != released[i - 1] {
             grants.append(resource)
         }
+    }
+
+    /// What a frame leaves under a key. An account stays as frozen as it is: freezes wait for nobody's lock, and the
+    /// frame may have run before this one came.
+    private func keptFrozen(_ write: FrameWrite, in context: ExecutionContext) throws(ShardStateError) -> [UInt8]? {
+        guard let value = write.value, let id = StateKey.decodeAccount(write.key),
+            StateKey.kind(of: write.key) == .account, let current = try context.state.account(id)
+        else { return write.value }
+        var account: AccountRecord = try decodeEntry(value, of: write.key)
+        guard account.freeze != current.freeze else { return value }
+        account.freeze = current.freeze
+        return account.encoded()
     }
 
     /// The root's frame, and every frame whose response the outcome lists, exactly as it was given (R13).

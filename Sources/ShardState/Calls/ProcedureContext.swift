@@ -168,8 +168,8 @@ public final class ProcedureContext {
     public func account(_ id: AccountID) throws -> AccountView? {
         try locked(id, isExclusive: false).map {
             AccountView(
-                owner: $0.owner, asset: $0.asset, posted: Amount($0.posted), pendingDebits: .zero, pendingCredits: .zero
-            )
+                owner: $0.owner, asset: $0.asset, posted: Amount($0.posted), pendingDebits: .zero,
+                pendingCredits: .zero, freeze: $0.freeze)
         }
     }
 
@@ -182,6 +182,7 @@ public final class ProcedureContext {
             throw fail(.account, "the signer does not own \(id)")
         }
         guard account.asset == asset else { throw fail(.account, "\(id) holds asset \(account.asset)") }
+        guard !account.refusesDebits else { throw fail(.frozen, "\(id) is frozen for debits") }
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
         guard amount.number <= account.posted else {
             throw fail(.account, "\(id) holds \(account.posted), not \(amount)")
@@ -198,6 +199,7 @@ public final class ProcedureContext {
     public func credit(_ id: AccountID, _ asset: AssetID, _ amount: Amount) throws {
         guard var account = try locked(id, isExclusive: true) else { throw fail(.account, "no account \(id)") }
         guard account.asset == asset else { throw fail(.account, "\(id) holds asset \(account.asset)") }
+        guard !account.refusesCredits else { throw fail(.frozen, "\(id) is frozen for credits") }
         guard amount > .zero else { throw fail(.account, "an amount of zero") }
         guard amount <= .limit, amount.number <= account.headroom else {
             throw fail(.account, "\(id) would hold too much")
@@ -213,7 +215,14 @@ public final class ProcedureContext {
         let resource = StateKey.account(id, in: map).bytes
         try lock(resource, isExclusive: isExclusive)
         guard let bytes = try read(resource) else { return nil }
-        do { return try decodeEntry(bytes, of: resource) } catch {
+        do {
+            var account: AccountRecord = try decodeEntry(bytes, of: resource)
+            // What this transaction has changed of it may be older than the freeze, which waits for nobody's lock.
+            if let current = try stored(resource) {
+                account.freeze = (try decodeEntry(current, of: resource) as AccountRecord).freeze
+            }
+            return account
+        } catch let error as ShardStateError {
             damage = error
             throw fail(.account)
         }

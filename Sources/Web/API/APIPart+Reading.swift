@@ -24,6 +24,16 @@ extension APIPart {
                 ("pending_debits", .string(view.pendingDebits.description)),
                 ("pending_credits", .string(view.pendingCredits.description)),
             ]
+            if let freeze = view.freeze {
+                members.append(
+                    (
+                        "frozen",
+                        .object([
+                            ("direction", .string(freeze.direction.description)),
+                            ("reason", .number(Int(freeze.reason))),
+                        ])
+                    ))
+            }
         }
         return .json(.object(members).adding(proof(answers, nonce)))
     }

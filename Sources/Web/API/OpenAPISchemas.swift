@@ -61,6 +61,13 @@ enum OpenAPISchemas {
         ]
     }
 
+    /// In the order of `RequestJSON.operationKinds`.
+    private static let operationSchemas = ["Transfer", "Open", "Issue", "Read", "Call", "Freeze", "Release"]
+    /// Which way money must not go.
+    private static let direction: WebJSON = [
+        "enum": .array(AccountFreeze.Direction.allCases.map { .string($0.description) })
+    ]
+
     private static var requests: [(key: String, value: WebJSON)] {
         [
             ("SignedRequest", object([("request", ref("Request")), ("signature", ref("SignatureBytes"))])),
@@ -83,11 +90,11 @@ enum OpenAPISchemas {
             (
                 "Operation",
                 [
-                    "oneOf": .array(["Transfer", "Open", "Issue", "Read", "Call"].map(ref)),
+                    "oneOf": .array(operationSchemas.map(ref)),
                     "discriminator": [
                         "propertyName": "kind",
                         "mapping": .object(
-                            zip(RequestJSON.operationKinds, ["Transfer", "Open", "Issue", "Read", "Call"]).map {
+                            zip(RequestJSON.operationKinds, operationSchemas).map {
                                 ($0, .string("#/components/schemas/\($1)"))
                             }),
                     ],
@@ -115,6 +122,14 @@ enum OpenAPISchemas {
                 ])
             ),
             ("Read", object([("kind", ["const": "read"]), ("account", ref("AccountID"))])),
+            (
+                "Freeze",
+                object([
+                    ("kind", ["const": "freeze"]), ("account", ref("AccountID")), ("direction", direction),
+                    ("reason", ref("UInt32")),
+                ])
+            ),
+            ("Release", object([("kind", ["const": "release"]), ("account", ref("AccountID"))])),
             (
                 "Call",
                 object(
@@ -199,6 +214,7 @@ enum OpenAPISchemas {
                     optional: [
                         ("owner", ref("Bytes32")), ("asset", ref("UInt32")), ("posted", ref("Amount")),
                         ("pending_debits", ref("Amount")), ("pending_credits", ref("Amount")),
+                        ("frozen", object([("direction", direction), ("reason", ref("UInt32"))])),
                     ])
             ),
             (
@@ -216,10 +232,12 @@ enum OpenAPISchemas {
         let host = object([
             ("address", text), ("port", integer(65535)), ("public_key", ref("Bytes32")),
         ])
-        let manifest = object([
-            ("cluster", ref("Bytes32")), ("epoch", ref("UInt32")), ("hosts", array(host)), ("issuer", ref("Bytes32")),
-            ("shards", array(array(ref("UInt16")))), ("version", ["type": "integer"]),
-        ])
+        let manifest = object(
+            [
+                ("cluster", ref("Bytes32")), ("epoch", ref("UInt32")), ("hosts", array(host)),
+                ("issuer", ref("Bytes32")),
+                ("shards", array(array(ref("UInt16")))), ("version", ["type": "integer"]),
+            ], optional: [("compliance", ref("Bytes32"))])
         let shard = object([
             ("shard", ref("UInt16")), ("hosts", array(ref("UInt16"))), ("faults_tolerated", integer(21)),
             ("quorum", integer(64)), ("first_account", ref("AccountID")),

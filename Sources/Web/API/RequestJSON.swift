@@ -7,7 +7,7 @@ import StrictInput
 /// Numbers of 64 bits and more are strings of decimal digits, because many readers of JSON round them; hexadecimal digits
 /// are in lower case. Unknown and repeated keys are refused.
 package enum RequestJSON {
-    static let operationKinds = ["transfer", "open", "issue", "read", "call"]
+    static let operationKinds = ["transfer", "open", "issue", "read", "call", "freeze", "release"]
 
     /// The signature is not checked.
     package static func decode(_ bytes: [UInt8], limit: Int) throws(InputProblem) -> SignedRequest {
@@ -94,6 +94,17 @@ package enum RequestJSON {
                 amount: Amount(try fields["amount"].decimal()))
         case "read":
             return .read(try value.object(["kind", "account"])["account"].account())
+        case "freeze":
+            let fields = try value.object(["kind", "account", "direction", "reason"])
+            let text = try fields["direction"].string()
+            guard let direction = AccountFreeze.Direction(text) else {
+                throw fields["direction"].problem(
+                    Printable.quoted(text.utf8, limit: 40), expected: "one of debits, credits, both")
+            }
+            return .freeze(
+                try fields["account"].account(), AccountFreeze(direction, reason: try fields["reason"].integer()))
+        case "release":
+            return .release(try value.object(["kind", "account"])["account"].account())
         case "call":
             let fields = try value.object(
                 ["kind", "target", "procedure", "version", "arguments"], optional: ["continues"])

@@ -134,6 +134,9 @@ struct AccountCommand: AsyncParsableCommand {
         var posted: String?
         var pending_debits: String?
         var pending_credits: String?
+        /// "debits", "credits" or "both", and the compliance authority's code; left out if it is not frozen.
+        var frozen: String?
+        var frozen_reason: UInt32?
         /// Signed by a quorum, or in order; a weak read is one gateway's word.
         var certified: Bool
     }
@@ -164,11 +167,14 @@ struct AccountCommand: AsyncParsableCommand {
                         account: id.hex, shard: shard, exists: view != nil, asset: view?.asset.number,
                         owner: view?.owner.hex,
                         posted: view?.posted.description, pending_debits: view?.pendingDebits.description,
-                        pending_credits: view?.pendingCredits.description, certified: !weak))
+                        pending_credits: view?.pendingCredits.description,
+                        frozen: view?.freeze?.direction.description, frozen_reason: view?.freeze?.reason,
+                        certified: !weak))
             } else if let view {
                 var line = "\(id.hex) on shard \(shard): \(view.posted) of asset \(view.asset)"
                 if view.pendingDebits > .zero { line += ", \(view.pendingDebits) reserved" }
                 if view.pendingCredits > .zero { line += ", \(view.pendingCredits) on its way" }
+                if let freeze = view.freeze { line += ", FROZEN: \(freeze.direction) (reason \(freeze.reason))" }
                 Console.out(line + how)
             }
             if view == nil {
@@ -222,6 +228,8 @@ struct AccountCommand: AsyncParsableCommand {
             /// Null where no quorum said so just now; "0" too where the account is not open yet.
             var posted: String?
             var exists: Bool?
+            /// "debits", "credits" or "both"; left out if it is not frozen, or not known.
+            var frozen: String?
         }
         var schema = 1
         var accounts: [Account]
@@ -269,7 +277,8 @@ struct AccountCommand: AsyncParsableCommand {
                         name: name, account: id.hex, shard: Int(folder.manifest.shardMap.shard(of: id).number),
                         asset: file.asset, open: open,
                         posted: statement.map { ($0.view?.posted ?? .zero).description },
-                        exists: statement.map { $0.view != nil }))
+                        exists: statement.map { $0.view != nil },
+                        frozen: statement?.view?.freeze?.direction.description))
             }
             await reader?.close()
             for problem in problems { Console.error("error: \(problem.description)") }
@@ -299,6 +308,7 @@ struct AccountCommand: AsyncParsableCommand {
                     line += "not open; open it with: quorate account create \(account.name) --resume\(cluster.option)"
                 default: line += "asset \(account.asset)"
                 }
+                if let frozen = account.frozen { line += "  FROZEN: \(frozen)" }
                 if account.open > 0 {
                     line += "  (a request is open: quorate tx list \(account.name)\(cluster.option))"
                 }

@@ -70,8 +70,9 @@ struct AccountFile: Encodable, Sendable {
                 "\"\(name)\" looks like an identifier, which are hexadecimal digits; choose a name that cannot be taken for one"
             )
         }
-        guard name != KeyHolder.issuerName else {
-            throw ToolError(.failure, "\"\(name)\" is the name of the key that issues money; choose another one")
+        guard !KeyHolder.authorities.contains(name) else {
+            let what = name == KeyHolder.issuerName ? "issues money" : "freezes accounts"
+            throw ToolError(.failure, "\"\(name)\" is the name of the key that \(what); choose another one")
         }
     }
 

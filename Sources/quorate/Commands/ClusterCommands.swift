@@ -154,7 +154,7 @@ struct ClusterCommand: AsyncParsableCommand {
             guard clientTLS.isOn else {
                 Console.out(
                     "gateways and clients need \(directory)/public, which has no secret: quorate gateway run FOLDER")
-                return Console.out("issuer.key may create money: keep it off the hosts")
+                return Console.out("issuer.key may create money, compliance.key freeze accounts: keep them off the hosts")
             }
             for (number, gateway) in gateways.enumerated() {
                 Console.out(
@@ -167,7 +167,9 @@ struct ClusterCommand: AsyncParsableCommand {
                 )
             }
             Console.out("clients need \(directory)/public, which has no secret")
-            Console.out("issuer.key may create money, and authority.key gateways: keep them off the machines")
+            Console.out(
+                "issuer.key may create money, compliance.key freeze accounts, authority.key make gateways: keep them off the machines"
+            )
         }
     }
 

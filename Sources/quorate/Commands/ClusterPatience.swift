@@ -14,6 +14,8 @@ extension AsksCluster {
 
 extension TransferCommand: AsksCluster {}
 extension IssueCommand: AsksCluster {}
+extension FreezeCommand: AsksCluster {}
+extension ReleaseCommand: AsksCluster {}
 extension CallCommand: AsksCluster {}
 extension TransactionCommand.Resolve: AsksCluster {}
 extension TransactionCommand.Abandon: AsksCluster {}

@@ -16,6 +16,9 @@ struct StateContents: Sendable {
         var posted: String?
         var pending_debits: String?
         var pending_credits: String?
+        /// "debits", "credits" or "both"; left out if it is not frozen.
+        var frozen: String?
+        var frozen_reason: UInt32?
         /// A procedure uses it.
         var locked = false
     }
@@ -104,7 +107,8 @@ struct StateContents: Sendable {
         return Account(
             account: "\(id)", exists: true, owner: view.owner.hex, asset: view.asset.number,
             posted: "\(view.posted.number)", pending_debits: "\(view.pendingDebits.number)",
-            pending_credits: "\(view.pendingCredits.number)", locked: state.isLocked(id))
+            pending_credits: "\(view.pendingCredits.number)", frozen: view.freeze?.direction.description,
+            frozen_reason: view.freeze?.reason, locked: state.isLocked(id))
     }
 
     private static func problem(_ error: any Error) -> Problem {
@@ -173,7 +177,7 @@ struct StateContents: Sendable {
     private static func text(_ account: Account) -> String {
         guard account.exists else { return "\(account.account) is not there" }
         return
-            "\(account.account)  \(account.posted ?? "") of asset \(account.asset ?? 0)  reserved \(account.pending_debits ?? "")  to come \(account.pending_credits ?? "")  owner \(account.owner ?? "")\(account.locked ? "  a procedure uses it" : "")"
+            "\(account.account)  \(account.posted ?? "") of asset \(account.asset ?? 0)  reserved \(account.pending_debits ?? "")  to come \(account.pending_credits ?? "")  owner \(account.owner ?? "")\(account.frozen.map { "  frozen: \($0)" } ?? "")\(account.locked ? "  a procedure uses it" : "")"
     }
 
     // MARK: For a program

@@ -7,13 +7,19 @@ import Messages
 enum KeyHolder: Sendable {
     case account(AccountFile)
     case issuer
+    /// Who may freeze and release accounts.
+    case compliance
 
     static let issuerName = "issuer"
+    static let complianceName = "compliance"
+    /// Of keys that are no account's.
+    static let authorities = [issuerName, complianceName]
 
     var name: String {
         switch self {
         case .account(let file): file.name
         case .issuer: Self.issuerName
+        case .compliance: Self.complianceName
         }
     }
 
@@ -21,14 +27,14 @@ enum KeyHolder: Sendable {
     private func place(_ cluster: String) -> String {
         switch self {
         case .account(let file): "\(AccountFile.folder(cluster))/\(file.name)"
-        case .issuer: cluster + "/issuer"
+        case .issuer, .compliance: "\(cluster)/\(name)"
         }
     }
 
     func lockPath(_ cluster: String) -> String {
         switch self {
         case .account(let file): AccountFile.path(file.name, cluster) + ".lock"
-        case .issuer: place(cluster) + ".lock"
+        case .issuer, .compliance: place(cluster) + ".lock"
         }
     }
 
@@ -40,6 +46,7 @@ enum KeyHolder: Sendable {
             }
             return signer
         case .issuer: return try folder.issuer()
+        case .compliance: return try folder.compliance()
         }
     }
 
@@ -53,6 +60,11 @@ enum KeyHolder: Sendable {
             }
             principal = key
         case .issuer: principal = folder.manifest.issuer
+        case .compliance:
+            guard let key = folder.manifest.compliance else {
+                throw ToolError(.missingKeys, "the cluster's manifest names nobody who may freeze accounts")
+            }
+            principal = key
         }
         return Outbox(folder: place(folder.path) + ".outbox", principal: principal, cluster: folder.manifest.cluster)
     }
@@ -65,11 +77,13 @@ enum KeyHolder: Sendable {
     {
         var found: [T] = []
         var problem: ToolError?
-        for name in [nil] + AccountFile.names(folder.path).map(Optional.some) {
-            do {
-                let file = try name.map { try AccountFile.load($0, cluster: folder.path, manifest: folder.manifest) }
-                found += try look(file.map(KeyHolder.account) ?? .issuer)
-            } catch {
+        var all: [() throws -> KeyHolder] = [{ .issuer }]
+        if folder.manifest.compliance != nil { all.append { .compliance } }
+        for name in AccountFile.names(folder.path) {
+            all.append { .account(try AccountFile.load(name, cluster: folder.path, manifest: folder.manifest)) }
+        }
+        for holder in all {
+            do { found += try look(try holder()) } catch {
                 let error = ToolError(error)
                 Console.error("warning: passed over: \(error.description)")
                 problem = problem ?? error
@@ -79,8 +93,11 @@ enum KeyHolder: Sendable {
     }
 
     static func named(_ name: String, _ folder: ClusterFolder) throws -> KeyHolder {
-        name == issuerName && !FileManager.default.fileExists(atPath: AccountFile.path(name, folder.path))
-            ? .issuer : .account(try AccountFile.find(name, cluster: folder.path, manifest: folder.manifest))
+        if !FileManager.default.fileExists(atPath: AccountFile.path(name, folder.path)) {
+            if name == issuerName { return .issuer }
+            if name == complianceName { return .compliance }
+        }
+        return .account(try AccountFile.find(name, cluster: folder.path, manifest: folder.manifest))
     }
 }
 
@@ -118,6 +135,8 @@ struct AddressBook: Sendable {
         case .issue(let to, _, let amount): "issue \(amount) -> \(name(to))"
         case .read(let account): "read \(name(account))"
         case .call(let call, _): "call \(call.procedure)"
+        case .freeze(let account, let freeze): "freeze \(freeze.direction) of \(name(account))"
+        case .release(let account): "release \(name(account))"
         }
     }
 

@@ -99,6 +99,41 @@ struct KnownProcedure: Sendable {
                 ])
             }),
         make(
+            SetScreeningLimits.self, #"{"policy": "retail", "per_transfer": 1000, "per_day": 5000}"#,
+            { json, _ in
+                let fields = try json.object(["policy", "per_transfer", "per_day"])
+                let policy = try fields["policy"].string()
+                return (
+                    .key(Screening.limitsKey(policy)),
+                    SetScreeningLimits.Arguments(
+                        policy: policy, perTransfer: Amount(try fields["per_transfer"].integer()),
+                        perDay: Amount(try fields["per_day"].integer()))
+                )
+            }, { _ in .nothing }),
+        make(
+            ListParties.self, #"{"policy": "retail", "accounts": ["mallory"], "listed": true}"#,
+            { json, accounts in
+                let fields = try json.object(["policy", "accounts", "listed"])
+                let policy = try fields["policy"].string()
+                return (
+                    .key(Screening.limitsKey(policy)),
+                    ListParties.Arguments(
+                        policy: policy, accounts: try fields["accounts"].elements(limit: 64).map(accounts.id),
+                        listed: try fields["listed"].boolean())
+                )
+            }, { _ in .nothing }),
+        make(
+            ScreenedTransfer.self, #"{"from": ID, "to": "bob", "money": {"asset": 1, "amount": 500}}"#,
+            { json, accounts in
+                let fields = try json.object(["from", "to", "money"])
+                let from = try accounts.id(fields["from"])
+                return (
+                    .account(from),
+                    ScreenedTransfer.Arguments(
+                        from: from, payment: Payment(try money(fields["money"]), to: try accounts.id(fields["to"])))
+                )
+            }, { _ in .nothing }),
+        make(
             ListTransaction.self, #"{"operations": [{"key": "a", "append": 7}, {"key": "b"}]}"#,
             { json, accounts in
                 let elements = try json.object(["operations"])["operations"]

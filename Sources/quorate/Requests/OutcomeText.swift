@@ -72,6 +72,9 @@ struct OutcomeText: Sendable {
                 (.issue(let to, _, _), .wrongAsset):
                 [to]
             case (.open(let specification), .accountExists): [specification.id]
+            case (.transfer(let transfer), .frozen): [transfer.from, transfer.to]
+            case (.issue(let to, _, _), .frozen): [to]
+            case (.freeze(let account, _), .unknownAccount), (.release(let account), .unknownAccount): [account]
             case (.read(let account), _): [account]
             default: []
             }

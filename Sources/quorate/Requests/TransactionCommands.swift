@@ -83,7 +83,7 @@ struct TransactionCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Requests whose outcome is not known.",
             discussion: "The last \(Outbox.kept) settled ones of each key are kept too: --all.")
-        @Argument(help: "Only of this account, or of: issuer.") var name: String?
+        @Argument(help: "Only of this account, or of: issuer, compliance.") var name: String?
         @OptionGroup var cluster: ClusterOption
         @Flag(help: "The settled ones too.") var all = false
         @Flag(help: "Print one JSON object.") var json = false

@@ -53,8 +53,9 @@ struct ShellCompletion: Sendable {
         let place = rest.count { !$0.hasPrefix("-") }
         switch type {
         case is TransferCommand.Type: return place < 2 ? accounts : []
-        case is IssueCommand.Type, is AccountCommand.Show.Type: return place == 0 ? accounts : []
-        case is TransactionCommand.List.Type: return accounts + [KeyHolder.issuerName]
+        case is IssueCommand.Type, is AccountCommand.Show.Type, is FreezeCommand.Type, is ReleaseCommand.Type:
+            return place == 0 ? accounts : []
+        case is TransactionCommand.List.Type: return accounts + KeyHolder.authorities
         case is CallCommand.Type: return place == 0 ? KnownProcedure.all.map(\.name) : []
         case is ReceiptCommand.Verify.Type, is ReceiptCommand.Show.Type: return receipts.map { $0.path }
         case is TransactionCommand.Show.Type, is TransactionCommand.Resolve.Type, is TransactionCommand.Abandon.Type,

@@ -204,6 +204,20 @@ def call(target: str | bytes, procedure: str, arguments: bytes, version: int = 1
             "continues": continues}
 
 
+def freeze(account: str, reason: int, direction: str = "both") -> dict:
+    """Keeps money from leaving an account ("debits"), entering it ("credits"), or both. The manifest's compliance
+    authority signs it, in an independent request; the reason is a code of its own."""
+    return {"kind": "freeze", "account": account, "direction": direction, "reason": reason}
+
+
+def release(account: str) -> dict:
+    """Ends a freeze. The manifest's compliance authority signs it, in an independent request."""
+    return {"kind": "release", "account": account}
+
+
+_DIRECTIONS = ("debits", "credits", "both")
+
+
 def _encode_operation(operation: dict) -> bytes:
     match operation:
         case {"kind": "transfer", "from": source, "to": to, "asset": asset, "amount": amount}:
@@ -223,6 +237,13 @@ def _encode_operation(operation: dict) -> bytes:
             before = b"\0" if continues is None else b"\1" + _uint(continues, 8, "continues")
             return b"\5" + where + _blob(procedure.encode(), 64, "procedure") + _uint(version, 2, "version") \
                 + _blob(arguments, 16384, "arguments") + before
+        case {"kind": "freeze", "account": account, "direction": direction, "reason": reason}:
+            if direction not in _DIRECTIONS:
+                raise Malformed(f"direction {direction!r}: one of {', '.join(_DIRECTIONS)} is expected")
+            return b"\6" + account_bytes(account) + bytes([_DIRECTIONS.index(direction) + 1]) \
+                + _uint(reason, 4, "reason")
+        case {"kind": "release", "account": account}:
+            return b"\7" + account_bytes(account)
     raise Malformed(f"no operation: {operation!r}")
 
 
@@ -400,7 +421,7 @@ def _decode_invocation(reader: _Reader) -> dict:
 
 
 def _decode_operation(reader: _Reader) -> dict:
-    match reader.choice(range(1, 6), "operation kind"):
+    match reader.choice(range(1, 8), "operation kind"):
         case 1:
             source, to = reader.account(), reader.account()
             return transfer(source, to, reader.uint(4), reader.uint(16))
@@ -410,6 +431,11 @@ def _decode_operation(reader: _Reader) -> dict:
             return issue(reader.account(), reader.uint(4), reader.uint(16))
         case 4:
             return read(reader.account())
+        case 6:
+            account, direction = reader.account(), reader.choice((1, 2, 3), "freeze direction")
+            return freeze(account, reader.uint(4), _DIRECTIONS[direction - 1])
+        case 7:
+            return release(reader.account())
         case _:
             operation = _decode_invocation(reader)
             operation["continues"] = reader.uint(8) if reader.bool() else None
@@ -424,7 +450,7 @@ _ADDRESS, _DECIMAL = re.compile("[0-9A-Za-z.:_%-]{1,255}"), re.compile("0|[1-9][
 _U8, _U16, _U32, _U64 = (range(1 << bits) for bits in (8, 16, 32, 64))
 _MANIFEST = {
     "cluster": _BYTES32, "epoch": _U32, "hosts": [{"address": _ADDRESS, "port": _U16[1:], "public_key": _BYTES32}],
-    "issuer": _BYTES32, "shards": [[_U16]], "version": _U8[1:2]}
+    "issuer": _BYTES32, "compliance?": _BYTES32, "shards": [[_U16]], "version": _U8[1:2]}
 _STATEMENT = {
     "cluster": _BYTES32, "epoch": _U32, "shard": _U16, "sequence": _U64, "previous_history": _BYTES32,
     "batch": _BYTES32, "leaves_root": _BYTES32}
@@ -444,10 +470,13 @@ _PROOF = {
 
 def _conform(value, shape, place: str):
     if type(shape) is dict:
-        if type(value) is not dict or value.keys() != shape.keys():
+        # A key of the shape that ends with "?" may be missing.
+        known = {key.removesuffix("?"): part for key, part in shape.items()}
+        if type(value) is not dict or not value.keys() <= known.keys() \
+                or not all(key.endswith("?") or key in value for key in shape):
             raise Malformed(f"{place}: not an object with the keys {', '.join(sorted(shape))}")
-        for key in shape:
-            _conform(value[key], shape[key], f"{place}.{key}")
+        for key in value:
+            _conform(value[key], known[key], f"{place}.{key}")
     elif type(shape) is list:
         if type(value) is not list:
             raise Malformed(f"{place}: not an array")
@@ -530,7 +559,7 @@ class Manifest:
             case "transfer": targets = [operation["from"], operation["to"]]
             case "open": targets = [account_id(operation["owner"], operation["asset"], operation["index"])]
             case "issue": targets = [operation["to"]]
-            case "read": targets = [operation["account"]]
+            case "read" | "freeze" | "release": targets = [operation["account"]]
             case _: targets = [operation["target"]]
         return {self.shard_of(target) for target in targets}
 
@@ -540,12 +569,14 @@ class Manifest:
 _ABORTS = dict(enumerate((
     "insufficient funds", "unknown account", "the signer does not own the account", "the account holds another asset",
     "a balance would exceed its limit", "the account exists already", "the request is malformed",
-    "another attempt with the same request number holds or committed", "another shard aborted", "a call failed"), 1))
+    "another attempt with the same request number holds or committed", "another shard aborted", "a call failed",
+    "the account is frozen", "the manifest names no compliance authority"), 1))
 _FAILURES = dict(enumerate((
     "the procedure failed", "no such procedure", "the arguments cannot be read",
     "an older transaction holds what it needs", "the deadline passed", "a limit is exceeded",
     "the procedure is not deterministic", "parallel calls touch the same", "the transaction does not balance",
-    "the account does not allow it", "too many unfinished calls", "the deadline passed while it waited for a lock"), 1))
+    "the account does not allow it", "too many unfinished calls", "the deadline passed while it waited for a lock",
+    "the account is frozen"), 1))
 
 
 @dataclass(frozen=True)
@@ -591,15 +622,26 @@ def _status(reader) -> _Status:
         case 5: return _Status("abort", _ABORTS[9], "aborted: no record by the deadline")
         case 6: return _Status(None, None, "refused: the number was acknowledged")
         case 7:
-            if not reader.bool():
+            if (view := _view(reader)) is None:
                 return _Status("commit", None, "read: no such account")
-            return _Status("commit", None, f"read: {int.from_bytes(reader.raw(84)[36:52], 'little')}")
+            return _Status("commit", None, f"read: {view[2]}")
         case 8: return _Status(None, None, "running")
         case 9:
             result, consumed = reader.blob(16384), reader.array(_consumed_call, 64)
             return _Status("commit", None, f"returned {len(result)} bytes, {len(consumed)} calls committed", result)
         case 10: return _Status("abort", _ABORTS[10], _call_failure(reader))
         case _: return _Status(None, None, "closed")
+
+
+def _view(reader) -> tuple | None:
+    """Owner, asset, posted, pending debits, pending credits, and how it is frozen."""
+    if not (form := reader.choice((0, 1, 2), "account view")):
+        return None
+    owner, asset, posted, debits, credits = reader.raw(32), reader.uint(4), *(reader.uint(16) for _ in range(3))
+    frozen = None
+    if form == 2:
+        frozen = (_DIRECTIONS[reader.choice((1, 2, 3), "freeze direction") - 1], reader.uint(4))
+    return owner, asset, posted, debits, credits, frozen
 
 
 def _leaf(data: bytes, place: str) -> tuple[bytes, dict[int, _Status]]:
@@ -680,6 +722,10 @@ def _describe(operation: dict) -> str:
             return f"issue {amount} of asset {asset} to {to}"
         case {"kind": "read", "account": account}:
             return f"read {account}"
+        case {"kind": "freeze", "account": account, "direction": direction, "reason": reason}:
+            return f"freeze {direction} of {account} for reason {reason}"
+        case {"kind": "release", "account": account}:
+            return f"release {account}"
     target = operation["target"]
     shown = target if isinstance(target, str) else target.decode(errors="replace")
     return f"call {operation['procedure']} of {shown}"
@@ -760,6 +806,8 @@ class Account:
     posted: int
     pending_debits: int
     pending_credits: int
+    frozen: tuple[str, int] | None = None
+    """Which way money must not go ("debits", "credits" or "both") and the reason's code; None if it is not frozen."""
 
 
 def _verify_read(given: dict, subject: bytes, shard: int, nonce: bytes, manifest: Manifest) -> tuple[_Reader, list]:
@@ -792,10 +840,8 @@ def _median(values: list[int]) -> int:
 def verify_account(given: dict, account: str, nonce: bytes, manifest: Manifest) -> Account | None:
     """None: it is proven that there is no such account. Raises Malformed or NotProven."""
     reader, _ = _verify_read(given, b"\1" + account_bytes(account), manifest.shard_of(account), nonce, manifest)
-    found = None
-    if reader.bool():
-        owner, asset = reader.raw(32), reader.uint(4)
-        found = Account(account, owner, asset, reader.uint(16), reader.uint(16), reader.uint(16))
+    view = _view(reader)
+    found = None if view is None else Account(account, *view)
     reader.finish()
     return found
 

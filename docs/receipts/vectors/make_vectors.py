@@ -37,6 +37,8 @@ def transfer(source, to, amount=5, asset=1): return u8(1) + source[::-1] + to[::
 def opening(owner, asset=1, number=0): return u8(2) + owner + u32(asset) + u64(number)
 def issue(to, amount=5, asset=1): return u8(3) + to[::-1] + u32(asset) + u128(amount)
 def read(account): return u8(4) + account[::-1]
+def freeze(account, direction, reason): return u8(6) + account[::-1] + u8(direction) + u32(reason)
+def release(account): return u8(7) + account[::-1]
 def invocation(target, procedure="pay", arguments=b"", version=1):
     return (u8(1) + blob(target) if type(target) is str or len(target) != 16 else u8(2) + target[::-1]) + blob(procedure) + u16(version) + blob(arguments)
 def call(*arguments, continues=None, **more):
@@ -47,7 +49,7 @@ def failure(reason, procedure="pay", text="", shard=1): return u8(reason) + u16(
 def response(steps, answer, below=(), flows=()): return path(*steps) + answer + array(below) + array(flows)
 def report(issued=(), responses=(), never=(), age=1_700_000_000_000_000, order=0): return u64(age) + u8(order) + array(issued) + array(responses) + array(never)
 def issued(path, called, reach=0): return path + called + u8(reach)
-def view(posted): return u8(7) + u8(1) + bytes(32) + u32(1) + u128(posted) + u128(1) + u128(2)
+def view(posted, freeze=b""): return u8(7) + u8(2 if freeze else 1) + bytes(32) + u32(1) + u128(posted) + u128(1) + u128(2) + freeze
 YES, COMMITTED, NO_RECORD, ACKNOWLEDGED, NO_ACCOUNT, RUNNING, CLOSED = u8(1), u8(3), u8(5), u8(6), u8(7) + u8(0), u8(8), u8(11)
 def no(reason): return u8(2) + u8(reason)
 def aborted(reason): return u8(4) + u8(reason)
@@ -221,13 +223,15 @@ def make_genuine():
     genuine("legs-beyond-the-request", Made(request([issue(b)], 1)).certify(1, [COMMITTED, aborted(1)]), "a leg that the request does not have counts for nothing")
     genuine("read", Made(request([read(b)])).certify(1, [view(2**126)]), "status 7, an account")
     genuine("read-no-account", Made(request([read(b)])).certify(1, [NO_ACCOUNT]), "status 7, none")
-    reasons = [(leg, (no if leg % 2 else aborted)(leg + 1)) for leg in range(10)]
-    genuine("every-abort-reason", Made(request([issue(b, leg + 1) for leg in range(10)], 1)).certify(1, reasons), "statuses 2 and 4")
-    texts = ["", "no money", "\u20ac\u00fc\U0001f600", "x" * 256] + [""] * 7
+    genuine("read-frozen", Made(request([read(b)])).certify(1, [view(7, u8(2) + u32(2**32 - 1))]), "status 7, an account that is frozen")
+    genuine("frozen-and-released", Made(request([freeze(b, way, 17) for way in (1, 2, 3)] + [release(b)], 1)).certify(1, [COMMITTED] * 4), "operation kinds 6 and 7")
+    reasons = [(leg, (no if leg % 2 else aborted)(leg + 1)) for leg in range(12)]
+    genuine("every-abort-reason", Made(request([issue(b, leg + 1) for leg in range(12)], 1)).certify(1, reasons), "statuses 2 and 4")
+    texts = ["", "no money", "\u20ac\u00fc\U0001f600", "x" * 256] + [""] * 9
     failures = [failed(reason, "p" * 64 if reason == 2 else "pay", text) for reason, text in enumerate(texts, 1)]
-    genuine("every-call-failure", Made(request([issue(b, leg + 1) for leg in range(11)], 1)).certify(1, failures), "status 10")
-    everything = [transfer(a, b), opening(principal.public, 3, 4), issue(c), read(a), call(key_on(2), "buy", b"\0\1"), call(b, "sell")]
-    genuine("every-operation", Made(request(everything)).certify(0, [YES]).certify(1, [YES]).certify(2, [YES]), "kinds 1 to 5, both targets of calls")
+    genuine("every-call-failure", Made(request([issue(b, leg + 1) for leg in range(13)], 1)).certify(1, failures), "status 10")
+    everything = [transfer(a, b), opening(principal.public, 3, 4), issue(c), read(a), call(key_on(2), "buy", b"\0\1"), call(b, "sell"), freeze(a, 3, 17), release(c)]
+    genuine("every-operation", Made(request(everything)).certify(0, [YES]).certify(1, [YES]).certify(2, [YES]), "kinds 1 to 7, both targets of calls")
     legs = Made(request(everything, 1))
     shards = [[int.from_bytes(hashed[:8], "big") * 3 >> 64 for hashed in hashes] for _, hashes in parse_request(v.Reader(legs.data, ""))[4]]
     for shard in range(3): legs.certify(shard, [(leg, YES if leg else aborted(1)) for leg, places in enumerate(shards) if shard in places])
@@ -272,7 +276,9 @@ def make_forged():
     odd("trailing-byte", home + b"\0", home, "a byte after the end")
     odd("truncated", home[:-1], home, "a byte is missing")
     odd("operation-kind-0", home[:head + 4] + u8(0) + home[head + 5:], home, "operation kind 0")
-    odd("operation-kind-6", home[:head + 4] + u8(6) + home[head + 5:], home, "operation kind 6")
+    odd("operation-kind-8", home[:head + 4] + u8(8) + home[head + 5:], home, "operation kind 8")
+    odd("freeze-direction-0", request([freeze(b, 0, 1)], 1), home, "freeze direction 0")
+    odd("freeze-direction-4", request([freeze(b, 4, 1)], 1), home, "freeze direction 4")
     odd("call-target-kind-3", home[:head + 5] + u8(3) + home[head + 6:], home, "call target kind 3")
     odd("call-continues-2", home[:-1] + u8(2), home, "a boolean that is 2")
     odd("call-empty-key", request([u8(5) + u8(1) + blob("") + blob("pay") + u16(1) + blob("") + u8(0)]), home, "an empty key")
@@ -296,13 +302,15 @@ def make_forged():
     bad("status-0", [u8(0)], "status 0")
     bad("status-12", [u8(12)], "status 12")
     bad("abort-reason-0", [aborted(0)], "abort reason 0")
-    bad("abort-reason-11", [no(11)], "abort reason 11")
+    bad("abort-reason-13", [no(13)], "abort reason 13")
     bad("call-failure-0", [failed(0)], "call failure 0")
-    bad("call-failure-13", [failed(13)], "call failure 13")
+    bad("call-failure-14", [failed(14)], "call failure 14")
     bad("call-failure-long-text", [failed(1, text="x" * 257)], "a text of 257 bytes")
     bad("call-failure-no-utf8", [failed(1, text=b"\xed\xa0\x80")], "a text that is not UTF-8")
     bad("call-failure-long-procedure", [failed(1, "p" * 65)], "a name of 65 bytes")
-    bad("boolean-2", [u8(7) + u8(2)], "a boolean that is 2")
+    bad("account-view-3", [u8(7) + u8(3)], "neither no account nor one")
+    bad("account-view-without-freeze", [u8(7) + u8(2) + view(7)[2:]], "a frozen account without how it is frozen")
+    bad("account-view-freeze-4", [view(7, u8(4) + u32(1))], "freeze direction 4")
     bad("legs-descending", [(1, COMMITTED), (0, COMMITTED)], "legs in the wrong order")
     bad("leg-twice", [(0, returned()), (0, returned())], "a leg twice")
     bad("empty-report", [returned()], "a report that reports nothing", report())

@@ -28,6 +28,8 @@ def vectors():
     yield vector("accounts opened", [q.open_account(owner, 1), q.open_account(owner, 2, TOP)], independent=True)
     yield vector("money issued", [q.issue(a, 1, 1000)], independent=True)
     yield vector("read", [q.read(a)])
+    yield vector("accounts frozen and released", [
+        q.freeze(a, 7), q.freeze(b, (1 << 32) - 1, "debits"), q.freeze(b, 0, "credits"), q.release(a)], independent=True)
     yield vector("call of an account", [q.call(a, "credit", b"\1\2\3")])
     yield vector("call of a key, continued", [q.call(b"price/{GOLD}", "oracle.price", b"", version=3, continues=6)])
     yield vector("call of a key that is no text", [q.call(b"\0\xff", "naïve — 価格", bytes(range(256)))])
