@@ -90,8 +90,8 @@ class Network:
         Returns: why that cannot be, or None."""
         for one, other in pairs:
             for here, there in ((one, other), (other, one)):
-                rules = (f'table inet lab {{ chain in{there} {{ type filter hook input priority 0; '
-                         f'iifname "to-{there}" numgen random mod 1000 < {round(percent * 10)} counter drop\n}} }}')
+                rules = (f'table inet lab {{\nchain from-{there} {{\ntype filter hook input priority 0\n'
+                         f'iifname "to-{there}" numgen random mod 1000 < {round(percent * 10)} counter drop\n}}\n}}\n')
                 done = subprocess.run(
                     [*self.within(here), "nft", "-f", "-"], input=rules, capture_output=True, text=True)
                 if done.returncode != 0:

@@ -13,7 +13,7 @@ class Payer(threading.Thread):
     def __init__(self, number, command, payer, payee):
         super().__init__(name=f"payer {number}", daemon=True)
         self.payer, self.payee = payer, payee
-        # txid: (when it was said to be committed, how long it took in ms), by the monotonic clock.
+        # txid: (when it was said to be committed, how long it took in ms, its shards), by the monotonic clock.
         self.committed = {}
         self.aborted = {}
         # (when, what was said): no outcome; the next command asks for it.
@@ -44,7 +44,7 @@ class Payer(threading.Thread):
                         raise RuntimeError(said["error"]["message"])
                 elif said["committed"]:
                     # One that was told before is the same one, and was paid once.
-                    self.committed.setdefault(said["txid"], (now, (now - begun) * 1000))
+                    self.committed.setdefault(said["txid"], (now, (now - begun) * 1000, said["shards"]))
                 else:
                     self.aborted[said["txid"]] = said["why"]
         except (OSError, EOFError, RuntimeError, ValueError) as error:
