@@ -83,7 +83,8 @@ class Lab:
                       "--cluster", str(self.bank)])
             self.run(["account", "create", f"payee{number}", "--shard", str(away), "--cluster", str(self.bank)])
         for number in range(self.options.clients):
-            command = [*self.network.within("cl"), self.tool, "shell", "--cluster", str(self.bank), "--json"]
+            # It waits for an answer before it sees that its input has ended.
+            command = [*self.network.within("cl"), "setpriv", "--pdeathsig", "KILL", self.tool, "shell", "--cluster", str(self.bank), "--json"]
             self.payers.append(Payer(number, command, f"payer{number}", f"payee{number}"))
         for payer in self.payers:
             payer.start()
