@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from network import LabError, Network, remove_left_over
+from network import PREFIX, LabError, Network, remove_left_over
 from payers import Payer, longest_gap
 
 HOSTS = ["h0", "h1", "h2", "h3"]
@@ -25,7 +25,7 @@ class Lab:
     def __init__(self, options):
         self.options = options
         self.tool = options.quorate
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quorate-lab-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.bank = self.folder / "bank"
         self.network = Network(HOSTS + ["gw", "cl"])
         self.processes = []
@@ -294,7 +294,9 @@ class Lab:
         if self.options.keep is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            print(f"logs and states are in {self.folder}")
+            # Another name, so that the next lab leaves it.
+            kept = self.folder.rename(self.folder.with_name("kept-" + self.folder.name))
+            print(f"logs and states are in {kept}")
 
 
 def options():

@@ -1,7 +1,10 @@
 """Network namespaces of one machine, with a link between each two of them."""
 
 import os
+import pathlib
+import shutil
 import subprocess
+import tempfile
 
 PREFIX = "quorate-lab-"
 # For documentation (RFC 5737): nobody's. They are on the namespaces' loopback, and each has a route over each link.
@@ -19,15 +22,21 @@ def call(*words):
     return done.stdout
 
 
+def is_left_over(name):
+    """Whether it is of a lab whose process is gone."""
+    owner = name[len(PREFIX):].split("-")[0]
+    return name.startswith(PREFIX) and owner.isdigit() and not os.path.exists(f"/proc/{owner}")
+
+
 def remove_left_over():
-    """Those of a lab that was killed: its process is gone, and nothing is in them."""
+    """What a lab that was killed could not remove. Its processes have ended with it."""
     for line in call("ip", "netns", "list").splitlines():
-        name = line.split()[0] if line.split() else ""
-        if not name.startswith(PREFIX):
-            continue
-        owner = name[len(PREFIX):].split("-")[0]
-        if owner.isdigit() and not os.path.exists(f"/proc/{owner}") and not call("ip", "netns", "pids", name).split():
+        name = (line.split() or [""])[0]
+        if is_left_over(name) and not call("ip", "netns", "pids", name).split():
             call("ip", "netns", "delete", name)
+    for folder in pathlib.Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        if is_left_over(folder.name) and folder.is_dir() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Network:
