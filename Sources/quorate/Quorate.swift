@@ -31,7 +31,8 @@ struct Quorate: AsyncParsableCommand {
             let code = exitCode(for: error).rawValue
             let message = fullMessage(for: error)
             if code == 0 {
-                Console.write(message + "\n", to: STDOUT_FILENO)
+                // A host that was told to end has nothing to say.
+                if !message.isEmpty { Console.write(message + "\n", to: STDOUT_FILENO) }
             } else if !message.isEmpty {
                 Console.error(message)
                 if json { Console.failure(.init(usage: Self.message(for: error))) }
