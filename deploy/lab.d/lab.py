@@ -69,8 +69,8 @@ class Lab:
             shutil.move(self.bank / "hosts" / str(number), machine)
             self.start(host, ["host", "run", str(machine)], self.folder / f"{host}.log")
         shutil.rmtree(self.bank / "hosts")
-        shutil.copytree(self.bank / "public", self.folder / "gw")
-        self.start("gw", ["gateway", "run", str(self.folder / "gw"), "--listen", gateway, "--allow-plaintext"],
+        shutil.move(self.bank / "gateways" / "0", self.folder / "gw")
+        self.start("gw", ["gateway", "run", str(self.folder / "gw"), "--listen", gateway],
                    self.folder / "gw.log")
         self.wait_until_well(30)
         self.say(f"four hosts and a gateway, each in its own namespace; {self.options.shards} shards commit")

@@ -138,7 +138,7 @@ def main():
         ".SH COMMANDS", *commands(tool, ["quorate"]),
         ".SH FILES",
         ".TP", ".I /var/lib/quorate/NAME", "The folder of the host that the unit quorate\\-host@NAME runs.",
-        ".TP", ".I /etc/quorate/public", "The public part of a cluster, with which the unit quorate\\-gateway runs.",
+        ".TP", ".I /etc/quorate/gateway", "The folder of one gateway of a cluster, with which the unit quorate\\-gateway runs.",
         ".TP", ".I /etc/quorate/host\\-NAME.env, /etc/quorate/gateway.env", "Settings of these units.",
         ".SH SEE ALSO",
         "/usr/share/doc/quorate has all pages; operations/first\\-cluster.md is where to begin, and CONFIGURATION.md has "
