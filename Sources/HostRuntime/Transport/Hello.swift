@@ -2,29 +2,29 @@ import Messages
 
 /// The first frame of a session, from the side that connected. Both sides speak the same version of everything or
 /// do not speak.
-struct Hello: Hashable, Sendable, CanonicalCodable {
-    static let currentVersion: UInt16 = 10
+package struct Hello: Hashable, Sendable, CanonicalCodable {
+    package static let currentVersion: UInt16 = 10
     private static let magic: UInt32 = 0x5152_5445
     /// Hello and its answer are short.
     static let maxFrame = 4096
 
-    enum Sender: Hashable, Sendable {
+    package enum Sender: Hashable, Sendable {
         /// With the fingerprint of its procedures: replicas with others would execute something else.
         case host(HostID, procedures: Digest)
         /// A gateway or a tool, trusted with nothing.
         case gateway
     }
 
-    let version: UInt16
-    let cluster: ClusterID
-    let epoch: Epoch
-    let sender: Sender
+    package let version: UInt16
+    package let cluster: ClusterID
+    package let epoch: Epoch
+    package let sender: Sender
 
-    init(version: UInt16 = Self.currentVersion, cluster: ClusterID, epoch: Epoch, sender: Sender) {
+    package init(version: UInt16 = Self.currentVersion, cluster: ClusterID, epoch: Epoch, sender: Sender) {
         (self.version, self.cluster, self.epoch, self.sender) = (version, cluster, epoch, sender)
     }
 
-    init(from reader: inout ByteReader) throws(DecodingFailure) {
+    package init(from reader: inout ByteReader) throws(DecodingFailure) {
         guard try reader.uint32() == Self.magic else { throw reader.invalid("greeting") }
         version = try reader.uint16()
         guard version == Self.currentVersion else {
@@ -41,7 +41,7 @@ struct Hello: Hashable, Sendable, CanonicalCodable {
         }
     }
 
-    func encode(into writer: inout ByteWriter) {
+    package func encode(into writer: inout ByteWriter) {
         writer.put(Self.magic)
         writer.put(version)
         writer.put(cluster)
@@ -81,18 +81,18 @@ enum HelloRefusal: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// The second frame of a session.
-enum HelloAnswer: Hashable, Sendable, CanonicalCodable {
+package enum HelloAnswer: Hashable, Sendable, CanonicalCodable {
     case accepted
     case refused(reason: String)
 
-    init(from reader: inout ByteReader) throws(DecodingFailure) {
+    package init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .accepted
         case 2: self = .refused(reason: String(decoding: try reader.blob(limit: 1024), as: UTF8.self))
         default: throw reader.invalid("answer to a greeting")
         }
     }
-    func encode(into writer: inout ByteWriter) {
+    package func encode(into writer: inout ByteWriter) {
         switch self {
         case .accepted: writer.put(UInt8(1))
         case .refused(let reason):
