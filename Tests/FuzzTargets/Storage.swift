@@ -28,7 +28,7 @@ extension FuzzTarget {
         },
         read: { bytes in
             guard let count = bytes.first.map({ Int($0) }), bytes.count > count else { return }
-            let (key, value) = (Array(bytes[1...count]), Array(bytes[(1 + count)...]))
+            let (key, value) = (Array(bytes[1..<1 + count]), Array(bytes[(1 + count)...]))
             _ = StateFormat.bucket(of: key, in: map)
             try require(try StateFormat.again(value, of: key) == value, "an entry is written as something else")
         })

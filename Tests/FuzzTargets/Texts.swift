@@ -138,7 +138,7 @@ extension FuzzTarget {
                 _ = event.line(.edn)
             }
             let history = try ListHistory(lines: lines)
-            _ = SerializabilityChecker.check(history)
+            _ = try SerializabilityChecker.check(history)
         })
 
     // MARK: HTTP
@@ -238,7 +238,7 @@ extension FuzzTarget {
                 let trace = try TraceReader.read(file, limit: 1000)
                 for row in trace.rows {
                     try require(
-                        trace.accounts.indices.contains(row.from) && trace.accounts.indices.contains(row.to)
+                        trace.accounts.indices.contains(Int(row.from)) && trace.accounts.indices.contains(Int(row.to))
                             && row.from != row.to && row.amount > 0 && row.amount < 1 << 63, "a row \(row)")
                 }
             }
