@@ -9,14 +9,19 @@ import Randomness
 /// Set once, before libFuzzer's first call.
 nonisolated(unsafe) private var target = FuzzTarget.all[0]
 
+private func say(_ text: String) {
+    let line = Array((text + "\n").utf8)
+    _ = write(STDERR_FILENO, line, line.count)
+}
+
 private func fail(_ text: String) -> Never {
-    fputs("error: \(text)\n", stderr)
+    say("error: \(text)")
     exit(2)
 }
 
 /// As a program ends that has trapped, so that libFuzzer keeps the input.
 private func report(_ finding: FuzzFinding) -> Never {
-    fputs("finding of \(target): \(finding)\n", stderr)
+    say("finding of \(target): \(finding)")
     abort()
 }
 
