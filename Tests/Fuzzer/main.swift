@@ -40,10 +40,15 @@ if arguments.count == 2, arguments[1] == "--targets" {
     for target in FuzzTarget.all { print(target) }
     exit(0)
 }
-guard arguments.count > 1, let chosen = FuzzTarget.named(arguments[1]) else {
+// libFuzzer starts itself again to merge, by its own arguments.
+private let variable = "QUORATE_FUZZ_TARGET"
+private let inherited = getenv(variable).flatMap { FuzzTarget.named(String(cString: $0)) }
+private let isStartedAgain = inherited != nil && arguments.count > 1 && arguments[1].hasPrefix("-")
+guard arguments.count > 1, let chosen = isStartedAgain ? inherited : FuzzTarget.named(arguments[1]) else {
     fail("the first argument is one of \(FuzzTarget.all.map(\.name).joined(separator: ", "))")
 }
 target = chosen
+setenv(variable, target.name, 1)
 if arguments.count == 3, arguments[2] == "--length" {
     print(target.maxLength)
     exit(0)
@@ -58,8 +63,9 @@ if arguments.count == 4, arguments[2] == "--seeds" {
 }
 
 // The rest of the arguments is libFuzzer's.
-var count = CommandLine.argc - 1
-var pointers = ([arguments[0]] + arguments.dropFirst(2)).map { strdup($0) } + [nil]
+let passed = [arguments[0]] + arguments.dropFirst(isStartedAgain ? 1 : 2)
+var count = Int32(passed.count)
+var pointers = passed.map { strdup($0) } + [nil]
 pointers.withUnsafeMutableBufferPointer { buffer in
     var base = buffer.baseAddress
     withUnsafeMutablePointer(to: &base) { base in
