@@ -63,6 +63,8 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         // Who dies by a signal while it reads mapped pages leaves a word.
         .target(name: "CFaultMark"),
+        // Signals as bytes in a pipe.
+        .target(name: "CSignals"),
         .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB", "CFaultMark"]),
         .target(name: "WriteAheadLog", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
         // Whether what clients saw is strictly serializable.
@@ -80,6 +82,7 @@ let package = Package(
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),
         // What is counted, under its reason.
         .target(
@@ -95,12 +98,16 @@ let package = Package(
                 "Messages", "StrictInput", "Randomness", "ManifestFile", "ConnectionErrors", "Transport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
         .target(
             name: "HostRuntime",
             dependencies: [
                 "Messages", "Randomness", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState",
                 "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "ConnectionErrors", "Transport", "Meter",
+                "CSignals",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -115,13 +122,15 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "Messages", "StrictInput", "ManifestFile", "Client", "Meter",
+                "Messages", "StrictInput", "ManifestFile", "Client", "Meter", "Transport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         // Host programs with procedures of their users.
@@ -148,6 +157,10 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .executableTarget(
             name: "Benchmarks",
@@ -223,12 +236,15 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ]),
     ]
 )
 
 for target in package.targets where target.type != .system && target.type != .plugin {
     target.swiftSettings = strict
+    // What is tested is optimised; the tests themselves are compiled in a third of the time without.
+    if target.type == .test { target.swiftSettings?.append(.unsafeFlags(["-Onone"])) }
 }
 
 // Deliberately broken variants of the protocol, to show that the simulator catches them (docs/SIMULATION.md). They

@@ -2,6 +2,8 @@ import ConnectionErrors
 import Messages
 import NIOCore
 import NIOPosix
+import NIOSSL
+import NIOTLS
 import Synchronization
 import Transport
 
@@ -11,8 +13,12 @@ public struct GatewayAddress: Hashable, Sendable, CustomStringConvertible {
     public let host: String
     /// A TCP port, 1 to 65,535.
     public let port: Int
+    /// By what the gateway is known in TLS; nil for plain TCP.
+    public let trust: GatewayTrust?
     /// Checks nothing: whether anybody listens there shows when it is connected to.
-    public init(host: String, port: Int) { (self.host, self.port) = (host, port) }
+    public init(host: String, port: Int, trust: GatewayTrust? = nil) {
+        (self.host, self.port, self.trust) = (host, port, trust)
+    }
     /// `host:port`, as errors name it, and `[host]:port` of an IPv6 address.
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
@@ -21,6 +27,10 @@ public struct GatewayAddress: Hashable, Sendable, CustomStringConvertible {
 public enum ConnectionError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Refused, unreachable or not answered within the timeout; with the cause in words.
     case cannotConnect(GatewayAddress, String)
+    /// Whoever listens there has not proven, in TLS, that it is a gateway of the cluster. Nothing was sent.
+    case notTrusted(GatewayAddress, String)
+    /// One side speaks TLS, and the other does not. Nothing was understood.
+    case tlsMismatch(GatewayAddress, String)
     /// The gateway or the network ended it. Whatever waited on it may have been sent.
     case lost(String)
     /// Ended here: by `close`, or because the waiting task was cancelled.
@@ -36,6 +46,8 @@ public enum ConnectionError: Error, Hashable, Sendable, CustomStringConvertible 
     public var description: String {
         switch self {
         case .cannotConnect(let address, let why): "cannot connect to the gateway at \(address): \(why)"
+        case .notTrusted(let address, let why): "the gateway at \(address) is not to be trusted: \(why)"
+        case .tlsMismatch(let address, let why): "the gateway at \(address) cannot be spoken to: \(why)"
         case .lost(let why): "the connection to the gateway was lost: \(why)"
         case .closed: "the connection to the gateway was closed"
         case .timeout: "the gateway did not answer in time"
@@ -54,7 +66,7 @@ public enum SubmitResult: Hashable, Sendable {
 }
 
 // Untyped throws: see `QuorateClient`.
-/// One TCP connection to a gateway, with any number of requests on their way. Does not reconnect.
+/// One connection to a gateway, in TLS 1.3 where its address says by what it is known, with any number of requests on their way. Does not reconnect.
 ///
 /// The functions with a completion are for load generators: thousands of principals share a few connections, with no
 /// task a request. Completions run on the connection's event loop, must not block, and are called exactly once.
@@ -80,6 +92,8 @@ public final class GatewayConnection: Sendable {
         on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) async throws -> GatewayConnection {
         let loop = group.next()
+        let objection = GatewayTrust.Objection()
+        let opened = loop.makePromise(of: Void.self)
         do {
             let handler = try await ClientBootstrap(group: loop)
                 .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -87,13 +101,24 @@ public final class GatewayConnection: Sendable {
                 .connectTimeout(TimeAmount(timeout))
                 .connect(host: address.host, port: address.port) { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        let handler = ConnectionHandler(channel, maxOutstanding: maxOutstanding)
+                        let handler = ConnectionHandler(channel, address: address, maxOutstanding: maxOutstanding)
+                        if let trust = address.trust {
+                            handler.awaitHandshake(opened, TimeAmount(timeout))
+                            try channel.pipeline.syncOperations.addHandler(
+                                trust.handler(host: address.host, objection: objection))
+                        } else {
+                            opened.succeed(())
+                        }
                         try channel.pipeline.syncOperations.addHandler(handler)
                         return NIOLoopBound(handler, eventLoop: channel.eventLoop)
                     }
                 }
+            try await opened.futureResult.get()
             return GatewayConnection(address: address, loop: loop, handler: handler)
         } catch {
+            opened.fail(error)
+            if let why = objection.words { throw ConnectionError.notTrusted(address, why) }
+            if let error = error as? ConnectionError { throw error }
             throw ConnectionError.cannotConnect(address, NetworkFailure.text(error))
         }
     }
@@ -288,6 +313,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
     private static let maxFrame = 16 << 20
 
     private let channel: any Channel
+    private let address: GatewayAddress
     private let maxOutstanding: Int
     private var parser = FrameParser(limit: ConnectionHandler.maxFrame)
     private var encoder = FrameEncoder()
@@ -295,9 +321,37 @@ private final class ConnectionHandler: ChannelInboundHandler {
     private var lastID: UInt64 = 0
     private var ended: ConnectionError?
     private var endsWhenIdle = false
+    private var hasRead = false
+    /// Who waits for the handshake.
+    private var opening: EventLoopPromise<Void>?
+    private var handshakeTimer: Scheduled<Void>?
 
-    init(_ channel: any Channel, maxOutstanding: Int) {
-        (self.channel, self.maxOutstanding) = (channel, maxOutstanding)
+    init(_ channel: any Channel, address: GatewayAddress, maxOutstanding: Int) {
+        (self.channel, self.address, self.maxOutstanding) = (channel, address, maxOutstanding)
+    }
+
+    /// - Parameter opened: completed when TLS is up, or is not to be had.
+    func awaitHandshake(_ opened: EventLoopPromise<Void>, _ timeout: TimeAmount) {
+        opening = opened
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        handshakeTimer = channel.eventLoop.scheduleTask(in: timeout) {
+            let handler = bound.value
+            handler.end(.cannotConnect(handler.address, "no answer to the TLS handshake in time"))
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case TLSUserEvent.handshakeCompleted? = event as? TLSUserEvent { open(.success(())) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    private func open(_ result: Result<Void, any Error>) {
+        handshakeTimer?.cancel()
+        (opening, handshakeTimer) = (
+            {
+                $0?.completeWith(result); return nil
+            }(opening), nil
+        )
     }
 
     func send(_ calls: [GatewayConnection.Call]) {
@@ -332,6 +386,11 @@ private final class ConnectionHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard ended == nil else { return }
         var bytes = unwrapInboundIn(data)
+        if !hasRead, address.trust == nil, FirstBytes.isAlert(bytes.readableBytesView) {
+            return end(
+                .tlsMismatch(address, "it speaks TLS, and this client was not told by what to know it (authority.crt)"))
+        }
+        hasRead = true
         do {
             while let frame = try parser.next(from: &bytes) {
                 let reply = try GatewayReply(decoding: frame)
@@ -346,8 +405,29 @@ private final class ConnectionHandler: ChannelInboundHandler {
         }
     }
 
-    func channelInactive(context: ChannelHandlerContext) { end(.lost("closed by the gateway")) }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.lost(NetworkFailure.text(error))) }
+    func channelInactive(context: ChannelHandlerContext) {
+        guard opening != nil else { return end(.lost("closed by the gateway")) }
+        end(.cannotConnect(address, "it closed the connection during the TLS handshake; perhaps it speaks no TLS"))
+    }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard opening != nil else { return end(.lost(NetworkFailure.text(error))) }
+        end(handshakeFailure(error))
+    }
+
+    /// What its end before TLS was up says of who listens there.
+    private func handshakeFailure(_ error: any Error) -> ConnectionError {
+        guard let error = error as? NIOSSLError, case .handshakeFailed(let cause) = error else {
+            return .cannotConnect(address, NetworkFailure.text(error))
+        }
+        switch NetworkFailure.reason(cause) {
+        case "WRONG_VERSION_NUMBER", "TLSV1_ALERT_PROTOCOL_VERSION", "HTTP_REQUEST", "UNEXPECTED_MESSAGE":
+            return .tlsMismatch(
+                address,
+                "this client expects TLS 1.3, and it does not speak it. Start the gateway with its certificate, or leave authority.crt out if plain TCP is meant"
+            )
+        default: return .cannotConnect(address, NetworkFailure.text(error))
+        }
+    }
 
     func endWhenIdle() {
         endsWhenIdle = true
@@ -359,6 +439,7 @@ private final class ConnectionHandler: ChannelInboundHandler {
     func end(_ why: ConnectionError) {
         guard ended == nil else { return }
         ended = why
+        open(.failure(why))
         channel.close(promise: nil)
         let calls = waiting
         waiting = [:]

@@ -325,6 +325,8 @@ public actor QuorateClient {
         var (timeProblem, hasAskedForTime): (String?, Bool) = (nil, false)
         var attempt = 0
         var invalid: Set<GatewayAddress> = []
+        // To these nothing can be sent, however often it is tried.
+        var strange: Set<GatewayAddress> = []
         var cause = "nothing was tried"
         while true {
             let sent = attempt == 0 ? sent : nil
@@ -361,8 +363,15 @@ public actor QuorateClient {
                 numbering.known = []
                 throw error
             } catch {
+                switch error {
+                case ConnectionError.notTrusted, ConnectionError.tlsMismatch: strange.insert(address)
+                default: strange.remove(address)
+                }
                 cause = "\(error)"
                 moveOn(from: address)
+            }
+            if strange.count == Set(gateways).count {
+                throw ClientError.outcomeUnknown(request, lastCause: cause)
             }
             if invalid.count == Set(gateways).count {
                 // Acknowledged from the next request on: should a gateway have lied, it still happens at most once.
@@ -493,7 +502,7 @@ public actor QuorateClient {
     /// meanwhile.
     private func leave(_ connection: GatewayConnection, after error: any Error) async {
         switch error {
-        case ConnectionError.lost, ConnectionError.garbage, ConnectionError.cannotConnect:
+        case ConnectionError.lost, ConnectionError.garbage, ConnectionError.cannotConnect, ConnectionError.tlsMismatch:
             forget(connection)
             await connection.close()
         case ConnectionError.timeout:

@@ -1,6 +1,7 @@
 import Glibc
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// What the network library says went wrong, in words for people: its own descriptions show its insides.
 package enum NetworkFailure {
@@ -20,6 +21,8 @@ package enum NetworkFailure {
         case let error as IOError: return String(cString: strerror(error.errnoCode))
         case let error as SocketAddressError: return socketAddress(error)
         case let error as ChannelError: return channel(error)
+        case let error as NIOSSLError: return tls(error)
+        case let error as BoringSSLError: return "TLS failed (\(reason(error) ?? "the connection ended"))"
         default: return "\(error)"
         }
     }
@@ -31,6 +34,23 @@ package enum NetworkFailure {
             "the connection was closed"
         default: "\(error)"
         }
+    }
+
+    private static func tls(_ error: NIOSSLError) -> String {
+        switch error {
+        case .handshakeFailed(let cause): "the TLS handshake failed (\(reason(cause) ?? "the connection ended"))"
+        // Who ends a connection at once does not part in TLS first.
+        case .uncleanShutdown: "closed by the other side"
+        default: "TLS failed: \(error)"
+        }
+    }
+
+    /// The library's name for it, `WRONG_VERSION_NUMBER`, without its source files and lines; nil if the connection
+    /// ended, no more.
+    package static func reason(_ error: BoringSSLError) -> String? {
+        let text = "\(error)"
+        guard let mark = text.firstRange(of: "OPENSSL_internal:") else { return nil }
+        return String(text[mark.upperBound...].prefix { $0.isUppercase || $0.isNumber || $0 == "_" })
     }
 
     private static func milliseconds(_ time: TimeAmount) -> String {

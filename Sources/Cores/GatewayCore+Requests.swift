@@ -119,6 +119,7 @@ extension GatewayCore {
                     continue
                 }
                 entries[digest]?.stage = .inFlight
+                entries[digest]?.since = now.uptime
                 evidence.want(digest)
                 budget.noteFresh()
                 // Nobody owes an answer to what nobody may have signed.
@@ -140,6 +141,9 @@ extension GatewayCore {
         followers.remove(digest, on: certificate.shard)
         defer { sendFollowers(of: entry.request.request, on: certificate.shard, now: now, into: &ready) }
         let wasAnswered = entry.coordinator.isAnswered
+        if !wasAnswered, entry.coordinator.isMissing(certificate.shard), let since = entry.since {
+            answerTimes[Int(certificate.shard.number)].note(now.uptime - min(now.uptime, since))
+        }
         var isFinished = false
         for action in entry.coordinator.add(certificate) {
             switch action {
@@ -150,11 +154,17 @@ extension GatewayCore {
             }
         }
         if isFinished {
+            if wasAnswered { noteSettled(entry, now: now) }
             release(entry)
             return evidence.forget(digest)
         }
         entries[digest] = entry
         if !wasAnswered, entry.coordinator.isAnswered { settle(digest, now: now) }
+    }
+
+    private mutating func noteSettled(_ entry: GatewayEntry, now: Instant) {
+        guard let since = entry.since else { return }
+        for shard in entry.shards { settlingTimes[Int(shard.number)].note(now.uptime - min(now.uptime, since)) }
     }
 
     private mutating func answer(
@@ -173,15 +183,17 @@ extension GatewayCore {
     /// An answered request stays until its participants are certified decided. Whoever stays longest goes first; the
     /// hosts' own recovery ends what is dropped.
     private mutating func settle(_ digest: Digest, now: Instant) {
-        guard case .retransmit(let first, _, _) = options.retries.silence, let entry = entries[digest] else {
+        guard case .retransmit(let first, let cap, _) = options.retries.silence, let entry = entries[digest] else {
             return drop(digest)
         }
         release(entry)
         settling.add(digest, bytes: entry.request.bytes.count)
         entries[digest]?.stage = .settling(resends: 0)
         entries[digest]?.isChecked = true
-        entries[digest]?.silence = first
-        arm(digest, due: now.uptime + first)
+        let silence = patience(settlingTimes, with: entry.shards, atLeast: first, atMost: cap)
+        entries[digest]?.silence = silence
+        entries[digest]?.since = now.uptime
+        arm(digest, due: now.uptime + silence)
         while let oldest = settling.excess(options) {
             if case .settling = entries[oldest]?.stage { drop(oldest) }
         }

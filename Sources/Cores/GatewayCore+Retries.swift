@@ -60,7 +60,9 @@ extension GatewayCore {
         guard case .retransmit(let first, let cap, _) = options.retries.silence else { return }
         entry.stage = .inFlight
         entry.refusals = []
-        entry.silence = entry.silence == 0 ? first : min(cap, entry.silence * 2)
+        entry.silence =
+            entry.silence == 0
+            ? patience(answerTimes, with: entry.shards, atLeast: first, atMost: cap) : min(cap, entry.silence * 2)
         var due = now.uptime + entry.silence
         let late = entry.deadlineAt + options.afterDeadline
         // Once more just after the deadline: shards without a record then certify the abort (R10).
@@ -70,6 +72,13 @@ extension GatewayCore {
         }
         entries[digest] = entry
         arm(digest, due: min(due, max(entry.giveUpAt, now.uptime + 1)))
+    }
+
+    /// What is repeated while it is under way makes all of it slower: under load a shard is given as long as it needs.
+    func patience(
+        _ times: [ResponseTime], with shards: [ShardID], atLeast first: UInt64, atMost cap: UInt64
+    ) -> UInt64 {
+        shards.reduce(first) { max($0, times[Int($1.number)].patience(atLeast: first, atMost: max(first, cap))) }
     }
 
     /// The entry's timer is due.
@@ -118,6 +127,7 @@ extension GatewayCore {
         guard isFit(entry, now: now, into: &ready) else { return }
         guard sendAgain(entry, cost: cost, now: now, into: &ready) else { return postpone(entry, backoff, now: now) }
         entries[digest]?.silence = 0
+        entries[digest]?.since = now.uptime
         listen(digest, now: now)
     }
 

@@ -17,6 +17,9 @@ public struct GatewayCore: Sendable {
     var admission: AdmissionQueue
     /// By shard.
     var breakers: [CircuitBreaker]
+    /// By shard: from sending to its first word, and from the answer to the last word of a request across shards.
+    var answerTimes: [ResponseTime]
+    var settlingTimes: [ResponseTime]
     var evidence: EvidenceSet
     var entries: [Digest: GatewayEntry] = [:]
     /// Bytes of the requests that wait or are in flight, by the session that brought them.
@@ -43,6 +46,8 @@ public struct GatewayCore: Sendable {
         map = manifest.shardMap
         routing = GatewayRouting(manifest: manifest)
         breakers = Array(repeating: CircuitBreaker(limits: options.breaker), count: manifest.shardCount)
+        answerTimes = Array(repeating: ResponseTime(), count: manifest.shardCount)
+        settlingTimes = answerTimes
         admission = AdmissionQueue(shardCount: manifest.shardCount, limits: options.limits)
         questions = GatewayQuestions(manifest: manifest, options: options)
         evidence = EvidenceSet(manifest: manifest)

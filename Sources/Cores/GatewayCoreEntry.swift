@@ -36,6 +36,8 @@ struct GatewayEntry: Sendable {
     var timer: UInt64 = 0
     /// The present interval after which silence is noticed, in nanoseconds.
     var silence: UInt64 = 0
+    /// On the monotonic clock: when it was sent, first or after a refusal, and once it is answered, when that was.
+    var since: UInt64?
     var retries: UInt32 = 0
     /// Those after the deadline.
     var lateRetries = 0

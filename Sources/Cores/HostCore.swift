@@ -289,7 +289,7 @@ public final class HostCore {
         for record in work.records { append(record, of: shard.id, into: &ready) }
         for held in work.held { gate.hold(held.message, of: shard.id, position: before + UInt64(held.after)) }
         ready.toHosts += work.toHosts
-        ready.toGateways += work.toGateways
+        ready.reply(work.toGateways)
         for (id, word) in work.words { if let other = self.shard(id) { queue.prepend((other, .word(word))) } }
         ready.checks += work.checks
         ready.stages += work.stages

@@ -161,6 +161,14 @@ public struct HostReady: Sendable {
     public var notices: [String] = []
     /// 13. Count.
     public var counts: [HostCount] = []
+    /// Attestations in `toGateways`, and who gets them.
+    private var attested: Set<Attested> = []
+
+    private struct Attested: Hashable {
+        let shard: ShardID
+        let sequence: SequenceNumber
+        let session: SessionID
+    }
 
     /// Asks for nothing.
     public init() {}
@@ -190,5 +198,24 @@ public struct HostReady: Sendable {
         halts.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
         counts.removeAll(keepingCapacity: true)
+        attested.removeAll(keepingCapacity: true)
+    }
+
+    /// What is asked again while nothing has left yet is answered once: an attestation has all leaves of its batch, and
+    /// who brings late what is executed already brings hundreds of one batch.
+    package mutating func reply(_ replies: [Reply]) {
+        for reply in replies {
+            guard case .attestation(let attestation) = reply.reply else {
+                toGateways.append(reply)
+                continue
+            }
+            let statement = attestation.statement
+            let new = reply.to.filter {
+                attested.insert(
+                    Attested(shard: statement.shard, sequence: statement.sequence, session: $0)
+                ).inserted
+            }
+            if !new.isEmpty { toGateways.append(Reply(to: new, reply: reply.reply)) }
+        }
     }
 }

@@ -76,6 +76,9 @@ public struct HostOptions: Sendable {
     /// A record that is undecided, or that others may not know the end of, is pushed after so long, and then ever
     /// more seldom.
     public var pushAfter: UInt64 = 1_000_000_000
+    /// Where decisions lately took long the first push waits longer, up to this, and never longer than half of
+    /// `maxPushInterval`.
+    public var pushAfterAtMost: UInt64 = 4_000_000_000
     /// The longest time from one push of a record to its next.
     public var maxPushInterval: UInt64 = 10_000_000_000
     /// From one look at open records to the next.

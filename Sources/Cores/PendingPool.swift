@@ -110,6 +110,13 @@ struct PendingPool: Sendable {
         if let lane = lanes.firstIndex(where: { $0.source == entry.source }) { tidy(lane) }
     }
 
+    /// Whether a decide of the group is like that, on its way or not.
+    func contains(in group: Digest, where isWanted: (TransactionDecide) -> Bool) -> Bool {
+        groups[group]?.contains { key in
+            if case .decide(let decide)? = entries[key]?.item { isWanted(decide) } else { false }
+        } ?? false
+    }
+
     /// What is about this and not on its way in a batch.
     func unproposed(of group: Digest) -> [BatchItem] {
         guard let keys = groups[group] else { return [] }

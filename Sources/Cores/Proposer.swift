@@ -53,8 +53,11 @@ package struct Proposer: Sendable {
             .request(request), key: request.digest, bytes: request.bytes.count + 72, from: source, now: now)
     }
 
+    /// What one that waits, or is on its way in a batch, does as well is not ordered a second time. When that one is
+    /// executed the other has nothing left to do, at any replica.
     /// - Returns: why it does not wait; nil if it does, or if enough others that decide the same do.
     package mutating func insert(_ decide: TransactionDecide, from source: Source, now: Instant) -> MessageDrop? {
+        guard !decides.contains(in: decide.request, where: { $0.covers(decide) }) else { return nil }
         let isFull = decides.isFull(for: source) && !decides.contains(decide.digest)
         decidesDue = min(decidesDue ?? .max, now.uptime + options.decidesAlone)
         _ = decides.insert(

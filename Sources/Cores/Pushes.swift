@@ -9,6 +9,10 @@ package struct Pushes: Sendable {
         var dueAt: UInt64
         var interval: UInt64
         var scan: UInt64
+        /// Or there was nothing at hand to push.
+        var wasDue = false
+        /// What is recorded was looked at, and has changed by what was executed here only.
+        var isRead = true
     }
 
     /// Where the scans over the open records stand.
@@ -31,6 +35,8 @@ package struct Pushes: Sendable {
     /// Requests that other shards asked about: they get the leaf when there is one.
     private var asked = AskedRequests()
     private var held = HeldRecords()
+    /// From the vote to the decision.
+    private var decisions = ResponseTime()
 
     package init(_ setting: ShardSetting) {
         self.setting = setting
@@ -42,10 +48,30 @@ package struct Pushes: Sendable {
     // MARK: What is recorded here
 
     /// What this replica executed, or found recorded, of a request.
-    mutating func note(_ leaf: Leaf, now: Instant) {
+    /// - Parameter learns: a gateway had brought what decides it. How long recovery takes says nothing of what is under
+    ///   way; learned from, each gateway that dies would make the next one's records wait longer.
+    package mutating func note(_ leaf: Leaf, learns: Bool = false, now: Instant) {
         // A shard that was called says nothing of the outcome before home has.
         let isUndecided = leaf.entries.isEmpty || leaf.entries.contains { !$0.status.isDecided }
-        held.note(leaf.request, isUndecided: isUndecided, now: now.uptime, scan: scan.number)
+        let after = held.note(leaf.request, isUndecided: isUndecided, now: now.uptime, scan: scan.number)
+        guard let after, !leaf.entries.isEmpty else { return }
+        if learns { decisions.note(min(after, options.maxPushInterval)) }
+        // It moves on. What is left, that the others are done, takes about as long once more.
+        guard var push = pushes[leaf.request], !push.wasDue else { return }
+        push.dueAt = now.uptime + patience
+        pushes[leaf.request] = push
+    }
+
+    /// From when a record is first seen to its first push, and once more from its decision: what decisions lately took,
+    /// some times over, so that what is under way is not pushed. Together no longer than from one push to the next.
+    package var patience: UInt64 {
+        let most = min(max(options.pushAfter, options.pushAfterAtMost), options.maxPushInterval / 2)
+        return decisions.patience(atLeast: options.pushAfter, atMost: most)
+    }
+
+    /// Another state is here: what is recorded of what waits may have changed without being executed here.
+    package mutating func lookAgain() {
+        for digest in pushes.keys { pushes[digest]?.isRead = false }
     }
 
     /// For how long the oldest undecided record has been; nanoseconds.
@@ -59,13 +85,14 @@ package struct Pushes: Sendable {
         guard now.uptime >= scan.at + options.pushScanInterval else { return [] }
         scan.at = now.uptime
         let limit = options.pushScanCount
-        let open: [UnforgottenRecord]
+        let places = executor.openRecords(after: scan.cursor, limit: limit)
+        var open: [UnforgottenRecord] = []
         let calls: [UnforgottenRecord]
         do {
-            open = try executor.unforgotten(after: scan.cursor, limit: limit)
+            for place in places where !isEarly(place.request, now: now) { open.append(try executor.unforgotten(place)) }
             calls = try executor.unfinishedCalls(after: scan.callCursor, limit: limit)
         } catch { throw ShardFailure("reading open records", error) }
-        scan.cursor = open.count < limit ? nil : open.last?.cursor
+        scan.cursor = places.count < limit ? nil : places.last
         scan.callCursor = calls.count < limit ? nil : calls.last?.cursor
         var unattested: [SignedRequest] = []
         for record in open + calls {
@@ -78,6 +105,14 @@ package struct Pushes: Sendable {
         return unattested
     }
 
+    /// Most of what is open is new and under way: it is only noted that it is still there.
+    private mutating func isEarly(_ request: Digest, now: Instant) -> Bool {
+        guard let push = pushes[request], push.isRead, now.uptime < push.dueAt else { return false }
+        pushes[request]?.scan = scan.number
+        held.touch(request, scan: scan.number)
+        return true
+    }
+
     /// - Returns: false if it is due and this replica has nothing attested to say of it.
     private mutating func pushIfDue(
         _ record: UnforgottenRecord, time: Timestamp, _ answering: inout Answering, now: Instant,
@@ -85,12 +120,13 @@ package struct Pushes: Sendable {
     ) -> Bool {
         let digest = record.request.digest
         guard var push = pushes[digest] else {
-            pushes[digest] = Push(dueAt: now.uptime + options.pushAfter, interval: options.pushAfter, scan: scan.number)
+            pushes[digest] = Push(dueAt: now.uptime + patience, interval: patience, scan: scan.number)
             return true
         }
-        push.scan = scan.number
+        (push.scan, push.isRead) = (scan.number, true)
         defer { pushes[digest] = push }
         guard now.uptime >= push.dueAt else { return true }
+        push.wasDue = true
         let isPushed = self.push(record, time: time, &answering, now: now, into: &ready)
         push.interval = isPushed ? min(push.interval * 2, options.maxPushInterval) : options.pushAfter / 4
         push.dueAt = now.uptime + push.interval
@@ -245,9 +281,16 @@ struct HeldRecords: Sendable {
     private var since: [Digest: (uptime: UInt64, scan: UInt64)] = [:]
 
     /// - Parameter scan: of the open records, the present one.
-    mutating func note(_ request: Digest, isUndecided: Bool, now: UInt64, scan: UInt64) {
-        since[request] = isUndecided ? (since[request]?.uptime ?? now, scan) : nil
+    /// - Returns: if it was undecided and is no more, for how long it was.
+    @discardableResult
+    mutating func note(_ request: Digest, isUndecided: Bool, now: UInt64, scan: UInt64) -> UInt64? {
+        guard isUndecided else { return since.removeValue(forKey: request).map { now - min(now, $0.uptime) } }
+        since[request] = (since[request]?.uptime ?? now, scan)
+        return nil
     }
+
+    /// It is still open.
+    mutating func touch(_ request: Digest, scan: UInt64) { since[request]?.scan = scan }
 
     /// Drops what no scan has met since: it went by state transfer, without a leaf.
     mutating func forget(before scan: UInt64) { since = since.filter { $0.value.scan >= scan } }

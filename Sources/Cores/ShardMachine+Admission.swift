@@ -86,7 +86,8 @@ extension ShardMachine {
         // Nothing could check it in a batch.
         guard !decide.certificates.isEmpty else { return answerKnown(decide.request, source, now: now, into: &ready) }
         let effect = try effect(of: decide)
-        if let listener, effect != .nothing { answering.add(listener, for: decide.request) }
+        // What only notes that others are done is not certified: who wants to hear of what was decided asks again then.
+        if let listener, effect == .decides || effect == .noRecord { answering.add(listener, for: decide.request) }
         switch effect {
         case .nothing: answerKnown(decide.request, source, now: now, into: &ready)
         case .noRecord where !proposer.isWaiting(request: decide.request):

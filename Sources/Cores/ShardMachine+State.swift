@@ -25,6 +25,7 @@ extension ShardMachine {
 
     private mutating func goOn(from state: InstalledState, now: Instant) {
         answering.forgetBatches()
+        pushes.lookAgain()
         proposer.goOn(now: now)
         replica.isExecutionPaused = false
         replica.step(.stateInstalled(state.checkpoint, isStable: state.isStable), now: now, into: &work)

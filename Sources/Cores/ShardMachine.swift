@@ -208,7 +208,11 @@ package struct ShardMachine: ~Copyable {
         let (batch, sequence) = (ordered.batch, ordered.sequence)
         answering.note(executed.statement, executed.leaves)
         clocks.noteRefusedRequests(executed, batch, now: now, into: &ready)
-        for leaf in executed.leaves { pushes.note(leaf, now: now) }
+        var brought: Set<Digest> = []
+        for case .decide(let decide) in ordered.items {
+            if case .gateway? = proposer.source(of: decide.digest) { brought.insert(decide.request) }
+        }
+        for leaf in executed.leaves { pushes.note(leaf, learns: brought.contains(leaf.request), now: now) }
         settleAccounts(executed, ordered.items, now: now, into: &ready)
         for leaf in executed.leaves {
             guard let (decide, source) = proposer.takeEarly(leaf.request) else { continue }

@@ -67,6 +67,16 @@ public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
             certificates: certificates.filter { $0.shard != shard })
     }
 
+    /// Whether whatever `other` does to a record this does too: it is about the same request, under the same number, and
+    /// for each certificate of `other` has one of the same shard that says the same of every leg, or how a leg ended that
+    /// the shard had voted yes for. The certificates of both must have been verified.
+    public func covers(_ other: TransactionDecide) -> Bool {
+        guard request == other.request, principal == other.principal, number == other.number else { return false }
+        return other.certificates.allSatisfy { weaker in
+            certificates.contains { $0.shard == weaker.shard && $0.leaf.covers(weaker.leaf) }
+        }
+    }
+
     /// Bytes that it adds to a batch or a message at most: if it shares nothing with others.
     public var maxSize: Int {
         certificates.reduce(96) {

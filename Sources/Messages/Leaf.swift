@@ -203,6 +203,17 @@ public struct Leaf: Hashable, Sendable, CanonicalCodable {
     /// As it stands in the batch's Merkle tree.
     public var hash: Digest { MerkleTree.leaf(encoded()) }
 
+    /// Whether it says the same of every leg that `other` speaks of, or how the leg ended after the yes vote.
+    func covers(_ other: Leaf) -> Bool {
+        if entries == other.entries { return true }
+        return other.entries.allSatisfy { entry in
+            switch (entry.status, status(ofLeg: entry.leg)) {
+            case (.votedYes, .committed), (.votedYes, .aborted): true
+            case (let said, let says): said == says
+            }
+        }
+    }
+
     /// Nil if this leaf says nothing of the leg: another one, of another batch, may.
     public func status(ofLeg leg: UInt16) -> LegStatus? { entries.first { $0.leg == leg }?.status }
 }

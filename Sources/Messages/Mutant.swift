@@ -48,6 +48,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case answersAreQuestions
     case ordersQuestions
     case usefulWithoutRecord
+    case waitsWithoutEnd
     case oneQuestionSuffices
     case nothingIsCharged
     // ShardState, Messages.
@@ -63,6 +64,7 @@ public enum Mutant: String, CaseIterable, Sendable {
     case participantLeftOut
     case twoAttempts
     case decidesUnderTheCap
+    case decidesInSilence
     case readsWithoutLock
     case orderIgnored
     case orderByHighestNumber

@@ -35,6 +35,7 @@ package enum ExitReason: Int32, CaseIterable {
     case busy = 42
     case cannotCommit = 43
     case attention = 44
+    case notTrusted = 45
     case interrupted = 130
 
     package var meaning: String {
@@ -65,6 +66,8 @@ package enum ExitReason: Int32, CaseIterable {
         case .busy: "another command is at work on the cluster's folder"
         case .cannotCommit: "too many replicas of a shard are missing, so it commits nothing"
         case .attention: "something needs attention that stops nothing yet: quorate doctor says what"
+        case .notTrusted:
+            "a gateway does not prove who it is, or speaks TLS where plain TCP is expected, or the reverse"
         case .interrupted: "interrupted by a signal"
         }
     }
@@ -106,6 +109,8 @@ package struct ProgramError: Error, CustomStringConvertible {
         case let error as ClusterFolderError: self.init(Self.reason(error), error.description)
         case let error as ManifestFileError: self.init(Self.reason(error), error.description)
         case let error as KeyFileError: self.init(.missingKeys, error.description)
+        case let error as ServerCertificateError: self.init(.missingKeys, error.description)
+        case let error as SettingProblem: self.init(.failure, error.description)
         case let error as StorageFailure: self.init(.storage, error.description)
         case let error as IOError where error.errnoCode == EADDRINUSE:
             self.init(.portInUse, "the port is in use: \(String(cString: strerror(error.errnoCode)))")
@@ -130,6 +135,7 @@ package struct ProgramError: Error, CustomStringConvertible {
         case .manifest: .wrongManifest
         case .manifestFile(let file): reason(file)
         case .ports, .addressTwice: .failure
+        case .authority, .noAuthorityKey: .missingKeys
         case .file, .tooManyAside: .storage
         case .inUse: .alreadyRunning
         }

@@ -11,10 +11,12 @@ package enum Service {
     ///   - metadata: of every line of the log.
     ///   - settings: what is said of the log.
     ///   - exitOnEOF: the end of standard input, which is a pipe of the parent, is a reason to stop.
+    ///   - heedsHangup: whether SIGHUP is a reason to stop.
     ///   - start: gives what stops it again.
     /// - Returns: 0, or an `ExitReason`.
     package static func run(
         _ label: String, metadata: Logger.Metadata = [:], settings: ServiceSettings, exitOnEOF: Bool,
+        heedsHangup: Bool = true,
         start: (Logger) async throws -> @Sendable () async -> Void
     ) async -> Int32 {
         let output = LogOutput.standardError
@@ -29,7 +31,7 @@ package enum Service {
         do {
             let stop = try await start(logger)
             if exitOnEOF { stopAtEnd(of: STDIN_FILENO) }
-            let reason = await StopSignal.wait()
+            let reason = await StopSignal.wait(heedsHangup: heedsHangup)
             logger.info("stopping: \(reason)")
             await stop()
             return 0

@@ -9,6 +9,9 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     case folder
     case number
     case listen
+    case clientTLS = "client_tls"
+    case tlsCertificate = "tls_certificate"
+    case tlsKey = "tls_key"
     case allowPlaintext = "allow_plaintext"
     case http
     case logLevel = "log_level"
@@ -18,6 +21,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     case maxGateways = "max_gateways"
     case stateGigabytes = "state_gigabytes"
     case maxClients = "max_clients"
+    case maxClientsPerAddress = "max_clients_per_address"
     case drainSeconds = "drain_seconds"
 
     /// Who can be told.
@@ -57,13 +61,16 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         ServiceSettings.fileVariable, ServiceSetting.folder.variable, ServiceSetting.number.variable,
         ServiceSetting.listen.variable, ServiceSetting.http.variable, ServiceSetting.logFormat.variable,
         ServiceSetting.logLevel.variable, ServiceSetting.drainSeconds.variable,
+        // Whether a cluster's gateways speak TLS is known from its folder, by those who connect to them.
+        ServiceSetting.clientTLS.variable, ServiceSetting.tlsCertificate.variable, ServiceSetting.tlsKey.variable,
     ]
 
     package var roles: [Role] {
         switch self {
         case .folder, .number, .listen, .http, .logLevel, .logFormat, .traceRate, .verifierThreads: [.host, .gateway]
         case .maxGateways, .stateGigabytes: [.host]
-        case .allowPlaintext, .maxClients, .drainSeconds: [.gateway]
+        case .clientTLS, .tlsCertificate, .tlsKey, .allowPlaintext, .maxClients, .maxClientsPerAddress, .drainSeconds:
+            [.gateway]
         }
     }
 
@@ -73,6 +80,9 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .folder: "none"
         case .number: "the folder's"
         case .listen: "see below"
+        case .clientTLS: "see below"
+        case .tlsCertificate: "the folder's"
+        case .tlsKey: "the folder's"
         case .allowPlaintext: "false"
         case .http: "none"
         case .logLevel: "info"
@@ -82,6 +92,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxGateways: "64"
         case .stateGigabytes: "64"
         case .maxClients: "1024"
+        case .maxClientsPerAddress: "256"
         case .drainSeconds: "5"
         }
     }
@@ -91,6 +102,9 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .folder: "the host's folder, or for a gateway the public part"
         case .number: "which host of a cluster's folder; a gateway's number, which its log has"
         case .listen: "where it is reached: `ADDRESS:PORT`, `[IPv6]:PORT`"
+        case .clientTLS: "`on`: clients come in TLS 1.3 and HTTPS; `off`: in plain TCP and HTTP"
+        case .tlsCertificate: "a PEM file with its certificate, and those between it and its authority"
+        case .tlsKey: "a PEM file with the certificate's private key, mode 600"
         case .allowPlaintext: "clients may come in plain TCP and HTTP from other machines"
         case .http: "where it says over HTTP how it is: `PORT`, `ADDRESS:PORT`, `[IPv6]:PORT`"
         case .logLevel: "what it logs: `trace`, `debug`, `info`, `notice`, `warning`, `error`, `critical` and above"
@@ -100,6 +114,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxGateways: "sessions of gateways and tools, 1 to 1024; one more takes a quiet one's place"
         case .stateGigabytes: "the most that the state of a shard may take in the address space and on disk, 1 to 4096"
         case .maxClients: "connections of clients, 1 to 60000; one more takes a quiet one's place"
+        case .maxClientsPerAddress: "of these, those of one address of another machine, 1 to 60000"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
         }
     }
@@ -109,6 +124,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .folder: .text
         case .number: .whole(0...65535)
         case .listen: .address
+        case .clientTLS: .choice(["on", "off"])
+        case .tlsCertificate, .tlsKey: .text
         case .allowPlaintext: .truth
         case .http: .webAddress
         case .logLevel: .choice(Logger.Level.allCases.map(\.rawValue))
@@ -118,6 +135,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxGateways: .whole(1...1024)
         case .stateGigabytes: .whole(1...4096)
         case .maxClients: .whole(1...60_000)
+        case .maxClientsPerAddress: .whole(1...60_000)
         case .drainSeconds: .whole(0...3600)
         }
     }

@@ -102,10 +102,37 @@ package struct ServiceSettings: Sendable {
         if let listen { options.clients.address = listen.address }
         if let threads = whole(.verifierThreads) { options.verifierThreads = threads }
         if let clients = whole(.maxClients) { options.clients.maxClients = clients }
+        if let clients = whole(.maxClientsPerAddress) { options.clients.maxClientsPerAddress = clients }
+    }
+
+    /// The certificate by which a gateway proves to clients who it is: the given one, or that of its folder.
+    /// - Returns: nil if it speaks plain TCP.
+    /// - Throws: `SettingProblem` if what was said does not fit together; `ServerCertificateError`.
+    package func certificate(in folder: String) throws -> ServerCertificate? {
+        let (certificate, key) = (texts[.tlsCertificate], texts[.tlsKey])
+        guard (certificate == nil) == (key == nil) else {
+            throw SettingProblem(
+                description: "tls_certificate and tls_key belong together: give both, or neither for the folder's")
+        }
+        if texts[.clientTLS] == "off" {
+            guard certificate == nil else {
+                throw SettingProblem(description: "client_tls is off, so that tls_certificate would not be used")
+            }
+            return nil
+        }
+        if let certificate, let key { return try ServerCertificate(path: certificate, keyPath: key) }
+        if let own = try ServerCertificate.find(in: folder, gateway: whole(.number) ?? 0) { return own }
+        guard texts[.clientTLS] != "on" else {
+            throw SettingProblem(
+                description:
+                    "client_tls is on, and there is no certificate: neither tls_certificate nor gateway.crt in \(Printable.line(folder)). Where the cluster was created: quorate cluster certificates FOLDER"
+            )
+        }
+        return nil
     }
 
     /// How long a gateway finishes what it has begun.
     package var drainLimit: Duration { .seconds(whole(.drainSeconds) ?? 5) }
-    /// Whether clients may come in plain TCP from other machines.
+    /// Whether clients may come in plain TCP and HTTP from other machines.
     package var allowsPlaintext: Bool { texts[.allowPlaintext] == "true" }
 }

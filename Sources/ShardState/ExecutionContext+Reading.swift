@@ -56,27 +56,26 @@ extension ExecutionContext {
 
     func unforgotten(after: RecoveryCursor?, limit: Int) throws(ShardStateError) -> [UnforgottenRecord] {
         var found: [UnforgottenRecord] = []
-        for cursor in state.indexes.open.elements(after: after, limit: limit) {
-            let record = try state.request(cursor.principal, cursor.number)
-            guard let index = record.index(of: cursor.request) else {
-                throw .corruptEntry(
-                    key: StateKey.request(cursor.principal, cursor.number).bytes, what: "attempt missing")
-            }
-            let attempt = record.attempts[index]
-            let signed = try state.body(cursor.request)
-            var waitingFor: [ShardID] = []
-            for leg in attempt.legs where leg.isCrossShard && !leg.isSettled {
-                for (i, participant) in signed.request.participants(ofLeg: Int(leg.leg), in: map).enumerated()
-                where participant != shard && leg.knownDecided >> UInt64(i) & 1 == 0
-                    && !waitingFor.contains(participant)
-                {
-                    waitingFor.append(participant)
-                }
-            }
-            found.append(
-                UnforgottenRecord(cursor: cursor, request: signed, leaf: attempt.leaf, waitingFor: waitingFor.sorted()))
-        }
+        for cursor in state.indexes.open.elements(after: after, limit: limit) { found.append(try unforgotten(cursor)) }
         return found
+    }
+
+    func unforgotten(_ cursor: RecoveryCursor) throws(ShardStateError) -> UnforgottenRecord {
+        let record = try state.request(cursor.principal, cursor.number)
+        guard let index = record.index(of: cursor.request) else {
+            throw .corruptEntry(key: StateKey.request(cursor.principal, cursor.number).bytes, what: "attempt missing")
+        }
+        let attempt = record.attempts[index]
+        let signed = try state.body(cursor.request)
+        var waitingFor: [ShardID] = []
+        for leg in attempt.legs where leg.isCrossShard && !leg.isSettled {
+            for (i, participant) in signed.request.participants(ofLeg: Int(leg.leg), in: map).enumerated()
+            where participant != shard && leg.knownDecided >> UInt64(i) & 1 == 0 && !waitingFor.contains(participant) {
+                waitingFor.append(participant)
+            }
+        }
+        return UnforgottenRecord(
+            cursor: cursor, request: signed, leaf: attempt.leaf, waitingFor: waitingFor.sorted())
     }
 
     func unfinishedCalls(after: RecoveryCursor?, limit: Int) throws(ShardStateError)

@@ -16,6 +16,7 @@ extension Participant {
         }
         let attempt = filed.record.attempts[index]
         var isVain = true
+        var hasDecided = false
         if attempt.hasBody {
             let request = try context.state.body(attempt.digest).request
             let advance = AttemptAdvance(
@@ -32,6 +33,7 @@ extension Participant {
                 principal.undecided -= UInt32(advance.decisions.count)
                 context.state.put(principal, decide.principal)
             }
+            hasDecided = !advance.decisions.isEmpty
             if advance.attempt != attempt {
                 isVain = false
                 filed.record.attempts[index] = advance.attempt
@@ -39,6 +41,8 @@ extension Participant {
             }
         }
         if isVain { results.noteVain(decide.digest) }
+        // That another shard is done changes nothing of what this one has certified.
+        guard isVain || hasDecided && !Mutant.is(.decidesInSilence) else { return }
         results.emit(decide.request, filed.record.attempts[index].leaf.entries)
     }
 

@@ -179,8 +179,9 @@ struct PrincipalRecord: Hashable, CanonicalCodable {
 
 /// What the checkpoint digest covers beside the entries.
 struct StateMetadata: Hashable, CanonicalCodable {
-    /// 7: the entries are those of 6, and batches in the journal beside them have another form (docs/decisions/0041).
-    static let currentVersion: UInt16 = 7
+    /// 8: the entries are those of 7, and of what only notes that others are done no leaf is certified
+    /// (docs/decisions/0052), so the same batches lead to another history.
+    static let currentVersion: UInt16 = 8
 
     let version: UInt16
     let cluster: ClusterID

@@ -68,6 +68,17 @@ extension ShardExecutor {
         try context.unforgotten(after: after, limit: limit)
     }
 
+    /// The places of those records, in the same order. Reads none of them.
+    public func openRecords(after: RecoveryCursor?, limit: Int) -> [RecoveryCursor] {
+        context.state.indexes.open.elements(after: after, limit: limit)
+    }
+
+    /// One of them.
+    /// - Precondition: `openRecords` gave the place, and nothing was executed since.
+    public func unforgotten(_ cursor: RecoveryCursor) throws(ShardStateError) -> UnforgottenRecord {
+        try context.unforgotten(cursor)
+    }
+
     /// Root calls of which another shard may have to be told, by (deadline, principal, number, digest).
     public func unfinishedCalls(after: RecoveryCursor?, limit: Int) throws(ShardStateError)
         -> [UnforgottenRecord]

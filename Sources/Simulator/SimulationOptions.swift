@@ -98,6 +98,7 @@ public struct SimulationOptions: Sendable {
         host.pushScanInterval = 200_000_000
         host.forwardAfter = 120_000_000
         host.pushAfter = 600_000_000
+        host.pushAfterAtMost = 1_200_000_000
         host.maxPushInterval = 3_000_000_000
         host.stateTransferTimeout = 200_000_000
         host.checkpointsPerFlush = 2

@@ -37,6 +37,12 @@ public struct Coordinator: Sendable {
     private var isDecided: [Bool]
     /// Participants of legs with several participants that are not yet certified decided.
     private var unsettled: Int
+    /// Of two participants the one that is told of a commit last, with what the other has certified of it.
+    private let last: ShardID?
+    /// Both had voted yes for all, the first was told, and the last waits for its word.
+    private var isTellingInTurn = false
+    /// By place in the board: was told, with its vote standing, that all the others are decided.
+    private var isInformed: [Bool]
     /// Of a root call.
     private var relay: CallRelay?
 
@@ -49,6 +55,8 @@ public struct Coordinator: Sendable {
         phase = .voting(undecidedLegs: board.legCount)
         unsettled = 0
         for leg in 0..<board.legCount where board.isShared(leg) { unsettled += board.participants(ofLeg: leg).count }
+        isInformed = Array(repeating: false, count: board.slotCount)
+        last = Self.onlyDebited(board, map)
         relay = request.request.rootCall.map { CallRelay(request, home: map.shard(of: $0.target), map: map) }
     }
 
@@ -78,6 +86,23 @@ public struct Coordinator: Sendable {
         return request.participants(ofLeg: 0, in: map).count <= TransactionDecide.maxCertificates
     }
 
+    /// Of two participants the one whose part in what they share is debits alone; nil if there is none. A commit frees
+    /// nothing there: what was reserved is spent. So nobody waits for it to be told.
+    private static func onlyDebited(_ board: StatusBoard, _ map: ShardMap) -> ShardID? {
+        let participants = board.participants
+        guard participants.count == 2 else { return nil }
+        let request = board.request.request
+        return participants.first { shard in
+            (0..<board.legCount).allSatisfy { leg in
+                guard board.isShared(leg) else { return true }
+                let other = request.firstEffect(ofLeg: leg, on: shard, in: map) { effect -> Bool? in
+                    if case .debit = effect { nil } else { true }
+                }
+                return other == nil
+            }
+        }
+    }
+
     /// Notes a certificate of one of the request's participants. Certificates of others, of other requests and
     /// repetitions are no-ops.
     public mutating func add(_ certificate: Certificate) -> [Action] {
@@ -103,10 +128,47 @@ public struct Coordinator: Sendable {
             } else if isDecided[leg], shared, knowledge?.decidedProof == nil {
                 // A yes vote that comes after the decision: its shard holds escrow until it is told.
                 toTell.append(Telling(leg: leg, only: certificate.shard))
+            } else if isTellingInTurn, shared, let last, certificate.shard != last {
+                toTell.append(Telling(leg: leg, only: last))
             }
         }
+        if newlyDecided > 0 { takeTurns(&toTell) }
+        noteInformed(by: toTell)
         return advance(newlyDecided: newlyDecided, toTell: toTell)
     }
+
+    /// Both shards have voted yes for all that they share, so the first is told alone. The last is told when the first
+    /// has certified that it is done, and so needs no second word to forget (R10).
+    private mutating func takeTurns(_ toTell: inout [Telling]) {
+        guard let last, toTell.count == sharedLegs.count else { return }
+        for telling in toTell {
+            let allHaveVotedYes = board.participants(ofLeg: telling.leg).allSatisfy {
+                if case .votedYes = $0.knowledge { true } else { false }
+            }
+            guard telling.only == nil, allHaveVotedYes else { return }
+        }
+        guard let first = participants.first(where: { $0 != last }) else { return }
+        isTellingInTurn = true
+        for i in toTell.indices { toTell[i].only = first }
+    }
+
+    private mutating func noteInformed(by toTell: [Telling]) {
+        for telling in toTell {
+            let slots = board.participants(ofLeg: telling.leg)
+            // Of more than two hardly ever all but one are decided.
+            guard slots.count == 2 else { continue }
+            let proof = board.proof(ofLeg: telling.leg)
+            for place in slots.indices where telling.only == nil || telling.only == slots[place].shard {
+                // Who has not voted has no record to note it in.
+                guard case .votedYes = slots[place].knowledge else { continue }
+                isInformed[place] = slots.indices.allSatisfy {
+                    $0 == place || slots[$0].knowledge.decidedProof.map(proof.contains) ?? false
+                }
+            }
+        }
+    }
+
+    private var sharedLegs: [Int] { (0..<board.legCount).filter(board.isShared) }
 
     private mutating func advance(newlyDecided: Int, toTell: [Telling]) -> [Action] {
         var actions: [Action] = []
@@ -137,7 +199,7 @@ public struct Coordinator: Sendable {
     public var outstandingDecides: [Action] {
         if case .finished = phase { return [] }
         if let relay { return relay.outstanding }
-        return decides((0..<board.legCount).filter { isDecided[$0] && board.isShared($0) }.map { Telling(leg: $0) })
+        return decides(sharedLegs.filter { isDecided[$0] }.map { Telling(leg: $0) })
     }
 
     /// Participants that have certified nothing of some undecided leg, ascending: the request should be sent to them
@@ -169,15 +231,22 @@ public struct Coordinator: Sendable {
             let unsettled = board.participants(ofLeg: telling.leg).filter {
                 $0.knowledge.decidedProof == nil && (telling.only == nil || telling.only == $0.shard)
             }
-            return unsettled.isEmpty ? nil : (unsettled.map(\.shard), board.proof(ofLeg: telling.leg))
+            guard !unsettled.isEmpty else { return nil }
+            // A shard needs no word of its own.
+            let proof = board.proof(ofLeg: telling.leg).filter { board.certificates[$0].shard != telling.only }
+            return proof.isEmpty ? nil : (unsettled.map(\.shard), proof)
         }
     }
 
     /// All participants are certified decided: each may forget its record once its time has passed the deadline (R10).
+    /// Those that know it already need not hear it again.
     private var forgettingDecides: [Action] {
-        messages((0..<board.legCount).filter(board.isShared).map { Telling(leg: $0) }) { telling in
+        messages(sharedLegs.map { Telling(leg: $0) }) { telling in
             let participants = board.participants(ofLeg: telling.leg)
-            return (participants.map(\.shard), participants.compactMap(\.knowledge.decidedProof))
+            let toTell = participants.indices.filter { !isInformed[$0] }.map { participants[$0].shard }
+            guard !toTell.isEmpty else { return nil }
+            let others = participants.filter { toTell != [$0.shard] }
+            return (toTell, others.compactMap(\.knowledge.decidedProof))
         }
     }
 

@@ -57,6 +57,8 @@ struct StatusBoard: Sendable {
     }
 
     var legCount: Int { starts.count - 1 }
+    /// Participants of all legs, each leg's by itself.
+    var slotCount: Int { slots.count }
     func participants(ofLeg leg: Int) -> ArraySlice<Slot> { slots[starts[leg]..<starts[leg + 1]] }
     func isShared(_ leg: Int) -> Bool { starts[leg + 1] - starts[leg] > 1 }
 

@@ -76,20 +76,30 @@ struct WebResponder: HTTPResponder {
             if response.headers[.connection] == "close" { Self.end(context.channel) }
             return response
         }
+        let peer = WebPeer(context.channel.remoteAddress)
         // What costs something here is asked for by few, and not often.
         if path == "/api/v1/events" {
-            let peer = WebPeer(context.channel.remoteAddress)
             guard streams.admit(peer) else {
                 return Problem(
                     .tooManyRequests, "as many streams of events go to one address, or to all, as this server has",
                     retryAfterMilliseconds: 10_000
                 ).response
             }
+            let response: Response
+            do { response = try await found(at: path, for: request, context: context) } catch {
+                streams.leave(peer)
+                throw error
+            }
+            // One that was refused must not keep a place for as long as its connection lasts.
+            guard response.headers[.contentType] == "text/event-stream" else {
+                streams.leave(peer)
+                return response
+            }
             // The connection ends with the stream.
             context.channel.closeFuture.whenComplete { [streams] _ in streams.leave(peer) }
+            return response
         }
         let isLimited = path == "/metrics" || path.hasPrefix("/api/v1/trace/")
-        let peer = WebPeer(context.channel.remoteAddress)
         if isLimited {
             switch limits.admit(peer) {
             case .admitted: break
@@ -104,6 +114,12 @@ struct WebResponder: HTTPResponder {
             }
         }
         defer { if isLimited { limits.leave(peer) } }
+        return try await found(at: path, for: request, context: context)
+    }
+
+    private func found(
+        at path: String, for request: HummingbirdCore.Request, context: WebContext
+    ) async throws -> Response {
         do {
             let response = try await others.respond(
                 to: request,

@@ -3,6 +3,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// Where a process listens for HTTP, and how much it takes.
 public struct WebOptions: Sendable {
@@ -12,14 +13,20 @@ public struct WebOptions: Sendable {
     public var port = 0
     /// Names by which it may be spoken to, beside addresses, `localhost` and `address` itself.
     public var names: [String] = []
-    /// More wait to be accepted.
+    /// More wait to be accepted. Before that, connections on which nothing is asked are closed for new ones.
     public var maxConnections = 256
     /// Of one address of another machine.
     public var maxConnectionsPerAddress = 64
     /// Of `maxConnections`, those that only this machine gets.
     public var reservedForLoopback = 16
-    /// A connection on which nothing came for so long is closed, and one on which no whole head of a request did.
+    /// A connection on which nothing came for so long is closed, one on which no whole head of a request did, and one
+    /// that took nothing of its answer.
     public var idleTimeout = TimeAmount.seconds(60)
+
+    /// Gives what each connection's TLS is made with; nil for plain HTTP.
+    public var tls: (@Sendable () -> NIOSSLContext)?
+    /// A TLS handshake has so long.
+    public var handshakeTimeout = TimeAmount.seconds(10)
 
     /// On loopback, on any free port.
     public init() {}
@@ -44,6 +51,9 @@ public struct WebOptions: Sendable {
         guard text.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(text), port <= 65535 else { return nil }
         return port
     }
+
+    /// What its addresses begin with: `https` or `http`.
+    public var scheme: String { tls == nil ? "http" : "https" }
 
     /// As it is written down.
     public func text(port: Int) -> String { address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)" }
@@ -92,13 +102,20 @@ public final class WebServer: Sendable {
         quiet.logLevel = max(logger.logLevel, .warning)
         let counts = ConnectionCounts(
             maxEach: options.maxConnectionsPerAddress,
-            maxRemote: max(1, options.maxConnections - options.reservedForLoopback))
+            maxRemote: max(1, options.maxConnections - options.reservedForLoopback),
+            // A few less than are accepted: at that bound nothing more is accepted, and nobody would make room.
+            max: max(1, options.maxConnections - 8))
         let application = Application(
             responder: WebResponder(parts, names: HostNames(options.names + [options.address])),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [ConnectionGuard(counts, patience: options.idleTimeout)],
-                    idleTimeout: options.idleTimeout)),
+            server: HTTPServerBuilder { responder in
+                WebChannel(
+                    HTTP1Channel(
+                        responder: responder,
+                        configuration: .init(
+                            additionalChannelHandlers: [ConnectionGuard(counts, patience: options.idleTimeout)],
+                            idleTimeout: options.idleTimeout)),
+                    options)
+            },
             configuration: ApplicationConfiguration(
                 address: .hostname(options.address, port: options.port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(options.maxConnections)),
@@ -109,7 +126,7 @@ public final class WebServer: Sendable {
             try await application.run()
         }
         for await port in ports {
-            logger.info("HTTP on \(options.text(port: port))")
+            logger.info("\(options.scheme.uppercased()) on \(options.text(port: port))")
             return WebServer(port: port, running: running, group: group)
         }
         let result = await running.result

@@ -53,27 +53,18 @@ enum Interrupts {
     }
 
     /// - Parameter signals: on which of them `cancel` is called.
-    fileprivate static func arm(_ signals: Set<Int32>, _ cancel: @escaping @Sendable () -> Void)
-        -> [any DispatchSourceSignal]
-    {
+    fileprivate static func arm(_ signals: Set<Int32>, _ cancel: @escaping @Sendable () -> Void) -> SignalWatch? {
         let isOutermost = state.withLock { state in
             state.layers.append(Layer(signals: signals, cancel: cancel))
             return state.layers.count == 1
         }
-        guard isOutermost else { return [] }
+        guard isOutermost else { return nil }
         // Under nohup a hangup is no reason.
-        return ([SIGINT, SIGTERM] + (StopSignal.isIgnored(SIGHUP) ? [] : [SIGHUP])).map { number in
-            // The default action would end the process before the source sees the signal.
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { arrived(number) }
-            source.resume()
-            return source
-        }
+        return SignalWatch([SIGINT, SIGTERM] + (StopSignal.isIgnored(SIGHUP) ? [] : [SIGHUP])) { arrived($0) }
     }
 
-    fileprivate static func disarm(_ sources: [any DispatchSourceSignal]) {
-        for source in sources { source.cancel() }
+    fileprivate static func disarm(_ watch: SignalWatch?) {
+        watch?.cancel()
         state.withLock { state in
             state.layers.removeLast()
             // What it was about has ended; whoever goes on is interrupted anew.
@@ -126,8 +117,32 @@ enum Interrupts {
 func withInterrupts<T: Sendable>(
     of signals: Set<Int32> = [SIGINT, SIGTERM, SIGHUP], _ body: @escaping @Sendable () async throws -> T
 ) async throws -> T {
+    // First the watch: what the body begins, a signal can end.
+    let cancel = CancelOnce()
+    let watch = Interrupts.arm(signals) { cancel.cancel() }
+    defer { Interrupts.disarm(watch) }
     let task = Task { try await body() }
-    let sources = Interrupts.arm(signals) { task.cancel() }
-    defer { Interrupts.disarm(sources) }
+    cancel.whenCancelled { task.cancel() }
     return try await task.value
+}
+
+/// Something to be cancelled, which may not be there yet.
+private final class CancelOnce: Sendable {
+    private let state = Mutex<(isCancelled: Bool, action: (@Sendable () -> Void)?)>((false, nil))
+
+    func cancel() {
+        let action = state.withLock { state in
+            state.isCancelled = true
+            return state.action
+        }
+        action?()
+    }
+
+    func whenCancelled(_ action: @escaping @Sendable () -> Void) {
+        let isCancelled = state.withLock { state in
+            state.action = action
+            return state.isCancelled
+        }
+        if isCancelled { action() }
+    }
 }

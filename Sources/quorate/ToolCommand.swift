@@ -18,9 +18,16 @@ extension ProgramError {
         case let error as TraceProblem: self.init(.invalidTrace, error.description)
         // In their own words, which must not look like lines of ours.
         case let error as ClientError: self.init(Self.reason(error), Printable.line(error.description))
-        case let error as ConnectionError: self.init(.noAnswer, Printable.line(error.description))
+        case let error as ConnectionError: self.init(Self.reason(error), Printable.line(error.description))
         case let error as HostConnectionError: self.init(.noAnswer, Printable.line(error.description))
         default: self.init(starting: error)
+        }
+    }
+
+    private static func reason(_ error: ConnectionError) -> ExitReason {
+        switch error {
+        case .notTrusted, .tlsMismatch: .notTrusted
+        case .cannotConnect, .lost, .closed, .timeout, .garbage, .tooManyOutstanding: .noAnswer
         }
     }
 

@@ -6,6 +6,26 @@ import Simulator
 import Testing
 
 @Suite struct AnsweringTests {
+    /// Who brings hundreds of one batch late is sent it once; what has left is sent again to who asks again.
+    @Test func anAttestationLeavesOnceForEachSession() throws {
+        var shards = try TwoShards()
+        let executed = try shards.execute(TwoShards.across(4), on: 0)
+        let signature = ReplicaSignature(replica: ReplicaIndex(0), signature: StandInSigner(0).sign([]))
+        let attestation = HostReply.attestation(
+            BatchAttestation(statement: executed.statement, signature: signature, leaves: executed.leaves))
+        let (anna, ben) = (SessionID(1), SessionID(2))
+        var ready = HostReady()
+        ready.reply([.init(to: [anna], reply: attestation)])
+        ready.reply([.init(to: [anna], reply: attestation), .init(to: [anna, ben], reply: attestation)])
+        #expect(ready.toGateways.map(\.to) == [[anna], [ben]])
+        let view = HostReply.account(id: 1, nil)
+        ready.reply([.init(to: [anna], reply: view), .init(to: [anna], reply: view)])
+        #expect(ready.toGateways.count == 4, "what is no attestation is not looked at")
+        ready.removeAll()
+        ready.reply([.init(to: [anna], reply: attestation)])
+        #expect(ready.toGateways.map(\.to) == [[anna]])
+    }
+
     private static let (anna, ben) = (SessionID(1), SessionID(2))
     private static let setting = TwoShards.setting(host: 1)
 

@@ -171,6 +171,58 @@ import Testing
         #expect(waiting().isEmpty && proposer.count == 0)
     }
 
+    private static func decide(_ number: UInt64, of shard: UInt16, at sequence: UInt64, _ status: LegStatus)
+        -> TransactionDecide
+    {
+        let leaf = Leaf(request: request(1).digest, entries: [.init(leg: 0, status: status)])
+        let statement = AttestationStatement(
+            cluster: TwoShards.manifest.cluster, epoch: Epoch(1), shard: ShardID(shard),
+            sequence: SequenceNumber(sequence), previousHistory: .null, batch: .null, leavesRoot: leaf.hash)
+        return TransactionDecide(
+            principal: TwoShards.issuer.publicKey, number: RequestNumber(number), request: request(1).digest,
+            certificates: [
+                Certificate(
+                    statement: statement, leaf: leaf, path: MerklePath(index: 0, count: 1, siblings: []), signatures: []
+                )
+            ])
+    }
+
+    /// Certificates of one vote come from several batches, and from a gateway and pushes.
+    @Test func whatIsUnderWayIsNotOrderedInOtherWords() throws {
+        var proposer = Proposer(options: Self.options(), view: View(0))
+        func insert(_ decide: TransactionDecide) -> Int {
+            let reason = proposer.insert(decide, from: .peer(HostID(1)), now: moment(0))
+            #expect(reason == nil)
+            return proposer.count
+        }
+        let vote = Self.decide(1, of: 1, at: 1, .votedYes)
+        #expect(insert(vote) == 1)
+        #expect(insert(Self.decide(1, of: 1, at: 2, .votedYes)) == 1, "the same of another batch")
+        #expect(try proposer.take(TwoShards().executors[0]) == [.decide(vote)])
+        #expect(insert(Self.decide(1, of: 1, at: 2, .votedYes)) == 1, "nor while it is on its way")
+        // What says more, of another shard, or under another number, which finds no record, is not the same.
+        #expect(insert(Self.decide(1, of: 1, at: 3, .committed)) == 2)
+        #expect(insert(Self.decide(1, of: 2, at: 1, .votedYes)) == 3)
+        #expect(insert(Self.decide(2, of: 1, at: 2, .votedYes)) == 4)
+        // It was executed, and was not enough.
+        proposer.remove(vote.digest)
+        #expect(insert(Self.decide(1, of: 1, at: 4, .votedNo(.malformed))) == 4, "it contradicts, and has room")
+    }
+
+    @Test func aDecideCoversWhatSaysNoMore() {
+        let vote = Self.decide(1, of: 1, at: 1, .votedYes)
+        let done = Self.decide(1, of: 1, at: 3, .committed)
+        let both = TransactionDecide(
+            principal: vote.principal, number: vote.number, request: vote.request,
+            certificates: vote.certificates + Self.decide(1, of: 2, at: 3, .aborted(.malformed)).certificates)
+        #expect(done.covers(vote) && !vote.covers(done))
+        #expect(both.covers(vote) && !vote.covers(both) && !done.covers(both))
+        // A yes vote does not stand for what was never voted yes on.
+        #expect(!Self.decide(1, of: 1, at: 1, .noRecordAbort).covers(vote))
+        #expect(!Self.decide(1, of: 1, at: 1, .acknowledged).covers(vote))
+        #expect(!Self.decide(1, of: 1, at: 1, .aborted(.malformed)).covers(done))
+    }
+
     @Test func whatDecidesForAsLongAsABatchHasNoRoomDoesNotWaitAgain() throws {
         let options = Self.options { $0.maxDecidesPerBatch = 2 }
         var proposer = Proposer(options: options, view: View(0))

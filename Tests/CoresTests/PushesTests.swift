@@ -44,6 +44,63 @@ import Testing
         #expect(pushes.oldestUndecided(now: moment(20_000)) >= 19_000_000_000)
     }
 
+    private static func word(_ number: UInt64, _ status: LegStatus) -> Leaf {
+        Leaf(request: TwoShards.across(number).digest, entries: [.init(leg: 0, status: status)])
+    }
+
+    /// So many decisions, each so many milliseconds after its vote.
+    private static func decide(_ count: UInt64, after milliseconds: UInt64, _ pushes: inout Pushes) {
+        for number in 1...count {
+            pushes.note(word(100 + number, .votedYes), now: moment(0))
+            pushes.note(word(100 + number, .committed), learns: true, now: moment(milliseconds))
+        }
+    }
+
+    /// What is under way is not pushed, and whatever was seen, what is not is pushed in time.
+    @Test func patienceFollowsHowLongDecisionsTake() {
+        var pushes = Pushes(TwoShards.setting(host: 1))
+        let options = TwoShards.options
+        #expect(pushes.patience == options.pushAfter)
+        Self.decide(40, after: 20, &pushes)
+        #expect(pushes.patience == options.pushAfter, "never less")
+        Self.decide(60, after: 1200, &pushes)
+        #expect((2_300_000_000..<2_500_000_000).contains(pushes.patience), "\(pushes.patience)")
+        Self.decide(60, after: 3_600_000, &pushes)
+        #expect(pushes.patience == options.pushAfterAtMost)
+        #expect(2 * pushes.patience <= options.maxPushInterval, "so the bound of HoldBound stands")
+        Self.decide(80, after: 20, &pushes)
+        #expect(pushes.patience == options.pushAfter)
+        // Nothing is learned of what was decided when it was first seen, nor of what no gateway has decided.
+        for number in 1...40 as ClosedRange<UInt64> {
+            pushes.note(Self.word(500 + number, .committed), learns: true, now: moment(90_000))
+            pushes.note(Self.word(600 + number, .votedYes), now: moment(0))
+            pushes.note(Self.word(600 + number, .committed), now: moment(90_000))
+        }
+        #expect(pushes.patience == options.pushAfter)
+    }
+
+    /// Where decisions take 1.2 s, one that is not decided is pushed after 2.4 s, and one that is has as long again for
+    /// the others to be done.
+    @Test(arguments: [false, true]) func theFirstPushWaitsForWhatIsUnderWay(isDecided: Bool) throws {
+        var shards = try TwoShards()
+        var answering = Answering(options: TwoShards.options)
+        var pushes = Pushes(TwoShards.setting(host: 1))
+        Self.decide(60, after: 1200, &pushes)
+        let request = TwoShards.across(4)
+        let executed = try shards.execute(request, on: 0)
+        answering.note(executed.statement, executed.leaves)
+        for leaf in executed.leaves { pushes.note(leaf, now: moment(10_000)) }
+        var first: UInt64?
+        var ready = ShardReady()
+        for time in stride(from: 10_000 as UInt64, to: 20_000, by: 50) where first == nil {
+            if isDecided, time == 11_200 { pushes.note(Self.word(4, .committed), now: moment(time)) }
+            _ = try pushes.push(shards.executors[0], &answering, now: moment(time), into: &ready)
+            if !ready.toHosts.isEmpty { first = time - 10_000 }
+        }
+        let expected: Range<UInt64> = isDecided ? 3500..<3900 : 2300..<2700
+        #expect(expected.contains(try #require(first)), "\(first ?? 0)")
+    }
+
     /// After a restart nothing that was executed before is at hand: it has to be ordered again.
     @Test func whatCannotBeAttestedIsToBeOrderedAgain() throws {
         var shards = try TwoShards()

@@ -39,14 +39,16 @@ import Testing
         #expect(h.answers().isEmpty && h.sent().isEmpty)
         try h.attest(request, .votedYes, shard: 0, sequence: 8)
         #expect(h.answers().first?.reply.receipt?.decision(ofLeg: 0, in: h.manifest.shardMap) == .commit)
-        #expect(h.sent() == ["decide [0, 1] with 2 to [0, 1, 2, 3]"])
-        #expect(h.gateway.heldRequests == 1)
-        // A lost decide is repeated to whoever has not certified it.
-        try h.attest(request, .committed, shard: 0, sequence: 9)
-        h.advance(by: 700)
+        // Who is paid first, and who pays with the word that the other is done.
         #expect(h.sent() == ["decide [1] with 1 to [0, 1, 2, 3]"])
+        #expect(h.gateway.heldRequests == 1)
         try h.attest(request, .committed, shard: 1, sequence: 4)
-        #expect(h.sent() == ["decide [0, 1] with 2 to [0, 1, 2, 3]"])
+        #expect(h.sent() == ["decide [0] with 1 to [0, 1, 2, 3]"])
+        // A lost decide is repeated to whoever has not certified it.
+        h.advance(by: 700)
+        #expect(h.sent() == ["decide [0] with 1 to [0, 1, 2, 3]"])
+        try h.attest(request, .committed, shard: 0, sequence: 9)
+        #expect(h.sent() == ["decide [1] with 1 to [0, 1, 2, 3]"])
         #expect(h.gateway.heldRequests == 0)
         #expect(h.answers().isEmpty)
     }
@@ -73,7 +75,7 @@ import Testing
         try h.attest(Array(requests.dropFirst(12)), .votedYes, shard: 1, sequence: 2)
         #expect(
             h.sent() == [
-                "decide [0, 1] with " + Array(repeating: "2", count: 8).joined(separator: " and ")
+                "decide [1] with " + Array(repeating: "1", count: 8).joined(separator: " and ")
                     + " to [0, 1, 2, 3]"
             ])
     }
@@ -225,6 +227,26 @@ import Testing
         #expect(h.answers().first?.reply.receipt != nil)
         #expect(h.gateway.status.retransmissions == 7)
         #expect(h.ready.counts.count { $0 == .retried(.silence) } == 7)
+    }
+
+    /// What is repeated while it is under way makes all slower.
+    @Test func whereAnswersTakeLongARequestIsRepeatedLater() throws {
+        var h = try Harness()
+        let slow = h.request(1, 1)
+        try h.submit(slow)
+        h.advance(by: 500)
+        try h.attest(slow, .committed, shard: 1, sequence: 1)
+        let other = h.request(0, 0, number: 2)
+        let next = h.request(1, 1, number: 3)
+        for request in [other, next] { try h.submit(request) }
+        _ = h.sent()
+        // Of shard 0 nothing is known.
+        h.advance(by: 700)
+        #expect(h.sent() == ["submit [0] to [0, 1, 2, 3]"])
+        try h.attest(other, .committed, shard: 0, sequence: 1)
+        // Twice the half second, and four times half of it.
+        h.advance(by: 1400)
+        #expect(h.sent() == ["submit [1] to [0, 1, 2, 3]"])
     }
 
     @Test func afterTheDeadlineTheRequestIsSentAgainForACertifiedAbort() throws {

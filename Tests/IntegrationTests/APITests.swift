@@ -3,6 +3,9 @@ import Foundation
 import HostRuntime
 import Messages
 import NIOCore
+import NIOEmbedded
+import NIOHTTPTypes
+import Synchronization
 import Testing
 import Web
 
@@ -456,6 +459,50 @@ struct APITests {
         #expect(counts.admit(b) && !counts.admit(a))
         for peer in [a, b, b, b] { counts.leave(peer) }
         #expect(counts.admit(a) && counts.admit(a) && counts.admit(b), "who leaves twice leaves once")
+    }
+
+    /// Held connections keep nobody out, wherever they come from.
+    @Test func aConnectionOnWhichNothingIsAskedGoesForANewOne() {
+        let counts = ConnectionCounts(maxEach: 9, maxRemote: 9, max: 2)
+        let closed = Mutex<[Int]>([])
+        let names = (0..<4).map { _ in NSObject() }
+        func come(_ number: Int) {
+            #expect(counts.admit(WebPeer([127, 0, 0, 1])))
+            counts.rests(ObjectIdentifier(names[number])) { closed.withLock { $0.append(number) } }
+        }
+        come(0)
+        come(1)
+        #expect(closed.withLock { $0 }.isEmpty)
+        counts.wakes(ObjectIdentifier(names[0]))
+        come(2)
+        #expect(closed.withLock { $0 } == [1], "the first is at work")
+        counts.leave(WebPeer([127, 0, 0, 1]))
+        counts.rests(ObjectIdentifier(names[0])) { closed.withLock { $0.append(0) } }
+        come(3)
+        #expect(closed.withLock { $0 } == [1, 2], "who has rested longest")
+    }
+
+    /// A client on this machine too, which may have every place.
+    @Test func whoeverTakesNothingOfHisAnswerIsClosed() throws {
+        let channel = EmbeddedChannel()
+        let counts = ConnectionCounts(maxEach: 9, maxRemote: 9)
+        try channel.pipeline.syncOperations.addHandler(ConnectionGuard(counts, patience: .seconds(10)))
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        try channel.writeInbound(HTTPRequestPart.head(.init(method: .get, scheme: "http", authority: "a", path: "/")))
+        try channel.writeInbound(HTTPRequestPart.end(nil))
+        channel.isWritable = false
+        func answer() throws {
+            try channel.writeOutbound(HTTPResponsePart.body(ByteBuffer(repeating: 0, count: 1000)))
+        }
+        try answer()
+        channel.pipeline.fireChannelWritabilityChanged()
+        // Something left meanwhile: it may go on.
+        try answer()
+        channel.embeddedEventLoop.advanceTime(by: .seconds(10))
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(10))
+        #expect(!channel.isActive)
+        _ = try? channel.finish()
     }
 
     /// Nobody holds a connection by the rest of a body that was answered without it.

@@ -1,6 +1,7 @@
 import Cores
 import HostRuntime
 import Messages
+import Meter
 import Testing
 
 private let second: UInt64 = 1_000_000_000
@@ -9,14 +10,12 @@ private let map = ShardMap(shardCount: 4)
 private func digest(_ number: UInt8) -> Digest { Digest(bytes: [number] + [UInt8](repeating: 0, count: 31)) ?? .null }
 
 private func answered(
-    _ number: UInt8 = 1, abort: AnsweredRequest.Abort? = nil, from: UInt16 = 0, to: UInt16 = 0
+    _ number: UInt8 = 1, abort: AbortCause? = nil, from: UInt16 = 0, to: UInt16 = 0
 ) -> AnsweredRequest {
     AnsweredRequest(
         request: digest(number), abort: abort, steps: [.init(from: ShardID(from), to: ShardID(to))],
         isCross: from != to)
 }
-
-private let refusal = GatewayReply.rejected(id: 7, .queueFull, retryAfterMicroseconds: 0)
 
 struct LatencyBucketsTests {
     @Test func `a percentile is off by a sixteenth at most`() throws {
@@ -54,12 +53,12 @@ struct ActivityLogTests {
     @Test func `the second that has begun is not shown, and those before are, the newest last`() {
         var log = ActivityLog(map: map)
         log.note(answered(), microseconds: 100, at: 200 * second)
-        log.note(answered(abort: .reason(.insufficientFunds)), microseconds: 100, at: 201 * second)
+        log.note(answered(abort: .certified(.insufficientFunds)), microseconds: 100, at: 201 * second)
         #expect(log.view(at: 200 * second + 5).slots.allSatisfy { $0.committed == 0 })
         let view = log.view(at: 202 * second)
         #expect(view.slots.count == ActivityLog.seconds)
         #expect(view.slots.suffix(2).map(\.committed) == [1, 0] && view.slots.suffix(2).map(\.aborted) == [0, 1])
-        #expect(view.committed == 1 && view.aborts[AnsweredRequest.Abort.reason(.insufficientFunds).place] == 1)
+        #expect(view.committed == 1 && view.aborts[AbortCause.certified(.insufficientFunds).place] == 1)
     }
 
     @Test func `what is older than the log is in the sums only`() {
@@ -99,30 +98,12 @@ struct ActivityLogTests {
         #expect(traffic.count == ActivityLog.maxTrafficShards + 1 && traffic[ActivityLog.maxTrafficShards][5] == 1)
     }
 
-    @Test func `a refusal ends the wait of its request, and has its reason`() {
+    @Test func `a refusal has its reason`() {
         var log = ActivityLog(map: map)
-        log.noteArrival(7, from: SessionID(1), at: second)
-        #expect(log.view(at: second).pending == 1)
-        log.noteAnswer(refusal, to: SessionID(1), at: second)
-        // One that nobody waits for, of a read.
-        log.noteAnswer(refusal, to: SessionID(2), at: second)
+        log.note(.queueFull, at: second)
+        log.note(.queueFull, at: second)
         let view = log.view(at: 2 * second)
-        #expect(view.pending == 0 && view.refusals == [2, 0, 0, 0, 0, 0, 0] && view.slots.last?.refused == 2)
-    }
-
-    @Test func `a client that goes is forgotten, and the others are not`() {
-        var log = ActivityLog(map: map)
-        for id: UInt64 in 0..<10 { log.noteArrival(id, from: SessionID(id % 2), at: second) }
-        log.noteClosed(SessionID(0))
-        #expect(log.view(at: second).pending == 5)
-        log.noteClosed(SessionID(0))
-        #expect(log.view(at: second).pending == 5)
-    }
-
-    @Test func `requests that wait are bounded`() {
-        var log = ActivityLog(map: map)
-        for id in 0..<UInt64(ActivityLog.maxPending + 10) { log.noteArrival(id, from: SessionID(id % 3), at: second) }
-        #expect(log.view(at: second).pending == ActivityLog.maxPending)
+        #expect(view.refusals == [2, 0, 0, 0, 0, 0, 0] && view.slots.last?.refused == 2)
     }
 
     @Test func `the newest requests are remembered one by one, and only what is traced if anything is`() {
@@ -168,26 +149,80 @@ struct AnsweredRequestTests {
         return Receipt(request: request, certificates: certificates)
     }
 
+    private func answered(_ receipt: Receipt) -> AnsweredRequest {
+        AnsweredRequest(receipt, legs: DecidedLegs(receipt), map: map)
+    }
+
     @Test func `votes of all shards are a commit, from the payer's shard to the payee's`() throws {
-        let found = AnsweredRequest(try receipt([(0, .votedYes), (2, .votedYes)]), map: map)
+        let found = answered(try receipt([(0, .votedYes), (2, .votedYes)]))
         #expect(found.abort == nil && found.isCross && found.steps == [.init(from: ShardID(0), to: ShardID(2))])
     }
 
     @Test func `of two reasons the one that tells more counts`() throws {
-        let found = AnsweredRequest(
-            try receipt([(0, .aborted(.participantAborted)), (2, .votedNo(.insufficientFunds))]), map: map)
-        #expect(found.abort == .reason(.insufficientFunds) && found.abort?.label == "insufficient_funds")
-        let silent = AnsweredRequest(try receipt([(0, .votedYes), (2, .noRecordAbort)]), map: map)
+        let found = answered(try receipt([(0, .aborted(.participantAborted)), (2, .votedNo(.insufficientFunds))]))
+        #expect(found.abort == .certified(.insufficientFunds) && found.abort?.label == "insufficient_funds")
+        let silent = answered(try receipt([(0, .votedYes), (2, .noRecordAbort)]))
         #expect(silent.abort == .noRecord)
     }
 
+    @Test func `what one shard has forgotten another one may still prove`() throws {
+        let committed = try receipt([(0, .acknowledged), (2, .committed)])
+        #expect(DecidedLegs(committed).outcome == .committed && answered(committed).abort == nil)
+        let aborted = try receipt([(0, .acknowledged), (2, .aborted(.insufficientFunds))])
+        #expect(DecidedLegs(aborted).outcome == .aborted && answered(aborted).abort == .certified(.insufficientFunds))
+        let forgotten = try receipt([(0, .acknowledged), (2, .acknowledged)])
+        #expect(DecidedLegs(forgotten).outcome == .unknown && answered(forgotten).abort == .acknowledged)
+    }
+
     @Test func `within one shard nothing crosses`() throws {
-        let found = AnsweredRequest(try receipt([(1, .committed)], from: 1, to: 1), map: map)
+        let found = answered(try receipt([(1, .committed)], from: 1, to: 1))
         #expect(!found.isCross && found.abort == nil)
     }
 
     @Test func `every reason has a place of its own`() {
-        let all = AnsweredRequest.Abort.all
+        let all = AbortCause.all
         #expect(all.map(\.place) == Array(all.indices) && Set(all.map(\.label)).count == all.count)
+    }
+}
+
+struct RequestTimesTests {
+    private let refusal = GatewayReply.rejected(id: 7, .queueFull, retryAfterMicroseconds: 0)
+    private let request: Request
+
+    init() throws {
+        let signer = try #require(Ed25519Signer(seed: [UInt8](repeating: 3, count: 32)))
+        request = Request(
+            cluster: ClusterID(Digest.null.value), epoch: Epoch(1), principal: signer.publicKey,
+            number: RequestNumber(1), acknowledgedBelow: RequestNumber(1), issuedAt: Timestamp(1),
+            deadline: Timestamp(9), mode: .atomic,
+            operations: [])
+    }
+
+    @Test func `an answer ends its request's wait and no other`() {
+        var times = RequestTimes(registry: MetricsRegistry(), map: map)
+        times.begin(request, id: 7, of: SessionID(1), at: 1)
+        times.begin(request, id: 7, of: SessionID(1), at: 1_000)
+        #expect(times.count == 1)
+        let answered = times.end(refusal, of: SessionID(1))
+        // A repetition does not begin anew.
+        #expect(answered?.took == answered.map { $0.at - 1 } && times.count == 0)
+        // One that nobody waits for, of a read.
+        #expect(times.end(refusal, of: SessionID(2))?.took == nil && times.count == 0)
+    }
+
+    @Test func `a client that goes is forgotten, and the others are not`() {
+        var times = RequestTimes(registry: MetricsRegistry(), map: map)
+        for id: UInt64 in 0..<10 { times.begin(request, id: id, of: SessionID(id % 2), at: 1) }
+        times.close(SessionID(0))
+        #expect(times.count == 5)
+        times.close(SessionID(0))
+        #expect(times.count == 5)
+    }
+
+    @Test func `requests that wait are bounded`() {
+        var times = RequestTimes(registry: MetricsRegistry(), map: map)
+        let some = UInt64(RequestTimes.maxArrivals + 10)
+        for id in 0..<some { times.begin(request, id: id, of: SessionID(id % 3), at: 1) }
+        #expect(times.count == RequestTimes.maxArrivals)
     }
 }

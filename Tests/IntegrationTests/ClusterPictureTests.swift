@@ -108,7 +108,7 @@ struct ClusterPictureTests {
         var log = ActivityLog(map: manifest.shardMap)
         for place in 0..<20 {
             let request = AnsweredRequest(
-                request: .null, abort: place < 5 ? .reason(.insufficientFunds) : nil,
+                request: .null, abort: place < 5 ? .certified(.insufficientFunds) : nil,
                 steps: [.init(from: ShardID(0), to: ShardID(1))], isCross: true)
             log.note(request, microseconds: 1000, at: now.uptime - 1_000_000_000)
         }

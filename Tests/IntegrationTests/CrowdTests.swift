@@ -19,7 +19,7 @@ private func manifest() throws -> Manifest {
 }
 
 /// A socket of somebody who does not behave. Blocks, because the other side never stops reading.
-private final class RawSocket {
+final class RawSocket {
     private let descriptor: Int32
 
     init(port: Int) throws {

@@ -112,7 +112,69 @@ import Testing
         #expect((report["invariants"] as? [String: Any])?["came_to_rest_s"] as? Double != nil)
     }
 
+    /// What cannot be told apart by a few seconds, the servers' longer patience and how much the honest load is held up,
+    /// is left to longer runs.
+    @Test func badlyTreatedPortsRefuseAndServeOnWithoutALossOrAFlood() throws {
+        let report = try drill(
+            "abuse", "--kinds", "garbage,certificates,bad-signatures", "--connections", "60", "--rate", "40", "--flood",
+            "400", "--clients", "8", "--accounts", "200", "--seconds", "1", "--hurry")
+        let findings = try #require(report["findings"] as? [String: Any])
+        let kinds = try #require(findings["kinds"] as? [[String: Any]])
+        #expect(kinds.compactMap { $0["kind"] as? String } == ["garbage", "certificates", "bad-signatures"])
+        for kind in kinds {
+            let name = kind["kind"] as? String ?? ""
+            #expect((kind["load"] as? [String: Any])?["tps"] as? Double ?? 0 > 0, "\(name)")
+            for tally in try #require(kind["tallies"] as? [[String: Any]]) {
+                #expect(tally["attempted"] as? Int ?? 0 > 0, "\(tally)")
+                #expect(tally["let_in"] as? Int == 0, "\(tally)")
+                if name != "bad-signatures" {
+                    #expect(tally["ended"] as? Int == tally["attempted"] as? Int, "\(tally)")
+                }
+            }
+        }
+        let counted = try #require(kinds[1]["counted"] as? [String: Any])
+        #expect(counted["host 0: quorate_sessions_refused_total"] as? Double ?? 0 > 0, "\(counted)")
+        let rejected = try #require(kinds[2]["counted"] as? [String: Any])
+        #expect(rejected.keys.contains { $0.hasPrefix("gateway 0: quorate_rejected_total") }, "\(rejected)")
+    }
+
+    @Test func aSoakGoesThroughAKillAndLosesNothing() throws {
+        let report = try drill(
+            "soak", "--minutes", "0.2", "--rate", "60", "--every", "3", "--faults", "kill", "--clients", "16",
+            "--accounts", "100", "--shards", "2")
+        let findings = try #require(report["findings"] as? [String: Any])
+        let fault = try #require((findings["faults"] as? [[String: Any]])?.first)
+        #expect(fault["act"] as? String == "kill" && fault["caught_up_s"] as? Double != nil)
+        let receipts = try #require(findings["receipts_at_the_end"] as? [String: Any])
+        #expect(receipts["same"] as? Int ?? 0 > 0)
+        #expect(receipts["different"] as? Int == 0 && receipts["no_answer"] as? Int == 0)
+        let balances = try #require(findings["balances"] as? [String: Any])
+        #expect(balances["checked"] as? Int ?? 0 > 0 && balances["wrong"] as? Int == 0)
+        #expect((findings["history"] as? [String: Any])?["transactions"] as? Int ?? 0 > 0)
+        #expect((report["invariants"] as? [String: Any])?["strictly_serializable"] as? Bool == true)
+        let processes = try #require(findings["processes"] as? [[String: Any]])
+        #expect(processes.count == 5 && processes.contains { ($0["lives"] as? [Any])?.count == 2 })
+    }
+
+    @Test func aSoakThatIsInterruptedSaysWhatItHasFound() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let tool = try RunningTool([
+            "drill", "soak", "--minutes", "5", "--rate", "40", "--faults", "none", "--clients", "8", "--accounts",
+            "50", "--shards", "1", "--json", "--report", folder.path("report"),
+        ])
+        #expect(tool.waits { tool.errors.contains("offering") }, "\(tool.errors)")
+        sleep(3)
+        tool.signal(SIGINT)
+        #expect(tool.end().status == 130, "\(tool.errors)")
+        #expect(tool.output.contains(#""partial":"#), "\(tool.output)")
+        let page = try String(contentsOfFile: folder.path("report") + "/report.html", encoding: .utf8)
+        #expect(page.contains("partial") && page.contains("Resident memory"))
+    }
+
     @Test(arguments: [
+        ["abuse", "--kinds", "rudeness"], ["abuse", "--kinds", ""], ["abuse", "--connections", "0"],
+        ["soak", "--minutes", "0"], ["soak", "--faults", "flood"], ["soak", "--faults", ""], ["soak", "--load", "2"],
         ["kill-primary", "--kills", "0"], ["kill-primary", "--clients", "0"], ["kill-primary", "--replicas", "5"],
         ["kill-primary", "--settle", "-1"],
         ["pause", "--seconds", "0"], ["pause", "--shards", "4"], ["pause", "--accounts", "1"],

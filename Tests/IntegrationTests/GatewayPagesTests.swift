@@ -11,7 +11,7 @@ import Testing
     }
 
     @Test func noPartTakesThePathsOfAnother() throws {
-        let cluster = try TestedCluster()
+        let cluster = try TestedCluster("--client-tls", "off")
         let port = try cluster.webPort("gateway-0")
 
         let page = try HTTPAnswer("/", port: port)

@@ -44,20 +44,36 @@ import Testing
                 }
             }
         }
-        #expect(try Self.files(under: path + "/public") == ["cluster.json", "gateways.json"])
+        #expect(try Self.files(under: path + "/public") == ["authority.crt", "cluster.json", "gateways.json"])
+        #expect(
+            try Self.files(under: path + "/gateways/0")
+                == ["authority.crt", "cluster.json", "gateway.crt", "gateway.key", "gateways.json"])
+        for key in ["authority.key", "gateways/0/gateway.key"] {
+            let mode = try FileManager.default.attributesOfItem(atPath: "\(path)/\(key)")[.posixPermissions] as? Int
+            #expect(mode == 0o600, "\(key)")
+        }
+        let authority = try String(contentsOfFile: path + "/authority.key", encoding: .utf8)
+        #expect(authority.contains("PRIVATE KEY"))
         for file in try Self.files(under: path + "/public") {
             let text = try String(contentsOfFile: "\(path)/public/\(file)", encoding: .utf8)
             for secret in secrets + [issuer] { #expect(!text.contains(secret.prefix(64)), "public/\(file)") }
+            #expect(!text.contains("PRIVATE KEY"), "public/\(file)")
+        }
+        for file in try Self.files(under: path + "/gateways/0") {
+            let text = try String(contentsOfFile: "\(path)/gateways/0/\(file)", encoding: .utf8)
+            for secret in secrets + [issuer] { #expect(!text.contains(secret.prefix(64)), "gateways/0/\(file)") }
+            #expect(text != authority, "gateways/0/\(file)")
         }
     }
 
-    @Test func fourHostsRunFromCopiesOfTheirFoldersAndAGatewayFromThePublicPart() throws {
+    @Test func fourHostsAndAGatewayRunFromCopiesOfTheirFolders() throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let path = folder.path("bank")
         let (hosts, gateway) = Self.addresses()
         try Self.initialise(path, hosts, gateway: gateway)
-        let parts = (0..<4).map { ("hosts/\($0)", folder.path("machine-\($0)")) } + [("public", folder.path("front"))]
+        let parts =
+            (0..<4).map { ("hosts/\($0)", folder.path("machine-\($0)")) } + [("gateways/0", folder.path("front"))]
         for (part, copy) in parts { try FileManager.default.copyItem(atPath: "\(path)/\(part)", toPath: copy) }
         // What the copies were made from is gone: nothing but a copy can be what runs.
         try FileManager.default.removeItem(atPath: path + "/hosts")

@@ -37,7 +37,7 @@ private func comes(_ condition: () throws -> Bool) -> Bool {
     private static let hosts = (0..<4).map { "host-\($0)" }
 
     @Test func whatIsScrapedIsWellFormedAndGrowsWithWhatIsDone() throws {
-        let cluster = try TestedCluster("--shards", "2")
+        let cluster = try TestedCluster("--shards", "2", "--client-tls", "off")
         let names = Self.hosts + ["gateway-0"]
         var before: [String: Scrape] = [:]
         for name in names {
@@ -90,7 +90,7 @@ private func comes(_ condition: () throws -> Bool) -> Bool {
     }
 
     @Test func whoeverIsOfNoUseIsNotReadyAndSaysWhy() throws {
-        let cluster = try TestedCluster("--shards", "2")
+        let cluster = try TestedCluster("--shards", "2", "--client-tls", "off")
         for name in Self.hosts + ["gateway-0"] {
             #expect(comes { try cluster.ready(name).status == 200 }, "\(name)")
             #expect(try HTTPAnswer("/health/live", port: cluster.webPort(name)).status == 200)

@@ -668,8 +668,12 @@ private final class Bank: Sendable {
         guard let manifest = try? Manifest(contentsOf: cluster + "/cluster.json") else {
             preconditionFailure("no manifest")
         }
+        let trust = (try? String(contentsOfFile: cluster + "/authority.crt", encoding: .utf8)).map {
+            GatewayTrust(authorities: $0)
+        }
         return QuorateClient(
-            signer: signer, manifest: manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: port + 100)],
+            signer: signer, manifest: manifest,
+            gateways: [GatewayAddress(host: "127.0.0.1", port: port + 100, trust: trust)],
             options: options,
             firstNumber: first)
     }

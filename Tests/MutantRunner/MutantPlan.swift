@@ -148,6 +148,10 @@ extension Mutant {
             MutantPlan("what is brought in vain is answered without limit", ["everything", "partitions"])
         case .ordersQuestions:
             MutantPlan("what changes nothing is ordered, among what decides", ["everything", "partitions"])
+        case .waitsWithoutEnd:
+            MutantPlan(
+                "who has seen how long answers take waits for ever", ["partitions", "everything", "lossy"],
+                adjust: MutantPlan.busy)
         case .usefulWithoutRecord:
             MutantPlan("whatever concerns a call without a record is ordered", ["everything", "partitions"])
         case .attestationWithoutHistory: MutantPlan("attestations do not chain", ["calm"])
@@ -163,6 +167,7 @@ extension Mutant {
         case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 460)
         case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
         case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine"])
+        case .decidesInSilence: MutantPlan("what was decided is not certified", ["calm", "lossy"])
         case .decidesUnderTheCap:
             MutantPlan("decides wait for room under the cap", ["calm", "lossy"], adjust: MutantPlan.narrow)
         case .readsWithoutLock: MutantPlan("a read in order does not wait for escrow", ["lossy", "everything"])

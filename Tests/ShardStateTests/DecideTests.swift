@@ -156,6 +156,35 @@ import Testing
         #expect(try effect(.committed) == .nothing)
     }
 
+    /// What is certified already is not certified again because another shard is done.
+    @Test mutating func `a decide that only notes who is done gives no leaf`() throws {
+        let request = cluster.transfer(alice, 0, from: from, to: to, 30)
+        let vote = try cluster.shards[0].certify(request)
+        #expect(vote.leaf.status(ofLeg: 0) == .votedYes)
+        let decided = try cluster.shards[0].decide(request, [claim(request, by: 1, .votedYes)])
+        #expect(decided.leaves.map { $0.status(ofLeg: 0) } == [.committed])
+        let noted = try cluster.shards[0].decide(request, [claim(request, by: 1, .committed)])
+        #expect(noted.leaves.isEmpty && noted.vain.isEmpty)
+        #expect(try cluster.shards[0].executor.unforgotten(after: nil, limit: 1).isEmpty)
+        // Who asks again is told, and it is in vain.
+        let again = try cluster.shards[0].decide(request, [claim(request, by: 1, .committed)])
+        #expect(again.leaves.map { $0.status(ofLeg: 0) } == [.committed] && again.vain.count == 1)
+    }
+
+    /// The word of the shard that was told first is enough to decide, and to forget (R10).
+    @Test mutating func `who is told last needs one decide`() throws {
+        let request = cluster.transfer(alice, 0, from: from, to: to, 30)
+        let vote = try cluster.shards[0].certify(request)
+        _ = try cluster.shards[1].submit(request)
+        let first = try cluster.shards[1].decide(request, [vote])
+        #expect(first.leaves.map { $0.status(ofLeg: 0) } == [.committed])
+        let last = try cluster.shards[0].decide(request, [claim(request, by: 1, .committed)])
+        #expect(last.leaves.map { $0.status(ofLeg: 0) } == [.committed])
+        #expect(try cluster.shards[0].executor.unforgotten(after: nil, limit: 1).isEmpty)
+        #expect(try cluster.shards[1].executor.unforgotten(after: nil, limit: 1).count == 1)
+        #expect(cluster.shards[1].executor.openRecords(after: nil, limit: 9).map(\.request) == [request.digest])
+    }
+
     /// R8, and the width of what is recorded: 64 participants still commit, 65 never do.
     @Test mutating func `a leg has at most 64 participants`() throws {
         for count in [64, 65] {

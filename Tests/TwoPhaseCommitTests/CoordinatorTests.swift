@@ -51,8 +51,93 @@ extension [Coordinator.Action] {
         #expect(coordinator.add(certificate).isEmpty)
     }
 
-    @Test func twoYesVotesCommitAndTheLastDecideLetsAllForget() throws {
+    /// Shard 0 is only debited, so it is told last, and then with what lets it forget.
+    @Test func theShardThatIsOnlyDebitedIsToldLastAndOnce() throws {
         let request = cluster.request([cluster.transfer(0, 2)])
+        var coordinator = Coordinator(request, map: map)
+        let votes = [0, 2].map { cluster.certificate($0, 1, cluster.leaf(request, [0: .votedYes])) }
+        #expect(coordinator.add(votes[1]).isEmpty)
+        let actions = coordinator.add(votes[0])
+        #expect(actions.receipts == [Receipt(request: request, certificates: votes)], "the client waits for neither")
+        #expect(actions.decides.map(\.shards) == [[2]])
+        #expect(actions.decides.first?.decide.certificates == [votes[0]], "its own word it has")
+        // If the first is silent the last is told too, by the timer.
+        #expect(coordinator.outstandingDecides.decides.map(\.shards) == [[0, 2]])
+        let done = [0, 2].map { cluster.certificate($0, 2, cluster.leaf(request, [0: .committed])) }
+        let second = coordinator.add(done[1])
+        #expect(second.decides.map(\.shards) == [[0]])
+        #expect(second.decides.first?.decide.certificates == [done[1]])
+        #expect(!second.isFinished)
+        let last = coordinator.add(done[0])
+        #expect(last.decides.map(\.shards) == [[2]], "shard 0 knows already that 2 is done")
+        #expect(last.decides.first?.decide.certificates == [done[0]])
+        #expect(last.isFinished)
+    }
+
+    /// The last was decided by others before the first: nobody knows what was noted where, so both are told.
+    @Test func whoWasDecidedByOthersIsToldAgain() throws {
+        let request = cluster.request([cluster.transfer(0, 2)])
+        var coordinator = Coordinator(request, map: map)
+        for shard in [0, 2] {
+            _ = coordinator.add(cluster.certificate(shard, 1, cluster.leaf(request, [0: .votedYes])))
+        }
+        let done = [0, 2].map { cluster.certificate($0, 2, cluster.leaf(request, [0: .committed])) }
+        #expect(coordinator.add(done[0]).isEmpty)
+        #expect(coordinator.outstandingDecides.decides.map(\.shards) == [[2]])
+        let last = coordinator.add(done[1])
+        #expect(last.decides.map(\.shards) == [[0, 2]])
+        #expect(last.decides.first?.decide.certificates == done)
+        #expect(last.isFinished)
+    }
+
+    /// Who aborts gives back what is reserved, so nobody waits; who was told of the no needs no second word.
+    @Test func anAbortIsToldAtOnceAndOnce() throws {
+        let request = cluster.request([cluster.transfer(0, 2)])
+        var coordinator = Coordinator(request, map: map)
+        _ = coordinator.add(cluster.certificate(0, 1, cluster.leaf(request, [0: .votedYes])))
+        let no = cluster.certificate(2, 1, cluster.leaf(request, [0: .votedNo(.unknownAccount)]))
+        #expect(coordinator.add(no).decides.map(\.shards) == [[0]])
+        let last = coordinator.add(cluster.certificate(0, 2, cluster.leaf(request, [0: .aborted(.unknownAccount)])))
+        #expect(last.decides.map(\.shards) == [[2]])
+        #expect(last.isFinished)
+    }
+
+    /// A no that was told before the vote has found no record, so the second vote's shard is told once more.
+    @Test func whoHadNotVotedWhenItWasToldIsToldAgain() throws {
+        let request = cluster.request([cluster.transfer(0, 2)])
+        var coordinator = Coordinator(request, map: map)
+        let no = [0, 2].map { cluster.certificate($0, 1, cluster.leaf(request, [0: .votedNo(.unknownAccount)])) }
+        #expect(coordinator.add(no[1]).decides.map(\.shards) == [[0]])
+        let last = coordinator.add(no[0])
+        #expect(last.decides.map(\.shards) == [[0, 2]])
+        #expect(last.isFinished)
+    }
+
+    /// All that two shards share, or nothing, is told in turn: with a no in it, all at once.
+    @Test func aBundleBetweenTwoShardsIsToldInTurnIfAllOfItCommits() throws {
+        let request = cluster.request(
+            [cluster.transfer(0, 0), cluster.transfer(0, 1), cluster.transfer(0, 1)], .independent)
+        let own = cluster.certificate(
+            0, 1, cluster.leaf(request, [0: .committed, 1: .votedYes, 2: .votedYes]))
+        var coordinator = Coordinator(request, map: map)
+        #expect(coordinator.add(own).isEmpty)
+        let yes = coordinator.add(cluster.certificate(1, 1, cluster.leaf(request, [1: .votedYes, 2: .votedYes])))
+        #expect(yes.decides.map(\.shards) == [[1]])
+        let done = coordinator.add(cluster.certificate(1, 2, cluster.leaf(request, [1: .committed, 2: .committed])))
+        #expect(done.decides.map(\.shards) == [[0]])
+        let last = coordinator.add(
+            cluster.certificate(0, 2, cluster.leaf(request, [0: .committed, 1: .committed, 2: .committed])))
+        #expect(last.decides.map(\.shards) == [[1]] && last.isFinished)
+        var mixed = Coordinator(request, map: map)
+        #expect(mixed.add(own).isEmpty)
+        let no = mixed.add(
+            cluster.certificate(1, 1, cluster.leaf(request, [1: .votedYes, 2: .votedNo(.unknownAccount)])))
+        #expect(no.decides.map(\.shards) == [[0, 1]])
+    }
+
+    /// Both shards are debited and credited: each has somebody who waits for what he is paid.
+    @Test func twoYesVotesCommitAndTheLastDecideLetsAllForget() throws {
+        let request = cluster.request([cluster.transfer(0, 2), cluster.transfer(2, 0, salt: 4)])
         var coordinator = Coordinator(request, map: map)
         let votes = [0, 2].map { cluster.certificate($0, 1, cluster.leaf(request, [0: .votedYes])) }
         #expect(coordinator.add(votes[1]).isEmpty)

@@ -27,6 +27,10 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     case damagedIdentity(path: String, problem: String, expected: String)
     /// The host's records were made by a program with other procedures.
     case otherProcedures(path: String, known: [String], ours: [String])
+    /// `authority.crt` holds no certificate.
+    case authority(String)
+    /// Certificates are made where the authority's key is.
+    case noAuthorityKey(String)
 
     /// What is wrong and what to do, in one sentence or a few, with the path that it is about.
     public var description: String {
@@ -58,6 +62,10 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
         case .otherProcedures(let path, let known, let ours):
             "\(path) was made with other procedures than this program has. It needs \(Self.list(known)); here they are \(Self.list(ours)). "
                 + "Run the program that ran it before. If this is that program, \(path)/procedures is damaged: remove that file"
+        case .authority(let path):
+            "\(path) holds no certificate, so no gateway can be trusted by it. Restore it from a copy: the public part has the same"
+        case .noAuthorityKey(let path):
+            "there is no \(path), the key of the authority, which certificates are made with. Make them where the cluster was created, or restore the key from a backup"
         }
     }
 
@@ -101,8 +109,11 @@ public struct ClusterFolder: Sendable {
 
     /// Makes a cluster of `replicas` hosts on loopback, each with one replica of every shard. The folder is
     /// written beside its place and renamed, so that nothing half-written ever stands there.
+    /// - Parameter clientTLS: whether clients and gateways speak TLS: an authority is made, and a certificate for the
+    ///   gateways of this machine.
     public static func create(
-        at path: String, shards: Int, replicas: Int, basePort: Int, address: String = "127.0.0.1"
+        at path: String, shards: Int, replicas: Int, basePort: Int, address: String = "127.0.0.1",
+        clientTLS: Bool = false
     ) throws(ClusterFolderError) -> ClusterFolder {
         guard !DurableFile.exists(path) else { throw .exists(path) }
         guard replicas >= 1, replicas <= 64 else { throw .manifest(.replicas(shard: 0, count: replicas)) }
@@ -111,6 +122,9 @@ public struct ClusterFolder: Sendable {
         return try create(at: path, shards: shards, hosts: hosts) {
             (manifest, seeds, issuerSeed, folder) throws(FileFailure) in
             try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: folder)
+            guard clientTLS else { return }
+            let authority = try ClusterAuthority.create(in: folder, manifest.cluster)
+            try ClusterAuthority.addGateway(nil, names: [], by: authority, to: folder)
         }
     }
 
@@ -118,9 +132,12 @@ public struct ClusterFolder: Sendable {
     /// has that host's secrets and no other's; `public` has none.
     /// - Parameters:
     ///   - hosts: where each is reached, by number; each has one replica of every shard.
-    ///   - gateways: where clients find them. No secret belongs to a gateway, and more may run than are listed.
+    ///   - gateways: where clients find them. No secret of the protocol belongs to a gateway, and more may run than are
+    ///     listed.
+    ///   - clientTLS: whether clients and gateways speak TLS: an authority is made, and for each gateway `gateways/N`
+    ///     with its certificate and key.
     public static func create(
-        at path: String, shards: Int, hosts: [HostAddress], gateways: [HostAddress] = []
+        at path: String, shards: Int, hosts: [HostAddress], gateways: [HostAddress] = [], clientTLS: Bool = false
     ) throws(ClusterFolderError) -> ClusterFolder {
         for list in [hosts, gateways] {
             let normal = list.map(\.normal)
@@ -130,6 +147,11 @@ public struct ClusterFolder: Sendable {
             (manifest, seeds, issuerSeed, folder) throws(FileFailure) in
             try write(manifest, seeds: seeds, issuerSeed: issuerSeed, to: folder)
             try addParts(manifest, gateways: gateways, to: folder)
+            guard clientTLS else { return }
+            let authority = try ClusterAuthority.create(in: folder, manifest.cluster)
+            for (number, gateway) in gateways.enumerated() {
+                try ClusterAuthority.addGateway(number, names: [gateway.address], by: authority, to: folder)
+            }
         }
     }
 

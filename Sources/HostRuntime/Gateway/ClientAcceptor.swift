@@ -1,7 +1,10 @@
+import ConnectionErrors
 import CoreMetrics
 import Cores
 import Messages
 import NIOCore
+import NIOSSL
+import NIOTLS
 import Transport
 
 /// Bounds of a gateway's clients.
@@ -23,6 +26,16 @@ public struct GatewayClientOptions: Sendable {
     public var maxOutbound = 16 << 20
     /// The same over all clients: then those are that let the most lie.
     public var maxOutboundOfAll = 256 << 20
+    /// Of these, those of one address of another machine: with as many, one more takes the place of his own that has
+    /// been quiet for longest, or is turned away.
+    public var maxClientsPerAddress = 256
+    /// Connections whose TLS handshake is not over, beside `maxClients`; one more takes the place of the oldest of the
+    /// address that has most of them.
+    public var maxHandshakes = 128
+    /// A handshake has so long.
+    public var handshakeTimeout = TimeAmount.seconds(10)
+    /// In TLS, with this certificate; nil for plain TCP.
+    public var tls: ServerCertificate?
     /// Addresses other than loopback let anyone in: clients are not authenticated, only their requests are.
     public var address = "127.0.0.1"
 
@@ -30,7 +43,7 @@ public struct GatewayClientOptions: Sendable {
     public init() {}
 }
 
-/// The listening side of a gateway: plain TCP, framed client messages. Lives on one event loop.
+/// The listening side of a gateway: TLS 1.3 or plain TCP, framed client messages. Lives on one event loop.
 final class ClientAcceptor {
     private let options: GatewayClientOptions
     private let loop: any EventLoop
@@ -46,6 +59,11 @@ final class ClientAcceptor {
     private var server: (any Channel)?
     private var clients: [SessionID: ClientSession] = [:]
     private var places: Places<SessionID>
+    /// In TLS, until the handshake is over: who does not end it takes no client's place.
+    private var handshakes: [SessionID: PortDoor] = [:]
+    private var handshakePlaces: Places<SessionID>
+    /// Connections of other machines.
+    private var perAddress: [String: Set<SessionID>] = [:]
     private let unfinished: ByteRoom
     private let outbound: ByteRoom
     private var sweep: RepeatedTask?
@@ -56,6 +74,7 @@ final class ClientAcceptor {
     init(options: GatewayClientOptions, loop: any EventLoop, counters: RuntimeCounters, log: LimitedLog) {
         (self.options, self.loop, self.counters, self.log) = (options, loop, counters, log)
         places = Places(limit: options.maxClients, minimumQuiet: UInt64(options.quiet.nanoseconds))
+        handshakePlaces = Places(limit: max(1, options.maxHandshakes), minimumQuiet: 0)
         let connections = max(1, options.maxClients)
         unfinished = ByteRoom(limit: options.maxUnfinished, connections: connections) {
             counters.mostUnfinished.record($0)
@@ -91,18 +110,65 @@ final class ClientAcceptor {
         try channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
         lastSession += 1
         let id = SessionID(lastSession)
-        switch places.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
+        let door = PortDoor(options.tls == nil ? .binary : .binaryInTLS, patience: options.handshakeTimeout)
+        door.onMistake = { [unowned self] words in
+            counters.undecodable.increment()
+            log.warning("a connection is not for this port", words)
+        }
+        let session = ClientSession(
+            channel, door: door, frameLimit: options.maxFrame, outboundLimit: options.maxOutbound,
+            unfinished: ByteRoom.Part(of: unfinished),
+            outbound: ByteRoom.Part(of: outbound), counters: counters)
+        guard let tls = options.tls else {
+            try begin(session, id, from: channel.peerAddress)
+            return try channel.pipeline.syncOperations.addHandlers(door, session)
+        }
+        switch handshakePlaces.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
+        case .admitted: break
+        case .instead(let oldest):
+            counters.displacedSessions.increment()
+            handshakes.removeValue(forKey: oldest)?.shut()
+        case .full: throw Session.Ended.displaced
+        }
+        handshakes[id] = door
+        door.onTimeout = { [unowned self] in
+            counters.refusedSessions.increment()
+            log.warning("a client was turned away", "no TLS handshake in time")
+        }
+        session.onEnd = { [weak self] failure in
+            guard let self else { return }
+            leaveHandshake(id)
+            guard let failure else { return }
+            counters.refusedSessions.increment()
+            log.warning("a client was turned away", "no TLS: \(failure)")
+        }
+        session.onSecured = { [unowned self, unowned session] in
+            leaveHandshake(id)
+            do { try begin(session, id, from: channel.peerAddress) } catch { session.end(nil) }
+        }
+        try channel.pipeline.syncOperations.addHandlers(
+            door, NIOSSLServerHandler(context: tls.binaryContext), session)
+    }
+
+    private func leaveHandshake(_ id: SessionID) {
+        handshakes[id] = nil
+        handshakePlaces.remove(id)
+    }
+
+    /// It is a client from now on.
+    /// - Throws: if there is no place for it.
+    private func begin(_ session: ClientSession, _ id: SessionID, from address: String) throws {
+        guard !isStopped else { throw Session.Ended.stopped }
+        try makePlace(id, from: address)
+        switch places.admit(id, from: address, now: Clock.uptime()) {
         case .admitted: break
         case .instead(let quiet): displace(quiet)
         case .full:
+            leaveAddress(id, address)
             counters.refusedSessions.increment()
             log.warning("a client was turned away", "\(options.maxClients) are connected and busy, which is the limit")
             throw Session.Ended.refused("too many clients")
         }
-        let session = ClientSession(
-            channel, frameLimit: options.maxFrame, outboundLimit: options.maxOutbound,
-            unfinished: ByteRoom.Part(of: unfinished),
-            outbound: ByteRoom.Part(of: outbound), counters: counters)
         session.onMessages = { [unowned self] messages in
             places.heard(id, at: Clock.uptime() + UInt64(options.patience.nanoseconds))
             onMessages(id, messages)
@@ -111,12 +177,32 @@ final class ClientAcceptor {
             guard let self else { return }
             clients[id] = nil
             places.remove(id)
+            leaveAddress(id, address)
             if let garbage { log.warning("closed a client's connection", garbage) }
             onClosed(id)
         }
         session.onAnswered = { [unowned self] in places.heard(id, at: Clock.uptime()) }
         clients[id] = session
-        try channel.pipeline.syncOperations.addHandler(session)
+    }
+
+    /// One address of another machine has its share of the connections, and no more.
+    private func makePlace(_ id: SessionID, from address: String) throws {
+        guard !HostAddress(address: address, port: 0).isLoopback, !address.isEmpty else { return }
+        let own = perAddress[address] ?? []
+        if own.count >= max(1, options.maxClientsPerAddress) {
+            guard let quiet = places.removeQuietest(of: own, now: Clock.uptime()) else {
+                counters.refusedSessions.increment()
+                log.warning("a client was turned away", "\(own.count) of its address are connected and busy")
+                throw Session.Ended.refused("too many clients of one address")
+            }
+            displace(quiet)
+        }
+        perAddress[address, default: []].insert(id)
+    }
+
+    private func leaveAddress(_ id: SessionID, _ address: String) {
+        perAddress[address]?.remove(id)
+        if perAddress[address]?.isEmpty == true { perAddress[address] = nil }
     }
 
     private func displace(_ id: SessionID) {
@@ -129,6 +215,11 @@ final class ClientAcceptor {
         log.warning(
             "no descriptors are left", every: 60,
             "clients that are quiet are disconnected for new ones; raise the limit (ulimit -n)")
+        if let oldest = handshakePlaces.removeQuietest(now: Clock.uptime()) {
+            counters.displacedSessions.increment()
+            handshakes.removeValue(forKey: oldest)?.shut()
+            return true
+        }
         guard let quietest = places.removeQuietest(now: Clock.uptime()) else { return false }
         displace(quietest)
         return true
@@ -170,6 +261,7 @@ final class ClientAcceptor {
         sweep?.cancel()
         server?.close(promise: nil)
         for session in Array(clients.values) { session.end(nil) }
+        for door in Array(handshakes.values) { door.shut() }
     }
 }
 
@@ -178,6 +270,7 @@ final class ClientSession: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let channel: any Channel
+    private let door: PortDoor
     private var parser: FrameParser
     private let outbound: OutboundFrames
     private let unfinished: ByteRoom.Part
@@ -192,14 +285,17 @@ final class ClientSession: ChannelInboundHandler {
     var onMessages: ([ClientMessage]) -> Void = { _ in }
     /// Every message has its answer.
     var onAnswered: () -> Void = {}
+    /// The TLS handshake is over.
+    var onSecured: () -> Void = {}
     /// Once; with what was wrong, if something was.
     var onEnd: (String?) -> Void = { _ in }
 
     init(
-        _ channel: any Channel, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part, outbound: ByteRoom.Part,
+        _ channel: any Channel, door: PortDoor, frameLimit: Int, outboundLimit: Int, unfinished: ByteRoom.Part,
+        outbound: ByteRoom.Part,
         counters: RuntimeCounters
     ) {
-        (self.channel, self.unfinished, self.counters) = (channel, unfinished, counters)
+        (self.channel, self.door, self.unfinished, self.counters) = (channel, door, unfinished, counters)
         parser = FrameParser(limit: frameLimit)
         self.outbound = OutboundFrames(limit: outboundLimit, part: outbound)
     }
@@ -218,11 +314,11 @@ final class ClientSession: ChannelInboundHandler {
     func end(_ reason: String?) {
         guard !hasEnded else { return }
         hasEnded = true
-        channel.close(promise: nil)
+        door.shut()
         unfinished.giveBackAll()
         outbound.part?.giveBackAll()
         onEnd(reason)
-        (onMessages, onAnswered, onEnd) = ({ _ in }, {}, { _ in })
+        (onMessages, onAnswered, onSecured, onEnd) = ({ _ in }, {}, {}, { _ in })
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -266,5 +362,17 @@ final class ClientSession: ChannelInboundHandler {
         deliver()
         end(nil)
     }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { end(nil) }
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case TLSUserEvent.handshakeCompleted? = event as? TLSUserEvent {
+            door.isThrough()
+            onSecured()
+            onSecured = {}
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? NIOSSLError, case .handshakeFailed(let cause) = error else { return end(nil) }
+        end(NetworkFailure.reason(cause))
+    }
 }

@@ -37,7 +37,7 @@ public struct GatewayRuntimeOptions: Sendable {
     public init() {}
 }
 
-/// One gateway, running in this process: clients on a TCP port, a session to every host.
+/// One gateway, running in this process: clients on a port, in TLS or plain TCP, a session to every host.
 public final class GatewayHost: Sendable {
     /// Where it listens for clients.
     public let port: Int
@@ -74,7 +74,9 @@ public final class GatewayHost: Sendable {
             }.get()
             try await loop.submit { engine.value.start(addresses) }.get()
             let place = HostAddress(address: options.clients.address, port: bound)
-            logger.info("gateway of cluster \(manifest.cluster.short) listens on \(place)")
+            logger.info(
+                "gateway of cluster \(manifest.cluster.short) listens on \(place)\(options.clients.tls == nil ? ", in plain TCP" : ", in TLS 1.3")"
+            )
             return GatewayHost(
                 manifest: manifest, port: bound, counters: counters, threads: threads, engine: engine, logger: logger)
         } catch {
@@ -191,9 +193,8 @@ final class GatewayEngine {
         ) { inbox.post(contentsOf: $0) }
         (self.inbox, self.inbound) = (inbox, inbound)
         clients.onMessages = { bound.value.receive($1, from: $0) }
-        clients.onClosed = { [observer = options.observer] session in
+        clients.onClosed = { session in
             bound.value.requestTimes.close(session)
-            observer?.noteClosed(session)
             inbound.clientClosed(session)
         }
     }
@@ -274,7 +275,6 @@ final class GatewayEngine {
         if let ring { for message in messages { ring.noteReceived(message) } }
         var others: [ClientMessage] = []
         let now = Clock.now()
-        options.observer?.noteArrival(messages, from: session, at: now.uptime)
         for message in messages {
             if case .submit(let id, let request) = message {
                 requestTimes.begin(request.request, id: id, of: session, at: now.uptime)
@@ -314,7 +314,6 @@ final class GatewayEngine {
                 links[Int(host.number)].send(frame)
             }
         }
-        requestTimes.end(ready.toClients)
         let saysOutcomes = logger.logLevel <= .debug
         for (client, reply) in ready.toClients {
             if saysOutcomes { sayOutcome(reply) }
@@ -326,10 +325,13 @@ final class GatewayEngine {
         for link in links { link.flush() }
         clients.flush()
         sent.flush()
+        options.observer?.notePending(requestTimes.count)
     }
 
     private func send(_ reply: GatewayReply, to client: SessionID) {
-        options.observer?.noteAnswer(reply, to: client)
+        if let answered = requestTimes.end(reply, of: client) {
+            options.observer?.note(reply, answered)
+        }
         let frame = encoder.frame(reply)
         sent.note(reply.sentKind, size: frame.size)
         clients.send(frame, to: client)

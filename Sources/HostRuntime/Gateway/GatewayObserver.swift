@@ -2,39 +2,37 @@ import Cores
 import Messages
 import Synchronization
 
-/// Sees what a gateway's clients ask and are answered, from outside the core. The gateway's loop adds to it, a few
+/// Sees what a gateway's clients are answered, from outside the core. The gateway's loop adds to it, a few
 /// operations a request; whoever looks is on another thread.
 public final class GatewayObserver: Sendable {
+    private let map: ShardMap
     private let log: Mutex<ActivityLog>
+    private let pending = Atomic(0)
 
     /// Nothing has happened yet.
     /// - Parameter traces: what the gateway traces.
     public init(manifest: Manifest, traces: TraceSampling) {
+        map = manifest.shardMap
         log = Mutex(ActivityLog(map: manifest.shardMap, sampling: traces))
     }
 
-    /// Messages have come from a client.
-    func noteArrival(_ messages: [ClientMessage], from session: SessionID, at uptime: UInt64) {
-        log.withLock { log in
-            for message in messages {
-                if case .submit(let id, _) = message { log.noteArrival(id, from: session, at: uptime) }
-            }
-        }
-    }
+    /// Requests wait for their answers.
+    func notePending(_ count: Int) { pending.store(count, ordering: .relaxed) }
 
     /// An answer leaves for a client.
-    func noteAnswer(_ reply: GatewayReply, to session: SessionID) {
+    func note(_ reply: GatewayReply, _ answered: RequestTimes.Answered) {
         switch reply {
-        case .receipt, .rejected:
-            let uptime = Clock.uptime()
-            log.withLock { $0.noteAnswer(reply, to: session, at: uptime) }
+        case .receipt(_, let receipt, _, _):
+            guard let legs = answered.legs else { return }
+            let request = AnsweredRequest(receipt, legs: legs, map: map)
+            log.withLock { $0.note(request, microseconds: answered.took.map { $0 / 1000 }, at: answered.at) }
+        case .rejected(_, let reason, _): log.withLock { $0.note(reason, at: answered.at) }
         case .account, .status, .read, .stamps: break
         }
     }
 
-    /// A client is gone.
-    func noteClosed(_ session: SessionID) { log.withLock { $0.noteClosed(session) } }
-
     /// What was seen until now.
-    package func view(at uptime: UInt64) -> ActivityLog.View { log.withLock { $0 }.view(at: uptime) }
+    package func view(at uptime: UInt64) -> ActivityLog.View {
+        log.withLock { $0 }.view(at: uptime, pending: pending.load(ordering: .relaxed))
+    }
 }

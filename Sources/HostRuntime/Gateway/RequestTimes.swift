@@ -6,7 +6,7 @@ import Meter
 
 /// How long a gateway's clients wait for their answers, seen from outside the core, which knows no clock. For each
 /// request it costs an entry in a dictionary and some atomics. Lives on the gateway's loop.
-struct RequestTimes {
+package struct RequestTimes {
     /// What is asked for.
     private enum Kind: Int, CaseIterable {
         /// All of it on one shard.
@@ -27,14 +27,15 @@ struct RequestTimes {
     /// By kind, then by outcome.
     private let times: [Timer]
     private let aborts: [AbortCause: Counter]
-    /// By session and by its own number. The core answers each, or its session ends.
+    /// By session and by its own number. Each is answered, or its session ends.
     private var arrivals: [SessionID: [UInt64: Arrival]] = [:]
-    private var count = 0
+    /// Requests that wait for their answers.
+    package private(set) var count = 0
 
     /// More are not measured.
-    private static let maxArrivals = 1 << 17
+    package static let maxArrivals = 1 << 17
 
-    init(registry: MetricsRegistry, map: ShardMap) {
+    package init(registry: MetricsRegistry, map: ShardMap) {
         self.map = map
         times = Kind.allCases.flatMap { kind in
             RequestOutcome.allCases.map { outcome in
@@ -43,45 +44,53 @@ struct RequestTimes {
             }
         }
         aborts = Dictionary(
-            uniqueKeysWithValues: AbortCause.all.map {
+            uniqueKeysWithValues: AbortCause.certain.map {
                 let dimensions = [("reason", $0.label)]
                 return ($0, Counter(label: "quorate_aborted_legs_total", dimensions: dimensions, factory: registry))
             })
     }
 
     /// A request has come; one that came already and has no answer yet keeps its time.
-    mutating func begin(_ request: Request, id: UInt64, of session: SessionID, at uptime: UInt64) {
+    package mutating func begin(_ request: Request, id: UInt64, of session: SessionID, at uptime: UInt64) {
         guard count < Self.maxArrivals, arrivals[session]?[id] == nil else { return }
         arrivals[session, default: [:]][id] = Arrival(at: uptime, kind: kind(of: request))
         count += 1
     }
 
-    /// Answers leave.
-    mutating func end(_ replies: [(SessionID, GatewayReply)]) {
-        guard !replies.isEmpty else { return }
-        var seen: UInt64?
-        for (session, reply) in replies {
-            let (id, outcome): (UInt64, RequestOutcome)
-            switch reply {
-            case .receipt(let answered, let receipt, _, _):
-                id = answered
-                let legs = DecidedLegs(receipt)
-                outcome = legs.outcome
-                for cause in legs.aborts { aborts[cause]?.increment() }
-            case .rejected(let answered, _, _): (id, outcome) = (answered, .rejected)
-            case .account, .status, .read, .stamps: continue
-            }
-            guard let arrival = arrivals[session]?.removeValue(forKey: id) else { continue }
-            count -= 1
-            let now = seen ?? Clock.uptime()
-            seen = now
-            times[arrival.kind.rawValue * RequestOutcome.allCases.count + outcome.rawValue]
-                .recordNanoseconds(Int64(clamping: now - min(now, arrival.at)))
+    /// A request was answered.
+    package struct Answered {
+        /// Uptime in nanoseconds.
+        package let at: UInt64
+        /// Nanoseconds from its arrival, if that is known.
+        package let took: UInt64?
+        /// Nil if it was given up.
+        package let legs: DecidedLegs?
+    }
+
+    /// An answer leaves.
+    /// - Returns: nil if it is none to a request.
+    package mutating func end(_ reply: GatewayReply, of session: SessionID) -> Answered? {
+        let (id, legs): (UInt64, DecidedLegs?)
+        switch reply {
+        case .receipt(let answered, let receipt, _, _): (id, legs) = (answered, DecidedLegs(receipt))
+        case .rejected(let answered, _, _): (id, legs) = (answered, nil)
+        case .account, .status, .read, .stamps: return nil
         }
+        for cause in legs?.aborts ?? [] { aborts[cause]?.increment() }
+        let outcome = legs?.outcome ?? .rejected
+        let now = Clock.uptime()
+        guard let arrival = arrivals[session]?.removeValue(forKey: id) else {
+            return Answered(at: now, took: nil, legs: legs)
+        }
+        count -= 1
+        let took = now - min(now, arrival.at)
+        times[arrival.kind.rawValue * RequestOutcome.allCases.count + outcome.rawValue]
+            .recordNanoseconds(Int64(clamping: took))
+        return Answered(at: now, took: took, legs: legs)
     }
 
     /// Nobody waits any more.
-    mutating func close(_ session: SessionID) { count -= arrivals.removeValue(forKey: session)?.count ?? 0 }
+    package mutating func close(_ session: SessionID) { count -= arrivals.removeValue(forKey: session)?.count ?? 0 }
 
     private func kind(of request: Request) -> Kind {
         var first: ShardID?
@@ -104,7 +113,7 @@ struct RequestTimes {
 }
 
 /// What a request came to.
-enum RequestOutcome: Int, CaseIterable {
+package enum RequestOutcome: Int, CaseIterable, Sendable {
     /// All its transactions.
     case committed
     case aborted
@@ -117,7 +126,7 @@ enum RequestOutcome: Int, CaseIterable {
 }
 
 /// Why a transaction is answered as aborted.
-enum AbortCause: Hashable {
+package enum AbortCause: Hashable, Sendable {
     case certified(AbortReason)
     /// A shard without a record had passed the deadline.
     case noRecord
@@ -125,10 +134,30 @@ enum AbortCause: Hashable {
     case acknowledged
 
     /// Those that say that it is aborted.
-    static let all = AbortReason.allCases.map(AbortCause.certified) + [.noRecord]
+    static let certain = AbortReason.allCases.map(AbortCause.certified) + [.noRecord]
+    /// All, in the order of their places.
+    package static let all = certain + [.acknowledged]
 
-    /// Its description is a sentence.
-    var label: String {
+    /// In `all`.
+    package var place: Int {
+        switch self {
+        case .certified(let reason): Int(reason.rawValue) - 1
+        case .noRecord: Self.all.count - 2
+        case .acknowledged: Self.all.count - 1
+        }
+    }
+
+    /// In words.
+    package var description: String {
+        switch self {
+        case .certified(let reason): reason.description
+        case .noRecord: "no record by the deadline"
+        case .acknowledged: "acknowledged before: nobody can prove the outcome any more"
+        }
+    }
+
+    /// As metrics and JSON have it: `insufficient_funds`. Its description is a sentence.
+    package var label: String {
         switch self {
         case .certified(let reason):
             switch reason {
@@ -149,7 +178,7 @@ enum AbortCause: Hashable {
     }
 
     /// Nil if the status is no abort.
-    init?(_ status: LegStatus) {
+    package init?(_ status: LegStatus) {
         switch status {
         case .votedNo(let reason), .aborted(let reason): self = .certified(reason)
         case .failed: self = .certified(.callFailed)
@@ -165,12 +194,14 @@ enum AbortCause: Hashable {
 
 /// What a receipt's certificates say of its legs. Whoever has the receipt computes the decision of each leg
 /// (`Receipt.decision`); here it is enough that of certificates that decide a leg one says no if it aborts.
-struct DecidedLegs {
-    let outcome: RequestOutcome
+package struct DecidedLegs: Sendable {
+    package let outcome: RequestOutcome
     /// One for each leg that aborted.
-    let aborts: [AbortCause]
+    package let aborts: [AbortCause]
+    /// Of the first leg for which it tells more than that another shard aborted; nil if none aborted.
+    package var cause: AbortCause? { aborts.first { !$0.isSecondHand } ?? aborts.first }
 
-    init(_ receipt: Receipt) {
+    package init(_ receipt: Receipt) {
         let legCount = receipt.request.request.legCount
         var causes: [AbortCause?] = []
         var committed: [Bool] = []

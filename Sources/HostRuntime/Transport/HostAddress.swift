@@ -93,6 +93,14 @@ public struct HostAddress: Hashable, Sendable, CustomStringConvertible {
         return isMapped ? .four(Array(bytes[12...])) : .six(bytes)
     }
 
+    /// Its bytes in the network's order, 4 or 16; nil of a name.
+    var addressBytes: [UInt8]? {
+        switch number {
+        case nil: nil
+        case .four(let bytes), .six(let bytes): bytes
+        }
+    }
+
     private static func text(six bytes: [UInt8]) -> String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         guard inet_ntop(AF_INET6, bytes, &text, socklen_t(text.count)) != nil else { return "" }

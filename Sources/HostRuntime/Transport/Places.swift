@@ -70,6 +70,19 @@ struct Places<ID: Hashable & Sendable>: Sendable {
         return quietest.id
     }
 
+    /// The same among some of them.
+    mutating func removeQuietest(of ids: Set<ID>, now: UInt64) -> ID? {
+        var found: (id: ID, place: Place)?
+        for id in ids {
+            guard let place = places[id] else { continue }
+            if let best = found, (best.place.heardAt, best.place.serial) < (place.heardAt, place.serial) { continue }
+            found = (id, place)
+        }
+        guard let found, isQuiet(found.place.heardAt, now) else { return nil }
+        remove(found.id)
+        return found.id
+    }
+
     private func isQuiet(_ heardAt: UInt64, _ now: UInt64) -> Bool { now >= heardAt && now - heardAt >= minimumQuiet }
 
     /// - Parameter moment: in the future to be kept until then even if nothing more is heard.

@@ -1,13 +1,11 @@
 import Cores
 import Messages
 
-/// What a gateway's clients asked and were answered in the last two minutes, second by second, in memory that does not
-/// grow: some 300 KB, and the requests that wait for their answers.
+/// What a gateway's clients were answered in the last two minutes, second by second, in memory that does not grow: some
+/// 300 KB.
 package struct ActivityLog: Sendable {
     /// How far back it goes.
     package static let seconds = 120
-    /// Requests whose arrival is remembered. Of more, the answers are counted, and not how long they took.
-    package static let maxPending = 65_536
     /// Requests that are remembered one by one.
     package static let maxRecent = 32
     /// Traffic is told apart by so many shards; what is above counts as one more.
@@ -21,8 +19,8 @@ package struct ActivityLog: Sendable {
         fileprivate var second: UInt64 = 0
         /// Requests with an outcome.
         package var committed: UInt32 = 0
-        /// By place in `AnsweredRequest.Abort.all`.
-        package var aborts = [UInt32](repeating: 0, count: AnsweredRequest.Abort.all.count)
+        /// By place in `AbortCause.all`.
+        package var aborts = [UInt32](repeating: 0, count: AbortCause.all.count)
         /// By place in `GatewayRejection.allCases`; reads too.
         package var refusals = [UInt32](repeating: 0, count: GatewayRejection.allCases.count)
         /// How long requests of one shard took, from their arrival to the answer.
@@ -48,7 +46,7 @@ package struct ActivityLog: Sendable {
     package struct Recent: Sendable, Equatable {
         package let request: Digest
         /// Nil if it is committed.
-        package let abort: AnsweredRequest.Abort?
+        package let abort: AbortCause?
         /// Uptime of the answer, in nanoseconds.
         package let at: UInt64
         /// From its arrival here to the answer; nil if that is not known.
@@ -63,7 +61,7 @@ package struct ActivityLog: Sendable {
         package var slots: [Slot]
         /// Since the process started.
         package var committed: UInt64
-        /// By place in `AnsweredRequest.Abort.all`, since the process started.
+        /// By place in `AbortCause.all`, since the process started.
         package var aborts: [UInt64]
         /// By place in `GatewayRejection.allCases`, since the process started.
         package var refusals: [UInt64]
@@ -78,10 +76,8 @@ package struct ActivityLog: Sendable {
     private let map: ShardMap
     private let sampling: TraceSampling
     private var slots = [Slot](repeating: Slot(), count: ActivityLog.seconds + 1)
-    private var pending: [SessionID: [UInt64: UInt64]] = [:]
-    private var pendingCount = 0
     private var committed: UInt64 = 0
-    private var aborts = [UInt64](repeating: 0, count: AnsweredRequest.Abort.all.count)
+    private var aborts = [UInt64](repeating: 0, count: AbortCause.all.count)
     private var refusals = [UInt64](repeating: 0, count: GatewayRejection.allCases.count)
     /// Side of the square of traffic.
     private let side: Int
@@ -100,40 +96,14 @@ package struct ActivityLog: Sendable {
 
     // MARK: What happens
 
-    /// A request has come.
-    package mutating func noteArrival(_ id: UInt64, from session: SessionID, at uptime: UInt64) {
-        guard pendingCount < Self.maxPending else { return }
-        if pending[session, default: [:]].updateValue(uptime, forKey: id) == nil { pendingCount += 1 }
+    /// A request or a read was given up.
+    package mutating func note(_ reason: GatewayRejection, at uptime: UInt64) {
+        let place = Int(reason.rawValue) - 1
+        refusals[place] += 1
+        withSlot(at: uptime) { $0.refusals[place] &+= 1 }
     }
 
-    /// An answer leaves. Only what is about requests is counted.
-    package mutating func noteAnswer(_ reply: GatewayReply, to session: SessionID, at uptime: UInt64) {
-        switch reply {
-        case .receipt(let id, let receipt, _, _):
-            let arrived = take(id, of: session)
-            note(
-                AnsweredRequest(receipt, map: map), microseconds: arrived.map { (uptime - min($0, uptime)) / 1000 },
-                at: uptime)
-        case .rejected(let id, let reason, _):
-            _ = take(id, of: session)
-            let place = Int(reason.rawValue) - 1
-            refusals[place] += 1
-            withSlot(at: uptime) { $0.refusals[place] &+= 1 }
-        case .account, .status, .read, .stamps: break
-        }
-    }
-
-    /// A client is gone, and gets no answers.
-    package mutating func noteClosed(_ session: SessionID) {
-        pendingCount -= pending.removeValue(forKey: session)?.count ?? 0
-    }
-
-    private mutating func take(_ id: UInt64, of session: SessionID) -> UInt64? {
-        guard let arrived = pending[session]?.removeValue(forKey: id) else { return nil }
-        pendingCount -= 1
-        return arrived
-    }
-
+    /// - Parameter microseconds: from its arrival, if that is known.
     package mutating func note(_ request: AnsweredRequest, microseconds: UInt64?, at uptime: UInt64) {
         if let abort = request.abort { aborts[abort.place] += 1 } else { committed += 1 }
         withSlot(at: uptime) { slot in
@@ -180,7 +150,8 @@ package struct ActivityLog: Sendable {
     // MARK: What is seen of it
 
     /// The second that has begun is not in it.
-    package func view(at uptime: UInt64) -> View {
+    /// - Parameter pending: requests that wait for their answers.
+    package func view(at uptime: UInt64, pending: Int = 0) -> View {
         let now = uptime / 1_000_000_000
         let seconds = (now - min(now, UInt64(Self.seconds)))..<now
         let empty = Slot()
@@ -197,6 +168,6 @@ package struct ActivityLog: Sendable {
         let newest = (0..<recent.count).map { recent[(nextRecent + recent.count - 1 - $0) % recent.count] }
         return View(
             slots: found, committed: committed, aborts: aborts, refusals: refusals, traffic: sums, recent: newest,
-            pending: pendingCount)
+            pending: pending)
     }
 }

@@ -26,7 +26,7 @@ extension ClusterPicture {
         self.gateway = gateway.map(Gateway.init)
         (intra, cross) = (Latency(activity.slots, \.intra), Latency(activity.slots, \.cross))
         series = Series(activity.slots, end: now.wall)
-        aborts = AnsweredRequest.Abort.all.map { abort in
+        aborts = AbortCause.all.map { abort in
             Reason(
                 reason: abort.label, text: abort.description,
                 last_minute: Self.lastMinute(activity.slots) { $0.aborts[abort.place] },

@@ -76,7 +76,7 @@ actor GatewayLink {
 
     private func leave(_ failed: GatewayConnection, after error: any Error) async {
         switch error {
-        case ConnectionError.lost, ConnectionError.garbage,
+        case ConnectionError.lost, ConnectionError.garbage, ConnectionError.tlsMismatch,
             // That of a call that was cancelled is as good as before.
             ConnectionError.closed where !Task.isCancelled:
             if connection === failed { connection = nil }

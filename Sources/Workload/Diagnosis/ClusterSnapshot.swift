@@ -197,7 +197,10 @@ package enum Silence: Hashable, Sendable {
             self = .otherVersion(words)
         } else if says("onnection refused") {
             self = .nobodyListens
-        } else if says("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "handshakeFailed", "sslError") {
+        } else if says(
+            "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "handshakeFailed", "sslError",
+            "TLS handshake failed", "cannot be spoken to", "is not to be trusted")
+        {
             self = .stranger(words)
         } else {
             self = .other(words)

@@ -39,7 +39,7 @@ public final class GatewayChannel: RequestChannel {
                 completion(.success(.rejected(id: 0, reason, retryAfterMicroseconds: retryAfter)))
             case .failure(let error):
                 switch error {
-                case .lost, .closed, .garbage, .cannotConnect: drop(connection)
+                case .lost, .closed, .garbage, .cannotConnect, .notTrusted, .tlsMismatch: drop(connection)
                 case .timeout, .tooManyOutstanding: break
                 }
                 completion(.failure(error))

@@ -55,9 +55,13 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
     }
 
     /// Returns when the source is exhausted and every request has its outcome.
-    /// - Parameter progress: called some five times a second.
+    /// - Parameters:
+    ///   - tick: how often work that has become due by itself is looked for. Closed loops begin theirs with answers.
+    ///   - progress: called now and then, some five times a second with the usual tick.
     /// - Throws: `CancellationError`.
-    public func run(progress: @Sendable (WorkProgress) -> Void = { _ in }) async throws -> Result {
+    public func run(
+        tick: Duration = .milliseconds(10), progress: @Sendable (WorkProgress) -> Void = { _ in }
+    ) async throws -> Result {
         var ticks = 0
         while true {
             try Task.checkCancellation()
@@ -69,7 +73,7 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
             if ticks % 20 == 0 || done { progress(engine.withLock { $0.source.progress }) }
             if done { break }
             ticks += 1
-            try await Task.sleep(for: .milliseconds(10))
+            try await Task.sleep(for: tick)
         }
         return engine.withLock { engine in
             Result(

@@ -204,13 +204,16 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var bundle: Int
         /// Seconds at the beginning that are not measured.
         public var warmup_s: Double
+        /// Whether clients and gateways spoke TLS 1.3; null in reports from before there was the choice: they did not.
+        public var client_tls: Bool?
 
         /// What the bench's options came to.
         public init(
             shards: Int, replicas: Int, gateways: Int, clients: Int, durability: String, workload: String, rows: Int,
             accounts: Int, seed: UInt64, crossShardPercent: Int?, crossShare: Double, principals: Int?, bundle: Int,
-            warmupSeconds: Double
+            warmupSeconds: Double, clientTLS: Bool? = nil
         ) {
+            client_tls = clientTLS
             (self.shards, self.replicas, self.gateways, self.clients) = (shards, replicas, gateways, clients)
             (self.durability, self.workload, self.rows, self.accounts) = (durability, workload, rows, accounts)
             (self.seed, cross_shard_percent, cross_share) = (seed, crossShardPercent, crossShare)

@@ -64,7 +64,7 @@ struct AccountCommand: AsyncParsableCommand {
                 throw Misuse.error("--shard \(shard): the cluster has shards 0 to \(manifest.shardCount - 1)")
             }
             // Before anything is written: without a gateway there is nothing to open it with.
-            try cluster.requireGateway(processes)
+            try await cluster.requireGateway(processes)
             let file =
                 resume
                 ? try AccountFile.load(name, cluster: folder.path, manifest: manifest)
@@ -180,7 +180,7 @@ struct AccountCommand: AsyncParsableCommand {
         private func weakRead(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (
             AccountView?, how: String
         ) {
-            try cluster.requireGateway(processes)
+            try await cluster.requireGateway(processes)
             let connection = try await GatewayConnection.connect(processes.gateways[0])
             let (view, agreeing) = try await connection.account(id)
             await connection.close()
@@ -189,7 +189,7 @@ struct AccountCommand: AsyncParsableCommand {
 
         private func read(_ id: AccountID, _ processes: ClusterProcesses) async throws -> (AccountView?, how: String) {
             let folder = processes.folder
-            try cluster.requireGateway(processes)
+            try await cluster.requireGateway(processes)
             let reader = try processes.reader()
             let statement = try await reader.quorumRead(id)
             await reader.close()

@@ -50,9 +50,32 @@ struct ClusterOption: ParsableArguments {
     var argument: String { Shell.quoted((try? ClusterDirectory.find(given)) ?? "CLUSTER") }
 
     /// - Throws: `ToolError`, before anything is written or signed, where there is nobody to send it to.
-    func requireGateway(_ processes: ClusterProcesses) throws {
-        guard processes.gateways.isEmpty else { return }
-        throw processes.noGateway
+    func requireGateway(_ processes: ClusterProcesses) async throws {
+        let gateways = processes.gateways
+        guard !gateways.isEmpty else { throw processes.noGateway }
+        try await Self.requireTrust(gateways)
+    }
+
+    /// - Throws: `notTrusted` if nobody that listens there proves to be a gateway, or they do not speak as this side
+    ///   does: that is for a person to mend, and waiting mends nothing.
+    private static func requireTrust(_ gateways: [GatewayAddress]) async throws {
+        var strange: ConnectionError?
+        for address in gateways {
+            do {
+                let connection = try await GatewayConnection.connect(address, timeout: .milliseconds(500))
+                defer { connection.closeWhenIdle() }
+                // In plain TCP the other side shows what it speaks only when it is spoken to.
+                if address.trust == nil { _ = try await connection.status(timeout: .milliseconds(300)) }
+                return
+            } catch let error as ConnectionError {
+                switch error {
+                case .notTrusted, .tlsMismatch: strange = error
+                // It may answer later: whoever asks it waits, and says so.
+                case .cannotConnect, .lost, .closed, .timeout, .garbage, .tooManyOutstanding: return
+                }
+            }
+        }
+        if let strange { throw strange }
     }
 }
 

@@ -150,6 +150,10 @@ struct BenchCommand: ToolCommand {
     @Option(
         help: ProcessMoment.help("Start a killed gateway again: GATEWAY@SECONDS. May be repeated."),
         transform: ProcessMoment.parse) var restartGateway: [ProcessMoment] = []
+    @Option(
+        help:
+            "Whether clients and gateways speak TLS. Off by default, so that figures compare with those of before there was TLS; the report says which."
+    ) var clientTLS = ClientTLS.off
     @OptionGroup var hostProgram: HostProgramOption
 
     func validate() throws {
@@ -317,7 +321,8 @@ struct BenchCommand: ToolCommand {
             keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
-            traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0))
+            traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
+            clientTLS: clientTLS)
     }
 
     private func loadWorkload() throws -> BenchWorkload {

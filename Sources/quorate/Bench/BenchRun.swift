@@ -28,6 +28,7 @@ struct BenchOptions: Sendable {
     var isOnlyRun: Bool
     var hostProgram: String?
     var traceRate: Double
+    var clientTLS: ClientTLS
 }
 
 /// What is done to the processes of a run, and when.
@@ -68,7 +69,7 @@ struct BenchRun: Sendable {
     func measure() async throws -> RunResult {
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
-            hostProgram: options.hostProgram, traceRate: options.traceRate)
+            hostProgram: options.hostProgram, traceRate: options.traceRate, clientTLS: options.clientTLS)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -109,7 +110,8 @@ struct BenchRun: Sendable {
             durability: "strict",
             workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
-            principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup)
+            principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
+            clientTLS: options.clientTLS.isOn)
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters),
             meanInFlight: measured.meanInFlight,

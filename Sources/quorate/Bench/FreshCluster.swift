@@ -12,14 +12,15 @@ struct FreshCluster: Sendable {
     /// system gives to outgoing connections, so that one which is killed finds its port free again.
     static func start(
         at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil,
-        traceRate: Double = 0, hasWeb: Bool = false
+        traceRate: Double = 0, hasWeb: Bool = false, clientTLS: ClientTLS = .off
     ) async throws -> FreshCluster {
         let lifeLine = try LifeLine()
         var attempts = 0
         while true {
             attempts += 1
             let base = try FreePorts.base(count: replicas + gateways)
-            let cluster = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: base)
+            let cluster = try ClusterFolder.create(
+                at: path, shards: shards, replicas: replicas, basePort: base, clientTLS: clientTLS.isOn)
             let processes = ClusterProcesses(
                 cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram, traceRate: traceRate,
                 hasWeb: hasWeb)

@@ -22,7 +22,8 @@ struct ListAppendRun: Sendable {
     func measure() async throws -> RunResult {
         let path = "\(folder)/lists-shards-\(shards)"
         let cluster = try await FreshCluster.start(
-            at: path, shards: shards, replicas: options.replicas, gateways: options.gateways)
+            at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
+            clientTLS: options.clientTLS)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -85,7 +86,7 @@ struct ListAppendRun: Sendable {
             durability: "strict",
             workload: BenchKind.listAppend.rawValue, rows: 0, accounts: 0, seed: options.seed, crossShardPercent: nil,
             crossShare: all == 0 ? 0 : Double(cross) / Double(all), principals: options.clients, bundle: 1,
-            warmupSeconds: options.warmup)
+            warmupSeconds: options.warmup, clientTLS: options.clientTLS.isOn)
         var counters = RequestEngine<TransferSource>.Counters()
         (counters.resent, counters.newAttempts) = (values.resent, values.died)
         (counters.gatewayRetries, counters.gatewayConflicts) = (values.gatewayRetries, values.gatewayConflicts)

@@ -9,8 +9,8 @@ struct ClusterCommand: AsyncParsableCommand {
         commandName: "cluster",
         abstract: "Create, start, watch and stop a cluster on this machine.",
         discussion: """
-            A cluster is a folder: cluster.json (the manifest), issuer.key (may create money), one folder a host, and \
-            logs/ and run/ once it has been started.
+            A cluster is a folder: cluster.json (the manifest), issuer.key (may create money), authority.crt (by which clients \
+            know gateways in TLS) with authority.key, one folder a host, and logs/ and run/ once it has been started.
 
               quorate cluster init demo --shards 4 --replicas 4
               quorate cluster up demo --gateways 2
@@ -28,6 +28,7 @@ struct ClusterCommand: AsyncParsableCommand {
             """,
         subcommands: [
             Init.self, Up.self, Status.self, Logs.self, Down.self, KillHost.self, RestartHost.self, RestoreHost.self,
+            Certificates.self,
         ])
 
     /// The folder's absolute path: command lines of processes carry it.
@@ -45,13 +46,14 @@ struct ClusterCommand: AsyncParsableCommand {
                 are free.
 
                 With --hosts the cluster is for many machines, one host on each. Of the folder, hosts/N goes to the machine of host \
-                N: it has that host's key and no other secret. public goes to gateways and clients, and has no secret. What is left, \
-                with issuer.key, stays with whoever may create money:
+                N: it has that host's key and no other secret. gateways/N goes to the machine of gateway N: it has the key by which \
+                clients know that gateway. public goes to clients, and has no secret. What is left, with issuer.key and \
+                authority.key, stays with whoever may create money and certificates:
 
                   quorate cluster init bank --shards 4 \
                       --hosts a.example:7100,b.example:7100,c.example:7100,[2001:db8::4]:7100 --gateways g.example:7200
                   quorate host run hosts/0               # on a.example, in what was copied there
-                  quorate gateway run public             # on g.example
+                  quorate gateway run gateways/0         # on g.example, likewise
                 """)
         @Argument(help: "The folder; it must not exist.") var directory: String
         @Option(help: Limits.shards.help("How many shards."), transform: Limits.shards.parse) var shards = 1
@@ -70,6 +72,10 @@ struct ClusterCommand: AsyncParsableCommand {
         @Option(
             help: .init("Where clients find gateways, with --hosts.", valueName: "address:port,…"),
             transform: Addresses.parse) var gateways: [HostAddress] = []
+        @Option(
+            help:
+                "Whether clients and gateways speak TLS 1.3, and HTTPS: an authority of the cluster's own and certificates for the gateways are made."
+        ) var clientTLS = ClientTLS.on
         @Flag(help: "Print one JSON object.") var json = false
 
         static let usualPort = 7100
@@ -87,6 +93,8 @@ struct ClusterCommand: AsyncParsableCommand {
             var base_port: Int?
             /// Of a cluster for many machines.
             var addresses: [String]?
+            /// Whether clients and gateways speak TLS.
+            var client_tls: Bool
         }
 
         func validate() throws {
@@ -110,12 +118,13 @@ struct ClusterCommand: AsyncParsableCommand {
             let path = ClusterCommand.absolute(directory)
             guard hosts.isEmpty else { return try createForManyMachines(path) }
             let port = try basePort ?? FreePorts.forCluster(hosts: replicas)
-            let folder = try ClusterFolder.create(at: path, shards: shards, replicas: replicas, basePort: port)
+            let folder = try ClusterFolder.create(
+                at: path, shards: shards, replicas: replicas, basePort: port, clientTLS: clientTLS.isOn)
             guard !json else {
                 return try Console.json(
                     Created(
                         folder: path, cluster: folder.manifest.cluster.hex, shards: shards, replicas: replicas,
-                        hosts: replicas, base_port: port))
+                        hosts: replicas, base_port: port, client_tls: clientTLS.isOn))
             }
             Console.out(
                 "created \(directory): cluster \(folder.manifest.cluster.short), \(shards) \(shards == 1 ? "shard" : "shards") of \(replicas) replicas on \(replicas) hosts, ports \(port) to \(port + replicas - 1)"
@@ -127,12 +136,13 @@ struct ClusterCommand: AsyncParsableCommand {
         }
 
         private func createForManyMachines(_ path: String) throws {
-            let folder = try ClusterFolder.create(at: path, shards: shards, hosts: hosts, gateways: gateways)
+            let folder = try ClusterFolder.create(
+                at: path, shards: shards, hosts: hosts, gateways: gateways, clientTLS: clientTLS.isOn)
             guard !json else {
                 return try Console.json(
                     Created(
                         folder: path, cluster: folder.manifest.cluster.hex, shards: shards, replicas: hosts.count,
-                        hosts: hosts.count, addresses: hosts.map(\.description)))
+                        hosts: hosts.count, addresses: hosts.map(\.description), client_tls: clientTLS.isOn))
             }
             Console.out(
                 "created \(directory): cluster \(folder.manifest.cluster.short), \(shards) \(shards == 1 ? "shard" : "shards") of \(hosts.count) replicas on \(hosts.count) machines"
@@ -141,9 +151,23 @@ struct ClusterCommand: AsyncParsableCommand {
                 Console.out(
                     "host \(number)  \(host)  copy \(directory)/hosts/\(number) there, and: quorate host run FOLDER")
             }
-            Console.out(
-                "gateways and clients need \(directory)/public, which has no secret: quorate gateway run FOLDER")
-            Console.out("issuer.key may create money: keep it off the hosts")
+            guard clientTLS.isOn else {
+                Console.out(
+                    "gateways and clients need \(directory)/public, which has no secret: quorate gateway run FOLDER")
+                return Console.out("issuer.key may create money: keep it off the hosts")
+            }
+            for (number, gateway) in gateways.enumerated() {
+                Console.out(
+                    "gateway \(number)  \(gateway)  copy \(directory)/gateways/\(number) there, and: quorate gateway run FOLDER"
+                )
+            }
+            if gateways.isEmpty {
+                Console.out(
+                    "no gateway is listed; for each, make its folder: quorate cluster certificates \(directory) --gateway N --names NAME"
+                )
+            }
+            Console.out("clients need \(directory)/public, which has no secret")
+            Console.out("issuer.key may create money, and authority.key gateways: keep them off the machines")
         }
     }
 
@@ -260,7 +284,7 @@ struct ClusterCommand: AsyncParsableCommand {
                     !names.isEmpty ? "started \(names)" : isAllWell ? "everything runs already" : "started nothing more"
                 )
                 for (i, address) in processes.gateways.enumerated() {
-                    let page = processes.run.webPort(of: .gateway(i)).map { ", http://127.0.0.1:\($0)/" } ?? ""
+                    let page = processes.page(of: .gateway(i)).map { ", \($0)" } ?? ""
                     Console.out("gateway \(i) listens on \(address)\(page)")
                 }
             }

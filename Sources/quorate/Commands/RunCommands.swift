@@ -56,18 +56,20 @@ struct GatewayCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "run", abstract: "Runs one gateway in the foreground.",
             discussion: """
-                It needs the public part of a cluster only, and no secret:
+                It needs its own folder only, which cluster init made as gateways/N: the public part of the cluster, and the \
+                certificate by which it proves to clients, in TLS 1.3 and HTTPS, who it is:
 
-                  quorate gateway run /etc/quorate/public --listen 127.0.0.1:7200 --http 127.0.0.1:9200
-                  QUORATE_FOLDER=/etc/quorate/public QUORATE_LISTEN=127.0.0.1:7200 quorate gateway run
+                  quorate gateway run /etc/quorate/gateway --listen 0.0.0.0:7200 --http 127.0.0.1:9200
+                  QUORATE_FOLDER=/etc/quorate/gateway QUORATE_LISTEN=0.0.0.0:7200 quorate gateway run
 
                 Each option may also stand in a file (--config, or QUORATE_CONFIG) or in the environment; an option counts before a \
                 variable, a variable before the file. docs/CONFIGURATION.md has them all.
 
-                SIGTERM ends it in order: it takes nothing new, and finishes what it has begun. SIGUSR1 makes its log say more, \
+                SIGTERM ends it in order: it takes nothing new, and finishes what it has begun. SIGHUP makes it read its \
+                certificate again. SIGUSR1 makes its log say more, \
                 SIGUSR2 less.
                 """)
-        @Argument(help: "The cluster's folder, or its public part.") var directory: String?
+        @Argument(help: "The gateway's folder, the cluster's, or its public part.") var directory: String?
         @Argument(
             help: Limits.host.help("The gateway's number. Default: 0.", name: "gateway"), transform: Limits.host.parse)
         var number: Int?
@@ -79,6 +81,15 @@ struct GatewayCommand: AsyncParsableCommand {
         @Flag(name: .customLong("exit-on-stdin-eof"), help: "Stop when standard input ends.") var exitOnEOF = false
         @Option(help: .init("A configuration file.", valueName: "file")) var config: String?
         @Option(help: .init("Where it listens for clients.", valueName: "address:port")) var listen: String?
+        @Option(
+            help: .init(
+                "Whether clients come in TLS and HTTPS. Default: on with a certificate, off without.",
+                valueName: "on|off"))
+        var clientTLS: String?
+        @Option(help: .init("Its certificate, in PEM. Default: the folder's gateway.crt.", valueName: "file"))
+        var tlsCertificate: String?
+        @Option(help: .init("The certificate's key, in PEM. Default: the folder's gateway.key.", valueName: "file"))
+        var tlsKey: String?
         @Flag(help: "Listen beyond loopback although clients come in plain TCP, or HTTP.") var allowPlaintext = false
         @Option(
             help: .init(
@@ -97,6 +108,10 @@ struct GatewayCommand: AsyncParsableCommand {
             help: Whole(1...60000).help("Connections of clients. Default: 1024."), transform: Whole(1...60000).parse)
         var maxClients: Int?
         @Option(
+            help: Whole(1...60000).help("Of these, those of one address of another machine. Default: 256."),
+            transform: Whole(1...60000).parse)
+        var maxClientsPerAddress: Int?
+        @Option(
             help: Whole(0...3600).help("How long it finishes what it has begun. Default: 5."),
             transform: Whole(0...3600).parse)
         var drainSeconds: Int?
@@ -107,7 +122,9 @@ struct GatewayCommand: AsyncParsableCommand {
                 .logFormat: logFormat, .traceRate: traceRate.map { "\($0)" },
                 .verifierThreads: verifierThreads.map { "\($0)" },
                 .maxClients: maxClients.map { "\($0)" }, .drainSeconds: drainSeconds.map { "\($0)" },
-                .allowPlaintext: allowPlaintext ? "true" : nil,
+                .allowPlaintext: allowPlaintext ? "true" : nil, .clientTLS: clientTLS,
+                .tlsCertificate: tlsCertificate, .tlsKey: tlsKey,
+                .maxClientsPerAddress: maxClientsPerAddress.map { "\($0)" },
             ]
             do {
                 return try ServiceSettings(
@@ -124,7 +141,7 @@ struct GatewayCommand: AsyncParsableCommand {
             for (place, way) in [(settings.listen, "TCP"), (http, "HTTP")] {
                 guard let place, !place.isLoopback else { continue }
                 throw ValidationError(
-                    "clients would come to \(place) in plain \(way): whoever is between can read what they send and keep it back, though not change it. Listen on loopback behind something that ends TLS, or allow it with --allow-plaintext."
+                    "clients would come to \(place) in plain \(way): whoever is between can read what they send and keep it back, though not change it. Give it a certificate (quorate cluster certificates, or --tls-certificate), listen on loopback behind something that ends TLS, or allow it with --allow-plaintext."
                 )
             }
         }
@@ -143,11 +160,11 @@ struct GatewayCommand: AsyncParsableCommand {
         }
 
         /// Where its own API reaches it, as any client does.
-        private static func own(_ place: HostAddress, port: Int) -> GatewayAddress {
+        private static func own(_ place: HostAddress, port: Int, trust: GatewayTrust?) -> GatewayAddress {
             switch place.address {
-            case "0.0.0.0": GatewayAddress(host: "127.0.0.1", port: port)
-            case "::": GatewayAddress(host: "::1", port: port)
-            default: GatewayAddress(host: place.address, port: port)
+            case "0.0.0.0": GatewayAddress(host: "127.0.0.1", port: port, trust: trust)
+            case "::": GatewayAddress(host: "::1", port: port, trust: trust)
+            default: GatewayAddress(host: place.address, port: port, trust: trust)
             }
         }
 
@@ -156,15 +173,33 @@ struct GatewayCommand: AsyncParsableCommand {
             guard let folder = settings.text(.folder) else {
                 throw ValidationError("no folder is named: give it, or set \(ServiceSetting.folder.variable).")
             }
-            try Self.requireNothingOpen(settings)
+            let certificate: Result<ServerCertificate?, any Error>
+            do {
+                certificate = .success(try settings.certificate(in: folder))
+            } catch let problem as SettingProblem {
+                throw ValidationError(problem.description)
+            } catch {
+                certificate = .failure(error)
+            }
+            if case .success(nil) = certificate { try Self.requireNothingOpen(settings) }
+            // In a terminal a hangup is its end, and that of what was started in it.
+            let rereads = (try? certificate.get()) != nil && isatty(STDIN_FILENO) == 0
             let number = settings.whole(.number) ?? 0
             let code = await Service.run(
                 "gateway-\(number)", metadata: ["gateway": .stringConvertible(number)], settings: settings,
-                exitOnEOF: exitOnEOF
+                exitOnEOF: exitOnEOF, heedsHangup: !rereads
             ) { logger in
                 let cluster = try ClusterFolder(opening: folder)
+                let certificate = try certificate.get()
                 var options = GatewayRuntimeOptions()
                 settings.apply(to: &options)
+                options.clients.tls = certificate
+                let rereading = rereads ? certificate.map { CertificateSignal($0, logger: logger) } : nil
+                if certificate == nil, try cluster.authorities() != nil {
+                    logger.warning(
+                        "clients that have authority.crt expect TLS here, and this gateway has no certificate, or was told not to use it"
+                    )
+                }
                 if settings.http != nil {
                     options.observer = GatewayObserver(manifest: cluster.manifest, traces: options.traces)
                 }
@@ -176,9 +211,13 @@ struct GatewayCommand: AsyncParsableCommand {
                     manifest: cluster.manifest, port: place.port, options: options, logger: logger)
                 let actual = HostAddress(address: place.address, port: gateway.port)
                 if let warning = Self.difference(actual, from: listed) { logger.warning("\(warning)") }
+                // Itself it knows by the very certificate: one that an operator gave may have no name of loopback.
                 let api = APIPart(
-                    manifest: cluster.manifest, gateway: Self.own(place, port: gateway.port),
-                    procedures: ExampleProcedures.registry.names, logger: logger)
+                    manifest: cluster.manifest, procedures: ExampleProcedures.registry.names, logger: logger
+                ) { [port = gateway.port] in
+                    let trust = certificate.map { GatewayTrust(pinned: $0.leaf) }
+                    return try await GatewayConnection.connect(Self.own(place, port: port, trust: trust))
+                }
                 let dashboard = options.observer.map { observer in
                     let watch = ClusterWatch(
                         manifest: cluster.manifest, gateway: gateway, observer: observer, traces: options.traces)
@@ -191,8 +230,10 @@ struct GatewayCommand: AsyncParsableCommand {
                     }
                     let metrics = MetricsPart { [number] in await gateway.points(number: number) }
                     let parts: [(any WebPart)?] = [health, metrics, api, dashboard]
+                    var listening = settings.http
+                    if let certificate { listening?.tls = { certificate.webContext } }
                     web = try await Service.serve(
-                        parts.compactMap { $0 }, at: settings.http, portFile: httpPortFile, logger: logger)
+                        parts.compactMap { $0 }, at: listening, portFile: httpPortFile, logger: logger)
                     try RunFolder(folder).writePort(gateway.port, gateway: number)
                 } catch {
                     await gateway.stop()
@@ -205,6 +246,7 @@ struct GatewayCommand: AsyncParsableCommand {
                     await dashboard?.stop()
                     await web?.stop()
                     await gateway.stop()
+                    withExtendedLifetime(rereading) {}
                 }
             }
             throw ExitCode(code)

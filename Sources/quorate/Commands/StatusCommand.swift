@@ -200,7 +200,7 @@ struct ClusterStatus: Encodable, Sendable {
         guard numbers.isEmpty else {
             return await inOrder(numbers) { number in
                 let port = processes.run.port(ofGateway: number)
-                let address = port.map { GatewayAddress(host: "127.0.0.1", port: $0) }
+                let address = port.map { processes.localGateway(at: $0) }
                 return await gateway(number, at: address, processes, timeout)
             }
         }

@@ -50,6 +50,10 @@ struct DemoCommand: ToolCommand {
     @Flag(help: "Open the dashboard in a browser (xdg-open).") var open = false
     @Flag(name: .customLong("no-check"), help: "Do not check the replicas' state at the end.") var noCheck = false
     @Option(help: Limits.seed.help("Repeats keys and draws."), transform: Limits.seed.parse) var seed: UInt64 = 1
+    @Option(
+        help:
+            "Whether clients and the gateway speak TLS, and the dashboard HTTPS. Off by default: all is on loopback, and a browser does not know the authority of a cluster that is to be thrown away."
+    ) var clientTLS = ClientTLS.off
     @Flag(help: "Print one JSON object on each line of standard output, and nothing else there.") var json = false
 
     func validate() throws { try Limits.checkReplicas(replicas) }
@@ -60,6 +64,7 @@ struct DemoCommand: ToolCommand {
         let run = DemoRun(
             shards: shards, replicas: replicas, rate: rate, crossShard: shards > 1 ? crossShard : 0,
             accounts: accounts, duration: duration, opensBrowser: open, isChecked: !noCheck, seed: seed,
+            clientTLS: clientTLS,
             voice: DemoVoice(json: json))
         do { try (try await run.run()).finish(run.voice) } catch is CancellationError {
             run.voice.interrupted()

@@ -17,6 +17,7 @@ struct DemoRun: Sendable {
     let opensBrowser: Bool
     let isChecked: Bool
     let seed: UInt64
+    let clientTLS: ClientTLS
     let voice: DemoVoice
 
     /// Of each account: it is never spent.
@@ -33,7 +34,8 @@ struct DemoRun: Sendable {
         defer { root.remove() }
         voice.introduce(self, folder: root.path)
         let cluster = try await FreshCluster.start(
-            at: root.path + "/cluster", shards: shards, replicas: replicas, gateways: 1, hasWeb: true)
+            at: root.path + "/cluster", shards: shards, replicas: replicas, gateways: 1, hasWeb: true,
+            clientTLS: clientTLS)
         return try await cluster.use { try await run(on: $0) }
     }
 

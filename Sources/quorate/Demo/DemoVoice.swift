@@ -41,7 +41,7 @@ final class DemoVoice: Sendable {
     }
 
     func dashboard(_ processes: ClusterProcesses) -> String? {
-        processes.run.webPort(of: .gateway(0)).map { "http://127.0.0.1:\($0)/" }
+        processes.page(of: .gateway(0))
     }
 
     func start(_ processes: ClusterProcesses, keys: Bool) {

@@ -118,7 +118,7 @@ struct ClusterExamination: Sendable {
 
     private func gateway(_ number: Int) async -> Snapshot.Gateway {
         let role = RunFolder.Role.gateway(number)
-        let address = processes.run.port(ofGateway: number).map { GatewayAddress(host: "127.0.0.1", port: $0) }
+        let address = processes.run.port(ofGateway: number).map { processes.localGateway(at: $0) }
         var gateway = Snapshot.Gateway(
             number, address: address?.description ?? "an unknown port", answer: await ask(gatewayAt: address))
         gateway.process = process(role)

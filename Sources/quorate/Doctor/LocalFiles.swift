@@ -87,10 +87,13 @@ struct LocalFiles: Sendable {
         return disks.map(\.disk)
     }
 
-    /// Whatever lies in the cluster's folder or a host's as a PEM file that is a certificate.
+    /// Whatever lies in the cluster's folder, a host's or a gateway's as a PEM file that is a certificate.
     func certificates() -> [ClusterSnapshot.Certificate] {
+        let gateways = folder.path + "/" + ClusterAuthority.folder
+        let numbers = ((try? FileManager.default.contentsOfDirectory(atPath: gateways)) ?? []).sorted()
         let folders =
             [folder.path, folder.path + "/tls"] + folder.manifest.hosts.indices.map { "\(folder.path)/hosts/\($0)" }
+            + numbers.map { "\(gateways)/\($0)" }
         return folders.flatMap { folder in
             let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
             return names.filter { $0.hasSuffix(".pem") || $0.hasSuffix(".crt") }.sorted().compactMap { name in

@@ -19,12 +19,15 @@ struct DrillCommand: AsyncParsableCommand {
               quorate drill overload --factor 10
               quorate drill hot-account
               quorate drill replay
+              quorate drill abuse
+              quorate drill soak --minutes 30 --report out
 
             docs/DRILLS.md says what the figures mean. The exit code is \(ExitReason.drillFailed.rawValue) if the cluster did not \
             do what it must, and \(ExitReason.invariantFailed.rawValue) if an invariant failed.
             """,
         subcommands: [
             KillPrimary.self, KillGateway.self, Pause.self, Wipe.self, Overload.self, HotAccount.self, Replay.self,
+            Abuse.self, Soak.self,
         ])
 }
 

@@ -36,10 +36,13 @@ protocol DrillFindings: Codable, Sendable {
     func text() -> String
     /// What was compared, where one load came after the other.
     var loads: [(name: String, load: LoadResult)] { get }
+    /// Figures over time, for the page.
+    var plots: [DrillPage.Plot] { get }
 }
 
 extension DrillFindings {
     var loads: [(name: String, load: LoadResult)] { [] }
+    var plots: [DrillPage.Plot] { [] }
 }
 
 struct DrillReport<Findings: DrillFindings>: Codable, Sendable {
@@ -107,7 +110,8 @@ extension DrillReport {
                 (load.unknown, "without a certified outcome"),
             ],
             invariants: invariants, problems: findings.problems, findings: findings.text(),
-            comparisons: comparisons.filter { !$0.figures.isEmpty }, timeline: timeline, events: events)
+            comparisons: comparisons.filter { !$0.figures.isEmpty }, timeline: timeline, events: events,
+            plots: findings.plots)
     }
 }
 

@@ -108,7 +108,7 @@ struct DrillRun: Sendable {
 }
 
 /// In place of a report.
-private struct PartialDrillReport: Encodable {
+struct PartialDrillReport: Encodable {
     var schema = 1
     var drill: String
     /// Why it is one.
@@ -117,7 +117,7 @@ private struct PartialDrillReport: Encodable {
     var findings: AnyFindings
 }
 
-private struct AnyFindings: Encodable {
+struct AnyFindings: Encodable {
     private let base: any DrillFindings
     init(_ base: any DrillFindings) { self.base = base }
     func encode(to encoder: any Encoder) throws { try base.encode(to: encoder) }

@@ -202,7 +202,7 @@ struct KillGatewayDrill: Sendable {
             throw ToolError(.notRunning, "gateway \(victim) does not run")
         }
         let others = (0..<gateways).filter { $0 != victim }.compactMap { number in
-            run.port(ofGateway: number).map { (number, GatewayAddress(host: "127.0.0.1", port: $0)) }
+            run.port(ofGateway: number).map { (number, scene.processes.localGateway(at: $0)) }
         }
         let opinion = try await SecondOpinion.open(others, of: scene.manifest)
         let killedAt: UInt64

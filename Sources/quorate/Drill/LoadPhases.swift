@@ -9,6 +9,8 @@ struct LoadPhases: Sendable {
     let setup: DrillSetup
     let keep: String?
     let hostProgram: String?
+    /// Whether hosts and gateways say over HTTP how they are.
+    var hasWeb = false
     /// Of each account: more than it can pay.
     private static let balance = UInt128(1) << 48
 
@@ -19,7 +21,7 @@ struct LoadPhases: Sendable {
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
             at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways,
-            hostProgram: hostProgram)
+            hostProgram: hostProgram, hasWeb: hasWeb)
         return try await cluster.use { processes in
             let keys = AccountKeys(accounts: setup.accounts, members: setup.principals, seed: setup.seed)
             let balances = [UInt128](repeating: Self.balance, count: setup.accounts)

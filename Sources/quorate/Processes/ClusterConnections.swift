@@ -50,7 +50,7 @@ final class ClusterConnections: Sendable {
                 if let connection { all[role] = .host(connection) }
             case .gateway(let number):
                 guard let port = processes.run.port(ofGateway: number) else { continue }
-                let address = GatewayAddress(host: "127.0.0.1", port: port)
+                let address = processes.localGateway(at: port)
                 let connection = try? await GatewayConnection.connect(address, timeout: timeout, on: group)
                 if let connection { all[role] = .gateway(connection) }
             }

@@ -16,6 +16,8 @@ struct ClusterProcesses: Sendable {
     let traceRate: Double
     /// Whether what is started says over HTTP how it is, on any free port of loopback (`RunFolder.webPort`).
     let hasWeb: Bool
+    /// By what its gateways are known; nil where clients and gateways speak plain TCP.
+    let trust: GatewayTrust?
 
     /// - Parameter folder: with an absolute path, so that a process's command line names the cluster wherever it was
     ///   started.
@@ -25,7 +27,22 @@ struct ClusterProcesses: Sendable {
     ) {
         (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
         self.hasWeb = hasWeb
+        // A file that cannot be read trusts nobody: to speak plainly instead would be what an attacker wants.
+        do { trust = try folder.authorities().map { GatewayTrust(authorities: $0) } } catch {
+            Console.error("warning: \(error.description)")
+            trust = GatewayTrust(authorities: "")
+        }
         run = RunFolder(folder.path, identifier: folder.manifest.cluster.hex)
+    }
+
+    /// A gateway of this machine.
+    func localGateway(at port: Int) -> GatewayAddress { GatewayAddress(host: "127.0.0.1", port: port, trust: trust) }
+
+    /// Where a process of this machine is looked at with a browser; nil if it says nothing over HTTP.
+    func page(of role: RunFolder.Role) -> String? {
+        var scheme = "http"
+        if case .gateway = role, trust != nil { scheme = "https" }
+        return run.webPort(of: role).map { "\(scheme)://127.0.0.1:\($0)/" }
     }
 
     /// A host has one folder and runs once: where the others run elsewhere, none is started from here.
@@ -196,12 +213,19 @@ struct ClusterProcesses: Sendable {
         while true {
             try Task.checkCancellation()
             if let error = failure(of: gateway) { throw error }
-            if let port = run.port(ofGateway: number),
-                let connection = try? await GatewayConnection.connect(GatewayAddress(host: "127.0.0.1", port: port))
-            {
-                let status = try? await connection.status(timeout: .seconds(2))
-                await connection.close()
-                if status != nil { return }
+            if let port = run.port(ofGateway: number) {
+                do {
+                    let connection = try await GatewayConnection.connect(localGateway(at: port))
+                    defer { connection.closeWhenIdle() }
+                    _ = try await connection.status(timeout: .seconds(2))
+                    return
+                } catch let error as ConnectionError {
+                    switch error {
+                    // That does not change by waiting.
+                    case .notTrusted, .tlsMismatch: throw error
+                    case .cannotConnect, .lost, .closed, .timeout, .garbage, .tooManyOutstanding: break
+                    }
+                }
             }
             silence.say { describe(gateway.role) }
             guard ContinuousClock.now < end else {
@@ -461,12 +485,14 @@ struct ClusterProcesses: Sendable {
         let running = run.recorded().compactMap { role -> GatewayAddress? in
             guard case .gateway(let number) = role, run.running(role) != nil, let port = run.port(ofGateway: number)
             else { return nil }
-            return GatewayAddress(host: "127.0.0.1", port: port)
+            return localGateway(at: port)
         }
         guard running.isEmpty else { return running }
         // Those of a cluster on many machines.
         do {
-            return try GatewayList.read(in: folder).map { GatewayAddress(host: $0.address, port: $0.port) }
+            return try GatewayList.read(in: folder).map {
+                GatewayAddress(host: $0.address, port: $0.port, trust: trust)
+            }
         } catch {
             Console.error("warning: \(error.description)")
             return []

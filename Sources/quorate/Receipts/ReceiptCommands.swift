@@ -147,7 +147,7 @@ struct ReceiptCommand: AsyncParsableCommand {
                     "the outcome of \(AddressBook(folder).label(entry)) is not known; settle it, which brings the receipt too, with: quorate tx resolve \(entry.txid)\(cluster.option)",
                     txid: entry.txid)
             }
-            try cluster.requireGateway(processes)
+            try await cluster.requireGateway(processes)
             try ReceiptStore.check(output, folder)
             let client = try processes.reader()
             let receipt: Receipt

@@ -50,7 +50,7 @@ struct Sender: Sendable {
 
     init(_ holder: KeyHolder, _ processes: ClusterProcesses, _ cluster: ClusterOption) async throws {
         let folder = processes.folder
-        try cluster.requireGateway(processes)
+        try await cluster.requireGateway(processes)
         (self.holder, self.processes, self.cluster) = (holder, processes, cluster)
         (signer, outbox) = (try holder.signer(folder), try holder.outbox(folder))
         lock = try await KeyLock.take(holder.lockPath(folder.path), of: holder.name)

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import ssl
 import stat
 import struct
 import time
@@ -39,6 +40,10 @@ class Malformed(Exception):
 
 class NotProven(Exception):
     """A receipt or a read that proves nothing; says why."""
+
+
+class NotTrusted(Exception):
+    """Whoever answers at an https:// address has no certificate of the authority for it. Nothing was sent to it."""
 
 
 class OutcomeUnknown(Exception):
@@ -798,10 +803,17 @@ def verify_account(given: dict, account: str, nonce: bytes, manifest: Manifest) 
 # HTTP
 
 class Client:
-    """Of one gateway. `timeout` is for one HTTP request, in seconds."""
+    """Of one gateway. `timeout` is for one HTTP request, in seconds. `authority` is the path of `authority.crt`, by
+    which an `https://` gateway is known; None for the authorities that the system trusts."""
 
-    def __init__(self, url: str, manifest: Manifest, timeout: float = 40):
+    def __init__(self, url: str, manifest: Manifest, timeout: float = 40, authority: str | None = None):
         self.url, self.manifest, self.timeout = url.rstrip("/"), manifest, timeout
+        self._tls = None
+        if self.url.lower().startswith("https:"):
+            self._tls = ssl.create_default_context(cafile=authority)
+            self._tls.minimum_version = ssl.TLSVersion.TLSv1_3
+        elif authority is not None:
+            raise ValueError(f"an authority is for https:// addresses: {self.url}")
         # By principal, the next number, and those whose outcomes are not known.
         self._numbers: dict[bytes, int] = {}
         self._open: dict[bytes, set[int]] = {}
@@ -815,7 +827,7 @@ class Client:
         request = urllib.request.Request(self.url + path, data=body, method=method, headers={
             "Accept": "application/json", **(headers or {})})
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+            with urllib.request.urlopen(request, timeout=self.timeout, context=self._tls) as answer:
                 status, data = answer.status, answer.read(MAX_ANSWER + 1)
         except urllib.error.HTTPError as error:
             with error:
@@ -825,6 +837,10 @@ class Client:
             except Malformed:
                 document = {}
             raise Problem(error.code, document if isinstance(document, dict) else {}) from None
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ssl.SSLCertVerificationError):
+                raise NotTrusted(f"{self.url}: {error.reason.verify_message}") from None
+            raise
         if len(data) > MAX_ANSWER:
             raise Malformed(f"an answer of more than {MAX_ANSWER} bytes")
         document = parse_json(data, "answer")
@@ -881,8 +897,8 @@ class Client:
 
     def submit(self, signed: SignedRequest, patience: float = 60, as_json: bool = False) -> Receipt:
         """Sends the same bytes until the outcome is proven. Raises Problem if they are refused for what they are,
-        Acknowledged if the gateway says that their outcome can be proven no longer, and OutcomeUnknown when the
-        patience, in seconds, is over."""
+        Acknowledged if the gateway says that their outcome can be proven no longer, NotTrusted if it is not the gateway
+        that it should be, and OutcomeUnknown when the patience, in seconds, is over."""
         body = json.dumps(signed.json()).encode() if as_json else signed.body()
         headers = {"Content-Type": "application/json" if as_json else "application/octet-stream"}
         end, pause, why = time.monotonic() + patience, 0.05, "nothing was tried"

@@ -1,5 +1,8 @@
 """Unit tests of quorate_client: python3 -m unittest discover -s tests. Needs no cluster."""
-import copy, http.server, json, pathlib, sys, tempfile, threading, unittest
+import copy, datetime, http.server, ipaddress, json, pathlib, ssl, sys, tempfile, threading, unittest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 here = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(here.parent), str(here)]
 sys.dont_write_bytecode = True
@@ -182,7 +185,25 @@ class Reads(unittest.TestCase):
 class Submitting(unittest.TestCase):
     """Against a server that answers what it is told to."""
 
-    def serve(self, answers):
+    def authority(self):
+        """A certificate for 127.0.0.1, by itself its own authority, and its key: the paths of both."""
+        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+        made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+                .serial_number(1).not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+                .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+                .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+                .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+                .sign(key, hashes.SHA256()))
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        paths = [pathlib.Path(folder.name, end) for end in ("authority.crt", "key.pem")]
+        paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                               serialization.NoEncryption()))
+        return [str(path) for path in paths]
+
+    def serve(self, answers, certificate=None):
         seen = self.seen = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -198,10 +219,15 @@ class Submitting(unittest.TestCase):
             def log_message(self, *_):
                 pass
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        return f"http://127.0.0.1:{server.server_port}"
+        return f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
 
     def setUp(self):
         self.manifest = q.Manifest.load(RECEIPTS / "manifests/real.json")
@@ -216,6 +242,17 @@ class Submitting(unittest.TestCase):
                           (409, {"type": "/problems/refused"}), (200, self.document)])
         self.assertTrue(q.Client(url, self.manifest).submit(self.signed).is_committed)
         self.assertEqual(self.seen, [self.signed.body()] * 4)
+
+    def test_https_is_for_whom_the_authority_vouches_and_nobody_else(self):
+        own, other = self.authority(), self.authority()
+        url = self.serve([(200, self.document)], own)
+        self.assertTrue(q.Client(url, self.manifest, authority=own[0]).submit(self.signed).is_committed)
+        for authority in (other[0], None):
+            with self.assertRaises(q.NotTrusted):
+                q.Client(url, self.manifest, authority=authority).submit(self.signed)
+        self.assertEqual(len(self.seen), 1)
+        with self.assertRaises(ValueError):
+            q.Client("http://127.0.0.1:9", self.manifest, authority=own[0])
 
     def test_what_is_wrong_in_itself_is_said_at_once(self):
         with self.assertRaises(q.Problem) as raised:

@@ -38,8 +38,8 @@ func run(_ words: [String]) async throws -> String? {
     guard words.count >= 4, let port = Int(words[1]), (1...65535).contains(port) else { return nil }
     let (command, rest) = (words[3], Array(words[4...]))
     let signer = try signer(words[2], makes: command == "open")
-    let client = QuorateClient(
-        signer: signer, manifest: try Manifest(contentsOf: words[0]), gateways: [GatewayAddress(host: "127.0.0.1", port: port)])
+    let gateway = GatewayAddress(host: "127.0.0.1", port: port, trust: GatewayTrust(beside: words[0]))
+    let client = QuorateClient(signer: signer, manifest: try Manifest(contentsOf: words[0]), gateways: [gateway])
     let own = AccountSpecification(owner: signer.publicKey, asset: asset)
 
     func settle(_ deal: String, pays: Bool) async throws -> String {

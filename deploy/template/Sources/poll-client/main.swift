@@ -12,7 +12,8 @@ else {
 }
 do {
     let manifest = try Manifest(contentsOf: words[1])
-    let client = QuorateClient(signer: voter, manifest: manifest, gateways: [GatewayAddress(host: "127.0.0.1", port: port)])
+    let gateway = GatewayAddress(host: "127.0.0.1", port: port, trust: GatewayTrust(beside: words[1]))
+    let client = QuorateClient(signer: voter, manifest: manifest, gateways: [gateway])
     for choice in words[4...] {
         let ballot = Ballot(poll: words[3], choice: choice)
         let (home, counter) = (CallTarget.key(ballot.key(of: voter.publicKey)), CallTarget.key(ballot.key))

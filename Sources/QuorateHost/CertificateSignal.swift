@@ -1,0 +1,21 @@
+import Foundation
+import HostRuntime
+import Logging
+
+/// Reads a gateway's certificate and key again at SIGHUP, so that new ones need no restart.
+package final class CertificateSignal: Sendable {
+    private let watch: SignalWatch
+
+    /// From now on, as long as the value lives. Afterwards the signal is ignored.
+    package init(_ certificate: ServerCertificate, logger: Logger) {
+        watch = SignalWatch([SIGHUP]) { _ in
+            do {
+                try certificate.reread()
+                logger.notice(
+                    "new connections get the certificate that ends on \(certificate.ends.formatted(.iso8601))")
+            } catch {
+                logger.error("the certificate stays as it was: \(error)")
+            }
+        }
+    }
+}

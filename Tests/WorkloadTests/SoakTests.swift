@@ -1,0 +1,138 @@
+import Foundation
+import Messages
+import Testing
+import Workload
+
+struct FlatnessTests {
+    private static let allowance = Flatness.Allowance(share: 0.1, amount: 5)
+
+    private func samples(_ value: (Double) -> Double) -> [(at: Double, value: Double)] {
+        (0...300).map { (Double($0), value(Double($0))) }
+    }
+
+    @Test func whatOnlyGrowsWhileItWarmsUpIsFlat() throws {
+        let flat = try #require(
+            Flatness(samples { min($0, 90) + 100 }, ofRunUntil: 300, allowance: Self.allowance))
+        #expect(flat.is_flat && abs(flat.slope_per_hour) < 1e-6 && flat.mean == 190 && flat.seconds == 200)
+    }
+
+    @Test func aLeakIsFoundWithItsSlope() throws {
+        let leak = try #require(Flatness(samples { 100 + $0 }, ofRunUntil: 300, allowance: Self.allowance))
+        #expect(!leak.is_flat)
+        #expect(abs(leak.slope_per_hour - 3600) < 1e-6 && abs(leak.growth - 200) < 1e-6)
+    }
+
+    @Test func whatFallsOrSwingsIsFlat() throws {
+        let falling = try #require(Flatness(samples { 1000 - $0 }, ofRunUntil: 300, allowance: Self.allowance))
+        #expect(falling.is_flat && falling.growth < 0)
+        let saw = try #require(
+            Flatness(
+                samples { 100 + $0.truncatingRemainder(dividingBy: 20) }, ofRunUntil: 300, allowance: Self.allowance))
+        #expect(saw.is_flat)
+    }
+
+    @Test func ofTooShortATimeNothingIsSaid() {
+        #expect(Flatness([], ofRunUntil: 300, allowance: Self.allowance) == nil)
+        #expect(
+            Flatness((0...20).map { (280 + Double($0), 1) }, ofRunUntil: 300, allowance: Self.allowance) == nil)
+    }
+}
+
+struct SoakScheduleTests {
+    @Test func faultsAreOnTheGridAndNotTwiceInARowOnOneHost() {
+        var schedule = SoakSchedule(hosts: 4, every: 20, seed: 1)
+        var (now, hosts, acts) = (0.0, [Int](), Set<SoakSchedule.Act>())
+        for _ in 0..<100 {
+            let fault = schedule.next(now: now)
+            #expect(fault.at >= now && fault.at >= 20)
+            #expect(abs((fault.at / 20).rounded() * 20 - fault.at) < 1e-9)
+            #expect(fault.away >= 2.5 && fault.away <= 5.1 && (0..<4).contains(fault.host))
+            #expect(hosts.last != fault.host)
+            hosts.append(fault.host)
+            acts.insert(fault.act)
+            now = fault.at + 7
+        }
+        #expect(Set(hosts) == [0, 1, 2, 3] && acts == Set(SoakSchedule.Act.allCases))
+    }
+
+    @Test func aLongRecoveryPutsTheNextFaultOff() {
+        var schedule = SoakSchedule(hosts: 4, every: 20, seed: 1)
+        let (first, second) = (schedule.next(now: 0), schedule.next(now: 61))
+        #expect(first.at == 20 && second.at == 80)
+    }
+
+    @Test func aSeedRepeatsIt() {
+        var (one, other) = (SoakSchedule(hosts: 7, every: 5, seed: 3), SoakSchedule(hosts: 7, every: 5, seed: 3))
+        for i in 0..<50 {
+            let (a, b) = (one.next(now: Double(i)), other.next(now: Double(i)))
+            #expect(a == b)
+        }
+    }
+}
+
+struct ScheduledTransfersTests {
+    private func moment(_ milliseconds: UInt64) -> Instant {
+        Instant(uptime: 1_000_000_000 + milliseconds * 1_000_000, wall: Timestamp(0))
+    }
+
+    @Test func momentsAreFixedWhateverIsInFlight() {
+        let figures = SecondFigures()
+        var source = ScheduledTransfers(
+            keys: AccountKeys(accounts: 10, seed: 1), rate: 100, figures: figures, seed: 1)
+        func next(_ milliseconds: UInt64) -> Int? { source.next(now: moment(milliseconds))?.id }
+        let ids = [next(0), next(9), next(10)]
+        #expect(ids == [0, nil, 1])
+        // Nobody was free for a second: all that was due comes, and none of it is left out.
+        var late = 0
+        while next(1010) != nil { late += 1 }
+        #expect(late == 100)
+        #expect(figures.mostLate == 990_000_000)
+        figures.stop()
+        let isNothing = next(2000) == nil
+        #expect(isNothing && source.isExhausted(now: moment(2000)))
+    }
+
+    @Test func latencyCountsFromTheIntendedMoment() throws {
+        let figures = SecondFigures()
+        var source = ScheduledTransfers(
+            keys: AccountKeys(accounts: 2, seed: 1), rate: 1000, figures: figures, seed: 1)
+        func next(_ milliseconds: UInt64) -> Work? { source.next(now: moment(milliseconds)) }
+        let (earlier, later) = (next(0), next(501))
+        let first = try #require(earlier)
+        // Begun 500 ms late, answered 100 ms after that.
+        let second = try #require(later)
+        source.completed(second, leg: 0, outcome: .committed, microseconds: 100_000, now: moment(601))
+        source.finished(second, now: moment(601))
+        source.completed(first, leg: 0, outcome: .unknown("lost"), microseconds: 700_000, now: moment(700))
+        source.finished(first, now: moment(700))
+        let seconds = figures.seconds(now: moment(1000).uptime)
+        #expect(seconds.count == 1)
+        #expect(seconds.first?.p50_ms == 600 && seconds.first?.committed == 1 && seconds.first?.unknown == 1)
+        #expect(source.net.reduce(0, +) == 0 && source.net.map(abs) == [1, 1])
+        #expect(source.unproven == [0, 1])
+    }
+}
+
+struct PlotTests {
+    @Test func linesOfOneNameAreOneInTheLegendAndMarksAreListed() {
+        let made = Provenance(date: "2026-11-29T10:00:00Z", version: "0.1.0", command: "quorate", cpu: nil, cores: 2)
+        let lines: [DrillPage.Plot.Line] = [
+            .init(name: "host 0", points: [(0, 10), (1, 11)], colour: 0),
+            .init(name: "host 1", points: [(0, 20), (2, 21)], colour: 1),
+            // After a restart.
+            .init(name: "host 0", points: [(3, 9), (4, 9)], colour: 0),
+        ]
+        let page = DrillPage(
+            title: "Quorate drill: soak", subtitle: "", made: made, facts: [], invariants: nil, problems: [],
+            findings: "", comparisons: [], timeline: nil, events: [],
+            plots: [
+                .init(
+                    title: "Resident memory", yTitle: "MB", lines: lines,
+                    marks: [.init(atSeconds: 2, what: "kill -9 host 0")])
+            ]
+        ).text()
+        #expect(page.components(separatedBy: "</svg>host 0</span>").count == 2)
+        #expect(page.contains("</svg>host 1</span>") && page.contains("2.0 s: kill -9 host 0"))
+        #expect(page.contains("not checked") && page.contains(".k1 { --k: var(--k1); }"))
+    }
+}
