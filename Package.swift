@@ -95,7 +95,7 @@ let package = Package(
         .target(
             name: "Client",
             dependencies: [
-                "Messages", "Randomness", "ManifestFile", "ConnectionErrors", "Transport",
+                "Messages", "StrictInput", "Randomness", "ManifestFile", "ConnectionErrors", "Transport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -170,10 +170,26 @@ let package = Package(
             ]),
         // Tests.
         .target(name: "TestSignatures", dependencies: ["Messages"], path: "Tests/TestSignatures"),
+        // A value of everything that is encoded.
+        .target(
+            name: "TestSamples", dependencies: ["Messages", "Randomness", "TestSignatures"], path: "Tests/TestSamples"),
+        // Everything that reads what comes from outside, as fuzzers call it (docs/FUZZING.md).
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "Messages", "Randomness", "StrictInput", "ManifestFile", "Transport", "PBFT", "ShardState", "Cores",
+                "WriteAheadLog", "LMDBStore", "Histories", "Simulator", "Workload", "Client", "HostRuntime",
+                "QuorateHost", "Web", "TestSignatures", "TestSamples",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/FuzzTargets"),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets", "Randomness"]),
         .testTarget(
             name: "MessagesTests",
             dependencies: [
-                "Randomness", "Messages", "TestSignatures", .product(name: "Crypto", package: "swift-crypto"),
+                "Randomness", "Messages", "TestSignatures", "TestSamples",
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
         .testTarget(name: "PBFTTests", dependencies: ["Randomness", "Messages", "PBFT", "TestSignatures"]),
         .testTarget(
@@ -255,5 +271,20 @@ if ProcessInfo.processInfo.environment["QUORATE_COVERAGE"] == "1" {
     }
     for target in package.targets where target.type == .test || target.type == .executable {
         target.linkerSettings = (target.linkerSettings ?? []) + [.unsafeFlags(["-profile-generate"])]
+    }
+}
+
+// Fuzzers (deploy/fuzz, docs/FUZZING.md). QUORATE_FUZZ is libFuzzer's archive of the toolchain, without a main function.
+// Only our modules are instrumented.
+if let libFuzzer = ProcessInfo.processInfo.environment["QUORATE_FUZZ"] {
+    package.targets += [
+        .systemLibrary(name: "CLibFuzzer", path: "Tests/CLibFuzzer"),
+        .executableTarget(
+            name: "Fuzzer", dependencies: ["FuzzTargets", "Randomness", "CLibFuzzer"], path: "Tests/Fuzzer",
+            linkerSettings: [.unsafeFlags(["-sanitize=address", "-Xlinker", libFuzzer]), .linkedLibrary("stdc++")]),
+    ]
+    package.products.append(.executable(name: "quorate-fuzz", targets: ["Fuzzer"]))
+    for target in package.targets where target.type == .regular || target.type == .executable {
+        target.swiftSettings = strict + [.unsafeFlags(["-sanitize=fuzzer,address"])]
     }
 }

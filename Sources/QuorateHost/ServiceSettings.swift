@@ -47,8 +47,23 @@ package struct ServiceSettings: Sendable {
     private static func read(
         _ path: String, _ settings: [ServiceSetting], _ role: ServiceSetting.Role
     ) throws(SettingProblem) -> [ServiceSetting: String] {
+        let bytes: [UInt8]
+        do { bytes = try InputFile.read(path, limit: 1 << 20) } catch { throw problem(error, role) }
+        return try decode(bytes, file: path, settings, role)
+    }
+
+    private static func problem(_ error: InputProblem, _ role: ServiceSetting.Role) -> SettingProblem {
+        SettingProblem(description: "\(error.description) (docs/CONFIGURATION.md has every key of a \(role))")
+    }
+
+    /// - Parameters:
+    ///   - file: the configuration file's name, for the error.
+    ///   - settings: those that it may have.
+    package static func decode(
+        _ bytes: [UInt8], file: String, _ settings: [ServiceSetting], _ role: ServiceSetting.Role
+    ) throws(SettingProblem) -> [ServiceSetting: String] {
         do throws(InputProblem) {
-            let root = try JSONReader(try InputFile.read(path, limit: 1 << 20), file: path)
+            let root = try JSONReader(bytes, file: file)
             let fields = try root.object([], optional: settings.map(\.key))
             var texts: [ServiceSetting: String] = [:]
             for setting in settings {
@@ -56,7 +71,7 @@ package struct ServiceSettings: Sendable {
             }
             return texts
         } catch {
-            throw SettingProblem(description: "\(error.description) (docs/CONFIGURATION.md has every key of a \(role))")
+            throw problem(error, role)
         }
     }
 

@@ -70,6 +70,8 @@ struct SegmentHeader: Equatable, Sendable {
     private static let pageSize = 4096
     static let copies = [0, 4096]
     static let recordsStart = 8192
+    /// Of segments and of records: from 1, and so that nothing that is added to one overflows.
+    private static let numbers = 1...(UInt64(1) << 62)
     private static let magic: UInt64 = 0x314C_4E52_4A54_5251
 
     let kind: Kind
@@ -138,6 +140,10 @@ struct SegmentHeader: Equatable, Sendable {
         guard version == 1 || version == Self.version, let kind = Kind(rawValue: version == 1 ? kind : kind & 0xff)
         else {
             throw .unknownVersion(segment: incarnation, version: version)
+        }
+        // No journal comes that far, and whoever reads on counts on from them.
+        guard numbers.contains(incarnation), numbers.contains(sequence) else {
+            throw .rot(segment: incarnation, offset: offset)
         }
         return SegmentHeader(
             kind: kind, incarnation: incarnation, firstSequence: sequence, previousHash: previous, length: length)

@@ -1,4 +1,5 @@
 import Messages
+import TestSamples
 import Testing
 
 /// One value has one encoding, and bytes that are not the encoding of a value are refused, whatever they are.

@@ -1,6 +1,7 @@
 import Randomness
 import Messages
 import TestSignatures
+import TestSamples
 import Testing
 
 /// What everyone recomputes from the signed bytes (R8).

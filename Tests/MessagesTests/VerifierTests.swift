@@ -1,6 +1,7 @@
 import Messages
 import Synchronization
 import TestSignatures
+import TestSamples
 import Testing
 
 /// What a certificate must be made of (R1), and that nothing else passes.

@@ -10,6 +10,7 @@ import Testing
         (#""a\"b\\c\$d\`e\f""#, [#"a"b\c$d`e\f"#]), (#"a\ b \'"#, ["a b", "'"]), (#"'a\'"#, [#"a\"#]),
         ("a # b 'c", ["a"]), ("a#b", ["a#b"]), ("# all of it |", []), ("$HOME * ~ `x`", ["$HOME", "*", "~", "`x`"]),
         ("zażółć 日本 👩‍👧", ["zażółć", "日本", "👩‍👧"]), ("'|' \\; \"&\"", ["|", ";", "&"]),
+        ("'\u{301}a' b'\u{731}'", ["\u{301}a", "b\u{731}"]),
     ])
     func splits(line: String, words: [String]) throws {
         #expect(try ShellWords.split(line) == words)

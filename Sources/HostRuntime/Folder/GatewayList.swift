@@ -7,7 +7,7 @@ public enum GatewayList {
     /// The file's name, beside a `cluster.json`.
     public static let name = "gateways.json"
 
-    static func text(_ gateways: [HostAddress], of cluster: ClusterID) -> String {
+    package static func text(_ gateways: [HostAddress], of cluster: ClusterID) -> String {
         let entries = gateways.map { "    {\"address\": \"\($0.address)\", \"port\": \($0.port)}" }
         return """
             {
@@ -26,14 +26,20 @@ public enum GatewayList {
     package static func read(in folder: ClusterFolder) throws(InputProblem) -> [HostAddress] {
         let path = "\(folder.path)/\(name)"
         guard DurableFile.exists(path) else { return [] }
-        let fields = try JSONReader(try InputFile.read(path, limit: 1 << 20), file: path).object([
-            "cluster", "gateways",
-        ])
-        let cluster: ClusterID = try fields["cluster"].bytes32()
-        guard cluster == folder.manifest.cluster else {
+        return try decode(try InputFile.read(path, limit: 1 << 20), file: path, of: folder.manifest.cluster)
+    }
+
+    /// - Parameters:
+    ///   - file: its name, for the error.
+    ///   - cluster: whose gateways they must be.
+    package static func decode(
+        _ bytes: [UInt8], file: String, of cluster: ClusterID
+    ) throws(InputProblem) -> [HostAddress] {
+        let fields = try JSONReader(bytes, file: file).object(["cluster", "gateways"])
+        let named: ClusterID = try fields["cluster"].bytes32()
+        guard named == cluster else {
             throw fields["cluster"].problem(
-                "cluster \(cluster.short)", expected: "cluster \(folder.manifest.cluster.short), as cluster.json has it"
-            )
+                "cluster \(named.short)", expected: "cluster \(cluster.short), as cluster.json has it")
         }
         var gateways: [HostAddress] = []
         for entry in try fields["gateways"].elements(limit: 1024) {

@@ -27,7 +27,7 @@ public enum KeyFileError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A 32-byte Ed25519 seed as hexadecimal text, readable by its owner only.
-enum KeyFile {
+package enum KeyFile {
     static func create(_ path: String, seed: [UInt8]) throws(FileFailure) {
         try DurableFile.create(path, Array((Hex.encode(seed) + "\n").utf8), mode: 0o600)
     }
@@ -45,6 +45,11 @@ enum KeyFile {
         } catch {
             throw .notAKey(path: path)
         }
+        return try decode(bytes, path: path)
+    }
+
+    /// - Parameter path: of the file that the bytes are from, for the error.
+    package static func decode(_ bytes: [UInt8], path: String) throws(KeyFileError) -> Ed25519Signer {
         let digits = bytes.last == 10 ? bytes.dropLast() : bytes[...]
         // One spelling only, as everywhere: what was typed or pasted in another case was not written by us.
         let isOurs = digits.count == 64 && digits.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }

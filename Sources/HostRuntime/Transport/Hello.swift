@@ -81,18 +81,18 @@ enum HelloRefusal: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// The second frame of a session.
-enum HelloAnswer: Hashable, Sendable, CanonicalCodable {
+package enum HelloAnswer: Hashable, Sendable, CanonicalCodable {
     case accepted
     case refused(reason: String)
 
-    init(from reader: inout ByteReader) throws(DecodingFailure) {
+    package init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .accepted
         case 2: self = .refused(reason: String(decoding: try reader.blob(limit: 1024), as: UTF8.self))
         default: throw reader.invalid("answer to a greeting")
         }
     }
-    func encode(into writer: inout ByteWriter) {
+    package func encode(into writer: inout ByteWriter) {
         switch self {
         case .accepted: writer.put(UInt8(1))
         case .refused(let reason):

@@ -44,31 +44,39 @@ package enum ShellWords {
         private(set) var quoteStart = 0
         private(set) var isComment = false
         private(set) var problem: Problem?
-        private static let operators: Set<Character> = ["|", "&", ";", "<", ">", "(", ")"]
+        private static let operators: Set<Unicode.Scalar> = ["|", "&", ";", "<", ">", "(", ")"]
 
         init(_ line: String) { self.line = line }
 
         mutating func scan() {
             for (i, character) in line.enumerated() {
-                guard problem == nil, !isComment else { return }
-                switch quote {
-                case .single:
-                    if character == "'" { quote = nil } else { append(character, i) }
-                case .double: inDoubleQuotes(character, i)
-                case .doubleEscape:
-                    // Before anything else the backslash stands for itself.
-                    if !["$", "`", "\"", "\\"].contains(character) { append("\\", i) }
-                    append(character, i)
-                    quote = .double
-                case .escape:
-                    append(character, i)
-                    quote = nil
-                case nil: outside(character, i)
+                // A quote is one whatever mark stands over it, as in a shell: else a word that begins with a mark could
+                // not be quoted.
+                for scalar in character.unicodeScalars {
+                    guard problem == nil, !isComment else { return }
+                    take(scalar, i)
                 }
             }
         }
 
-        private mutating func inDoubleQuotes(_ character: Character, _ i: Int) {
+        private mutating func take(_ character: Unicode.Scalar, _ i: Int) {
+            switch quote {
+            case .single:
+                if character == "'" { quote = nil } else { append(character, i) }
+            case .double: inDoubleQuotes(character, i)
+            case .doubleEscape:
+                // Before anything else the backslash stands for itself.
+                if !["$", "`", "\"", "\\"].contains(character) { append("\\", i) }
+                append(character, i)
+                quote = .double
+            case .escape:
+                append(character, i)
+                quote = nil
+            case nil: outside(character, i)
+            }
+        }
+
+        private mutating func inDoubleQuotes(_ character: Unicode.Scalar, _ i: Int) {
             switch character {
             case "\"": quote = nil
             case "\\": quote = .doubleEscape
@@ -76,7 +84,7 @@ package enum ShellWords {
             }
         }
 
-        private mutating func outside(_ character: Character, _ i: Int) {
+        private mutating func outside(_ character: Unicode.Scalar, _ i: Int) {
             switch character {
             case " ", "\t":
                 if let current { words.append(current.text) }
@@ -98,7 +106,7 @@ package enum ShellWords {
             if current == nil { current = ("", i) }
         }
 
-        private mutating func append(_ character: Character, _ i: Int) {
+        private mutating func append(_ character: Unicode.Scalar, _ i: Int) {
             current = ((current?.text ?? "") + String(character), current?.start ?? i)
         }
     }

@@ -2,11 +2,11 @@ import Messages
 import StrictInput
 
 /// The parameters of one request, strictly: none twice, none that is not known.
-struct APIQuery: Sendable {
+package struct APIQuery: Sendable {
     private var values: [String: String] = [:]
 
     /// - Throws: `Problem`.
-    init(_ query: String?, names: [String]) throws {
+    package init(_ query: String?, names: [String]) throws {
         guard let query, !query.isEmpty else { return }
         for pair in query.split(separator: "&", omittingEmptySubsequences: false) {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -25,7 +25,7 @@ struct APIQuery: Sendable {
     }
 
     /// - Throws: `Problem`.
-    func number<T: FixedWidthInteger & UnsignedInteger>(_ name: String, _: T.Type = T.self) throws -> T? {
+    package func number<T: FixedWidthInteger & UnsignedInteger>(_ name: String, _: T.Type = T.self) throws -> T? {
         guard let text = values[name] else { return nil }
         guard let number = T(decimalDigits: text) else {
             throw Self.malformed(name, text, expected: "a decimal number from 0 to \(T.max)")
@@ -34,13 +34,13 @@ struct APIQuery: Sendable {
     }
 
     /// - Throws: `Problem`.
-    func bytes32<T: Bytes32>(_ name: String, _: T.Type = T.self) throws -> T? {
+    package func bytes32<T: Bytes32>(_ name: String, _: T.Type = T.self) throws -> T? {
         guard let text = values[name] else { return nil }
         return try Self.bytes32(name, text)
     }
 
     /// - Throws: `Problem`.
-    static func bytes32<T: Bytes32>(_ name: String, _ text: String, _: T.Type = T.self) throws -> T {
+    package static func bytes32<T: Bytes32>(_ name: String, _ text: String, _: T.Type = T.self) throws -> T {
         guard text.utf8.count == 64, isLowerHex(text), let value = T(hex: text) else {
             throw malformed(name, text, expected: "64 hexadecimal digits in lower case")
         }
@@ -48,7 +48,7 @@ struct APIQuery: Sendable {
     }
 
     /// - Throws: `Problem`.
-    static func account(_ text: String) throws -> AccountID {
+    package static func account(_ text: String) throws -> AccountID {
         guard isLowerHex(text), let account = AccountID(hex: text) else {
             throw malformed("account", text, expected: "32 hexadecimal digits in lower case")
         }

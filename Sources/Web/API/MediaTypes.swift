@@ -26,7 +26,7 @@ package enum MediaTypes {
     }
 
     /// Without parameters, in lower case.
-    static func base(_ contentType: String) -> String {
+    package static func base(_ contentType: String) -> String {
         contentType.split(separator: ";", omittingEmptySubsequences: false).first.map(trimmed) ?? ""
     }
 

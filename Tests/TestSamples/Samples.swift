@@ -3,25 +3,31 @@ import Messages
 import TestSignatures
 
 /// Small random values of everything that is encoded.
-struct Samples {
-    var random: SplitMix64
+package struct Samples {
+    package var random: SplitMix64
 
-    init(seed: UInt64) { random = SplitMix64(seed: seed) }
+    package init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
-    mutating func some<T>(_ make: (inout Samples) -> T) -> [T] { (0..<random.below(3)).map { _ in make(&self) } }
-    mutating func number<T: NumberNewtype>() -> T {
+    package mutating func some<T>(_ make: (inout Samples) -> T) -> [T] {
+        (0..<random.below(3)).map { _ in make(&self) }
+    }
+    package mutating func number<T: NumberNewtype>() -> T {
         T(T.Number(truncatingIfNeeded: random.next() >> UInt64(random.below(64))))
     }
-    mutating func bytes32<T: Bytes32>() -> T { T(TestSigner(random.below(1 << 30)).publicKey.value) }
-    mutating func bytes() -> [UInt8] { (0..<random.below(6)).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
-    mutating func flag() -> Bool { random.below(2) == 0 }
-    mutating func word() -> UInt64 { random.next() }
+    package mutating func bytes32<T: Bytes32>() -> T { T(TestSigner(random.below(1 << 30)).publicKey.value) }
+    package mutating func bytes() -> [UInt8] {
+        (0..<random.below(6)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    }
+    package mutating func flag() -> Bool { random.below(2) == 0 }
+    package mutating func word() -> UInt64 { random.next() }
 
-    mutating func transfer() -> Transfer { Transfer(from: number(), to: number(), asset: number(), amount: number()) }
-    mutating func account() -> AccountSpecification {
+    package mutating func transfer() -> Transfer {
+        Transfer(from: number(), to: number(), asset: number(), amount: number())
+    }
+    package mutating func account() -> AccountSpecification {
         AccountSpecification(owner: bytes32(), asset: number(), index: word())
     }
-    mutating func operation() -> Operation {
+    package mutating func operation() -> Operation {
         switch random.below(7) {
         case 0: .transfer(transfer())
         case 4: .freeze(number(), freeze())
@@ -32,26 +38,28 @@ struct Samples {
         default: .issue(to: number(), asset: number(), amount: number())
         }
     }
-    mutating func freeze() -> AccountFreeze {
+    package mutating func freeze() -> AccountFreeze {
         AccountFreeze(AccountFreeze.Direction.allCases[random.below(3)], reason: UInt32(truncatingIfNeeded: word()))
     }
-    mutating func request() -> Request {
+    package mutating func request() -> Request {
         Request(
             cluster: bytes32(), epoch: number(), principal: bytes32(), number: number(), acknowledgedBelow: number(),
             follows: some { Predecessor(shard: $0.number(), number: $0.number(), deadline: $0.number()) },
             issuedAt: number(), deadline: number(), mode: flag() ? .atomic : .independent,
             operations: [operation()] + some { $0.operation() })
     }
-    mutating func signedRequest() -> SignedRequest { SignedRequest(request(), signedBy: TestSigner(random.below(9))) }
-    mutating func signature() -> ReplicaSignature {
+    package mutating func signedRequest() -> SignedRequest {
+        SignedRequest(request(), signedBy: TestSigner(random.below(9)))
+    }
+    package mutating func signature() -> ReplicaSignature {
         ReplicaSignature(replica: number(), signature: TestSigner(1).sign(bytes()))
     }
-    mutating func signatures() -> [ReplicaSignature] {
+    package mutating func signatures() -> [ReplicaSignature] {
         (0..<random.below(3)).map {
             ReplicaSignature(replica: ReplicaIndex(UInt8($0 * 2)), signature: TestSigner($0).sign(bytes()))
         }
     }
-    mutating func status() -> LegStatus {
+    package mutating func status() -> LegStatus {
         let reason = AbortReason.allCases[random.below(AbortReason.allCases.count)]
         return [
             .votedYes, .votedNo(reason), .committed, .aborted(reason), .noRecordAbort, .acknowledged,
@@ -59,7 +67,7 @@ struct Samples {
             .running, .returned(bytes(), consumed: some { $0.consumed() }), .failed(callFailure()), .closed,
         ][random.below(11)]
     }
-    mutating func leaf() -> Leaf {
+    package mutating func leaf() -> Leaf {
         var calls = CallReport()
         if flag() {
             calls.issued = some {
@@ -74,32 +82,34 @@ struct Samples {
             request: bytes32(), entries: (0..<random.below(4)).map { .init(leg: UInt16($0 * 3), status: status()) },
             calls: calls)
     }
-    mutating func path() -> MerklePath {
+    package mutating func path() -> MerklePath {
         MerklePath(
             index: UInt32(truncatingIfNeeded: word()), count: UInt32(truncatingIfNeeded: word()),
             siblings: some { $0.bytes32() })
     }
-    mutating func statement() -> AttestationStatement {
+    package mutating func statement() -> AttestationStatement {
         AttestationStatement(
             cluster: bytes32(), epoch: number(), shard: number(), sequence: number(), previousHistory: bytes32(),
             batch: bytes32(), leavesRoot: bytes32())
     }
-    mutating func attestation() -> BatchAttestation {
+    package mutating func attestation() -> BatchAttestation {
         BatchAttestation(statement: statement(), signature: signature(), leaves: some { $0.leaf() })
     }
-    mutating func attestedLeaf() -> AttestedLeaf {
+    package mutating func attestedLeaf() -> AttestedLeaf {
         AttestedLeaf(statement: statement(), signature: signature(), leaf: leaf(), path: path())
     }
-    mutating func certificate() -> Certificate {
+    package mutating func certificate() -> Certificate {
         Certificate(statement: statement(), leaf: leaf(), path: path(), signatures: signatures())
     }
-    mutating func receipt() -> Receipt { Receipt(request: signedRequest(), certificates: some { $0.certificate() }) }
-    mutating func decide() -> TransactionDecide {
+    package mutating func receipt() -> Receipt {
+        Receipt(request: signedRequest(), certificates: some { $0.certificate() })
+    }
+    package mutating func decide() -> TransactionDecide {
         TransactionDecide(
             principal: bytes32(), number: number(), request: bytes32(), certificates: some { $0.certificate() })
     }
     /// Of one executed batch, each leaf once.
-    mutating func certified() -> [Certificate] {
+    package mutating func certified() -> [Certificate] {
         let leaves = (0..<1 + random.below(6)).map { _ in leaf() }
         let tree = MerkleTree(leaves: leaves)
         let statement = AttestationStatement(
@@ -111,7 +121,7 @@ struct Samples {
         }
     }
     /// Whose certificates are of few batches; some stand there twice, and some lead nowhere.
-    mutating func decides() -> [TransactionDecide] {
+    package mutating func decides() -> [TransactionDecide] {
         let certified = certified() + certified()
         return (0..<1 + random.below(4)).map { _ in
             var certificates = certified.filter { _ in random.below(3) == 0 }
@@ -129,69 +139,71 @@ struct Samples {
         }
     }
     /// Ascending, each once.
-    mutating func shards() -> [ShardID] {
+    package mutating func shards() -> [ShardID] {
         let shards: [ShardID] = some { $0.number() }
         return Set(shards).sorted()
     }
 
-    mutating func callPath() -> CallPath {
+    package mutating func callPath() -> CallPath {
         CallPath(
             (0..<random.below(4)).map { _ in .init(group: UInt8(random.below(256)), index: UInt8(random.below(256))) })
     }
-    mutating func invocation() -> Invocation {
+    package mutating func invocation() -> Invocation {
         Invocation(
             target: flag() ? .key("key \(random.below(9))") : .account(number()), procedure: "procedure", version: 3,
             arguments: bytes())
     }
-    mutating func consumed() -> ConsumedCall { ConsumedCall(path: callPath(), shard: number(), response: bytes32()) }
-    mutating func callFailure() -> CallFailure {
+    package mutating func consumed() -> ConsumedCall {
+        ConsumedCall(path: callPath(), shard: number(), response: bytes32())
+    }
+    package mutating func callFailure() -> CallFailure {
         CallFailure(
             CallFailure.Reason.allCases[random.below(CallFailure.Reason.allCases.count)], shard: number(),
             procedure: "p", text: "why")
     }
-    mutating func response() -> CallResponse {
+    package mutating func response() -> CallResponse {
         CallResponse(
             path: callPath(), answer: flag() ? .returned(bytes()) : .failed(callFailure()),
             consumed: some { $0.consumed() },
             flows: some { AssetFlow(asset: $0.number(), credits: UInt128($0.word()), debits: UInt128($0.word())) })
     }
-    mutating func evidence() -> CallEvidence {
+    package mutating func evidence() -> CallEvidence {
         CallEvidence(root: signedRequest(), certificates: flag() ? [] : [certificate()])
     }
-    mutating func item() -> BatchItem {
+    package mutating func item() -> BatchItem {
         switch random.below(3) {
         case 0: .request(signedRequest())
         case 1: .decide(decide())
         default: .evidence(evidence())
         }
     }
-    mutating func batch() -> Batch {
+    package mutating func batch() -> Batch {
         if random.below(5) == 0 { return .null }
         let decides: [BatchItem] = flag() ? decides().map { .decide($0) } : []
         return Batch(time: number(), items: some { $0.item() } + decides + some { $0.item() })
     }
-    mutating func checkpoint() -> Checkpoint { Checkpoint(sequence: number(), digest: bytes32()) }
-    mutating func entry() -> PQEntry { PQEntry(sequence: number(), digest: bytes32(), view: number()) }
-    mutating func vote() -> Vote { Vote(view: number(), sequence: number(), digest: bytes32()) }
-    mutating func viewChange() -> ViewChange {
+    package mutating func checkpoint() -> Checkpoint { Checkpoint(sequence: number(), digest: bytes32()) }
+    package mutating func entry() -> PQEntry { PQEntry(sequence: number(), digest: bytes32(), view: number()) }
+    package mutating func vote() -> Vote { Vote(view: number(), sequence: number(), digest: bytes32()) }
+    package mutating func viewChange() -> ViewChange {
         ViewChange(
             cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(),
             lowWatermark: number(),
             checkpoints: some { $0.checkpoint() }, prepared: some { $0.entry() }, prePrepared: some { $0.entry() },
             signer: TestSigner(2))
     }
-    mutating func newView() -> NewView {
+    package mutating func newView() -> NewView {
         NewView(
             cluster: bytes32(), epoch: number(), shard: number(), view: number(), replica: number(),
             viewChanges: some { $0.viewChange() }, start: checkpoint(), selection: some { $0.bytes32() },
             signer: TestSigner(3))
     }
-    mutating func declaration() -> IncarnationDeclaration {
+    package mutating func declaration() -> IncarnationDeclaration {
         IncarnationDeclaration(
             cluster: bytes32(), epoch: number(), shard: number(), replica: ReplicaIndex(2), incarnation: word() | 1,
             signer: TestSigner(2))
     }
-    mutating func pbft(_ kind: Int) -> PBFTMessage {
+    package mutating func pbft(_ kind: Int) -> PBFTMessage {
         switch kind {
         case 0: .prePrepare(PrePrepare(view: number(), sequence: number(), batch: batch()))
         case 1: .prepare(Prepare(vote(), vouches: flag()))
@@ -219,7 +231,7 @@ struct Samples {
                     declaration: flag() ? declaration() : nil, refuses: flag()))
         }
     }
-    mutating func claims() -> CommittedClaims {
+    package mutating func claims() -> CommittedClaims {
         let from = SequenceNumber(word() >> 8)
         let digests: [Digest] = some { $0.bytes32() }
         let skipped = digests.indices.filter { _ in flag() }.map {
@@ -227,7 +239,7 @@ struct Samples {
         }
         return CommittedClaims(from: from, digests: digests, skipped: skipped)
     }
-    mutating func stateTransfer(_ kind: Int) -> StateTransferMessage {
+    package mutating func stateTransfer(_ kind: Int) -> StateTransferMessage {
         switch kind {
         case 0: .fetchCheckpoint(minimum: number())
         case 1: .checkpoint(sequence: number(), metadata: bytes(), buckets: some { $0.bytes32() })
@@ -239,10 +251,10 @@ struct Samples {
         default: .gone(sequence: number())
         }
     }
-    mutating func push() -> RecoveryPush {
+    package mutating func push() -> RecoveryPush {
         RecoveryPush(request: signedRequest(), attested: attestedLeaf(), asks: flag())
     }
-    mutating func host(_ kind: Int) -> HostMessage {
+    package mutating func host(_ kind: Int) -> HostMessage {
         switch kind {
         case 0: .pbft(number(), pbft(random.below(15)))
         case 1: .push(number(), push())
@@ -250,7 +262,7 @@ struct Samples {
         default: .forward(number(), item())
         }
     }
-    mutating func gateway(_ kind: Int) -> GatewayMessage {
+    package mutating func gateway(_ kind: Int) -> GatewayMessage {
         switch kind {
         case 0: .submit(shards(), signedRequest())
         case 1: .decides(shards(), ascending(decides()))
@@ -258,20 +270,21 @@ struct Samples {
         case 3: .status(id: word())
         case 4: .audit(id: word())
         case 5: .read(id: word(), readSubject(), nonce: bytes32())
+        case 6: .evidence(shards(), evidence())
         default: .stamps(id: word(), stampQuery())
         }
     }
-    mutating func refusal() -> Refusal {
+    package mutating func refusal() -> Refusal {
         Refusal(
             shard: number(), request: bytes32(), legs: some { UInt16(truncatingIfNeeded: $0.word()) },
             reason: RefusalReason.allCases[random.below(RefusalReason.allCases.count)], retryAfterMicroseconds: word())
     }
-    mutating func view() -> AccountView {
+    package mutating func view() -> AccountView {
         AccountView(
             owner: bytes32(), asset: number(), posted: number(), pendingDebits: number(), pendingCredits: number(),
             freeze: flag() ? freeze() : nil)
     }
-    mutating func readAnswer() -> ReadAnswer {
+    package mutating func readAnswer() -> ReadAnswer {
         let statement =
             flag()
             ? ReadStatement(
@@ -282,21 +295,23 @@ struct Samples {
                 standing: PrincipalStanding(acknowledgedBelow: number(), nextNumber: number()))
         return ReadAnswer(statement: statement, time: number(), clock: number(), signature: signature())
     }
-    mutating func readSubject() -> ReadSubject { flag() ? .account(number()) : .principal(bytes32(), at: number()) }
-    mutating func replicaStatus() -> ReplicaStatus {
+    package mutating func readSubject() -> ReadSubject {
+        flag() ? .account(number()) : .principal(bytes32(), at: number())
+    }
+    package mutating func replicaStatus() -> ReplicaStatus {
         ReplicaStatus(
             shard: number(), replica: number(), view: number(), isChangingView: flag(), isPrimary: flag(),
             lastExecuted: number(),
             stable: number(), flushed: number(), pendingRequests: 3, undecided: 4, oldestUndecided: word(), halted: "")
     }
-    mutating func audit() -> ShardAudit {
+    package mutating func audit() -> ShardAudit {
         ShardAudit(
             shard: number(), replica: number(), sequence: number(), stateDigest: bytes32(), history: bytes32(),
             accounts: word(),
             undecided: word(),
             assets: some { .init(asset: $0.number(), posted: 1, pendingDebits: 2, pendingCredits: 3, issued: 4) })
     }
-    mutating func hostReply(_ kind: Int) -> HostReply {
+    package mutating func hostReply(_ kind: Int) -> HostReply {
         switch kind {
         case 0: .attestation(attestation())
         case 1: .refused(refusal())
@@ -307,7 +322,7 @@ struct Samples {
         default: .stamps(id: word(), stampAnswer())
         }
     }
-    mutating func client(_ kind: Int) -> ClientMessage {
+    package mutating func client(_ kind: Int) -> ClientMessage {
         switch kind {
         case 0: .submit(id: word(), signedRequest())
         case 1: .account(id: word(), number())
@@ -316,8 +331,8 @@ struct Samples {
         default: .stamps(id: word(), stampQuery())
         }
     }
-    mutating func stampQuery() -> StampQuery { flag() ? .of(bytes32()) : .since(word()) }
-    mutating func stampAnswer() -> StampAnswer {
+    package mutating func stampQuery() -> StampQuery { flag() ? .of(bytes32()) : .since(word()) }
+    package mutating func stampAnswer() -> StampAnswer {
         StampAnswer(
             now: Instant(uptime: word(), wall: number()), sampling: TraceSampling(rate: flag() ? 1 : 0.25),
             next: word(),
@@ -328,17 +343,17 @@ struct Samples {
                     number: samples.word(), at: samples.word())
             })
     }
-    mutating func metric() -> MetricSample {
+    package mutating func metric() -> MetricSample {
         MetricSample(
             name: "quorate_dropped_total", labels: some { .init(name: "reason", value: "\($0.word())") }, value: word())
     }
-    mutating func gatewayStatus() -> GatewayStatus {
+    package mutating func gatewayStatus() -> GatewayStatus {
         var status = GatewayStatus()
         (status.queued, status.admitted, status.conflicts) = (word(), word(), word())
         status.metrics = some { $0.metric() }
         return status
     }
-    mutating func gatewayReply(_ kind: Int) -> GatewayReply {
+    package mutating func gatewayReply(_ kind: Int) -> GatewayReply {
         switch kind {
         case 0: .receipt(id: word(), receipt(), retries: 1, conflicts: 2)
         case 1:
@@ -354,19 +369,21 @@ struct Samples {
 }
 
 /// One kind of encoded value: how to make one, and how to read one and write it again.
-struct Kind: Sendable, CustomStringConvertible {
-    let name: String
-    let make: @Sendable (inout Samples) -> [UInt8]
-    let reencode: @Sendable ([UInt8]) throws(DecodingFailure) -> [UInt8]
-    var description: String { name }
+package struct Kind: Sendable, CustomStringConvertible {
+    package let name: String
+    package let make: @Sendable (inout Samples) -> [UInt8]
+    package let reencode: @Sendable ([UInt8]) throws(DecodingFailure) -> [UInt8]
+    package var description: String { name }
 
-    init<T: CanonicalCodable & SendableMetatype>(_ name: String, _ make: @escaping @Sendable (inout Samples) -> T) {
+    package init<T: CanonicalCodable & SendableMetatype>(
+        _ name: String, _ make: @escaping @Sendable (inout Samples) -> T
+    ) {
         self.name = name
         self.make = { make(&$0).encoded() }
         reencode = { (bytes) throws(DecodingFailure) in try T(decoding: bytes).encoded() }
     }
 
-    static let all: [Kind] =
+    package static let all: [Kind] =
         [
             Kind("Transfer") { $0.transfer() }, Kind("AccountSpecification") { $0.account() },
             Kind("Operation") { $0.operation() },
@@ -387,7 +404,7 @@ struct Kind: Sendable, CustomStringConvertible {
         + (0..<15).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
         + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
         + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
-        + (0..<7).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
+        + (0..<8).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
         + (0..<7).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
         + (0..<5).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
         + (0..<6).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
