@@ -117,11 +117,12 @@ struct Checks {
                     Said(host: host, shard: shard, kind: 7, view: m.view, sequence: m.sequence),
                     m.vouches ? m.digest : .null)
                 try signatures.prepare(m, on: shard, from: host)
+                rules.prepare(host, shard, m.vote)
                 try rules.vote(host, shard, m.sequence)
             case .commit(let m):
                 try say(Said(host: host, shard: shard, kind: 3, view: m.view, sequence: m.sequence), m.digest)
                 try rules.vote(host, shard, m.sequence)
-                rules.commit(host, shard, m)
+                try rules.commit(host, shard, m, liars: byzantine.count)
                 order.commit(shard, m)
             case .viewChange(let m):
                 rules.note(m)

@@ -3,7 +3,7 @@ import Messages
 /// The first frame of a session, from the side that connected. Both sides speak the same version of everything or
 /// do not speak.
 struct Hello: Hashable, Sendable, CanonicalCodable {
-    static let currentVersion: UInt16 = 10
+    static let currentVersion: UInt16 = 11
     private static let magic: UInt32 = 0x5152_5445
     /// Hello and its answer are short.
     static let maxFrame = 4096
