@@ -101,6 +101,13 @@ package struct Promises: Sendable {
         return sayOnceDurable(message, into: &ready)
     }
 
+    /// Binds the primary to what its NEW-VIEW says, which is held as long as this record is not durable: that is its
+    /// PREPARE for every number that it selects.
+    package func promise(_ record: JournalRecord, saidBy newView: NewView, into ready: inout ReplicaReady) {
+        precondition(record.isSelected(by: newView), "not what the NEW-VIEW selects")
+        write(record, into: &ready)
+    }
+
     /// Proposes, and binds the primary to that as a backup is bound: by a PREPARE, which leaves when the record is
     /// durable.
     /// - Parameter isEarly: PRE-PREPARE need not wait for its record, because the journal knows that this replica leads
@@ -199,5 +206,21 @@ extension JournalRecord {
         case (.newView(let record), .newView(let said)): record == said
         default: false
         }
+    }
+
+    fileprivate func isSelected(by newView: NewView) -> Bool {
+        switch self {
+        case .prePrepared(let view, let sequence, let batch): newView.selects(batch.digest, at: sequence, in: view)
+        case .prePreparedAgain(let view, let sequence, let digest): newView.selects(digest, at: sequence, in: view)
+        default: false
+        }
+    }
+}
+
+extension NewView {
+    fileprivate func selects(_ digest: Digest, at sequence: SequenceNumber, in view: View) -> Bool {
+        guard view == self.view, sequence > start.sequence else { return false }
+        let i = sequence.number - start.sequence.number - 1
+        return i < UInt64(selection.count) && selection[Int(i)] == digest
     }
 }

@@ -116,7 +116,11 @@ public struct Replica: Sendable {
             }
         case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
-        case .newView(let newView): viewChanger.isDurable(newView)
+        case .newView(let newView):
+            viewChanger.isDurable(newView)
+            if let view = viewChanger.installed, view.number == newView.view {
+                ordering.isDurable(newView, in: view, promises, into: &ready)
+            }
         case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
             .recollection:
             break

@@ -133,6 +133,7 @@ struct Checks {
                 try rules.relay(m)
                 // Relayed by anyone: it is the new primary's word.
                 guard !byzantine.contains(Int(m.replica.number)) else { return }
+                rules.prepare(Int(m.replica.number), m)
                 try say(
                     Said(host: -1 - Int(m.replica.number), shard: shard, kind: 5, view: m.view, sequence: .zero),
                     Hasher256.hash(.newView, m.encoded()))

@@ -77,14 +77,23 @@ struct RuleChecks {
         prepares[Prepared(shard: shard, vote: vote), default: 0] |= 1 << UInt64(host)
     }
 
-    /// R3: only what a quorum prepared is committed, and who said PREPARE has its pre-prepare on disk. A proposal or a
-    /// NEW-VIEW is nobody's vote.
+    /// Its primary's PREPARE for all that it selects.
+    mutating func prepare(_ host: Int, _ newView: NewView) {
+        for (i, digest) in newView.selection.enumerated() {
+            let sequence = SequenceNumber(newView.start.sequence.number + UInt64(i) + 1)
+            prepare(host, newView.shard, Vote(view: newView.view, sequence: sequence, digest: digest))
+        }
+    }
+
+    /// R3: only what a quorum prepared is committed, and who said PREPARE has its pre-prepare on disk. A proposal is
+    /// nobody's vote.
     mutating func commit(_ host: Int, _ shard: ShardID, _ vote: Vote, liars: Int) throws {
         let count = (prepares[Prepared(shard: shard, vote: vote)] ?? 0).nonzeroBitCount
         guard count >= correctQuorum(shard, liars: liars) else {
             throw Checks.Violation(
                 description:
-                    "shard \(shard) commits \(vote.sequence) in view \(vote.view), which \(count) correct hosts prepared")
+                    "shard \(shard) commits \(vote.sequence) in view \(vote.view), which \(count) correct hosts prepared"
+            )
         }
         commits[Choice(place: Place(shard: shard, sequence: vote.sequence), digest: vote.digest), default: 0] |=
             1 << UInt64(host)

@@ -114,6 +114,12 @@ import Testing
         #expect(promises.sayOnceDurable(.commit(vote), into: &ready) && ready.held == [.commit(vote)])
     }
 
+    @Test func whatANewViewSelectsNeedsNoSecondWord() {
+        var ready = ReplicaReady()
+        Promises().promise(.prePrepared(view: view, sequence: sequence, batch), saidBy: newView(), into: &ready)
+        #expect(ready.records == [.prePrepared(view: view, sequence: sequence, batch)] && ready.held.isEmpty)
+    }
+
     @Test(arguments: [false, true]) func aProposalBindsByItsPrepareAlone(isEarly: Bool) {
         var ready = ReplicaReady()
         let proposal = PrePrepare(view: view, sequence: sequence, batch: batch)

@@ -18,7 +18,8 @@ CONSTANTS
     Faulty,         \* Of replicas 1 to 4, one at most.
     Batches,
     IsNew,          \* No replica has said anything before: the journals are empty.
-    MaxCrashes,
+    Crashing,       \* Those of the correct that may crash,
+    MaxCrashes,     \* and how often they do.
     Broken          \* The rule that is left out; "nothing" in the specification.
 
 Replicas == 1..4
@@ -175,7 +176,7 @@ Follow(r) ==
 (* What was not synced is lost from some record on. A replica whose journal is empty has nothing to forget, and leads
    view 0 (docs/decisions/0015). *)
 Crash(r) ==
-    /\ crashes < MaxCrashes
+    /\ r \in Crashing /\ crashes < MaxCrashes
     /\ crashes' = crashes + 1
     /\ \E left \in durable[r]..Len(log[r]) :
         /\ log' = [log EXCEPT ![r] = SubSeq(@, 1, left)]

@@ -22,6 +22,8 @@ package struct QuietVotes: Sendable {
         /// As the journal has it.
         var prepared: (view: View, sequence: SequenceNumber) = (View(0), .zero)
         var executed = SequenceNumber.zero
+        /// Up to where that view's NEW-VIEW is its primary's PREPARE.
+        var inherited: (view: View, end: UInt64) = (View(0), 0)
 
         init(_ shard: ShardID, of manifest: Manifest) {
             (group, hosts) = (manifest.group(of: shard), manifest.hosts(of: shard))
@@ -52,7 +54,10 @@ package struct QuietVotes: Sendable {
             case .prepared(let view, let sequence, _): shards[number]?.prepared = (view, sequence)
             case .committed(let sequence, _, _), .committedBody(let sequence, _, _):
                 if let before = shards[number]?.executed, before < sequence { shards[number]?.executed = sequence }
-            case .prePrepared, .prePreparedAgain, .viewChange, .newView, .stable, .quarantine, .peerIncarnation: break
+            case .newView(let newView):
+                let end = newView.start.sequence.number + UInt64(newView.selection.count)
+                shards[number]?.inherited = (newView.view, end)
+            case .prePrepared, .prePreparedAgain, .viewChange, .stable, .quarantine, .peerIncarnation: break
             }
         }
     }
@@ -78,7 +83,9 @@ extension QuietVotes.Shard {
     /// With the own one, which comes from the journal, 2f of others are enough.
     fileprivate mutating func isQuiet(prepare vote: Vote, from host: HostID) -> Bool {
         if vote.view == prepared.view, vote.sequence == prepared.sequence { return true }
-        return prepares.isFew(vote, from: hosts.firstIndex(of: host), below: group.quorum - 1)
+        let isInherited = vote.view == inherited.view && vote.sequence.number <= inherited.end
+        let enough = group.quorum - (isInherited ? 2 : 1)
+        return prepares.isFew(vote, from: hosts.firstIndex(of: host), below: enough)
     }
 
     fileprivate func isPrimary(_ host: HostID, of view: View, in shard: ShardID) -> Bool {

@@ -5,8 +5,8 @@ extension MessageLog {
     // MARK: Certificates
 
     /// Prepared: the pre-prepare, and 2f + 1 prepares of different replicas that match it. The primary's is one like the
-    /// others', said when it is durable: PRE-PREPARE and NEW-VIEW are no votes (PBFT §4.2 takes them for the primary's).
-    /// So f + 1 correct replicas have it in their Q on disk.
+    /// others', said when it is durable, or its NEW-VIEW: PRE-PREPARE is no vote (PBFT §4.2 takes it for the primary's). So
+    /// f + 1 correct replicas have it in their Q on disk.
     func hasPrepared(_ sequence: SequenceNumber, primary: ReplicaIndex) -> Bool {
         let slot = self[sequence]
         guard slot.isPrePrepared, let digest = slot.digest else { return false }
@@ -81,7 +81,10 @@ extension MessageLog {
             if view.primary == me, view.isFresh(sequence) {
                 said.append(.prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)))
             }
-            said.append(.prepare(view.prepare(sequence, digest, isRepeated: true)))
+            // NEW-VIEW says it of what it selects.
+            if view.primary != me || view.isFresh(sequence) {
+                said.append(.prepare(view.prepare(sequence, digest, isRepeated: true)))
+            }
             if slot.isPrepared {
                 said.append(.commit(Vote(view: view.number, sequence: sequence, digest: digest)))
             }

@@ -185,7 +185,7 @@ package struct Ordering: Sendable {
         var missing: [Digest] = []
         guard let newView = view.newView else { return missing }
         for (sequence, digest) in newView.numbered where log.contains(sequence) && !log[sequence].isPrePrepared {
-            log[sequence].digest = digest
+            select(digest, at: sequence, by: view.primary)
             if let body = log[sequence].body(digest) ?? selected.body(digest, at: sequence, or: retained) {
                 takeUpSelected(sequence, body, in: view, promises, into: &ready)
             } else {
@@ -222,8 +222,29 @@ package struct Ordering: Sendable {
             isBodyInJournal
             ? .prePreparedAgain(view: view.number, sequence: sequence, body.digest)
             : .prePrepared(view: view.number, sequence: sequence, body)
-        promises.promise(record, thenSay: .prepare(view.prepare(sequence, body.digest)), into: &ready)
+        if view.primary == configuration.me, let newView = view.newView {
+            promises.promise(record, saidBy: newView, into: &ready)
+        } else {
+            promises.promise(record, thenSay: .prepare(view.prepare(sequence, body.digest)), into: &ready)
+        }
         evaluate(sequence, in: view, promises, into: &ready)
+    }
+
+    /// This primary's own NEW-VIEW is durable, and all that it selects: its vote counts.
+    mutating func isDurable(
+        _ newView: NewView, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
+    ) {
+        for (sequence, digest) in newView.numbered where log.contains(sequence) && log[sequence].isPrePrepared {
+            if log[sequence].prepares.insert(digest, from: configuration.me) {
+                evaluate(sequence, in: view, promises, into: &ready)
+            }
+        }
+    }
+
+    /// Another's NEW-VIEW left when it was durable, with all that it selects: it is its sender's PREPARE for that.
+    private mutating func select(_ digest: Digest, at sequence: SequenceNumber, by primary: ReplicaIndex) {
+        log[sequence].digest = digest
+        if primary != configuration.me { _ = log[sequence].prepares.insert(digest, from: primary) }
     }
 
     // MARK: Views and watermarks
@@ -270,7 +291,9 @@ package struct Ordering: Sendable {
     }
 
     mutating func select(_ newView: NewView) {
-        for (sequence, digest) in newView.numbered where log.contains(sequence) { log[sequence].digest = digest }
+        for (sequence, digest) in newView.numbered where log.contains(sequence) {
+            select(digest, at: sequence, by: newView.replica)
+        }
     }
 
     mutating func skipProposed() {

@@ -62,11 +62,12 @@ extension Replica {
             if let own = viewChanger.own { promises.sayOnceDurable(.viewChange(own), into: &ready) }
             return
         }
-        if let newView = view.newView, newView.replica == me {
+        // The record of a selected number may have been lost behind NEW-VIEW's. Then NEW-VIEW has not left, and without
+        // the body it must not: it is this replica's vote for all that it selects.
+        let missing = takeUpSelection(into: &ready)
+        if let newView = view.newView, newView.replica == me, missing.isEmpty {
             promises.sayOnceDurable(.newView(newView), into: &ready)
         }
-        // The record of a selected number may have been lost behind NEW-VIEW's.
-        takeUpSelection(into: &ready)
         for vote in ordering.log.votes(in: view, of: me) { promises.sayOnceDurable(vote, into: &ready) }
     }
 
