@@ -119,8 +119,10 @@ extension MessageLog {
             said.append(.prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)))
         }
         guard isKnown || isPrimary else { return said }
-        // An own vote is in the set only when it is durable.
-        if slot.prepares.contains(me) { said.append(.prepare(view.prepare(sequence, digest, isRepeated: true))) }
+        // An own vote is in the set only when it is durable. Of what NEW-VIEW selects that one is its primary's vote.
+        if slot.prepares.contains(me), !isPrimary || view.isFresh(sequence) {
+            said.append(.prepare(view.prepare(sequence, digest, isRepeated: true)))
+        }
         if slot.commits.contains(me) {
             said.append(.commit(Vote(view: view.number, sequence: sequence, digest: digest)))
         }
