@@ -1,13 +1,13 @@
 import DequeModule
 import Messages
 
-/// Holds back what may not leave before the journal is durable (R3). Nothing else in the host may send a held message.
+/// Holds back what may not leave before the journal is durable (R3): votes, and all else that binds. A fresh PRE-PREPARE
+/// binds nobody, and does not come here. Nothing else in the host may send a held message.
 struct DurabilityGate: Sendable {
     private struct Held: Sendable {
         let position: UInt64
         let shard: ShardID
         let message: PBFTMessage
-        var isPrePrepare: Bool { if case .prePrepare = message { true } else { false } }
     }
 
     private var held: Deque<Held> = []
@@ -43,7 +43,6 @@ struct DurabilityGate: Sendable {
     mutating func next() -> (ShardID, PBFTMessage)? {
         guard let next = held.first else { return nil }
         if Mutant.is(.sendsBeforeSync) { durable = max(durable, next.position) }
-        if Mutant.is(.prePrepareBeforeSync), next.isPrePrepare { durable = max(durable, next.position) }
         guard next.position <= durable else { return nil }
         held.removeFirst()
         return (next.shard, next.message)

@@ -7,6 +7,10 @@ public enum Mutant: String, CaseIterable, Sendable {
     case smallQuorum
     case commitQuorum2f
     case prepareQuorum
+    case prePrepareIsVote
+    case leadsAgain
+    case leadsUnrecorded
+    case proposalsAreRemembered
     case commitWithoutPrepare
     case executesPrepared
     case preparedNotJournaled
@@ -36,7 +40,6 @@ public enum Mutant: String, CaseIterable, Sendable {
     case skippedNotClaimed
     // Cores.
     case sendsBeforeSync
-    case prePrepareBeforeSync
     case rejoinsWithoutQuarantine
     case bucketDigestUnchecked
     case stateOfOnePeer

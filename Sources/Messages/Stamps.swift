@@ -65,7 +65,7 @@ public enum StampKind: UInt8, Sendable, CaseIterable {
     case admitted = 22
     /// The PRE-PREPARE with it was written for the journal.
     case prePrepared = 23
-    /// That record was durable: PRE-PREPARE (from the primary) or PREPARE left.
+    /// That record was durable: PREPARE left. The primary's PRE-PREPARE left when the record was written.
     case prePrepareDurable = 24
     /// PREPAREs of a quorum were there: the entry of P was written for the journal.
     case prepared = 25

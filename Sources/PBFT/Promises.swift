@@ -21,7 +21,8 @@ public struct ReplicaReady: Sendable {
     public fileprivate(set) var records: [JournalRecord] = []
     /// 2. Send to all others once every record up to the end of this step is durable, and then say `.durable`.
     public fileprivate(set) var held: [PBFTMessage] = []
-    /// 3. Send at once: all that these say is durable already, or binds nobody.
+    /// 3. Send at once, beside the sync: all that these say is durable already, or binds nobody. PRE-PREPARE is among
+    ///    them, because it is no vote.
     public fileprivate(set) var sends: [Outgoing] = []
     /// 4. Check signatures off this thread, and then say `.checked`.
     public internal(set) var checks: [SignatureCheck] = []
@@ -67,7 +68,8 @@ public struct ReplicaReady: Sendable {
 /// were taken here and are stable, which binds to nothing new.) Nobody else can write what a step asks to be journaled,
 /// held or sent, so these two rules are kept in this file alone:
 ///
-/// - R3: what binds leaves only when its record is durable, and the record comes first.
+/// - R3: what binds leaves only when its record is durable, and the record comes first. A fresh proposal binds nobody: it
+///   is the primary's PREPARE that counts (docs/decisions/0051).
 /// - R4: who may have forgotten votes, or does not yet know that he did not, is silent. That is decided here, before
 ///   anything is said, by `Standing.allows`.
 ///
@@ -99,11 +101,29 @@ package struct Promises: Sendable {
         return sayOnceDurable(message, into: &ready)
     }
 
-    /// Binds the primary to what its NEW-VIEW has said already: that is its pre-prepare for every number that it
-    /// selects.
+    /// Binds the primary to what its NEW-VIEW says, which is held as long as this record is not durable: that is its
+    /// PREPARE for every number that it selects.
     package func promise(_ record: JournalRecord, saidBy newView: NewView, into ready: inout ReplicaReady) {
         precondition(record.isSelected(by: newView), "not what the NEW-VIEW selects")
         write(record, into: &ready)
+    }
+
+    /// Proposes, and binds the primary to that as a backup is bound: by a PREPARE, which leaves when the record is
+    /// durable.
+    /// - Parameter isEarly: PRE-PREPARE need not wait for its record, because the journal knows that this replica leads
+    ///   the view: after a restart it proposes nothing in it (`ViewChanger.mayPropose`).
+    package func propose(
+        _ proposal: PrePrepare, thenSay vote: Prepare, isEarly: Bool, into ready: inout ReplicaReady
+    ) {
+        precondition(isFull, "who is silent leads nothing")
+        if isEarly {
+            send(.prePrepare(proposal), to: .others, into: &ready)
+        } else {
+            sayOnceDurable(.prePrepare(proposal), into: &ready)
+        }
+        promise(
+            .prePrepared(view: proposal.view, sequence: proposal.sequence, proposal.batch), thenSay: .prepare(vote),
+            into: &ready)
     }
 
     /// Says what records of earlier steps bind the replica to, once those of this step are durable too: after a restart
@@ -175,8 +195,6 @@ extension JournalRecord {
     /// Whether the message says what this record makes durable (R3).
     fileprivate func binds(to message: PBFTMessage) -> Bool {
         switch (self, message) {
-        case (.prePrepared(let view, let sequence, let batch), .prePrepare(let said)):
-            (said.view, said.sequence, said.batch.digest) == (view, sequence, batch.digest)
         case (.prePrepared(let view, let sequence, let batch), .prepare(let said)):
             said.vote == Vote(view: view, sequence: sequence, digest: batch.digest)
         case (.prePreparedAgain(let view, let sequence, let digest), .prepare(let said)):

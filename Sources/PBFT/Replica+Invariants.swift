@@ -26,6 +26,10 @@ extension Replica {
             if let installed = viewChanger.installed, installed.number > View(0) {
                 try Self.require(installed.newView != nil, "the view is installed without its NEW-VIEW")
             }
+            // Otherwise nobody would order anything in it.
+            try Self.require(
+                isHalted || !promises.isFull || phase != .normal || !isPrimary || viewChanger.mayPropose,
+                "takes part and is the primary of a view in which it may not propose")
             let retained = retained
             try ordering.checkLog(installed: viewChanger.installed?.number) { retained[$0]?.digest }
         } catch let violation as InvariantViolation {

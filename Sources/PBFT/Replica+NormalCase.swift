@@ -4,7 +4,9 @@ import Messages
 extension Replica {
     mutating func propose(_ batch: Batch, into ready: inout ReplicaReady) {
         precondition(canPropose && !batch.isNull)
-        if let view = viewChanger.installed { ordering.propose(batch, in: view, promises, into: &ready) }
+        guard let view = viewChanger.installed else { return }
+        let isEarly = viewChanger.isLeadDurable || Mutant.is(.leadsUnrecorded)
+        ordering.propose(batch, isEarly: isEarly, in: view, promises, into: &ready)
     }
 
     /// PRE-PREPARE, PREPARE and COMMIT of the installed view. Those of a later one wait for it, within a bound.

@@ -105,8 +105,9 @@ public struct Replica: Sendable {
     private mutating func countOwn(_ message: PBFTMessage, now: Instant, into ready: inout ReplicaReady) {
         switch message {
         case .prePrepare(let prePrepare):
-            if viewChanger.installed?.number == prePrepare.view { ordering.isDurable(prePrepare) }
+            if viewChanger.installed?.number == prePrepare.view { ordering.hasLeft(prePrepare) }
         case .prepare(let prepare):
+            viewChanger.hasDurableVote()
             guard let view = viewChanger.installed, view.number == prepare.view else { return }
             ready.drop(ordering.receive(prepare, from: me, in: view, promises, into: &ready), of: me)
         case .commit(let vote):
@@ -115,7 +116,11 @@ public struct Replica: Sendable {
             }
         case .checkpoint(let checkpoint): receive(checkpoint, from: me, into: &ready)
         case .viewChange(let viewChange): receive(viewChange, from: me, now: now, into: &ready)
-        case .newView(let newView): viewChanger.isDurable(newView)
+        case .newView(let newView):
+            viewChanger.isDurable(newView)
+            if let view = viewChanger.installed, view.number == newView.view {
+                ordering.isDurable(newView, in: view, promises, into: &ready)
+            }
         case .suspect, .status, .fetchBatch, .batch, .fetchCommitted, .committed, .committedBody, .resumed,
             .recollection:
             break
@@ -168,9 +173,9 @@ extension Replica {
         isChangingView ? viewChanger.primary(of: peers.installedView ?? view) : primary
     }
 
-    /// Whether `propose` may be said now: the pipeline has room.
+    /// Whether `propose` may be said now: it has led this view since it started, and the pipeline has room.
     public var canPropose: Bool {
-        !isHalted && promises.isFull && phase == .normal && isPrimary && ordering.hasRoom(after: lastExecuted)
+        !isHalted && promises.isFull && viewChanger.mayPropose && ordering.hasRoom(after: lastExecuted)
     }
 
     /// What it says to its peers now and then, so that they can repeat what it lacks.

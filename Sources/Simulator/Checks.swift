@@ -117,11 +117,12 @@ struct Checks {
                     Said(host: host, shard: shard, kind: 7, view: m.view, sequence: m.sequence),
                     m.vouches ? m.digest : .null)
                 try signatures.prepare(m, on: shard, from: host)
+                rules.prepare(host, shard, m.vote)
                 try rules.vote(host, shard, m.sequence)
             case .commit(let m):
                 try say(Said(host: host, shard: shard, kind: 3, view: m.view, sequence: m.sequence), m.digest)
                 try rules.vote(host, shard, m.sequence)
-                rules.commit(host, shard, m)
+                try rules.commit(host, shard, m, liars: byzantine.count)
                 order.commit(shard, m)
             case .viewChange(let m):
                 rules.note(m)
@@ -132,6 +133,7 @@ struct Checks {
                 try rules.relay(m)
                 // Relayed by anyone: it is the new primary's word.
                 guard !byzantine.contains(Int(m.replica.number)) else { return }
+                rules.prepare(Int(m.replica.number), m)
                 try say(
                     Said(host: -1 - Int(m.replica.number), shard: shard, kind: 5, view: m.view, sequence: .zero),
                     Hasher256.hash(.newView, m.encoded()))

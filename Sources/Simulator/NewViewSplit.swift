@@ -44,8 +44,15 @@ struct NewViewSplit {
     }
 
     func said(to peer: Int) -> [PBFTMessage] {
-        if believers >> UInt64(peer % 64) & 1 == 1 { return [.newView(more)] }
-        return [.newView(less)] + proposals.map { .prePrepare($0) }
+        if believers >> UInt64(peer % 64) & 1 == 1 { return [.newView(more)] + votes }
+        return [.newView(less)] + proposals.map { .prePrepare($0) } + votes
+    }
+
+    /// Its votes for what one of the two selects and the other does not, for those of either.
+    var votes: [PBFTMessage] {
+        proposals.map {
+            .prepare(Prepare(Vote(view: $0.view, sequence: $0.sequence, digest: $0.batch.digest), vouches: true))
+        }
     }
 
     // MARK: What it may select

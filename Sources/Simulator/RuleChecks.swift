@@ -13,6 +13,11 @@ struct RuleChecks {
         let shard: ShardID
     }
 
+    private struct Prepared: Hashable {
+        let shard: ShardID
+        let vote: Vote
+    }
+
     private struct Choice: Hashable {
         let place: Place
         let digest: Digest
@@ -29,6 +34,8 @@ struct RuleChecks {
         return 2 * manifest.group(of: shard).f + 1 - liars
     }
 
+    /// Correct hosts that said PREPARE, a bit each.
+    private var prepares: [Prepared: UInt64] = [:]
     /// Correct hosts that said COMMIT, a bit each.
     private var commits: [Choice: UInt64] = [:]
     /// What correct hosts pre-prepared, by their VIEW-CHANGEs.
@@ -66,7 +73,28 @@ struct RuleChecks {
                 "shard \(flush.shard) writes the state of \(flush.sequence) down, which \(count) correct hosts claimed")
     }
 
-    mutating func commit(_ host: Int, _ shard: ShardID, _ vote: Vote) {
+    mutating func prepare(_ host: Int, _ shard: ShardID, _ vote: Vote) {
+        prepares[Prepared(shard: shard, vote: vote), default: 0] |= 1 << UInt64(host)
+    }
+
+    /// Its primary's PREPARE for all that it selects.
+    mutating func prepare(_ host: Int, _ newView: NewView) {
+        for (i, digest) in newView.selection.enumerated() {
+            let sequence = SequenceNumber(newView.start.sequence.number + UInt64(i) + 1)
+            prepare(host, newView.shard, Vote(view: newView.view, sequence: sequence, digest: digest))
+        }
+    }
+
+    /// R3: only what a quorum prepared is committed, and who said PREPARE has its pre-prepare on disk. A proposal is
+    /// nobody's vote.
+    mutating func commit(_ host: Int, _ shard: ShardID, _ vote: Vote, liars: Int) throws {
+        let count = (prepares[Prepared(shard: shard, vote: vote)] ?? 0).nonzeroBitCount
+        guard count >= correctQuorum(shard, liars: liars) else {
+            throw Checks.Violation(
+                description:
+                    "shard \(shard) commits \(vote.sequence) in view \(vote.view), which \(count) correct hosts prepared"
+            )
+        }
         commits[Choice(place: Place(shard: shard, sequence: vote.sequence), digest: vote.digest), default: 0] |=
             1 << UInt64(host)
     }

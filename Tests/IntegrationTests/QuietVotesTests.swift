@@ -4,8 +4,8 @@ import Messages
 import PBFT
 import Testing
 
-/// Which votes wake nobody. In each test host 1, a backup in view 0, has 2f = 2 PREPAREs and 2f + 1 = 3 COMMITs to
-/// gather, its own among them.
+/// Which votes wake nobody. In each test a host has 2f + 1 = 3 PREPAREs and as many COMMITs to gather, its own among
+/// them. Host 0 leads view 0.
 @Suite struct QuietVotesTests {
     private let shard = ShardID(0)
     private var votes = QuietVotesTests.votes(of: 1)
@@ -28,7 +28,8 @@ import Testing
     private func commit(_ vote: Vote) -> HostMessage { .pbft(shard, .commit(vote)) }
 
     @Test mutating func theVoteThatMayCompleteAQuorumWakes() {
-        // With its own, one other PREPARE is enough for a backup.
+        // With its own, two other PREPAREs are enough, the primary's among them.
+        #expect(votes.isQuiet(prepare(vote(7)), from: HostID(0)) == true)
         #expect(votes.isQuiet(prepare(vote(7)), from: HostID(2)) == false)
         #expect(votes.isQuiet(commit(vote(7)), from: HostID(0)) == true)
         #expect(votes.isQuiet(commit(vote(7)), from: HostID(2)) == false)
@@ -71,6 +72,10 @@ import Testing
         var votes = Self.votes(of: 0, sharesChecks: true)
         #expect(votes.isQuiet(prepare(vote(7)), from: HostID(2)) == false)
         #expect(votes.isQuiet(commit(vote(7)), from: HostID(2)) == true)
+        // The primary's says nothing of what it has checked: PRE-PREPARE did.
+        var backup = Self.votes(of: 1, sharesChecks: true)
+        #expect(backup.isQuiet(prepare(vote(7)), from: HostID(0)) == true)
+        #expect(backup.isQuiet(prepare(vote(7)), from: HostID(2)) == false)
     }
 
     @Test mutating func nothingElseIsQuiet() {

@@ -72,6 +72,14 @@ extension Mutant {
         case .smallQuorum: MutantPlan("every quorum is 2f", ["partitions", "everything"])
         case .commitQuorum2f: MutantPlan("2f COMMITs suffice", ["lossy", "byzantine"])
         case .prepareQuorum: MutantPlan("2f - 1 PREPAREs suffice", ["byzantine"], from: 24)
+        case .prePrepareIsVote: MutantPlan("PRE-PREPARE counts as the primary's PREPARE", ["crashes", "everything"])
+        case .leadsAgain:
+            MutantPlan("a primary that starts again proposes in the view that it led", ["crashes", "everything"])
+        case .leadsUnrecorded:
+            MutantPlan(
+                "PRE-PREPARE leaves before the journal knows that its sender leads the view", ["crashes", "everything"])
+        case .proposalsAreRemembered:
+            MutantPlan("who starts again must remember its PRE-PREPAREs", ["crashes", "everything"])
         case .commitWithoutPrepare: MutantPlan("COMMIT without the prepared certificate", ["byzantine"], from: 17)
         case .executesPrepared: MutantPlan("executes what is prepared and not committed", ["partitions", "everything"])
         case .preparedNotJournaled: MutantPlan("P is not in the journal", ["crashes", "everything"], from: 28)
@@ -133,7 +141,6 @@ extension Mutant {
                 "laggards do not hear what was left out", ["byzantine", "everything"], from: 5,
                 adjust: MutantPlan.sharing)
         case .sendsBeforeSync: MutantPlan("messages do not wait for their records", ["crashes"], from: 11)
-        case .prePrepareBeforeSync: MutantPlan("PRE-PREPARE does not wait for its record", ["crashes"], from: 101)
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])
         case .bucketDigestUnchecked:
             MutantPlan(

@@ -152,10 +152,13 @@ import Testing
         let items = Self.requests(1, for: 2) + Self.requests(1, for: 3, by: 8) + Self.requests(1, for: 1)
         let batch = batch(items, group)
         let proposal = PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)
-        for i in backups { try group.receive(i, from: 0, .prePrepare(proposal)) }
+        let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
+        for i in backups {
+            try group.receive(i, from: 0, .prePrepare(proposal))
+            try group.receive(i, from: 0, .prepare(vote.vouched))
+        }
         guard isCommitted else { return (group, batch) }
         try group.deliver()
-        let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
         for i in backups { try group.receive(i, from: 0, .commit(vote)) }
         return (group, batch)
     }

@@ -15,10 +15,10 @@ import Testing
             #expect(group.nodes[i].executed == [SequenceNumber(1)])
             #expect(group.nodes[i].replica?.executedDigest(at: SequenceNumber(1)) == batch.digest)
         }
-        // One PRE-PREPARE; n - 1 PREPAREs, none by the primary; n COMMITs.
+        // One PRE-PREPARE; n PREPAREs, one by the primary; n COMMITs.
         let said = group.nodes.flatMap { $0.said.map(\.message) }
         #expect(said.count { if case .prePrepare = $0 { true } else { false } } == 1)
-        #expect(said.count { if case .prepare = $0 { true } else { false } } == n - 1)
+        #expect(said.count { if case .prepare = $0 { true } else { false } } == n)
         #expect(said.count { if case .commit = $0 { true } else { false } } == n)
     }
 
@@ -53,8 +53,9 @@ import Testing
         #expect(group.nodes[1].replica?.canPropose == false, "a backup never proposes")
     }
 
-    @Test func nothingLeavesBeforeItsRecord() throws {
-        // R3: PRE-PREPARE, PREPARE and COMMIT wait for their records, so they are in `held` and never in `sends`.
+    @Test func noVoteLeavesBeforeItsRecord() throws {
+        // R3: PREPARE and COMMIT wait for their records, so they are in `held` and never in `sends`. PRE-PREPARE does
+        // not, from the second one of a new shard on.
         var group = TestGroup()
         group.syncsAtOnce = false
         let batch = group.freshBatch()
@@ -64,7 +65,7 @@ import Testing
 
         let proposed = try group.step(0, .propose(batch))
         #expect(proposed.records == [.prePrepared(view: View(0), sequence: first, batch)])
-        #expect(proposed.held == [prePrepare])
+        #expect(proposed.held == [prePrepare, .prepare(vote.vouched)])
         #expect(proposed.sends.isEmpty)
 
         let prePrepared = try group.receive(1, from: 0, prePrepare)
@@ -72,12 +73,36 @@ import Testing
         #expect(prePrepared.held == [.prepare(vote.vouched)])
         #expect(prePrepared.sends.isEmpty)
 
-        try group.receive(1, from: 2, .prepare(vote.vouched))
+        for from in [0, 2] { try group.receive(1, from: from, .prepare(vote.vouched)) }
         let prepared = try group.receive(1, from: 3, .prepare(vote.vouched))
         #expect(prepared.records == [.prepared(view: View(0), sequence: first, batch.digest)])
         #expect(prepared.held == [.commit(vote)])
         #expect(prepared.sends.isEmpty)
         #expect(group.network.isEmpty)
+    }
+
+    @Test func aProposalLeavesBesideItsSync() throws {
+        var group = TestGroup()
+        try group.propose(0)
+        try group.deliver()
+        group.syncsAtOnce = false
+        let batch = group.freshBatch()
+        let second = SequenceNumber(2)
+        let vote = Vote(view: View(0), sequence: second, digest: batch.digest)
+        let proposed = try group.step(0, .propose(batch))
+        #expect(
+            proposed.sends.map(\.message) == [
+                .prePrepare(PrePrepare(view: View(0), sequence: second, batch: batch))
+            ])
+        #expect(proposed.held == [.prepare(vote.vouched)])
+        try group.deliver()
+        // Three backups are a quorum without the primary, whose disk is the slowest.
+        for i in 1..<4 { try group.sync(i) }
+        try group.deliver()
+        for i in 1..<4 { try group.sync(i) }
+        try group.deliver()
+        for i in 0..<4 { #expect(group.lastExecuted(i) == 2, "replica \(i)") }
+        #expect(!group.nodes[0].said.contains { $0.message == .prepare(vote.vouched) })
     }
 
     @Test func theOwnVoteCountsOnlyWhenItIsDurable() throws {
@@ -87,7 +112,8 @@ import Testing
         let batch = group.freshBatch()
         let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
         try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)))
-        // With its own, 2f prepares; without, one too few.
+        // With its own, 2f + 1 prepares; without, one too few.
+        #expect(try group.receive(1, from: 0, .prepare(vote.vouched)).held.isEmpty)
         #expect(try group.receive(1, from: 2, .prepare(vote.vouched)).held.isEmpty)
         let prepared = try group.step(1, .durable(.prepare(vote.vouched)))
         #expect(prepared.held == [.commit(vote)])
@@ -115,16 +141,15 @@ import Testing
         #expect(ready.drops.map(\.1) == [.notFromPrimary(ReplicaIndex(2))])
     }
 
-    @Test func aPrepareOfThePrimaryDoesNotCount() throws {
-        // The pre-prepare is the primary's prepare; counted twice, 2f would contain too few backups.
+    @Test func aPrePrepareIsNoVote() throws {
+        // Its record may be lost yet. The primary's PREPARE, which comes when it is not, counts like any other.
         var group = TestGroup()
         let batch = group.freshBatch()
         let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
         try group.receive(1, from: 0, .prePrepare(PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)))
+        #expect(try group.receive(1, from: 3, .prepare(vote.vouched)).held.isEmpty, "PRE-PREPARE and two PREPAREs")
         let ready = try group.receive(1, from: 0, .prepare(vote.vouched))
-        #expect(ready.drops.map(\.1) == [.notFromPrimary(ReplicaIndex(0))])
-        #expect(ready.held.isEmpty)
-        #expect(try group.receive(1, from: 3, .prepare(vote.vouched)).held == [.commit(vote)])
+        #expect(ready.drops.isEmpty && ready.held == [.commit(vote)])
     }
 
     @Test func aSecondVoteForAnotherDigestIsDropped() throws {
@@ -149,7 +174,9 @@ import Testing
             let ready = try group.receive(1, from: 3, .prepare(Prepare(vote, vouches: vouches)))
             #expect(ready.drops.isEmpty)
         }
-        #expect(group.nodes[1].said.contains { $0.message == .commit(vote) }, "with its own, 2f")
+        #expect(!group.nodes[1].said.contains { $0.message == .commit(vote) }, "with its own, two")
+        try group.receive(1, from: 2, .prepare(vote.vouched))
+        #expect(group.nodes[1].said.contains { $0.message == .commit(vote) }, "with its own, 2f + 1")
     }
 
     /// Every split of three backups between two proposals, and a primary that commits to both.

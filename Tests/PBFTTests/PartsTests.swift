@@ -371,7 +371,8 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         let proposal = PrePrepare(view: View(0), sequence: SequenceNumber(1), batch: batch)
         let vote = Vote(view: View(0), sequence: SequenceNumber(1), digest: batch.digest)
         let prepare = PBFTMessage.prepare(vote.vouched)
-        let words: [(Int, PBFTMessage)] = [(0, .prePrepare(proposal)), (2, prepare), (3, prepare)]
+        // Its own comes back when it is durable.
+        let words: [(Int, PBFTMessage)] = [(0, .prePrepare(proposal)), (0, prepare), (2, prepare), (3, prepare)]
         let promises = promises(standing)
         let retained = RetainedBatches(after: .zero)
         for (i, word) in words {
@@ -383,7 +384,7 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         return ready
     }
 
-    @Test func aBackupPreparesAndCommitsWithTwoOthers() throws {
+    @Test func aBackupPreparesAndCommitsWithThreeOthers() throws {
         let ready = try ordered(as: .full)
         #expect(ready.records.count == 2 && ready.held.count == 2)
         guard case .prepare = ready.held.first, case .commit = ready.held.last else {

@@ -36,7 +36,6 @@ import Testing
         let prePrepared = JournalRecord.prePrepared(view: view, sequence: sequence, batch)
         let (viewChange, newView) = (viewChange(), newView())
         return [
-            (prePrepared, .prePrepare(PrePrepare(view: view, sequence: sequence, batch: batch))),
             (prePrepared, .prepare(vote.vouched)),
             (.prePreparedAgain(view: view, sequence: sequence, batch.digest), .prepare(Prepare(vote, vouches: false))),
             (.prepared(view: view, sequence: sequence, batch.digest), .commit(vote)),
@@ -119,6 +118,15 @@ import Testing
         var ready = ReplicaReady()
         Promises().promise(.prePrepared(view: view, sequence: sequence, batch), saidBy: newView(), into: &ready)
         #expect(ready.records == [.prePrepared(view: view, sequence: sequence, batch)] && ready.held.isEmpty)
+    }
+
+    @Test(arguments: [false, true]) func aProposalBindsByItsPrepareAlone(isEarly: Bool) {
+        var ready = ReplicaReady()
+        let proposal = PrePrepare(view: view, sequence: sequence, batch: batch)
+        Promises().propose(proposal, thenSay: vote.vouched, isEarly: isEarly, into: &ready)
+        #expect(ready.records == [.prePrepared(view: view, sequence: sequence, batch)])
+        #expect(ready.held.last == .prepare(vote.vouched) && ready.held.contains(.prePrepare(proposal)) != isEarly)
+        #expect(ready.sends.map(\.message) == (isEarly ? [.prePrepare(proposal)] : []))
     }
 
     @Test(arguments: silences + [.full]) func whatBindsNobodyIsAlwaysRemembered(standing: Standing) {

@@ -284,7 +284,7 @@ import Testing
         let votes = batches.enumerated().map {
             Vote(view: View(0), sequence: SequenceNumber(UInt64($0) + 1), digest: $1.digest)
         }
-        for vote in votes { try group.receive(1, from: 2, .prepare(vote.vouched)) }
+        for vote in votes { for from in [0, 2] { try group.receive(1, from: from, .prepare(vote.vouched)) } }
         for from in [0, 2, 3] { try group.receive(1, from: from, .commit(votes[0])) }
         #expect(group.lastExecuted(1) == 1)
         if let remembers {

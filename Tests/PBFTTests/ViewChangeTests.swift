@@ -127,11 +127,26 @@ import Testing
     @Test func fPlusOneViewChangesAheadPullALaggardIntoTheLowestOfTheirViews() throws {
         // PBFT, OSDI '99 §4.5.2
         var group = TestGroup(n: 7)
-        try group.receive(6, from: 0, .viewChange(group.viewChange(by: 0, to: 5)))
-        try group.receive(6, from: 1, .viewChange(group.viewChange(by: 1, to: 3)))
+        try group.receive(6, from: 1, .viewChange(group.viewChange(by: 1, to: 5)))
+        try group.receive(6, from: 2, .viewChange(group.viewChange(by: 2, to: 3)))
         #expect(group.view(6) == 0)
-        try group.receive(6, from: 2, .viewChange(group.viewChange(by: 2, to: 4)))
+        try group.receive(6, from: 3, .viewChange(group.viewChange(by: 3, to: 4)))
         #expect(group.view(6) == 3 && group.isChangingView(6))
+    }
+
+    @Test(arguments: [4, 7, 10])
+    func aViewThatItsPrimaryHasLeftIsSuspectedAtOnce(n: Int) throws {
+        var group = TestGroup(n: n)
+        let left = PBFTMessage.viewChange(group.viewChange(by: 0, to: 1))
+        let ready = try group.receive(1, from: 0, left)
+        #expect(ready.sends.map(\.message) == [.suspect(View(0))])
+        // f of the others have to think so too; a primary that says it to one backup alone moves no larger group.
+        #expect(group.isChangingView(1) == (group.group.f == 1))
+        for _ in 0..<10 { try group.tick(1) }
+        #expect(group.isChangingView(1) || group.nodes[1].replica?.status().suspects == true)
+        for i in 2..<n { try group.receive(i, from: 0, left) }
+        try group.deliver { $0.to != 0 }
+        for i in 1..<n { #expect(group.view(i) == 1, "replica \(i)") }
     }
 
     // MARK: What is refused

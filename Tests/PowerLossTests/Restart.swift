@@ -85,7 +85,9 @@ struct Restart {
         let status = status[Int(said.shard.number)]
         let memory = remembered[Int(said.shard.number)]
         switch said.kind {
-        case .prePrepare, .prepare:
+        // No vote: its record may be lost. What it proposes must not contradict it (`checkWords`).
+        case .prePrepare: return true
+        case .prepare:
             if said.sequence <= status.stable { return true }
             // Q keeps, of each digest, the highest view.
             guard let view = memory.prePrepared[said.sequence]?[digest] else { return false }

@@ -8,7 +8,7 @@ struct LatencyReportTests {
     @Test func `delays follow from the path of a request`() {
         let delays = LatencyKind.measured.map(\.delays)
         #expect(delays == [7, 7, 7, 7, 17, 27, 47])
-        #expect(LatencyKind.measured.map(\.syncs) == [3, 3, 3, 3, 9, 15, 27])
+        #expect(LatencyKind.measured.map(\.syncs) == [2, 2, 2, 2, 6, 10, 18])
         #expect(LatencyKind.measured.map(\.shards) == [1, 2, 4, 8, 2, 3, 5])
         #expect(LatencyKind.call(depth: 4).formula == "2 + 5 (2·4 + 1)")
     }

@@ -15,7 +15,6 @@ package struct QuietVotes: Sendable {
 
     fileprivate struct Shard: Sendable {
         let group: ReplicaGroup
-        let me: ReplicaIndex
         /// By replica.
         let hosts: [HostID]
         var prepares: Phase
@@ -23,9 +22,11 @@ package struct QuietVotes: Sendable {
         /// As the journal has it.
         var prepared: (view: View, sequence: SequenceNumber) = (View(0), .zero)
         var executed = SequenceNumber.zero
+        /// Up to where that view's NEW-VIEW is its primary's PREPARE.
+        var inherited: (view: View, end: UInt64) = (View(0), 0)
 
-        init(_ shard: ShardID, of manifest: Manifest, me: ReplicaIndex) {
-            (group, self.me, hosts) = (manifest.group(of: shard), me, manifest.hosts(of: shard))
+        init(_ shard: ShardID, of manifest: Manifest) {
+            (group, hosts) = (manifest.group(of: shard), manifest.hosts(of: shard))
             (prepares, commits) = (Phase(n: group.n), Phase(n: group.n))
         }
     }
@@ -41,7 +42,7 @@ package struct QuietVotes: Sendable {
         sharesChecks = options.sharesChecks
         shards = manifest.shards.indices.map { number in
             let shard = ShardID(UInt16(number))
-            return manifest.replica(of: shard, on: host).map { Shard(shard, of: manifest, me: $0) }
+            return manifest.replica(of: shard, on: host) == nil ? nil : Shard(shard, of: manifest)
         }
     }
 
@@ -53,7 +54,10 @@ package struct QuietVotes: Sendable {
             case .prepared(let view, let sequence, _): shards[number]?.prepared = (view, sequence)
             case .committed(let sequence, _, _), .committedBody(let sequence, _, _):
                 if let before = shards[number]?.executed, before < sequence { shards[number]?.executed = sequence }
-            case .prePrepared, .prePreparedAgain, .viewChange, .newView, .stable, .quarantine, .peerIncarnation: break
+            case .newView(let newView):
+                let end = newView.start.sequence.number + UInt64(newView.selection.count)
+                shards[number]?.inherited = (newView.view, end)
+            case .prePrepared, .prePreparedAgain, .viewChange, .stable, .quarantine, .peerIncarnation: break
             }
         }
     }
@@ -64,7 +68,9 @@ package struct QuietVotes: Sendable {
         let number = Int(shard.number)
         switch message {
         case .prepare(let prepare):
-            return !sharesChecks && shards[number]?.isQuiet(prepare: prepare.vote, of: shard, from: host) == true
+            guard shards[number]?.isQuiet(prepare: prepare.vote, from: host) == true else { return false }
+            // The primary's PRE-PREPARE has said what its PREPARE says of that.
+            return !sharesChecks || shards[number]?.isPrimary(host, of: prepare.view, in: shard) == true
         case .commit(let vote): return shards[number]?.isQuiet(commit: vote, from: host) == true
         case .prePrepare, .checkpoint, .suspect, .viewChange, .newView, .status, .fetchBatch, .batch, .fetchCommitted,
             .committed, .committedBody, .resumed, .recollection:
@@ -74,12 +80,16 @@ package struct QuietVotes: Sendable {
 }
 
 extension QuietVotes.Shard {
-    /// With a backup's own, 2f PREPAREs are enough; without it, which comes from the journal, 2f of others.
-    fileprivate mutating func isQuiet(prepare vote: Vote, of shard: ShardID, from host: HostID) -> Bool {
+    /// With the own one, which comes from the journal, 2f of others are enough.
+    fileprivate mutating func isQuiet(prepare vote: Vote, from host: HostID) -> Bool {
         if vote.view == prepared.view, vote.sequence == prepared.sequence { return true }
-        let isPrimary = group.primary(of: vote.view, in: shard) == me
-        let enough = isPrimary ? 2 * group.f : 2 * group.f - 1
+        let isInherited = vote.view == inherited.view && vote.sequence.number <= inherited.end
+        let enough = group.quorum - (isInherited ? 2 : 1)
         return prepares.isFew(vote, from: hosts.firstIndex(of: host), below: enough)
+    }
+
+    fileprivate func isPrimary(_ host: HostID, of view: View, in shard: ShardID) -> Bool {
+        hosts.firstIndex(of: host) == group.primary(of: view, in: shard).index
     }
 
     fileprivate mutating func isQuiet(commit vote: Vote, from host: HostID) -> Bool {

@@ -86,7 +86,6 @@ final class HostTrace {
         for outgoing in ready.toHosts[min(toHosts, ready.toHosts.count)...] {
             guard case .pbft(let shard, let message) = outgoing.message else { continue }
             switch message {
-            case .prePrepare(let said): stamp(.prePrepareDurable, shard, said.sequence, now)
             case .prepare(let said): stamp(.prePrepareDurable, shard, said.sequence, now)
             case .commit(let said): commitLeft(Place(shard: shard, sequence: said.sequence), now)
             default: break

@@ -4,13 +4,16 @@ import Messages
 extension MessageLog {
     // MARK: Certificates
 
-    /// Prepared: the pre-prepare and 2f prepares of different backups that match it (PBFT §4.2).
+    /// Prepared: the pre-prepare, and 2f + 1 prepares of different replicas that match it. The primary's is one like the
+    /// others', said when it is durable, or its NEW-VIEW: PRE-PREPARE is no vote (PBFT §4.2 takes it for the primary's). So
+    /// f + 1 correct replicas have it in their Q on disk.
     func hasPrepared(_ sequence: SequenceNumber, primary: ReplicaIndex) -> Bool {
         let slot = self[sequence]
         guard slot.isPrePrepared, let digest = slot.digest else { return false }
         if Mutant.is(.commitWithoutPrepare) { return true }
-        if Mutant.is(.prepareQuorum) { return slot.prepares.count(of: digest, except: primary) >= 2 * group.f - 1 }
-        return slot.prepares.count(of: digest, except: primary) >= 2 * group.f
+        if Mutant.is(.prepareQuorum) { return slot.prepares.count(of: digest) >= 2 * group.f }
+        if Mutant.is(.prePrepareIsVote) { return slot.prepares.count(of: digest, except: primary) >= 2 * group.f }
+        return slot.prepares.count(of: digest) >= group.quorum
     }
 
     /// Committed: 2f + 1 commits. At least f + 1 correct replicas prepared it, so no view change can select another.
@@ -75,10 +78,12 @@ extension MessageLog {
             let slot = self[sequence]
             guard slot.isPrePrepared, let digest = slot.digest, let batch = slot.body(digest) else { return [] }
             var said: [PBFTMessage] = []
-            if view.primary != me {
-                said.append(.prepare(view.prepare(sequence, digest, isRepeated: true)))
-            } else if view.isFresh(sequence) {
+            if view.primary == me, view.isFresh(sequence) {
                 said.append(.prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)))
+            }
+            // NEW-VIEW says it of what it selects.
+            if view.primary != me || view.isFresh(sequence) {
+                said.append(.prepare(view.prepare(sequence, digest, isRepeated: true)))
             }
             if slot.isPrepared {
                 said.append(.commit(Vote(view: view.number, sequence: sequence, digest: digest)))
@@ -110,12 +115,14 @@ extension MessageLog {
         let isPrimary = view.primary == me
         var said: [PBFTMessage] = []
         // PRE-PREPARE vouches for all that is in it, so what the view inherited is fetched by its digest.
-        if isPrimary, slot.isProposalDurable, view.isFresh(sequence), let batch = slot.body(digest) {
+        if isPrimary, slot.hasProposalLeft, view.isFresh(sequence), let batch = slot.body(digest) {
             said.append(.prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)))
         }
         guard isKnown || isPrimary else { return said }
-        // An own vote is in the set only when it is durable.
-        if slot.prepares.contains(me) { said.append(.prepare(view.prepare(sequence, digest, isRepeated: true))) }
+        // An own vote is in the set only when it is durable. Of what NEW-VIEW selects that one is its primary's vote.
+        if slot.prepares.contains(me), !isPrimary || view.isFresh(sequence) {
+            said.append(.prepare(view.prepare(sequence, digest, isRepeated: true)))
+        }
         if slot.commits.contains(me) {
             said.append(.commit(Vote(view: view.number, sequence: sequence, digest: digest)))
         }

@@ -40,7 +40,7 @@ struct Slot: Sendable {
     /// It came as a fresh proposal, and this replica has had every signature in it checked, not its share alone.
     var isWhollyChecked = false
     /// As the primary: the PRE-PREPARE has left, so it may be repeated.
-    var isProposalDurable = false
+    var hasProposalLeft = false
     var prepares: VoteSet
     /// Whose PREPARE vouches for its share. Who has said both is faulty, and has said that it does: its vote counts
     /// once, its word for what it is worth.
@@ -62,7 +62,7 @@ struct Slot: Sendable {
     }
 
     mutating func enterView(n: Int) {
-        (digest, isPrePrepared, isProposalDurable, isPrepared) = (nil, false, false, false)
+        (digest, isPrePrepared, hasProposalLeft, isPrepared) = (nil, false, false, false)
         isWhollyChecked = false
         vouchers = ReplicaSet()
         (prepares, commits) = (VoteSet(n: n), VoteSet(n: n))

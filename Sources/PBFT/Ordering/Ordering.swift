@@ -26,8 +26,10 @@ package struct Ordering: Sendable {
             && nextSequence.number - min(nextSequence, executed.next).number < limits.pipelineDepth
     }
 
-    mutating func propose(_ batch: Batch, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady)
-    {
+    /// - Parameter isEarly: PRE-PREPARE leaves at once, and not with the record.
+    mutating func propose(
+        _ batch: Batch, isEarly: Bool, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
+    ) {
         let sequence = nextSequence
         nextSequence = sequence.next
         log[sequence].digest = batch.digest
@@ -35,9 +37,10 @@ package struct Ordering: Sendable {
         let isInQ = !Mutant.is(.ownPrePrepareNotInQ)
         // Q includes the primary's own pre-prepare (TOCS '02 §4.4).
         if isInQ { log[sequence].addToQ(batch.digest, view: view.number) }
-        promises.promise(
-            .prePrepared(view: view.number, sequence: sequence, batch),
-            thenSay: .prePrepare(PrePrepare(view: view.number, sequence: sequence, batch: batch)), into: &ready)
+        log[sequence].hasProposalLeft = isEarly
+        promises.propose(
+            PrePrepare(view: view.number, sequence: sequence, batch: batch),
+            thenSay: view.prepare(sequence, batch.digest), isEarly: isEarly, into: &ready)
         evaluate(sequence, in: view, promises, into: &ready)
     }
 
@@ -134,12 +137,13 @@ package struct Ordering: Sendable {
     ) -> DropReason? {
         let sequence = prepare.sequence
         guard log.contains(sequence) else { return outside(sequence) }
-        // The primary's pre-prepare is its prepare.
-        guard from != view.primary else { return .notFromPrimary(from) }
         guard log[sequence].prepares.insert(prepare.digest, from: from) else {
             return .conflictingVote(sequence, from)
         }
-        if prepare.vouches || Mutant.is(.everyPrepareVouches) { log[sequence].vouchers.insert(from) }
+        // The primary's PRE-PREPARE vouches; what is counted here are its backups.
+        if from != view.primary, prepare.vouches || Mutant.is(.everyPrepareVouches) {
+            log[sequence].vouchers.insert(from)
+        }
         evaluate(sequence, in: view, promises, into: &ready)
         return nil
     }
@@ -163,9 +167,9 @@ package struct Ordering: Sendable {
             thenSay: .commit(Vote(view: view.number, sequence: sequence, digest: digest)), into: &ready)
     }
 
-    /// This primary's own proposal is durable.
-    mutating func isDurable(_ proposal: PrePrepare) {
-        if log.contains(proposal.sequence) { log[proposal.sequence].isProposalDurable = true }
+    /// This primary's own proposal, which waited for its record, has left.
+    mutating func hasLeft(_ proposal: PrePrepare) {
+        if log.contains(proposal.sequence) { log[proposal.sequence].hasProposalLeft = true }
     }
 
     // MARK: What NEW-VIEW selects
@@ -181,7 +185,7 @@ package struct Ordering: Sendable {
         var missing: [Digest] = []
         guard let newView = view.newView else { return missing }
         for (sequence, digest) in newView.numbered where log.contains(sequence) && !log[sequence].isPrePrepared {
-            log[sequence].digest = digest
+            select(digest, at: sequence, by: view.primary)
             if let body = log[sequence].body(digest) ?? selected.body(digest, at: sequence, or: retained) {
                 takeUpSelected(sequence, body, in: view, promises, into: &ready)
             } else {
@@ -220,11 +224,27 @@ package struct Ordering: Sendable {
             : .prePrepared(view: view.number, sequence: sequence, body)
         if view.primary == configuration.me, let newView = view.newView {
             promises.promise(record, saidBy: newView, into: &ready)
-            log[sequence].isProposalDurable = true
         } else {
             promises.promise(record, thenSay: .prepare(view.prepare(sequence, body.digest)), into: &ready)
         }
         evaluate(sequence, in: view, promises, into: &ready)
+    }
+
+    /// This primary's own NEW-VIEW is durable, and all that it selects: its vote counts.
+    mutating func isDurable(
+        _ newView: NewView, in view: InstalledView, _ promises: Promises, into ready: inout ReplicaReady
+    ) {
+        for (sequence, digest) in newView.numbered where log.contains(sequence) && log[sequence].isPrePrepared {
+            if log[sequence].prepares.insert(digest, from: configuration.me) {
+                evaluate(sequence, in: view, promises, into: &ready)
+            }
+        }
+    }
+
+    /// Another's NEW-VIEW left when it was durable, with all that it selects: it is its sender's PREPARE for that.
+    private mutating func select(_ digest: Digest, at sequence: SequenceNumber, by primary: ReplicaIndex) {
+        log[sequence].digest = digest
+        if primary != configuration.me { _ = log[sequence].prepares.insert(digest, from: primary) }
     }
 
     // MARK: Views and watermarks
@@ -271,7 +291,9 @@ package struct Ordering: Sendable {
     }
 
     mutating func select(_ newView: NewView) {
-        for (sequence, digest) in newView.numbered where log.contains(sequence) { log[sequence].digest = digest }
+        for (sequence, digest) in newView.numbered where log.contains(sequence) {
+            select(digest, at: sequence, by: newView.replica)
+        }
     }
 
     mutating func skipProposed() {

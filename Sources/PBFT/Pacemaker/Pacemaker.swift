@@ -16,6 +16,8 @@ package struct Pacemaker: Sendable {
         /// Something is proposed or selected here and not executed.
         var awaitsProposal: Bool
         var lastExecuted: SequenceNumber
+        /// The primary wants a later view.
+        var hasPrimaryLeft: Bool
         /// The primary takes no part, and waits itself for the shard to move.
         var primaryWaits: Bool
         /// A peer that takes no part waits for the shard to move.
@@ -24,12 +26,14 @@ package struct Pacemaker: Sendable {
         package init(
             oldestPending: Instant?, isPrimaryReachable: Bool = true, isPrimary: Bool = false,
             awaitsProposal: Bool = false,
-            lastExecuted: SequenceNumber = .zero, primaryWaits: Bool = false, isMoveAwaited: Bool = false
+            lastExecuted: SequenceNumber = .zero, hasPrimaryLeft: Bool = false, primaryWaits: Bool = false,
+            isMoveAwaited: Bool = false
         ) {
             (self.oldestPending, self.isPrimaryReachable, self.isPrimary) = (
                 oldestPending, isPrimaryReachable, isPrimary
             )
             (self.awaitsProposal, self.lastExecuted) = (awaitsProposal, lastExecuted)
+            self.hasPrimaryLeft = hasPrimaryLeft
             (self.primaryWaits, self.isMoveAwaited) = (primaryWaits, isMoveAwaited)
         }
     }
@@ -152,6 +156,7 @@ package struct Pacemaker: Sendable {
         let isPending = seen.oldestPending != nil || seen.awaitsProposal || refusesTime(seen.lastExecuted, now)
         if !isPending { wasPending = false }
         if forgedIn != nil, !seen.isPrimary { return true }
+        if seen.hasPrimaryLeft, !seen.isPrimary { return true }
         // Only a primary that takes part moves an idle shard on, and this one waits itself for the shard to move.
         if !seen.isPrimary, seen.primaryWaits, now.uptime > viewInstalledAt + timeout { return true }
         if !seen.isPrimary, isMoveOverdue(seen, now: now) { return true }

@@ -22,7 +22,8 @@ struct Rejoin: Sendable {
         -> Bool
     {
         switch message {
-        case .prePrepare(let m): note(m.sequence, from, high)
+        // No vote: a primary that starts again may have lost its record, and has forgotten nothing that counts.
+        case .prePrepare(let m): if Mutant.is(.proposalsAreRemembered) { note(m.sequence, from, high) }
         case .prepare(let m): note(m.sequence, from, high)
         case .commit(let m): note(m.sequence, from, high)
         // Vouches for the state that a replica without one waits for.

@@ -5,6 +5,7 @@ extension Replica {
     /// The journal is lost, or is an older one that was restored: enters quarantine before it speaks.
     public mutating func quarantine(now: Instant, into ready: inout ReplicaReady) {
         promises.fallSilent(.quarantined(until: nil))
+        viewChanger.forgetLead()
         begin(max(1, now.wall.number), into: &ready)
     }
 

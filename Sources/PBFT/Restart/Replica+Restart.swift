@@ -16,7 +16,10 @@ extension Replica {
             ready.executes.append(ordered)
         }
         let standing = journal.standing(executed: lastExecuted, isNew: records.isEmpty && base.sequence == .zero)
-        if standing != .full { promises.fallSilent(standing) }
+        if standing != .full {
+            promises.fallSilent(standing)
+            viewChanger.forgetLead()
+        }
         // The journal is whole and the state is not: the votes are remembered, and everything waits for a state.
         if standing.isRebuilding { rejoin.remember(records) } else { restore(records, journal, base: base, now: now) }
     }
@@ -49,19 +52,22 @@ extension Replica {
         }
     }
 
-    /// Says again what was said before the restart, byte for byte; all of it is durable.
+    /// Says again what was said before the restart, byte for byte; all of it is durable. A view that it led it leaves:
+    /// PRE-PREPAREs of it may have left that it does not remember.
     mutating func resume(now: Instant, into ready: inout ReplicaReady) {
         pacemaker.start(now: now)
+        defer { resign(now: now, into: &ready) }
         for own in checkpoints.own { promises.sayOnceDurable(.checkpoint(own), into: &ready) }
         guard let view = viewChanger.installed else {
             if let own = viewChanger.own { promises.sayOnceDurable(.viewChange(own), into: &ready) }
             return
         }
-        if let newView = view.newView, newView.replica == me {
+        // The record of a selected number may have been lost behind NEW-VIEW's. Then NEW-VIEW has not left, and without
+        // the body it must not: it is this replica's vote for all that it selects.
+        let missing = takeUpSelection(into: &ready)
+        if let newView = view.newView, newView.replica == me, missing.isEmpty {
             promises.sayOnceDurable(.newView(newView), into: &ready)
         }
-        // The record of a selected number may have been lost behind NEW-VIEW's.
-        takeUpSelection(into: &ready)
         for vote in ordering.log.votes(in: view, of: me) { promises.sayOnceDurable(vote, into: &ready) }
     }
 

@@ -47,7 +47,8 @@ extension Replica {
         Pacemaker.Observation(
             oldestPending: oldestPending, isPrimaryReachable: primaryReachable, isPrimary: isPrimary,
             awaitsProposal: ordering.log.awaitsProposal(after: lastExecuted, pipelineDepth: limits.pipelineDepth),
-            lastExecuted: lastExecuted, primaryWaits: peers.waits(primary, after: lastExecuted, now: now),
+            lastExecuted: lastExecuted, hasPrimaryLeft: viewChanger.hasLeft(primary),
+            primaryWaits: peers.waits(primary, after: lastExecuted, now: now),
             isMoveAwaited: isMoveAwaited(now: now))
     }
 
@@ -70,9 +71,24 @@ extension Replica {
         else { return ready.drop(.malformedViewChange(from), of: from) }
         guard viewChanger.take(viewChange) else { return }
         joinViewsAhead(now: now, into: &ready)
+        followPrimary(viewChange, now: now, into: &ready)
         leaveSuspectedView(now: now, into: &ready)
         viewChanger.noteQuorum(peers, now: now)
         tryNewView(now: now, into: &ready)
+    }
+
+    /// As the primary of a view in which it may not propose: it started again, and leads the view on.
+    mutating func resign(now: Instant, into ready: inout ReplicaReady) {
+        guard phase == .normal, isPrimary, !viewChanger.mayPropose, promises.isFull else { return }
+        startViewChange(to: view.next, now: now, into: &ready)
+    }
+
+    /// A view that its primary has left orders nothing any more: there is nothing to wait for.
+    private mutating func followPrimary(_ viewChange: ViewChange, now: Instant, into ready: inout ReplicaReady) {
+        guard phase == .normal, promises.isFull, viewChange.replica == primary, primary != me,
+            viewChanger.hasLeft(primary)
+        else { return }
+        suspect(now: now, into: &ready)
     }
 
     private mutating func joinViewsAhead(now: Instant, into ready: inout ReplicaReady) {

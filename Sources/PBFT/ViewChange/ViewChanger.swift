@@ -13,6 +13,12 @@ package struct ViewChanger: Sendable {
     package private(set) var newView: NewView?
     /// Whether this primary's own NEW-VIEW may be repeated to others. True for views installed from another's.
     private(set) var isNewViewDurable = true
+    /// The view that this replica has begun to lead since it started. It proposes in no other: in a view that it led
+    /// before a PRE-PREPARE may have left whose record was lost, and another one must not stand beside it
+    /// (docs/decisions/0051). A replica that has never said anything leads view 0.
+    private var leads: View? = View(0)
+    /// A vote of this replica is in its journal: who starts with that knows that it is not new.
+    private var hasVoted = false
     /// The last NEW-VIEW that rests on what a replica said before it forgot: nobody need repeat it.
     private(set) var refused = Digest.null
     /// In this view others were told why a NEW-VIEW was refused.
@@ -43,6 +49,22 @@ package struct ViewChanger: Sendable {
 
     /// Whether something of this view leads on from where this replica is.
     package func isAhead(_ other: View) -> Bool { other > view || (other == view && isChanging) }
+
+    // MARK: Leading
+
+    /// Whether the installed view is this replica's, and was not before it started.
+    package var mayPropose: Bool {
+        phase == .normal && isPrimary && (leads == view || Mutant.is(.leadsAgain))
+    }
+
+    /// Whether a restart would know that this replica has led the installed view: its NEW-VIEW is in the journal, or, of
+    /// view 0, which has none, its first vote.
+    package var isLeadDurable: Bool { view > View(0) ? isNewViewDurable : hasVoted }
+
+    /// What this replica leads now it may have led before, as far as it remembers.
+    mutating func forgetLead() { leads = nil }
+
+    mutating func hasDurableVote() { hasVoted = true }
 
     // MARK: VIEW-CHANGE
 
@@ -151,8 +173,10 @@ package struct ViewChanger: Sendable {
         return nil
     }
 
-    func sign(_ viewChanges: [ViewChange], _ selection: NewViewSelection) -> NewView {
-        NewView(
+    /// From here on this replica leads the view.
+    mutating func sign(_ viewChanges: [ViewChange], _ selection: NewViewSelection) -> NewView {
+        leads = view
+        return NewView(
             cluster: configuration.cluster, epoch: configuration.epoch, shard: configuration.shard, view: view,
             replica: me,
             viewChanges: viewChanges, start: selection.start, selection: selection.digests, signer: configuration.signer

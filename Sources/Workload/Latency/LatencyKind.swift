@@ -2,7 +2,7 @@
 ///
 /// Client and gateway are one delay apart: 2 in all. One order costs 5: gateway to replicas (`GatewayMessage`),
 /// PRE-PREPARE, PREPARE, COMMIT (PBFT §4.2), attestation to the gateway; f + 1 equal ones are a certificate, and no
-/// sync comes before an attestation. Each of the three phases waits for a sync of its sender's journal (R3).
+/// sync comes before an attestation. PREPARE and COMMIT wait for a sync of their sender's journal (R3).
 public enum LatencyKind: Hashable, Sendable {
     /// Over so many shards, which vote side by side; the votes are the decision (R8), and what tells the shards comes
     /// later.
@@ -20,8 +20,8 @@ public enum LatencyKind: Hashable, Sendable {
     public static let delaysOfClient = 2
     /// Message delays from the gateway until it holds what the replicas certified.
     public static let delaysOfOrder = 5
-    /// Syncs of one order, one after the other: for PRE-PREPARE, PREPARE and COMMIT.
-    public static let syncsOfOrder = 3
+    /// Syncs of one order, one after the other: for PREPARE and COMMIT.
+    public static let syncsOfOrder = 2
 
     /// How many shards take part.
     public var shards: Int {

@@ -19,9 +19,9 @@ public enum Phase: String, CaseIterable, Sendable, Codable {
     case hostQueue = "host_queue"
     /// Waits to be proposed.
     case pool
-    /// The PRE-PREPARE is made durable at the primary.
+    /// The PRE-PREPARE is made durable at the primary, while it is on its way to the backups.
     case prePrepareSync = "pre_prepare_sync"
-    /// PRE-PREPARE to the backups, verified and made durable there, and PREPAREs of a quorum back.
+    /// What is left of this: PRE-PREPARE to the backups, verified and made durable there, and PREPAREs of a quorum back.
     case prepare
     /// That it prepared is made durable.
     case preparedSync = "prepared_sync"
@@ -114,8 +114,10 @@ private struct ShardMoments {
             batch.flatMap { trace.reached(quorum, kind, shard: shard, number: $0) }
         }
         (received, verified, admitted) = (there(.received), there(.verified), there(.admitted))
-        (proposed, proposedDurable) = (there(.prePrepared, batch), there(.prePrepareDurable, batch))
         (prepared, preparedDurable) = (reached(.prepared), reached(.preparedDurable))
+        // A quorum may be done without the primary's vote.
+        let (durable, end) = (there(.prePrepareDurable, batch), prepared)
+        (proposed, proposedDurable) = (there(.prePrepared, batch), durable.map { min($0, end ?? $0) })
         (committed, executed) = (reached(.committed), reached(.executed))
     }
 }
