@@ -65,6 +65,10 @@ let package = Package(
         .target(name: "CFaultMark"),
         .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB", "CFaultMark"]),
         .target(name: "WriteAheadLog", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
+        // What was executed, for exports.
+        .target(
+            name: "Archive",
+            dependencies: ["Messages", "WriteAheadLog", .product(name: "Crypto", package: "swift-crypto")]),
         // Whether what clients saw is strictly serializable.
         .target(name: "Histories", dependencies: ["StrictInput", deque]),
         // The same protocol code under a virtual clock, network and disk.
@@ -100,7 +104,8 @@ let package = Package(
             name: "HostRuntime",
             dependencies: [
                 "Messages", "Randomness", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState",
-                "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "ConnectionErrors", "Transport", "Meter",
+                "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "Archive", "ConnectionErrors", "Transport",
+                "Meter",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -14,6 +14,8 @@ package struct Execution {
     package private(set) var taken: [Checkpoint] = []
     private var isChecked = false
     private var checkedAt: UInt64 = 0
+    /// What a start has executed again, for the archive.
+    private var archived: [ArchivedBatch] = []
     /// The last audit and when it was made.
     private var lastAudit: (audit: ShardAudit, at: UInt64)?
 
@@ -53,7 +55,10 @@ package struct Execution {
         var results: [ExecutedBatch] = []
         for ordered in batches {
             let sequence = ordered.sequence
-            results.append(try executor.execute(ordered, hashesAhead: false))
+            let decided = try decidedRequests(ordered)
+            let executed = try executor.execute(ordered, hashesAhead: false)
+            if options.archives { archived.append(Self.archived(ordered, executed, decided)) }
+            results.append(executed)
             if replica.isCheckpoint(sequence) {
                 taken.append(Checkpoint(sequence: sequence, digest: try executor.checkpointDigest()))
             }
@@ -65,9 +70,50 @@ package struct Execution {
     }
 
     package mutating func execute(_ ordered: OrderedBatch) throws(ShardFailure) -> ExecutedBatch {
-        do { return try executor.execute(ordered) } catch {
+        do {
+            let decided = try decidedRequests(ordered)
+            let executed = try executor.execute(ordered)
+            if setting.options.archives { archived.append(Self.archived(ordered, executed, decided)) }
+            return executed
+        } catch {
             throw ShardFailure("execution of batch \(ordered.sequence)", error)
         }
+    }
+
+    // MARK: For the archive
+
+    /// What was executed since this was asked last.
+    mutating func takeArchived() -> [ArchivedBatch] {
+        if archived.isEmpty { return [] }
+        defer { archived = [] }
+        return archived
+    }
+
+    /// What the batch decides, which it names by its digest alone. Looked up before it is executed: what ends may be
+    /// forgotten.
+    private func decidedRequests(_ ordered: OrderedBatch) throws(ShardStateError) -> [SignedRequest] {
+        guard setting.options.archives else { return [] }
+        var requests: [SignedRequest] = []
+        for case .decide(let decide) in ordered.batch.items {
+            if let request = try executor.request(of: decide) { requests.append(request) }
+        }
+        return requests
+    }
+
+    private static func archived(
+        _ ordered: OrderedBatch, _ executed: ExecutedBatch, _ decided: [SignedRequest]
+    ) -> ArchivedBatch {
+        var requests: [SignedRequest] = []
+        if !decided.isEmpty {
+            var spokenOf = Set(executed.leaves.map(\.request))
+            var room = ArchivedBatch.maxRequestBytes
+            for request in decided where spokenOf.remove(request.digest) != nil && request.bytes.count <= room {
+                room -= request.bytes.count
+                requests.append(request)
+            }
+        }
+        return ArchivedBatch(
+            statement: executed.statement, batch: ordered.batch.bytes, leaves: executed.leaves, requests: requests)
     }
 
     // MARK: Checkpoints

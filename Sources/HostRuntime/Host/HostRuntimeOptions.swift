@@ -30,6 +30,11 @@ public struct HostRuntimeOptions: Sendable {
     /// Requests of which the host keeps stamps, for whoever asks: none.
     public var traces = TraceSampling.off
 
+    /// Whether it keeps what it has executed, for exports (docs/EXPORT.md).
+    public var archives = true
+    /// Bytes of all its archives together, in equal parts for its shards; the oldest go. Nil keeps everything.
+    public var archiveBytes: Int? = 16 << 30
+
     /// One verifier and a tick of 10 ms, without procedures.
     public init() {}
 }
