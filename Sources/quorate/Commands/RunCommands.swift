@@ -176,9 +176,12 @@ struct GatewayCommand: AsyncParsableCommand {
                     manifest: cluster.manifest, port: place.port, options: options, logger: logger)
                 let actual = HostAddress(address: place.address, port: gateway.port)
                 if let warning = Self.difference(actual, from: listed) { logger.warning("\(warning)") }
+                let archives = ArchiveClient(cluster.manifest)
+                var apiOptions = APIOptions()
+                apiOptions.decisions = ArchivedDecisions(client: archives)
                 let api = APIPart(
                     manifest: cluster.manifest, gateway: Self.own(place, port: gateway.port),
-                    procedures: ExampleProcedures.registry.names, logger: logger)
+                    procedures: ExampleProcedures.registry.names, options: apiOptions, logger: logger)
                 let dashboard = options.observer.map { observer in
                     let watch = ClusterWatch(
                         manifest: cluster.manifest, gateway: gateway, observer: observer, traces: options.traces)
@@ -204,6 +207,7 @@ struct GatewayCommand: AsyncParsableCommand {
                     }
                     await dashboard?.stop()
                     await web?.stop()
+                    await archives.close()
                     await gateway.stop()
                 }
             }
