@@ -176,6 +176,8 @@ let package = Package(
         .testTarget(
             name: "WriteAheadLogTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Simulator"]),
         .testTarget(
+            name: "ArchiveTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Archive", "Simulator"]),
+        .testTarget(
             name: "StoreTests", dependencies: ["Randomness", "Messages", "LMDBStore", "CFaultMark", "Simulator"]),
         .testTarget(
             name: "SimulatorTests",

@@ -93,6 +93,9 @@ public struct ArchiveContents: Sendable {
 
     var segments: [Segment] = []
 
+    /// Every sequence number that it should have, ascending; for tests.
+    package var numbers: [UInt64] { segments.flatMap { $0.first.number..<$0.first.number + $0.count } }
+
     /// The last sequence number; 0 if there is none.
     public var last: SequenceNumber {
         guard let last = segments.last(where: { $0.count > 0 }) else { return SequenceNumber(0) }
