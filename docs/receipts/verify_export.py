@@ -4,7 +4,7 @@ Verifies exports of Quorate offline with the cluster's manifest alone; shares no
 Several files are one export, each going on where the one before ends. Prints what is proven and exits with 0, or
 prints the line and what is wrong with it and exits with 24; 64 is wrong usage. Needs Python 3.11 and the package
 cryptography."""
-import struct, sys
+import json, struct, sys
 from verify_receipt import (
     DIGEST, HEX, SIGNATURE, TEXT, U8, U16, U32, Reader, Wrong, account, call_path, call_response, check, conform, end, is_signed, issued_call,
     load_manifest, merkle_root, parse, sha256, shown, status, tag)
@@ -149,11 +149,13 @@ class Export:
                 txid = (sha256(tag("leg"), about, number.to_bytes(2, "little")) if signed[2] else about).hex()
                 operations = signed[3][number:number + 1] if signed[2] else signed[3] if number == 0 else []
             return {"leg": number, "txid": txid, "outcome": outcome, "reason": reason, "operations": operations}
-        check(given == {
+        wanted = {
             "type": "transaction", "shard": head["shard"], "sequence": head["sequence"], "index": len(leaves), "request": about.hex(),
             "principal": signed and signed[0].hex(), "number": signed and str(signed[1]), "mode": signed and ("atomic", "independent")[signed[2]],
             "legs": [written(*one) for one in legs], "leaf_bytes": data.hex(), "request_bytes": given["request_bytes"],
-            "signature": given["signature"] if signed else None}, "line", "does not say what was signed")
+            "signature": given["signature"] if signed else None}
+        # As text: to Python, 0, 0.0 and False are equal.
+        check(json.dumps(given, sort_keys=True) == json.dumps(wanted, sort_keys=True), "line", "does not say what was signed")
         leaves.append(data)
         self.transactions += 1
         for _, outcome, _ in legs:

@@ -98,7 +98,10 @@ enum OpenAPI {
         var members: [(key: String, value: WebJSON)] = [("description", .string(description))]
         if !headers.isEmpty { members.append(("headers", .object(headers))) }
         if !isHead {
-            let content = types.map { (key: $0, value: ["schema": reference(schema)] as WebJSON) }
+            // Lines and events have no schema as a whole.
+            let content = types.map { type in
+                (key: type, value: type == "application/json" ? ["schema": reference(schema)] : WebJSON.object([]))
+            }
             members.append(("content", .object(content)))
         }
         return .object(members)
@@ -234,7 +237,7 @@ enum OpenAPI {
         case .transaction: "Transaction"
         case .account: "AccountRead"
         case .principal: "PrincipalRead"
-        case .decisions: "DecisionLines"
+        case .decisions: "Document"
         case .procedures: "Procedures"
         case .cluster: "Cluster"
         case .shards: "Shards"

@@ -5,7 +5,6 @@ enum OpenAPISchemas {
     static func all(_ options: APIOptions) -> [(key: String, value: WebJSON)] {
         numbers + requests + receipts + reads + cluster + [
             ("Problem", problem), ("ProblemExplanation", explanation), ("Document", ["type": "object"]),
-            ("DecisionLines", ["type": "string"]),
         ]
     }
 
