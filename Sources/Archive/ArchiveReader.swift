@@ -112,7 +112,8 @@ private final class ArchiveFile {
         let isWhole = bytes.withUnsafeMutableBytes { buffer in
             var done = 0
             while done < buffer.count {
-                let got = pread(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset + done))
+                let got = pread(
+                    descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset + done))
                 if got < 0 && errno == EINTR { continue }
                 if got <= 0 { return false }
                 done += got

@@ -70,7 +70,8 @@ enum ArchiveRecord {
 
 /// How an archive of one shard is kept.
 public struct ArchiveOptions: Sendable {
-    /// Bytes of a segment; one that holds a larger record is as large as that.
+    /// Bytes of a segment. The first ones are smaller, so that a small cluster takes little; one that holds a larger
+    /// record is as large as that.
     public var segmentBytes = 8 << 20
     /// Bytes of all segments together. With one more, the oldest goes. Nil keeps everything.
     public var limit: Int?
@@ -152,6 +153,8 @@ public final class BatchArchive<Storage: JournalStorage> {
         }
     }
 
+    private static var firstSegment: Int { 256 << 10 }
+
     /// Names sort as the numbers do.
     static func name(_ first: SequenceNumber) -> String {
         let digits = String(first.number)
@@ -213,7 +216,8 @@ public final class BatchArchive<Storage: JournalStorage> {
         // Of a start that found nothing whole in it.
         if sizes[name] != nil { try remove(name) }
         contents.segments.removeAll { $0.name == name }
-        let size = max(options.segmentBytes, (bytes + 4095) / 4096 * 4096)
+        let usual = min(options.segmentBytes, Self.firstSegment << min(contents.segments.count, 10))
+        let size = max(usual, (bytes + 4095) / 4096 * 4096)
         try storage.create(name, size: size)
         areNamesSynced = false
         sizes[name] = size

@@ -343,7 +343,8 @@ private struct HostAssembly {
             }
             let archives = options.archives ? try ArchiveWriter(folder, bytes: options.archiveBytes) : nil
             let writer = StateWriter(
-                writers, turns: turns, archives: archives, loop: loop, counters: counters, logger: logger, report: report, failed: failed)
+                writers, turns: turns, archives: archives, loop: loop, counters: counters, logger: logger,
+                report: report, failed: failed)
             return (NIOLoopBound(writer, eventLoop: loop), environments, archives?.index)
         }.get()
         return (Mailbox(on: loop) { writer.value.run($0) }, environments, index)

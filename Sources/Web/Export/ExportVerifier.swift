@@ -85,8 +85,15 @@ package struct ExportVerifier {
         case "transaction" where pending != nil: try transaction(root, text)
         case "end" where pending == nil && hasBegun && !summary.isEnded: try end(root, text)
         default:
-            let expected =
-                if let pending { "a transaction: the batch has \(pending.count), and \(pending.lines.count) are here" } else if !hasBegun || summary.isEnded { "the line that an export begins with" } else { "a batch, or the end" }
+            let expected: String
+            if let pending {
+                expected =
+                    "a transaction: the batch has \(pending.count), and \(pending.lines.count) are here"
+            } else if !hasBegun || summary.isEnded {
+                expected = "the line that an export begins with"
+            } else {
+                expected = "a batch, or the end"
+            }
             throw type.problem("a line of another type", expected: expected)
         }
     }
@@ -150,7 +157,8 @@ package struct ExportVerifier {
             guard let signature = Signature(bytes: try one["signature"].hex(count: 64)) else {
                 throw one["signature"].problem("not 64 bytes")
             }
-            signatures.append(ReplicaSignature(replica: ReplicaIndex(try one["replica"].integer()), signature: signature))
+            let replica = ReplicaIndex(try one["replica"].integer())
+            signatures.append(ReplicaSignature(replica: replica, signature: signature))
         }
         pending = Pending(
             line: line, text: text,
@@ -169,9 +177,8 @@ package struct ExportVerifier {
             "request_bytes", "signature",
         ])
         let leaf: Leaf
-        do { leaf = try Leaf(decoding: try fields["leaf_bytes"].hex()) } catch let error as InputProblem { throw error } catch {
-            throw fields["leaf_bytes"].problem("\(error)")
-        }
+        let leafBytes = try fields["leaf_bytes"].hex()
+        do { leaf = try Leaf(decoding: leafBytes) } catch { throw fields["leaf_bytes"].problem("\(error)") }
         let bytes = fields["request_bytes"]
         if !bytes.isNull {
             var writer = ByteWriter()
@@ -214,7 +221,8 @@ package struct ExportVerifier {
         }
         let lines: [String]
         do { lines = try ExportLines.batch(exported) } catch { throw root.problem("\(name): \(error)") }
-        for (i, (text, wanted)) in zip([batch.text] + batch.lines, lines).enumerated() where text != Array(wanted.utf8) {
+        for (i, (text, wanted)) in zip([batch.text] + batch.lines, lines).enumerated() where text != Array(wanted.utf8)
+        {
             throw root.problem("\(name): line \(batch.line + i) does not say what was signed")
         }
         summary.batches += 1
