@@ -1,4 +1,6 @@
 import Archive
+import Glibc
+import Logging
 import Messages
 import Synchronization
 import WriteAheadLog
@@ -20,17 +22,26 @@ package final class ArchiveWriter {
     /// Kept as it is written.
     package let index = Index()
 
-    /// Opens what is there.
+    /// Opens what is there. An archive that cannot be read is put aside, and a new one begun: others have what is in it.
     /// - Parameter bytes: of all together; nil for no limit.
-    /// - Throws: `JournalError`.
-    init(_ folder: HostFolder, bytes: Int?) throws {
+    /// - Throws: `JournalError`, or `ClusterFolderError`.
+    init(_ folder: HostFolder, bytes: Int?, logger: Logger) throws {
         let shards = folder.manifest.shards(of: folder.host)
         var options = ArchiveOptions()
         options.limit = bytes.map { $0 / max(1, shards.count) }
         var archives: [ShardID: BatchArchive<PosixJournalStorage>] = [:]
         for shard in shards {
-            let storage = PosixJournalStorage(directory: folder.archivePath(of: shard))
-            archives[shard] = try BatchArchive(storage, options: options)
+            let path = folder.archivePath(of: shard)
+            do throws(JournalError) {
+                archives[shard] = try BatchArchive(PosixJournalStorage(directory: path), options: options)
+            } catch {
+                guard error.isOfTheFiles else { throw error }
+                let aside = try folder.setAside(path)
+                logger.error(
+                    "\(error): the archive of shard \(shard) is put aside as \(aside), and a new one begun",
+                    metadata: ["shard": .stringConvertible(shard.number)])
+                archives[shard] = try BatchArchive(PosixJournalStorage(directory: path), options: options)
+            }
         }
         self.archives = archives
         for (shard, archive) in archives { index[shard] = archive.contents }
@@ -52,4 +63,12 @@ package final class ArchiveWriter {
 
     /// Returns when everything of the shard is durable.
     package func sync(_ shard: ShardID) throws { try archives[shard]?.sync() }
+}
+
+extension JournalError {
+    /// Other files would help: it is neither the process that may not, nor the disk that cannot.
+    fileprivate var isOfTheFiles: Bool {
+        guard case .storage(let operation, _, let code) = self, operation != .lock else { return false }
+        return ![EACCES, EPERM, EMFILE, ENFILE, ENOMEM, EIO, EROFS, ENOSPC, EDQUOT].contains(code)
+    }
 }

@@ -341,7 +341,8 @@ private struct HostAssembly {
                 let hosts = folder.manifest.hosts(of: shard)
                 turns[shard] = FlushTurn(place: hosts.firstIndex(of: folder.host) ?? 0, of: hosts.count)
             }
-            let archives = options.archives ? try ArchiveWriter(folder, bytes: options.archiveBytes) : nil
+            let archives =
+                options.archives ? try ArchiveWriter(folder, bytes: options.archiveBytes, logger: logger) : nil
             let writer = StateWriter(
                 writers, turns: turns, archives: archives, loop: loop, counters: counters, logger: logger,
                 report: report, failed: failed)
