@@ -164,7 +164,7 @@ public final class BatchArchive<Storage: JournalStorage> {
     static func first(of name: String) -> SequenceNumber? {
         // So far no shard comes: nothing that is computed with it is too large.
         guard name.hasSuffix(".batches"), name.utf8.count == 28, let number = UInt64(name.prefix(20)),
-            number > 0, number < 1 << 62
+            number > 0, number < SequenceNumber.archivable
         else { return nil }
         return SequenceNumber(number)
     }

@@ -96,6 +96,12 @@ public struct ExportedBatch: Hashable, Sendable {
     }
 }
 
+extension SequenceNumber {
+    /// So far no shard comes: numbers of batches that anybody names are below it, and what is computed with them is not
+    /// too large.
+    public static let archivable: UInt64 = 1 << 62
+}
+
 /// Asks a host for what it has archived of a shard.
 public struct ArchiveQuery: Hashable, Sendable, CanonicalCodable {
     /// Whose batches.

@@ -27,7 +27,7 @@ def cursor(text, shards):
     for part in text.split(",") if text else []:
         shard, _, sequence = part.partition(":")
         shard, sequence = decimal(shard, "cursor"), decimal(sequence, "cursor")
-        check(shard < shards and sequence and all(shard > one for one in known), "cursor", "unknown shard, wrong order, or 0")
+        check(shard < shards and 0 < sequence < 2**62 and all(shard > one for one in known), "cursor", "unknown shard, wrong order, or 0")
         known[shard] = sequence
     return known
 def spelled(known): return ",".join(f"{shard}:{known[shard]}" for shard in sorted(known))

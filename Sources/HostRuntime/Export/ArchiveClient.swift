@@ -38,12 +38,14 @@ public actor ArchiveClient {
     /// Whom batches were had from last, by shard; the next is asked first when he has them not.
     private var preferred: [ShardID: Int] = [:]
     private static let rest = Duration.seconds(1)
+    /// The same of one that does not answer: each time it is asked costs the whole timeout.
+    private static let longRest = Duration.seconds(20)
 
     /// - Parameters:
     ///   - addresses: where hosts are reached, if not where the manifest says.
     ///   - timeout: for one answer.
     public init(
-        _ manifest: Manifest, addresses: [HostID: HostAddress] = [:], timeout: Duration = .seconds(10),
+        _ manifest: Manifest, addresses: [HostID: HostAddress] = [:], timeout: Duration = .seconds(5),
         on group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         (self.manifest, self.addresses, self.timeout, self.group) = (manifest, addresses, timeout, group)
@@ -88,7 +90,10 @@ public actor ArchiveClient {
             return .success(ArchiveAnswer(.busy))
         } catch {
             if let connection = connections.removeValue(forKey: host) { await connection.close() }
-            if !(error is CancellationError) { failures[host] = ("\(error)", .now + Self.rest) }
+            if !(error is CancellationError) {
+                let isSlow = if case HostConnectionError.timeout = error { true } else { false }
+                failures[host] = ("\(error)", .now + (isSlow ? Self.longRest : Self.rest))
+            }
             return .failure((error as? HostConnectionError) ?? .lost(host, "\(error)"))
         }
     }
@@ -127,6 +132,7 @@ public actor ArchiveClient {
     public func batches(
         of shard: ShardID, after: SequenceNumber, history: Digest?, count: Int
     ) async throws -> [ExportedBatch] {
+        guard after.number < SequenceNumber.archivable else { return [] }
         let first = SequenceNumber(after.number + 1)
         let hosts = manifest.hosts(of: shard)
         let needed = manifest.group(of: shard).weakQuorum

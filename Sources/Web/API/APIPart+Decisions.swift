@@ -38,6 +38,9 @@ extension APIPart {
             throw Problem(.malformedParameter, "there is no shard \(number); the last is \(manifest.shardCount - 1)")
         }
         var after = SequenceNumber(try query.number("from", UInt64.self) ?? 0)
+        guard after.number < SequenceNumber.archivable else {
+            throw Problem(.malformedParameter, "from is no batch: no shard comes so far")
+        }
         guard MediaTypes.prefersEvents(request.headers[.accept]) else {
             return try await page(of: shard, after: after, source)
         }

@@ -18,7 +18,7 @@ package struct ExportCursor: Hashable, Sendable, CustomStringConvertible {
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let numbers = part.split(separator: ":", omittingEmptySubsequences: false)
             guard numbers.count == 2, let shard = UInt16(decimalDigits: numbers[0]),
-                let sequence = UInt64(decimalDigits: numbers[1]), sequence > 0
+                let sequence = UInt64(decimalDigits: numbers[1]), sequence > 0, sequence < SequenceNumber.archivable
             else { return nil }
             if let before, before.number >= shard { return nil }
             before = ShardID(shard)
