@@ -27,9 +27,6 @@ final class StreamPlaces: Sendable {
 extension APIPart {
     /// What a shard has executed after a batch, with certificates: a page of lines, or a stream of events.
     func decisions(_ request: HummingbirdCore.Request, _ query: APIQuery) async throws -> Response {
-        guard let source = options.decisions else {
-            throw Problem(.noDecisions, "this gateway was started without them")
-        }
         guard let number = try query.number("shard", UInt16.self) else {
             throw Problem(.malformedParameter, "shard is missing: each shard has an order of its own")
         }
@@ -40,6 +37,9 @@ extension APIPart {
         var after = SequenceNumber(try query.number("from", UInt64.self) ?? 0)
         guard after.number < SequenceNumber.archivable else {
             throw Problem(.malformedParameter, "from is no batch: no shard comes so far")
+        }
+        guard let source = options.decisions else {
+            throw Problem(.noDecisions, "this gateway was started without them")
         }
         guard MediaTypes.prefersEvents(request.headers[.accept]) else {
             return try await page(of: shard, after: after, source)
