@@ -347,7 +347,7 @@ struct APITests {
         let served = try await ServedAPI(shards: 1)
         var issuer = Principal(signer: try served.folder.issuer(), manifest: served.manifest)
         let account = AccountSpecification(owner: issuer.signer.publicKey, asset: AssetID(1), index: 0)
-        let opened = try signed(by: &issuer, [.open(account)], .atomic)
+        let opened = try signed(by: &issuer, [.open(account)], .independent)
         #expect(try await served.post(Array(opened.encoded()), type: "application/octet-stream").status == 200)
         // It is archived within some milliseconds.
         var lines: [Substring] = []
@@ -368,7 +368,9 @@ struct APITests {
         let events = try await served.send(
             "GET", "/api/v1/decisions?shard=0", headers: ["Accept": "text/event-stream"])
         #expect(events.headers["content-type"] == "text/event-stream")
-        #expect(events.text.contains("event: decision\ndata: \(lines[1])\n"))
+        #expect(
+            events.text.contains(
+                #"event: decision\ndata: {"type":"batch","shard":0,"sequence":"1""#.replacing(#"\n"#, with: "\n")))
         #expect(events.text.contains("id: 0:\(cursor)\nevent: cursor\n"))
         for path in ["/api/v1/decisions", "/api/v1/decisions?shard=1", "/api/v1/decisions?shard=0&from=x"] {
             #expect(try await served.send("GET", path).problem == "malformed-parameter", "\(path)")
