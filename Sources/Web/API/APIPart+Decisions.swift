@@ -12,6 +12,8 @@ final class StreamPlaces: Sendable {
 
     init(_ limit: Int) { self.limit = limit }
 
+    var areAllTaken: Bool { used.withLock { $0 >= limit } }
+
     /// - Returns: false if all are taken.
     func take() -> Bool {
         used.withLock { used in
@@ -80,7 +82,7 @@ extension APIPart {
     private func events(
         of shard: ShardID, after: SequenceNumber, _ source: any DecisionSource, for request: HummingbirdCore.Request
     ) throws -> Response {
-        guard places.take() else {
+        guard !places.areAllTaken else {
             throw Problem(
                 .busy, "\(options.maxStreams) streams of decisions are open", retryAfterMilliseconds: 5000)
         }
@@ -88,6 +90,8 @@ extension APIPart {
         var headers = SafeHeaders.fields("text/event-stream")
         headers[.connection] = "close"
         let body = ResponseBody { writer in
+            // Taken by who writes: a body that nobody reads is never written.
+            guard places.take() else { throw StreamGivenUp() }
             defer { places.giveBack() }
             let handed = HandedOver(writer)
             var isRead = false
