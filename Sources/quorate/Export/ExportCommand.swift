@@ -81,7 +81,8 @@ struct ExportCommand: AsyncParsableCommand {
                 try? export.end()
                 await client.close()
                 Console.error("cursor \(export.cursor)")
-                throw error
+                // A question that was cut off looks as if nobody answered.
+                throw Task.isCancelled ? CancellationError() : error
             }
             if json {
                 return try Console.json(
