@@ -57,7 +57,7 @@ package struct Execution {
             let sequence = ordered.sequence
             let decided = try decidedRequests(ordered)
             let executed = try executor.execute(ordered, hashesAhead: false)
-            if options.archives { archived.append(Self.archived(ordered, executed, decided)) }
+            if options.archives { archived.append(try archived(ordered, executed, decided)) }
             results.append(executed)
             if replica.isCheckpoint(sequence) {
                 taken.append(Checkpoint(sequence: sequence, digest: try executor.checkpointDigest()))
@@ -73,7 +73,7 @@ package struct Execution {
         do {
             let decided = try decidedRequests(ordered)
             let executed = try executor.execute(ordered)
-            if setting.options.archives { archived.append(Self.archived(ordered, executed, decided)) }
+            if setting.options.archives { archived.append(try archived(ordered, executed, decided)) }
             return executed
         } catch {
             throw ShardFailure("execution of batch \(ordered.sequence)", error)
@@ -100,16 +100,28 @@ package struct Execution {
         return requests
     }
 
-    private static func archived(
+    private func archived(
         _ ordered: OrderedBatch, _ executed: ExecutedBatch, _ decided: [SignedRequest]
-    ) -> ArchivedBatch {
+    ) throws(ShardStateError) -> ArchivedBatch {
         var requests: [SignedRequest] = []
+        var room = ArchivedBatch.maxRequestBytes
+        func add(_ request: SignedRequest) {
+            guard request.bytes.count <= room else { return }
+            room -= request.bytes.count
+            requests.append(request)
+        }
         if !decided.isEmpty {
             var spokenOf = Set(executed.leaves.map(\.request))
-            var room = ArchivedBatch.maxRequestBytes
-            for request in decided where spokenOf.remove(request.digest) != nil && request.bytes.count <= room {
-                room -= request.bytes.count
-                requests.append(request)
+            for request in decided where spokenOf.remove(request.digest) != nil { add(request) }
+        }
+        let calls = executed.leaves.filter(\.isOfCall).map(\.request)
+        if !calls.isEmpty {
+            // A call that got a lock goes on in the batch of whoever had it.
+            var inside: Set<Digest> = []
+            for case .request(let request) in ordered.batch.items { inside.insert(request.digest) }
+            for case .evidence(let evidence) in ordered.batch.items { inside.insert(evidence.root.digest) }
+            for call in calls where !inside.contains(call) {
+                if let root = try executor.root(ofCall: call) { add(root) }
             }
         }
         return ArchivedBatch(
@@ -240,4 +252,17 @@ package struct Execution {
     /// For tests and simulation: reads the whole state.
     mutating func checkInvariants() throws { try executor.checkInvariants() }
     mutating func freshAudit() throws -> ShardAudit { try executor.audit(replica: setting.me) }
+}
+
+extension Leaf {
+    /// A root call, at home or where it was called.
+    fileprivate var isOfCall: Bool {
+        if !calls.isEmpty { return true }
+        return entries.contains { entry in
+            switch entry.status {
+            case .running, .returned, .failed, .closed: true
+            case .votedYes, .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read: false
+            }
+        }
+    }
 }

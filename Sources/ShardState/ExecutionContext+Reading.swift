@@ -35,6 +35,8 @@ extension ExecutionContext {
         return try state.body(decide.request)
     }
 
+    func root(ofCall request: Digest) throws(ShardStateError) -> SignedRequest? { try state.call(request)?.root }
+
     func recorded(_ signed: SignedRequest) throws(ShardStateError) -> Leaf? {
         let request = signed.request
         let record = try state.request(request.principal, request.number)
