@@ -67,6 +67,10 @@ let package = Package(
         .target(name: "CSignals"),
         .target(name: "LMDBStore", dependencies: ["Messages", "CLMDB", "CFaultMark"]),
         .target(name: "WriteAheadLog", dependencies: ["Messages", .product(name: "Crypto", package: "swift-crypto")]),
+        // What was executed, for exports.
+        .target(
+            name: "Archive",
+            dependencies: ["Messages", "WriteAheadLog", .product(name: "Crypto", package: "swift-crypto")]),
         // Whether what clients saw is strictly serializable.
         .target(name: "Histories", dependencies: ["StrictInput", deque]),
         // The same protocol code under a virtual clock, network and disk.
@@ -106,8 +110,8 @@ let package = Package(
             name: "HostRuntime",
             dependencies: [
                 "Messages", "Randomness", "StrictInput", "ManifestFile", "Cores", "PBFT", "ShardState",
-                "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "ConnectionErrors", "Transport", "Meter",
-                "CSignals",
+                "TwoPhaseCommit", "Gateway", "LMDBStore", "WriteAheadLog", "Archive", "ConnectionErrors", "Transport",
+                "Meter", "CSignals",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -199,6 +203,8 @@ let package = Package(
         .testTarget(name: "CoresTests", dependencies: ["Messages", "Cores", "PBFT", "ShardState", "Simulator"]),
         .testTarget(
             name: "WriteAheadLogTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Simulator"]),
+        .testTarget(
+            name: "ArchiveTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Archive", "Simulator"]),
         .testTarget(
             name: "StoreTests", dependencies: ["Randomness", "Messages", "LMDBStore", "CFaultMark", "Simulator"]),
         .testTarget(

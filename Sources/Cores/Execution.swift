@@ -14,6 +14,8 @@ package struct Execution {
     package private(set) var taken: [Checkpoint] = []
     private var isChecked = false
     private var checkedAt: UInt64 = 0
+    /// What a start has executed again, for the archive.
+    private var archived: [ArchivedBatch] = []
     /// The last audit and when it was made.
     private var lastAudit: (audit: ShardAudit, at: UInt64)?
 
@@ -53,7 +55,10 @@ package struct Execution {
         var results: [ExecutedBatch] = []
         for ordered in batches {
             let sequence = ordered.sequence
-            results.append(try executor.execute(ordered, hashesAhead: false))
+            let decided = try decidedRequests(ordered)
+            let executed = try executor.execute(ordered, hashesAhead: false)
+            if options.archives { archived.append(try archived(ordered, executed, decided)) }
+            results.append(executed)
             if replica.isCheckpoint(sequence) {
                 taken.append(Checkpoint(sequence: sequence, digest: try executor.checkpointDigest()))
             }
@@ -65,9 +70,62 @@ package struct Execution {
     }
 
     package mutating func execute(_ ordered: OrderedBatch) throws(ShardFailure) -> ExecutedBatch {
-        do { return try executor.execute(ordered) } catch {
+        do {
+            let decided = try decidedRequests(ordered)
+            let executed = try executor.execute(ordered)
+            if setting.options.archives { archived.append(try archived(ordered, executed, decided)) }
+            return executed
+        } catch {
             throw ShardFailure("execution of batch \(ordered.sequence)", error)
         }
+    }
+
+    // MARK: For the archive
+
+    /// What was executed since this was asked last.
+    mutating func takeArchived() -> [ArchivedBatch] {
+        if archived.isEmpty { return [] }
+        defer { archived = [] }
+        return archived
+    }
+
+    /// What the batch decides, which it names by its digest alone. Looked up before it is executed: what ends may be
+    /// forgotten.
+    private func decidedRequests(_ ordered: OrderedBatch) throws(ShardStateError) -> [SignedRequest] {
+        guard setting.options.archives else { return [] }
+        var requests: [SignedRequest] = []
+        for case .decide(let decide) in ordered.batch.items {
+            if let request = try executor.request(of: decide) { requests.append(request) }
+        }
+        return requests
+    }
+
+    private func archived(
+        _ ordered: OrderedBatch, _ executed: ExecutedBatch, _ decided: [SignedRequest]
+    ) throws(ShardStateError) -> ArchivedBatch {
+        var requests: [SignedRequest] = []
+        var room = ArchivedBatch.maxRequestBytes
+        func add(_ request: SignedRequest) {
+            guard request.bytes.count <= room else { return }
+            room -= request.bytes.count
+            requests.append(request)
+        }
+        if !decided.isEmpty {
+            var spokenOf = Set(executed.leaves.map(\.request))
+            for request in decided where spokenOf.remove(request.digest) != nil { add(request) }
+        }
+        let calls = executed.leaves.filter(\.isOfCall).map(\.request)
+        if !calls.isEmpty {
+            // A call that got a lock goes on in the batch of whoever had it.
+            var inside: Set<Digest> = []
+            for case .request(let request) in ordered.batch.items { inside.insert(request.digest) }
+            for case .evidence(let evidence) in ordered.batch.items { inside.insert(evidence.root.digest) }
+            for call in calls where !inside.contains(call) {
+                if let root = try executor.root(ofCall: call) { add(root) }
+            }
+        }
+        return ArchivedBatch(
+            statement: executed.statement, batch: ordered.batch.bytes, leaves: executed.leaves, requests: requests)
     }
 
     // MARK: Checkpoints
@@ -194,4 +252,17 @@ package struct Execution {
     /// For tests and simulation: reads the whole state.
     mutating func checkInvariants() throws { try executor.checkInvariants() }
     mutating func freshAudit() throws -> ShardAudit { try executor.audit(replica: setting.me) }
+}
+
+extension Leaf {
+    /// A root call, at home or where it was called.
+    fileprivate var isOfCall: Bool {
+        if !calls.isEmpty { return true }
+        return entries.contains { entry in
+            switch entry.status {
+            case .running, .returned, .failed, .closed: true
+            case .votedYes, .votedNo, .committed, .aborted, .noRecordAbort, .acknowledged, .read: false
+            }
+        }
+    }
 }

@@ -160,6 +160,12 @@ public final class HostCore {
         if gate.asksForSync() { ready.awaitsSync = true }
     }
 
+    /// Whether this host's replica of a shard may sign what it has executed (R4).
+    public func mayAttest(_ shard: ShardID) -> Bool {
+        guard let machine = self.shard(shard) else { return false }
+        return machine.machine.halted == nil && machine.machine.replica.mayAttest
+    }
+
     /// Something waits for records that are not durable.
     public var isSyncAwaited: Bool { gate.isHolding }
 
@@ -243,6 +249,8 @@ public final class HostCore {
             ready.toGateways.append(.init(to: [session], reply: .status(id: id, status(now: now))))
         // Stamps are the runtime's, which knows a clock.
         case .stamps(let id, _): ready.toGateways.append(.init(to: [session], reply: .stamps(id: id, .off)))
+        // So is the archive, which is on the disk.
+        case .archive(let id, _): ready.toGateways.append(.init(to: [session], reply: .archive(id: id, .init(.off))))
         case .audit(let id):
             var audits: [ShardAudit] = []
             for shard in machines {
@@ -293,6 +301,7 @@ public final class HostCore {
         for (id, word) in work.words { if let other = self.shard(id) { queue.prepend((other, .word(word))) } }
         ready.checks += work.checks
         ready.stages += work.stages
+        ready.executed += work.executed
         ready.flushes += work.flushes
         for session in work.pauses where !ready.pauses.contains(session) { ready.pauses.append(session) }
         if work.viewChanges > 0 { ready.primaries.append((shard.id, shard.machine.replica.primary)) }

@@ -147,19 +147,22 @@ public struct HostReady: Sendable {
     public var checks: [HostCheck] = []
     /// 6. Stage in order, off this thread; then say `staged` for each.
     public var stages: [BucketStaging] = []
-    /// 7. Apply in order, off this thread; then say `flushed`.
+    /// 7. Archive in order, off this thread: what was executed, also again after a start. It must be durable before
+    /// any flush that follows is: what is flushed is never executed again. Only with `HostOptions.archives`.
+    public var executed: [ArchivedBatch] = []
+    /// 8. Apply in order, off this thread; then say `flushed`.
     public var flushes: [StateFlush] = []
-    /// 8. Read nothing from these sessions for a while: what they brought was in vain.
+    /// 9. Read nothing from these sessions for a while: what they brought was in vain.
     public var pauses: [SessionID] = []
-    /// 9. Go by it when reading what gateways submit: who leads these shards now, or is to, since a view has changed.
+    /// 10. Go by it when reading what gateways submit: who leads these shards now, or is to, since a view has changed.
     public var primaries: [(ShardID, ReplicaIndex)] = []
-    /// 10. The state of these shards is not what was written: have the next start put it aside.
+    /// 11. The state of these shards is not what was written: have the next start put it aside.
     public var damaged: [ShardID] = []
-    /// 11. Log. A replica that halts stays silent until an operator acts.
+    /// 12. Log. A replica that halts stays silent until an operator acts.
     public var halts: [(ShardID, String)] = []
-    /// 12. Log, as warnings: what an operator should know of clocks, once a change.
+    /// 13. Log, as warnings: what an operator should know of clocks, once a change.
     public var notices: [String] = []
-    /// 13. Count.
+    /// 14. Count.
     public var counts: [HostCount] = []
     /// Attestations in `toGateways`, and who gets them.
     private var attested: Set<Attested> = []
@@ -177,7 +180,7 @@ public struct HostReady: Sendable {
     public var isEmpty: Bool {
         records.isEmpty && !awaitsSync && !compacts && toHosts.isEmpty && toGateways.isEmpty && checks.isEmpty
             && stages.isEmpty && flushes.isEmpty && pauses.isEmpty && primaries.isEmpty && damaged.isEmpty
-            && halts.isEmpty
+            && halts.isEmpty && executed.isEmpty
             && notices.isEmpty && counts.isEmpty
     }
 
@@ -191,6 +194,8 @@ public struct HostReady: Sendable {
         toGateways.removeAll(keepingCapacity: true)
         checks.removeAll(keepingCapacity: true)
         stages.removeAll(keepingCapacity: true)
+        // Batches are large; the archive's thread has them.
+        executed = []
         flushes.removeAll(keepingCapacity: true)
         pauses.removeAll(keepingCapacity: true)
         primaries.removeAll(keepingCapacity: true)

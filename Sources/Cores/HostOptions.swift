@@ -85,6 +85,8 @@ public struct HostOptions: Sendable {
     public var pushScanInterval: UInt64 = 100_000_000
     /// Records of one look, and as many calls: the next look goes on after them.
     public var pushScanCount = 256
+    /// What is executed is also given out to be archived (`HostReady.executed`).
+    public var archives = false
     /// The journal is compacted when so many bytes were appended since the last time.
     public var compactionBytes = 64 << 20
     /// An audit reads the whole state: at most one in so long.

@@ -96,6 +96,8 @@ package struct ShardReady {
     package var viewChanges = 0
     /// 15. Count: it has begun to fetch a state.
     package var stateFetches = 0
+    /// 16. Archive, in order and before the flushes: what was executed. Only with `HostOptions.archives`.
+    package var executed: [ArchivedBatch] = []
     /// The shard's time after the step.
     package var time = Timestamp.zero
 
@@ -105,7 +107,7 @@ package struct ShardReady {
     package var isEmpty: Bool {
         records.isEmpty && held.isEmpty && toHosts.isEmpty && toGateways.isEmpty && words.isEmpty && checks.isEmpty
             && stages.isEmpty && flushes.isEmpty && pauses.isEmpty && !isDamaged && halt == nil && notices.isEmpty
-            && drops.isEmpty && viewChanges == 0 && stateFetches == 0
+            && drops.isEmpty && viewChanges == 0 && stateFetches == 0 && executed.isEmpty
     }
 
     package mutating func removeAll() {
@@ -121,6 +123,7 @@ package struct ShardReady {
         (isDamaged, halt) = (false, nil)
         notices.removeAll(keepingCapacity: true)
         drops.removeAll(keepingCapacity: true)
+        executed.removeAll(keepingCapacity: true)
         (viewChanges, stateFetches) = (0, 0)
     }
 

@@ -94,6 +94,7 @@ package struct ShardMachine: ~Copyable {
 
     package mutating func step(_ input: ShardInput, now: Instant, into ready: inout ShardReady) {
         defer {
+            if setting.options.archives { ready.executed += execution.takeArchived() }
             ready.time = execution.executor.time
             countViewChange(into: &ready)
         }

@@ -154,7 +154,7 @@ public struct Verifier<Scheme: SignatureScheme>: Sendable {
         }
     }
 
-    private mutating func check(_ signature: ReplicaSignature, of statement: AttestationStatement, digest: Digest)
+    mutating func check(_ signature: ReplicaSignature, of statement: AttestationStatement, digest: Digest)
         throws(Refused)
     {
         guard statement.cluster == manifest.cluster else { throw .wrongCluster }
@@ -393,7 +393,7 @@ extension Verifier {
         case .decides(_, let decides): for decide in decides { _ = try verify(decide) }
         case .evidence(_, let evidence): _ = try verify(evidence)
         case .read(_, let subject, _): try check(subject)
-        case .account, .status, .audit, .stamps: break
+        case .account, .status, .audit, .stamps, .archive: break
         }
         return Verified(checked: message)
     }
@@ -409,13 +409,14 @@ extension Verifier {
         return Verified(checked: message)
     }
 
-    /// An attestation with its leaves, or the answer to a read with its signature. The rest is a host's unsigned word.
+    /// An attestation with its leaves, or the answer to a read with its signature. The rest is a host's unsigned word,
+    /// or is checked by whoever asked for it.
     /// - Throws: for the first part that is not what it says.
     public mutating func verify(_ reply: HostReply) throws(Refused) -> Verified<HostReply> {
         switch reply {
         case .attestation(let attestation): _ = try verify(attestation)
         case .read(_, let answer?): try check(answer)
-        case .read(_, nil), .refused, .account, .status, .audit, .stamps: break
+        case .read(_, nil), .refused, .account, .status, .audit, .stamps, .archive: break
         }
         return Verified(checked: reply)
     }

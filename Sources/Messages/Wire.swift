@@ -164,8 +164,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     case read(id: UInt64, ReadSubject, nonce: Digest)
     /// Asks for stamps of traced requests.
     case stamps(id: UInt64, StampQuery)
+    /// Asks for executed batches, with the host's signatures.
+    case archive(id: UInt64, ArchiveQuery)
 
-    /// A kind byte, 1 to 8. Refuses more than 4,096 shards, and any that do not ascend: an answer is owed for each.
+    /// A kind byte, 1 to 9. Refuses more than 4,096 shards, and any that do not ascend: an answer is owed for each.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(try Self.shards(from: &reader), try reader.value())
@@ -176,6 +178,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         case 6: self = .read(id: try reader.uint64(), try reader.value(), nonce: try reader.value())
         case 7: self = .evidence(try Self.shards(from: &reader), try reader.value())
         case 8: self = .stamps(id: try reader.uint64(), try reader.value())
+        case 9: self = .archive(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("gateway message kind")
         }
     }
@@ -245,6 +248,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(8))
             writer.put(id)
             writer.put(query)
+        case .archive(let id, let query):
+            writer.put(UInt8(9))
+            writer.put(id)
+            writer.put(query)
         }
     }
 }
@@ -265,8 +272,10 @@ public enum HostReply: Sendable, CanonicalCodable {
     case read(id: UInt64, ReadAnswer?)
     /// What its process has stamped: the runtime says that in place of the core, where requests are traced.
     case stamps(id: UInt64, StampAnswer)
+    /// What the host has archived: the runtime says that in place of the core, which keeps no archive.
+    case archive(id: UInt64, ArchiveAnswer)
 
-    /// A kind byte, 1 to 7, in the order of the cases. Refuses more than 4,096 replicas, and more samples than
+    /// A kind byte, 1 to 8, in the order of the cases. Refuses more than 4,096 replicas, and more samples than
     /// `MetricSample.maximum`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -280,6 +289,7 @@ public enum HostReply: Sendable, CanonicalCodable {
         case 5: self = .audit(id: try reader.uint64(), try reader.array(limit: 4096))
         case 6: self = .read(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
         case 7: self = .stamps(id: try reader.uint64(), try reader.value())
+        case 8: self = .archive(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("host reply kind")
         }
     }
@@ -312,6 +322,10 @@ public enum HostReply: Sendable, CanonicalCodable {
             if let answer { writer.put(answer) }
         case .stamps(let id, let answer):
             writer.put(UInt8(7))
+            writer.put(id)
+            writer.put(answer)
+        case .archive(let id, let answer):
+            writer.put(UInt8(8))
             writer.put(id)
             writer.put(answer)
         }

@@ -24,6 +24,8 @@ package enum ExitReason: Int32, CaseIterable {
     case outcomeUnknown = 21
     case invalidReceipt = 22
     case notTraced = 23
+    case invalidExport = 24
+    case archiveGap = 25
     case invariantFailed = 30
     case benchIncomplete = 31
     case invalidTrace = 32
@@ -54,6 +56,8 @@ package enum ExitReason: Int32, CaseIterable {
         case .aborted: "the transaction was aborted, which is certified"
         case .outcomeUnknown: "the transaction's outcome is not known"
         case .invalidReceipt: "the receipt proves nothing"
+        case .invalidExport: "the export is not complete, or does not say what was signed"
+        case .archiveGap: "the hosts have not archived what an export asks for, or not any more"
         case .notTraced: "the transaction was not traced, or its stamps are gone"
         case .invariantFailed: "an invariant failed on the final state, or on what clients saw"
         case .benchIncomplete: "some transactions of a bench have no certified outcome"

@@ -20,6 +20,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     case verifierThreads = "verifier_threads"
     case maxGateways = "max_gateways"
     case stateGigabytes = "state_gigabytes"
+    case archive
+    case archiveGigabytes = "archive_gigabytes"
     case maxClients = "max_clients"
     case maxClientsPerAddress = "max_clients_per_address"
     case drainSeconds = "drain_seconds"
@@ -68,7 +70,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     package var roles: [Role] {
         switch self {
         case .folder, .number, .listen, .http, .logLevel, .logFormat, .traceRate, .verifierThreads: [.host, .gateway]
-        case .maxGateways, .stateGigabytes: [.host]
+        case .maxGateways, .stateGigabytes, .archive, .archiveGigabytes: [.host]
         case .clientTLS, .tlsCertificate, .tlsKey, .allowPlaintext, .maxClients, .maxClientsPerAddress, .drainSeconds:
             [.gateway]
         }
@@ -91,6 +93,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .verifierThreads: "1"
         case .maxGateways: "64"
         case .stateGigabytes: "64"
+        case .archive: "true"
+        case .archiveGigabytes: "16"
         case .maxClients: "1024"
         case .maxClientsPerAddress: "256"
         case .drainSeconds: "5"
@@ -113,6 +117,9 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .verifierThreads: "threads that check signatures, 1 to 64"
         case .maxGateways: "sessions of gateways and tools, 1 to 1024; one more takes a quiet one's place"
         case .stateGigabytes: "the most that the state of a shard may take in the address space and on disk, 1 to 4096"
+        case .archive: "whether it keeps what it has executed, for `quorate export`"
+        case .archiveGigabytes:
+            "the most that these archives may take on disk, 0 to 65536; the oldest parts go. 0 keeps everything"
         case .maxClients: "connections of clients, 1 to 60000; one more takes a quiet one's place"
         case .maxClientsPerAddress: "of these, those of one address of another machine, 1 to 60000"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
@@ -134,6 +141,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .verifierThreads: .whole(1...64)
         case .maxGateways: .whole(1...1024)
         case .stateGigabytes: .whole(1...4096)
+        case .archive: .truth
+        case .archiveGigabytes: .whole(0...65_536)
         case .maxClients: .whole(1...60_000)
         case .maxClientsPerAddress: .whole(1...60_000)
         case .drainSeconds: .whole(0...3600)

@@ -94,6 +94,8 @@ package struct ServiceSettings: Sendable {
         if let threads = whole(.verifierThreads) { options.verifierThreads = threads }
         if let sessions = whole(.maxGateways) { options.transport.maxGateways = sessions }
         if let gigabytes = whole(.stateGigabytes) { options.stores.mapSize = gigabytes << 30 }
+        if let archive = texts[.archive] { options.archives = archive == "true" }
+        if let gigabytes = whole(.archiveGigabytes) { options.archiveBytes = gigabytes == 0 ? nil : gigabytes << 30 }
     }
 
     /// The gateway's options with what was said.

@@ -29,6 +29,14 @@ extension ExecutionContext {
         return finalAnswers(legs, of: request, attempt: attempt, principal).allSatisfy { $0 != nil }
     }
 
+    func request(of decide: TransactionDecide) throws(ShardStateError) -> SignedRequest? {
+        let record = try state.request(decide.principal, decide.number)
+        guard let index = record.index(of: decide.request), record.attempts[index].hasBody else { return nil }
+        return try state.body(decide.request)
+    }
+
+    func root(ofCall request: Digest) throws(ShardStateError) -> SignedRequest? { try state.call(request)?.root }
+
     func recorded(_ signed: SignedRequest) throws(ShardStateError) -> Leaf? {
         let request = signed.request
         let record = try state.request(request.principal, request.number)

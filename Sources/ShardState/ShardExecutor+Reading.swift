@@ -42,6 +42,16 @@ extension ShardExecutor {
         try context.effect(of: decide)
     }
 
+    /// What a decide is about, as its principal signed it; nil if it is not kept here, or not any more.
+    public func request(of decide: TransactionDecide) throws(ShardStateError) -> SignedRequest? {
+        try context.request(of: decide)
+    }
+
+    /// The root call with this digest, as its principal signed it; nil if it is not kept here, or not any more.
+    public func root(ofCall request: Digest) throws(ShardStateError) -> SignedRequest? {
+        try context.root(ofCall: request)
+    }
+
     /// What ordering `evidence` would do now. Its certificates must have been verified. Without any it is a question:
     /// this shard is to say again what it has recorded, or look at its clock.
     /// - Parameter wall: what the time would be if it were ordered now.

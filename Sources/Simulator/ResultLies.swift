@@ -75,7 +75,7 @@ enum ResultLies {
             case 1: return [said, DistortedReply(reply: reply)]
             default: return [DistortedReply(reply: reply), said]
             }
-        case .refused, .account, .status, .audit, .read, .stamps: return [DistortedReply(reply: reply)]
+        case .refused, .account, .status, .audit, .read, .stamps, .archive: return [DistortedReply(reply: reply)]
         }
     }
 }

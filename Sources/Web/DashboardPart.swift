@@ -114,10 +114,10 @@ public struct DashboardPart: WebPart {
 }
 
 /// A stream of events to a client that does not take them, or is gone.
-private struct StreamGivenUp: Error {}
+struct StreamGivenUp: Error {}
 
 /// From one task to another that runs while the first waits for it: never in two at once.
-private struct HandedOver<Value>: @unchecked Sendable {
+struct HandedOver<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }
 }

@@ -34,4 +34,12 @@ public protocol JournalStorage {
 
     /// Returns when creations, removals and renamings are durable.
     func syncDirectory() throws(JournalError)
+
+    /// Nothing more is written to the file for now: what is held for that may go.
+    func release(_ name: String)
+}
+
+extension JournalStorage {
+    /// Holds nothing.
+    public func release(_ name: String) {}
 }

@@ -103,6 +103,12 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         }
     }
 
+    /// Closes the file. It is opened again with its next use.
+    public func release(_ name: String) {
+        let descriptor = descriptors.withLock { $0.files.removeValue(forKey: name) }
+        if let descriptor { _ = close(descriptor) }
+    }
+
     /// In as many calls as it takes; an error may leave a part of it written.
     public func write(_ bytes: [UInt8], to name: String, at offset: Int) throws(JournalError) {
         try expectWritable(.write, name)

@@ -20,7 +20,15 @@ extension ProgramError {
         case let error as ClientError: self.init(Self.reason(error), Printable.line(error.description))
         case let error as ConnectionError: self.init(Self.reason(error), Printable.line(error.description))
         case let error as HostConnectionError: self.init(.noAnswer, Printable.line(error.description))
+        case let error as ArchiveClientError: self.init(Self.reason(error), Printable.line(error.description))
         default: self.init(starting: error)
+        }
+    }
+
+    private static func reason(_ error: ArchiveClientError) -> ExitReason {
+        switch error {
+        case .missing: .archiveGap
+        case .unreachable, .contradiction: .noAnswer
         }
     }
 

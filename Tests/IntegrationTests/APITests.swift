@@ -9,6 +9,17 @@ import Synchronization
 import Testing
 import Web
 
+/// As a gateway has them.
+private struct ArchivedBatches: DecisionSource {
+    let client: ArchiveClient
+
+    func batches(
+        of shard: ShardID, after: SequenceNumber, history: Digest?, count: Int
+    ) async throws -> [ExportedBatch] {
+        try await client.batches(of: shard, after: after, history: history, count: count)
+    }
+}
+
 /// The HTTP API of a gateway, in this process.
 private final class ServedAPI {
     let folder: ClusterFolder
@@ -19,10 +30,13 @@ private final class ServedAPI {
     init(shards: Int) async throws {
         let cluster = try await RuntimeCluster(shards: shards)
         (self.cluster, folder) = (cluster, cluster.folder)
+        var options = APIOptions()
+        options.decisions = ArchivedBatches(client: ArchiveClient(cluster.folder.manifest))
+        options.streamTime = .seconds(1)
         let logger = LineLogHandler.logger("test", level: .critical)
         let api = APIPart(
             manifest: folder.manifest, gateway: GatewayAddress(host: "127.0.0.1", port: cluster.gateway.port),
-            procedures: ["credit@1"], logger: logger)
+            procedures: ["credit@1"], options: options, logger: logger)
         server = try await WebServer.start([api], logger: logger)
     }
 
@@ -335,6 +349,41 @@ struct APITests {
         await served.stop()
     }
 
+    @Test func decisionsComeAsLinesAndAsEventsAndAreAnExport() async throws {
+        let served = try await ServedAPI(shards: 1)
+        var issuer = Principal(signer: try served.folder.issuer(), manifest: served.manifest)
+        let account = AccountSpecification(owner: issuer.signer.publicKey, asset: AssetID(1), index: 0)
+        let opened = try signed(by: &issuer, [.open(account)], .independent)
+        #expect(try await served.post(Array(opened.encoded()), type: "application/octet-stream").status == 200)
+        // It is archived within some milliseconds.
+        var lines: [Substring] = []
+        for _ in 0..<200 where !lines.contains(where: { $0.contains(opened.digest.hex) }) {
+            let page = try await served.send("GET", "/api/v1/decisions?shard=0")
+            #expect(page.status == 200 && page.headers["content-type"] == "application/x-ndjson")
+            lines = page.text.split(separator: "\n")
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        var verifier = ExportVerifier(served.manifest, file: "page")
+        for line in lines { try verifier.take(Array(line.utf8)) }
+        let summary = try verifier.finish()
+        #expect(summary.batches >= 1 && summary.isEnded)
+        let cursor = summary.cursor[ShardID(0)]
+        // From there on there is nothing yet.
+        let rest = try await served.send("GET", "/api/v1/decisions?shard=0&from=\(cursor)")
+        #expect(rest.text.split(separator: "\n").count == 2)
+        let events = try await served.send(
+            "GET", "/api/v1/decisions?shard=0", headers: ["Accept": "text/event-stream"])
+        #expect(events.headers["content-type"] == "text/event-stream")
+        #expect(
+            events.text.contains(
+                #"event: decision\ndata: {"type":"batch","shard":0,"sequence":"1""#.replacing(#"\n"#, with: "\n")))
+        #expect(events.text.contains("id: 0:\(cursor)\nevent: cursor\n"))
+        for path in ["/api/v1/decisions", "/api/v1/decisions?shard=1", "/api/v1/decisions?shard=0&from=x"] {
+            #expect(try await served.send("GET", path).problem == "malformed-parameter", "\(path)")
+        }
+        await served.stop()
+    }
+
     @Test func whoAsksTooOftenIsToldWhenToComeBack() async throws {
         var options = APIOptions()
         (options.requestsPerSecond, options.burst) = (1, 2)
@@ -357,8 +406,10 @@ struct APITests {
         let described = try await served.send("GET", "/openapi.json").object()
         #expect(described["openapi"] as? String == "3.1.0")
         let paths = try #require(described["paths"] as? [String: [String: Any]])
-        #expect(paths.count == 9)
-        for (path, methods) in paths where !path.contains("{") && methods["get"] != nil {
+        #expect(paths.count == 10)
+        // Decisions need a shard, and archives.
+        for (path, methods) in paths
+        where !path.contains("{") && methods["get"] != nil && path != "/api/v1/decisions" {
             let answer = try await served.send("GET", path)
             let head = try await served.send("HEAD", path)
             #expect(answer.status == 200 && head.status == 200 && head.body.isEmpty && !answer.body.isEmpty, "\(path)")

@@ -271,7 +271,8 @@ package struct Samples {
         case 4: .audit(id: word())
         case 5: .read(id: word(), readSubject(), nonce: bytes32())
         case 6: .evidence(shards(), evidence())
-        default: .stamps(id: word(), stampQuery())
+        case 7: .stamps(id: word(), stampQuery())
+        default: .archive(id: word(), archiveQuery())
         }
     }
     package mutating func refusal() -> Refusal {
@@ -319,8 +320,29 @@ package struct Samples {
         case 3: .status(id: word(), some { $0.replicaStatus() }, metrics: some { $0.metric() })
         case 4: .audit(id: word(), some { $0.audit() })
         case 5: .read(id: word(), flag() ? readAnswer() : nil)
-        default: .stamps(id: word(), stampAnswer())
+        case 6: .stamps(id: word(), stampAnswer())
+        default: .archive(id: word(), archiveAnswer())
         }
+    }
+    package mutating func archiveQuery() -> ArchiveQuery {
+        ArchiveQuery(
+            shard: number(), from: number(), count: UInt32(random.below(Int(ArchiveQuery.maxCount) + 1)),
+            wantsBatches: flag())
+    }
+    package mutating func archivedBatch() -> ArchivedBatch {
+        ArchivedBatch(
+            statement: statement(), batch: batch().bytes, leaves: some { $0.leaf() },
+            requests: some { $0.signedRequest() })
+    }
+    package mutating func archiveAnswer() -> ArchiveAnswer {
+        ArchiveAnswer(
+            standing: ArchiveAnswer.Standing.allCases[random.below(ArchiveAnswer.Standing.allCases.count)],
+            last: number(), next: number(),
+            entries: some { samples in
+                let batch = samples.flag() ? samples.archivedBatch() : nil
+                return .init(
+                    statement: batch?.statement ?? samples.statement(), signature: samples.signature(), batch: batch)
+            })
     }
     package mutating func client(_ kind: Int) -> ClientMessage {
         switch kind {
@@ -404,8 +426,8 @@ package struct Kind: Sendable, CustomStringConvertible {
         + (0..<15).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
         + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
         + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
-        + (0..<8).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
-        + (0..<7).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
+        + (0..<9).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
+        + (0..<8).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
         + (0..<5).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
         + (0..<6).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
 }

@@ -48,6 +48,8 @@ public struct HostFolder: Sendable {
     public var journalPath: String { path + "/journal" }
     /// The folder of LMDB's files for one shard. It is missing until the first start.
     public func statePath(of shard: ShardID) -> String { "\(path)/state/shard-\(shard)" }
+    /// The folder of what one shard has executed, for exports. It is missing until the first start with an archive.
+    public func archivePath(of shard: ShardID) -> String { "\(path)/archive/shard-\(shard)" }
     private var markerPath: String { path + "/initialised" }
     private var lostPath: String { path + "/lost-records" }
     private var proceduresPath: String { path + "/procedures" }
@@ -169,6 +171,19 @@ public struct HostFolder: Sendable {
         } catch {
             throw .file(error)
         }
+    }
+
+    /// Makes the folders of archives where they are missing.
+    func prepareArchives() throws(ClusterFolderError) {
+        do throws(FileFailure) {
+            let archives = path + "/archive"
+            if !DurableFile.exists(archives) { try DurableFile.createFolder(archives, mode: 0o700) }
+            for shard in manifest.shards(of: host) where !DurableFile.exists(archivePath(of: shard)) {
+                try DurableFile.createFolder(archivePath(of: shard), mode: 0o700)
+            }
+            try DurableFile.syncFolder(archives)
+            try DurableFile.syncFolder(path)
+        } catch { throw .file(error) }
     }
 
     /// Whether the journal is not to be believed: its records are lost, or are an older backup's.

@@ -130,6 +130,14 @@ public final class HostConnection: Sendable {
         return answer
     }
 
+    /// What this host has archived; nothing of it is checked.
+    public func archive(_ query: ArchiveQuery, timeout: Duration = .seconds(10)) async throws -> ArchiveAnswer {
+        guard case .archive(_, let answer) = try await call({ .archive(id: $0, query) }, timeout) else {
+            throw wrongKind
+        }
+        return answer
+    }
+
     /// What this host's replica holds now; nil if there is no such account.
     public func account(_ account: AccountID, timeout: Duration = .seconds(10)) async throws -> AccountView? {
         guard case .account(_, let view) = try await call({ .account(id: $0, account) }, timeout) else {
@@ -232,7 +240,8 @@ private final class HostConnectionCore {
         for frame in frames {
             guard let reply = try? HostReply(decoding: frame) else { return false }
             switch reply {
-            case .account(let id, _), .status(let id, _, _), .audit(let id, _), .stamps(let id, _):
+            case .account(let id, _), .status(let id, _, _), .audit(let id, _), .stamps(let id, _),
+                .archive(let id, _):
                 waiting.removeValue(forKey: id)?.succeed(reply)
             case .attestation, .refused: hear(reply)
             case .read: continue

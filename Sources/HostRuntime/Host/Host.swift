@@ -182,7 +182,8 @@ private struct HostAssembly {
                 inbox.post([input])
             }, failed: failed, counters: counted)
         declared.withLock { $0 = hasLostRecords }
-        let (states, environments) = try await openStates(
+        if options.archives { try folder.prepareArchives() }
+        let (states, environments, index) = try await openStates(
             report: { inbox.post([$0]) }, failed: failed, counters: counted)
         let ring = StampRing(options.traces)
         let inbound = HostInbound(
@@ -200,15 +201,25 @@ private struct HostAssembly {
             options: transportOptions, counters: counters, logger: logger, on: threads.io,
             events: { inbound.receive($0) })
 
+        var archives: ArchiveService?
+        if let index {
+            archives = try await ArchiveService.start(folder, signer: signer, index: index, on: threads.archive) {
+                transport.send([$0])
+            }
+        }
         let loop = threads.protocolLoop
-        let (options, signer) = (options, signer)
-        let started = loop.submit {
+        let signer = signer
+        var coreOptions = options.core
+        coreOptions.archives = options.archives
+        let options = options
+        let started = loop.submit { [coreOptions, archives] in
             let stores = try environments.mapValues { try LMDBStore($0) }
             let core = try HostCore(
-                manifest: manifest, host: host, signer: signer, options: options.core, stores: stores, records: records,
+                manifest: manifest, host: host, signer: signer, options: coreOptions, stores: stores, records: records,
                 hasLostRecords: hasLostRecords, now: Clock.now())
             let engine = HostEngine(
-                core: core, journal: journal, states: states, transport: transport, inbound: inbound,
+                core: core, journal: journal, states: states, archives: archives, transport: transport,
+                inbound: inbound,
                 counters: counted, trace: ring.map(HostTrace.init), logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }
@@ -317,9 +328,9 @@ private struct HostAssembly {
     private func openStates(
         report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void,
         counters: HostCounters
-    ) async throws -> (Mailbox<StateWriter.Job>, [ShardID: LMDBEnvironment]) {
+    ) async throws -> (Mailbox<StateWriter.Job>, [ShardID: LMDBEnvironment], ArchiveWriter.Index?) {
         let (folder, logger, loop) = (folder, logger, threads.store)
-        let (writer, environments) = try await loop.submit {
+        let (writer, environments, index) = try await loop.submit {
             var environments: [ShardID: LMDBEnvironment] = [:]
             var writers: [ShardID: LMDBStoreWriter] = [:]
             var turns: [ShardID: FlushTurn] = [:]
@@ -330,11 +341,14 @@ private struct HostAssembly {
                 let hosts = folder.manifest.hosts(of: shard)
                 turns[shard] = FlushTurn(place: hosts.firstIndex(of: folder.host) ?? 0, of: hosts.count)
             }
+            let archives =
+                options.archives ? try ArchiveWriter(folder, bytes: options.archiveBytes, logger: logger) : nil
             let writer = StateWriter(
-                writers, turns: turns, loop: loop, counters: counters, logger: logger, report: report, failed: failed)
-            return (NIOLoopBound(writer, eventLoop: loop), environments)
+                writers, turns: turns, archives: archives, loop: loop, counters: counters, logger: logger,
+                report: report, failed: failed)
+            return (NIOLoopBound(writer, eventLoop: loop), environments, archives?.index)
         }.get()
-        return (Mailbox(on: loop) { writer.value.run($0) }, environments)
+        return (Mailbox(on: loop) { writer.value.run($0) }, environments, index)
     }
     private func openState(of shard: ShardID) throws -> LMDBEnvironment {
         let path = folder.statePath(of: shard)

@@ -11,6 +11,11 @@ final class HostEngine {
     private var ready = HostReady()
     private let journal: Mailbox<JournalWriter.Job>
     private let states: Mailbox<StateWriter.Job>
+    /// Nil unless archives are kept.
+    private let archives: ArchiveService?
+    /// What is not handed on to be archived yet, and since when.
+    private var unarchived: (batches: [ArchivedBatch], since: UInt64) = ([], 0)
+    private static let archivedTogether = 64
     private let transport: PeerTransport
     private let inbound: HostInbound
     private let counters: HostCounters
@@ -28,11 +33,12 @@ final class HostEngine {
     private static let stepsPerRound = 256
 
     init(
-        core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>, transport: PeerTransport,
+        core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>,
+        archives: ArchiveService?, transport: PeerTransport,
         inbound: HostInbound, counters: HostCounters, trace: HostTrace?, logger: Logger
     ) {
         self.inbound = inbound
-        (self.core, self.journal, self.states) = (core, journal, states)
+        (self.core, self.journal, self.states, self.archives) = (core, journal, states, archives)
         (self.transport, self.counters, self.trace, self.logger) = (transport, counters, trace, logger)
         core.forEachPrimary { inbound.note($1, of: $0) }
     }
@@ -41,6 +47,7 @@ final class HostEngine {
         guard core != nil else { return }
         var steps = 0
         for input in inputs {
+            if let archives, asks(archives, input) { continue }
             if let trace { step(input, trace) } else { core?.step(input, now: Clock.now(), into: &ready) }
             steps += 1
             if steps % Self.stepsPerRound == 0 { carryOut() }
@@ -79,7 +86,21 @@ final class HostEngine {
         trace.end(ready)
     }
 
+    /// The archive answers on its own thread; whether this host may sign is known here.
+    private func asks(_ archives: ArchiveService, _ input: HostInput) -> Bool {
+        guard case .gateway(let session, let message) = input, case .archive(let id, let query) = message.value else {
+            return false
+        }
+        if core?.mayAttest(query.shard) == true {
+            archives.ask(query, id: id, from: session)
+        } else {
+            archives.refuse(.silent, id: id, to: session)
+        }
+        return true
+    }
+
     func stop() {
+        archiveWaiting()
         core = nil
         appendUnawaited()
     }
@@ -113,7 +134,22 @@ final class HostEngine {
     }
 
     private func appendOverdue() {
-        if Clock.uptime() >= unawaited.since + Self.laziness { appendUnawaited() }
+        let now = Clock.uptime()
+        if now >= unawaited.since + Self.laziness { appendUnawaited() }
+        if now >= unarchived.since + Self.laziness { archiveWaiting() }
+    }
+
+    private func archive() {
+        if unarchived.batches.isEmpty, !ready.executed.isEmpty { unarchived.since = Clock.uptime() }
+        unarchived.batches += ready.executed
+        // What is flushed must be there before.
+        if unarchived.batches.count >= Self.archivedTogether || !ready.flushes.isEmpty { archiveWaiting() }
+    }
+
+    private func archiveWaiting() {
+        guard !unarchived.batches.isEmpty else { return }
+        states.post(.archive(unarchived.batches))
+        unarchived.batches = []
     }
 
     private func appendUnawaited() {
@@ -130,6 +166,7 @@ final class HostEngine {
         transport.send(ready.toHosts, ready.toGateways, pausing: ready.pauses)
         inbound.check(ready.checks)
         for bucket in ready.stages { states.post(.stage(bucket)) }
+        archive()
         for flush in ready.flushes { states.post(.flush(flush)) }
         for (shard, primary) in ready.primaries { inbound.note(primary, of: shard) }
         if !ready.primaries.isEmpty { sayViews(of: ready.primaries.map(\.0)) }

@@ -260,7 +260,7 @@ extension GatewayMessage {
         case .submit(_, let request): request.bytes.count + 256
         case .decides(_, let decides): decides.reduce(256) { $0 + $1.maxSize }
         case .evidence(_, let evidence): evidence.root.bytes.count + evidence.certificates.count * 4096 + 256
-        case .account, .status, .audit, .read, .stamps: 256
+        case .account, .status, .audit, .read, .stamps, .archive: 256
         }
     }
 }

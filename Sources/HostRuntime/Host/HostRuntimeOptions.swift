@@ -14,7 +14,8 @@ public struct HostRuntimeOptions: Sendable {
     /// Where it listens, whatever the manifest says, which is where others look for it; nil for what follows from the
     /// manifest (`HostAddress.listening`).
     public var listen: HostAddress?
-    /// Threads that check signatures, 1 or more, beside the four for sockets, protocol, journal and store.
+    /// Threads that check signatures, 1 or more, beside the five for sockets, protocol, journal, store and
+    /// archive.
     public var verifierThreads = 1
     /// How often the core is told that time passes, and twice as often while it has something to do then; its timers
     /// are no more exact than this.
@@ -29,6 +30,11 @@ public struct HostRuntimeOptions: Sendable {
 
     /// Requests of which the host keeps stamps, for whoever asks: none.
     public var traces = TraceSampling.off
+
+    /// Whether it keeps what it has executed, for exports (docs/EXPORT.md).
+    public var archives = true
+    /// Bytes of all its archives together, in equal parts for its shards; the oldest go. Nil keeps everything.
+    public var archiveBytes: Int? = 16 << 30
 
     /// One verifier and a tick of 10 ms, without procedures.
     public init() {}

@@ -11,6 +11,8 @@ package final class StateWriter {
         /// The store was opened: what that has left unread is read, before anything is written.
         case check(ShardID)
         case stage(BucketStaging)
+        /// What was executed, before any flush that holds it.
+        case archive([ArchivedBatch])
         case flush(StateFlush)
         /// The state is damaged: the next start puts it aside.
         case condemn(ShardID)
@@ -19,6 +21,8 @@ package final class StateWriter {
 
     private var writers: [ShardID: LMDBStoreWriter]
     private var turns: [ShardID: FlushTurn]
+    /// Nil if none is kept.
+    private let archives: ArchiveWriter?
     private let loop: any EventLoop
     private let counters: HostCounters
     private let logger: Logger
@@ -33,16 +37,18 @@ package final class StateWriter {
 
     /// - Parameters:
     ///   - writers: one for each shard in `turns`.
+    ///   - archives: of the same shards; nil if none are kept.
     ///   - loop: on which it lives.
     ///   - report: says `staged`, `flushed`, `storageFailed` or `stateDamaged`.
     ///   - failed: called beside `storageFailed`.
     package init(
-        _ writers: [ShardID: LMDBStoreWriter], turns: [ShardID: FlushTurn], loop: any EventLoop,
+        _ writers: [ShardID: LMDBStoreWriter], turns: [ShardID: FlushTurn], archives: ArchiveWriter? = nil,
+        loop: any EventLoop,
         counters: HostCounters, logger: Logger,
         report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
-        (self.writers, self.turns, self.loop) = (writers, turns, loop)
+        (self.writers, self.turns, self.archives, self.loop) = (writers, turns, archives, loop)
         (self.counters, self.logger) = (counters, logger)
         (self.report, self.failed) = (report, failed)
     }
@@ -60,14 +66,27 @@ package final class StateWriter {
             switch job {
             case .stage: continue
             case .check(let shard): write(shard, { _ in }, then: { [] })
+            case .archive(let batches): archive(batches)
             case .flush(let flush): take(flush)
             case .condemn(let shard): condemn(shard)
             case .close(let promise):
+                for shard in writers.keys.sorted() where !hasFailed { keep(shard) { try $0.sync(shard) } }
                 writers = [:]
                 promise.succeed(())
             }
         }
         stage(&buckets)
+    }
+
+    private func archive(_ batches: [ArchivedBatch]) {
+        guard let shard = batches.first?.shard, !hasFailed else { return }
+        keep(shard) { try $0.append(batches) }
+    }
+
+    /// What cannot be archived is a failure of the storage like any other: the host stops, and nothing is missing.
+    private func keep(_ shard: ShardID, _ work: (ArchiveWriter) throws -> Void) {
+        guard let archives else { return }
+        do { try work(archives) } catch { fail(shard, error, what: "archive") }
     }
 
     private func condemn(_ shard: ShardID) {
@@ -104,6 +123,8 @@ package final class StateWriter {
             if self.written[shard]?.sequence == sequence { self.written[shard] = nil }
         }
         write(flush.shard) {
+            // What the state holds is not executed again.
+            try archives?.sync(flush.shard)
             let began = Clock.uptime()
             try flush.apply(to: $0)
             counters.flushTime.recordNanoseconds(Int64(clamping: Clock.uptime() - began))
@@ -132,15 +153,15 @@ package final class StateWriter {
         report(.stateDamaged(shard, "\(error)"))
     }
 
-    private func fail(_ shard: ShardID, _ error: any Error) {
+    private func fail(_ shard: ShardID, _ error: any Error, what part: String = "state") {
         hasFailed = true
         let failure = StorageFailure.of(error)
         let what = failure?.description ?? "\(error)"
         let until = failure?.isForRoom == true ? "there is room" : "it is restarted on a sound disk"
         logger.critical(
-            "writing the state of shard \(shard) failed; the host stops voting until \(until): \(what)",
+            "writing the \(part) of shard \(shard) failed; the host stops voting until \(until): \(what)",
             metadata: ["shard": .stringConvertible(shard.number)])
-        report(.storageFailed("state of shard \(shard): \(what)"))
+        report(.storageFailed("\(part) of shard \(shard): \(what)"))
         if let failure { failed(failure) }
     }
 }

@@ -35,6 +35,17 @@ public struct APIOptions: Sendable {
     /// What these hold, roughly, in bytes.
     public var maxRememberedBytes = 32 << 20
 
+    /// Where executed batches come from; nil if this gateway gives none.
+    public var decisions: (any DecisionSource)?
+    /// Batches in one answer of `GET /api/v1/decisions`; fewer where they are large.
+    public var decisionsPerPage = 128
+    /// Streams of decisions that are open at once.
+    public var maxStreams = 16
+    /// After so long a stream ends, and the client comes back.
+    public var streamTime = Duration.seconds(600)
+    /// How long a stream waits until it looks again, where there was nothing new.
+    public var streamPause = Duration.milliseconds(250)
+
     /// The bounds that docs/HTTP.md lists.
     public init() {}
 }

@@ -15,6 +15,7 @@ public struct APIPart: WebTree {
     let link: GatewayLink
     let submissions: Submissions
     let logger: Logger
+    let places: StreamPlaces
     private let limits: AddressLimitsBox
 
     /// - Parameters:
@@ -38,6 +39,7 @@ public struct APIPart: WebTree {
         (self.manifest, self.procedures, self.options, self.link) = (manifest, procedures, options, link)
         submissions = Submissions(options: options) { await link.submit($0) }
         limits = AddressLimitsBox(options)
+        places = StreamPlaces(options.maxStreams)
         self.logger = logger
     }
 
@@ -88,8 +90,9 @@ public struct APIPart: WebTree {
                 .methodNotAllowed, "\(route.path) takes \(route.allow) and not \(request.method.rawValue)",
                 allow: route.allow)
         }
-        guard MediaTypes.acceptsJSON(request.headers[.accept]) else {
-            throw Problem(.notAcceptable, "the answer is application/json, which Accept excludes")
+        guard route.isAccepted(by: request.headers[.accept]) else {
+            let types = route.types.joined(separator: " or ")
+            throw Problem(.notAcceptable, "the answer is \(types), which Accept excludes")
         }
         let query = try APIQuery(request.uri.query, names: route.queryNames)
         switch route {
@@ -97,6 +100,7 @@ public struct APIPart: WebTree {
         case .transaction: return try transaction(parameter)
         case .account: return try await account(parameter, query)
         case .principal: return try await principal(parameter, query)
+        case .decisions: return try await decisions(request, query)
         case .procedures: return proceduresAnswer
         case .cluster: return clusterAnswer
         case .shards: return shardsAnswer

@@ -1,7 +1,7 @@
 /// What the API answers, each by one path and one method beside HEAD. What `/openapi.json` says of them is made of
 /// this.
 enum APIRoute: CaseIterable, Sendable {
-    case submit, transaction, account, principal, procedures, cluster, shards, problem, openAPI
+    case submit, transaction, account, principal, decisions, procedures, cluster, shards, problem, openAPI
 
     /// A name in braces stands for one segment.
     var path: String {
@@ -10,6 +10,7 @@ enum APIRoute: CaseIterable, Sendable {
         case .transaction: "/api/v1/transactions/{txid}"
         case .account: "/api/v1/accounts/{account}"
         case .principal: "/api/v1/principals/{principal}"
+        case .decisions: "/api/v1/decisions"
         case .procedures: "/api/v1/procedures"
         case .cluster: "/api/v1/cluster"
         case .shards: "/api/v1/shards"
@@ -23,11 +24,26 @@ enum APIRoute: CaseIterable, Sendable {
     /// As the header field Allow has it.
     var allow: String { isPost ? "POST" : "GET, HEAD" }
 
+    /// What an answer that is no problem is, the usual one first.
+    var types: [String] {
+        switch self {
+        case .decisions: ["application/x-ndjson", "text/event-stream"]
+        case .submit, .transaction, .account, .principal, .procedures, .cluster, .shards, .problem, .openAPI:
+            ["application/json"]
+        }
+    }
+
+    /// - Parameter accept: the header field.
+    func isAccepted(by accept: String?) -> Bool {
+        types.contains { MediaTypes.accepts($0, accept) }
+    }
+
     /// The names that its query may have.
     var queryNames: [String] {
         switch self {
         case .account: ["asset", "nonce"]
         case .principal: ["shard", "nonce"]
+        case .decisions: ["shard", "from"]
         case .submit, .transaction, .procedures, .cluster, .shards, .problem, .openAPI: []
         }
     }
@@ -45,6 +61,7 @@ enum APIRoute: CaseIterable, Sendable {
         case .transaction: [.unknownTransaction, .notFound]
         case .account: [.wrongAsset, .noQuorum, .gatewayUnavailable, .timeout, .notFound]
         case .principal: [.noQuorum, .gatewayUnavailable, .timeout, .notFound]
+        case .decisions: [.noDecisions]
         case .problem: [.notFound]
         case .procedures, .cluster, .shards, .openAPI: []
         }

@@ -2,7 +2,18 @@
 package enum MediaTypes {
     /// Whether a client takes an answer in JSON.
     /// - Parameter accept: nil if it says nothing, and takes anything.
-    package static func acceptsJSON(_ accept: String?) -> Bool {
+    package static func acceptsJSON(_ accept: String?) -> Bool { accepts("application/json", accept) }
+
+    /// Whether a client asks for server-sent events, and not only takes anything.
+    static func prefersEvents(_ accept: String?) -> Bool {
+        guard let accept else { return false }
+        return accept.split(separator: ",").contains { base(String($0)) == "text/event-stream" }
+            && accepts("text/event-stream", accept)
+    }
+
+    /// Whether a client takes an answer of this type.
+    /// - Parameter accept: nil if it says nothing, and takes anything.
+    static func accepts(_ wanted: String, _ accept: String?) -> Bool {
         guard let accept, accept.contains(where: { $0 != " " }) else { return true }
         // The most specific range counts (RFC 9110 §12.5.1).
         var (best, weight) = (-1, true)
@@ -11,8 +22,8 @@ package enum MediaTypes {
             guard let type = parts.first else { continue }
             let specificity: Int
             switch type {
-            case "application/json": specificity = 2
-            case "application/*": specificity = 1
+            case wanted: specificity = 2
+            case wanted.prefix { $0 != "/" } + "/*": specificity = 1
             case "*/*": specificity = 0
             default: continue
             }

@@ -67,7 +67,12 @@ enum OpenAPI {
         _ route: APIRoute, _ options: APIOptions, isHead: Bool
     ) -> [(key: String, value: WebJSON)] {
         var responses: [(key: String, value: WebJSON)] = [
-            ("200", response(success(route), schema(route), isHead: isHead, headers: route.isPost ? [location] : []))
+            (
+                "200",
+                response(
+                    success(route), schema(route), types: route.types, isHead: isHead,
+                    headers: route.isPost ? [location] : [])
+            )
         ]
         if route.isPost {
             responses.append(
@@ -87,11 +92,18 @@ enum OpenAPI {
     }
 
     private static func response(
-        _ description: String, _ schema: String, isHead: Bool, headers: [(key: String, value: WebJSON)]
+        _ description: String, _ schema: String, types: [String] = ["application/json"], isHead: Bool,
+        headers: [(key: String, value: WebJSON)]
     ) -> WebJSON {
         var members: [(key: String, value: WebJSON)] = [("description", .string(description))]
         if !headers.isEmpty { members.append(("headers", .object(headers))) }
-        if !isHead { members.append(("content", ["application/json": ["schema": reference(schema)]])) }
+        if !isHead {
+            // Lines and events have no schema as a whole.
+            let content = types.map { type in
+                (key: type, value: type == "application/json" ? ["schema": reference(schema)] : WebJSON.object([]))
+            }
+            members.append(("content", .object(content)))
+        }
         return .object(members)
     }
 
@@ -173,6 +185,13 @@ enum OpenAPI {
                 path("principal", reference("Bytes32"), "The principal's public key."),
                 query("shard", reference("UInt16Text"), "The shard that is asked.", isRequired: true), nonce,
             ]
+        case .decisions:
+            return [
+                query("shard", reference("UInt16Text"), "The shard.", isRequired: true),
+                query(
+                    "from", reference("UInt64"),
+                    "The sequence number of the last batch that is known; 0 or nothing for the beginning."),
+            ]
         case .problem:
             return [
                 path(
@@ -189,6 +208,8 @@ enum OpenAPI {
         case .transaction: "What this gateway knows of a transaction that was submitted to it over HTTP."
         case .account: "A quorum read of an account, with its proof."
         case .principal: "A quorum read of the request numbers that a shard has recorded of a principal."
+        case .decisions:
+            "What a shard has executed, with certificates: a page of lines, or server-sent events that go on."
         case .procedures: "The procedures that this gateway's program knows; hosts may have others."
         case .cluster: "The manifest, and the SHA-256 of the bytes of its cluster.json."
         case .shards: "The shards, their hosts and the accounts that they own."
@@ -202,6 +223,8 @@ enum OpenAPI {
         case .submit: "The receipt, which proves a commit or an abort, as its file has it (docs/receipts/README.md)."
         case .transaction: "What is known of it."
         case .account, .principal: "What 2f + 1 replicas say alike."
+        case .decisions:
+            "Lines of JSON as an export has them (docs/EXPORT.md): at most \(APIOptions().decisionsPerPage) batches, and a last line with the cursor to go on from; or the same as events, each batch followed by its cursor."
         case .procedures, .cluster, .shards: "As the manifest and the program have it."
         case .problem: "The problem."
         case .openAPI: "An OpenAPI document."
@@ -214,6 +237,7 @@ enum OpenAPI {
         case .transaction: "Transaction"
         case .account: "AccountRead"
         case .principal: "PrincipalRead"
+        case .decisions: "Document"
         case .procedures: "Procedures"
         case .cluster: "Cluster"
         case .shards: "Shards"

@@ -25,6 +25,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
     case queueFull = "queue-full"
     case shardUnavailable = "shard-unavailable"
     case noQuorum = "no-quorum"
+    case noDecisions = "no-decisions"
     case gatewayUnavailable = "gateway-unavailable"
     case busy = "busy"
     case retriesExhausted = "retries-exhausted"
@@ -49,7 +50,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
         case .tooManyRequests: 429
         case .headersTooLarge: 431
         case .internalError: 500
-        case .queueFull, .shardUnavailable, .noQuorum, .gatewayUnavailable, .busy: 503
+        case .queueFull, .shardUnavailable, .noQuorum, .noDecisions, .gatewayUnavailable, .busy: 503
         case .retriesExhausted, .deadlinePassed, .timeout: 504
         }
     }
@@ -78,6 +79,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
         case .queueFull: "The gateway's queue is full"
         case .shardUnavailable: "A shard has certified nothing for long"
         case .noQuorum: "No quorum of replicas says the same"
+        case .noDecisions: "The archives cannot be read"
         case .gatewayUnavailable: "The gateway does not answer its HTTP side"
         case .busy: "The HTTP side is busy"
         case .retriesExhausted: "There was no answer within the retry budget"
@@ -97,7 +99,7 @@ package enum ProblemKind: String, CaseIterable, Sendable {
             "That proves nothing: a gateway knows of transactions only what came over its own HTTP side, and forgets. "
                 + "POST the same signed bytes again: a transaction has one outcome, however often it is asked for."
         case .methodNotAllowed: "Use a method that the header field Allow lists."
-        case .notAcceptable: "Accept application/json."
+        case .notAcceptable: "Accept the type that the detail names, as application/json."
         case .bodyTooSlow: "Send the whole body within the time that GET /openapi.json names."
         case .contentTooLarge: "Sign fewer operations in one request."
         case .unsupportedMediaType:
@@ -119,6 +121,8 @@ package enum ProblemKind: String, CaseIterable, Sendable {
         case .queueFull, .shardUnavailable:
             "Come back after Retry-After with the same signed bytes. They do not happen twice."
         case .noQuorum: "Ask again: undecided transactions hold something of it, or too many replicas do not answer."
+        case .noDecisions:
+            "Ask again, or ask another gateway. Where hosts have dropped what is asked for, go on behind it (docs/EXPORT.md)."
         case .gatewayUnavailable, .retriesExhausted, .deadlinePassed, .timeout:
             "The transaction may have taken effect, or may yet. Send the same signed bytes again for its outcome: they "
                 + "do not happen twice."

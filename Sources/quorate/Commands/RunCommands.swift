@@ -211,9 +211,13 @@ struct GatewayCommand: AsyncParsableCommand {
                     manifest: cluster.manifest, port: place.port, options: options, logger: logger)
                 let actual = HostAddress(address: place.address, port: gateway.port)
                 if let warning = Self.difference(actual, from: listed) { logger.warning("\(warning)") }
+                let archives = ArchiveClient(cluster.manifest)
+                var apiOptions = APIOptions()
+                apiOptions.decisions = ArchivedDecisions(client: archives)
                 // Itself it knows by the very certificate: one that an operator gave may have no name of loopback.
                 let api = APIPart(
-                    manifest: cluster.manifest, procedures: ExampleProcedures.registry.names, logger: logger
+                    manifest: cluster.manifest, procedures: ExampleProcedures.registry.names, options: apiOptions,
+                    logger: logger
                 ) { [port = gateway.port] in
                     let trust = certificate.map { GatewayTrust(pinned: $0.leaf) }
                     return try await GatewayConnection.connect(Self.own(place, port: port, trust: trust))
@@ -245,6 +249,7 @@ struct GatewayCommand: AsyncParsableCommand {
                     }
                     await dashboard?.stop()
                     await web?.stop()
+                    await archives.close()
                     await gateway.stop()
                     withExtendedLifetime(rereading) {}
                 }
