@@ -6,7 +6,7 @@ prints the line and what is wrong with it and exits with 24; 64 is wrong usage. 
 cryptography."""
 import json, struct, sys
 from verify_receipt import (
-    DIGEST, HEX, SIGNATURE, TEXT, U8, U16, U32, Reader, Wrong, account, call_path, call_response, check, conform, end, is_signed, issued_call,
+    DIGEST, DIRECTIONS, HEX, SIGNATURE, TEXT, U8, U16, U32, Reader, Wrong, account, call_path, call_response, check, conform, end, is_signed, issued_call,
     load_manifest, merkle_root, parse, sha256, shown, status, tag)
 
 LONGEST = 1 << 26  # bytes of a line
@@ -33,7 +33,7 @@ def cursor(text, shards):
 def spelled(known): return ",".join(f"{shard}:{known[shard]}" for shard in sorted(known))
 
 def operation(r):  # as the HTTP API has it
-    match r.choice(range(1, 6), "operation kind"):
+    match r.choice(range(1, 8), "operation kind"):
         case 1: return {"kind": "transfer", "from": account(r).hex(), "to": account(r).hex(), "asset": r.uint(4), "amount": str(r.uint(16))}
         case 2: return {"kind": "open", "owner": r.raw(32).hex(), "asset": r.uint(4), "index": str(r.uint(8))}
         case 3: return {"kind": "issue", "to": account(r).hex(), "asset": r.uint(4), "amount": str(r.uint(16))}
@@ -42,6 +42,8 @@ def operation(r):  # as the HTTP API has it
             target = {"key": r.blob(240).hex()} if r.choice((1, 2), "call target") == 1 else {"account": account(r).hex()}
             call = {"kind": "call", "target": target, "procedure": r.string(64), "version": r.uint(2), "arguments": r.blob(16384).hex()}
             return call | ({"continues": str(r.uint(8))} if r.bool() else {})
+        case 6: return {"kind": "freeze", "account": account(r).hex(), "direction": DIRECTIONS[r.choice(DIRECTIONS, "freeze direction")], "reason": r.uint(4)}
+        case 7: return {"kind": "release", "account": account(r).hex()}
 def leg(r):
     number = r.uint(2)
     r.check(r.at < len(r.data), "truncated")

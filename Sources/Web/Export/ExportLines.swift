@@ -152,6 +152,12 @@ extension RequestJSON {
                 "amount": .string(amount.description),
             ]
         case .read(let account): ["kind": "read", "account": .string(account.hex)]
+        case .freeze(let account, let freeze):
+            [
+                "kind": "freeze", "account": .string(account.hex), "direction": .string(freeze.direction.description),
+                "reason": .number(Int(freeze.reason)),
+            ]
+        case .release(let account): ["kind": "release", "account": .string(account.hex)]
         case .call(let call, let continued):
             WebJSON.object([
                 (key: "kind", value: "call"), (key: "target", value: target(call.target)),
