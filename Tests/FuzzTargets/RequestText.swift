@@ -31,6 +31,10 @@ enum RequestText {
         case .issue(let to, let asset, let amount):
             "{\"kind\": \"issue\", \"to\": \"\(to.hex)\", \"asset\": \(asset.number), \"amount\": \"\(amount.number)\"}"
         case .read(let account): "{\"kind\": \"read\", \"account\": \"\(account.hex)\"}"
+        case .freeze(let account, let freeze):
+            "{\"kind\": \"freeze\", \"account\": \"\(account.hex)\", "
+                + "\"direction\": \"\(freeze.direction)\", \"reason\": \(freeze.reason)}"
+        case .release(let account): "{\"kind\": \"release\", \"account\": \"\(account.hex)\"}"
         case .call(let call, let continues):
             "{\"kind\": \"call\", \"target\": {\(target(call.target))}, \"procedure\": \(quoted(call.procedure)), "
                 + "\"version\": \(call.version), \"arguments\": \"\(Hex.encode(call.arguments))\""
