@@ -26,7 +26,7 @@ extension FuzzTarget {
     ///   - isWhole: whether all of it was read; of what another version wrote it is not.
     ///   - use: what the program does with a value that came from outside.
     private static func canonical<T: CanonicalCodable & SendableMetatype>(
-        _ name: String, _: T.Type, maxLength: Int = 4096, seeds: @escaping @Sendable (inout Samples) -> [T],
+        _ name: String, _: T.Type, maxLength: Int = 8192, seeds: @escaping @Sendable (inout Samples) -> [T],
         isWhole: @escaping @Sendable (T) -> Bool = { _ in true }, use: @escaping @Sendable (T) throws -> Void = { _ in }
     ) -> FuzzTarget {
         FuzzTarget(

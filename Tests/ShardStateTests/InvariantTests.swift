@@ -175,7 +175,7 @@ import Testing
         metadata[0] = 9
         let disk = TestDisk()
         disk.apply([], metadata: metadata, clearing: true)
-        #expect(throws: ShardStateError.stateVersion(got: 9, supported: 7)) {
+        #expect(throws: ShardStateError.stateVersion(got: 9, supported: 8)) {
             try ShardExecutor(shard: ShardID(0), manifest: cluster.manifest, store: TestStore(disk))
         }
         disk.apply([], metadata: Array(metadata.dropLast()), clearing: true)
