@@ -55,9 +55,12 @@ package struct Proposer: Sendable {
 
     /// What one that waits, or is on its way in a batch, does as well is not ordered a second time. When that one is
     /// executed the other has nothing left to do, at any replica.
+    /// - Parameter isEarly: the shard has no record yet, so the first of two may do nothing, and the second is needed.
     /// - Returns: why it does not wait; nil if it does, or if enough others that decide the same do.
-    package mutating func insert(_ decide: TransactionDecide, from source: Source, now: Instant) -> MessageDrop? {
-        guard !decides.contains(in: decide.request, where: { $0.covers(decide) }) else { return nil }
+    package mutating func insert(
+        _ decide: TransactionDecide, from source: Source, isEarly: Bool = false, now: Instant
+    ) -> MessageDrop? {
+        if !isEarly, decides.contains(in: decide.request, where: { $0.covers(decide) }) { return nil }
         let isFull = decides.isFull(for: source) && !decides.contains(decide.digest)
         decidesDue = min(decidesDue ?? .max, now.uptime + options.decidesAlone)
         _ = decides.insert(

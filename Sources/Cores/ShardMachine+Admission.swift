@@ -97,7 +97,8 @@ extension ShardMachine {
             // The vote comes first: until it is executed this decides nothing, and would only take room from what does.
             proposer.keepEarly(decide, from: source)
         case .noRecord, .notes, .decides:
-            if let reason = proposer.insert(decide, from: source, now: now) { ready.drop(reason) }
+            let isEarly = effect == .noRecord
+            if let reason = proposer.insert(decide, from: source, isEarly: isEarly, now: now) { ready.drop(reason) }
         }
     }
 

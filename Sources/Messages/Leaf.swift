@@ -210,13 +210,17 @@ public struct Leaf: Hashable, Sendable, CanonicalCodable {
 
     /// Whether it says the same of every leg that `other` speaks of, or how the leg ended after the yes vote.
     func covers(_ other: Leaf) -> Bool {
-        if entries == other.entries { return true }
-        return other.entries.allSatisfy { entry in
-            switch (entry.status, status(ofLeg: entry.leg)) {
-            case (.votedYes, .committed), (.votedYes, .aborted): true
-            case (let said, let says): said == says
+        // Both are in the order of legs: one walk.
+        var place = entries.startIndex
+        for entry in other.entries {
+            while place < entries.endIndex, entries[place].leg < entry.leg { place += 1 }
+            guard place < entries.endIndex, entries[place].leg == entry.leg else { return false }
+            switch (entry.status, entries[place].status) {
+            case (.votedYes, .committed), (.votedYes, .aborted): continue
+            case (let said, let says): guard said == says else { return false }
             }
         }
+        return true
     }
 
     /// Nil if this leaf says nothing of the leg: another one, of another batch, may.

@@ -221,6 +221,21 @@ import Testing
         #expect(!Self.decide(1, of: 1, at: 1, .noRecordAbort).covers(vote))
         #expect(!Self.decide(1, of: 1, at: 1, .acknowledged).covers(vote))
         #expect(!Self.decide(1, of: 1, at: 1, .aborted(.malformed)).covers(done))
+        // Not all are compared with all: of many certificates only the very same is covered.
+        let many = TransactionDecide(
+            principal: vote.principal, number: vote.number, request: vote.request,
+            certificates: (1...5).flatMap { Self.decide(1, of: 1, at: $0, .votedYes).certificates })
+        #expect(!many.covers(vote) && many.covers(many))
+    }
+
+    @Test func beforeThereIsARecordADecideStandsForNoOther() {
+        var proposer = Proposer(options: HostOptions())
+        let decides = [UInt64(1), 2].map { Self.decide(1, of: 1, at: $0, .votedYes) }
+        for decide in decides {
+            #expect(proposer.insert(decide, from: .peer(HostID(1)), isEarly: true, now: moment(0)) == nil)
+        }
+        #expect(proposer.count == 2)
+        #expect(proposer.insert(decides[1], from: .peer(HostID(2)), now: moment(0)) == nil && proposer.count == 2)
     }
 
     @Test func whatDecidesForAsLongAsABatchHasNoRoomDoesNotWaitAgain() throws {

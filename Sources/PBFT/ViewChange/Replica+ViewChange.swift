@@ -17,8 +17,11 @@ extension Replica {
         leaveSuspectedView(now: now, into: &ready)
     }
 
+    /// That the primary has left its view is what the others say of it; it counts for nobody's suspicion itself. A faulty
+    /// one that tells a single backup would else draw it out of a view that goes on without it.
     private mutating func leaveSuspectedView(now: Instant, into ready: inout ReplicaReady) {
-        guard phase == .normal, promises.isFull, pacemaker.isSuspected(view, hasLeft: viewChanger.hasLeft, now: now)
+        guard phase == .normal, promises.isFull,
+            pacemaker.isSuspected(view, hasLeft: { $0 != primary && viewChanger.hasLeft($0) }, now: now)
         else { return }
         startViewChange(to: view.next, now: now, into: &ready)
     }
