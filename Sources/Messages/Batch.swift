@@ -74,7 +74,9 @@ public struct TransactionDecide: Hashable, Sendable, CanonicalCodable {
     /// Of many certificates it says no: to compare all with all would take long, and coordinators send few.
     public func covers(_ other: TransactionDecide) -> Bool {
         guard request == other.request, principal == other.principal, number == other.number else { return false }
-        guard max(certificates.count, other.certificates.count) <= Self.maxCompared else { return digest == other.digest }
+        guard max(certificates.count, other.certificates.count) <= Self.maxCompared else {
+            return digest == other.digest
+        }
         return other.certificates.allSatisfy { weaker in
             certificates.contains { $0.shard == weaker.shard && $0.leaf.covers(weaker.leaf) }
         }

@@ -229,7 +229,7 @@ import Testing
     }
 
     @Test func beforeThereIsARecordADecideStandsForNoOther() {
-        var proposer = Proposer(options: HostOptions())
+        var proposer = Proposer(options: Self.options(), view: View(0))
         let decides = [UInt64(1), 2].map { Self.decide(1, of: 1, at: $0, .votedYes) }
         for decide in decides {
             #expect(proposer.insert(decide, from: .peer(HostID(1)), isEarly: true, now: moment(0)) == nil)

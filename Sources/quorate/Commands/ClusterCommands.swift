@@ -154,7 +154,8 @@ struct ClusterCommand: AsyncParsableCommand {
             guard clientTLS.isOn else {
                 Console.out(
                     "gateways and clients need \(directory)/public, which has no secret: quorate gateway run FOLDER")
-                return Console.out("issuer.key may create money, compliance.key freeze accounts: keep them off the hosts")
+                return Console.out(
+                    "issuer.key may create money, compliance.key freeze accounts: keep them off the hosts")
             }
             for (number, gateway) in gateways.enumerated() {
                 Console.out(
