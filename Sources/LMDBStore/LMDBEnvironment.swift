@@ -70,6 +70,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
     /// - Throws: an error with `isDamage` for a file that LMDB must not see. It is left as it is.
     public init(path: String, options: LMDBOptions = LMDBOptions()) throws(LMDBError) {
         self.path = path
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
             throw .failed(operation: "creation", path: path, code: errno)
         }
@@ -118,6 +120,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
     ///   nothing was ever written to it.
     public init(reading path: String) throws(LMDBError) {
         self.path = path
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         let file = path + "/data.mdb"
         var status = stat()
         guard stat(file, &status) == 0 else { throw .failed(operation: "stat", path: file, code: errno) }
