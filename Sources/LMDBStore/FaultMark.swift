@@ -19,6 +19,8 @@ struct FaultMark: ~Copyable {
     /// Makes the file where it is missing. Its name is durable when its folder is synced.
     /// - Throws: `.diedReading` if the last process that had the database open died so.
     init(in folder: String) throws(LMDBError) {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         let path = folder + "/" + Self.name
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .failed(operation: "opening", path: path, code: errno) }

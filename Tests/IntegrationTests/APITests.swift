@@ -623,7 +623,9 @@ struct APITests {
     }
 
     @Test func mappedAddressesAreWhatIsMappedAndOthersTheirNetwork() throws {
-        func peer(_ address: String) throws -> PeerNetwork { PeerNetwork(try SocketAddress(ipAddress: address, port: 1)) }
+        func peer(_ address: String) throws -> PeerNetwork {
+            PeerNetwork(try SocketAddress(ipAddress: address, port: 1))
+        }
         #expect(try peer("::ffff:192.0.2.1") == peer("192.0.2.1"))
         #expect(try peer("::ffff:192.0.2.1") != peer("::ffff:192.0.2.2"))
         #expect(try peer("2001:db8::1") == peer("2001:db8::2") && peer("2001:db8::1") != peer("2001:db8:0:1::1"))

@@ -38,7 +38,7 @@ package enum ClusterAuthority {
     }
 
     /// The key has no certificate among those of its pair.
-    struct NoCertificate: Error {}
+    package struct NoCertificate: Error {}
 
     /// A new authority.
     package static func make(_ cluster: ClusterID, now: Date = Date()) throws -> Pair {
