@@ -1,5 +1,6 @@
 import Glibc
 import Messages
+import WriteAheadLog
 
 /// Reads batches of an archive whose files are in a folder. Not for two threads at once, but beside whoever writes.
 public final class ArchiveReader {
@@ -94,7 +95,7 @@ private final class ArchiveFile {
     let size: Int
 
     init?(_ path: String) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = SystemCalls.uninterrupted { open(path, O_RDONLY | O_CLOEXEC) }
         guard descriptor >= 0 else { return nil }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {

@@ -1,5 +1,6 @@
 import ConnectionErrors
 import FoundationEssentials
+import Glibc
 import NIOCore
 import NIOSSL
 import Synchronization
@@ -27,11 +28,13 @@ public struct GatewayTrust: Hashable, Sendable {
     }
 
     /// By `authority.crt` in the folder of a `cluster.json`, as a cluster's folder and its public part have them; nil if
-    /// there is no such file: then gateways are reached in plain TCP. A file that cannot be read trusts nobody.
+    /// there is nothing of that name: then gateways are reached in plain TCP. A file that cannot be read or looked at, or
+    /// a link that leads nowhere, trusts nobody.
     public init?(beside manifest: String) {
         let folder = manifest.lastIndex(of: "/").map { String(manifest[...$0]) } ?? ""
         let path = folder + "authority.crt"
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        var information = stat()
+        if lstat(path, &information) != 0 && errno == ENOENT { return nil }
         let bytes = FileManager.default.contents(atPath: path)
         self.init(authorities: String(decoding: bytes ?? Data(), as: UTF8.self))
     }
@@ -49,7 +52,9 @@ public struct GatewayTrust: Hashable, Sendable {
 
     /// - Throws: if a certificate cannot be read, or there is none.
     package static func certificates(in pem: String) throws -> [X509.Certificate] {
+        guard !pem.isEmpty else { throw NIOSSLError.failedToLoadCertificate }
         let documents = try NIOSSLCertificate.fromPEMBytes(Array(pem.utf8))
+        guard !documents.isEmpty else { throw NIOSSLError.failedToLoadCertificate }
         return try documents.map { try X509.Certificate(derEncoded: try $0.toDERBytes()) }
     }
 

@@ -19,6 +19,8 @@ struct FaultMark: ~Copyable {
     /// Makes the file where it is missing. Its name is durable when its folder is synced.
     /// - Throws: `.diedReading` if the last process that had the database open died so.
     init(in folder: String) throws(LMDBError) {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         let path = folder + "/" + Self.name
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .failed(operation: "opening", path: path, code: errno) }
@@ -38,6 +40,8 @@ struct FaultMark: ~Copyable {
 
     /// Whether the next opening of the database refuses it for its mark. Changes nothing.
     static func refuses(_ folder: String) -> Bool {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         let descriptor = Glibc.open(folder + "/" + Self.name, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
@@ -62,6 +66,8 @@ struct FaultMark: ~Copyable {
     func settle(_ path: String) throws(LMDBError) { try write(Self.open, "marking as read", path) }
 
     private func write(_ word: [UInt8], _ operation: String, _ path: String) throws(LMDBError) {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         guard pwrite(descriptor, word, word.count, 0) == word.count, fsync(descriptor) == 0 else {
             throw .failed(operation: operation, path: path, code: errno)
         }

@@ -213,6 +213,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
     /// LMDB's lock file is memory that those share who have the database open; the first of them writes it anew, but
     /// takes its length as it is, and a page of it for which the disk has no room is a SIGBUS.
     private static func prepareLock(_ file: String, readers: Int) throws(LMDBError) {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         let size = off_t(192 + (readers - 1) * 64)
         let descriptor = Glibc.open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .failed(operation: "opening", path: file, code: errno) }
@@ -226,6 +228,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
     private static func openHandle(
         _ path: String, mapSize: Int, _ options: LMDBOptions, flags: UInt32 = UInt32(MDB_NOTLS)
     ) throws(LMDBError) -> OpaquePointer {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         var created: OpaquePointer?
         let code = mdb_env_create(&created)
         guard code == 0, let handle = created else {
@@ -269,6 +273,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
     private static func openDatabases(
         _ handle: OpaquePointer, _ path: String, _ syncs: SyncWitness, mayWrite: Bool
     ) throws(LMDBError) -> (entries: MDB_dbi, metadata: MDB_dbi, staged: MDB_dbi) {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         var transaction: OpaquePointer?
         var (entries, metadata, staged): (MDB_dbi, MDB_dbi, MDB_dbi) = (0, 0, 0)
         let flags = UInt32(mayWrite ? MDB_CREATE : 0)
@@ -316,6 +322,8 @@ public final class LMDBEnvironment: @unchecked Sendable {
     }
 
     private static func syncDirectory(_ path: String) throws(LMDBError) {
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .failed(operation: "opening the folder", path: path, code: errno) }
         defer { close(descriptor) }

@@ -64,6 +64,8 @@ public struct LMDBStoreWriter: KeyValueWriter, Sendable {
         if let failure = environment.failure.withLock({ $0 }) { throw LMDBError.poisoned(by: failure) }
         // A write frees pages and uses free ones: on a file with pages that have two uses it would go over entries.
         try environment.checkFile()
+        let before = HeldSignals.hold()
+        defer { HeldSignals.release(before) }
         var transaction: OpaquePointer?
         try environment.check(mdb_txn_begin(environment.handle, nil, 0, &transaction), "beginning a write transaction")
         let begun = transaction

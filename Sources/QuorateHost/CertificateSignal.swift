@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import HostRuntime
 import Logging
@@ -6,15 +7,19 @@ import Logging
 package final class CertificateSignal: Sendable {
     private let watch: SignalWatch
 
-    /// From now on, as long as the value lives. Afterwards the signal is ignored.
+    /// From now on, as long as the value lives. Afterwards the signal is ignored. The files are read on a queue of its
+    /// own: storage that hangs holds up no other signal.
     package init(_ certificate: ServerCertificate, logger: Logger) {
+        let queue = DispatchQueue(label: "certificate")
         watch = SignalWatch([SIGHUP]) { _ in
-            do {
-                try certificate.reread()
-                logger.notice(
-                    "new connections get the certificate that ends on \(certificate.ends.formatted(.iso8601))")
-            } catch {
-                logger.error("the certificate stays as it was: \(error)")
+            queue.async {
+                do {
+                    try certificate.reread()
+                    logger.notice(
+                        "new connections get the certificate that ends on \(certificate.ends.formatted(.iso8601))")
+                } catch {
+                    logger.error("the certificate stays as it was: \(error)")
+                }
             }
         }
     }

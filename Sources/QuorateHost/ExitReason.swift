@@ -139,7 +139,7 @@ package struct ProgramError: Error, CustomStringConvertible {
         case .manifest: .wrongManifest
         case .manifestFile(let file): reason(file)
         case .ports, .addressTwice: .failure
-        case .authority, .noAuthorityKey: .missingKeys
+        case .authority, .noAuthorityKey, .otherAuthority: .missingKeys
         case .file, .tooManyAside: .storage
         case .inUse: .alreadyRunning
         }

@@ -2,6 +2,7 @@ import Hummingbird
 import NIOCore
 import NIOHTTPTypes
 import Synchronization
+import Transport
 
 /// How many connections each address has. Programs on this machine have all places, others all but some of them, and each
 /// of the others its share. Where places are few, those on which nothing is asked go for new ones: nobody keeps others
@@ -10,17 +11,34 @@ package final class ConnectionCounts: Sendable {
     private struct Resting {
         /// Counts up with each that comes to rest.
         let since: UInt64
+        let peer: PeerNetwork
         let close: @Sendable () -> Void
     }
 
     private struct Counts {
-        var byPeer: [WebPeer: Int] = [:]
+        /// Of other machines.
+        var byPeer: [PeerNetwork: Int] = [:]
         /// Of other machines.
         var remote = 0
         var all = 0
         /// On which nothing is asked just now.
         var resting: [ObjectIdentifier: Resting] = [:]
         var rests: UInt64 = 0
+
+        /// The one that has rested for longest, of those that are meant.
+        mutating func displace(where isMeant: (Resting) -> Bool) -> Resting? {
+            let meant = resting.filter { isMeant($0.value) }
+            guard let longest = meant.min(by: { $0.value.since < $1.value.since }) else { return nil }
+            return resting.removeValue(forKey: longest.key)
+        }
+
+        /// Of who has most of those with one that rests; but nobody goes for who has more than he.
+        /// - Parameter own: how many the newcomer has already.
+        mutating func displaceRemote(for own: Int) -> Resting? {
+            let most = resting.values.compactMap { byPeer[$0.peer] }.max() ?? 0
+            guard most >= own else { return nil }
+            return displace(where: { [byPeer] in byPeer[$0.peer] == most })
+        }
     }
 
     private let maxEach: Int
@@ -30,45 +48,53 @@ package final class ConnectionCounts: Sendable {
 
     /// - Parameters:
     ///   - maxEach: of one address of another machine.
-    ///   - maxRemote: of all other machines.
+    ///   - maxRemote: of all other machines; one more takes the place of one of theirs that rests, of the address with
+    ///     the most.
     ///   - max: of all; one more takes the place of one that rests, if there is one.
     package init(maxEach: Int, maxRemote: Int, max: Int = .max) {
         (self.maxEach, self.maxRemote, self.max) = (maxEach, maxRemote, max)
     }
 
     /// - Returns: if it is admitted, `leave` is to follow.
-    package func admit(_ peer: WebPeer) -> Bool {
+    package func admit(_ peer: PeerNetwork) -> Bool {
         let (isAdmitted, displaced) = counts.withLock { counts -> (Bool, Resting?) in
+            var displaced: Resting?
             if !peer.isLoopback {
                 let own = counts.byPeer[peer] ?? 0
-                guard own < maxEach, counts.remote < maxRemote else { return (false, nil) }
+                guard own < maxEach else { return (false, nil) }
+                if counts.remote >= maxRemote {
+                    displaced = counts.displaceRemote(for: own)
+                    guard displaced != nil else { return (false, nil) }
+                }
                 counts.byPeer[peer] = own + 1
                 counts.remote += 1
             }
             counts.all += 1
-            guard counts.all > max, let longest = counts.resting.min(by: { $0.value.since < $1.value.since }) else {
-                return (true, nil)
-            }
-            counts.resting[longest.key] = nil
-            return (true, longest.value)
+            // Who made room among those of other machines made it among all.
+            if displaced == nil, counts.all > max { displaced = counts.displace(where: { _ in true }) }
+            return (true, displaced)
         }
         displaced?.close()
         return isAdmitted
     }
 
     /// Nothing is asked on a connection any more: it may go for another one.
-    /// - Parameter close: is called at most once, on any thread.
-    package func rests(_ connection: ObjectIdentifier, close: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - peer: whose it is.
+    ///   - close: is called at most once, on any thread.
+    package func rests(
+        _ connection: ObjectIdentifier, of peer: PeerNetwork, close: @escaping @Sendable () -> Void
+    ) {
         counts.withLock { counts in
             counts.rests += 1
-            counts.resting[connection] = Resting(since: counts.rests, close: close)
+            counts.resting[connection] = Resting(since: counts.rests, peer: peer, close: close)
         }
     }
 
     /// Something is asked on it, or it is gone.
     package func wakes(_ connection: ObjectIdentifier) { counts.withLock { $0.resting[connection] = nil } }
 
-    package func leave(_ peer: WebPeer) {
+    package func leave(_ peer: PeerNetwork) {
         counts.withLock { counts in
             if counts.all > 0 { counts.all -= 1 }
             guard !peer.isLoopback, let own = counts.byPeer[peer] else { return }
@@ -89,7 +115,7 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
 
     private let counts: ConnectionCounts
     private let patience: TimeAmount
-    private var peer: WebPeer?
+    private var peer: PeerNetwork?
     private var waiting: Scheduled<Void>?
     /// Those whose head came, less those whose end did.
     private var unread = 0
@@ -192,7 +218,7 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
 
     private func begin(_ context: ChannelHandlerContext) {
         guard peer == nil, !isClosing else { return }
-        let peer = WebPeer(context.channel.remoteAddress)
+        let peer = PeerNetwork(context.channel.remoteAddress)
         guard counts.admit(peer) else {
             isClosing = true
             context.close(promise: nil)
@@ -203,10 +229,12 @@ package final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandl
     }
 
     private func wait(_ context: ChannelHandlerContext) {
+        // None that is gone.
+        guard let peer else { return }
         let channel = context.channel
         waiting?.cancel()
         waiting = context.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
-        counts.rests(ObjectIdentifier(self)) { channel.close(promise: nil) }
+        counts.rests(ObjectIdentifier(self), of: peer) { channel.close(promise: nil) }
     }
 
     /// When the answer has had time to arrive: closing at once would take it away from who still sends.

@@ -3,6 +3,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import StrictInput
+import Transport
 
 /// A part that answers by itself for everything under its paths: for every method, and for what is not there.
 public protocol WebTree: WebPart {
@@ -76,7 +77,7 @@ struct WebResponder: HTTPResponder {
             if response.headers[.connection] == "close" { Self.end(context.channel) }
             return response
         }
-        let peer = WebPeer(context.channel.remoteAddress)
+        let peer = PeerNetwork(context.channel.remoteAddress)
         // What costs something here is asked for by few, and not often.
         if path == "/api/v1/events" {
             guard streams.admit(peer) else {

@@ -4,7 +4,8 @@ import Synchronization
 /// A folder on a disk. It is locked against a second user, in this process or another, while this object lives.
 ///
 /// Descriptors of files are kept open: fdatasync on a descriptor covers what was written through it. A failed write or
-/// sync is reported, never repeated: after one, the kernel may have dropped the pages and call them clean.
+/// sync is reported, never repeated: after one, the kernel may have dropped the pages and call them clean. One that a
+/// signal interrupted (EINTR) has not failed: the kernel says of a page that could not be written before it says that.
 public final class PosixJournalStorage: JournalStorage, Sendable {
     private struct Descriptors {
         var directory: Int32?
@@ -95,10 +96,11 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
         try withDescriptors { (held) throws(JournalError) in
             if !SystemCalls.exists(path) { try createDirectory() }
             _ = try directory(&held)
-            let descriptor = open(full(name), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+            let path = full(name)
+            let descriptor = SystemCalls.uninterrupted { open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) }
             guard descriptor >= 0 else { throw failure(.create, name) }
             held.files[name] = descriptor
-            let code = posix_fallocate(descriptor, 0, off_t(size))
+            let code = SystemCalls.uninterruptedCode { posix_fallocate(descriptor, 0, off_t(size)) }
             guard code == 0 else { throw .storage(.create, path: full(name), errno: code) }
         }
     }
@@ -133,7 +135,8 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
     public func sync(_ name: String) throws(JournalError) {
         try expectWritable(.sync, name)
         try withDescriptors { (held) throws(JournalError) in
-            guard fdatasync(try file(name, &held)) == 0 else { throw failure(.sync, name) }
+            let descriptor = try file(name, &held)
+            guard SystemCalls.uninterrupted({ fdatasync(descriptor) }) == 0 else { throw failure(.sync, name) }
         }
     }
 
@@ -159,7 +162,8 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
     public func syncDirectory() throws(JournalError) {
         try expectWritable(.syncDirectory)
         try withDescriptors { (held) throws(JournalError) in
-            guard fsync(try directory(&held)) == 0 else { throw failure(.syncDirectory) }
+            let descriptor = try directory(&held)
+            guard SystemCalls.uninterrupted({ fsync(descriptor) }) == 0 else { throw failure(.syncDirectory) }
         }
     }
 
@@ -190,16 +194,16 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     private func createDirectory() throws(JournalError) {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failure(.createDirectory) }
-        let parent = open(path + "/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let parent = SystemCalls.uninterrupted { open(path + "/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         guard parent >= 0 else { throw failure(.createDirectory) }
         defer { close(parent) }
-        guard fsync(parent) == 0 else { throw failure(.createDirectory) }
+        guard SystemCalls.uninterrupted({ fsync(parent) }) == 0 else { throw failure(.createDirectory) }
     }
 
     /// Opened and locked with the first use.
     private func directory(_ held: inout Descriptors) throws(JournalError) -> Int32 {
         if let descriptor = held.directory { return descriptor }
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = SystemCalls.uninterrupted { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw failure(.open) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let error = failure(.lock)
@@ -212,14 +216,30 @@ public final class PosixJournalStorage: JournalStorage, Sendable {
 
     private func file(_ name: String, _ held: inout Descriptors) throws(JournalError) -> Int32 {
         if let descriptor = held.files[name] { return descriptor }
-        let descriptor = open(full(name), (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC)
+        let descriptor = SystemCalls.uninterrupted { open(full(name), (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC) }
         guard descriptor >= 0 else { throw failure(.open, name) }
         held.files[name] = descriptor
         return descriptor
     }
 }
 
-enum SystemCalls {
+/// The system's calls, for files.
+package enum SystemCalls {
+    /// Tries again what a signal interrupted: handlers run on any thread, and not all calls begin again by themselves.
+    /// Not for `close`, which has closed by then.
+    package static func uninterrupted<Result: SignedInteger>(_ call: () -> Result) -> Result {
+        var result = call()
+        while result < 0 && errno == EINTR { result = call() }
+        return result
+    }
+
+    /// The same for a call that returns what others leave in `errno`.
+    package static func uninterruptedCode(_ call: () -> Int32) -> Int32 {
+        var code = call()
+        while code == EINTR { code = call() }
+        return code
+    }
+
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
     static func rename(_ old: String, _ new: String) -> Int32 { Glibc.rename(old, new) }
     static func message(_ code: Int32) -> String { "\(String(cString: strerror(code))) (\(code))" }

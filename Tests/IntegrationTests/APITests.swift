@@ -7,6 +7,7 @@ import NIOEmbedded
 import NIOHTTPTypes
 import Synchronization
 import Testing
+import Transport
 import Web
 
 /// As a gateway has them.
@@ -505,10 +506,10 @@ struct APITests {
 
     @Test func othersGetTheirShareOfConnectionsAndThisMachineAll() throws {
         let counts = ConnectionCounts(maxEach: 2, maxRemote: 3)
-        let (a, b) = (WebPeer([192, 0, 2, 1]), WebPeer([192, 0, 2, 2]))
+        let (a, b) = (PeerNetwork([192, 0, 2, 1]), PeerNetwork([192, 0, 2, 2]))
         #expect(counts.admit(a) && counts.admit(a) && !counts.admit(a), "its share")
         #expect(counts.admit(b) && !counts.admit(b), "that of all others")
-        for _ in 0..<10 { #expect(counts.admit(WebPeer([127, 0, 0, 1]))) }
+        for _ in 0..<10 { #expect(counts.admit(PeerNetwork([127, 0, 0, 1]))) }
         counts.leave(a)
         #expect(counts.admit(b) && !counts.admit(a))
         for peer in [a, b, b, b] { counts.leave(peer) }
@@ -520,9 +521,10 @@ struct APITests {
         let counts = ConnectionCounts(maxEach: 9, maxRemote: 9, max: 2)
         let closed = Mutex<[Int]>([])
         let names = (0..<4).map { _ in NSObject() }
+        let here = PeerNetwork([127, 0, 0, 1])
         func come(_ number: Int) {
-            #expect(counts.admit(WebPeer([127, 0, 0, 1])))
-            counts.rests(ObjectIdentifier(names[number])) { closed.withLock { $0.append(number) } }
+            #expect(counts.admit(here))
+            counts.rests(ObjectIdentifier(names[number]), of: here) { closed.withLock { $0.append(number) } }
         }
         come(0)
         come(1)
@@ -530,10 +532,41 @@ struct APITests {
         counts.wakes(ObjectIdentifier(names[0]))
         come(2)
         #expect(closed.withLock { $0 } == [1], "the first is at work")
-        counts.leave(WebPeer([127, 0, 0, 1]))
-        counts.rests(ObjectIdentifier(names[0])) { closed.withLock { $0.append(0) } }
+        counts.leave(here)
+        counts.rests(ObjectIdentifier(names[0]), of: here) { closed.withLock { $0.append(0) } }
         come(3)
         #expect(closed.withLock { $0 } == [1, 2], "who has rested longest")
+    }
+
+    /// Those of other machines too: who holds all that others may have loses his own for them.
+    @Test func whoHoldsMostOfOthersConnectionsMakesRoomForOthers() {
+        let counts = ConnectionCounts(maxEach: 3, maxRemote: 4, max: 9)
+        let closed = Mutex<[Int]>([])
+        let names = (0..<9).map { _ in NSObject() }
+        let (a, b, c) = (PeerNetwork([192, 0, 2, 1]), PeerNetwork([192, 0, 2, 2]), PeerNetwork([192, 0, 2, 3]))
+        func rest(_ number: Int, _ peer: PeerNetwork) {
+            counts.rests(ObjectIdentifier(names[number]), of: peer) {
+                closed.withLock { $0.append(number) }
+                counts.leave(peer)
+            }
+        }
+        func come(_ number: Int, _ peer: PeerNetwork) -> Bool {
+            guard counts.admit(peer) else { return false }
+            rest(number, peer)
+            return true
+        }
+        #expect(come(0, b) && come(1, a) && come(2, a) && come(3, a))
+        #expect(!counts.admit(a), "its share")
+        #expect(come(4, c))
+        #expect(closed.withLock { $0 } == [1], "not the one that rests longest, but of who has most")
+        // This machine's are not touched, and need nobody else's.
+        #expect(come(5, PeerNetwork([127, 0, 0, 1])))
+        // At work: who has three of them pushes out nobody who has fewer.
+        for number in [2, 3] { counts.wakes(ObjectIdentifier(names[number])) }
+        #expect(!counts.admit(a) && closed.withLock { $0 } == [1])
+        #expect(come(6, c) && closed.withLock { $0 } == [1, 0], "b's, which rested longer than c's")
+        rest(2, a)
+        #expect(come(7, b) && closed.withLock { $0 } == [1, 0, 4])
     }
 
     /// A client on this machine too, which may have every place.
@@ -590,7 +623,9 @@ struct APITests {
     }
 
     @Test func mappedAddressesAreWhatIsMappedAndOthersTheirNetwork() throws {
-        func peer(_ address: String) throws -> WebPeer { WebPeer(try SocketAddress(ipAddress: address, port: 1)) }
+        func peer(_ address: String) throws -> PeerNetwork {
+            PeerNetwork(try SocketAddress(ipAddress: address, port: 1))
+        }
         #expect(try peer("::ffff:192.0.2.1") == peer("192.0.2.1"))
         #expect(try peer("::ffff:192.0.2.1") != peer("::ffff:192.0.2.2"))
         #expect(try peer("2001:db8::1") == peer("2001:db8::2") && peer("2001:db8::1") != peer("2001:db8:0:1::1"))
@@ -606,8 +641,8 @@ struct APITests {
         (options.requestsPerSecond, options.burst, options.maxConcurrentPerAddress) = (10, 3, 2)
         (options.maxConcurrent, options.maxAddresses) = (3, 3)
         var limits = AddressLimits(options)
-        func admit(_ peer: WebPeer, now: UInt64) -> AddressLimits.Verdict { limits.admit(peer, now: now) }
-        let (a, b, c) = (WebPeer([1]), WebPeer([2]), WebPeer([3]))
+        func admit(_ peer: PeerNetwork, now: UInt64) -> AddressLimits.Verdict { limits.admit(peer, now: now) }
+        let (a, b, c) = (PeerNetwork([1]), PeerNetwork([2]), PeerNetwork([3]))
         #expect(admit(a, now: 0) == .admitted && admit(a, now: 0) == .admitted)
         #expect(admit(a, now: 0) == .tooMany(retryAfterMilliseconds: 100), "two are being answered")
         #expect(admit(b, now: 0) == .admitted)
@@ -625,7 +660,7 @@ struct APITests {
         limits.leave(b)
         #expect(admit(c, now: 100_000_000) == .admitted)
         limits.leave(c)
-        #expect(admit(WebPeer([4]), now: 100_000_000) == .busy)
-        #expect(admit(WebPeer([4]), now: 1_000_000_000) == .admitted)
+        #expect(admit(PeerNetwork([4]), now: 100_000_000) == .busy)
+        #expect(admit(PeerNetwork([4]), now: 1_000_000_000) == .admitted)
     }
 }

@@ -4,6 +4,7 @@ import HostRuntime
 import Messages
 import NIOCore
 import QuorateHost
+import Synchronization
 import Testing
 import Web
 
@@ -236,6 +237,94 @@ private func stranger(_ program: String, _ arguments: String...) throws -> (stat
         #expect(await failure(GatewayAddress(host: "127.0.0.1", port: gateway.port, trust: old.trust)) != nil)
         await early.close()
         await gateway.stop()
+    }
+
+    /// Storage may hang: then only the certificate stays as it was.
+    @Test func aCertificateThatCannotBeReadHoldsUpNoOtherSignal() async throws {
+        let authority = try Authority()
+        defer { authority.folder.remove() }
+        let certificate = try authority.serverCertificate()
+        try FileManager.default.removeItem(atPath: certificate.path)
+        #expect(mkfifo(certificate.path, 0o600) == 0)
+        let rereading = CertificateSignal(certificate, logger: quiet)
+        let hasCome = Mutex(false)
+        let watch = SignalWatch([SIGCONT]) { _ in hasCome.withLock { $0 = true } }
+        kill(getpid(), SIGHUP)
+        // Who reads hangs until somebody writes.
+        var writer: Int32 = -1
+        for _ in 0..<500 where writer < 0 {
+            writer = open(certificate.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+            if writer < 0 { try await Task.sleep(for: .milliseconds(10)) }
+        }
+        #expect(writer >= 0)
+        kill(getpid(), SIGCONT)
+        for _ in 0..<500 where !hasCome.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(hasCome.withLock { $0 })
+        close(writer)
+        withExtendedLifetime((rereading, watch)) {}
+    }
+
+    @Test func anOldAndANewAuthorityMayVouchTogether() async throws {
+        let (old, new) = (try Authority(), try Authority())
+        defer { for one in [old, new] { one.folder.remove() } }
+        let both = old.pair.certificate + new.pair.certificate
+        for (pair, certificates) in [(old.pair, both), (new.pair, both)] {
+            let made = try ClusterAuthority.issue([], by: .init(certificate: certificates, key: pair.key))
+            try made.certificate.write(toFile: old.folder.path("a.crt"), atomically: true, encoding: .utf8)
+            try made.key.write(toFile: old.folder.path("a.key"), atomically: true, encoding: .utf8)
+            #expect(chmod(old.folder.path("a.key"), 0o600) == 0)
+            let served = try ServerCertificate(path: old.folder.path("a.crt"), keyPath: old.folder.path("a.key"))
+            let gateway = try await gateway(served)
+            let trusts = [(GatewayTrust(authorities: both), true), (old.trust, pair.key == old.pair.key)]
+            for (trust, isTaken) in trusts {
+                let error = await failure(GatewayAddress(host: "127.0.0.1", port: gateway.port, trust: trust))
+                #expect((error == nil) == isTaken, "\(String(describing: error))")
+            }
+            await gateway.stop()
+        }
+        #expect(throws: ClusterAuthority.NoCertificate.self) {
+            try ClusterAuthority.issue([], by: .init(certificate: new.pair.certificate, key: old.pair.key))
+        }
+    }
+
+    /// In a cluster's folder: `authority.crt` with another authority before its own, and then where it cannot be read.
+    @Test func whatIsThereAndCannotBeReadIsNotNothing() throws {
+        let (other, folder) = (try Authority(), try TemporaryFolder())
+        defer {
+            other.folder.remove()
+            folder.remove()
+        }
+        let bank = folder.path("bank")
+        let cluster = try ClusterFolder.create(
+            at: bank, shards: 1, replicas: 4, basePort: 7100, clientTLS: true)
+        let path = bank + "/authority.crt"
+        let own = try String(contentsOfFile: path, encoding: .utf8)
+        try (other.pair.certificate + own).write(toFile: path, atomically: true, encoding: .utf8)
+        #expect(try cluster.authorities() == other.pair.certificate + own)
+        let before = try String(contentsOfFile: bank + "/gateway.crt", encoding: .utf8)
+        #expect(try cluster.makeCertificates() == [bank])
+        #expect(try String(contentsOfFile: bank + "/gateway.crt", encoding: .utf8) != before)
+        #expect(!FileManager.default.fileExists(atPath: bank + "/gateway.crt.new"))
+        try other.pair.certificate.write(toFile: path, atomically: true, encoding: .utf8)
+        #expect(throws: ClusterFolderError.otherAuthority(path, key: bank + "/authority.key")) {
+            try cluster.makeCertificates()
+        }
+
+        // A link that leads nowhere, or to itself.
+        let manifest = bank + "/cluster.json"
+        for target in ["nowhere", "authority.crt"] {
+            try FileManager.default.removeItem(atPath: path)
+            #expect(symlink(target, path) == 0)
+            #expect(throws: ClusterFolderError.self) { try cluster.authorities() }
+            #expect(GatewayTrust(beside: manifest) == GatewayTrust(authorities: ""))
+        }
+        #expect(unlink(path) == 0)
+        #expect(try cluster.authorities() == nil && GatewayTrust(beside: manifest) == nil)
+        // The gateway's side.
+        #expect(unlink(bank + "/gateway.crt") == 0 && unlink(bank + "/gateway.key") == 0)
+        #expect(try ServerCertificate.find(in: bank, gateway: 0) == nil)
+        #expect(symlink("nowhere", bank + "/gateway.crt") == 0)
+        #expect(throws: ServerCertificateError.self) { try ServerCertificate.find(in: bank, gateway: 0) }
     }
 
     @Test func aKeyThatOthersMayReadIsRefused() throws {

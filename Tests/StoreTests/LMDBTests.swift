@@ -5,6 +5,19 @@ import Simulator
 import Testing
 
 @Suite struct LMDBTests {
+    @Test func signalsThatAreNoFaultsAreHeldAndComeBack() {
+        func isHeld(_ number: Int32) -> Bool {
+            var mask = sigset_t()
+            pthread_sigmask(SIG_BLOCK, nil, &mask)
+            return sigismember(&mask, number) == 1
+        }
+        let was = isHeld(SIGTERM)
+        let before = HeldSignals.hold()
+        #expect(isHeld(SIGTERM) && isHeld(SIGHUP) && !isHeld(SIGBUS) && !isHeld(SIGSEGV))
+        HeldSignals.release(before)
+        #expect(isHeld(SIGTERM) == was)
+    }
+
     @Test func whatWasAppliedIsThereAfterClosingAndOpening() throws {
         try withTemporaryFolder { folder in
             for round in 0..<3 as Range<UInt8> {

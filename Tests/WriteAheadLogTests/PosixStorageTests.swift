@@ -55,6 +55,17 @@ import Testing
         }
     }
 
+    @Test func whatASignalInterruptsIsTriedAgain() {
+        var answers: [Int32] = [-1, -1, 7, 8]
+        errno = EINTR
+        #expect(SystemCalls.uninterrupted { answers.removeFirst() } == 7)
+        errno = EIO
+        answers = [-1, 8]
+        #expect(SystemCalls.uninterrupted { answers.removeFirst() } == -1)
+        answers = [EINTR, EINTR, ENOSPC, 0]
+        #expect(SystemCalls.uninterruptedCode { answers.removeFirst() } == ENOSPC)
+    }
+
     /// Of each file of a folder.
     private func contents(of folder: String) throws -> [String: [UInt8]] {
         let storage = PosixJournalStorage(reading: folder)

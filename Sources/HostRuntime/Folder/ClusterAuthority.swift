@@ -22,9 +22,23 @@ package enum ClusterAuthority {
 
     /// Certificate and key, in PEM.
     package struct Pair: Sendable {
+        /// Of an authority, certificates of others may be with its own, before or behind it.
         package let certificate: String
         package let key: String
+
+        package init(certificate: String, key: String) { (self.certificate, self.key) = (certificate, key) }
+
+        /// That of the key; if there are several, the one that lasts longest. Nil if there is none.
+        func own(_ key: X509.Certificate.PrivateKey) -> X509.Certificate? {
+            let fitting = (CertificateFile.certificates(in: Array(certificate.utf8)) ?? []).filter {
+                $0.publicKey == key.publicKey
+            }
+            return fitting.max { $0.notValidAfter < $1.notValidAfter }
+        }
     }
+
+    /// The key has no certificate among those of its pair.
+    package struct NoCertificate: Error {}
 
     /// A new authority.
     package static func make(_ cluster: ClusterID, now: Date = Date()) throws -> Pair {
@@ -52,8 +66,8 @@ package enum ClusterAuthority {
         _ names: [String], hasLoopback: Bool = true, by authority: Pair, now: Date = Date(),
         lasting: TimeInterval = days(gatewayDays)
     ) throws -> Pair {
-        let issuer = try X509.Certificate(pemEncoded: authority.certificate)
         let issuerKey = try X509.Certificate.PrivateKey(pemEncoded: authority.key)
+        guard let issuer = authority.own(issuerKey) else { throw NoCertificate() }
         let key = P256.Signing.PrivateKey()
         let publicKey = X509.Certificate.PublicKey(key.publicKey)
         var all: [String] = []
@@ -132,8 +146,7 @@ package enum ClusterAuthority {
     private static func replace(_ path: String, _ bytes: [UInt8], mode: mode_t) throws(FileFailure) {
         try DurableFile.remove(path + ".new")
         try DurableFile.create(path + ".new", bytes, mode: mode)
-        try DurableFile.remove(path)
-        try DurableFile.rename(path + ".new", path)
+        try DurableFile.replace(path, by: path + ".new")
     }
 
     /// The library's own failures are none of input's.
@@ -144,15 +157,15 @@ package enum ClusterAuthority {
 
 extension ClusterFolder {
     /// The certificates of authorities that clients trust, from `authority.crt`; nil where gateways speak plain TCP.
-    /// - Throws: `authority` if the file holds none: to go on without would be to speak plainly.
+    /// - Throws: `authority` if the file holds none, `file` if it cannot be read, or looked for: to go on without would
+    ///   be to speak plainly.
     public func authorities() throws(ClusterFolderError) -> String? {
         let path = "\(path)/\(ClusterAuthority.certificateName)"
-        guard DurableFile.exists(path) else { return nil }
+        guard !DurableFile.isAbsent(path) else { return nil }
         let bytes: [UInt8]
         do { bytes = try DurableFile.read(path, limit: 1 << 20) } catch { throw .file(error) }
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard (try? X509.Certificate(pemEncoded: text)) != nil else { throw .authority(path) }
-        return text
+        guard CertificateFile.certificates(in: bytes) != nil else { throw .authority(path) }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// A new key and certificate for each gateway that is listed, or for those of this machine; and an authority, where
@@ -173,13 +186,14 @@ extension ClusterFolder {
                     throw ServerCertificateError.tooOpen(path: keyPath, mode: UInt32(mode))
                 }
                 let key = String(decoding: try DurableFile.read(keyPath, limit: 1 << 16), as: UTF8.self)
-                guard let secret = try? X509.Certificate.PrivateKey(pemEncoded: key),
-                    let own = try? X509.Certificate(pemEncoded: text), own.publicKey == secret.publicKey
-                else {
-                    throw ServerCertificateError.mismatch(
-                        certificate: "\(path)/\(ClusterAuthority.certificateName)", key: keyPath)
-                }
                 authority = .init(certificate: text, key: key)
+                guard let secret = try? X509.Certificate.PrivateKey(pemEncoded: key) else {
+                    throw ServerCertificateError.notAKey(path: keyPath)
+                }
+                guard authority.own(secret) != nil else {
+                    throw ClusterFolderError.otherAuthority(
+                        "\(path)/\(ClusterAuthority.certificateName)", key: keyPath)
+                }
             } else {
                 authority = try ClusterAuthority.create(in: path, manifest.cluster)
             }

@@ -31,6 +31,8 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
     case authority(String)
     /// Certificates are made where the authority's key is.
     case noAuthorityKey(String)
+    /// No certificate in `authority.crt` is that of the key.
+    case otherAuthority(String, key: String)
 
     /// What is wrong and what to do, in one sentence or a few, with the path that it is about.
     public var description: String {
@@ -66,6 +68,8 @@ public enum ClusterFolderError: Error, Equatable, Sendable, CustomStringConverti
             "\(path) holds no certificate, so no gateway can be trusted by it. Restore it from a copy: the public part has the same"
         case .noAuthorityKey(let path):
             "there is no \(path), the key of the authority, which certificates are made with. Make them where the cluster was created, or restore the key from a backup"
+        case .otherAuthority(let path, let key):
+            "the key in \(key) belongs to no certificate in \(path), so clients would not take what it signs. Restore the pair that was made together, or add the certificate of the key to the file, and have it reach all clients first"
         }
     }
 

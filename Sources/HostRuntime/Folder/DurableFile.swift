@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import WriteAheadLog
 
 /// A file operation that the system refused: which, on what, and why.
 public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -21,9 +22,16 @@ public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
 enum DurableFile {
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    /// Whether there is nothing of that name. What cannot be looked at is there, and so is a link that leads nowhere: for
+    /// who would go on without the file, which is not what its owner meant.
+    static func isAbsent(_ path: String) -> Bool {
+        var information = stat()
+        return lstat(path, &information) != 0 && errno == ENOENT
+    }
+
     /// Creates the file, which must not exist, and returns when its bytes are on disk.
     static func create(_ path: String, _ bytes: [UInt8], mode: mode_t) throws(FileFailure) {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        let descriptor = SystemCalls.uninterrupted { open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode) }
         guard descriptor >= 0 else { throw FileFailure("create", path) }
         defer { close(descriptor) }
         var offset = 0
@@ -39,12 +47,12 @@ enum DurableFile {
         }
         // The umask must not have widened or narrowed what the caller asked for.
         guard fchmod(descriptor, mode) == 0 else { throw FileFailure("set the mode of", path) }
-        guard fsync(descriptor) == 0 else { throw FileFailure("sync", path) }
+        guard SystemCalls.uninterrupted({ fsync(descriptor) }) == 0 else { throw FileFailure("sync", path) }
     }
 
     /// - Parameter limit: a longer file is refused.
     static func read(_ path: String, limit: Int = 1 << 24) throws(FileFailure) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = SystemCalls.uninterrupted { open(path, O_RDONLY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw FileFailure("open", path) }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
@@ -74,10 +82,10 @@ enum DurableFile {
 
     /// Makes creations and renames in a folder durable.
     static func syncFolder(_ path: String) throws(FileFailure) {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = SystemCalls.uninterrupted { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw FileFailure("open", path) }
         defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw FileFailure("sync", path) }
+        guard SystemCalls.uninterrupted({ fsync(descriptor) }) == 0 else { throw FileFailure("sync", path) }
     }
 
     static func remove(_ path: String) throws(FileFailure) {
@@ -87,6 +95,11 @@ enum DurableFile {
     static func rename(_ old: String, _ new: String) throws(FileFailure) {
         // renameat2 with RENAME_NOREPLACE is not exported by every libc; an empty target folder would be replaced.
         guard !exists(new) else { throw FileFailure("rename to", new, EEXIST) }
+        guard Glibc.rename(old, new) == 0 else { throw FileFailure("rename", old) }
+    }
+
+    /// Puts a file into another one's place, or where none is; there is no moment without one.
+    static func replace(_ new: String, by old: String) throws(FileFailure) {
         guard Glibc.rename(old, new) == 0 else { throw FileFailure("rename", old) }
     }
 
@@ -126,7 +139,7 @@ package final class FolderLock: Sendable {
     /// The lock of a file that is not made, nor changed: of one that is not there it is a lock of nothing.
     /// - Returns: nil if another process holds it.
     init?(existing path: String) throws(FileFailure) {
-        let opened = open(path, O_RDONLY | O_CLOEXEC)
+        let opened = SystemCalls.uninterrupted { open(path, O_RDONLY | O_CLOEXEC) }
         guard opened >= 0 else {
             guard errno == ENOENT else { throw FileFailure("open", path) }
             descriptor = Mutex(nil)
@@ -138,7 +151,7 @@ package final class FolderLock: Sendable {
 
     /// Nil if another process holds it.
     init?(_ path: String) throws(FileFailure) {
-        let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let opened = SystemCalls.uninterrupted { open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644) }
         guard opened >= 0 else { throw FileFailure("open", path) }
         guard try Self.lock(opened, path) else { return nil }
         descriptor = Mutex(opened)

@@ -69,7 +69,8 @@ public final class ServerCertificate: Sendable {
             let (path, keyPath) = (
                 place + "/" + ClusterAuthority.gatewayName, place + "/" + ClusterAuthority.gatewayKey
             )
-            guard DurableFile.exists(path) || DurableFile.exists(keyPath) else { continue }
+            // To go on without one that is there would be to speak plainly.
+            guard !DurableFile.isAbsent(path) || !DurableFile.isAbsent(keyPath) else { continue }
             return try ServerCertificate(path: path, keyPath: keyPath)
         }
         return nil

@@ -26,8 +26,8 @@ public struct GatewayClientOptions: Sendable {
     public var maxOutbound = 16 << 20
     /// The same over all clients: then those are that let the most lie.
     public var maxOutboundOfAll = 256 << 20
-    /// Of these, those of one address of another machine: with as many, one more takes the place of his own that has
-    /// been quiet for longest, or is turned away.
+    /// Of these, those of one address of another machine (of IPv6, of one /64): with as many, one more takes the place of
+    /// his own that has been quiet for longest, or is turned away.
     public var maxClientsPerAddress = 256
     /// Connections whose TLS handshake is not over, beside `maxClients`; one more takes the place of the oldest of the
     /// address that has most of them.
@@ -62,8 +62,8 @@ final class ClientAcceptor {
     /// In TLS, until the handshake is over: who does not end it takes no client's place.
     private var handshakes: [SessionID: PortDoor] = [:]
     private var handshakePlaces: Places<SessionID>
-    /// Connections of other machines.
-    private var perAddress: [String: Set<SessionID>] = [:]
+    /// Connections of other machines; of IPv6, by the /64.
+    private var perNetwork: [PeerNetwork: Set<SessionID>] = [:]
     private let unfinished: ByteRoom
     private let outbound: ByteRoom
     private var sweep: RepeatedTask?
@@ -120,10 +120,10 @@ final class ClientAcceptor {
             unfinished: ByteRoom.Part(of: unfinished),
             outbound: ByteRoom.Part(of: outbound), counters: counters)
         guard let tls = options.tls else {
-            try begin(session, id, from: channel.peerAddress)
+            try begin(session, id, from: channel.peerNetwork)
             return try channel.pipeline.syncOperations.addHandlers(door, session)
         }
-        switch handshakePlaces.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
+        switch handshakePlaces.admit(id, from: channel.peerNetwork, now: Clock.uptime()) {
         case .admitted: break
         case .instead(let oldest):
             counters.displacedSessions.increment()
@@ -144,7 +144,7 @@ final class ClientAcceptor {
         }
         session.onSecured = { [unowned self, unowned session] in
             leaveHandshake(id)
-            do { try begin(session, id, from: channel.peerAddress) } catch { session.end(nil) }
+            do { try begin(session, id, from: channel.peerNetwork) } catch { session.end(nil) }
         }
         try channel.pipeline.syncOperations.addHandlers(
             door, NIOSSLServerHandler(context: tls.binaryContext), session)
@@ -157,14 +157,14 @@ final class ClientAcceptor {
 
     /// It is a client from now on.
     /// - Throws: if there is no place for it.
-    private func begin(_ session: ClientSession, _ id: SessionID, from address: String) throws {
+    private func begin(_ session: ClientSession, _ id: SessionID, from network: PeerNetwork) throws {
         guard !isStopped else { throw Session.Ended.stopped }
-        try makePlace(id, from: address)
-        switch places.admit(id, from: address, now: Clock.uptime()) {
+        try makePlace(id, from: network)
+        switch places.admit(id, from: network, now: Clock.uptime()) {
         case .admitted: break
         case .instead(let quiet): displace(quiet)
         case .full:
-            leaveAddress(id, address)
+            leaveNetwork(id, network)
             counters.refusedSessions.increment()
             log.warning("a client was turned away", "\(options.maxClients) are connected and busy, which is the limit")
             throw Session.Ended.refused("too many clients")
@@ -177,7 +177,7 @@ final class ClientAcceptor {
             guard let self else { return }
             clients[id] = nil
             places.remove(id)
-            leaveAddress(id, address)
+            leaveNetwork(id, network)
             if let garbage { log.warning("closed a client's connection", garbage) }
             onClosed(id)
         }
@@ -185,10 +185,10 @@ final class ClientAcceptor {
         clients[id] = session
     }
 
-    /// One address of another machine has its share of the connections, and no more.
-    private func makePlace(_ id: SessionID, from address: String) throws {
-        guard !HostAddress(address: address, port: 0).isLoopback, !address.isEmpty else { return }
-        let own = perAddress[address] ?? []
+    /// One address of another machine, or one /64, has its share of the connections, and no more.
+    private func makePlace(_ id: SessionID, from network: PeerNetwork) throws {
+        guard !network.isLoopback else { return }
+        let own = perNetwork[network] ?? []
         if own.count >= max(1, options.maxClientsPerAddress) {
             guard let quiet = places.removeQuietest(of: own, now: Clock.uptime()) else {
                 counters.refusedSessions.increment()
@@ -197,12 +197,12 @@ final class ClientAcceptor {
             }
             displace(quiet)
         }
-        perAddress[address, default: []].insert(id)
+        perNetwork[network, default: []].insert(id)
     }
 
-    private func leaveAddress(_ id: SessionID, _ address: String) {
-        perAddress[address]?.remove(id)
-        if perAddress[address]?.isEmpty == true { perAddress[address] = nil }
+    private func leaveNetwork(_ id: SessionID, _ network: PeerNetwork) {
+        perNetwork[network]?.remove(id)
+        if perNetwork[network]?.isEmpty == true { perNetwork[network] = nil }
     }
 
     private func displace(_ id: SessionID) {

@@ -82,7 +82,7 @@ final class Acceptor {
         let session = Session(
             .accepting(admit: { [unowned self] in admit($0, id, $1, $2) }), frameLimit: 0,
             outboundLimit: options.maxOutboundPerGateway, options: options, counters: counters, door: door)
-        switch unidentifiedPlaces.admit(id, from: channel.peerAddress, now: Clock.uptime()) {
+        switch unidentifiedPlaces.admit(id, from: channel.peerNetwork, now: Clock.uptime()) {
         case .admitted: break
         case .instead(let oldest): unidentified[oldest]?.end(.displaced)
         case .full: throw Session.Ended.displaced
@@ -173,7 +173,7 @@ final class Acceptor {
             admitted(session, id, peer)
             return .success(options.maxHostFrame)
         case .gateway:
-            guard place(id, from: session.channel?.peerAddress ?? "") else {
+            guard place(id, from: session.channel?.peerNetwork ?? PeerNetwork(nil)) else {
                 return .failure(.tooManyGateways(limit: options.maxGateways))
             }
             admittedGateway(session, id)
@@ -198,30 +198,30 @@ final class Acceptor {
     }
 
     /// - Returns: false if there is no place even for a visitor.
-    private func place(_ id: SessionID, from address: String) -> Bool {
+    private func place(_ id: SessionID, from network: PeerNetwork) -> Bool {
         let now = Clock.uptime()
-        switch gatewayPlaces.admit(id, from: address, now: now) {
+        switch gatewayPlaces.admit(id, from: network, now: now) {
         case .admitted: return true
         case .instead(let quiet):
             gateways[quiet]?.end(.displaced)
             return true
         case .full: break
         }
-        switch visitorPlaces.admit(id, from: address, now: now) {
+        switch visitorPlaces.admit(id, from: network, now: now) {
         case .admitted: break
         case .instead(let oldest): gateways[oldest]?.end(.displaced)
         case .full: return false
         }
         let bound = NIOLoopBound(self, eventLoop: loop)
-        loop.scheduleTask(in: options.visit) { bound.value.endVisit(id, from: address) }
+        loop.scheduleTask(in: options.visit) { bound.value.endVisit(id, from: network) }
         return true
     }
 
     /// A visitor who is still here may stay if there is a place by now.
-    private func endVisit(_ id: SessionID, from address: String) {
+    private func endVisit(_ id: SessionID, from network: PeerNetwork) {
         guard let session = gateways[id], visitorPlaces.contains(id) else { return }
         visitorPlaces.remove(id)
-        switch gatewayPlaces.admit(id, from: address, now: Clock.uptime()) {
+        switch gatewayPlaces.admit(id, from: network, now: Clock.uptime()) {
         case .admitted: return
         case .instead(let quiet): gateways[quiet]?.end(.displaced)
         case .full: session.end(.displaced)

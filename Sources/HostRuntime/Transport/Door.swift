@@ -1,6 +1,7 @@
 import ConnectionErrors
 import NIOCore
 import NIOPosix
+import Transport
 #if canImport(Glibc)
 import Glibc
 #endif
@@ -60,5 +61,5 @@ enum Listener {
 
 extension Channel {
     /// Of the other side, for `Places`.
-    var peerAddress: String { remoteAddress?.ipAddress ?? remoteAddress?.pathname ?? "" }
+    var peerNetwork: PeerNetwork { PeerNetwork(remoteAddress) }
 }

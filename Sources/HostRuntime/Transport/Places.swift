@@ -1,6 +1,8 @@
+import Transport
+
 /// Which connections stay when more come than there are places for. A newcomer takes the place of the connection that
-/// has been quiet for longest, among those of the address with the most: who opens many connections pushes out his own.
-/// Where he is one of those with the most himself, the other must have been quiet for a while.
+/// has been quiet for longest, among those of the address (of IPv6, the /64) with the most: who opens many connections
+/// pushes out his own. Where he is one of those with the most himself, the other must have been quiet for a while.
 struct Places<ID: Hashable & Sendable>: Sendable {
     enum Admission: Equatable {
         case admitted
@@ -10,7 +12,7 @@ struct Places<ID: Hashable & Sendable>: Sendable {
     }
 
     private struct Place {
-        let address: String
+        let network: PeerNetwork
         /// When it was last heard; in the future while it is being served.
         var heardAt: UInt64
         /// Decides between those that were heard at one moment.
@@ -21,7 +23,7 @@ struct Places<ID: Hashable & Sendable>: Sendable {
     /// Nanoseconds.
     private let minimumQuiet: UInt64
     private var places: [ID: Place] = [:]
-    private var perAddress: [String: Int] = [:]
+    private var perNetwork: [PeerNetwork: Int] = [:]
     private var lastSerial: UInt64 = 0
 
     /// - Parameter minimumQuiet: nanoseconds; 0: a newcomer always finds a place.
@@ -30,23 +32,23 @@ struct Places<ID: Hashable & Sendable>: Sendable {
     var count: Int { places.count }
     func contains(_ id: ID) -> Bool { places[id] != nil }
 
-    mutating func admit(_ id: ID, from address: String, now: UInt64) -> Admission {
+    mutating func admit(_ id: ID, from network: PeerNetwork, now: UInt64) -> Admission {
         var admission = Admission.admitted
         if places.count >= limit {
-            guard let victim = victim(for: address, now: now) else { return .full }
+            guard let victim = victim(for: network, now: now) else { return .full }
             remove(victim)
             admission = .instead(of: victim)
         }
         lastSerial += 1
-        places[id] = Place(address: address, heardAt: now, serial: lastSerial)
-        perAddress[address, default: 0] += 1
+        places[id] = Place(network: network, heardAt: now, serial: lastSerial)
+        perNetwork[network, default: 0] += 1
         return admission
     }
 
-    private func victim(for address: String, now: UInt64) -> ID? {
-        let most = perAddress.values.max() ?? 0
-        let mustBeQuiet = (perAddress[address] ?? 0) + 1 >= most
-        guard let quietest = quietest(where: { perAddress[$0.address] == most }) else { return nil }
+    private func victim(for network: PeerNetwork, now: UInt64) -> ID? {
+        let most = perNetwork.values.max() ?? 0
+        let mustBeQuiet = (perNetwork[network] ?? 0) + 1 >= most
+        guard let quietest = quietest(where: { perNetwork[$0.network] == most }) else { return nil }
         return !mustBeQuiet || isQuiet(quietest.heardAt, now) ? quietest.id : nil
     }
 
@@ -62,8 +64,8 @@ struct Places<ID: Hashable & Sendable>: Sendable {
 
     /// The one that has been quiet for longest, and long enough, to be ended because there is no room elsewhere.
     mutating func removeQuietest(now: UInt64) -> ID? {
-        let most = perAddress.values.max() ?? 0
-        guard let quietest = quietest(where: { perAddress[$0.address] == most }), isQuiet(quietest.heardAt, now) else {
+        let most = perNetwork.values.max() ?? 0
+        guard let quietest = quietest(where: { perNetwork[$0.network] == most }), isQuiet(quietest.heardAt, now) else {
             return nil
         }
         remove(quietest.id)
@@ -90,7 +92,7 @@ struct Places<ID: Hashable & Sendable>: Sendable {
 
     mutating func remove(_ id: ID) {
         guard let place = places.removeValue(forKey: id) else { return }
-        let left = (perAddress[place.address] ?? 1) - 1
-        perAddress[place.address] = left > 0 ? left : nil
+        let left = (perNetwork[place.network] ?? 1) - 1
+        perNetwork[place.network] = left > 0 ? left : nil
     }
 }

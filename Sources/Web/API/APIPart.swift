@@ -5,6 +5,7 @@ import Logging
 import Messages
 import NIOCore
 import StrictInput
+import Transport
 
 /// The HTTP API of a gateway: everything under `/api/`, `/problems/` and `/openapi.json`. It reaches the gateway as every
 /// client does, over the gateway's own port, so that all bounds of the core hold (docs/decisions/0044).
@@ -51,7 +52,7 @@ public struct APIPart: WebTree {
 
     /// Every answer that is no success is a problem document.
     public func respond(to request: HummingbirdCore.Request, from peer: SocketAddress?) async -> Response {
-        let peer = WebPeer(peer)
+        let peer = PeerNetwork(peer)
         do {
             switch limits.admit(peer) {
             case .admitted: break

@@ -1,33 +1,6 @@
 import NIOCore
 import Synchronization
-
-/// Who asks, as far as the network says: an IPv4 address, also if it is mapped into IPv6; this machine; or the /64 of an
-/// IPv6 address, within which a client has as many addresses as it likes.
-package struct WebPeer: Hashable, Sendable {
-    private let bytes: [UInt8]
-
-    package init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-    package init(_ address: SocketAddress?) {
-        switch address {
-        case .v4(let address): bytes = withUnsafeBytes(of: address.address.sin_addr) { Array($0) }
-        case .v6(let address): bytes = withUnsafeBytes(of: address.address.sin6_addr) { Self.counted(Array($0)) }
-        case .unixDomainSocket, nil: bytes = []
-        }
-    }
-
-    private static let here = [UInt8](repeating: 0, count: 15) + [1]
-    private static let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
-
-    /// - Parameter address: 16 bytes.
-    private static func counted(_ address: [UInt8]) -> [UInt8] {
-        if address.starts(with: mapped) { return Array(address.suffix(4)) }
-        return address == here ? here : Array(address.prefix(8))
-    }
-
-    /// On this machine.
-    package var isLoopback: Bool { bytes == Self.here || bytes.count == 4 && bytes.first == 127 }
-}
+import Transport
 
 /// Requests by address: a token bucket for the rate, and how many are being answered. A value without a clock.
 package struct AddressLimits {
@@ -52,7 +25,7 @@ package struct AddressLimits {
     private let maxInFlightEach: Int
     private let maxInFlight: Int
     private let maxAddresses: Int
-    private var buckets: [WebPeer: Bucket] = [:]
+    private var buckets: [PeerNetwork: Bucket] = [:]
     package private(set) var inFlight = 0
 
     package init(_ options: APIOptions) {
@@ -63,7 +36,7 @@ package struct AddressLimits {
 
     /// - Parameter now: uptime in nanoseconds.
     /// - Returns: if admitted, `leave` is to follow.
-    package mutating func admit(_ peer: WebPeer, now: UInt64) -> Verdict {
+    package mutating func admit(_ peer: PeerNetwork, now: UInt64) -> Verdict {
         guard inFlight < maxInFlight else { return .busy }
         if buckets[peer] == nil {
             guard makeRoom(now: now) else { return .busy }
@@ -82,7 +55,7 @@ package struct AddressLimits {
         return .admitted
     }
 
-    package mutating func leave(_ peer: WebPeer) {
+    package mutating func leave(_ peer: PeerNetwork) {
         inFlight = max(0, inFlight - 1)
         guard let left = buckets[peer]?.inFlight else { return }
         buckets[peer]?.inFlight = max(0, left - 1)
@@ -113,9 +86,9 @@ final class AddressLimitsBox: Sendable {
 
     init(_ options: APIOptions) { limits = Mutex(AddressLimits(options)) }
 
-    func admit(_ peer: WebPeer) -> AddressLimits.Verdict {
+    func admit(_ peer: PeerNetwork) -> AddressLimits.Verdict {
         limits.withLock { $0.admit(peer, now: NIODeadline.now().uptimeNanoseconds) }
     }
 
-    func leave(_ peer: WebPeer) { limits.withLock { $0.leave(peer) } }
+    func leave(_ peer: PeerNetwork) { limits.withLock { $0.leave(peer) } }
 }
