@@ -194,7 +194,8 @@ import WriteAheadLog
         let folder = try Folder()
         let archive = try BatchArchive(PosixJournalStorage(directory: folder.archive), options: Self.options())
         try archive.append(Self.batches(1...60))
-        let second = try #require(UInt64(try #require(folder.names.dropFirst().first).prefix(20)))
+        let name = try #require(folder.names.dropFirst().first)
+        let second = try #require(UInt64(name.prefix(20)))
         let reader = ArchiveReader(folder.archive)
         func numbers(from: UInt64) -> [UInt64]? {
             reader.read(archive.contents, from: SequenceNumber(from), count: 512, bytes: 1 << 20) {

@@ -328,7 +328,8 @@ private struct HostAssembly {
     }
 
     private func openStates(
-        backlog: ArchiveBacklog, report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void,
+        backlog: ArchiveBacklog, report: @escaping @Sendable (HostInput) -> Void,
+        failed: @escaping @Sendable (StorageFailure) -> Void,
         counters: HostCounters
     ) async throws -> (Mailbox<StateWriter.Job>, [ShardID: LMDBEnvironment], ArchiveWriter.Index?) {
         let (folder, logger, loop) = (folder, logger, threads.store)
@@ -347,7 +348,8 @@ private struct HostAssembly {
                 options.archives
                 ? try ArchiveWriter(folder, bytes: options.archiveBytes, counters: counters, logger: logger) : nil
             let writer = StateWriter(
-                writers, turns: turns, archives: archives, backlog: backlog, loop: loop, counters: counters, logger: logger,
+                writers, turns: turns, archives: archives, backlog: backlog, loop: loop, counters: counters,
+                logger: logger,
                 report: report, failed: failed)
             return (NIOLoopBound(writer, eventLoop: loop), environments, archives?.index)
         }.get()

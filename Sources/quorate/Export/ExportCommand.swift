@@ -144,8 +144,8 @@ struct ExportCommand: AsyncParsableCommand {
                     Result(
                         batches: summary.batches, transactions: summary.transactions, outcomes: summary.outcomes,
                         without_request: summary.withoutRequest,
-                        shards_without_batches: summary.withoutBatches.map { Int($0.number) }, from: summary.from.description,
-                        cursor: summary.cursor.description, ended: summary.isEnded))
+                        shards_without_batches: summary.withoutBatches.map { Int($0.number) },
+                        from: summary.from.description, cursor: summary.cursor.description, ended: summary.isEnded))
             }
             let begin = summary.from.last.isEmpty ? "the beginning" : "\(summary.from)"
             Console.out("complete and genuine: from \(begin) to \(summary.cursor)")
