@@ -225,7 +225,7 @@ import WriteAheadLog
         try archive.sync()
         let again = try BatchArchive(disk, options: Self.options())
         #expect(again.contents.last == SequenceNumber(210))
-        #expect(again.contents.numbers == archive.contents.numbers)
+        #expect(archive.contents.numbers.suffix(10) == Array(201...210) && !archive.contents.numbers.contains(200))
     }
 
     /// Journal and states go before it.
