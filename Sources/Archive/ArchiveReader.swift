@@ -19,10 +19,12 @@ public final class ArchiveReader {
     /// - Parameters:
     ///   - from: the first that is wanted; later ones come where it is not there.
     ///   - count: how many at most.
-    ///   - bytes: it ends behind the batch that reaches so many.
+    ///   - bytes: it ends before the batch that would exceed so many; a first one that is larger comes alone.
+    ///   - isOwn: whether a batch may be given out; one that may not counts as damaged.
     /// - Returns: nil where nothing is there from `from` on.
     public func read(
-        _ contents: ArchiveContents, from: SequenceNumber, count: Int, bytes: Int
+        _ contents: ArchiveContents, from: SequenceNumber, count: Int, bytes: Int,
+        where isOwn: (ArchivedBatch) -> Bool = { _ in true }
     ) -> (next: SequenceNumber, batches: [ArchivedBatch])? {
         var wanted = from.number
         var batches: [ArchivedBatch] = []
@@ -34,12 +36,13 @@ public final class ArchiveReader {
             wanted = max(wanted, segment.first.number)
             guard let file = ArchiveFile(path + "/" + segment.name) else { continue }
             while wanted < end {
-                if !batches.isEmpty, batches.count >= count || size >= bytes { break }
+                if !batches.isEmpty, batches.count >= count { break }
                 guard
                     let record = record(of: file, segment, sequence: SequenceNumber(wanted)),
                     let batch = try? ArchivedBatch(decoding: Array(record.dropFirst(ArchiveRecord.headerSize))),
-                    batch.sequence.number == wanted
+                    batch.sequence.number == wanted, isOwn(batch)
                 else { break }
+                if !batches.isEmpty, size + record.count > bytes { break }
                 // None is wanted: it only tells which is the next.
                 if count == 0 { return (SequenceNumber(wanted), []) }
                 batches.append(batch)

@@ -1,4 +1,5 @@
 import Crypto
+import Glibc
 import Messages
 import WriteAheadLog
 
@@ -14,8 +15,9 @@ import WriteAheadLog
 enum ArchiveRecord {
     static let headerSize = 32
     static let magic: UInt32 = 0x3141_5251
-    /// No record is longer: a host could not answer with it in one frame.
-    static let maxPayload = 15 << 20
+    /// No record is longer: a host could not answer with it in one frame, which has 16 MiB at most. Batch and requests
+    /// have 4 MiB each, so that leaves have 8 MiB: 500 results of calls of the greatest length.
+    static let maxPayload = 16 << 20 - 64 << 10
 
     /// Nil for one that is too long even without the requests that only explain it.
     static func encode(_ batch: ArchivedBatch) -> [UInt8]? {
@@ -73,8 +75,10 @@ public struct ArchiveOptions: Sendable {
     /// Bytes of a segment. The first ones are smaller, so that a small cluster takes little; one that holds a larger
     /// record is as large as that.
     public var segmentBytes = 8 << 20
-    /// Bytes of all segments together. With one more, the oldest goes. Nil keeps everything.
+    /// Bytes of all segments together. Before one more, the oldest goes. Nil keeps everything.
     public var limit: Int?
+    /// Whether the disk has room for a segment of so many bytes. Where it has not, the oldest go.
+    public var hasRoom: @Sendable (Int) -> Bool = { _ in true }
 
     /// Segments of 8 MiB, and all of them.
     public init() {}
@@ -104,6 +108,23 @@ public struct ArchiveContents: Sendable {
     }
 }
 
+/// What an archive had to leave out or drop, so that its host need not stop for it.
+public struct ArchiveLosses: Equatable, Sendable {
+    /// Batches that are longer than any record may be.
+    public var tooLarge: [SequenceNumber] = []
+    /// Batches for which there was no room.
+    public var withoutRoom: [SequenceNumber] = []
+    /// What the system said of that; nil if it was not asked.
+    public var refusal: JournalError?
+    /// Bytes of old segments that went because the disk is full.
+    public var droppedBytes = 0
+
+    /// None.
+    public init() {}
+    /// Whether nothing was left out or dropped.
+    public var isEmpty: Bool { self == ArchiveLosses() }
+}
+
 /// The executed batches of one shard, in files of a folder, in their order; it has gaps where this host fetched a
 /// state in place of executing. Not for two threads at once.
 ///
@@ -121,8 +142,9 @@ public final class BatchArchive<Storage: JournalStorage> {
     private var open: (name: String, size: Int)?
     private var isSynced = true
     private var areNamesSynced = true
+    private var losses = ArchiveLosses()
 
-    /// Reads the last segment, to know where it ends.
+    /// Drops what is over the limit, and reads the last segment, to know where it ends.
     /// - Throws: what the storage throws.
     public init(_ storage: Storage, options: ArchiveOptions = .init()) throws(JournalError) {
         (self.storage, self.options) = (storage, options)
@@ -138,6 +160,7 @@ public final class BatchArchive<Storage: JournalStorage> {
             let next = contents.segments[i + 1].first.number
             contents.segments[i].count = next - contents.segments[i].first.number
         }
+        try drop { total in options.limit.map { total > $0 } ?? false }
         while let last = contents.segments.last {
             let (count, end, isClean) = try Self.scan(try storage.read(last.name), first: last.first)
             if count > 0 {
@@ -179,58 +202,129 @@ public final class BatchArchive<Storage: JournalStorage> {
         return (count, end, bytes[end...].allSatisfy { $0 == 0 })
     }
 
-    /// Those that are there already are left out. They are readable at once, and durable after `sync`.
+    /// Those that are there already are left out. They are readable at once, and durable after `sync`. Where there is no
+    /// room, the oldest segments go; where that is not enough, what is given is left out.
     /// - Parameter batches: of this shard, ascending.
-    /// - Throws: what the storage throws; then nothing more is to be written.
-    public func append(_ batches: [ArchivedBatch]) throws(JournalError) {
-        var waiting: (bytes: [UInt8], count: UInt64) = ([], 0)
+    /// - Returns: what is not there for it.
+    /// - Throws: what the storage throws, unless it is for want of room; then nothing more is to be written.
+    @discardableResult public func append(_ batches: [ArchivedBatch]) throws(JournalError) -> ArchiveLosses {
+        losses = ArchiveLosses()
+        var waiting: (bytes: [UInt8], numbers: [SequenceNumber]) = ([], [])
         for batch in batches {
-            let expected = contents.last.number + waiting.count + 1
-            guard batch.sequence.number >= expected, let record = ArchiveRecord.encode(batch) else { continue }
+            let last = waiting.numbers.last ?? contents.last
+            guard batch.sequence > last else { continue }
+            guard let record = ArchiveRecord.encode(batch) else {
+                losses.tooLarge.append(batch.sequence)
+                continue
+            }
             let end = (contents.segments.last?.end ?? 0) + waiting.bytes.count
-            let follows = batch.sequence.number == expected && !contents.segments.isEmpty
+            let follows = batch.sequence.number == last.number + 1 && !contents.segments.isEmpty
             if !follows || open == nil || end + record.count > (open?.size ?? 0) {
                 try write(&waiting)
-                try begin(batch.sequence, atLeast: record.count)
+                guard try begin(batch.sequence, atLeast: record.count) else {
+                    losses.withoutRoom.append(batch.sequence)
+                    continue
+                }
             }
             waiting.bytes += record
-            waiting.count += 1
+            waiting.numbers.append(batch.sequence)
         }
         try write(&waiting)
+        return losses
     }
 
-    private func write(_ waiting: inout (bytes: [UInt8], count: UInt64)) throws(JournalError) {
-        guard waiting.count > 0, let open else { return }
-        let i = contents.segments.count - 1
-        try storage.write(waiting.bytes, to: open.name, at: contents.segments[i].end)
+    private func write(_ waiting: inout (bytes: [UInt8], numbers: [SequenceNumber])) throws(JournalError) {
+        guard let first = waiting.numbers.first, let open else { return }
+        defer { waiting = ([], []) }
+        let bytes = waiting.bytes
+        // Its room was allocated; some file systems take more even so.
+        let isWritten = try withRoom(for: bytes.count) { () throws(JournalError) in
+            // With an old segment the place in the list moves, and the end stays.
+            let end = contents.segments.last?.end ?? 0
+            try storage.write(bytes, to: open.name, at: end)
+        }
+        guard isWritten else {
+            losses.withoutRoom += waiting.numbers
+            // Nothing is written over what is half written.
+            try sync()
+            storage.release(open.name)
+            self.open = nil
+            if contents.segments.last?.first == first {
+                contents.segments.removeLast()
+                try remove(open.name)
+            }
+            return
+        }
         isSynced = false
-        contents.segments[i].end += waiting.bytes.count
-        contents.segments[i].count += waiting.count
-        waiting = ([], 0)
+        contents.segments[contents.segments.count - 1].end += bytes.count
+        contents.segments[contents.segments.count - 1].count += UInt64(waiting.numbers.count)
     }
 
     /// The one before is durable first, so that what a power loss tears is always in the last one.
-    private func begin(_ first: SequenceNumber, atLeast bytes: Int) throws(JournalError) {
+    /// - Returns: false if there is no room for it.
+    private func begin(_ first: SequenceNumber, atLeast bytes: Int) throws(JournalError) -> Bool {
         try sync()
         if let open { storage.release(open.name) }
+        open = nil
         let name = Self.name(first)
-        // Of a start that found nothing whole in it.
+        // Of a start that found nothing whole in it, or of a write that had no room.
         if sizes[name] != nil { try remove(name) }
         contents.segments.removeAll { $0.name == name }
         let usual = min(options.segmentBytes, Self.firstSegment << min(contents.segments.count, 10))
         let size = max(usual, (bytes + 4095) / 4096 * 4096)
-        try storage.create(name, size: size)
+        try drop { total in options.limit.map { total + size > $0 } ?? false }
+        let before = sizes.count
+        let hasRoom = options.hasRoom
+        try drop(counting: true) { _ in !hasRoom(size) }
+        // As much as went may be taken again.
+        guard hasRoom(size) || sizes.count < before else { return false }
+        let isMade = try withRoom(for: size) { () throws(JournalError) in
+            do throws(JournalError) { try storage.create(name, size: size) } catch {
+                // There may be a part of it.
+                try? storage.remove(name)
+                throw error
+            }
+        }
+        guard isMade else { return false }
         areNamesSynced = false
         sizes[name] = size
         open = (name, size)
         contents.segments.append(.init(name: name, first: first, count: 0, end: 0))
-        try dropOldest()
+        try drop { total in options.limit.map { total > $0 } ?? false }
+        return true
     }
 
-    private func dropOldest() throws(JournalError) {
-        guard let limit = options.limit else { return }
-        while contents.segments.count > 1, sizes.values.reduce(0, +) > limit {
-            try remove(contents.segments[0].name)
+    /// Does it, and once more when as many bytes of old segments are gone, if there was no room.
+    /// - Returns: false if there is no room even then. No sync has failed, so nothing that was durable is in doubt (R7).
+    private func withRoom(
+        for bytes: Int, _ work: () throws(JournalError) -> Void
+    ) throws(JournalError) -> Bool {
+        do throws(JournalError) {
+            try work()
+            return true
+        } catch {
+            guard error.isForRoom else { throw error }
+            losses.refusal = error
+        }
+        let before = sizes.values.reduce(0, +)
+        try drop(counting: true) { total in before - total < bytes }
+        guard sizes.values.reduce(0, +) < before else { return false }
+        do throws(JournalError) {
+            try work()
+            return true
+        } catch {
+            guard error.isForRoom else { throw error }
+            return false
+        }
+    }
+
+    /// Drops the oldest segments, but never the last one, while there is a reason.
+    /// - Parameter isNeeded: is given the bytes of all that are there.
+    private func drop(counting: Bool = false, while isNeeded: (Int) -> Bool) throws(JournalError) {
+        while contents.segments.count > 1, isNeeded(sizes.values.reduce(0, +)) {
+            let name = contents.segments[0].name
+            if counting { losses.droppedBytes += sizes[name] ?? 0 }
+            try remove(name)
             contents.segments.removeFirst()
         }
     }
@@ -252,5 +346,15 @@ public final class BatchArchive<Storage: JournalStorage> {
             try storage.sync(open.name)
             isSynced = true
         }
+    }
+}
+
+extension JournalError {
+    /// There was no room for it on the disk, in a quota, or under a limit of the process.
+    fileprivate var isForRoom: Bool {
+        guard case .storage(let operation, _, let code) = self, operation != .sync, operation != .syncDirectory else {
+            return false
+        }
+        return [ENOSPC, EDQUOT, EFBIG].contains(code)
     }
 }

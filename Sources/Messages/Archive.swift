@@ -53,6 +53,20 @@ public struct ArchivedBatch: Hashable, Sendable, CanonicalCodable {
         return requests.allSatisfy { spokenOf.contains($0.digest) }
     }
 
+    /// Bytes of memory, roughly.
+    public var roughSize: Int {
+        var size = 512 + batch.count + requests.reduce(0) { $0 + 256 + $1.bytes.count }
+        for leaf in leaves {
+            size += 128
+            for entry in leaf.entries {
+                size += 48
+                if case .returned(let result, _) = entry.status { size += result.count }
+            }
+            if !leaf.calls.isEmpty { size += 256 + 2 * leaf.calls.encoded().count }
+        }
+        return size
+    }
+
     /// Of the batch, as its primary proposed it; nil for the null request, which has none.
     public var time: Timestamp? {
         var reader = ByteReader(batch)

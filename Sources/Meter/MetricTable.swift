@@ -156,6 +156,9 @@ public enum MetricTable {
         MetricDefinition(
             "quorate_flush_seconds", .histogram(.storage), .seconds, on: .hosts,
             "How long it took to write a state to LMDB, with its sync"),
+        MetricDefinition(
+            "quorate_unarchived_total", .counter, .count, ["reason"], on: .hosts,
+            "Executed batches that the archive left out"),
     ]
 
     /// Of a gateway's clients.

@@ -119,7 +119,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .stateGigabytes: "the most that the state of a shard may take in the address space and on disk, 1 to 4096"
         case .archive: "whether it keeps what it has executed, for `quorate export`"
         case .archiveGigabytes:
-            "the most that these archives may take on disk, 0 to 65536; the oldest parts go. 0 keeps everything"
+            "the most that these archives may take on disk, 0 to 65536; the oldest parts go, also where less than 512 MiB of the disk would be free. 0 sets no limit"
         case .maxClients: "connections of clients, 1 to 60000; one more takes a quiet one's place"
         case .maxClientsPerAddress: "of these, those of one address of another machine, 1 to 60000"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"

@@ -74,7 +74,9 @@ struct WebResponder: HTTPResponder {
         if !Self.isForMonitors(path), let problem = names.problem(of: request) { return problem.response }
         if let tree = trees.first(where: { $0.owns(path) }), !parts.contains(where: { $0.claims(path) }) {
             let response = await tree.respond(to: request, from: context.channel.remoteAddress)
-            if response.headers[.connection] == "close" { Self.end(context.channel) }
+            // A stream ends by itself.
+            let isStream = response.headers[.contentType] == "text/event-stream"
+            if response.headers[.connection] == "close", !isStream { Self.end(context.channel) }
             return response
         }
         let peer = PeerNetwork(context.channel.remoteAddress)

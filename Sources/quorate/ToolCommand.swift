@@ -28,7 +28,7 @@ extension ProgramError {
     private static func reason(_ error: ArchiveClientError) -> ExitReason {
         switch error {
         case .missing: .archiveGap
-        case .unreachable, .contradiction: .noAnswer
+        case .unreachable, .contradiction, .short: .noAnswer
         }
     }
 

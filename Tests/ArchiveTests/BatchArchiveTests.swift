@@ -164,6 +164,93 @@ import WriteAheadLog
         #expect(found.next > 1 && found.numbers == Array(found.next...200))
     }
 
+    /// Also when the limit was lowered.
+    @Test func aStartDropsWhatIsOverTheLimit() throws {
+        let folder = try Folder()
+        do {
+            let archive = try BatchArchive(PosixJournalStorage(directory: folder.archive), options: Self.options())
+            try archive.append(Self.batches(1...200))
+        }
+        #expect(folder.names.count > 3)
+        let archive = try BatchArchive(
+            PosixJournalStorage(directory: folder.archive), options: Self.options(limit: 3 * 8192))
+        #expect(folder.names.count == 3 && archive.contents.last == SequenceNumber(200))
+    }
+
+    /// An answer has to fit into a frame; one batch always comes.
+    @Test(arguments: [1, 600, 1500, 4000]) func noAnswerIsLongerThanWasAskedFor(bytes: Int) throws {
+        let folder = try Folder()
+        let archive = try BatchArchive(PosixJournalStorage(directory: folder.archive), options: Self.options())
+        try archive.append(Self.batches(1...40))
+        let found = try #require(
+            ArchiveReader(folder.archive).read(
+                archive.contents, from: SequenceNumber(3), count: 512, bytes: bytes))
+        let size = found.batches.reduce(0) { $0 + $1.encoded().count }
+        #expect(found.batches.count == 1 || size <= bytes)
+        #expect(bytes < 4000 || found.batches.count > 1)
+    }
+
+    @Test func whatMayNotBeGivenOutCountsAsDamaged() throws {
+        let folder = try Folder()
+        let archive = try BatchArchive(PosixJournalStorage(directory: folder.archive), options: Self.options())
+        try archive.append(Self.batches(1...60))
+        let name = try #require(folder.names.dropFirst().first)
+        let second = try #require(UInt64(name.prefix(20)))
+        let reader = ArchiveReader(folder.archive)
+        func numbers(from: UInt64) -> [UInt64]? {
+            reader.read(archive.contents, from: SequenceNumber(from), count: 512, bytes: 1 << 20) {
+                $0.sequence != SequenceNumber(5)
+            }?.batches.map(\.sequence.number)
+        }
+        #expect(numbers(from: 1) == [1, 2, 3, 4])
+        #expect(numbers(from: 5) == Array(second...60))
+    }
+
+    @Test func aFullDiskMakesAGapAndNoFailure() throws {
+        let disk = SimulatedJournalStorage()
+        let archive = try BatchArchive(disk, options: Self.options())
+        disk.diskIsFull = true
+        let losses = try archive.append(Self.batches(1...3))
+        #expect(losses.withoutRoom.map(\.number) == [1, 2, 3] && losses.refusal != nil)
+        #expect(archive.contents.last == SequenceNumber(0))
+        try archive.sync()
+        disk.diskIsFull = false
+        #expect(try archive.append(Self.batches(4...40)).isEmpty)
+        disk.diskIsFull = true
+        let more = try archive.append(Self.batches(41...200))
+        // What was dropped for it did not help here.
+        #expect(!more.withoutRoom.isEmpty && more.droppedBytes > 0)
+        disk.diskIsFull = false
+        try archive.append(Self.batches(201...210))
+        try archive.sync()
+        let again = try BatchArchive(disk, options: Self.options())
+        #expect(again.contents.last == SequenceNumber(210))
+        #expect(archive.contents.numbers.suffix(10) == Array(201...210) && !archive.contents.numbers.contains(200))
+    }
+
+    /// Journal and states go before it.
+    @Test func theOldestGiveWayWhereOthersNeedTheDisk() throws {
+        let folder = try Folder()
+        do {
+            let archive = try BatchArchive(PosixJournalStorage(directory: folder.archive), options: Self.options())
+            try archive.append(Self.batches(1...100))
+        }
+        var options = Self.options()
+        options.hasRoom = { _ in false }
+        let archive = try BatchArchive(PosixJournalStorage(directory: folder.archive), options: options)
+        let losses = try archive.append(Self.batches(101...200))
+        #expect(losses.withoutRoom.isEmpty && losses.droppedBytes > 0)
+        #expect(archive.contents.last == SequenceNumber(200) && folder.names.count == 2)
+    }
+
+    @Test func aBatchThatNoFrameCouldCarryIsSaid() throws {
+        let archive = try BatchArchive(SimulatedJournalStorage(), options: Self.options())
+        let large = Self.batches(1...1, size: 16 << 20)
+        #expect(try archive.append(large).tooLarge == [SequenceNumber(1)])
+        #expect(try archive.append(Self.batches(2...2)).isEmpty)
+        #expect(archive.contents.numbers == [2])
+    }
+
     /// At every place: what was synced is there, what follows is a beginning of the rest, and after all is appended
     /// again nothing is missing or twice.
     @Test(arguments: 1...200 as ClosedRange<UInt64>) func aPowerLossTearsOnlyWhatWasNotSynced(seed: UInt64) throws {

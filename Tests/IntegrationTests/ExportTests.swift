@@ -142,6 +142,24 @@ private struct MadeHistory {
         #expect(throws: ExportProblem.self) { try verify(lines, history.manifest) }
     }
 
+    @Test func linesAreCountedInEachFileAndShardsWithoutBatchesAreNamed() throws {
+        let history = try MadeHistory(5)
+        var verifier = ExportVerifier(history.manifest, file: "first")
+        for line in try history.lines(to: 2) { try verifier.take(Array(line.utf8)) }
+        verifier.next(file: "second")
+        var second = try history.lines(after: 2, to: 5)
+        second[2] = second[2].replacingOccurrences(of: #""sequence":"4""#, with: #""sequence":"5""#)
+        try verifier.take(Array(second[0].utf8))
+        try verifier.take(Array(second[1].utf8))
+        do {
+            try verifier.take(Array(second[2].utf8))
+            Issue.record("it was taken")
+        } catch { #expect(error.line == 3) }
+        let none = try verify(try history.lines(after: 3, to: 3), history.manifest)
+        #expect(none.withoutBatches == [ShardID(0)])
+        #expect(try verify(try history.lines(to: 5), history.manifest).withoutBatches.isEmpty)
+    }
+
     @Test func aCursorHasOneWriting() {
         for text in ["", "0:1", "0:12,3:4", "65535:4611686018427387903"] {
             #expect(ExportCursor(text)?.description == text)
@@ -161,6 +179,91 @@ private struct MadeHistory {
         #expect(rows[1].contains(",aborted,unknown account,"))
         let columns = ExportLines.csvHeader.split(separator: ",").count
         #expect(columns == 13)
+    }
+}
+
+/// Whom an export believes.
+@Suite struct ArchiveClaimTests {
+    /// - Parameter has: 0 for nothing, otherwise one of several statements.
+    private func claim(_ host: UInt16, last: UInt64, next: UInt64, has: UInt8 = 0) -> ArchiveClaim {
+        let statement = AttestationStatement(
+            cluster: ClusterID(Hasher256().finish().value), epoch: Epoch(0), shard: ShardID(0),
+            sequence: SequenceNumber(10), previousHistory: .null, batch: Hasher256.hash(.batch, [has]),
+            leavesRoot: .null)
+        return ArchiveClaim(
+            host: HostID(host), last: SequenceNumber(last), next: SequenceNumber(next),
+            has: has == 0 ? nil : statement)
+    }
+
+    private func judge(_ claims: ArchiveClaim...) -> ArchiveClaim.Judgement {
+        ArchiveClaim.judge(claims, first: SequenceNumber(10), group: ReplicaGroup(n: 4))
+    }
+
+    @Test func fPlusOneSignaturesAreEnough() {
+        #expect(
+            judge(claim(0, last: 10, next: 10, has: 1), claim(2, last: 12, next: 10, has: 1))
+                == .given(by: [HostID(0), HostID(2)]))
+    }
+
+    @Test func aLiarAndHostsThatLagAreNotYet() {
+        // One honest host is ahead, and one says what it likes.
+        #expect(
+            judge(
+                claim(0, last: 10, next: 10, has: 1), claim(1, last: 9, next: 0), claim(2, last: 9, next: 0),
+                claim(3, last: .max, next: .max)) == .notYet)
+        #expect(
+            judge(
+                claim(0, last: 10, next: 10, has: 1), claim(1, last: 9, next: 0), claim(2, last: 9, next: 0),
+                claim(3, last: 10, next: 10, has: 2)) == .notYet)
+        // One has fetched a state, and others have not come so far.
+        #expect(judge(claim(0, last: 60, next: 50), claim(3, last: .max, next: .max)) == .notYet)
+    }
+
+    @Test func theEndOfWhatIsMissingIsAnHonestOne() {
+        #expect(
+            judge(claim(0, last: 60, next: 50), claim(1, last: 60, next: 40), claim(3, last: .max, next: .max))
+                == .missing(to: SequenceNumber(49)))
+        #expect(
+            judge(claim(0, last: 60, next: 0), claim(1, last: 61, next: 0), claim(3, last: .max, next: 0))
+                == .missing(to: SequenceNumber(61)))
+    }
+
+    @Test func differentSignaturesAreAContradictionOnlyWhenAllButFHaveCome() {
+        #expect(
+            judge(
+                claim(0, last: 10, next: 10, has: 1), claim(1, last: 20, next: 15),
+                claim(3, last: 10, next: 10, has: 2)) == .contradiction)
+    }
+}
+
+/// What is bounded beside exports.
+@Suite struct ExportBoundTests {
+    @Test func answersHavePlacesInAllAndForEachAddress() {
+        let places = StreamPlaces(3, each: 2)
+        let (a, b) = (WebPeer([10, 0, 0, 1]), WebPeer([10, 0, 0, 2]))
+        var held = [places.take(for: a), places.take(for: a)]
+        #expect(held.allSatisfy { $0 != nil } && places.take(for: a) == nil)
+        held.append(places.take(for: b))
+        #expect(held[2] != nil && places.take(for: b) == nil)
+        // Released twice it is given back once.
+        held[0]?.release()
+        held.removeFirst()
+        #expect(places.take(for: b) != nil)
+        // An answer that nobody wrote.
+        held = []
+        #expect(places.take(for: a) != nil)
+    }
+
+    @Test func whatWaitsToBeArchivedIsBounded() {
+        let backlog = ArchiveBacklog(limit: 100)
+        // Of a start: half of it, however much it is.
+        #expect(backlog.enter(1000))
+        #expect(backlog.enter(40) && !backlog.enter(20))
+        backlog.leave(1000)
+        #expect(backlog.enter(50))
+        backlog.leave(40)
+        backlog.leave(50)
+        #expect(backlog.enter(50) && backlog.enter(50) && !backlog.enter(1))
     }
 }
 

@@ -20,7 +20,7 @@ BEGIN = {"type": TEXT, "format": range(1, 2), "cluster": DIGEST, "epoch": U32, "
 KEYS = {"type", "shard", "sequence", "index", "request", "principal", "number", "mode", "legs", "leaf_bytes", "request_bytes", "signature"}
 
 def decimal(text, place):
-    check(type(text) is str and text.isascii() and text.isdigit() and (text == "0" or text[0] != "0") and int(text) < 2**64, place, "not a decimal number")
+    check(type(text) is str and len(text) <= 20 and text.isascii() and text.isdigit() and (text == "0" or text[0] != "0") and int(text) < 2**64, place, "not a decimal number")
     return int(text)
 def cursor(text, shards):
     known = {}
@@ -174,7 +174,9 @@ class Export:
         check(not self.batch, "file", "it ends within a batch")
         yield f"complete and genuine: from {spelled(self.start) or 'the beginning'} to {spelled(self.known)}"
         yield f"{self.batches} batches, {self.transactions} transactions"
+        bare = [str(shard) for shard in range(len(self.shards)) if self.known.get(shard, 0) == self.start.get(shard, 0)]
         for outcome in sorted(self.outcomes): yield f"  {self.outcomes[outcome]} {outcome}"
+        if bare: yield f"no batch at all is here of these shards: {', '.join(bare)}"
         if self.bare: yield f"{self.bare} transactions stand without their request"
         if not self.ended: yield "there is no last line, so more may have followed"
 
@@ -187,14 +189,15 @@ def main():
     manifest, files = words[at + 1], words[:at] + words[at + 2:]
     try: export = Export(*load_manifest(manifest))
     except (OSError, Wrong) as error: end(64, error)
-    number = 0
+    number, file = 0, files[0]
     try:
         for file in files:
+            number = 0
             with open(file, "rb") as lines:
                 while line := lines.readline(LONGEST + 2):
                     number += 1
                     export.line(line.removesuffix(b"\n"))
         print("\n".join(map(shown, export.finish())))
     except OSError as error: end(64, error)
-    except (Wrong, RecursionError) as error: end(24, f"line {number}: {error}")
+    except (Wrong, RecursionError) as error: end(24, f"{shown(file)}: line {number}: {error}")
 if __name__ == "__main__": main()

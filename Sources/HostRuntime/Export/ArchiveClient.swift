@@ -10,6 +10,8 @@ public enum ArchiveClientError: Error, Hashable, Sendable, CustomStringConvertib
     case unreachable(ShardID, answering: Int, needed: Int, detail: String)
     /// Hosts say different things, each under its signature, or the batches do not follow each other.
     case contradiction(ShardID, at: SequenceNumber, detail: String)
+    /// Hosts said that they have batches, and do not give them now.
+    case short(ShardID, after: SequenceNumber, end: SequenceNumber)
 
     /// What is missing where, and what to do.
     public var description: String {
@@ -20,7 +22,51 @@ public enum ArchiveClientError: Error, Hashable, Sendable, CustomStringConvertib
             "shard \(shard): \(answering) hosts answer for their archives, and \(needed) are needed (\(detail))"
         case .contradiction(let shard, let sequence, let detail):
             "shard \(shard), batch \(sequence): no \(detail)"
+        case .short(let shard, let after, let end):
+            "shard \(shard): hosts have archived batches to \(end), and too few give what comes after batch \(after) just now. Go on from the cursor"
         }
+    }
+}
+
+/// What one host says of its archive from a batch on, and what it has signed of that batch.
+package struct ArchiveClaim: Sendable {
+    package let host: HostID
+    /// As in `ArchiveAnswer`; a liar says what he likes.
+    package let (last, next): (SequenceNumber, SequenceNumber)
+    /// Its own signature of this statement is valid.
+    package let has: AttestationStatement?
+
+    package init(host: HostID, last: SequenceNumber, next: SequenceNumber, has: AttestationStatement?) {
+        (self.host, self.last, self.next, self.has) = (host, last, next, has)
+    }
+
+    package enum Judgement: Hashable, Sendable {
+        /// So many have signed the same that one of them is honest.
+        case given(by: [HostID])
+        /// Too few have come so far, or have answered.
+        case notYet
+        /// All but f have come beyond it, and fewer than f + 1 have it; to the last that is so of.
+        case missing(to: SequenceNumber)
+        /// So many have it, and do not sign the same.
+        case contradiction
+    }
+
+    /// Up to f claims are lies, and up to f hosts do not answer.
+    package static func judge(_ claims: [ArchiveClaim], first: SequenceNumber, group: ReplicaGroup) -> Judgement {
+        var by: [AttestationStatement: [HostID]] = [:]
+        for claim in claims { if let has = claim.has { by[has, default: []].append(claim.host) } }
+        if let hosts = by.values.first(where: { $0.count >= group.weakQuorum }) { return .given(by: hosts) }
+        let reaching = claims.filter { $0.last >= first }
+        guard reaching.count >= group.n - group.f else { return .notYet }
+        guard reaching.count(where: { $0.has != nil }) < group.weakQuorum else { return .contradiction }
+        // Of f + 1 values of either kind one is honest.
+        let reached = reaching.map(\.last).sorted(by: >)[group.weakQuorum - 1]
+        let nexts = reaching.map(\.next).filter { $0 > first }.sorted()
+        var end = reached
+        if nexts.count >= group.weakQuorum {
+            end = min(end, SequenceNumber(nexts[group.weakQuorum - 1].number - 1))
+        }
+        return .missing(to: max(end, first))
     }
 }
 
@@ -127,10 +173,25 @@ public actor ArchiveClient {
     ///   - after: the last that is known.
     ///   - history: after that one, if it is known.
     ///   - count: how many at most.
-    /// - Returns: none if f + 1 hosts have archived no more.
+    /// - Returns: none if f + 1 hosts do not give more yet.
     /// - Throws: `ArchiveClientError`.
     public func batches(
         of shard: ShardID, after: SequenceNumber, history: Digest?, count: Int
+    ) async throws -> [ExportedBatch] {
+        // Archives lag behind each other by milliseconds: what is wrong is looked at again before it is said.
+        for pause in [200, 500] {
+            do { return try await look(for: shard, after: after, history: history, count: count) } catch {
+                switch error as? ArchiveClientError {
+                case .missing, .contradiction: try await Task.sleep(for: .milliseconds(pause))
+                case .unreachable, .short, nil: throw error
+                }
+            }
+        }
+        return try await look(for: shard, after: after, history: history, count: count)
+    }
+
+    private func look(
+        for shard: ShardID, after: SequenceNumber, history: Digest?, count: Int
     ) async throws -> [ExportedBatch] {
         guard after.number < SequenceNumber.archivable else { return [] }
         let first = SequenceNumber(after.number + 1)
@@ -142,24 +203,46 @@ public actor ArchiveClient {
             hosts.sorted(), ArchiveQuery(shard: shard, from: first, count: limit, wantsBatches: false))
         let ready = signed.compactMap { entry in entry.answer.ready.map { (entry.host, $0) } }
         guard ready.count >= needed else { throw unreachable(shard, signed.map { ($0.host, $0.answer) }) }
-        let reaching = ready.filter { $0.1.last >= first }
-        guard reaching.count >= needed else { return [] }
-
+        // What they say of themselves counts for nothing without their signature.
         var signatures: [AttestationStatement: [ReplicaSignature]] = [:]
-        for (host, answer) in reaching where answer.next == first {
+        var claims: [ArchiveClaim] = []
+        for (host, answer) in ready {
             guard let replica = manifest.replica(of: shard, on: host) else { continue }
-            for entry in answer.entries where entry.signature.replica == replica {
+            var has: AttestationStatement?
+            for entry in answer.entries where entry.signature.replica == replica && answer.next == first {
                 signatures[entry.statement, default: []].append(entry.signature)
+                if has == nil, entry.statement.shard == shard, entry.statement.sequence == first,
+                    (try? verifier.verify(entry.signature, of: entry.statement)) != nil
+                {
+                    has = entry.statement
+                }
             }
+            claims.append(ArchiveClaim(host: host, last: answer.last, next: answer.next, has: has))
         }
-        let having = reaching.filter { $0.1.next == first }.map(\.0)
-        guard having.count >= needed else { throw missing(shard, first, reaching, needed) }
+        let having: [HostID]
+        switch ArchiveClaim.judge(claims, first: first, group: manifest.group(of: shard)) {
+        case .given(let by): having = by
+        case .notYet: return []
+        case .contradiction:
+            throw ArchiveClientError.contradiction(shard, at: first, detail: "\(needed) hosts sign the same")
+        case .missing(let to):
+            let detail = claims.filter { $0.last >= first }.map { claim in
+                claim.next.number == 0
+                    ? "host \(claim.host) has none from there on" : "host \(claim.host) begins with \(claim.next)"
+            }
+            throw ArchiveClientError.missing(
+                shard, from: first, to: to, needed: needed, detail: detail.joined(separator: ", "))
+        }
         let start = preferred[shard] ?? Int(shard.number)
         var refusal = "host gave a batch that \(needed) hosts sign"
+        var haveAllAnswered = true
         for i in having.indices {
             let host = having[(start + i) % having.count]
             let answer = await ask(host, ArchiveQuery(shard: shard, from: first, count: limit, wantsBatches: true))
-            guard let answer = answer.ready, answer.next == first, !answer.entries.isEmpty else { continue }
+            guard let answer = answer.ready, answer.next == first, !answer.entries.isEmpty else {
+                haveAllAnswered = false
+                continue
+            }
             let (certified, why) = certify(
                 answer.entries, shard: shard, first: first, history: history, signatures, needed: needed)
             if let why { refusal = why }
@@ -168,6 +251,8 @@ public actor ArchiveClient {
             return certified
         }
         preferred[shard] = start + 1
+        // One of them is honest, and may be who is busy just now.
+        guard haveAllAnswered else { return [] }
         throw ArchiveClientError.contradiction(shard, at: first, detail: refusal)
     }
 
@@ -198,20 +283,6 @@ public actor ArchiveClient {
             (expected, history) = (expected + 1, batch.statement.history)
         }
         return (certified, nil)
-    }
-
-    private func missing(
-        _ shard: ShardID, _ first: SequenceNumber, _ reaching: [(HostID, ArchiveAnswer)], _ needed: Int
-    ) -> ArchiveClientError {
-        // The first number from which so many have it again.
-        let nexts = reaching.map(\.1.next.number).filter { $0 >= first.number }.sorted()
-        let end = nexts.count >= needed ? nexts[needed - 1] - 1 : reaching.map(\.1.last.number).max() ?? first.number
-        let detail = reaching.map { host, answer in
-            answer.next.number == 0 ? "host \(host) has none from there on" : "host \(host) begins with \(answer.next)"
-        }
-        return .missing(
-            shard, from: first, to: SequenceNumber(max(end, first.number)), needed: needed,
-            detail: detail.joined(separator: ", "))
     }
 
     private func unreachable(

@@ -17,6 +17,7 @@ final class ArchiveService: Sendable {
     private struct State {
         var waiting: [Question] = []
         var isAnswering = false
+        var isStopped = false
     }
 
     private static let maxWaiting = 64
@@ -66,6 +67,7 @@ final class ArchiveService: Sendable {
     func ask(_ query: ArchiveQuery, id: UInt64, from session: SessionID) {
         let (isAdmitted, isFirst) = state.withLock { state -> (Bool, Bool) in
             let own = state.waiting.count { $0.session == session }
+            guard !state.isStopped else { return (true, false) }
             guard state.waiting.count < Self.maxWaiting, own < Self.maxWaitingOfOne else { return (false, false) }
             state.waiting.append(Question(session: session, id: id, query: query))
             defer { state.isAnswering = true }
@@ -74,6 +76,9 @@ final class ArchiveService: Sendable {
         if !isAdmitted { refuse(.busy, id: id, to: session) }
         if isFirst { loop.execute { self.answerNext() } }
     }
+
+    /// Nothing is answered any more. From any thread, before the threads end.
+    func stop() { state.withLock { (state) in (state.waiting, state.isStopped) = ([], true) } }
 
     /// Without looking.
     func refuse(_ standing: ArchiveAnswer.Standing, id: UInt64, to session: SessionID) {
@@ -92,6 +97,7 @@ final class ArchiveService: Sendable {
         let began = Clock.uptime()
         send(.init(to: [next.session], reply: .archive(id: next.id, answer(next.query))))
         let took = Clock.uptime() - began
+        guard state.withLock({ !$0.isStopped }) else { return }
         loop.scheduleTask(in: .nanoseconds(Int64(clamping: took))) { self.answerNext() }
     }
 
@@ -100,10 +106,16 @@ final class ArchiveService: Sendable {
             let me = manifest.replica(of: query.shard, on: host)
         else { return .init(.off) }
         let none = ArchiveAnswer(standing: .ready, last: contents.last, next: SequenceNumber(0), entries: [])
-        guard
-            let (next, batches) = reader.read(
-                contents, from: query.from, count: Int(query.count), bytes: ArchiveAnswer.maxBytes)
-        else { return none }
+        // Whatever is in the files, only what this host can have executed is signed.
+        let (cluster, epoch) = (manifest.cluster, manifest.epoch)
+        let found = reader.read(
+            contents, from: query.from, count: Int(query.count), bytes: ArchiveAnswer.maxBytes
+        ) { batch in
+            let statement = batch.statement
+            return statement.cluster == cluster && statement.epoch == epoch && statement.shard == query.shard
+                && batch.isWhole
+        }
+        guard let (next, batches) = found else { return none }
         let entries = batches.prefix(Int(query.count)).map { batch in
             ArchiveAnswer.Entry(
                 statement: batch.statement,

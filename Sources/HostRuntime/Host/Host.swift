@@ -183,8 +183,9 @@ private struct HostAssembly {
             }, failed: failed, counters: counted)
         declared.withLock { $0 = hasLostRecords }
         if options.archives { try folder.prepareArchives() }
+        let backlog = ArchiveBacklog()
         let (states, environments, index) = try await openStates(
-            report: { inbox.post([$0]) }, failed: failed, counters: counted)
+            backlog: backlog, report: { inbox.post([$0]) }, failed: failed, counters: counted)
         let ring = StampRing(options.traces)
         let inbound = HostInbound(
             manifest: manifest, host: host, options: options.core, threads: threads,
@@ -218,7 +219,8 @@ private struct HostAssembly {
                 manifest: manifest, host: host, signer: signer, options: coreOptions, stores: stores, records: records,
                 hasLostRecords: hasLostRecords, now: Clock.now())
             let engine = HostEngine(
-                core: core, journal: journal, states: states, archives: archives, transport: transport,
+                core: core, journal: journal, states: states, archives: archives, backlog: backlog,
+                transport: transport,
                 inbound: inbound,
                 counters: counted, trace: ring.map(HostTrace.init), logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
@@ -326,7 +328,8 @@ private struct HostAssembly {
     }
 
     private func openStates(
-        report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void,
+        backlog: ArchiveBacklog, report: @escaping @Sendable (HostInput) -> Void,
+        failed: @escaping @Sendable (StorageFailure) -> Void,
         counters: HostCounters
     ) async throws -> (Mailbox<StateWriter.Job>, [ShardID: LMDBEnvironment], ArchiveWriter.Index?) {
         let (folder, logger, loop) = (folder, logger, threads.store)
@@ -342,9 +345,11 @@ private struct HostAssembly {
                 turns[shard] = FlushTurn(place: hosts.firstIndex(of: folder.host) ?? 0, of: hosts.count)
             }
             let archives =
-                options.archives ? try ArchiveWriter(folder, bytes: options.archiveBytes, logger: logger) : nil
+                options.archives
+                ? try ArchiveWriter(folder, bytes: options.archiveBytes, counters: counters, logger: logger) : nil
             let writer = StateWriter(
-                writers, turns: turns, archives: archives, loop: loop, counters: counters, logger: logger,
+                writers, turns: turns, archives: archives, backlog: backlog, loop: loop, counters: counters,
+                logger: logger,
                 report: report, failed: failed)
             return (NIOLoopBound(writer, eventLoop: loop), environments, archives?.index)
         }.get()

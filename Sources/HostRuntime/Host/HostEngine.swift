@@ -16,6 +16,8 @@ final class HostEngine {
     /// What is not handed on to be archived yet, and since when.
     private var unarchived: (batches: [ArchivedBatch], since: UInt64) = ([], 0)
     private static let archivedTogether = 64
+    private let backlog: ArchiveBacklog
+    private let log: LimitedLog
     private let transport: PeerTransport
     private let inbound: HostInbound
     private let counters: HostCounters
@@ -34,10 +36,10 @@ final class HostEngine {
 
     init(
         core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>,
-        archives: ArchiveService?, transport: PeerTransport,
+        archives: ArchiveService?, backlog: ArchiveBacklog, transport: PeerTransport,
         inbound: HostInbound, counters: HostCounters, trace: HostTrace?, logger: Logger
     ) {
-        self.inbound = inbound
+        (self.inbound, self.backlog, log) = (inbound, backlog, LimitedLog(logger))
         (self.core, self.journal, self.states, self.archives) = (core, journal, states, archives)
         (self.transport, self.counters, self.trace, self.logger) = (transport, counters, trace, logger)
         core.forEachPrimary { inbound.note($1, of: $0) }
@@ -101,6 +103,7 @@ final class HostEngine {
 
     func stop() {
         archiveWaiting()
+        archives?.stop()
         core = nil
         appendUnawaited()
     }
@@ -147,9 +150,18 @@ final class HostEngine {
     }
 
     private func archiveWaiting() {
-        guard !unarchived.batches.isEmpty else { return }
-        states.post(.archive(unarchived.batches))
+        guard let first = unarchived.batches.first else { return }
+        let batches = unarchived.batches
         unarchived.batches = []
+        let size = batches.reduce(0) { $0 + $1.roughSize }
+        guard backlog.enter(size) else {
+            counters.noteUnarchived(.backlog, batches.count)
+            return log.warning(
+                "the archive has a gap",
+                "\(batches.count) batches from batch \(first.sequence) of shard \(first.shard) on are not archived: the disk is slower than the shards"
+            )
+        }
+        states.post(.archive(batches, size: size))
     }
 
     private func appendUnawaited() {

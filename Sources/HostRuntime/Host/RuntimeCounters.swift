@@ -67,6 +67,11 @@ package final class RuntimeCounters: Sendable {
 
 /// A host's counters of what its core, its journal and its stores do.
 package struct HostCounters: Sendable {
+    /// Why an archive leaves out a batch.
+    package enum Unarchived: String, CaseIterable, Sendable {
+        case tooLarge, noRoom, backlog
+    }
+
     /// By raw value.
     private let drops: [Counter]
     private let viewChanges: [ShardID: Counter]
@@ -78,6 +83,7 @@ package struct HostCounters: Sendable {
     private let journalRecords: Counter
     private let journalBytes: Counter
     let journalCompactions: Counter
+    private let unarchived: [Unarchived: Counter]
     private let batches: [ShardID: Counter]
     private let batchSize: Recorder
     private let orderingTimes: [ShardID: Timer]
@@ -108,6 +114,11 @@ package struct HostCounters: Sendable {
         journalRecords = Counter(label: "quorate_journal_records_total", factory: registry)
         journalBytes = Counter(label: "quorate_journal_bytes_total", factory: registry)
         journalCompactions = Counter(label: "quorate_journal_compactions_total", factory: registry)
+        unarchived = Dictionary(
+            uniqueKeysWithValues: Unarchived.allCases.map {
+                let dimensions = [("reason", Self.label($0.rawValue))]
+                return ($0, Counter(label: "quorate_unarchived_total", dimensions: dimensions, factory: registry))
+            })
         batches = byShard("quorate_batches_total")
         func items(_ kind: String) -> Counter {
             Counter(label: "quorate_batch_items_total", dimensions: [("kind", kind)], factory: registry)
@@ -124,6 +135,8 @@ package struct HostCounters: Sendable {
             }
         }
     }
+
+    func noteUnarchived(_ reason: Unarchived, _ count: Int) { unarchived[reason]?.increment(by: count) }
 
     func noteFlush(of shard: ShardID) { flushes[shard]?.increment() }
 

@@ -12,7 +12,8 @@ package final class StateWriter {
         case check(ShardID)
         case stage(BucketStaging)
         /// What was executed, before any flush that holds it.
-        case archive([ArchivedBatch])
+        /// - Parameter size: with which it has entered the backlog, which it leaves when it is done.
+        case archive([ArchivedBatch], size: Int)
         case flush(StateFlush)
         /// The state is damaged: the next start puts it aside.
         case condemn(ShardID)
@@ -23,6 +24,7 @@ package final class StateWriter {
     private var turns: [ShardID: FlushTurn]
     /// Nil if none is kept.
     private let archives: ArchiveWriter?
+    private let backlog: ArchiveBacklog
     private let loop: any EventLoop
     private let counters: HostCounters
     private let logger: Logger
@@ -38,18 +40,19 @@ package final class StateWriter {
     /// - Parameters:
     ///   - writers: one for each shard in `turns`.
     ///   - archives: of the same shards; nil if none are kept.
+    ///   - backlog: of what waits to be archived.
     ///   - loop: on which it lives.
     ///   - report: says `staged`, `flushed`, `storageFailed` or `stateDamaged`.
     ///   - failed: called beside `storageFailed`.
     package init(
         _ writers: [ShardID: LMDBStoreWriter], turns: [ShardID: FlushTurn], archives: ArchiveWriter? = nil,
-        loop: any EventLoop,
+        backlog: ArchiveBacklog = .init(), loop: any EventLoop,
         counters: HostCounters, logger: Logger,
         report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
         (self.writers, self.turns, self.archives, self.loop) = (writers, turns, archives, loop)
-        (self.counters, self.logger) = (counters, logger)
+        (self.counters, self.logger, self.backlog) = (counters, logger, backlog)
         (self.report, self.failed) = (report, failed)
     }
 
@@ -66,7 +69,9 @@ package final class StateWriter {
             switch job {
             case .stage: continue
             case .check(let shard): write(shard, { _ in }, then: { [] })
-            case .archive(let batches): archive(batches)
+            case .archive(let batches, let size):
+                archive(batches)
+                backlog.leave(size)
             case .flush(let flush): take(flush)
             case .condemn(let shard): condemn(shard)
             case .close(let promise):
@@ -83,7 +88,8 @@ package final class StateWriter {
         keep(shard) { try $0.append(batches) }
     }
 
-    /// What cannot be archived is a failure of the storage like any other: the host stops, and nothing is missing.
+    /// Where there is no room, the archive has a gap. Whatever else fails is a failure of the storage like any other,
+    /// and the host stops.
     private func keep(_ shard: ShardID, _ work: (ArchiveWriter) throws -> Void) {
         guard let archives else { return }
         do { try work(archives) } catch { fail(shard, error, what: "archive") }

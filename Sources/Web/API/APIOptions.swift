@@ -39,8 +39,14 @@ public struct APIOptions: Sendable {
     public var decisions: (any DecisionSource)?
     /// Batches in one answer of `GET /api/v1/decisions`; fewer where they are large.
     public var decisionsPerPage = 128
+    /// Such answers that are being written at once.
+    public var maxPages = 4
+    /// The same to one address of another machine.
+    public var maxPagesPerAddress = 2
     /// Streams of decisions that are open at once.
     public var maxStreams = 16
+    /// The same to one address of another machine.
+    public var maxStreamsPerAddress = 4
     /// After so long a stream ends, and the client comes back.
     public var streamTime = Duration.seconds(600)
     /// How long a stream waits until it looks again, where there was nothing new.

@@ -5,30 +5,60 @@ import NIOCore
 import StrictInput
 import Synchronization
 
-/// How many streams of decisions are open.
-final class StreamPlaces: Sendable {
-    private let used = Mutex(0)
+/// How many answers with decisions are under way, in all and to one address. Programs on this machine may have all.
+package final class StreamPlaces: Sendable {
+    /// Given back when it is released, at the latest when nobody has it any more.
+    package final class Place: Sendable {
+        private let places: StreamPlaces
+        private let peer: WebPeer
+        private let isHeld = Mutex(true)
+
+        fileprivate init(_ places: StreamPlaces, _ peer: WebPeer) { (self.places, self.peer) = (places, peer) }
+
+        deinit { release() }
+
+        package func release() {
+            let wasHeld = isHeld.withLock { isHeld in
+                defer { isHeld = false }
+                return isHeld
+            }
+            if wasHeld { places.leave(peer) }
+        }
+    }
+
     private let limit: Int
+    /// By address, as other streams are: `ConnectionCounts`.
+    private let counts: ConnectionCounts
+    private let used = Mutex(0)
 
-    init(_ limit: Int) { self.limit = limit }
+    package init(_ limit: Int, each: Int) {
+        (self.limit, counts) = (limit, ConnectionCounts(maxEach: each, maxRemote: limit))
+    }
 
-    var areAllTaken: Bool { used.withLock { $0 >= limit } }
-
-    /// - Returns: false if all are taken.
-    func take() -> Bool {
-        used.withLock { used in
+    /// - Returns: nil if all are taken, or the address has its share.
+    package func take(for peer: WebPeer) -> Place? {
+        let isFree = used.withLock { used in
             guard used < limit else { return false }
             used += 1
             return true
         }
+        guard isFree else { return nil }
+        guard counts.admit(peer) else {
+            used.withLock { $0 -= 1 }
+            return nil
+        }
+        return Place(self, peer)
     }
 
-    func giveBack() { used.withLock { $0 -= 1 } }
+    private func leave(_ peer: WebPeer) {
+        counts.leave(peer)
+        used.withLock { $0 -= 1 }
+    }
 }
 
 extension APIPart {
     /// What a shard has executed after a batch, with certificates: a page of lines, or a stream of events.
-    func decisions(_ request: HummingbirdCore.Request, _ query: APIQuery) async throws -> Response {
+    func decisions(_ request: HummingbirdCore.Request, _ query: APIQuery, for peer: WebPeer) async throws -> Response {
         guard let number = try query.number("shard", UInt16.self) else {
             throw Problem(.malformedParameter, "shard is missing: each shard has an order of its own")
         }
@@ -44,7 +74,7 @@ extension APIPart {
             throw Problem(.noDecisions, "this gateway was started without them")
         }
         guard MediaTypes.prefersEvents(request.headers[.accept]) else {
-            return try await page(of: shard, after: after, source)
+            return try await page(of: shard, after: after, source, for: request, peer)
         }
         // Who comes back goes on where he was.
         if let name = HTTPFields.Element.Name("Last-Event-ID"), let id = request.headers[name],
@@ -55,55 +85,77 @@ extension APIPart {
         if request.method == .head {
             return Response(status: .ok, headers: SafeHeaders.fields("text/event-stream"))
         }
-        return try events(of: shard, after: after, source, for: request)
+        return try events(of: shard, after: after, source, for: request, peer)
     }
 
-    private func page(of shard: ShardID, after: SequenceNumber, _ source: any DecisionSource) async throws -> Response {
+    private func page(
+        of shard: ShardID, after: SequenceNumber, _ source: any DecisionSource, for request: HummingbirdCore.Request,
+        _ peer: WebPeer
+    ) async throws -> Response {
+        guard let place = pages.take(for: peer) else {
+            throw Problem(
+                .busy, "as many answers with decisions are being written as may be at once, in all or to one address",
+                retryAfterMilliseconds: 1000)
+        }
         let batches: [ExportedBatch]
         do {
             batches = try await source.batches(of: shard, after: after, history: nil, count: options.decisionsPerPage)
         } catch { throw Problem(.noDecisions, Printable.line("\(error)"), retryAfterMilliseconds: 1000) }
         var cursor = ExportCursor()
         cursor[shard] = after
-        var lines = [ExportLines.begin(manifest, from: cursor)]
-        for batch in batches {
-            lines += try ExportLines.batch(batch)
-            cursor[shard] = batch.batch.sequence
+        let manifest = manifest
+        let body = body(for: request, within: options.streamTime, place) { [cursor] writer in
+            var cursor = cursor
+            var writer = writer.value
+            try await writer.write(ByteBuffer(string: ExportLines.begin(manifest, from: cursor) + "\n"))
+            for batch in batches {
+                for line in try ExportLines.batch(batch) { try await writer.write(ByteBuffer(string: line + "\n")) }
+                cursor[shard] = batch.batch.sequence
+            }
+            try await writer.write(ByteBuffer(string: ExportLines.end(cursor) + "\n"))
         }
-        lines.append(ExportLines.end(cursor))
-        let body = lines.joined(separator: "\n") + "\n"
-        return Response(
-            status: .ok, headers: SafeHeaders.fields("application/x-ndjson"),
-            body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+        return Response(status: .ok, headers: SafeHeaders.fields("application/x-ndjson"), body: body)
     }
 
     /// Ends after a time, so that a client which does not read is not written to for ever; clients come back by
     /// themselves.
     private func events(
-        of shard: ShardID, after: SequenceNumber, _ source: any DecisionSource, for request: HummingbirdCore.Request
+        of shard: ShardID, after: SequenceNumber, _ source: any DecisionSource, for request: HummingbirdCore.Request,
+        _ peer: WebPeer
     ) throws -> Response {
-        guard !places.areAllTaken else {
+        guard let place = streams.take(for: peer) else {
             throw Problem(
-                .busy, "\(options.maxStreams) streams of decisions are open", retryAfterMilliseconds: 5000)
+                .busy, "as many streams of decisions are open as may be, in all or to one address",
+                retryAfterMilliseconds: 5000)
         }
-        let (options, places) = (options, places)
         var headers = SafeHeaders.fields("text/event-stream")
         headers[.connection] = "close"
-        let body = ResponseBody { writer in
-            // Taken by who writes: a body that nobody reads is never written.
-            guard places.take() else { throw StreamGivenUp() }
-            defer { places.giveBack() }
+        let options = options
+        let body = body(for: request, within: options.streamTime + .seconds(30), place) { writer in
+            try await Self.write(shard, after: after, source, options, to: writer)
+        }
+        return Response(status: .ok, headers: headers, body: body)
+    }
+
+    /// Ends with the connection, and with the time.
+    /// - Parameter place: is held until it is written, or dropped unwritten.
+    private func body(
+        for request: HummingbirdCore.Request, within time: Duration, _ place: StreamPlaces.Place,
+        _ write: @escaping @Sendable (HandedOver<any ResponseBodyWriter>) async throws -> Void
+    ) -> ResponseBody {
+        ResponseBody { writer in
+            defer { place.release() }
             let handed = HandedOver(writer)
             var isRead = false
             do {
                 isRead = try await request.body.consumeWithCancellationOnInboundClose { _ in
                     try await withThrowingTaskGroup(of: Bool.self) { group in
                         group.addTask {
-                            try await Self.write(shard, after: after, source, options, to: handed)
+                            try await write(handed)
                             return true
                         }
                         group.addTask {
-                            try await Task.sleep(for: options.streamTime + .seconds(30))
+                            try await Task.sleep(for: time)
                             return false
                         }
                         defer { group.cancelAll() }
@@ -117,7 +169,6 @@ extension APIPart {
             guard isRead else { throw StreamGivenUp() }
             try await writer.finish(nil)
         }
-        return Response(status: .ok, headers: headers, body: body)
     }
 
     private static func write(

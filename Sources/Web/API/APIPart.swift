@@ -16,7 +16,8 @@ public struct APIPart: WebTree {
     let link: GatewayLink
     let submissions: Submissions
     let logger: Logger
-    let places: StreamPlaces
+    let pages: StreamPlaces
+    let streams: StreamPlaces
     private let limits: AddressLimitsBox
 
     /// - Parameters:
@@ -40,7 +41,8 @@ public struct APIPart: WebTree {
         (self.manifest, self.procedures, self.options, self.link) = (manifest, procedures, options, link)
         submissions = Submissions(options: options) { await link.submit($0) }
         limits = AddressLimitsBox(options)
-        places = StreamPlaces(options.maxStreams)
+        pages = StreamPlaces(options.maxPages, each: options.maxPagesPerAddress)
+        streams = StreamPlaces(options.maxStreams, each: options.maxStreamsPerAddress)
         self.logger = logger
     }
 
@@ -67,7 +69,7 @@ public struct APIPart: WebTree {
                     .busy, "\(options.maxConcurrent) requests are being answered", retryAfterMilliseconds: 1000)
             }
             defer { limits.leave(peer) }
-            let response = try await answer(request)
+            let response = try await answer(request, for: peer)
             return request.method == .head ? response.createHeadResponse() : response
         } catch let problem as Problem {
             let response = problem.response
@@ -79,7 +81,7 @@ public struct APIPart: WebTree {
         }
     }
 
-    private func answer(_ request: HummingbirdCore.Request) async throws -> Response {
+    private func answer(_ request: HummingbirdCore.Request, for peer: WebPeer) async throws -> Response {
         try checkSizes(request)
         let path = request.uri.path
         guard let (route, parameter) = APIRoute.find(path) else {
@@ -101,7 +103,7 @@ public struct APIPart: WebTree {
         case .transaction: return try transaction(parameter)
         case .account: return try await account(parameter, query)
         case .principal: return try await principal(parameter, query)
-        case .decisions: return try await decisions(request, query)
+        case .decisions: return try await decisions(request, query, for: peer)
         case .procedures: return proceduresAnswer
         case .cluster: return clusterAnswer
         case .shards: return shardsAnswer

@@ -28,9 +28,12 @@ package struct ExportVerifier {
         package var cursor = ExportCursor()
         /// The last line says that the export ends there; without it, more may have followed.
         package var isEnded = false
+        /// Shards of which no batch is there: whether they have executed any is not shown.
+        package var withoutBatches: [ShardID] = []
     }
 
     private struct Pending {
+        let file: String
         let line: Int
         let text: [UInt8]
         let statement: AttestationStatement
@@ -46,7 +49,7 @@ package struct ExportVerifier {
     package static let maxLineBytes = 64 << 20
 
     private let manifest: Manifest
-    private let file: String
+    private var file: String
     private var verifier: Verifier<Ed25519Scheme>
     private var pending: Pending?
     private var histories: [ShardID: Digest] = [:]
@@ -59,6 +62,9 @@ package struct ExportVerifier {
         (self.manifest, self.file) = (manifest, file)
         verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme(), remembered: 1024)
     }
+
+    /// What is taken from now on is of this file, from its first line on. A batch may go on in it.
+    package mutating func next(file: String) { (self.file, line) = (file, 0) }
 
     private func problem(_ what: String, at line: Int? = nil) -> ExportProblem {
         ExportProblem(line: line ?? self.line, what: what)
@@ -161,7 +167,7 @@ package struct ExportVerifier {
             signatures.append(ReplicaSignature(replica: replica, signature: signature))
         }
         pending = Pending(
-            line: line, text: text,
+            file: file, line: line, text: text,
             statement: AttestationStatement(
                 cluster: manifest.cluster, epoch: manifest.epoch, shard: shard, sequence: sequence,
                 previousHistory: previous, batch: try fields["batch"].bytes32(),
@@ -209,7 +215,9 @@ package struct ExportVerifier {
                 requests: batch.requests.values.sorted { $0.digest < $1.digest }),
             signatures: batch.signatures)
         let statement = batch.statement
-        let name = "batch \(statement.sequence) of shard \(statement.shard), from line \(batch.line)"
+        let isHere = batch.file == file
+        let place = "line \(batch.line)" + (isHere ? "" : " of \(Printable.line(batch.file))")
+        let name = "batch \(statement.sequence) of shard \(statement.shard), from \(place)"
         do throws(Refused) { try verifier.verify(exported) } catch {
             let what =
                 switch error {
@@ -223,7 +231,8 @@ package struct ExportVerifier {
         do { lines = try ExportLines.batch(exported) } catch { throw root.problem("\(name): \(error)") }
         for (i, (text, wanted)) in zip([batch.text] + batch.lines, lines).enumerated() where text != Array(wanted.utf8)
         {
-            throw root.problem("\(name): line \(batch.line + i) does not say what was signed")
+            let which = isHere ? "line \(batch.line + i)" : "its line \(i + 1)"
+            throw root.problem("\(name): \(which) does not say what was signed")
         }
         summary.batches += 1
         summary.transactions += batch.count
@@ -236,13 +245,16 @@ package struct ExportVerifier {
 
     /// After the last line.
     /// - Throws: if it ends within a batch, or nothing has come.
-    package func finish() throws(ExportProblem) -> Summary {
+    package mutating func finish() throws(ExportProblem) -> Summary {
         if let pending {
             throw problem(
                 "the file ends within batch \(pending.statement.sequence) of shard \(pending.statement.shard), which has \(pending.count) transactions: \(pending.lines.count) are here"
             )
         }
         guard hasBegun else { throw problem("the file is empty", at: 1) }
+        summary.withoutBatches = (0..<manifest.shardCount).map { ShardID(UInt16($0)) }.filter {
+            summary.cursor[$0] == summary.from[$0]
+        }
         return summary
     }
 }

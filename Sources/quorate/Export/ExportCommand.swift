@@ -77,8 +77,8 @@ struct ExportCommand: AsyncParsableCommand {
                 try export.end()
                 await client.close()
             } catch {
-                // What is written is whole, and says where to go on.
-                try? export.end()
+                // What is written is whole, and says where to go on; unless a line may be half there.
+                if !sink.hasFailed { try? export.end() }
                 await client.close()
                 Console.error("cursor \(export.cursor)")
                 // A question that was cut off looks as if nobody answered.
@@ -115,6 +115,7 @@ struct ExportCommand: AsyncParsableCommand {
             var transactions: Int
             var outcomes: [String: Int]
             var without_request: Int
+            var shards_without_batches: [Int]
             var from: String
             var cursor: String
             var ended: Bool
@@ -125,6 +126,7 @@ struct ExportCommand: AsyncParsableCommand {
             var verifier = ExportVerifier(manifest, file: files[0])
             for file in files {
                 let lines = try ExportSource(file)
+                verifier.next(file: file)
                 do throws(ExportProblem) {
                     while let line = lines.next() { try verifier.take(line) }
                 } catch {
@@ -141,14 +143,19 @@ struct ExportCommand: AsyncParsableCommand {
                 return try Console.json(
                     Result(
                         batches: summary.batches, transactions: summary.transactions, outcomes: summary.outcomes,
-                        without_request: summary.withoutRequest, from: summary.from.description,
-                        cursor: summary.cursor.description, ended: summary.isEnded))
+                        without_request: summary.withoutRequest,
+                        shards_without_batches: summary.withoutBatches.map { Int($0.number) },
+                        from: summary.from.description, cursor: summary.cursor.description, ended: summary.isEnded))
             }
             let begin = summary.from.last.isEmpty ? "the beginning" : "\(summary.from)"
             Console.out("complete and genuine: from \(begin) to \(summary.cursor)")
             Console.out("\(summary.batches) batches, \(summary.transactions) transactions")
             for (outcome, count) in summary.outcomes.sorted(by: { $0.key < $1.key }) {
                 Console.out("  \(count) \(outcome)")
+            }
+            if !summary.withoutBatches.isEmpty {
+                let shards = summary.withoutBatches.map { "\($0)" }.joined(separator: ", ")
+                Console.out("no batch at all is here of these shards: \(shards)")
             }
             if summary.withoutRequest > 0 {
                 Console.out("\(summary.withoutRequest) transactions stand without their request")
@@ -170,6 +177,8 @@ private struct Export {
     private var histories: [ShardID: Digest] = [:]
 
     private static let pause = Duration.milliseconds(200)
+    /// So often it is asked again for what hosts said that they have.
+    private static let tries = 25
 
     init(
         manifest: Manifest, client: ArchiveClient, format: ExportCommand.Format, cursor: ExportCursor, sink: ExportSink
@@ -194,9 +203,18 @@ private struct Export {
     mutating func toTheEnd() async throws {
         for shard in shards {
             let end = try await client.end(of: shard)
+            var tries = 0
             while cursor[shard] < end {
                 let left = end.number - cursor[shard].number
-                guard try await next(shard, count: Int(clamping: left)) else { break }
+                if try await next(shard, count: Int(clamping: left)) {
+                    tries = 0
+                    continue
+                }
+                tries += 1
+                guard tries < Self.tries else {
+                    throw ArchiveClientError.short(shard, after: cursor[shard], end: end)
+                }
+                try await Task.sleep(for: Self.pause)
             }
         }
     }
@@ -228,6 +246,8 @@ private struct Export {
 /// Where lines go.
 private final class ExportSink {
     private let file: FileHandle?
+    /// What was written last may be there in part.
+    private(set) var hasFailed = false
 
     /// - Parameter path: of a file that must not exist; nil for standard output.
     init(_ path: String?) throws {
@@ -249,6 +269,7 @@ private final class ExportSink {
         let text = lines.joined(separator: "\n") + "\n"
         guard let file else { return Console.write(text, to: STDOUT_FILENO) }
         do { try file.write(contentsOf: Data(text.utf8)) } catch {
+            hasFailed = true
             throw ToolError(.output, "the export cannot be written: \(error)")
         }
     }
