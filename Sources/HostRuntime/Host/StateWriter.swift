@@ -22,8 +22,8 @@ package final class StateWriter {
 
     private var writers: [ShardID: LMDBStoreWriter]
     private var turns: [ShardID: FlushTurn]
-    /// Nil if none is kept.
-    private let archives: ArchiveWriter?
+    /// Nil if none is kept, and when it is closed: its folders are unlocked then.
+    private var archives: ArchiveWriter?
     private let backlog: ArchiveBacklog
     private let loop: any EventLoop
     private let counters: HostCounters
@@ -76,7 +76,7 @@ package final class StateWriter {
             case .condemn(let shard): condemn(shard)
             case .close(let promise):
                 for shard in writers.keys.sorted() where !hasFailed { keep(shard) { try $0.sync(shard) } }
-                writers = [:]
+                (writers, archives) = ([:], nil)
                 promise.succeed(())
             }
         }
