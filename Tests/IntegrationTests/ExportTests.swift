@@ -3,6 +3,7 @@ import Foundation
 import HostRuntime
 import Messages
 import Testing
+import Transport
 import Web
 
 /// A shard's history that was made here, with all its keys.
@@ -240,7 +241,7 @@ private struct MadeHistory {
 @Suite struct ExportBoundTests {
     @Test func answersHavePlacesInAllAndForEachAddress() {
         let places = StreamPlaces(3, each: 2)
-        let (a, b) = (WebPeer([10, 0, 0, 1]), WebPeer([10, 0, 0, 2]))
+        let (a, b) = (PeerNetwork([10, 0, 0, 1]), PeerNetwork([10, 0, 0, 2]))
         var held = [places.take(for: a), places.take(for: a)]
         #expect(held.allSatisfy { $0 != nil } && places.take(for: a) == nil)
         held.append(places.take(for: b))

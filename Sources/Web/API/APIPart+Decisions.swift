@@ -3,6 +3,7 @@ import HummingbirdCore
 import Messages
 import NIOCore
 import StrictInput
+import Transport
 import Synchronization
 
 /// How many answers with decisions are under way, in all and to one address. Programs on this machine may have all.
@@ -10,10 +11,10 @@ package final class StreamPlaces: Sendable {
     /// Given back when it is released, at the latest when nobody has it any more.
     package final class Place: Sendable {
         private let places: StreamPlaces
-        private let peer: WebPeer
+        private let peer: PeerNetwork
         private let isHeld = Mutex(true)
 
-        fileprivate init(_ places: StreamPlaces, _ peer: WebPeer) { (self.places, self.peer) = (places, peer) }
+        fileprivate init(_ places: StreamPlaces, _ peer: PeerNetwork) { (self.places, self.peer) = (places, peer) }
 
         deinit { release() }
 
@@ -36,7 +37,7 @@ package final class StreamPlaces: Sendable {
     }
 
     /// - Returns: nil if all are taken, or the address has its share.
-    package func take(for peer: WebPeer) -> Place? {
+    package func take(for peer: PeerNetwork) -> Place? {
         let isFree = used.withLock { used in
             guard used < limit else { return false }
             used += 1
@@ -50,7 +51,7 @@ package final class StreamPlaces: Sendable {
         return Place(self, peer)
     }
 
-    private func leave(_ peer: WebPeer) {
+    private func leave(_ peer: PeerNetwork) {
         counts.leave(peer)
         used.withLock { $0 -= 1 }
     }
@@ -58,7 +59,9 @@ package final class StreamPlaces: Sendable {
 
 extension APIPart {
     /// What a shard has executed after a batch, with certificates: a page of lines, or a stream of events.
-    func decisions(_ request: HummingbirdCore.Request, _ query: APIQuery, for peer: WebPeer) async throws -> Response {
+    func decisions(_ request: HummingbirdCore.Request, _ query: APIQuery, for peer: PeerNetwork) async throws
+        -> Response
+    {
         guard let number = try query.number("shard", UInt16.self) else {
             throw Problem(.malformedParameter, "shard is missing: each shard has an order of its own")
         }
@@ -90,7 +93,7 @@ extension APIPart {
 
     private func page(
         of shard: ShardID, after: SequenceNumber, _ source: any DecisionSource, for request: HummingbirdCore.Request,
-        _ peer: WebPeer
+        _ peer: PeerNetwork
     ) async throws -> Response {
         guard let place = pages.take(for: peer) else {
             throw Problem(
@@ -121,7 +124,7 @@ extension APIPart {
     /// themselves.
     private func events(
         of shard: ShardID, after: SequenceNumber, _ source: any DecisionSource, for request: HummingbirdCore.Request,
-        _ peer: WebPeer
+        _ peer: PeerNetwork
     ) throws -> Response {
         guard let place = streams.take(for: peer) else {
             throw Problem(

@@ -81,7 +81,7 @@ public struct APIPart: WebTree {
         }
     }
 
-    private func answer(_ request: HummingbirdCore.Request, for peer: WebPeer) async throws -> Response {
+    private func answer(_ request: HummingbirdCore.Request, for peer: PeerNetwork) async throws -> Response {
         try checkSizes(request)
         let path = request.uri.path
         guard let (route, parameter) = APIRoute.find(path) else {
