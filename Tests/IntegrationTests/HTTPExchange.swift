@@ -92,7 +92,21 @@ struct HTTPExchange: Sendable {
             exchange.headers[line[..<colon].lowercased()] =
                 line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
         }
-        exchange.body = Array(all[end.upperBound...])
+        let body = Array(all[end.upperBound...])
+        exchange.body = exchange.headers["transfer-encoding"] == "chunked" ? joined(body) : body
         return exchange
+    }
+
+    /// RFC 9112, 7.1. What an answer that was cut off lacks is missing here too.
+    private static func joined(_ chunks: [UInt8]) -> [UInt8] {
+        var (body, rest) = ([UInt8](), chunks[...])
+        while let end = rest.firstIndex(of: 13),
+            let size = Int(String(decoding: rest[..<end], as: UTF8.self), radix: 16), size > 0
+        {
+            // Carriage return and line feed stand behind the size and behind the chunk.
+            body += rest[end...].dropFirst(2).prefix(size)
+            rest = rest[end...].dropFirst(4 + size)
+        }
+        return body
     }
 }
