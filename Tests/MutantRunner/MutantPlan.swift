@@ -74,12 +74,13 @@ extension Mutant {
         case .prepareQuorum: MutantPlan("2f - 1 PREPAREs suffice", ["byzantine"], from: 24)
         case .prePrepareIsVote: MutantPlan("PRE-PREPARE counts as the primary's PREPARE", ["crashes", "everything"])
         case .leadsAgain:
-            MutantPlan("a primary that starts again proposes in the view that it led", ["crashes", "everything"])
+            MutantPlan(
+                "a primary that starts again proposes in the view that it led", ["crashes", "everything"], from: 24)
         case .leadsUnrecorded:
             MutantPlan(
                 "PRE-PREPARE leaves before the journal knows that its sender leads the view", ["crashes", "everything"])
         case .proposalsAreRemembered:
-            MutantPlan("who starts again must remember its PRE-PREPAREs", ["crashes", "everything"])
+            MutantPlan("who starts again must remember its PRE-PREPAREs", ["crashes", "everything"], from: 21)
         case .commitWithoutPrepare: MutantPlan("COMMIT without the prepared certificate", ["byzantine"], from: 17)
         case .executesPrepared: MutantPlan("executes what is prepared and not committed", ["partitions", "everything"])
         case .preparedNotJournaled: MutantPlan("P is not in the journal", ["crashes", "everything"], from: 28)
@@ -87,7 +88,7 @@ extension Mutant {
             MutantPlan("VIEW-CHANGE is not in the journal", ["everything", "crashes"], from: 21)
         case .viewChangeWithoutP: MutantPlan("VIEW-CHANGE says that nothing is prepared", ["partitions", "everything"])
         case .ownPrePrepareNotInQ: MutantPlan("Q lacks the primary's own pre-prepare", ["everything", "crashes"])
-        case .singlePrePrepareSelects: MutantPlan("condition A2 with 1 instead of f + 1", ["byzantine"], from: 41)
+        case .singlePrePrepareSelects: MutantPlan("condition A2 with 1 instead of f + 1", ["byzantine"], from: 83)
         case .selectionNotRecomputed: MutantPlan("backups believe any NEW-VIEW", ["byzantine"], from: 431)
         case .oldTimeRefused:
             MutantPlan("the bound on time holds for NEW-VIEW's batches", ["partitions", "everything"])
@@ -106,14 +107,14 @@ extension Mutant {
                 adjust: MutantPlan.jumping)
         case .neverFollows:
             MutantPlan(
-                "a shard does not follow another one of its hosts whose time is ahead", ["everything"], from: 17,
+                "a shard does not follow another one of its hosts whose time is ahead", ["everything"], from: 56,
                 adjust: MutantPlan.jumping)
         case .suspicionNotSent: MutantPlan("no replica says SUSPECT", ["crashes", "everything"])
         case .timerNeverReset:
             MutantPlan("progress does not reset the progress timer", ["calm"], adjust: MutantPlan.busy)
         case .newViewNotAwaited: MutantPlan("the wait for NEW-VIEW never ends", ["crashes", "everything", "byzantine"])
         case .truncatesAtWeakQuorum: MutantPlan("f + 1 CHECKPOINTs make a checkpoint stable", ["lossy", "everything"])
-        case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 232)
+        case .laggardTrustsOneClaim: MutantPlan("one peer's claim is what was committed", ["byzantine"], from: 384)
         case .quarantineTooShort: MutantPlan("quarantine ends at once", ["crashes", "everything"])
         case .executesUnchecked:
             MutantPlan(
@@ -127,7 +128,7 @@ extension Mutant {
                 adjust: MutantPlan.sharing)
         case .everyPrepareVouches:
             MutantPlan(
-                "whoever prepares vouches, also for what its NEW-VIEW selected", ["byzantine"],
+                "whoever prepares vouches, also for what its NEW-VIEW selected", ["byzantine"], from: 57,
                 adjust: MutantPlan.splitting)
         case .repeatedPrepareVouches:
             MutantPlan(
@@ -144,17 +145,17 @@ extension Mutant {
         case .rejoinsWithoutQuarantine: MutantPlan("a host with lost records takes part at once", ["crashes"])
         case .bucketDigestUnchecked:
             MutantPlan(
-                "fetched buckets are not held against their digests", ["everything", "byzantine"], from: 1127,
+                "fetched buckets are not held against their digests", ["everything", "byzantine"], from: 1337,
                 adjust: MutantPlan.forgetful)
         case .stateOfOnePeer:
             MutantPlan(
-                "one peer's offer is the state", ["everything", "byzantine"], from: 625, adjust: MutantPlan.forgetful)
+                "one peer's offer is the state", ["everything", "byzantine"], from: 669, adjust: MutantPlan.forgetful)
         case .flushesUnstable: MutantPlan("a state is written down before its checkpoint is stable", ["lossy"])
         case .readsWithoutWaiting:
             MutantPlan(
                 "a quorum read does not wait for what was sent COMMIT for", ["byzantine", "everything"], from: 18)
         case .sendsAgainUnchecked:
-            MutantPlan("what nobody has signed is sent again and again", ["byzantine", "everything"])
+            MutantPlan("what nobody has signed is sent again and again", ["byzantine", "everything"], from: 46)
         case .answersAreQuestions: MutantPlan("an answer to a push is answered in turn", ["everything", "partitions"])
         case .oneQuestionSuffices: MutantPlan("what one host asks is certified again", ["everything", "byzantine"])
         case .nothingIsCharged:
@@ -173,10 +174,10 @@ extension Mutant {
         case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 519)
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
         case .decidesAgain: MutantPlan("a decided leg is decided again", ["lossy", "everything"])
-        case .refusalNotRecorded: MutantPlan("a no is certified and not recorded", ["everything", "lossy"], from: 119)
+        case .refusalNotRecorded: MutantPlan("a no is certified and not recorded", ["everything", "lossy"], from: 404)
         case .forgetsEarly:
             MutantPlan(
-                "a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1660)
+                "a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1695)
         case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 460)
         case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
         case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine"])
@@ -205,12 +206,12 @@ extension Mutant {
         case .anybodyFreezes:
             MutantPlan("whoever signs may freeze and release", ["calm", "everything"], adjust: MutantPlan.freezing)
         case .waitDieAgainstHoldersOnly:
-            MutantPlan("wait-die looks at holders only", ["calm"], from: 101, adjust: MutantPlan.calling)
+            MutantPlan("wait-die looks at holders only", ["calm"], from: 202, adjust: MutantPlan.calling)
         case .waitsOutOfOrder:
             MutantPlan("who waits in order does not keep to it", ["calm"], from: 5, adjust: MutantPlan.calling)
         case .classesWaitForEachOther:
             MutantPlan(
-                "who waits in order, and holds locks, waits for those by age", ["calm"], from: 2,
+                "who waits in order, and holds locks, waits for those by age", ["calm"], from: 41,
                 adjust: MutantPlan.calling)
         case .waitsForOlder:
             MutantPlan("who waits by age waits for older ones", ["calm"], from: 2, adjust: MutantPlan.calling)
