@@ -178,7 +178,7 @@ extension Mutant {
         case .forgetsEarly:
             MutantPlan(
                 "a record is forgotten before the others are known to be decided", ["everything", "lossy"], from: 1695)
-        case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 460)
+        case .anyAttemptsVotes: MutantPlan("votes of another attempt count", ["byzantine", "everything"], from: 90)
         case .participantLeftOut: MutantPlan("the shard that is credited takes no part", ["calm"])
         case .twoAttempts: MutantPlan("a number may have two attempts", ["byzantine"])
         case .decidesInSilence: MutantPlan("what was decided is not certified", ["calm", "lossy"])
