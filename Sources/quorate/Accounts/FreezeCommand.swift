@@ -9,6 +9,8 @@ extension AccountFreeze.Direction: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
     /// As they are completed and shown.
     public static var allValueStrings: [String] { allCases.map(\.description) }
+    /// A raw value would be a number.
+    public var defaultValueDescription: String { description }
 }
 
 struct FreezeCommand: ToolCommand {
@@ -24,7 +26,8 @@ struct FreezeCommand: ToolCommand {
             """)
     @Argument(help: "The account: name or id.") var account: String
     @Option(help: "Which way money must not go.") var direction = AccountFreeze.Direction.both
-    @Option(help: "A code of the authority's own, 0 to 4294967295.") var reason: UInt32
+    @Option(help: Whole(0...UInt32.max).help("A code of the authority's own."), transform: Whole(0...UInt32.max).parse)
+    var reason: UInt32
     @OptionGroup var cluster: ClusterOption
     @Flag(help: "Print one JSON object.") var json = false
 
