@@ -72,7 +72,8 @@ public struct GatewayTrust: Hashable, Sendable {
                 (configuration.minimumTLSVersion, configuration.maximumTLSVersion) = (.tlsv13, .tlsv13)
                 configuration.certificateVerification = verification
                 configuration.trustRoots = .certificates([])
-                configuration.shutdownTimeout = .seconds(1)
+                // A gateway that stands still is not waited for: whoever interrupts a command wants it to end.
+                configuration.shutdownTimeout = .milliseconds(300)
                 return try NIOSSLContext(configuration: configuration)
             }
         }
