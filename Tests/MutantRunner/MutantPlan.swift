@@ -78,7 +78,8 @@ extension Mutant {
                 "a primary that starts again proposes in the view that it led", ["crashes", "everything"], from: 24)
         case .leadsUnrecorded:
             MutantPlan(
-                "PRE-PREPARE leaves before the journal knows that its sender leads the view", ["crashes", "everything"])
+                "PRE-PREPARE leaves before the journal knows that its sender leads the view", ["crashes", "everything"],
+                from: 505)
         case .proposalsAreRemembered:
             MutantPlan("who starts again must remember its PRE-PREPAREs", ["crashes", "everything"], from: 21)
         case .commitWithoutPrepare: MutantPlan("COMMIT without the prepared certificate", ["byzantine"], from: 17)
@@ -228,7 +229,7 @@ extension Mutant {
                 "a callee lets its locks go when it has answered", ["calm", "lossy"], adjust: MutantPlan.calling)
         case .unbalancedCommitted: MutantPlan("money may come from nowhere", ["calm"], adjust: MutantPlan.calling)
         case .journalNeverSynced: MutantPlan("the journal's thread reports syncs that it does not do", ["crashes"])
-        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 1409)
+        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 793)
         }
     }
 }
