@@ -121,7 +121,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .archiveGigabytes:
             "the most that these archives may take on disk, 0 to 65536; the oldest parts go, also where less than 512 MiB of the disk would be free. 0 sets no limit"
         case .maxClients: "connections of clients, 1 to 60000; one more takes a quiet one's place"
-        case .maxClientsPerAddress: "of these, those of one address of another machine, 1 to 60000"
+        case .maxClientsPerAddress:
+            "of these, those of one address (of IPv6, one /64) of another machine, 1 to 60000"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
         }
     }
