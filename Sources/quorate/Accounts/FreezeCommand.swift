@@ -4,13 +4,17 @@ import Foundation
 import HostRuntime
 import Messages
 
-extension AccountFreeze.Direction: ExpressibleByArgument {
-    /// As `description` has it.
-    public init?(argument: String) { self.init(argument) }
-    /// As they are completed and shown.
-    public static var allValueStrings: [String] { allCases.map(\.description) }
-    /// A raw value would be a number.
-    public var defaultValueDescription: String { description }
+/// Which way money must not go, as it is typed.
+enum FreezeWay: String, CaseIterable, ExpressibleByArgument, Sendable {
+    case debits, credits, both
+
+    var direction: AccountFreeze.Direction {
+        switch self {
+        case .debits: .debits
+        case .credits: .credits
+        case .both: .both
+        }
+    }
 }
 
 struct FreezeCommand: ToolCommand {
@@ -25,7 +29,7 @@ struct FreezeCommand: ToolCommand {
               quorate freeze mallory --reason 17 --cluster demo
             """)
     @Argument(help: "The account: name or id.") var account: String
-    @Option(help: "Which way money must not go.") var direction = AccountFreeze.Direction.both
+    @Option(help: "Which way money must not go.") var direction = FreezeWay.both
     @Option(help: Whole(0...UInt32.max).help("A code of the authority's own."), transform: Whole(0...UInt32.max).parse)
     var reason: UInt32
     @OptionGroup var cluster: ClusterOption
@@ -33,7 +37,7 @@ struct FreezeCommand: ToolCommand {
 
     func execute() async throws {
         try await reporting(json: json) {
-            try await FreezeOrder.perform(account, AccountFreeze(direction, reason: reason), cluster, json: json)
+            try await FreezeOrder.perform(account, AccountFreeze(direction.direction, reason: reason), cluster, json: json)
         }
     }
 }
