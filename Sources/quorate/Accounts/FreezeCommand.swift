@@ -37,7 +37,8 @@ struct FreezeCommand: ToolCommand {
 
     func execute() async throws {
         try await reporting(json: json) {
-            try await FreezeOrder.perform(account, AccountFreeze(direction.direction, reason: reason), cluster, json: json)
+            try await FreezeOrder.perform(
+                account, AccountFreeze(direction.direction, reason: reason), cluster, json: json)
         }
     }
 }
