@@ -113,7 +113,12 @@ public final class GatewayConnection: Sendable {
                         return NIOLoopBound(handler, eventLoop: channel.eventLoop)
                     }
                 }
-            try await opened.futureResult.get()
+            // A gateway that stands still takes connections and says nothing.
+            try await withTaskCancellationHandler {
+                try await opened.futureResult.get()
+            } onCancel: {
+                loop.execute { handler.value.end(.closed) }
+            }
             return GatewayConnection(address: address, loop: loop, handler: handler)
         } catch {
             opened.fail(error)
