@@ -84,26 +84,36 @@ import Testing
         "1e300", "inf", "-inf", "nan", "1.5", "0x10", " 1", "1 ", "", "٣",
     ]
 
-    @Test func everyNumberOutsideItsRangeIsWrongUseAndNamesBoth() throws {
+    @Test func everyNumberOutsideItsRangeIsWrongUseAndNamesBoth() async throws {
         let places = try Self.places()
         #expect(places.count >= 60, "found only \(places.count)")
-        for place in places {
-            for value in Self.values where !isInside(value, place) {
-                var words = place.command
-                if let option = place.option {
-                    words += place.before + ["\(option)=\(value)"]
-                } else {
-                    words += place.before + ["--", value]
+        let lanes = 4
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for lane in 0..<lanes {
+                group.addTask {
+                    for place in stride(from: lane, to: places.count, by: lanes) { try check(places[place]) }
                 }
-                let (status, output) = try Tool.run(words)
-                let shown = "\(Int(place.low))"
-                #expect(status == 64, "quorate \(words.joined(separator: " ")): \(status)")
-                // Where a number is missing altogether the library has words of its own.
-                if !value.isEmpty {
-                    #expect(
-                        output.contains("'\(value)'") && output.contains(" from \(place.isWhole ? shown : "")"),
-                        "quorate \(words): \(output)")
-                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func check(_ place: Place) throws {
+        for value in Self.values where !isInside(value, place) {
+            var words = place.command
+            if let option = place.option {
+                words += place.before + ["\(option)=\(value)"]
+            } else {
+                words += place.before + ["--", value]
+            }
+            let (status, output) = try Tool.run(words)
+            let shown = "\(Int(place.low))"
+            #expect(status == 64, "quorate \(words.joined(separator: " ")): \(status)")
+            // Where a number is missing altogether the library has words of its own.
+            if !value.isEmpty {
+                #expect(
+                    output.contains("'\(value)'") && output.contains(" from \(place.isWhole ? shown : "")"),
+                    "quorate \(words): \(output)")
             }
         }
     }
