@@ -10,12 +10,16 @@ struct MutantPlan {
     let firstSeed: UInt64
     /// What else the run needs for the situation to arise.
     let adjust: @Sendable (inout SimulationOptions) -> Void
+    /// Of one that shows once in some thousand runs, and not in the time that there is: the test of the rule that it breaks.
+    /// That it is not caught is said, and is no failure.
+    let rareBesides: String?
 
     init(
-        _ what: String, _ profiles: [String], from firstSeed: UInt64 = 1,
+        _ what: String, _ profiles: [String], from firstSeed: UInt64 = 1, rareBesides: String? = nil,
         adjust: @escaping @Sendable (inout SimulationOptions) -> Void = { _ in }
     ) {
         (self.what, self.profiles, self.firstSeed, self.adjust) = (what, profiles, firstSeed, adjust)
+        self.rareBesides = rareBesides
     }
 
     /// So many clients that something always waits.
@@ -78,7 +82,8 @@ extension Mutant {
                 "a primary that starts again proposes in the view that it led", ["crashes", "everything"], from: 24)
         case .leadsUnrecorded:
             MutantPlan(
-                "PRE-PREPARE leaves before the journal knows that its sender leads the view", ["crashes", "everything"],
+                "PRE-PREPARE leaves before the journal knows that its sender leads the view",
+                ["crashes", "everything"],
                 from: 505)
         case .proposalsAreRemembered:
             MutantPlan("who starts again must remember its PRE-PREPAREs", ["crashes", "everything"], from: 21)
@@ -105,7 +110,7 @@ extension Mutant {
         case .allowanceOnCertain:
             MutantPlan(
                 "a proposal may be ahead of a time that was executed as of a clock", ["everything"], from: 3029,
-                adjust: MutantPlan.jumping)
+                rareBesides: "PBFTTests/whereTheShardsTimeIsAheadOfTheClocksBatchesGoOn", adjust: MutantPlan.jumping)
         case .neverFollows:
             MutantPlan(
                 "a shard does not follow another one of its hosts whose time is ahead", ["everything"], from: 56,
@@ -229,7 +234,7 @@ extension Mutant {
                 "a callee lets its locks go when it has answered", ["calm", "lossy"], adjust: MutantPlan.calling)
         case .unbalancedCommitted: MutantPlan("money may come from nowhere", ["calm"], adjust: MutantPlan.calling)
         case .journalNeverSynced: MutantPlan("the journal's thread reports syncs that it does not do", ["crashes"])
-        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 793)
+        case .rotTakenForTornTail: MutantPlan("rot is taken for a torn tail", ["everything", "crashes"], from: 2384)
         }
     }
 }

@@ -36,15 +36,24 @@ struct MutantSearch {
     func run() -> Int32 {
         if isChild, let only { return search(only) }
         print("| mutant | what is broken | caught by | seeds it took | what failed |\n|---|---|---|---|---|")
-        var caught = 0
+        var (caught, rare) = (0, 0)
         let mutants = only.map { [$0] } ?? Mutant.allCases
-        for mutant in mutants where isCaught(mutant) { caught += 1 }
+        for mutant in mutants {
+            if isCaught(mutant) {
+                caught += 1
+            } else if let test = mutant.plan.rareBesides, !isUnbroken {
+                rare += 1
+                print("`\(mutant.rawValue)` shows rarely; \(test) holds its rule")
+            }
+        }
         if isUnbroken {
             print(caught == 0 ? "\nthe protocol passes" : "\nTHE PROTOCOL FAILS")
             return caught == 0 ? 0 : 1
         }
-        print(caught == mutants.count ? "\nall caught" : "\n\(mutants.count - caught) NOT CAUGHT")
-        return caught == mutants.count ? 0 : 1
+        let missed = mutants.count - caught - rare
+        let others = rare > 0 ? " but \(rare) that show rarely" : ""
+        print(missed == 0 ? "\nall caught\(others)" : "\n\(missed) NOT CAUGHT")
+        return missed == 0 ? 0 : 1
     }
 
     // MARK: One mutant, in the child
