@@ -81,6 +81,11 @@ import Testing
         #expect(try firstSuspect(within: 3000) { $0.nodes[1].primaryReachable = false } == 160)
     }
 
+    /// Backups finish without it what it had proposed.
+    @Test func progressIsNoSignOfLifeOfAnUnreachablePrimary() throws {
+        #expect(try firstSuspect(within: 3000, progressEach: 100) { $0.nodes[1].primaryReachable = false } == 160)
+    }
+
     @Test func progressResetsTheTimer() throws {
         #expect(try firstSuspect(within: 7000, progressEach: 500) { _ in } == nil)
     }

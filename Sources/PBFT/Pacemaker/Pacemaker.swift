@@ -47,6 +47,10 @@ package struct Pacemaker: Sendable {
     /// What it was when an idle view was left; views that nobody installs after it double only the waits until one is.
     private var fruitlessBefore: Int?
     private var wasPending = false
+    /// When something began to wait, with always something since.
+    private var pendingSince: UInt64 = 0
+    /// Since when the session to the primary's host is down.
+    private var unreachableSince: UInt64?
     /// Since when a peer waits for the shard to move, and where the shard stood then.
     private var moveAwaited: (executed: SequenceNumber, since: UInt64)?
     /// The last proposal of the primary that was not taken because of its time, and when.
@@ -105,7 +109,7 @@ package struct Pacemaker: Sendable {
         floor.enterView(n: configuration.group.n)
         for i in suspicions.indices { suspicions[i] = nil }
         (progressAt, viewInstalledAt, lastSuspectAt, timeRefused) = (now.uptime, now.uptime, 0, nil)
-        forgedIn = nil
+        (forgedIn, unreachableSince) = (nil, nil)
     }
 
     /// The replica takes part from now on.
@@ -155,6 +159,7 @@ package struct Pacemaker: Sendable {
     package mutating func isAtFault(_ seen: Observation, now: Instant) -> Bool {
         let isPending = seen.oldestPending != nil || seen.awaitsProposal || refusesTime(seen.lastExecuted, now)
         if !isPending { wasPending = false }
+        unreachableSince = seen.isPrimaryReachable || seen.isPrimary ? nil : unreachableSince ?? now.uptime
         if forgedIn != nil, !seen.isPrimary { return true }
         if seen.hasPrimaryLeft, !seen.isPrimary { return true }
         // Only a primary that takes part moves an idle shard on, and this one waits itself for the shard to move.
@@ -186,15 +191,21 @@ package struct Pacemaker: Sendable {
         return now.uptime > max(awaited.since, viewInstalledAt) + max(limits.censorshipTimeout, timeout)
     }
 
+    /// What the primary proposed before it was gone is still ordered without it: that is no sign of life of its. So who
+    /// only lost its own way to the primary suspects it too, while others go on with it; alone, that leaves nothing.
+    private func isUnreachable(now: Instant) -> Bool {
+        guard let unreachableSince else { return false }
+        let silentSince = min(progressAt, max(unreachableSince, pendingSince, viewInstalledAt))
+        return now.uptime > silentSince + min(timeout, doubled(limits.unreachableTimeout))
+    }
+
     /// Reset on progress; but one request that waits for ever is censored, and a primary under the floor is slow.
     private mutating func isSlow(_ seen: Observation, now: Instant) -> Bool {
         if !wasPending {
-            wasPending = true
+            (wasPending, pendingSince) = (true, now.uptime)
             progressAt = max(progressAt, now.uptime)
         }
-        let isPatient = seen.isPrimaryReachable || seen.isPrimary
-        let wait = isPatient ? timeout : min(timeout, doubled(limits.unreachableTimeout))
-        if now.uptime > progressAt + wait { return true }
+        if isUnreachable(now: now) || now.uptime > progressAt + timeout { return true }
         guard let oldest = seen.oldestPending else { return false }
         let isCensored = now.uptime > max(oldest.uptime, viewInstalledAt) + max(limits.censorshipTimeout, timeout)
         return isCensored || (floor.isViolated && !seen.isPrimary)
