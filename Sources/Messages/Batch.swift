@@ -176,13 +176,15 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
     /// Whether it is the null request: only that one has the null digest.
     public var isNull: Bool { digest.isNull }
 
-    /// - Parameter bytes: empty for the null request. They are kept, and not copied.
-    public init(bytes: ArraySlice<UInt8>) throws(DecodingFailure) {
+    /// - Parameters:
+    ///   - bytes: empty for the null request. They are kept, and not copied.
+    ///   - requests: where those of the batch may be found.
+    public init(bytes: ArraySlice<UInt8>, requests: RequestMemory? = nil) throws(DecodingFailure) {
         if bytes.isEmpty {
             self = .null
             return
         }
-        var reader = ByteReader(bytes)
+        var reader = ByteReader(bytes, memory: requests)
         time = try reader.value()
         items = try Self.items(from: &reader)
         try reader.finish()
@@ -218,7 +220,7 @@ public struct Batch: Hashable, Sendable, CanonicalCodable {
 
     /// A counted blob of at most `maxBytes`, read as in `init(bytes:)`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        try self.init(bytes: try reader.sharedBlob(limit: Self.maxBytes))
+        try self.init(bytes: try reader.sharedBlob(limit: Self.maxBytes), requests: reader.memory)
     }
     /// The bytes as they came, counted, so that a relayed batch keeps its digest.
     public func encode(into writer: inout ByteWriter) { writer.put(blob: bytes) }

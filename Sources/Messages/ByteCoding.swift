@@ -112,13 +112,16 @@ public struct ByteReader: Sendable {
     public let bytes: ArraySlice<UInt8>
     /// Of the next byte that is read: 0 ... bytes.count, whatever part of an array the input is.
     public private(set) var offset: Int
+    /// What need not be decoded again; nil where nothing is remembered.
+    let memory: RequestMemory?
 
     /// Copies nothing. An offset outside the input is moved to its nearest end.
     public init(_ bytes: [UInt8], offset: Int = 0) { self.init(bytes[...], offset: offset) }
 
     /// Copies nothing. An offset outside the input is moved to its nearest end.
-    public init(_ bytes: ArraySlice<UInt8>, offset: Int = 0) {
-        self.bytes = bytes
+    /// - Parameter memory: where requests that are read may be found.
+    public init(_ bytes: ArraySlice<UInt8>, offset: Int = 0, memory: RequestMemory? = nil) {
+        (self.bytes, self.memory) = (bytes, memory)
         self.offset = min(max(0, offset), bytes.count)
     }
 
@@ -189,6 +192,18 @@ public struct ByteReader: Sendable {
         return try slice(count)
     }
 
+    /// The request that comes next, if just these bytes are remembered; otherwise nothing is read.
+    mutating func rememberedRequest() -> SignedRequest? {
+        guard let memory else { return nil }
+        var ahead = self
+        guard let blob = try? ahead.slice(blob: SignedRequest.maxBytes),
+            let signature = try? ahead.value(Signature.self),
+            let request = blob.withUnsafeBytes({ memory.request($0, signature) })
+        else { return nil }
+        offset = ahead.offset
+        return request
+    }
+
     /// As the type reads itself.
     public mutating func value<T: CanonicalDecodable>(_: T.Type = T.self) throws(DecodingFailure) -> T {
         try T(from: &self)
@@ -244,8 +259,9 @@ extension CanonicalEncodable {
 
 extension CanonicalDecodable {
     /// The whole of `bytes` is one value; anything left over is an error.
-    public init(decoding bytes: [UInt8]) throws(DecodingFailure) {
-        var reader = ByteReader(bytes)
+    /// - Parameter memory: where requests in it may be found.
+    public init(decoding bytes: [UInt8], memory: RequestMemory? = nil) throws(DecodingFailure) {
+        var reader = ByteReader(bytes[...], memory: memory)
         try self.init(from: &reader)
         try reader.finish()
     }

@@ -277,6 +277,10 @@ public struct SignedRequest: Hashable, Sendable, CanonicalCodable {
     /// A counted blob of at most `maxBytes` that is one request with nothing behind it, and a signature, which is not
     /// checked here.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        if let request = reader.rememberedRequest() {
+            self = request
+            return
+        }
         bytes = try reader.blob(limit: Self.maxBytes)
         request = try Request(decoding: bytes)
         digest = Hasher256.hash(.request, bytes)

@@ -143,11 +143,19 @@ final class TransportCore {
         links = Array(repeating: nil, count: manifest.hosts.count)
         acceptor = Acceptor(
             manifest: manifest, host: host, tls: tls, options: options, loop: loop, counters: counters, log: log)
+        // What a gateway has brought comes again in the primary's proposal.
+        let submitted = RequestMemory()
         acceptor.onPeerFrames = { peer, frames in
-            Self.deliver(frames, events) { TransportEvent.peer(peer, try HostMessage(decoding: $0)) }
+            Self.deliver(frames, events) {
+                TransportEvent.peer(peer, try HostMessage(decoding: $0, memory: submitted))
+            }
         }
         acceptor.onGatewayFrames = { session, frames in
-            Self.deliver(frames, events) { TransportEvent.gateway(session, try GatewayMessage(decoding: $0)) }
+            Self.deliver(frames, events) {
+                let message = try GatewayMessage(decoding: $0)
+                if case .submit(_, let request) = message { submitted.note(request) }
+                return TransportEvent.gateway(session, message)
+            }
         }
         acceptor.onGatewayClosed = { events([.gatewayClosed($0)]) }
     }
