@@ -9,6 +9,8 @@ struct AccountTable {
         var record: AccountRecord
         /// The account is gone; `record` is what it was.
         var isRemoved: Bool
+        /// As in its slot, which is elsewhere in memory.
+        var isChanged = false
         /// Of the layer's slots, the one with its key.
         let slot: Int32
     }
@@ -42,6 +44,21 @@ struct AccountTable {
             at = (at + 1) & mask
         }
         return nil
+    }
+
+    /// Reads where these are, one beside the other, so that memory is waited for once and not for each. Who looks for
+    /// them next finds them in the cache.
+    /// - Returns: nothing of use; it is made of all that was read, so that it is read.
+    func touch(_ ids: [AccountID]) -> UInt64 {
+        guard !index.isEmpty else { return 0 }
+        let mask = index.count - 1
+        var sum: UInt64 = 0
+        for id in ids {
+            let place = Int(truncatingIfNeeded: index[Int(truncatingIfNeeded: Self.hash(id)) & mask] & 0xffff_ffff) - 1
+            // Where two meet, it is the other one.
+            if place >= 0 { sum &+= UInt64(truncatingIfNeeded: held[place].record.posted) }
+        }
+        return sum
     }
 
     /// - Precondition: it has no place yet.

@@ -44,6 +44,9 @@ struct Overlay {
         return try decodeEntry(bytes, of: key) as AccountRecord
     }
 
+    /// Brings what the layers say of these accounts near.
+    func touch(_ ids: [AccountID]) -> UInt64 { current.touch(ids) &+ frozen.touch(ids) }
+
     func bytes(_ key: [UInt8]) throws(ShardStateError) -> [UInt8]? {
         if let entry = newest(key) { return entry?.encoded() }
         return try reading { try store.value(forKey: key) }

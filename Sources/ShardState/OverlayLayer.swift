@@ -112,8 +112,13 @@ struct OverlayLayer {
         }
         if let record { accounts[place].record = record }
         accounts[place].isRemoved = record == nil
+        if isHashed || accounts[place].isChanged { return }
+        accounts[place].isChanged = true
         note(accounts[place].slot, isHashed: isHashed)
     }
+
+    /// Brings what it says of these accounts near.
+    func touch(_ ids: [AccountID]) -> UInt64 { accounts.touch(ids) }
 
     private mutating func append(_ key: [UInt8], _ content: Content, isHashed: Bool) {
         let (slot, bucket) = (Int32(slots.count), StateKey.bucket(key))
@@ -177,7 +182,10 @@ struct OverlayLayer {
     }
 
     private mutating func take(_ changed: [Int32]) -> [UInt64] {
-        for slot in changed { slots[Int(slot)].isChanged = false }
+        for slot in changed {
+            slots[Int(slot)].isChanged = false
+            if case .account(let place) = slots[Int(slot)].content { accounts[Int(place)].isChanged = false }
+        }
         return changed.map { word(of: slots[Int($0)].key) }.sorted()
     }
 

@@ -18,6 +18,20 @@ package struct Participant {
         case refuse(RefusalReason)
     }
 
+    /// From so many legs on their accounts are brought near together.
+    private static let many = 16
+
+    /// The accounts of a request's transfers.
+    private static func accounts(of request: Request) -> [AccountID] {
+        var ids: [AccountID] = []
+        ids.reserveCapacity(2 * request.operations.count)
+        for case .transfer(let transfer) in request.operations {
+            ids.append(transfer.from)
+            ids.append(transfer.to)
+        }
+        return ids
+    }
+
     /// - Parameters:
     ///   - issuer: who may create money.
     ///   - compliance: who may freeze accounts; nil if nobody may.
@@ -47,6 +61,7 @@ package struct Participant {
         let refusal =
             previous == nil ? try context.admission(of: request, attempts: filed.record.attempts.count, principal) : nil
         var undecided = Int(principal.undecided)
+        if legs.count >= Self.many { context.state.touch(Self.accounts(of: request)) }
         var escrow = Escrow()
         for (leg, answer) in zip(legs, answers) {
             if let answer {
