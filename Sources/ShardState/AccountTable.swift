@@ -6,13 +6,13 @@ struct AccountTable {
     /// An account as it was written last.
     struct Held {
         let id: AccountID
-        var record: AccountRecord
+        /// Of the layer's slots, the one with its key.
+        let slot: Int32
         /// The account is gone; `record` is what it was.
         var isRemoved: Bool
         /// As in its slot, which is elsewhere in memory.
         var isChanged = false
-        /// Of the layer's slots, the one with its key.
-        let slot: Int32
+        var record: AccountRecord
     }
 
     /// Indexes of `held`, counted from 1, beside some bits of the hash; 0 is free. Twice as many as are held at least.
@@ -56,7 +56,10 @@ struct AccountTable {
         for id in ids {
             let place = Int(truncatingIfNeeded: index[Int(truncatingIfNeeded: Self.hash(id)) & mask] & 0xffff_ffff) - 1
             // Where two meet, it is the other one.
-            if place >= 0 { sum &+= UInt64(truncatingIfNeeded: held[place].record.posted) }
+            guard place >= 0 else { continue }
+            // Its first line of memory and its last.
+            sum &+= UInt64(truncatingIfNeeded: held[place].id.number)
+            sum &+= UInt64(truncatingIfNeeded: held[place].record.pendingCredits)
         }
         return sum
     }
@@ -64,7 +67,7 @@ struct AccountTable {
     /// - Precondition: it has no place yet.
     mutating func append(_ id: AccountID, _ record: AccountRecord, isRemoved: Bool, slot: Int32) {
         if 2 * (held.count + 1) > index.count { grow(to: max(64, 2 * (held.count + 1))) }
-        held.append(Held(id: id, record: record, isRemoved: isRemoved, slot: slot))
+        held.append(Held(id: id, slot: slot, isRemoved: isRemoved, record: record))
         insert(held.count - 1)
     }
 
