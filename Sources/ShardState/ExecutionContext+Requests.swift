@@ -71,11 +71,12 @@ extension ExecutionContext {
         for number in before.acknowledgedBelow..<end {
             let number = RequestNumber(number)
             var filed = try state.filed(principal, number)
-            let count = filed.record.attempts.count
-            filed.record.attempts.removeAll {
-                VotingRules.mayForget($0, number: number, acknowledgedBelow: acknowledgedBelow)
+            let kept = filed.record.attempts.filter {
+                !VotingRules.mayForget($0, number: number, acknowledgedBelow: acknowledgedBelow)
             }
-            if filed.record.attempts.count < count { state.put(filed) }
+            guard kept.count < filed.record.attempts.count else { continue }
+            filed.record.attempts = kept
+            state.put(filed)
         }
     }
 
