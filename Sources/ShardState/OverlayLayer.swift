@@ -1,12 +1,5 @@
 import Messages
 
-/// A key as a dictionary looks it up: its bytes are hashed a word at a time, which arrays of bytes do one by one.
-private struct LookedUp: Hashable {
-    let bytes: [UInt8]
-
-    func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
-}
-
 /// Values that are newer than the store's, and nodes of the tree over them. Says what has changed since the state was
 /// hashed last, and has its keys in order from then on.
 struct OverlayLayer {
@@ -31,8 +24,10 @@ struct OverlayLayer {
         let slot: Int32
     }
 
-    /// Of all keys but accounts'.
-    private var index: [LookedUp: Int32] = [:]
+    /// Of `keyed`.
+    private var index: PlaceIndex
+    /// The slots of all keys but accounts', in order of arrival.
+    private var keyed: [Int32] = []
     private var accounts: AccountTable
     /// In order of arrival.
     private var slots: [Slot] = []
@@ -51,7 +46,7 @@ struct OverlayLayer {
     ///   - accounts: how many of them of accounts.
     init(capacity: Int = 0, accounts: Int = 0) {
         self.accounts = AccountTable(capacity: accounts)
-        index.reserveCapacity(capacity - accounts)
+        index = PlaceIndex(capacity: capacity - accounts)
         slots.reserveCapacity(capacity)
     }
 
@@ -74,7 +69,13 @@ struct OverlayLayer {
             // A procedure or a broken store may have the identifier at another place.
             if slots[slot].key == key { return slot }
         }
-        return index[LookedUp(bytes: key)].map { Int($0) }
+        return keyedSlot(of: key)
+    }
+
+    private func keyedSlot(of key: [UInt8]) -> Int? {
+        index.place(PlaceIndex.hash(key)) { ShardState.order(slots[Int(keyed[$0])].key, key) == 0 }.map {
+            Int(keyed[$0])
+        }
     }
 
     private func entry(ofSlot slot: Int) -> StateEntry? {
@@ -88,15 +89,14 @@ struct OverlayLayer {
     /// Of any key but an account's that is where it belongs.
     /// - Parameter isHashed: the tree knows of the change already.
     mutating func set(_ key: [UInt8], _ entry: StateEntry?, isHashed: Bool = false) {
-        let new = Int32(slots.count)
-        let slot = place(key, new)
         let content = entry.map { Content.entry($0) } ?? .removed
-        if slot == new {
+        guard let slot = keyedSlot(of: key) else {
+            keyed.append(Int32(slots.count))
             append(key, content, isHashed: isHashed)
-        } else {
-            slots[Int(slot)].content = content
-            note(slot, isHashed: isHashed)
+            return index.insert(keyed.count - 1) { PlaceIndex.hash(slots[Int(keyed[$0])].key) }
         }
+        slots[slot].content = content
+        note(Int32(slot), isHashed: isHashed)
     }
 
     /// - Parameters:
@@ -136,16 +136,6 @@ struct OverlayLayer {
         } else {
             changed.others.append(slot)
         }
-    }
-
-    /// Where the key is, `new` if it was nowhere.
-    private mutating func place(_ key: [UInt8], _ new: Int32) -> Int32 {
-        func found(_ slot: inout Int32?) -> Int32 {
-            if let slot { return slot }
-            slot = new
-            return new
-        }
-        return found(&index[LookedUp(bytes: key)])
     }
 
     mutating func setNode(_ part: StatePart, _ node: TreeNode?) { nodes[part.id] = .some(node) }
