@@ -56,6 +56,8 @@ let package = Package(
         .target(name: "ExampleProcedures", dependencies: ["Messages", "ShardState"]),
         // What is read from outside, and how it is shown.
         .target(name: "StrictInput"),
+        // Delays between regions, for real and for simulated networks.
+        .target(name: "Networks", dependencies: ["StrictInput", "Randomness"]),
         // cluster.json, for hosts and for clients.
         .target(name: "ManifestFile", dependencies: ["Messages", "StrictInput"]),
         // Storage.
@@ -231,6 +233,7 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ]),
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
+        .testTarget(name: "NetworksTests", dependencies: ["StrictInput", "Randomness", "Networks"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Workload"]),
         .testTarget(
