@@ -2,7 +2,7 @@
 /// it over real processes, and the simulation over simulated ones.
 public struct NetworkProfile: Sendable, Equatable {
     /// One direction between two regions, or inside one.
-    public struct Link: Sendable, Equatable {
+    public struct Link: Sendable, Hashable {
         /// One way, in nanoseconds.
         public var delay: UInt64
         /// Half-width in nanoseconds: each message takes `delay` and from minus so much to plus so much, uniformly.

@@ -72,6 +72,7 @@ public enum HostProgram {
             var options = HostRuntimeOptions()
             options.core.procedures = procedures
             settings.apply(to: &options)
+            options.transport.network = try settings.place(of: .host(Int(id.number)))
             let keeper = try await HostKeeper.start(id, of: cluster, options: options, logger: logger)
             let web: WebServer?
             do {
