@@ -57,11 +57,12 @@ public struct NetworkProfile: Sendable, Equatable {
     /// As hosts are.
     public func region(ofGateway gateway: Int) -> Int { gateways[gateway % gateways.count] }
 
-    /// The longest there and back between two of its regions, in nanoseconds, with all of the jitter.
-    public var longestRoundTrip: UInt64 {
+    /// The longest there and back between two of so many hosts and gateways, in nanoseconds, with all of the jitter.
+    public func longestRoundTrip(hosts: Int, gateways: Int) -> UInt64 {
+        let placed = Set((0..<hosts).map(region(ofHost:)) + (0..<gateways).map(region(ofGateway:)))
         var longest: UInt64 = 0
-        for from in regions.indices {
-            for to in regions.indices {
+        for from in placed {
+            for to in placed {
                 let (there, back) = (links[from][to], links[to][from])
                 longest = max(longest, there.delay + there.jitter + back.delay + back.jitter)
             }

@@ -117,7 +117,8 @@ struct GatewayCommand: AsyncParsableCommand {
         var drainSeconds: Int?
         @Option(
             help: Whole(0...10_000).help(
-                "The longest round trip to a host, in milliseconds: it waits longer by it before it repeats. Default: 0."),
+                "The longest round trip to a host, in milliseconds: it waits longer by it before it repeats. Default: 0."
+            ),
             transform: Whole(0...10_000).parse)
         var roundTripMs: Int?
         @Option(
