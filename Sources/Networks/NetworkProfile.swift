@@ -57,6 +57,11 @@ public struct NetworkProfile: Sendable, Equatable {
     /// As hosts are.
     public func region(ofGateway gateway: Int) -> Int { gateways[gateway % gateways.count] }
 
+    /// `longestRoundTrip`, rounded: by so much processes wait longer, and in a local network not at all.
+    public func roundTripMilliseconds(hosts: Int, gateways: Int) -> UInt64 {
+        (longestRoundTrip(hosts: hosts, gateways: gateways) + 500_000) / 1_000_000
+    }
+
     /// The longest there and back between two of so many hosts and gateways, in nanoseconds, with all of the jitter.
     public func longestRoundTrip(hosts: Int, gateways: Int) -> UInt64 {
         let placed = Set((0..<hosts).map(region(ofHost:)) + (0..<gateways).map(region(ofGateway:)))

@@ -105,7 +105,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxClients: "1024"
         case .maxClientsPerAddress: "256"
         case .drainSeconds: "5"
-        case .roundTripMilliseconds: "0"
+        case .roundTripMilliseconds: "the network's, or 0"
         case .network: "none"
         }
     }
@@ -134,9 +134,9 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
             "of these, those of one address (of IPv6, one /64) of another machine, 1 to 60000"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
         case .roundTripMilliseconds:
-            "the longest round trip between hosts and gateways, 0 to 10000: by how much it waits longer before it suspects or repeats"
+            "the longest round trip between hosts and gateways, 0 to 10000: it waits longer by it before it suspects or repeats"
         case .network:
-            "for measuring: delays what it says to hosts and hears from them as in this network, `lan`, `aws-5-regions` or a file"
+            "for measuring: what it says to hosts and hears of them is delayed as in this network, `lan`, `aws-5-regions` or a file"
         }
     }
 

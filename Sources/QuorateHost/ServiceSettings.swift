@@ -1,9 +1,7 @@
 import HostRuntime
 import Logging
 import Messages
-import Networks
 import StrictInput
-import Transport
 import Web
 
 /// A setting that cannot be used: which, from where, and what was expected.
@@ -98,7 +96,6 @@ package struct ServiceSettings: Sendable {
         if let gigabytes = whole(.stateGigabytes) { options.stores.mapSize = gigabytes << 30 }
         if let archive = texts[.archive] { options.archives = archive == "true" }
         if let gigabytes = whole(.archiveGigabytes) { options.archiveBytes = gigabytes == 0 ? nil : gigabytes << 30 }
-        options.core.lengthen(byRoundTrip: roundTrip)
     }
 
     /// The gateway's options with what was said.
@@ -108,7 +105,6 @@ package struct ServiceSettings: Sendable {
         if let threads = whole(.verifierThreads) { options.verifierThreads = threads }
         if let clients = whole(.maxClients) { options.clients.maxClients = clients }
         if let clients = whole(.maxClientsPerAddress) { options.clients.maxClientsPerAddress = clients }
-        options.core.lengthen(byRoundTrip: roundTrip)
     }
 
     /// The certificate by which a gateway proves to clients who it is: the given one, or that of its folder.
@@ -135,16 +131,6 @@ package struct ServiceSettings: Sendable {
             )
         }
         return nil
-    }
-
-    /// In nanoseconds.
-    private var roundTrip: UInt64 { UInt64(whole(.roundTripMilliseconds) ?? 0) * 1_000_000 }
-
-    /// Where the process is in an emulated network; nil if it is in none.
-    /// - Throws: what is wrong with the file.
-    package func place(of member: NetworkMember) throws -> NetworkPlace? {
-        guard let choice = texts[.network].flatMap({ NetworkChoice($0) }) else { return nil }
-        return NetworkPlace(member, in: try choice.profile())
     }
 
     /// How long a gateway finishes what it has begun.

@@ -29,7 +29,7 @@ struct NetworkOption: ParsableArguments {
         if case .file = choice { name = URL(fileURLWithPath: network).standardizedFileURL.path }
         return NetworkEmulation(
             profile: profile, name: name,
-            longestRoundTrip: profile.longestRoundTrip(hosts: hosts, gateways: max(1, gateways)))
+            roundTripMilliseconds: profile.roundTripMilliseconds(hosts: hosts, gateways: max(1, gateways)))
     }
 }
 
@@ -38,18 +38,11 @@ struct NetworkEmulation: Sendable {
     let profile: NetworkProfile
     /// What `--network` is told.
     let name: String
-    /// Between hosts and gateways, in nanoseconds.
-    let longestRoundTrip: UInt64
-
-    /// Rounded, so that a local network leaves all waits as they are.
-    var roundTripMilliseconds: UInt64 { (longestRoundTrip + 500_000) / 1_000_000 }
+    /// The longest between hosts and gateways.
+    let roundTripMilliseconds: UInt64
 
     /// For `host run` and `gateway run`.
-    var arguments: [String] {
-        var arguments = ["--network", name]
-        if roundTripMilliseconds > 0 { arguments += ["--round-trip-ms", "\(roundTripMilliseconds)"] }
-        return arguments
-    }
+    var arguments: [String] { ["--network", name, "--round-trip-ms", "\(roundTripMilliseconds)"] }
 
     /// From a client of the cluster.
     func link(toGateway gateway: Int) -> DelayedLink {

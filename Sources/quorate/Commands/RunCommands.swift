@@ -117,7 +117,7 @@ struct GatewayCommand: AsyncParsableCommand {
         var drainSeconds: Int?
         @Option(
             help: Whole(0...10_000).help(
-                "The longest round trip to a host, in milliseconds: it waits longer by it before it repeats. Default: 0."
+                "The longest round trip to a host, in milliseconds: it waits longer by it before it repeats. Default: the network's, or 0."
             ),
             transform: Whole(0...10_000).parse)
         var roundTripMs: Int?
@@ -205,7 +205,7 @@ struct GatewayCommand: AsyncParsableCommand {
                 let certificate = try certificate.get()
                 var options = GatewayRuntimeOptions()
                 settings.apply(to: &options)
-                options.transport.network = try settings.place(of: .gateway(number))
+                try settings.applyNetwork(to: &options, gateway: number, hosts: cluster.manifest.hosts.count)
                 options.clients.tls = certificate
                 let rereading = rereads ? certificate.map { CertificateSignal($0, logger: logger) } : nil
                 if certificate == nil, try cluster.authorities() != nil {
