@@ -185,8 +185,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Messages", "Randomness", "StrictInput", "ManifestFile", "Transport", "PBFT", "ShardState", "Cores",
-                "WriteAheadLog", "LMDBStore", "Histories", "Simulator", "Workload", "Client", "HostRuntime",
+                "Messages", "Randomness", "StrictInput", "Networks", "ManifestFile", "Transport", "PBFT", "ShardState",
+                "Cores", "WriteAheadLog", "LMDBStore", "Histories", "Simulator", "Workload", "Client", "HostRuntime",
                 "QuorateHost", "Web", "TestSignatures", "TestSamples",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -204,7 +204,8 @@ let package = Package(
             name: "ShardStateTests", dependencies: ["Randomness", "Messages", "ShardState", "ExampleProcedures"]),
         .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
         .testTarget(name: "GatewayTests", dependencies: ["Randomness", "Messages", "Gateway", "Cores"]),
-        .testTarget(name: "CoresTests", dependencies: ["Messages", "Cores", "PBFT", "ShardState", "Simulator"]),
+        .testTarget(
+            name: "CoresTests", dependencies: ["Messages", "Cores", "PBFT", "ShardState", "Gateway", "Simulator"]),
         .testTarget(
             name: "WriteAheadLogTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Simulator"]),
         .testTarget(
@@ -243,8 +244,8 @@ let package = Package(
             dependencies: [
                 "Randomness",
                 "Messages", "ManifestFile", "Client", "HostRuntime", "Cores", "LMDBStore", "WriteAheadLog",
-                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput", "Transport",
-                "Web",
+                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput", "Networks",
+                "Transport", "Web",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
