@@ -1,6 +1,8 @@
 /// What `--network` is told: a profile that is built in, or a matrix file.
 public enum NetworkChoice: Sendable, Equatable {
+    /// By its name.
     case builtIn(NetworkProfile)
+    /// A path; nobody has looked whether anything is there.
     case file(String)
 
     /// A file is what ends in `.json` or has a slash. Nil for another word than the names that are built in.

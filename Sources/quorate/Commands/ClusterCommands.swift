@@ -246,9 +246,12 @@ struct ClusterCommand: AsyncParsableCommand {
 
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
+            let emulation = try network.emulation(hosts: folder.manifest.hosts.count, gateways: gateways)
+            if let emulation {
+                Console.error(emulation.sentence(hosts: folder.manifest.hosts.count, gateways: gateways))
+            }
             let processes = ClusterProcesses(
-                folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http,
-                network: try network.emulation(hosts: folder.manifest.hosts.count, gateways: gateways))
+                folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http, network: emulation)
             try processes.requireOneMachine()
             let manifest = folder.manifest
             for host in without { try Limits.checkHost(host, of: manifest.hosts.count) }
