@@ -56,6 +56,8 @@ let package = Package(
         .target(name: "ExampleProcedures", dependencies: ["Messages", "ShardState"]),
         // What is read from outside, and how it is shown.
         .target(name: "StrictInput"),
+        // Delays between regions, for real and for simulated networks.
+        .target(name: "Networks", dependencies: ["StrictInput", "Randomness"]),
         // cluster.json, for hosts and for clients.
         .target(name: "ManifestFile", dependencies: ["Messages", "StrictInput"]),
         // Storage.
@@ -94,7 +96,9 @@ let package = Package(
         // From sockets to whoever handles what they bring, and back.
         .target(
             name: "Transport",
-            dependencies: ["Messages", "Gateway", .product(name: "NIOCore", package: "swift-nio")]),
+            dependencies: [
+                "Messages", "Randomness", "Networks", "Gateway", .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         // Runtime.
         .target(
             name: "Client",
@@ -141,8 +145,8 @@ let package = Package(
         .target(
             name: "QuorateHost",
             dependencies: [
-                "Messages", "StrictInput", "ManifestFile", "ShardState", "Cores", "HostRuntime", "ConnectionErrors",
-                "Web",
+                "Messages", "StrictInput", "Networks", "ManifestFile", "ShardState", "Cores", "HostRuntime",
+                "ConnectionErrors", "Transport", "Web",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -155,9 +159,9 @@ let package = Package(
         .executableTarget(
             name: "quorate",
             dependencies: [
-                "Messages", "StrictInput", "Randomness", "ManifestFile", "Client", "Workload", "HostRuntime",
-                "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
-                "ExampleProcedures", "Histories", "Meter", "Web",
+                "Messages", "StrictInput", "Randomness", "Networks", "ManifestFile", "Client", "Workload",
+                "HostRuntime", "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
+                "ExampleProcedures", "Histories", "Meter", "Web", "Transport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -181,8 +185,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "Messages", "Randomness", "StrictInput", "ManifestFile", "Transport", "PBFT", "ShardState", "Cores",
-                "WriteAheadLog", "LMDBStore", "Histories", "Simulator", "Workload", "Client", "HostRuntime",
+                "Messages", "Randomness", "StrictInput", "Networks", "ManifestFile", "Transport", "PBFT", "ShardState",
+                "Cores", "WriteAheadLog", "LMDBStore", "Histories", "Simulator", "Workload", "Client", "HostRuntime",
                 "QuorateHost", "Web", "TestSignatures", "TestSamples",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -200,7 +204,8 @@ let package = Package(
             name: "ShardStateTests", dependencies: ["Randomness", "Messages", "ShardState", "ExampleProcedures"]),
         .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),
         .testTarget(name: "GatewayTests", dependencies: ["Randomness", "Messages", "Gateway", "Cores"]),
-        .testTarget(name: "CoresTests", dependencies: ["Messages", "Cores", "PBFT", "ShardState", "Simulator"]),
+        .testTarget(
+            name: "CoresTests", dependencies: ["Messages", "Cores", "PBFT", "ShardState", "Gateway", "Simulator"]),
         .testTarget(
             name: "WriteAheadLogTests", dependencies: ["Randomness", "Messages", "WriteAheadLog", "Simulator"]),
         .testTarget(
@@ -226,11 +231,12 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Randomness", "Messages", "Transport",
+                "Randomness", "Messages", "Networks", "Transport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ]),
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
+        .testTarget(name: "NetworksTests", dependencies: ["StrictInput", "Randomness", "Networks"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Workload"]),
         .testTarget(
@@ -238,8 +244,8 @@ let package = Package(
             dependencies: [
                 "Randomness",
                 "Messages", "ManifestFile", "Client", "HostRuntime", "Cores", "LMDBStore", "WriteAheadLog",
-                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput", "Transport",
-                "Web",
+                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput", "Networks",
+                "Transport", "Web",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),

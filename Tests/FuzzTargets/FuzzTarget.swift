@@ -34,7 +34,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
     package static let all: [FuzzTarget] =
         [frames, greeting, greetingAnswer] + messages + [certificate, receipt, receiptFile, batch, journalRecord]
         + [stateEntry, stateNode, journal, stateFile]
-        + [json, manifest, requestJSON, httpQuery, settings, gateways, report, history]
+        + [json, manifest, requestJSON, httpQuery, settings, gateways, network, report, history]
         + [keyFile, trace, scenario, shellWords, keyboard]
 
     /// - Parameter name: nil if there is none.

@@ -2,6 +2,7 @@ import Histories
 import HostRuntime
 import ManifestFile
 import Messages
+import Networks
 import QuorateHost
 import Simulator
 import StrictInput
@@ -84,6 +85,30 @@ extension FuzzTarget {
                 let normal = address.normal
                 try require(normal.normal == normal, "\(address) has two normal forms")
             }
+        })
+
+    static let network = FuzzTarget(
+        "network",
+        words: jsonWords + ["\"regions\"", "\"round_trip_ms\"", "\"one_way_ms\"", "\"hosts\"", "[[1]]", "1e3"],
+        seeds: {
+            [
+                #"{"name": "a", "regions": ["x", "y"], "round_trip_ms": [[0.1, 80], [80, 0.1]], "jitter_ms": 1.5}"#,
+                #"{"name": "b", "source": "s", "regions": ["x"], "one_way_ms": [[40]], "loss_percent": [[0.01]], "mbit_per_s": 100, "hosts": ["x"], "gateways": ["x", "x"], "clients": "x"}"#,
+            ].map(text)
+        },
+        read: { bytes in
+            let profile = try NetworkProfile(bytes: bytes, file: "network.json")
+            // What is valid can be used.
+            let count = profile.regions.count
+            for member in [0, 1, 4095] {
+                try require(profile.region(ofHost: member) < count, "host \(member) is nowhere")
+                try require(profile.region(ofGateway: member) < count, "gateway \(member) is nowhere")
+            }
+            let (there, back) = (profile.link(from: 0, to: count - 1), profile.link(from: count - 1, to: 0))
+            var clock = LinkClock(there, back: back, seed: 1)
+            let first = clock.arrival(of: 4096, at: 1)
+            try require(first >= 1 && clock.arrival(of: 1, at: 1) >= first, "a link is out of order")
+            _ = profile.roundTripMilliseconds(hosts: 7, gateways: 3)
         })
 
     static let settings = FuzzTarget(

@@ -1,4 +1,5 @@
 import Foundation
+import HostRuntime
 import Logging
 import QuorateHost
 import Testing
@@ -45,6 +46,7 @@ import Testing
         (#"{"listen": "7100"}"#, ":1:12, at listen: \"7100\"; expected ADDRESS:PORT"),
         (#"{"verifier_threads": 0}"#, "at verifier_threads: the number 0; expected an integer from 1 to 64"),
         (#"{"verifier_threads": "2"}"#, "at verifier_threads: a string; expected an integer"),
+        (#"{"network": "moon"}"#, "at network: \"moon\"; expected lan, aws-5-regions, or a file"),
         (#"{"trace_rate": 1.5}"#, "at trace_rate: \"1.5\"; expected a number from 0 to 1"),
         // A gateway's, and not a host's.
         (#"{"max_clients": 5}"#, "at max_clients: unknown key"),
@@ -67,6 +69,21 @@ import Testing
         } catch let problem as SettingProblem {
             #expect(problem.description == #"QUORATE_MAX_CLIENTS: "many"; expected a whole number from 1 to 60000"#)
         }
+    }
+
+    @Test func whoIsFarWaitsLongerAndAnEmulatedNetworkSaysItByItself() throws {
+        func wait(_ given: [ServiceSetting: String]) throws -> UInt64 {
+            var options = HostRuntimeOptions()
+            try settings(given: given).applyNetwork(to: &options, host: 0, of: 4)
+            return options.core.replica.progressTimeout
+        }
+        let usual = HostRuntimeOptions().core.replica.progressTimeout
+        #expect(try wait([:]) == usual)
+        #expect(try wait([.network: "lan"]) == usual)
+        #expect(try wait([.roundTripMilliseconds: "200"]) == usual + 800_000_000)
+        #expect(try wait([.network: "aws-5-regions"]) > usual + 800_000_000)
+        #expect(try wait([.network: "aws-5-regions", .roundTripMilliseconds: "0"]) == usual)
+        #expect(throws: (any Error).self) { try wait([.network: "./no-such.json"]) }
     }
 
     @Test func theToolRefusesThemAsWrongUse() throws {

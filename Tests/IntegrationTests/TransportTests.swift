@@ -5,7 +5,9 @@ import Cores
 import HostRuntime
 import ManifestFile
 import Messages
+import Networks
 import Testing
+import Transport
 
 /// Receives a transport's events and lets a test await the next one that matters.
 private struct Events: Sendable {
@@ -96,6 +98,25 @@ struct TransportTests {
         #expect(try await b.events.message() == (HostID(0), fetch(7)))
         #expect(try await b.events.message() == (HostID(0), fetch(8)))
         #expect(try await a.events.message() == (HostID(1), fetch(9)))
+        await a.stop()
+        await b.stop()
+    }
+
+    @Test func whatGoesOverAnEmulatedNetworkTakesItsTime() async throws {
+        let manifest = try manifest()
+        let text = #"{"name": "far", "regions": ["a"], "one_way_ms": [[25]]}"#
+        var options = TransportOptions()
+        options.network = NetworkPlace(.host(0), in: try NetworkProfile(bytes: Array(text.utf8), file: "far.json"))
+        let a = try await Node(0, manifest: manifest, options: options)
+        let b = try await Node(1, manifest: manifest)
+        a.transport.connect(to: [a.address, b.address, nowhere, nowhere])
+        _ = try await a.events.connected()
+        let sent = Clock.uptime()
+        for number in 0..<20 {
+            a.transport.send([HostReady.Outgoing(to: [HostID(1)], message: fetch(UInt64(number)))])
+        }
+        for number in 0..<20 { #expect(try await b.events.message() == (HostID(0), fetch(UInt64(number)))) }
+        #expect(Clock.uptime() - sent >= 25_000_000)
         await a.stop()
         await b.stop()
     }

@@ -28,6 +28,7 @@ class Lab:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.bank = self.folder / "bank"
         self.network = Network(HOSTS + ["gw", "cl"])
+        self.delays = ["--network", options.network] if options.network else []
         self.processes = []
         self.payers = []
         self.phases = []
@@ -67,10 +68,10 @@ class Lab:
         for number, host in enumerate(HOSTS):
             machine = self.folder / host
             shutil.move(self.bank / "hosts" / str(number), machine)
-            self.start(host, ["host", "run", str(machine)], self.folder / f"{host}.log")
+            self.start(host, ["host", "run", str(machine), *self.delays], self.folder / f"{host}.log")
         shutil.rmtree(self.bank / "hosts")
         shutil.move(self.bank / "gateways" / "0", self.folder / "gw")
-        self.start("gw", ["gateway", "run", str(self.folder / "gw"), "--listen", gateway],
+        self.start("gw", ["gateway", "run", str(self.folder / "gw"), "--listen", gateway, *self.delays],
                    self.folder / "gw.log")
         self.wait_until_well(30)
         self.say(f"four hosts and a gateway, each in its own namespace; {self.options.shards} shards commit")
@@ -306,6 +307,7 @@ def options():
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--loss", type=float, default=5)
+    parser.add_argument("--network")
     parser.add_argument("--json")
     parser.add_argument("--keep", action="store_const", const=True, help="the folder with logs and states")
     parser.add_argument("quorate", nargs="?", default=os.environ.get("QUORATE_DEFAULT"))

@@ -206,6 +206,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var warmup_s: Double
         /// Whether clients and gateways spoke TLS 1.3; null in reports from before there was the choice: they did not.
         public var client_tls: Bool?
+        /// The emulated network between the processes; null: the one that there was.
+        public var network: String?
 
         /// What the bench's options came to.
         public init(
