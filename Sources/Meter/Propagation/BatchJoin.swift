@@ -1,5 +1,23 @@
 import Messages
 
+/// How far a batch has come.
+public enum PropagationStep: String, Codable, Sendable, CaseIterable {
+    /// The first backup has it.
+    case firstReceived = "first_received"
+    /// 2f + 1 replicas have it, the primary among them: it can be prepared.
+    case quorumReceived = "quorum_received"
+    /// All replicas have it.
+    case lastReceived = "last_received"
+    /// The first replica has executed it.
+    case firstExecuted = "first_executed"
+    /// f + 1 replicas have executed it: their attestations make a certificate.
+    case quorumExecuted = "quorum_executed"
+    /// All replicas have executed it.
+    case lastExecuted = "last_executed"
+    /// A client has verified the receipt of a request in it. Hosts know nothing of that.
+    case clientKnows = "client_knows"
+}
+
 /// How far one batch has come, and when. Nanoseconds since its PRE-PREPARE left, but for `start`.
 public struct BatchSpread: Sendable, Equatable {
     /// Which shard ordered it.
@@ -22,24 +40,8 @@ public struct BatchSpread: Sendable, Equatable {
     /// All replicas are known to have it, and to have executed it.
     public var isComplete: Bool { received.count == group.n && executed.count == group.n }
 
-    /// What is told of each batch.
-    public enum Step: String, Codable, Sendable, CaseIterable {
-        /// The first backup has it.
-        case firstReceived = "first_received"
-        /// 2f + 1 replicas have it, the primary among them: it can be prepared.
-        case quorumReceived = "quorum_received"
-        /// All replicas have it.
-        case lastReceived = "last_received"
-        /// The first replica has executed it.
-        case firstExecuted = "first_executed"
-        /// f + 1 replicas have executed it: their attestations make a certificate.
-        case quorumExecuted = "quorum_executed"
-        /// All replicas have executed it.
-        case lastExecuted = "last_executed"
-    }
-
     /// Nil if that is not known.
-    public subscript(_ step: Step) -> UInt64? {
+    public subscript(_ step: PropagationStep) -> UInt64? {
         switch step {
         case .firstReceived: received(by: 2)
         case .quorumReceived: received(by: group.quorum)
@@ -47,6 +49,7 @@ public struct BatchSpread: Sendable, Equatable {
         case .firstExecuted: executed(by: 1)
         case .quorumExecuted: executed(by: group.weakQuorum)
         case .lastExecuted: executed(by: group.n)
+        case .clientKnows: nil
         }
     }
 }
