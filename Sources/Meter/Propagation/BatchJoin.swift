@@ -117,8 +117,9 @@ public struct BatchJoin: Sendable {
         public var batches: [BatchSpread] = []
         /// Of these batches, and of PREPAREs of sampled ones.
         public var links: [LinkDelay] = []
-        /// Batches of which nobody said when they were proposed: their primary was killed, or its moments were lost.
-        public var withoutStart = 0
+        /// When batches were first received of which nobody said when they were proposed: their primary was killed, or
+        /// its moments were lost.
+        public var withoutStart: [UInt64] = []
     }
 
     private let groups: [ReplicaGroup]
@@ -206,14 +207,16 @@ extension BatchJoin.Open {
         _ shard: ShardID, _ sequence: SequenceNumber, _ group: ReplicaGroup, into settled: inout BatchJoin.Settled
     ) {
         for read in prepareRead {
-            guard let sent = prepareSent.first(where: { $0.view == read.view && $0.from == read.from }) else { continue }
+            guard let sent = prepareSent.first(where: { $0.view == read.view && $0.from == read.from }) else {
+                continue
+            }
             settled.links.append(.init(.prepare, sent, read))
         }
         // What was executed is what was proposed last under its number: an earlier proposal was given up, or the later
         // primary proposed the same.
         guard let proposal = proposed.max(by: { $0.view < $1.view }) else {
             // Executed alone, of a batch that has settled already.
-            if !received.isEmpty { settled.withoutStart += 1 }
+            if let first = received.map(\.at).min() { settled.withoutStart.append(first) }
             return
         }
         var had: [UInt64] = [0]

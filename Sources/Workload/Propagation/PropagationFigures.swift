@@ -41,6 +41,7 @@ public struct PropagationFigures: Sendable {
 
     /// What is not heard of a batch within this, after the first word of it, is not waited for.
     public static let patience: UInt64 = 3_000_000_000
+    private static let margin: UInt64 = 1_000_000_000
     private static let maxSeconds = 3600
     /// Moments, of some 50 bytes.
     private static let maxWaiting = 500_000
@@ -100,7 +101,8 @@ public struct PropagationFigures: Sendable {
     }
 
     private mutating func take(_ settled: BatchJoin.Settled) {
-        withoutStart += UInt64(settled.withoutStart)
+        // What was proposed before it was measured is not missed.
+        withoutStart += UInt64(settled.withoutStart.count { $0 >= measureFrom + Self.margin })
         for batch in settled.batches where batch.start >= measureFrom { take(batch) }
         for link in settled.links where link.start >= measureFrom { take(link) }
     }
