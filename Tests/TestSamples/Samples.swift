@@ -337,7 +337,8 @@ package struct Samples {
             },
             undecided: some { samples in
                 UndecidedRecord(
-                    shard: samples.number(), request: samples.bytes32(), age: samples.word(), waitsFor: samples.shards())
+                    shard: samples.number(), request: samples.bytes32(), age: samples.word(),
+                    waitsFor: samples.shards())
             })
     }
     package mutating func archiveQuery() -> ArchiveQuery {

@@ -9,7 +9,7 @@ import Synchronization
 /// executed, kept for whoever asks, and of sampled batches when PREPAREs leave and are read. What needs one clock only is
 /// counted here: how long the others' PREPAREs take to come back to a primary. It looks at what goes into the core and
 /// comes out of it, from outside: the core knows no clock. Any thread may call it.
-final class BatchTimes: Sendable {
+package final class BatchTimes: Sendable {
     private struct Place: Hashable {
         let shard: ShardID
         let sequence: SequenceNumber
@@ -38,7 +38,8 @@ final class BatchTimes: Sendable {
     /// Those of which a replica is mute are forgotten with all others when there are so many.
     private static let maxProposals = 4096
 
-    init(manifest: Manifest, host: HostID, registry: MetricsRegistry) {
+    /// - Parameter registry: gets its histograms.
+    package init(manifest: Manifest, host: HostID, registry: MetricsRegistry) {
         self.host = host
         let own = Set(manifest.shards(of: host))
         let shards = manifest.shards.indices.map { ShardID(UInt16($0)) }
@@ -58,12 +59,12 @@ final class BatchTimes: Sendable {
     }
 
     /// What is kept, for whoever asks.
-    func answer(_ query: ObservationQuery, now: Instant) -> (moments: [BatchMoment], next: UInt64) {
+    package func answer(_ query: ObservationQuery, now: Instant) -> (moments: [BatchMoment], next: UInt64) {
         ring.answer(query, now: now)
     }
 
     /// Messages that are handed over to the sessions now.
-    func noteSent(_ messages: [HostReady.Outgoing]) {
+    package func noteSent(_ messages: [HostReady.Outgoing]) {
         var found: [BatchMoment] = []
         var proposed: [(Place, Proposal)] = []
         var seen: UInt64?
@@ -95,7 +96,7 @@ final class BatchTimes: Sendable {
     }
 
     /// What was read off sessions just now, together.
-    func noteRead(_ events: [TransportEvent]) {
+    package func noteRead(_ events: [TransportEvent]) {
         var found: [BatchMoment] = []
         var seen: UInt64?
         for event in events {
@@ -136,7 +137,7 @@ final class BatchTimes: Sendable {
     }
 
     /// New records, and not those of a compaction.
-    func noteExecuted(_ records: ArraySlice<HostRecord>) {
+    package func noteExecuted(_ records: ArraySlice<HostRecord>) {
         var found: [BatchMoment] = []
         var seen: UInt64?
         for record in records {

@@ -2,7 +2,7 @@ import Messages
 import Meter
 
 /// How batches travelled in the last minute, from what hosts say of sampled ones, in memory that does not grow.
-struct PropagationWindow {
+package struct PropagationWindow {
     /// Ten seconds.
     private struct Part {
         var decade: UInt64 = 0
@@ -22,11 +22,12 @@ struct PropagationWindow {
     private var parts = [Part](repeating: Part(), count: PropagationWindow.seconds / 10 + 1)
 
     /// How far back it goes, in steps of ten.
-    static let seconds = 60
+    package static let seconds = 60
     /// What is not heard of a batch within this, after the first word of it, is not waited for.
     private static let patience: UInt64 = 3_000_000_000
 
-    init(_ manifest: Manifest) {
+    /// Nothing was seen.
+    package init(_ manifest: Manifest) {
         self.manifest = manifest
         join = BatchJoin(manifest)
     }
@@ -34,7 +35,7 @@ struct PropagationWindow {
     /// - Parameters:
     ///   - sightings: by host.
     ///   - now: by the own monotonic clock.
-    mutating func note(_ sightings: [HostSighting], now: UInt64) {
+    package mutating func note(_ sightings: [HostSighting], now: UInt64) {
         for (number, sighting) in sightings.enumerated() {
             guard let seen = sighting.answer?.observed else { continue }
             let host = HostID(UInt16(number))
@@ -67,7 +68,8 @@ struct PropagationWindow {
         return place
     }
 
-    func view(now: UInt64) -> ClusterPicture.Propagation {
+    /// What is known of the last minute.
+    package func view(now: UInt64) -> ClusterPicture.Propagation {
         let decade = now / 10_000_000_000
         let first = decade - min(decade, UInt64(parts.count - 1))
         var (links, steps): ([Direction: LatencyBuckets], [PropagationStep: LatencyBuckets]) = ([:], [:])

@@ -109,7 +109,8 @@ struct PropagationSection {
                 Chart.Tick(position: $0, label: HTML.number($0))
             },
             series: [
-                line("a link, p50", "neutral", 0) { $0.link_p50_us }, line("a link, p99", "neutral", 1) { $0.link_p99_us },
+                line("a link, p50", "neutral", 0) { $0.link_p50_us },
+                line("a link, p99", "neutral", 1) { $0.link_p99_us },
                 line("all have it, p50", style, 0) { $0.last_p50_us },
                 line("all have it, p99", style, 1) { $0.last_p99_us },
             ].filter { !$0.points.isEmpty }, isWide: true)
