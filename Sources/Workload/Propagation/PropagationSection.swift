@@ -123,7 +123,7 @@ struct PropagationSection {
         .strip .bar b { position: absolute; top: 0; height: 14px; width: 2px; background: var(--text); }
         .matrixname { margin-top: 14px; } .matrix { width: auto; } .matrix td, .matrix th { border: 1px solid var(--rule); }
         .matrix td { min-width: 76px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-        .matrix td small { display: block; color: var(--muted); } .matrix .none { background: none; }
+        .matrix td small { display: block; opacity: 0.8; } .matrix .none { background: none; }
         """
 }
 

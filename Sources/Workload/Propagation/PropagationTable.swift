@@ -12,7 +12,10 @@ struct PropagationTable {
             let title =
                 "propagation, \(shards), \(decimal(run.setup.cross_share * 100, 0)) % cross: ms after the PRE-PREPARE "
                 + "of \(propagation.batches) batches left"
-            let steps = title + "\n" + TextTable.aligned([Self.header] + Self.rows(propagation))
+            let rows = Self.rows(propagation)
+            // To the left, in a column that is aligned to the right.
+            let until = "until".padding(to: rows.first?[0].count ?? 0)
+            let steps = title + "\n" + TextTable.aligned([[until] + Self.header] + rows)
             let links =
                 "from host to host, ms, p50 / p99 (\(Self.source(propagation)))\n"
                 + TextTable.aligned(Self.matrix(propagation))
@@ -20,7 +23,7 @@ struct PropagationTable {
         }.joined(separator: "\n\n")
     }
 
-    private static let header = ["until", "count", "p50", "p90", "p99", "p99.9", "max"]
+    private static let header = ["count", "p50", "p90", "p99", "p99.9", "max"]
 
     static func rows(_ propagation: RunResult.Propagation) -> [[String]] {
         let names = propagation.steps.map { $0.step.words(propagation) }

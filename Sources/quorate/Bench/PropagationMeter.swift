@@ -11,6 +11,9 @@ actor PropagationMeter {
     /// Nil during the warm-up.
     private var figures: PropagationFigures?
     private var places: [HostID: UInt64] = [:]
+    /// In place of those that have ended: hosts are killed and started again during a load.
+    private var again: [HostID: HostConnection] = [:]
+    private var lost: Set<HostID> = []
 
     private static let period = Duration.seconds(1)
     private static let timeout = Duration.seconds(2)
@@ -50,33 +53,73 @@ actor PropagationMeter {
     /// - Parameter traces: of requests of this load, by the clock of this machine.
     func end(traces: [RequestTrace]) async -> RunResult.Propagation? {
         await collect()
+        for connection in again.values { await connection.close() }
+        again = [:]
         figures?.settle(now: nil)
         figures?.note(clients: traces)
         return figures?.result()
     }
 
     private func collect() async {
-        let places = places
-        let found = await connections.ask { role, connection -> (host: HostID, answers: [Answer])? in
-            guard case .host(let number) = role, case .host(let host) = connection else { return nil }
-            let id = HostID(UInt16(clamping: number))
-            // At first only where it is.
-            var place = places[id] ?? .max
-            var answers: [Answer] = []
-            repeat {
-                let asked = Instant.current().uptime
-                guard
-                    let answer = try? await host.observe(.init(since: place, isSampled: false), timeout: Self.timeout)
-                else { break }
-                answers.append(Answer(observation: answer, asked: asked, answered: Instant.current().uptime))
+        let (places, again, lost) = (places, again, lost)
+        let manifest = manifest
+        let found = await connections.ask { role, connection -> Found? in
+            guard case .host(let number) = role, case .host(let first) = connection else { return nil }
+            let host = HostID(UInt16(clamping: number))
+            // At first only where it is; of one that was away all that it has.
+            if lost.contains(host) {
+                var options = TransportOptions()
+                options.connectTimeout = .milliseconds(500)
+                options.handshakeTimeout = options.connectTimeout
+                guard let new = try? await HostConnection.connect(to: host, of: manifest, options: options) else {
+                    return Found(host: host, isLost: true)
+                }
+                return await Self.ask(new, host, since: 0, isNew: true)
+            }
+            return await Self.ask(again[host] ?? first, host, since: places[host] ?? .max, isNew: false)
+        }
+        for case let found? in found.values { await take(found) }
+    }
+
+    /// What one host has said in one round.
+    private struct Found: Sendable {
+        let host: HostID
+        var answers: [Answer] = []
+        var isLost = false
+        /// Made in this round.
+        var connection: HostConnection?
+    }
+
+    private static func ask(
+        _ connection: HostConnection, _ host: HostID, since: UInt64, isNew: Bool
+    ) async -> Found {
+        var found = Found(host: host, connection: isNew ? connection : nil)
+        var place = since
+        repeat {
+            let asked = Instant.current().uptime
+            do {
+                let answer = try await connection.observe(.init(since: place, isSampled: false), timeout: timeout)
+                found.answers.append(
+                    Answer(observation: answer, asked: asked, answered: Instant.current().uptime))
                 place = answer.next
-            } while answers.last?.observation.moments.count == HostObservation.maxMoments
-                && answers.count < Self.maxAnswers
-            return (id, answers)
+            } catch {
+                if case .lost = error as? HostConnectionError { found.isLost = true }
+                break
+            }
+        } while found.answers.last?.observation.moments.count == HostObservation.maxMoments
+            && found.answers.count < maxAnswers
+        return found
+    }
+
+    private func take(_ found: Found) async {
+        if let new = found.connection {
+            let old = again.updateValue(new, forKey: found.host)
+            // Its numbers begin anew.
+            places[found.host] = nil
+            await old?.close()
         }
-        for case (host: let host, answers: let answers)? in found.values {
-            for answer in answers { note(answer, of: host) }
-        }
+        if found.isLost { lost.insert(found.host) } else { lost.remove(found.host) }
+        for answer in found.answers { note(answer, of: found.host) }
     }
 
     private func note(_ answer: Answer, of host: HostID) {
