@@ -252,8 +252,8 @@ public final class HostCore {
         // So is the archive, which is on the disk.
         case .archive(let id, _): ready.toGateways.append(.init(to: [session], reply: .archive(id: id, .init(.off))))
         // How batches travelled is the runtime's too.
-        case .observe(let id, _):
-            let observation = HostObservation(now: now, undecided: undecided(now: now))
+        case .observe(let id, let query):
+            let observation = HostObservation(now: now, undecided: query.wantsRecords ? undecided(now: now) : [])
             ready.toGateways.append(.init(to: [session], reply: .observation(id: id, observation)))
         case .audit(let id):
             var audits: [ShardAudit] = []

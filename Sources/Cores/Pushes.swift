@@ -316,9 +316,16 @@ struct HeldRecords: Sendable {
 
     /// The oldest, oldest first.
     func oldest(_ limit: Int) -> [(request: Digest, held: Held)] {
-        // The order in which they are kept does not depend on the dictionary's.
-        let sorted = since.sorted { ($0.value.uptime, $0.key) < ($1.value.uptime, $1.key) }
-        return sorted.prefix(limit).map { ($0.key, $0.value) }
+        var found: [(request: Digest, held: Held)] = []
+        for (request, held) in since {
+            // The order in which they are kept does not depend on the dictionary's. Most are younger than all of these.
+            let place = (held.uptime, request)
+            if found.count >= limit, let last = found.last, (last.held.uptime, last.request) <= place { continue }
+            let index = found.firstIndex { ($0.held.uptime, $0.request) > place } ?? found.count
+            found.insert((request, held), at: index)
+            if found.count > limit { found.removeLast() }
+        }
+        return found
     }
 
     /// It is still open.

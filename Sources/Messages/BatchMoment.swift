@@ -84,17 +84,22 @@ public struct ObservationQuery: Hashable, Sendable, CanonicalCodable {
     public let since: UInt64
     /// Only of batches that are sampled: a part of the volume, and all of each.
     public let isSampled: Bool
+    /// Undecided records too: the host has to look for the oldest ones.
+    public let wantsRecords: Bool
 
     /// - Parameter since: 0 for all that are kept.
-    public init(since: UInt64, isSampled: Bool) { (self.since, self.isSampled) = (since, isSampled) }
+    public init(since: UInt64, isSampled: Bool, wantsRecords: Bool = false) {
+        (self.since, self.isSampled, self.wantsRecords) = (since, isSampled, wantsRecords)
+    }
     /// Any place is taken.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        (since, isSampled) = (try reader.uint64(), try reader.bool())
+        (since, isSampled, wantsRecords) = (try reader.uint64(), try reader.bool(), try reader.bool())
     }
-    /// The place, then whether it is for sampled ones.
+    /// In the order of declaration.
     public func encode(into writer: inout ByteWriter) {
         writer.put(since)
         writer.put(isSampled)
+        writer.put(wantsRecords)
     }
 }
 
@@ -146,7 +151,7 @@ public struct HostObservation: Hashable, Sendable, CanonicalCodable {
     public let next: UInt64
     /// In the order in which they were noted.
     public let moments: [BatchMoment]
-    /// Oldest first.
+    /// Oldest first; none unless they were asked for.
     public let undecided: [UndecidedRecord]
 
     /// - Parameter moments: `maxMoments` at most, or who decodes it refuses it; so with `undecided`.

@@ -72,6 +72,8 @@ struct BatchTimesTests {
     @Test func `a primary counts how long PREPAREs take to come back, once each, and how late the last is`() {
         let times = times(of: 0)
         times.noteSent(sent(prePrepare(7)))
+        // To one host again.
+        times.noteSent([HostReady.Outgoing(to: [HostID(2)], message: prePrepare(7))])
         #expect(moments(times).map(\.kind) == [.proposed])
         times.noteRead([.peer(HostID(1), prepare(7)), .peer(HostID(1), prepare(7))])
         times.noteRead([.peer(HostID(2), prepare(7, view: 3)), .peer(HostID(2), prepare(7))])

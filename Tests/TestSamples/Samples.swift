@@ -273,7 +273,7 @@ package struct Samples {
         case 6: .evidence(shards(), evidence())
         case 7: .stamps(id: word(), stampQuery())
         case 8: .archive(id: word(), archiveQuery())
-        default: .observe(id: word(), ObservationQuery(since: word(), isSampled: flag()))
+        default: .observe(id: word(), ObservationQuery(since: word(), isSampled: flag(), wantsRecords: flag()))
         }
     }
     package mutating func refusal() -> Refusal {

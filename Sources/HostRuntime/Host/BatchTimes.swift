@@ -69,7 +69,10 @@ package final class BatchTimes: Sendable {
         var proposed: [(Place, Proposal)] = []
         var seen: UInt64?
         for outgoing in messages {
-            guard case .pbft(let shard, let message) = outgoing.message else { continue }
+            // What is sent again goes to some only.
+            guard case .pbft(let shard, let message) = outgoing.message, Int(shard.number) < groups.count,
+                let group = groups[Int(shard.number)], outgoing.to.count == group.n - 1
+            else { continue }
             switch message {
             case .prePrepare(let said):
                 let at = Self.now(&seen)
@@ -87,7 +90,6 @@ package final class BatchTimes: Sendable {
     private func propose(_ proposed: [(Place, Proposal)]) {
         proposals.withLock { proposals in
             for (place, proposal) in proposed {
-                // What is sent again began with the first time.
                 if let known = proposals[place], known.view >= proposal.view { continue }
                 if proposals.count >= Self.maxProposals { proposals.removeAll(keepingCapacity: true) }
                 proposals[place] = proposal

@@ -94,7 +94,8 @@ final class HostEngine {
         let now = Clock.now()
         let (moments, next) = batchTimes.answer(query, now: now)
         let answer = HostObservation(
-            now: now, next: next, moments: moments, undecided: core?.undecided(now: now) ?? [])
+            now: now, next: next, moments: moments,
+            undecided: query.wantsRecords ? core?.undecided(now: now) ?? [] : [])
         transport.send([.init(to: [session], reply: .observation(id: id, answer))])
         return true
     }

@@ -99,7 +99,8 @@ actor HostWatch {
         }
         let asked = Clock.uptime()
         do {
-            let answer = try await connection.observe(.init(since: place, isSampled: true), timeout: timeout)
+            let query = ObservationQuery(since: place, isSampled: true, wantsRecords: true)
+            let answer = try await connection.observe(query, timeout: timeout)
             (place, unobserved) = (answer.next, 0)
             return HostSighting.Observed(answer, asked: asked, answered: Clock.uptime())
         } catch {
