@@ -238,7 +238,7 @@ let package = Package(
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
         .testTarget(name: "NetworksTests", dependencies: ["StrictInput", "Randomness", "Networks"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
-        .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Workload"]),
+        .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Meter", "Workload"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -108,7 +108,7 @@ public struct GatewayCore: Sendable {
             case .read(let id, let answer):
                 withQuestions(into: &ready) { $0.note(answer, of: id, from: host, now: now, into: &$1) }
             // Never asked for here.
-            case .status, .audit, .stamps, .archive: break
+            case .status, .audit, .stamps, .archive, .observation: break
             }
         case .hostConnected(let host):
             routing.note(host, isConnected: true)

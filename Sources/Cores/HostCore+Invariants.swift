@@ -96,6 +96,17 @@ extension HostCore {
         return audits
     }
 
+    /// The oldest undecided records of this host's replicas, oldest first: some of each shard, and no more than one
+    /// answer has room for.
+    public func undecided(now: Instant) -> [UndecidedRecord] {
+        let all = machines.flatMap { shard in
+            shard.machine.pushes.undecided(limit: UndecidedRecord.maxOfShard, now: now)
+        }
+        return Array(
+            all.sorted { ($1.age, $0.request, $0.shard) < ($0.age, $1.request, $1.shard) }
+                .prefix(HostObservation.maxUndecided))
+    }
+
     /// What is posted to the account, in minor units, as this host has it now; nil if there is no such account, or no
     /// replica of its shard here.
     public func balance(_ account: AccountID) -> UInt128? { view(of: account)?.posted.number }

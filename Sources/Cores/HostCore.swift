@@ -251,6 +251,10 @@ public final class HostCore {
         case .stamps(let id, _): ready.toGateways.append(.init(to: [session], reply: .stamps(id: id, .off)))
         // So is the archive, which is on the disk.
         case .archive(let id, _): ready.toGateways.append(.init(to: [session], reply: .archive(id: id, .init(.off))))
+        // How batches travelled is the runtime's too.
+        case .observe(let id, let query):
+            let observation = HostObservation(now: now, undecided: query.wantsRecords ? undecided(now: now) : [])
+            ready.toGateways.append(.init(to: [session], reply: .observation(id: id, observation)))
         case .audit(let id):
             var audits: [ShardAudit] = []
             for shard in machines {

@@ -77,6 +77,15 @@ package struct Pushes: Sendable {
     /// For how long the oldest undecided record has been; nanoseconds.
     package func oldestUndecided(now: Instant) -> UInt64 { held.oldest(now: now.uptime) }
 
+    /// The oldest undecided records, oldest first.
+    package func undecided(limit: Int, now: Instant) -> [UndecidedRecord] {
+        held.oldest(limit).map { request, held in
+            UndecidedRecord(
+                shard: setting.shard, request: request, age: (now.uptime - min(now.uptime, held.uptime)) / 1000,
+                waitsFor: held.waitsFor)
+        }
+    }
+
     /// Looks at a part of the open records and pushes those whose time has come.
     /// - Returns: those that have to be ordered again, which certifies what is recorded in a new batch.
     package mutating func push(
@@ -97,6 +106,7 @@ package struct Pushes: Sendable {
         var unattested: [SignedRequest] = []
         for record in open + calls {
             note(record.leaf, now: now)
+            held.note(record.request.digest, waitsFor: record.waitingFor)
             if !pushIfDue(record, time: executor.time, &answering, now: now, into: &ready) {
                 unattested.append(record.request)
             }
@@ -278,15 +288,44 @@ package struct Pushes: Sendable {
 /// Since when this replica has seen records undecided, which hold escrow or locks until they are decided. Only shown to
 /// whoever asks: nothing depends on it.
 struct HeldRecords: Sendable {
-    private var since: [Digest: (uptime: UInt64, scan: UInt64)] = [:]
+    struct Held: Sendable {
+        let uptime: UInt64
+        /// The last that met it.
+        var scan: UInt64
+        /// As the last look at what is recorded has it.
+        var waitsFor: [ShardID] = []
+    }
+
+    private var since: [Digest: Held] = [:]
 
     /// - Parameter scan: of the open records, the present one.
     /// - Returns: if it was undecided and is no more, for how long it was.
     @discardableResult
     mutating func note(_ request: Digest, isUndecided: Bool, now: UInt64, scan: UInt64) -> UInt64? {
         guard isUndecided else { return since.removeValue(forKey: request).map { now - min(now, $0.uptime) } }
-        since[request] = (since[request]?.uptime ?? now, scan)
+        if since[request] == nil {
+            since[request] = Held(uptime: now, scan: scan)
+        } else {
+            since[request]?.scan = scan
+        }
         return nil
+    }
+
+    /// Nothing is kept of one that is decided.
+    mutating func note(_ request: Digest, waitsFor shards: [ShardID]) { since[request]?.waitsFor = shards }
+
+    /// The oldest, oldest first.
+    func oldest(_ limit: Int) -> [(request: Digest, held: Held)] {
+        var found: [(request: Digest, held: Held)] = []
+        for (request, held) in since {
+            // The order in which they are kept does not depend on the dictionary's. Most are younger than all of these.
+            let place = (held.uptime, request)
+            if found.count >= limit, let last = found.last, (last.held.uptime, last.request) <= place { continue }
+            let index = found.firstIndex { ($0.held.uptime, $0.request) > place } ?? found.count
+            found.insert((request, held), at: index)
+            if found.count > limit { found.removeLast() }
+        }
+        return found
     }
 
     /// It is still open.

@@ -393,7 +393,7 @@ extension Verifier {
         case .decides(_, let decides): for decide in decides { _ = try verify(decide) }
         case .evidence(_, let evidence): _ = try verify(evidence)
         case .read(_, let subject, _): try check(subject)
-        case .account, .status, .audit, .stamps, .archive: break
+        case .account, .status, .audit, .stamps, .archive, .observe: break
         }
         return Verified(checked: message)
     }
@@ -416,7 +416,7 @@ extension Verifier {
         switch reply {
         case .attestation(let attestation): _ = try verify(attestation)
         case .read(_, let answer?): try check(answer)
-        case .read(_, nil), .refused, .account, .status, .audit, .stamps, .archive: break
+        case .read(_, nil), .refused, .account, .status, .audit, .stamps, .archive, .observation: break
         }
         return Verified(checked: reply)
     }

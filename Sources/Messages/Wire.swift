@@ -166,8 +166,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
     case stamps(id: UInt64, StampQuery)
     /// Asks for executed batches, with the host's signatures.
     case archive(id: UInt64, ArchiveQuery)
+    /// Asks how batches travelled, and what is undecided.
+    case observe(id: UInt64, ObservationQuery)
 
-    /// A kind byte, 1 to 9. Refuses more than 4,096 shards, and any that do not ascend: an answer is owed for each.
+    /// A kind byte, 1 to 10. Refuses more than 4,096 shards, and any that do not ascend: an answer is owed for each.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
         case 1: self = .submit(try Self.shards(from: &reader), try reader.value())
@@ -179,6 +181,7 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
         case 7: self = .evidence(try Self.shards(from: &reader), try reader.value())
         case 8: self = .stamps(id: try reader.uint64(), try reader.value())
         case 9: self = .archive(id: try reader.uint64(), try reader.value())
+        case 10: self = .observe(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("gateway message kind")
         }
     }
@@ -252,6 +255,10 @@ public enum GatewayMessage: Hashable, Sendable, CanonicalCodable {
             writer.put(UInt8(9))
             writer.put(id)
             writer.put(query)
+        case .observe(let id, let query):
+            writer.put(UInt8(10))
+            writer.put(id)
+            writer.put(query)
         }
     }
 }
@@ -274,8 +281,10 @@ public enum HostReply: Sendable, CanonicalCodable {
     case stamps(id: UInt64, StampAnswer)
     /// What the host has archived: the runtime says that in place of the core, which keeps no archive.
     case archive(id: UInt64, ArchiveAnswer)
+    /// What the core knows to be undecided; the runtime adds how batches travelled.
+    case observation(id: UInt64, HostObservation)
 
-    /// A kind byte, 1 to 8, in the order of the cases. Refuses more than 4,096 replicas, and more samples than
+    /// A kind byte, 1 to 9, in the order of the cases. Refuses more than 4,096 replicas, and more samples than
     /// `MetricSample.maximum`.
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         switch try reader.uint8() {
@@ -290,6 +299,7 @@ public enum HostReply: Sendable, CanonicalCodable {
         case 6: self = .read(id: try reader.uint64(), try reader.bool() ? try reader.value() : nil)
         case 7: self = .stamps(id: try reader.uint64(), try reader.value())
         case 8: self = .archive(id: try reader.uint64(), try reader.value())
+        case 9: self = .observation(id: try reader.uint64(), try reader.value())
         default: throw reader.invalid("host reply kind")
         }
     }
@@ -326,6 +336,10 @@ public enum HostReply: Sendable, CanonicalCodable {
             writer.put(answer)
         case .archive(let id, let answer):
             writer.put(UInt8(8))
+            writer.put(id)
+            writer.put(answer)
+        case .observation(let id, let answer):
+            writer.put(UInt8(9))
             writer.put(id)
             writer.put(answer)
         }

@@ -77,6 +77,14 @@ public enum MetricTable {
             "quorate_ordering_seconds", .histogram(.latency), .seconds, ["shard"], on: .hosts,
             "From a batch's PRE-PREPARE, made or received here, to its execution here"),
         MetricDefinition(
+            "quorate_prepare_round_trip_seconds", .histogram(.storage), .seconds, ["host"], on: .hosts,
+            "From a PRE-PREPARE of this host to the other host's PREPARE for it, read here: there and back, with what the other does in between"
+        ),
+        MetricDefinition(
+            "quorate_last_prepare_lag_seconds", .histogram(.storage), .seconds, ["shard"], on: .hosts,
+            "How much later than a quorum's the last replica's PREPARE was read here, of batches that this host proposed and all prepared"
+        ),
+        MetricDefinition(
             "quorate_view_changes_total", .counter, .count, ["shard"], on: .hosts,
             "How often the replica left its view for a later one"),
         MetricDefinition(

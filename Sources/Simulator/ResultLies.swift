@@ -75,7 +75,8 @@ enum ResultLies {
             case 1: return [said, DistortedReply(reply: reply)]
             default: return [DistortedReply(reply: reply), said]
             }
-        case .refused, .account, .status, .audit, .read, .stamps, .archive: return [DistortedReply(reply: reply)]
+        case .refused, .account, .status, .audit, .read, .stamps, .archive, .observation:
+            return [DistortedReply(reply: reply)]
         }
     }
 }

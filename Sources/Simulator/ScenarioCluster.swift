@@ -316,7 +316,7 @@ struct ScenarioCluster {
         case .attestation(let attestation):
             note("\(i) -> client", " s\(attestation.statement.shard) ATTESTATION n\(attestation.statement.sequence)")
         case .refused(let refusal): note("\(i) -> client", " s\(refusal.shard) REFUSED \(refusal.reason)")
-        case .account, .status, .audit, .read, .stamps, .archive: break
+        case .account, .status, .audit, .read, .stamps, .archive, .observation: break
         }
     }
 

@@ -42,6 +42,21 @@ import Testing
         #expect(times.count >= 4 && zip(gaps.dropFirst(), gaps).allSatisfy { $0 >= $1 })
         #expect(gaps.last.map { $0 >= 2 * (gaps.first ?? 0) } ?? false)
         #expect(pushes.oldestUndecided(now: moment(20_000)) >= 19_000_000_000)
+        let undecided = pushes.undecided(limit: 16, now: moment(20_000))
+        #expect(undecided.map(\.request) == [request.digest] && undecided.map(\.shard) == [ShardID(0)])
+        #expect(undecided.first?.waitsFor == [ShardID(1)] && undecided[0].age >= 19_000_000)
+        pushes.note(Self.word(4, .committed), now: moment(20_000))
+        #expect(pushes.undecided(limit: 16, now: moment(20_000)).isEmpty, "it is decided")
+    }
+
+    @Test func theOldestUndecidedAreNamedFirstAndNoMoreThanAskedFor() {
+        var pushes = Pushes(TwoShards.setting(host: 1))
+        for number in 1...40 as ClosedRange<UInt64> {
+            pushes.note(Self.word(number, .votedYes), now: moment(100 * number))
+        }
+        let found = pushes.undecided(limit: UndecidedRecord.maxOfShard, now: moment(5000))
+        #expect(found.map(\.age) == (1...16).map { 5_000_000 - 100_000 * $0 })
+        #expect(found.first?.request == TwoShards.across(1).digest && found.allSatisfy { $0.waitsFor.isEmpty })
     }
 
     private static func word(_ number: UInt64, _ status: LegStatus) -> Leaf {

@@ -1,6 +1,7 @@
 import Cores
 import HostRuntime
 import Messages
+import Meter
 import Testing
 
 private let now = Instant(uptime: 500_000_000_000, wall: Timestamp(1_700_000_000_000_000))
@@ -119,6 +120,77 @@ struct ClusterPictureTests {
         #expect(funds?.last_minute == 5 && funds?.total == 5)
         #expect(found.traffic.labels == ["0", "1"] && found.traffic.cells == [[0, 20], [0, 0]])
         #expect(found.recent.count == 20 && !found.recent[0].traced)
+    }
+
+    // MARK: What hosts observe
+
+    private func observed(_ undecided: [UndecidedRecord] = [], _ moments: [BatchMoment] = []) -> HostSighting {
+        let observation = HostObservation(now: now, moments: moments, undecided: undecided)
+        return HostSighting(
+            answer: .init(
+                replicas: [], metrics: [], roundTrip: 300, own: now.wall,
+                observed: .init(observation, asked: now.uptime - 1000, answered: now.uptime + 1000)),
+            since: now.wall)
+    }
+
+    private func record(_ request: UInt8, _ shard: UInt16, age: UInt64, waits: [UInt16] = []) -> UndecidedRecord {
+        UndecidedRecord(
+            shard: ShardID(shard), request: Hasher256.hash(.batch, [request]), age: age,
+            waitsFor: waits.map { ShardID($0) })
+    }
+
+    @Test func `undecided records are told for all gateways, with the shards that they wait for`() {
+        // Shard 0 has recorded both, and shard 1 the second: all of its votes are there.
+        let both = [record(1, 0, age: 9_000_000, waits: [1]), record(2, 0, age: 4_000_000, waits: [1])]
+        let second = record(2, 1, age: 5_000_000, waits: [0])
+        let found = picture((0..<4).map { _ in observed(both + [second]) })
+        #expect(found.records.map(\.age_ms) == [9000, 5000])
+        #expect(found.records.map(\.shards) == [[0], [0, 1]] && found.records.map(\.waits_for) == [[1], []])
+        #expect(found.records.first?.request == Hasher256.hash(.batch, [1]).hex)
+    }
+
+    @Test func `what one host says alone is no record, and no age, and no shard that is waited for`() {
+        let lie = [record(9, 0, age: .max, waits: [1]), record(1, 0, age: .max, waits: [1, 77])]
+        let truth = [record(1, 0, age: 2_000_000, waits: [1])]
+        let found = picture([observed(lie + lie), observed(truth), observed(truth), observed(truth)])
+        #expect(found.records.map(\.age_ms) == [2000] && found.records.map(\.waits_for) == [[1]])
+        // If nobody else answers there is nobody else to ask.
+        #expect(picture([observed(truth), silent, silent, silent]).records.count == 1)
+    }
+
+    @Test func `as many records are told as there is room for, the oldest first`() {
+        let many =
+            (0..<16).map { record(UInt8($0), 0, age: UInt64($0) * 1_000_000) }
+            + (16..<32).map { record(UInt8($0), 1, age: UInt64($0) * 1_000_000) }
+        let found = picture((0..<4).map { _ in observed(many) })
+        #expect(found.records.map(\.age_ms) == (12..<32).reversed().map { UInt64($0) * 1000 })
+    }
+
+    @Test func `links and steps of the last minute are told, and then forgotten`() {
+        func moment(_ kind: BatchMomentKind, _ after: UInt64) -> BatchMoment {
+            BatchMoment(
+                shard: ShardID(0), view: View(0), sequence: SequenceNumber(8), kind: kind, from: HostID(0),
+                at: now.uptime - 5_000_000 + after * 1000)
+        }
+        var window = PropagationWindow(manifest)
+        var sightings = [observed([], [moment(.proposed, 0), moment(.executed, 900)])]
+        for host in 1...3 as ClosedRange<UInt64> {
+            sightings.append(observed([], [moment(.received, host * 100), moment(.executed, 1000 + host * 100)]))
+        }
+        window.note(sightings, now: now.uptime)
+        #expect(window.view(now: now.uptime).links.isEmpty, "more may come")
+        let later = now.uptime + 4_000_000_000
+        window.note([], now: later)
+        let found = window.view(now: later)
+        #expect(found.links.map(\.to) == [1, 2, 3] && found.links.allSatisfy { $0.from == 0 && $0.error_us == 0 })
+        #expect(found.links.map(\.count) == [1, 1, 1] && found.links.allSatisfy { $0.message == "pre_prepare" })
+        for (link, expected) in zip(found.links, [100.0, 200, 300]) {
+            #expect(abs(Double(link.p50_us ?? 0) - expected) <= expected / 16)
+        }
+        #expect(found.steps.map(\.step) == PropagationStep.allCases.dropLast().map(\.rawValue))
+        let muchLater = later + UInt64(PropagationWindow.seconds + 20) * 1_000_000_000
+        window.note([], now: muchLater)
+        #expect(window.view(now: muchLater).links.isEmpty && window.view(now: muchLater).steps.isEmpty)
     }
 
     @Test func `a gateway that stops has no figures, and the rest is there`() {

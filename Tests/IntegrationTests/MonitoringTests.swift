@@ -86,7 +86,7 @@ private func comes(_ condition: () throws -> Bool) -> Bool {
         let shards = host.values.keys.filter { $0.labels["shard"] == "0" }.map { series in
             series.name.replacing(/_(bucket|sum|count)$/, with: "")
         }
-        #expect(Set(shards).count == 15 + 4 + 1)
+        #expect(Set(shards).count == 15 + 4 + 2)
     }
 
     @Test func whoeverIsOfNoUseIsNotReadyAndSaysWhy() throws {

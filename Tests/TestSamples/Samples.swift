@@ -272,7 +272,8 @@ package struct Samples {
         case 5: .read(id: word(), readSubject(), nonce: bytes32())
         case 6: .evidence(shards(), evidence())
         case 7: .stamps(id: word(), stampQuery())
-        default: .archive(id: word(), archiveQuery())
+        case 8: .archive(id: word(), archiveQuery())
+        default: .observe(id: word(), ObservationQuery(since: word(), isSampled: flag(), wantsRecords: flag()))
         }
     }
     package mutating func refusal() -> Refusal {
@@ -321,8 +322,24 @@ package struct Samples {
         case 4: .audit(id: word(), some { $0.audit() })
         case 5: .read(id: word(), flag() ? readAnswer() : nil)
         case 6: .stamps(id: word(), stampAnswer())
-        default: .archive(id: word(), archiveAnswer())
+        case 7: .archive(id: word(), archiveAnswer())
+        default: .observation(id: word(), observation())
         }
+    }
+    package mutating func observation() -> HostObservation {
+        HostObservation(
+            now: Instant(uptime: word(), wall: number()), next: word(),
+            moments: some { samples in
+                let kind = BatchMomentKind.allCases[samples.random.below(BatchMomentKind.allCases.count)]
+                return BatchMoment(
+                    shard: samples.number(), view: samples.number(), sequence: samples.number(), kind: kind,
+                    from: samples.number(), at: samples.word())
+            },
+            undecided: some { samples in
+                UndecidedRecord(
+                    shard: samples.number(), request: samples.bytes32(), age: samples.word(),
+                    waitsFor: samples.shards())
+            })
     }
     package mutating func archiveQuery() -> ArchiveQuery {
         ArchiveQuery(
@@ -426,8 +443,8 @@ package struct Kind: Sendable, CustomStringConvertible {
         + (0..<15).map { kind in Kind("PBFTMessage \(kind + 1)") { $0.pbft(kind) } }
         + (0..<5).map { kind in Kind("StateTransferMessage \(kind + 1)") { $0.stateTransfer(kind) } }
         + (0..<4).map { kind in Kind("HostMessage \(kind + 1)") { $0.host(kind) } }
-        + (0..<9).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
-        + (0..<8).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
+        + (0..<10).map { kind in Kind("GatewayMessage \(kind + 1)") { $0.gateway(kind) } }
+        + (0..<9).map { kind in Kind("HostReply \(kind + 1)") { $0.hostReply(kind) } }
         + (0..<5).map { kind in Kind("ClientMessage \(kind + 1)") { $0.client(kind) } }
         + (0..<6).map { kind in Kind("GatewayReply \(kind + 1)") { $0.gatewayReply(kind) } }
 }

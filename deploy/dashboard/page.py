@@ -245,6 +245,10 @@ def check(page, quorate, cluster):
     page.shows("#aborts", "insufficient funds")
     page.wait("traffic from shard 0 to shard 1", lambda: page.text(
         "#traffic tbody tr:nth-child(1) td:nth-child(3)").strip() not in ("", "0"))
+    # Host 0 leads shard 0.
+    page.wait("the delay from host 0 to host 1", lambda: page.text(
+        "#links tbody tr:nth-child(1) td:nth-child(3)").strip() != "")
+    page.shows("#steps", "2f + 1 have it", "all have executed it")
     page.driver.find_element(By.CSS_SELECTOR, "#recent button").click()
     page.shows("#spans", "gateway 0", "(primary)", "commit")
     page.problems += page.driver.execute_script(ACCESSIBILITY)

@@ -130,6 +130,16 @@ public final class HostConnection: Sendable {
         return answer
     }
 
+    /// How batches travelled, as this host saw it, and what is undecided at its replicas.
+    public func observe(
+        _ query: ObservationQuery, timeout: Duration = .seconds(10)
+    ) async throws -> HostObservation {
+        guard case .observation(_, let answer) = try await call({ .observe(id: $0, query) }, timeout) else {
+            throw wrongKind
+        }
+        return answer
+    }
+
     /// What this host has archived; nothing of it is checked.
     public func archive(_ query: ArchiveQuery, timeout: Duration = .seconds(10)) async throws -> ArchiveAnswer {
         guard case .archive(_, let answer) = try await call({ .archive(id: $0, query) }, timeout) else {
@@ -241,7 +251,7 @@ private final class HostConnectionCore {
             guard let reply = try? HostReply(decoding: frame) else { return false }
             switch reply {
             case .account(let id, _), .status(let id, _, _), .audit(let id, _), .stamps(let id, _),
-                .archive(let id, _):
+                .archive(let id, _), .observation(let id, _):
                 waiting.removeValue(forKey: id)?.succeed(reply)
             case .attestation, .refused: hear(reply)
             case .read: continue

@@ -187,9 +187,10 @@ private struct HostAssembly {
         let (states, environments, index) = try await openStates(
             backlog: backlog, report: { inbox.post([$0]) }, failed: failed, counters: counted)
         let ring = StampRing(options.traces)
+        let batchTimes = BatchTimes(manifest: manifest, host: host, registry: counters.registry)
         let inbound = HostInbound(
             manifest: manifest, host: host, options: options.core, threads: threads,
-            sessions: options.transport.maxSessions, counters: counters, ring: ring
+            sessions: options.transport.maxSessions, counters: counters, ring: ring, batchTimes: batchTimes
         ) { inputs, isQuiet in
             let refused = inbox.post(inputs, isQuiet: isQuiet)
             if refused > 0 { counters.inboundFull.increment(by: refused) }
@@ -222,7 +223,7 @@ private struct HostAssembly {
                 core: core, journal: journal, states: states, archives: archives, backlog: backlog,
                 transport: transport,
                 inbound: inbound,
-                counters: counted, trace: ring.map(HostTrace.init), logger: logger)
+                counters: counted, batchTimes: batchTimes, trace: ring.map(HostTrace.init), logger: logger)
             let bound = NIOLoopBound(engine, eventLoop: loop)
             inbox.open { bound.value.run($0) }
             let ticker = Self.tick(each: .milliseconds(Int64(options.tickMilliseconds)), on: loop) {

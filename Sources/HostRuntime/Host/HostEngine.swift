@@ -27,6 +27,7 @@ final class HostEngine {
     /// Records that nobody waits for, and since when.
     private var unawaited: (records: [HostRecord], since: UInt64) = ([], 0)
     private var orderingTimes = OrderingTimes()
+    private let batchTimes: BatchTimes
 
     /// After so long they are written after all. Until then whatever somebody waits for takes them along, and the
     /// journal's thread is not woken for them.
@@ -37,11 +38,12 @@ final class HostEngine {
     init(
         core: HostCore, journal: Mailbox<JournalWriter.Job>, states: Mailbox<StateWriter.Job>,
         archives: ArchiveService?, backlog: ArchiveBacklog, transport: PeerTransport,
-        inbound: HostInbound, counters: HostCounters, trace: HostTrace?, logger: Logger
+        inbound: HostInbound, counters: HostCounters, batchTimes: BatchTimes, trace: HostTrace?, logger: Logger
     ) {
         (self.inbound, self.backlog, log) = (inbound, backlog, LimitedLog(logger))
         (self.core, self.journal, self.states, self.archives) = (core, journal, states, archives)
         (self.transport, self.counters, self.trace, self.logger) = (transport, counters, trace, logger)
+        self.batchTimes = batchTimes
         core.forEachPrimary { inbound.note($1, of: $0) }
     }
 
@@ -50,7 +52,8 @@ final class HostEngine {
         var steps = 0
         for input in inputs {
             if let archives, asks(archives, input) { continue }
-            if let trace { step(input, trace) } else { core?.step(input, now: Clock.now(), into: &ready) }
+            if observes(input) { continue }
+            step(input)
             steps += 1
             if steps % Self.stepsPerRound == 0 { carryOut() }
         }
@@ -69,11 +72,32 @@ final class HostEngine {
     /// - Returns: whether the core asked for anything.
     func tick() -> Bool {
         guard core != nil else { return false }
-        if let trace { step(.tick, trace) } else { core?.step(.tick, now: Clock.now(), into: &ready) }
+        step(.tick)
         let hasAsked = !ready.isEmpty
         if hasAsked { carryOut() }
         appendOverdue()
         return hasAsked
+    }
+
+    private func step(_ input: HostInput) {
+        let before = ready.records.count
+        if let trace { step(input, trace) } else { core?.step(input, now: Clock.now(), into: &ready) }
+        // A compaction repeats what has happened before.
+        if ready.records.count > before, !ready.compacts { batchTimes.noteExecuted(ready.records[before...]) }
+    }
+
+    /// How batches travelled is kept here; what is undecided the core says.
+    private func observes(_ input: HostInput) -> Bool {
+        guard case .gateway(let session, let message) = input, case .observe(let id, let query) = message.value else {
+            return false
+        }
+        let now = Clock.now()
+        let (moments, next) = batchTimes.answer(query, now: now)
+        let answer = HostObservation(
+            now: now, next: next, moments: moments,
+            undecided: query.wantsRecords ? core?.undecided(now: now) ?? [] : [])
+        transport.send([.init(to: [session], reply: .observation(id: id, answer))])
+        return true
     }
 
     /// With what is stamped around it. Questions about stamps end here.
@@ -175,6 +199,7 @@ final class HostEngine {
     /// In the order of `HostReady`.
     private func carryOut() {
         append()
+        if !ready.toHosts.isEmpty { batchTimes.noteSent(ready.toHosts) }
         transport.send(ready.toHosts, ready.toGateways, pausing: ready.pauses)
         inbound.check(ready.checks)
         for bucket in ready.stages { states.post(.stage(bucket)) }

@@ -26,12 +26,14 @@ final class HostInbound: Sendable {
     /// For what costs no signature: it carries none, or only such as the verifiers have checked already.
     private let unsigned: Remembering
     private let votes: Mutex<QuietVotes>
+    private let batchTimes: BatchTimes
 
     /// - Parameter deliver: from several threads.
     init(
         manifest: Manifest, host: HostID, options: HostOptions, threads: RuntimeThreads, sessions: Int,
-        counters: RuntimeCounters, ring: StampRing?, deliver: @escaping Deliver
+        counters: RuntimeCounters, ring: StampRing?, batchTimes: BatchTimes, deliver: @escaping Deliver
     ) {
+        self.batchTimes = batchTimes
         (self.host, self.counters, self.deliver, self.ring) = (host, counters, deliver, ring)
         let primaries = PrimaryHints(manifest)
         let rule = CheckingRule(manifest: manifest, host: host, options: options)
@@ -84,6 +86,7 @@ final class HostInbound: Sendable {
     func stop() { stage.stop() }
 
     func receive(_ events: [TransportEvent]) {
+        batchTimes.noteRead(events)
         var urgent: [Stage.Entry] = []
         var ordinary: [Stage.Entry] = []
         var direct: [HostInput] = []
@@ -260,7 +263,7 @@ extension GatewayMessage {
         case .submit(_, let request): request.bytes.count + 256
         case .decides(_, let decides): decides.reduce(256) { $0 + $1.maxSize }
         case .evidence(_, let evidence): evidence.root.bytes.count + evidence.certificates.count * 4096 + 256
-        case .account, .status, .audit, .read, .stamps, .archive: 256
+        case .account, .status, .audit, .read, .stamps, .archive, .observe: 256
         }
     }
 }

@@ -93,7 +93,7 @@ extension HostReply {
         switch self {
         case .attestation: .attestation
         case .refused: .refusal
-        case .account, .status, .audit, .read, .stamps, .archive: .answer
+        case .account, .status, .audit, .read, .stamps, .archive, .observation: .answer
         }
     }
 }
@@ -104,7 +104,7 @@ extension GatewayMessage {
         case .submit: .submit
         case .decides: .decide
         case .evidence: .evidence
-        case .account, .status, .audit, .read, .stamps, .archive: .question
+        case .account, .status, .audit, .read, .stamps, .archive, .observe: .question
         }
     }
 }

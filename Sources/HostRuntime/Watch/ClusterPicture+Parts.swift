@@ -39,6 +39,7 @@ extension ClusterPicture {
         }
         traffic = Traffic(activity.traffic, shards: manifest.shardCount)
         doubts = (gateway?.oldest ?? []).map { Doubt($0, now: now) }
+        records = Self.records(manifest, sightings)
         recent = activity.recent.map { Recent($0, traces: traces, now: now) }
         trace_rate = traces.rate
     }

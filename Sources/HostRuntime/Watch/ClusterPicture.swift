@@ -150,6 +150,35 @@ package struct ClusterPicture: Encodable, Sendable {
         package var traced: Bool
     }
 
+    /// How batches travel between hosts.
+    package struct Propagation: Encodable, Sendable, Equatable {
+        /// From one host to another.
+        package struct Link: Encodable, Sendable, Equatable {
+            package var from: Int
+            package var to: Int
+            /// What it is measured from: `pre_prepare` or `prepare`.
+            package var message: String
+            package var count: UInt64
+            package var p50_us: UInt64?
+            package var p99_us: UInt64?
+            /// How wrong these may be, to either side, for what is known of the two clocks.
+            package var error_us: UInt64
+        }
+        /// Until a batch has come so far, since its PRE-PREPARE left.
+        package struct Step: Encodable, Sendable, Equatable {
+            /// As `PropagationStep` has it.
+            package var step: String
+            package var count: UInt64
+            package var p50_us: UInt64?
+            package var p99_us: UInt64?
+        }
+        package var seconds: Int
+        /// One batch in so many.
+        package var sampled_each: UInt64
+        package var steps: [Step] = []
+        package var links: [Link] = []
+    }
+
     /// Undecided requests that are named.
     package static let maxDoubts = 20
     /// Of the format. Fields may be added without a new one.
@@ -170,6 +199,9 @@ package struct ClusterPicture: Encodable, Sendable {
     package var refusals: [Reason]
     package var traffic: Traffic
     package var doubts: [Doubt]
+    package var records: [Record]
+    /// Set by who looks again and again.
+    package var propagation: Propagation?
     package var recent: [Recent]
     /// The share of requests that is traced.
     package var trace_rate: Double

@@ -9,6 +9,7 @@ package actor ClusterWatch {
     private let traces: TraceSampling
     private let hosts: [HostWatch]
     private var verdicts = VerdictTimes()
+    private var propagation: PropagationWindow
 
     /// For one look at a host: a picture a second has room for it.
     private static let patience = Duration.milliseconds(800)
@@ -18,6 +19,7 @@ package actor ClusterWatch {
     ///   - traces: what the gateway traces.
     package init(manifest: Manifest, gateway: GatewayHost, observer: GatewayObserver, traces: TraceSampling) {
         (self.manifest, self.gateway, self.observer, self.traces) = (manifest, gateway, observer, traces)
+        propagation = PropagationWindow(manifest)
         hosts = manifest.hosts.indices.map { HostWatch(HostID(UInt16($0)), of: manifest) }
     }
 
@@ -30,6 +32,8 @@ package actor ClusterWatch {
             manifest: manifest, sightings: sightings, gateway: look, activity: observer.view(at: now.uptime),
             traces: traces, now: now)
         verdicts.note(&picture)
+        propagation.note(sightings, now: now.uptime)
+        picture.propagation = propagation.view(now: now.uptime)
         return picture
     }
 
@@ -47,6 +51,7 @@ package actor ClusterWatch {
     package func rest() async {
         for host in hosts { await host.rest() }
         verdicts = VerdictTimes()
+        propagation = PropagationWindow(manifest)
     }
 
     /// - Returns: by host.

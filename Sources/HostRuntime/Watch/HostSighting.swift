@@ -12,8 +12,27 @@ package struct HostSighting: Sendable {
         /// The asker's clock half-way between.
         package let own: Timestamp
 
-        package init(replicas: [ReplicaStatus], metrics: [MetricSample], roundTrip: UInt64, own: Timestamp) {
+        /// Nil if it does not say.
+        package let observed: Observed?
+
+        package init(
+            replicas: [ReplicaStatus], metrics: [MetricSample], roundTrip: UInt64, own: Timestamp,
+            observed: Observed? = nil
+        ) {
             (self.replicas, self.metrics, self.roundTrip, self.own) = (replicas, metrics, roundTrip, own)
+            self.observed = observed
+        }
+    }
+
+    /// How batches travelled and what is undecided, as the host says it, and when it was asked and had answered by the
+    /// asker's monotonic clock.
+    package struct Observed: Sendable {
+        package let observation: HostObservation
+        package let asked: UInt64
+        package let answered: UInt64
+
+        package init(_ observation: HostObservation, asked: UInt64, answered: UInt64) {
+            (self.observation, self.asked, self.answered) = (observation, asked, answered)
         }
     }
 

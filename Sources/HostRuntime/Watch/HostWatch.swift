@@ -18,12 +18,20 @@ actor HostWatch {
     private var since: Timestamp
     /// Microseconds, of the last looks.
     private var roundTrips: [UInt64] = []
+    /// Where moments of batches go on; `.max` for only where that is.
+    private var place = UInt64.max
+    /// Questions about them without an answer, one after the other, and looks without such a question.
+    private var (unobserved, unasked) = (0, 0)
     private var rng = SplitMix64(seed: UInt64.random(in: .min ... .max))
 
     /// Looks over which the shortest round trip is taken: a minute.
     private static let maxRoundTrips = 60
     /// A host that is stopped in the middle of a session keeps it; after so many looks in vain it is opened anew.
     private static let maxTimeouts = 5
+    /// A host of an older version ends the session at a question that it does not know. After so many it is spared them
+    /// for so many looks.
+    private static let maxUnobserved = 2
+    private static let spared = 600
     private static let backoff = Backoff(base: .milliseconds(500), cap: .seconds(5))
 
     init(_ host: HostID, of manifest: Manifest) {
@@ -53,6 +61,7 @@ actor HostWatch {
         connecting = nil
         await drop()
         (failures, hasEverTried, roundTrips) = (0, false, [])
+        (place, unobserved, unasked) = (.max, 0, 0)
     }
 
     /// What it has stamped of traced requests; nil if it has no session, or does not answer.
@@ -67,9 +76,10 @@ actor HostWatch {
             let report = try await connection.report(timeout: timeout)
             let microseconds = (Clock.uptime() - asked.uptime) / 1000
             timeouts = 0
+            let observed = await observe(connection, timeout: timeout)
             return HostSighting.Answer(
                 replicas: report.replicas, metrics: report.metrics, roundTrip: microseconds,
-                own: asked.wall.adding(microseconds: microseconds / 2))
+                own: asked.wall.adding(microseconds: microseconds / 2), observed: observed)
         } catch {
             note(error)
             if case .timeout = error as? HostConnectionError, timeouts + 1 < Self.maxTimeouts {
@@ -77,6 +87,24 @@ actor HostWatch {
             } else {
                 await drop()
             }
+            return nil
+        }
+    }
+
+    private func observe(_ connection: HostConnection, timeout: Duration) async -> HostSighting.Observed? {
+        if unobserved >= Self.maxUnobserved {
+            unasked += 1
+            guard unasked > Self.spared else { return nil }
+            (unobserved, unasked) = (0, 0)
+        }
+        let asked = Clock.uptime()
+        do {
+            let query = ObservationQuery(since: place, isSampled: true, wantsRecords: true)
+            let answer = try await connection.observe(query, timeout: timeout)
+            (place, unobserved) = (answer.next, 0)
+            return HostSighting.Observed(answer, asked: asked, answered: Clock.uptime())
+        } catch {
+            unobserved += 1
             return nil
         }
     }

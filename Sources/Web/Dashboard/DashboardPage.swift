@@ -108,6 +108,27 @@ let dashboardPage = #"""
         </div>
       </section>
 
+      <section aria-labelledby="spread-h" class="wide">
+        <h2 id="spread-h">Propagation between hosts</h2>
+        <p id="spread-text" class="muted"></p>
+        <div class="pair">
+          <div class="scroll" tabindex="0" role="region" aria-label="Delay from host to host">
+            <table id="links" class="heat">
+              <caption class="hidden">Delay in ms from the host of the row to the host of the column, last minute</caption>
+              <thead><tr></tr></thead><tbody></tbody>
+            </table>
+          </div>
+          <div class="scroll" tabindex="0" role="region" aria-label="How far batches come, and when">
+            <table id="steps">
+              <caption class="hidden">Time from a batch's PRE-PREPARE until it has come so far</caption>
+              <thead><tr><th scope="col">Until</th><th scope="col" class="num">p50 ms</th>
+                <th scope="col" class="num">p99 ms</th><th scope="col" class="num">Batches</th></tr></thead><tbody></tbody>
+            </table>
+          </div>
+        </div>
+        <p id="spread-note" class="legend muted"></p>
+      </section>
+
       <section aria-labelledby="doubt-h" class="wide">
         <h2 id="doubt-h">In doubt</h2>
         <p id="doubt-text" class="muted"></p>
@@ -117,6 +138,17 @@ let dashboardPage = #"""
             <thead><tr><th scope="col">Transaction</th><th scope="col" class="num">Age</th><th scope="col">Shards</th>
               <th scope="col">Voted</th><th scope="col">Waits for the vote of</th></tr></thead><tbody></tbody>
           </table>
+        </div>
+        <div id="records-region" hidden>
+          <h3 id="records-h">Oldest undecided records of all gateways' transactions</h3>
+          <p class="muted">As f + 1 replicas of a shard say. A shard that has recorded a transaction has voted.</p>
+          <div class="scroll" tabindex="0" role="region" aria-labelledby="records-h">
+            <table id="records">
+              <caption class="hidden">Undecided records, whichever gateway brought them, oldest first</caption>
+              <thead><tr><th scope="col">Transaction</th><th scope="col" class="num">Undecided for</th>
+                <th scope="col">Recorded on</th><th scope="col">Waits for</th></tr></thead><tbody></tbody>
+            </table>
+          </div>
         </div>
       </section>
 

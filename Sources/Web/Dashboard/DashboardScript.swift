@@ -337,6 +337,52 @@ let dashboardScript = #"""
       ]));
     }
 
+    const stepNames = {
+      first_received: "the first backup has it", quorum_received: "2f + 1 have it", last_received: "all have it",
+      first_executed: "the first has executed it", quorum_executed: "f + 1 have executed it",
+      last_executed: "all have executed it",
+    };
+
+    /** What primaries sent if there is any, as it carries the batches; otherwise PREPAREs. */
+    function linkCell(links, from, to) {
+      const both = links.filter((l) => l.from === from && l.to === to);
+      return both.find((l) => l.message === "pre_prepare") || both[0];
+    }
+
+    function propagationTables(p) {
+      const found = p.propagation || { steps: [], links: [], seconds: 60, sampled_each: 1 };
+      const hosts = p.hosts.map((h) => h.host);
+      const most = Math.max(1, ...found.links.map((l) => l.p50_us || 0));
+      text($("spread-text"), `Median and p99 in ms of the last minute, from the host of the row to that of the column: `
+        + "from a message's handing over to the sender's connections until it is read.");
+      fill($("links").tHead, [[{ text: "from ↓ to →", head: "col" },
+        ...hosts.map((h) => ({ text: `host ${h}`, head: "col" }))]]);
+      fill($("links").tBodies[0], hosts.map((from) => [head(`host ${from}`), ...hosts.map((to) => {
+        const l = linkCell(found.links, from, to);
+        if (!l) return { text: "", title: from === to ? "itself" : "nothing was sent" };
+        return { text: ms(l.p50_us) + (l.message === "prepare" ? " *" : ""), sub: [ms(l.p99_us)],
+          heat: (0.06 + 0.34 * (l.p50_us || 0) / most).toFixed(2),
+          title: `${number(l.count)} messages` + (l.error_us ? `, known to ±${ms(l.error_us)} ms` : "") };
+      })]));
+      fill($("steps").tBodies[0], found.steps.map((s) => [
+        head(stepNames[s.step] || s.step), num(ms(s.p50_us)), num(ms(s.p99_us)), num(s.count),
+      ]));
+      const error = Math.max(0, ...found.links.map((l) => l.error_us));
+      text($("spread-note"), !found.links.length ? "No batch was seen in the last minute."
+        : `PRE-PREPAREs, which carry batches; * PREPAREs, of hosts that led no shard. One batch in ${found.sampled_each} `
+          + (error ? `is looked at. Clocks are known to ±${ms(error)} ms over a link.`
+            : "is looked at. All hosts have the clock of this machine."));
+    }
+
+    function recordsTable(p) {
+      const records = p.records || [];
+      $("records-region").hidden = records.length === 0;
+      fill($("records").tBodies[0], records.map((r) => [
+        { text: r.request.slice(0, 16), title: r.request, class: "mono" }, num(`${number(r.age_ms)} ms`), list(r.shards),
+        r.waits_for.length ? `shard ${r.waits_for.join(", shard ")}` : "the decision",
+      ]));
+    }
+
     function recentTable(p) {
       const table = $("recent");
       text($("recent-text"), p.trace_rate > 0
@@ -410,7 +456,8 @@ let dashboardScript = #"""
     function draw(p) {
       text($("cluster"), p.cluster.slice(0, 8));
       const parts = [
-        verdict, tiles, charts, shardsTable, hostsTable, queuesTable, abortsTable, trafficTable, doubtsTable, recentTable,
+        verdict, tiles, charts, shardsTable, hostsTable, queuesTable, abortsTable, trafficTable,
+        propagationTables, doubtsTable, recordsTable, recentTable,
       ];
       for (const part of parts) part(p);
     }

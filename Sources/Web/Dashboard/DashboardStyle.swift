@@ -62,11 +62,12 @@ let dashboardStyle = #"""
     .grid td, .grid th { min-width: 118px; border-right: 1px solid var(--line); }
     .grid tr > :last-child { border-right: 0; }
     .sub { display: block; color: var(--muted); font-size: 12px; font-weight: 400; }
-    #hosts td, #spans th, #spans td, #recent td, #doubts td { white-space: nowrap; }
+    #hosts td, #spans th, #spans td, #recent td, #doubts td, #records td { white-space: nowrap; }
     .grid td.bad { background: var(--bad-ground); } .grid td.warn { background: var(--warn-ground); }
     .grid td .sub { overflow-wrap: anywhere; } .grid td.bad .sub, .grid td.warn .sub { color: var(--ink); }
     .heat td { text-align: right; } .heat { width: auto; }
     .heat td, .heat th { padding: 4px 10px; border: 1px solid var(--line); }
+    .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 12px 24px; }
     .legend { margin: 8px 0 0; } .chart { width: 100%; min-height: 170px; }
     svg { display: block; } svg text { font-size: 11px; fill: var(--muted); }
     .axis { stroke: var(--line); stroke-width: 1; } .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; }

@@ -46,10 +46,11 @@ struct HTMLReport {
         if runs.contains(where: { $0.cross.count > 0 }) { body += distributionCard(cross: true) }
         body += "</div>\n"
         body += latencyTable() + PhaseSection(runs: runs, palette: palette).html()
+        body += PropagationSection(runs: runs, palette: palette).html()
         body += CostSection(runs: runs, palette: palette).html() + runTable()
         body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"
         body += notes()
-        let css = palette.css + "\n" + PhaseSection.css
+        let css = palette.css + "\n" + PhaseSection.css + "\n" + PropagationSection.css
         return HTML.page(title: title, subtitle: subtitle, provenance: report.made, css: css, body: body)
     }
 

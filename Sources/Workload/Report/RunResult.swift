@@ -269,8 +269,11 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var costs: Costs?
     /// Where the time of its requests went; null where none was traced.
     public var phases: Phases?
+    /// How its batches travelled; null where no host said.
+    public var propagation: Propagation?
 
-    /// Takes over what the load's parts counted; `missed_events`, `costs` and `phases` are set afterwards.
+    /// Takes over what the load's parts counted; `missed_events`, `costs`, `phases` and `propagation` are set
+    /// afterwards.
     public init(
         setup: Setup, measurements: Measurements, retries: Retries, meanInFlight: Double, fundingSeconds: Double,
         invariants: Invariants, events: [Event], history: History? = nil

@@ -95,7 +95,7 @@ struct BenchRun: Sendable {
         let probe =
             options.hostProgram == nil
             ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
-        let (measured, costs, phases, faults) = try await run(
+        let (measured, costs, phases, propagation, faults) = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
@@ -120,7 +120,7 @@ struct BenchRun: Sendable {
             meanInFlight: measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: await faults.events, history: history)
         result.missed_events = await faults.missed
-        (result.costs, result.phases) = (costs, phases)
+        (result.costs, result.phases, result.propagation) = (costs, phases, propagation)
         return result
     }
 
@@ -129,12 +129,15 @@ struct BenchRun: Sendable {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
-    /// - Returns: what was measured, what it cost, where its time went, and what happened meanwhile.
+    /// - Returns: what was measured, what it cost, where its time went, how batches travelled, and what happened
+    ///   meanwhile.
     private func run(
         _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
         _ processes: ClusterProcesses,
         _ probe: HistoryProbe?
-    ) async throws -> (LoadGenerator<TransferSource>.Result, RunResult.Costs?, RunResult.Phases?, FaultSchedule) {
+    ) async throws -> (
+        LoadGenerator<TransferSource>.Result, RunResult.Costs?, RunResult.Phases?, RunResult.Propagation?, FaultSchedule
+    ) {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
             extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
@@ -150,6 +153,8 @@ struct BenchRun: Sendable {
         let connections = await ClusterConnections.open(processes)
         let meter = CostMeter(processes, connections)
         let collector = ring.map { StampCollector(connections, load: $0) }
+        // Hosts of another program need not know the question.
+        let spread = options.hostProgram == nil ? PropagationMeter(connections, manifest) : nil
         let (result, costs) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
@@ -159,6 +164,7 @@ struct BenchRun: Sendable {
                 generator.look { $0.measurements?.commits ?? 0 }
             }
             async let _: Void? = collector?.run()
+            async let _: Void? = spread?.run(after: options.warmup)
             let result = try await generator.run { bar.update($0) }
             let costs = await meter.end(committed: result.source.measurements?.commits ?? 0)
             await collector?.collect()
@@ -172,13 +178,14 @@ struct BenchRun: Sendable {
         }
         let measurements = result.source.measurements
         bar.finish("\(measurements?.committed ?? 0) committed, \(Int(measurements?.throughput ?? 0)) a second")
-        await connections.close()
         var phases: RunResult.Phases?
-        if let collector {
-            let traces = await collector.traces(since: measurements?.measureFrom ?? 0)
+        let traces = await collector?.traces(since: measurements?.measureFrom ?? 0) ?? []
+        let propagation = await spread?.end(traces: traces)
+        await connections.close()
+        if collector != nil {
             phases = RunResult.Phases(
                 traces, rate: options.traceRate, quorum: manifest.group(of: ShardID(0)).weakQuorum)
         }
-        return (result, costs, phases, faults)
+        return (result, costs, phases, propagation, faults)
     }
 }

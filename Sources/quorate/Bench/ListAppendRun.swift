@@ -44,12 +44,14 @@ struct ListAppendRun: Sendable {
         let bar = ProgressBar("\(label): transactions on lists")
         let connections = await ClusterConnections.open(processes)
         let meter = CostMeter(processes, connections)
+        let spread = PropagationMeter(connections, processes.folder.manifest)
         let (loadEnded, costs) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
             async let injected: Void = faults.run()
             async let load: Void = probe.run()
             async let _: Void = meter.begin(after: options.warmup) { figures.values.measurements.commits }
+            async let _: Void = spread.run(after: options.warmup)
             let end = ContinuousClock.now + .seconds(seconds)
             while !probe.isStopped, ContinuousClock.now < end {
                 try await Task.sleep(for: .milliseconds(100))
@@ -64,6 +66,7 @@ struct ListAppendRun: Sendable {
             await probe.readAll()
             return (ended, costs)
         }
+        let propagation = await spread.end(traces: [])
         await connections.close()
         let values = figures.values
         let measurements = values.measurements
@@ -97,7 +100,7 @@ struct ListAppendRun: Sendable {
             invariants: invariants,
             events: await faults.events, history: history)
         result.missed_events = await faults.missed
-        result.costs = costs
+        (result.costs, result.propagation) = (costs, propagation)
         return result
     }
 }
