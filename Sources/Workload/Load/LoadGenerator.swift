@@ -1,5 +1,7 @@
 import Messages
 import Meter
+import NIOCore
+import NIOPosix
 import Synchronization
 
 #if canImport(Glibc)
@@ -20,12 +22,22 @@ extension Instant {
 }
 
 /// Runs a `RequestEngine` over real channels. All work happens on the thread on which an answer arrives (the
-/// connections' event loop): no hop between answer and next request.
+/// connections' event loop): no hop between answer and next request. An open loop begins its requests there too, each
+/// when it is due: the loop's timer is exact to some tens of microseconds, which a task's sleep is not.
 public final class LoadGenerator<Source: WorkSource>: Sendable {
     private let engine: Mutex<RequestEngine<Source>>
     private let channels: [any RequestChannel]
     /// Nil unless requests are traced.
     private let ring: StampRing?
+    private let isOpen: Bool
+    private let isOver = Atomic(false)
+
+    /// An open loop is looked at no more often, nanoseconds: at high rates some requests begin together.
+    private static var shortestWait: UInt64 { 200_000 }
+    /// And no less often, so that it ends soon when it is told to.
+    private static var longestWait: UInt64 { 10_000_000 }
+    /// While it is not known when the next request may begin: an answer shows, or this.
+    private static var blindWait: UInt64 { 1_000_000 }
 
     /// - Parameters:
     ///   - signers: by principal, as the source numbers them.
@@ -41,7 +53,7 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
             RequestEngine(
                 source: source, signers: signers, manifest: manifest, configuration: configuration,
                 firstNumber: firstNumber))
-        (self.channels, self.ring) = (channels, ring)
+        (self.channels, self.ring, isOpen) = (channels, ring, configuration.shape != .closed)
     }
 
     /// What is left when the load has ended.
@@ -52,6 +64,8 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         public let counters: RequestEngine<Source>.Counters
         /// Works in flight on average, from the first to the end.
         public let meanInFlight: Double
+        /// How well an open loop kept to its moments; nil of a closed one.
+        public let open: OpenFigures?
     }
 
     /// Returns when the source is exhausted and every request has its outcome.
@@ -63,6 +77,11 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         tick: Duration = .milliseconds(10), progress: @Sendable (WorkProgress) -> Void = { _ in }
     ) async throws -> Result {
         var ticks = 0
+        defer { isOver.store(true, ordering: .relaxed) }
+        if isOpen {
+            let loop = MultiThreadedEventLoopGroup.singleton.any()
+            loop.execute { self.pace(on: loop) }
+        }
         while true {
             try Task.checkCancellation()
             let now = Instant.current()
@@ -78,8 +97,20 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
         return engine.withLock { engine in
             Result(
                 source: engine.source, counters: engine.counters,
-                meanInFlight: engine.meanInFlight(now: Instant.current().uptime))
+                meanInFlight: engine.meanInFlight(now: Instant.current().uptime), open: engine.openFigures)
         }
+    }
+
+    /// Begins what is due, and comes again when the next one is.
+    private func pace(on loop: any EventLoop) {
+        guard !isOver.load(ordering: .relaxed) else { return }
+        let now = Instant.current()
+        let due = drive(at: now) { engine in
+            engine.pump(now: now)
+            return engine.nextDue
+        }
+        let wait = due.map { min(max($0 - min($0, now.uptime), Self.shortestWait), Self.longestWait) }
+        loop.scheduleTask(in: .nanoseconds(Int64(wait ?? Self.blindWait))) { self.pace(on: loop) }
     }
 
     /// Reads of the source while the load runs. `body` must be quick: the load waits for it.

@@ -11,6 +11,10 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public var runs: [RunResult]
     /// Why there are not all runs that were asked for; nil if there are.
     public var partial: String?
+    /// What runs of one combination have in common; null if none was repeated.
+    public var repeats: [RepeatSummary]?
+    /// Where throughput ends; null if nobody looked for it. `runs` has the runs at the knees only.
+    public var knees: [Knee]?
 
     /// - Parameter partial: why runs are missing, for the report's reader; nil if none is.
     public init(runs: [RunResult], made: Provenance? = nil, partial: String? = nil) {
@@ -64,7 +68,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
-        ]
+        ] + LoadTable.columns
         var lines = [columns.map(\.0).joined(separator: ",")]
         for run in runs { lines.append(columns.map { CSV.quoted($0.1(run)) }.joined(separator: ",")) }
         return lines.joined(separator: "\n") + "\n"
@@ -93,8 +97,25 @@ public struct BenchReport: Codable, Sendable, Equatable {
                 ])
             }
         }
-        let tables = [TextTable.aligned(rows), CostTable(runs: runs).text, PhaseTable(runs: runs).text]
+        let tables = [
+            TextTable.aligned(rows), CostTable(runs: runs).text, PhaseTable(runs: runs).text,
+            LoadTable(report: self).text,
+        ]
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
+    }
+
+    /// Of repeated runs the one with the median throughput, the lower one of two: a page shows one for each combination.
+    var typical: BenchReport {
+        guard let repeats else { return self }
+        var typical = self
+        typical.runs = repeats.compactMap { summary in
+            let runs = runs.filter {
+                $0.shards == summary.shards && $0.setup.cross_shard_percent == summary.cross_shard_percent
+            }
+            let sorted = runs.sorted { $0.throughput_tps < $1.throughput_tps }
+            return sorted.isEmpty ? nil : sorted[(sorted.count - 1) / 2]
+        }
+        return typical
     }
 
     /// Writes `report.json`, `report.csv` and `report.html`.
@@ -102,7 +123,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public func write(to folder: ReportFolder, title: String) throws -> String {
         try folder.write([
             ("report.json", try json() + "\n"), ("report.csv", csv()),
-            ("report.html", HTMLReport(self, title: title).text()),
+            ("report.html", HTMLReport(typical, title: title).text()),
         ])
     }
 }

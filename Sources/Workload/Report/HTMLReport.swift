@@ -39,7 +39,7 @@ struct HTMLReport {
     }
 
     func text() -> String {
-        var body = facts() + palette.legend + "<div class=\"cards\">\n"
+        var body = facts() + LoadSection(report: report).html() + palette.legend + "<div class=\"cards\">\n"
         for group in groups { body += latencyCard(group.name, group.runs) }
         body += throughputCard()
         body += distributionCard(cross: false)
@@ -141,7 +141,8 @@ struct HTMLReport {
                     markerStyles: group.runs.map { palette.style($0.shards) }, dash: i % 4,
                     marker: markers[i % markers.count])
             })
-        return card(chart, note: "Closed loop; hosts, gateways and clients share this machine")
+        let shape = runs.contains { $0.load?.shape == "open" } ? "Open loop" : "Closed loop"
+        return card(chart, note: "\(shape); hosts, gateways and clients share this machine")
     }
 
     private func distributionCard(cross: Bool) -> String {
