@@ -61,6 +61,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         public var gatewayConflicts = 0
         /// Receipts that did not verify.
         public var invalidReceipts = 0
+        /// Requests that were signed before the load began.
+        public var presigned = 0
+        /// Where there are any: requests that were signed during the load all the same.
+        public var signedLate = 0
         /// All zero.
         public init() {}
     }
@@ -101,12 +105,21 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         /// Work that waits for a number, each in the place of a client, and from when on its latency counts; nil for
         /// when it begins.
         var held = Deque<(work: Work, since: UInt64?)>()
+        /// Signed beforehand, with the numbers from `next` on.
+        var presigned = Deque<SignedRequest>()
+        /// Of all that were signed beforehand.
+        var presignedOrder = RequestOrder()
         var acknowledgedBelow: UInt64 { open.first ?? next }
-        var hasRoom: Bool { next < acknowledgedBelow + RequestEngine.numberWindow }
+        var hasRoom: Bool {
+            let window = presigned.isEmpty ? RequestEngine.numberWindow : RequestEngine.presignedWindow
+            return next < acknowledgedBelow + window
+        }
     }
 
     /// R11 accepts numbers below `acknowledgedBelow` + 1,024.
     private static var numberWindow: UInt64 { 1024 }
+    /// What is signed beforehand acknowledges so many numbers less than its own, and is sent when that is true.
+    private static var presignedWindow: UInt64 { 512 }
     /// A channel whose connection failed is tried again after so long, nanoseconds.
     private static var avoidance: UInt64 { 250_000_000 }
     /// In an open loop, for each request in flight, nanoseconds: 65,536 are looked through six times a second, as to look
@@ -240,32 +253,79 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
 
     private mutating func begin(_ work: Work, since: UInt64?, now: Instant) {
         let channel = channel(for: work.principal, now: now.uptime)
-        start(work, legs: Array(work.operations.indices), since: since ?? now.uptime, channel: channel, now: now)
+        let presigned = takePresigned(for: work)
+        start(
+            work, legs: Array(work.operations.indices), since: since ?? now.uptime, channel: channel, now: now,
+            presigned: presigned)
     }
 
-    private mutating func start(_ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant) {
-        let operations = legs.map { work.operations[$0] }
+    /// Signs a work that will come, behind those of its principal that were signed so far. Works of one principal must
+    /// come in this order: where one does not, the others of its principal are signed anew when they come.
+    /// - Parameter lifetime: from now to the deadline, microseconds.
+    /// - Precondition: the load has not begun.
+    public mutating func presign(_ work: Work, now: Instant, lifetime: UInt64) {
+        precondition(startedAt == nil)
+        let own = numbers[work.principal]
+        let number = own.presigned.last.map { $0.request.number.number + 1 } ?? own.next
+        // Of a sliding window: what is below has ended when the request is sent.
+        let acknowledgedBelow = max(own.next, number - min(number, Self.presignedWindow))
+        let request = request(
+            of: work.principal, work.operations, number: number, acknowledgedBelow: acknowledgedBelow,
+            follows: own.presignedOrder.predecessors(of: work.operations, in: map), now: now, lifetime: lifetime)
+        numbers[work.principal].presignedOrder.begin(request, in: map)
+        numbers[work.principal].presigned.append(SignedRequest(request, signedBy: signers[work.principal]))
+        counters.presigned += 1
+    }
+
+    /// Nil if there is none, or it is for something else: then what else was signed for the principal is no use either.
+    private mutating func takePresigned(for work: Work) -> SignedRequest? {
+        guard counters.presigned > 0 else { return nil }
+        let first = numbers[work.principal].presigned.popFirst()
+        if let first, first.request.operations == work.operations { return first }
+        numbers[work.principal].presigned.removeAll()
+        counters.signedLate += 1
+        return nil
+    }
+
+    private func request(
+        of principal: Int, _ operations: [Operation], number: UInt64, acknowledgedBelow: UInt64,
+        follows: [Predecessor], now: Instant, lifetime: UInt64
+    ) -> Request {
         // Opening and issuing are legs of their own; one transfer alone is an atomic request.
         var mode = Request.Mode.independent
         if operations.count == 1, case .transfer = operations[0] { mode = .atomic }
+        let manifest = verifier.manifest
+        return Request(
+            cluster: manifest.cluster, epoch: manifest.epoch, principal: signers[principal].publicKey,
+            number: RequestNumber(number), acknowledgedBelow: RequestNumber(acknowledgedBelow), follows: follows,
+            issuedAt: now.wall, deadline: now.wall.adding(microseconds: lifetime), mode: mode, operations: operations)
+    }
+
+    private mutating func start(
+        _ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant, presigned: SignedRequest? = nil
+    ) {
         let number = numbers[work.principal].next
         numbers[work.principal].next += 1
         numbers[work.principal].open.append(number)
-        let follows = numbers[work.principal].order.predecessors(of: operations, in: map)
-        let manifest = verifier.manifest
-        let signer = signers[work.principal]
-        let request = Request(
-            cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey,
-            number: RequestNumber(number),
-            acknowledgedBelow: RequestNumber(numbers[work.principal].acknowledgedBelow), follows: follows,
-            issuedAt: now.wall,
-            deadline: now.wall.adding(microseconds: configuration.lifetime),
-            mode: mode, operations: operations)
-        numbers[work.principal].order.begin(request, in: map)
+        let signed: SignedRequest
+        if let presigned {
+            signed = presigned
+        } else {
+            // Whatever was signed for this number and those behind it.
+            numbers[work.principal].presigned.removeAll()
+            let operations = legs.map { work.operations[$0] }
+            let request = request(
+                of: work.principal, operations, number: number,
+                acknowledgedBelow: numbers[work.principal].acknowledgedBelow,
+                follows: numbers[work.principal].order.predecessors(of: operations, in: map), now: now,
+                lifetime: configuration.lifetime)
+            signed = SignedRequest(request, signedBy: signers[work.principal])
+        }
+        numbers[work.principal].order.begin(signed.request, in: map)
         let id = nextID
         nextID += 1
         let flight = Flight(
-            work: work, legs: legs, startedAt: since, request: SignedRequest(request, signedBy: signer), number: number,
+            work: work, legs: legs, startedAt: since, request: signed, number: number,
             giveUpAt: now.uptime + configuration.lifetime * 1000 + configuration.patience, sentAt: now.uptime,
             channel: channel)
         flights[id] = flight

@@ -2,7 +2,7 @@ import DequeModule
 import Messages
 
 /// Transfers of a trace as work, in the order that `RowOrder` allows.
-public struct TransferSource: WorkSource {
+public struct TransferSource: ForeseenSource {
     /// When to stop starting transfers.
     public enum Extent: Sendable, Equatable {
         /// After the last row.
@@ -117,6 +117,12 @@ public struct TransferSource: WorkSource {
         given += rows.count
         legsOf[work.id] = rows.map { Leg(row: $0) }
         return work
+    }
+
+    /// In the order of the trace. Which rows make a bundle is not known beforehand.
+    public func foreseen(_ place: Int) -> Work? {
+        guard bundle == 1, place < maxRows else { return nil }
+        return Work(id: place, principal: keys.owner(of: Int(row(place).from)), operations: [operation(place)])
     }
 
     private mutating func makeReady(_ ordinal: Int) {

@@ -49,6 +49,13 @@ extension WorkSource {
     public func hasGivenAll(now: Instant) -> Bool { isExhausted(now: now) }
 }
 
+/// A source whose works are known before the load begins, so that they can be signed then.
+public protocol ForeseenSource: WorkSource {
+    /// Works in an order in which `next` gives those of each principal; nil behind the last, or if it cannot be known.
+    /// - Parameter place: from 0.
+    func foreseen(_ place: Int) -> Work?
+}
+
 /// How far a load is, for a progress bar.
 public struct WorkProgress: Sendable, Equatable {
     /// Operations that have their outcome.

@@ -104,15 +104,30 @@ public struct BenchReport: Codable, Sendable, Equatable {
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 
+    /// What speaks against runs, or all runs of a combination: a line each.
+    public var invalidLines: [String] { LoadTable(report: self).invalidLines }
+
+    /// Says what runs of one combination have in common, and of all of them that they are not valid where they vary too
+    /// much.
+    /// - Parameter gate: see `RepeatSummary`.
+    public mutating func summarizeRepeats(gate: Double) {
+        let summaries = RepeatSummary.all(of: runs, gate: gate)
+        repeats = summaries
+        for summary in summaries where summary.throughput_variation > gate {
+            for i in runs.indices where summary.covers(runs[i]) {
+                let reasons = runs[i].validity?.reasons ?? []
+                let why = "throughput varies by \(decimal(summary.throughput_variation * 100, 1)) % over the repeated runs"
+                runs[i].validity = RunResult.Validity(reasons: reasons + [why])
+            }
+        }
+    }
+
     /// Of repeated runs the one with the median throughput, the lower one of two: a page shows one for each combination.
     var typical: BenchReport {
         guard let repeats else { return self }
         var typical = self
         typical.runs = repeats.compactMap { summary in
-            let runs = runs.filter {
-                $0.shards == summary.shards && $0.setup.cross_shard_percent == summary.cross_shard_percent
-            }
-            let sorted = runs.sorted { $0.throughput_tps < $1.throughput_tps }
+            let sorted = runs.filter(summary.covers).sorted { $0.throughput_tps < $1.throughput_tps }
             return sorted.isEmpty ? nil : sorted[(sorted.count - 1) / 2]
         }
         return typical

@@ -62,6 +62,13 @@ public struct RepeatSummary: Codable, Sendable, Equatable {
         validity = RunResult.Validity(reasons: reasons)
     }
 
+    /// Above that variation of the throughput, nothing said, runs are not valid.
+    public static let usualGate = 0.15
+
+    func covers(_ run: RunResult) -> Bool {
+        run.shards == shards && run.setup.cross_shard_percent == cross_shard_percent
+    }
+
     static func variation(_ values: [Double]) -> Double {
         guard values.count > 1 else { return 0 }
         let mean = values.reduce(0, +) / Double(values.count)

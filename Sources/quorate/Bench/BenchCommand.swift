@@ -155,6 +155,7 @@ struct BenchCommand: ToolCommand {
             "Whether clients and gateways speak TLS. Off by default, so that figures compare with those of before there was TLS; the report says which."
     ) var clientTLS = ClientTLS.off
     @OptionGroup var hostProgram: HostProgramOption
+    @OptionGroup var load: LoadOptions
 
     func validate() throws {
         _ = try shardCounts()
@@ -172,6 +173,7 @@ struct BenchCommand: ToolCommand {
             throw ValidationError("--warmup must be shorter than --duration.")
         }
         try validateKind()
+        try load.check(self)
         for moment in killHost + restartHost + stopHost + continueHost {
             try Limits.checkHost(moment.number, of: replicas)
         }
@@ -238,6 +240,7 @@ struct BenchCommand: ToolCommand {
         }
         var runs: [RunResult] = []
         do {
+            if load.findKnee { return try finish(try await findKnees(in: root)) }
             switch workload {
             case .transfers: try await measureTransfers(in: root, &runs)
             case .listAppend:
@@ -250,14 +253,17 @@ struct BenchCommand: ToolCommand {
             try finish(runs, without: error)
             throw error
         }
-        try finish(BenchReport(runs: runs))
+        var result = BenchReport(runs: runs)
+        load.summarize(&result)
+        try finish(result)
     }
 
     /// What had been measured before something went wrong, or the command was interrupted, is not lost.
     private func finish(_ runs: [RunResult], without error: any Error) throws {
         guard !runs.isEmpty else { return }
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
-        let result = BenchReport(runs: runs, made: Made.now, partial: why)
+        var result = BenchReport(runs: runs, made: Made.now, partial: why)
+        load.summarize(&result)
         if json {
             Console.json(document: try result.json())
         } else {
@@ -278,12 +284,33 @@ struct BenchCommand: ToolCommand {
         let workload = try loadWorkload()
         let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
         let plan = try plan()
+        // In turn, so that what changes on the machine meanwhile meets all of them.
+        for repetition in 1...load.repetitions {
+            for (count, mix) in plan {
+                let run = BenchRun(
+                    shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload,
+                    keys: keys, folder: root.path, repetition: load.repetitions > 1 ? repetition : nil)
+                runs.append(try await run.measure())
+            }
+        }
+    }
+
+    private func findKnees(in root: BenchFolder) async throws -> BenchReport {
+        let workload = try loadWorkload()
+        let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
+        let plan = try plan()
+        var result = BenchReport(runs: [])
+        var knees: [Knee] = []
         for (count, mix) in plan {
             let run = BenchRun(
                 shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys,
                 folder: root.path)
-            runs.append(try await run.measure())
+            let (knee, runs) = try await KneeRun(load: load, run: run).search()
+            knees.append(knee)
+            result.runs += runs
         }
+        result.knees = knees
+        return result
     }
 
     /// The runs of transfers.
@@ -305,9 +332,11 @@ struct BenchCommand: ToolCommand {
     }
 
     /// How long the load lasts; nil: as long as the rows.
-    private var seconds: Double? { workload == .listAppend ? duration ?? 10 : duration }
+    private var seconds: Double? {
+        workload == .listAppend ? duration ?? 10 : duration ?? (load.findKnee ? LoadOptions.kneeSeconds : nil)
+    }
 
-    private var faults: BenchFaults {
+    var faults: BenchFaults {
         BenchFaults(
             killHosts: killHost, restartHosts: restartHost, stopHosts: stopHost, continueHosts: continueHost,
             killGateways: killGateway, restartGateways: restartGateway)
@@ -322,7 +351,7 @@ struct BenchCommand: ToolCommand {
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
             traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
-            clientTLS: clientTLS)
+            clientTLS: clientTLS, load: load.plan(rate: load.isOpen ? load.kneeStart : nil, duration: seconds))
     }
 
     private func loadWorkload() throws -> BenchWorkload {
@@ -359,6 +388,7 @@ struct BenchCommand: ToolCommand {
             }
         }
         if failed { throw ExitCode(ExitReason.invariantFailed.rawValue) }
+        try load.report(result, json: json)
         if !json {
             Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left")
             let histories = result.runs.compactMap(\.history)
