@@ -14,6 +14,12 @@ public struct KneeSearch: Sendable {
         /// Why it was not; empty if it was.
         public var reasons: [String]
 
+        /// - Parameter reasons: why the rate was not borne; empty if it was.
+        public init(rate: Double, throughput: Double, p99Milliseconds: Double, reasons: [String]) {
+            (rate_tps, throughput_tps, p99_ms) = (rate, throughput, p99Milliseconds)
+            (self.reasons, is_met) = (reasons, reasons.isEmpty)
+        }
+
         /// - Parameters:
         ///   - run: of an open loop.
         ///   - limit: of the 99th percentile, milliseconds.

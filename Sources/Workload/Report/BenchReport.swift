@@ -68,9 +68,10 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
-        ] + LoadTable.columns
-        var lines = [columns.map(\.0).joined(separator: ",")]
-        for run in runs { lines.append(columns.map { CSV.quoted($0.1(run)) }.joined(separator: ",")) }
+        ]
+        let all = columns + LoadTable.columns
+        var lines = [all.map(\.0).joined(separator: ",")]
+        for run in runs { lines.append(all.map { CSV.quoted($0.1(run)) }.joined(separator: ",")) }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -116,7 +117,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
         for summary in summaries where summary.throughput_variation > gate {
             for i in runs.indices where summary.covers(runs[i]) {
                 let reasons = runs[i].validity?.reasons ?? []
-                let why = "throughput varies by \(decimal(summary.throughput_variation * 100, 1)) % over the repeated runs"
+                let why =
+                    "throughput varies by \(decimal(summary.throughput_variation * 100, 1)) % over the repeated runs"
                 runs[i].validity = RunResult.Validity(reasons: reasons + [why])
             }
         }

@@ -58,8 +58,11 @@ struct HTMLReport {
         let keys =
             setup.principals.map { "\($0) principals signing bundles of up to \(setup.bundle)" }
             ?? "a key for every account, every transfer signed"
+        let load =
+            runs.first?.load?.rate_tps.map { "\(HTML.grouped(Int($0.rounded()))) transfers a second offered" }
+            ?? "\(setup.clients) clients"
         return
-            "\(setup.replicas) hosts, durability \(setup.durability), \(setup.clients) clients over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways") in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP"), \(keys). "
+            "\(setup.replicas) hosts, durability \(setup.durability), \(load) over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways") in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP"), \(keys). "
             + "Workload: \(setup.workload) (\(HTML.grouped(setup.rows)) rows, \(HTML.grouped(setup.accounts)) accounts, seed \(setup.seed))."
     }
 

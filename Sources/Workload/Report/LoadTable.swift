@@ -4,7 +4,8 @@ struct LoadTable {
     let report: BenchReport
 
     static let header = [
-        "shards", "cross", "offered/s", "arrivals", "offered", "achieved", "late", "unstarted", "lag p99 ms", "in flight",
+        "shards", "cross", "offered/s", "arrivals", "offered", "achieved", "late", "unstarted", "lag p99 ms",
+        "in flight",
         "client cores", "idle", "steal",
     ]
 
@@ -81,7 +82,9 @@ struct LoadTable {
             let name = knee.shards == 1 ? "1 shard" : "\(knee.shards) shards"
             let mix = knee.cross_shard_percent.map { ", \($0) % cross" } ?? ""
             let limit = "p99 up to \(decimal(knee.p99_limit_ms, 0)) ms"
-            guard let rate = knee.rate_tps else { return "knee, \(name)\(mix): no rate that was tried was borne (\(limit))" }
+            guard let rate = knee.rate_tps else {
+                return "knee, \(name)\(mix): no rate that was tried was borne (\(limit))"
+            }
             let above = knee.not_met_tps.map { ", not \(decimal($0, 0)): \(knee.reasons.first ?? "")" } ?? ""
             return "knee, \(name)\(mix): \(decimal(rate, 0)) a second (\(limit))\(above)"
         }

@@ -18,6 +18,11 @@ extension RunResult {
             /// The latest.
             public var max_us: UInt64
 
+            /// - Parameters: microseconds, but for the count.
+            public init(count: UInt64, p50: UInt64, p99: UInt64, p999: UInt64, max: UInt64) {
+                (self.count, p50_us, p99_us, p999_us, max_us) = (count, p50, p99, p999, max)
+            }
+
             init(_ histogram: Histogram<UInt64>) {
                 let some = histogram.totalCount > 0
                 func at(_ percentile: Double) -> UInt64 { some ? histogram.valueAtPercentile(percentile) : 0 }
@@ -94,13 +99,10 @@ extension RunResult {
         ) {
             (shape, cooldown_s) = ("open", cooldownSeconds)
             (rate_tps, arrivals) = (loop.requestsPerSecond * Double(bundle), loop.arrivals.rawValue)
-            // What came, had it been open to the end of the rows: the requests that were begun are the first ones.
+            // Without a fixed end: what would have been meant for the time that the rows took.
             let begin = UInt64(warmupSeconds * 1e9)
-            if let seconds {
-                offered = bundle * loop.count(in: begin..<max(begin, UInt64(max(0, seconds - cooldownSeconds) * 1e9)))
-            } else {
-                offered = Int(loop.requestsPerSecond * Double(bundle) * measurements.elapsedSeconds)
-            }
+            let end = seconds.map { max(0, $0 - cooldownSeconds) } ?? warmupSeconds + measurements.elapsedSeconds
+            offered = bundle * loop.count(in: begin..<max(begin, UInt64(end * 1e9)))
             achieved = measurements.endedWithin
             (late_starts, unstarted) = (figures.lateStarts, figures.unstarted)
             send_lag = Lag(figures.lag)

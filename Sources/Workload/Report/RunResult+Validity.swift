@@ -80,7 +80,8 @@ public struct ValidityRules: Sendable {
         }
         if run.load?.in_flight_bound_reached == true {
             reasons.append(
-                "\(run.load?.in_flight_bound ?? 0) requests were in flight, which is the bound: the load was not open any more")
+                "\(run.load?.in_flight_bound ?? 0) requests were in flight, which is the bound: the load was not open any more"
+            )
         }
         let hasGatewayFault = run.events.contains { $0.what.contains("gateway") }
         if run.retries.connection_failures > 0, !hasGatewayFault {
@@ -97,7 +98,9 @@ public struct ValidityRules: Sendable {
     /// An operation that ends in the measured time may have begun before it, and the reverse. In a steady state as many
     /// do the one as the other, but for chance: what is in flight varies by the root of its mean at either end.
     private func rate(_ run: RunResult) -> [String] {
-        guard let load = run.load, let offered = load.offered, let achieved = load.achieved, offered > 0 else { return [] }
+        guard let load = run.load, let offered = load.offered, let achieved = load.achieved, offered > 0 else {
+            return []
+        }
         let missing = Double(offered - achieved)
         let chance = 3 * (2 * run.in_flight_mean).squareRoot() * Double(run.setup.bundle)
         guard missing > (1 - met) * Double(offered), missing > chance else { return [] }

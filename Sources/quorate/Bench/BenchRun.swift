@@ -73,7 +73,7 @@ struct BenchRun: Sendable {
 
     private var path: String {
         "\(folder)/shards-\(shards)\(crossShard.map { "-cross-\($0)" } ?? "")\(repetition.map { "-run-\($0)" } ?? "")"
-            + (options.load.isOfSearch ? "-rate-\(Int(options.load.rate ?? 0))" : "")
+            + (options.load.isOfSearch ? "-rate-\(Figures.text(options.load.rate, digits: 2))" : "")
     }
 
     private var openLoop: OpenLoop? { options.load.openLoop(bundle: options.bundle, seed: options.seed) }
@@ -119,7 +119,8 @@ struct BenchRun: Sendable {
         }
         let setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways,
-            clients: openLoop?.maxInFlight ?? options.clients, durability: "strict", workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
+            clients: openLoop?.maxInFlight ?? options.clients, durability: "strict", workload: workload.name,
+            rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
             clientTLS: options.clientTLS.isOn)
@@ -136,7 +137,8 @@ struct BenchRun: Sendable {
 
     /// Rows that are looked at beyond the oldest that is open; far more than can be in flight, as far as memory allows.
     private var lookAhead: Int {
-        let inFlight = openLoop.map { min(262_144, $0.maxInFlight * options.bundle) } ?? options.clients * options.bundle
+        let inFlight =
+            openLoop.map { min(262_144, $0.maxInFlight * options.bundle) } ?? options.clients * options.bundle
         return max(16_384, 4 * inFlight)
     }
 
@@ -146,7 +148,9 @@ struct BenchRun: Sendable {
     }
 
     /// Signs what will be sent, if it is asked for.
-    private func presign(_ generator: LoadGenerator<TransferSource>, rows: Int) async throws -> RunResult.Load.Presigned? {
+    private func presign(_ generator: LoadGenerator<TransferSource>, rows: Int) async throws -> RunResult.Load
+        .Presigned?
+    {
         guard options.load.presigns else { return nil }
         let end = options.duration.map { UInt64($0 * 1e9) }
         let count = openLoop.flatMap { loop in end.map { loop.count(in: 0..<$0) } } ?? rows

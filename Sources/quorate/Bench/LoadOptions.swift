@@ -23,7 +23,8 @@ struct LoadOptions: ParsableArguments {
         transform: Whole(1...1000).parse) var repetitions = 1
     @Option(
         help: Real(0...10).help(
-            "With --repeat: runs whose throughputs vary by more, as a share of their mean, are not valid. Default: 0.15."),
+            "With --repeat: runs whose throughputs vary by more, as a share of their mean, are not valid. Default: 0.15."
+        ),
         transform: Real(0...10).parse) var varianceGate: Double?
     @Flag(
         help:
@@ -63,7 +64,9 @@ struct LoadOptions: ParsableArguments {
             throw ValidationError(
                 "--clients is for a closed loop; in an open one, with --rate or --find-knee, clients do not wait.")
         }
-        guard varianceGate == nil || repetitions > 1 else { throw ValidationError("--variance-gate goes with --repeat.") }
+        guard varianceGate == nil || repetitions > 1 else {
+            throw ValidationError("--variance-gate goes with --repeat.")
+        }
         guard kneeP99 == nil || findKnee else { throw ValidationError("--knee-p99 goes with --find-knee.") }
         let duration = bench.duration ?? (findKnee ? Self.kneeSeconds : nil)
         guard cooldown ?? 0 == 0 || duration != nil else {
@@ -85,10 +88,12 @@ struct LoadOptions: ParsableArguments {
         guard presign else { return }
         if bench.duration != nil, !isOpen {
             throw ValidationError(
-                "--presign needs a known number of requests: --rate with --duration, or no --duration, for every row once.")
+                "--presign needs a known number of requests: --rate with --duration, or no --duration, for every row once."
+            )
         }
         guard bench.principals == nil else {
-            throw ValidationError("--presign goes without --principals: in which order a member pays is not known before.")
+            throw ValidationError(
+                "--presign goes without --principals: in which order a member pays is not known before.")
         }
         guard bench.faults.isEmpty else {
             throw ValidationError(
