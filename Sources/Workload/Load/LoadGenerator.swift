@@ -144,8 +144,8 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
 }
 
 extension LoadGenerator where Source: ForeseenSource {
-    /// Encodes and signs requests before the load begins, which then has only to send them. Each takes some 1 kB until it
-    /// has its outcome.
+    /// Encodes and signs requests before the load begins, which then has only to send them. Each takes some 1 kB until
+    /// it has its outcome.
     /// - Parameters:
     ///   - count: at most; less if the source does not foresee so many.
     ///   - lifetime: from the signing of each to its deadline, microseconds.

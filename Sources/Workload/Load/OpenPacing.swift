@@ -74,8 +74,8 @@ public struct OpenFigures: Sendable {
     public var maxInFlight = 0
     /// The bound on what is in flight was reached.
     public var isFull = false
-    /// From the intended moment to the actual one, microseconds, of all but `lateStarts`: what the load's own process is
-    /// to blame for.
+    /// From the intended moment to the actual one, microseconds, of all but `lateStarts`: what the load's own process
+    /// is to blame for.
     public private(set) var lag = Histogram<UInt64>(
         lowestDiscernibleValue: 1, highestTrackableValue: Measurements.maxMicroseconds,
         numberOfSignificantValueDigits: .three)

@@ -122,8 +122,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     private static var presignedWindow: UInt64 { 512 }
     /// A channel whose connection failed is tried again after so long, nanoseconds.
     private static var avoidance: UInt64 { 250_000_000 }
-    /// In an open loop, for each request in flight, nanoseconds: 65,536 are looked through six times a second, as to look
-    /// at one takes some 50 ns.
+    /// In an open loop, for each request in flight, nanoseconds: 65,536 are looked through six times a second, as to
+    /// look at one takes some 50 ns.
     private static var lookPause: UInt64 { 2500 }
 
     /// With what it has measured so far.

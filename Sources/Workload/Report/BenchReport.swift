@@ -124,7 +124,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
         }
     }
 
-    /// Of repeated runs the one with the median throughput, the lower one of two: a page shows one for each combination.
+    /// Of repeated runs the one with the median throughput, the lower one of two: a page shows one for each
+    /// combination.
     var typical: BenchReport {
         guard let repeats else { return self }
         var typical = self

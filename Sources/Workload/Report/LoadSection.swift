@@ -1,7 +1,7 @@
 import StrictInput
 
-/// Which runs are not valid, how open loads were offered, what repeated runs and searches for a knee came to, as the page
-/// shows it.
+/// Which runs are not valid, how open loads were offered, what repeated runs and searches for a knee came to, as the
+/// page shows it.
 struct LoadSection {
     let report: BenchReport
 

@@ -8,8 +8,8 @@ public struct MedianInterval: Codable, Sendable, Equatable {
     public var low: Double
     /// The k-th largest.
     public var high: Double
-    /// With which probability the median of all such runs is between the two: 0.95 or more, or less where so few runs do
-    /// not allow it; then `low` and `high` are the smallest and the largest.
+    /// With which probability the median of all such runs is between the two: 0.95 or more, or less where so few runs
+    /// do not allow it; then `low` and `high` are the smallest and the largest.
     public var confidence: Double
 
     /// What is wanted.

@@ -1,8 +1,8 @@
 import Histogram
 
 extension RunResult {
-    /// How the load was offered, how well it kept to that, and what it took of the machine. What concerns open loops only
-    /// is null of a closed one.
+    /// How the load was offered, how well it kept to that, and what it took of the machine. What concerns open loops
+    /// only is null of a closed one.
     public struct Load: Codable, Sendable, Equatable {
         /// How late requests were begun, microseconds after the moment that they were meant for. Without those that had
         /// to wait for others (`late_starts`).
@@ -61,8 +61,8 @@ extension RunResult {
         public var offered: Int?
         /// Operations that ended, in whatever way, in that time.
         public var achieved: Int?
-        /// Requests that were begun after their moment, because all work that there was had to wait for other work, or as
-        /// many were in flight as may be. Their latency counts from their moment.
+        /// Requests that were begun after their moment, because all work that there was had to wait for other work, or
+        /// as many were in flight as may be. Their latency counts from their moment.
         public var late_starts: Int?
         /// Requests whose moment came and that were never begun, for the same reasons.
         public var unstarted: Int?

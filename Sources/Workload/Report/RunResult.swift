@@ -230,8 +230,8 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var clients: Int
     /// `strict`, as in `setup`.
     public var durability: String
-    /// Transfers, or transactions on lists, that took effect after the warm-up; of an open loop those that were meant for
-    /// the time that is measured.
+    /// Transfers, or transactions on lists, that took effect after the warm-up; of an open loop those that were meant
+    /// for the time that is measured.
     public var committed: Int
     /// Those that certainly did not, after the warm-up.
     public var aborted: Int

@@ -343,15 +343,16 @@ struct BenchCommand: ToolCommand {
     }
 
     private func options(runs: Int) throws -> BenchOptions {
-        BenchOptions(
+        let warmup = warmup ?? seconds.map { min(1, $0 / 4) } ?? 0
+        return BenchOptions(
             replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64),
             lists: lists, duration: seconds,
-            warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed,
+            warmup: warmup, principals: principals, bundle: bundle, seed: seed,
             keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
             traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
-            clientTLS: clientTLS, load: load.plan(rate: load.isOpen ? load.kneeStart : nil, duration: seconds))
+            clientTLS: clientTLS, load: load.plan(rate: load.isOpen ? load.kneeStart : nil, duration: seconds, warmup: warmup))
     }
 
     private func loadWorkload() throws -> BenchWorkload {

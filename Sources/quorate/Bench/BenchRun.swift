@@ -119,6 +119,7 @@ struct BenchRun: Sendable {
         }
         let setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways,
+            // In an open loop nobody waits, up to its bound.
             clients: openLoop?.maxInFlight ?? options.clients, durability: "strict", workload: workload.name,
             rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
@@ -148,9 +149,9 @@ struct BenchRun: Sendable {
     }
 
     /// Signs what will be sent, if it is asked for.
-    private func presign(_ generator: LoadGenerator<TransferSource>, rows: Int) async throws -> RunResult.Load
-        .Presigned?
-    {
+    private func presign(
+        _ generator: LoadGenerator<TransferSource>, rows: Int
+    ) async throws -> RunResult.Load.Presigned? {
         guard options.load.presigns else { return nil }
         let end = options.duration.map { UInt64($0 * 1e9) }
         let count = openLoop.flatMap { loop in end.map { loop.count(in: 0..<$0) } } ?? rows
@@ -189,7 +190,7 @@ struct BenchRun: Sendable {
         return load
     }
 
-    /// - Returns: what was measured, what it cost, where its time went, what happened meanwhile, and how it was offered.
+    /// - Returns: what was measured, what it cost, where its time went, what happened meanwhile, how it was offered.
     private func run(
         _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
         _ processes: ClusterProcesses,

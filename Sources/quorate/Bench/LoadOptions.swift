@@ -106,9 +106,10 @@ struct LoadOptions: ParsableArguments {
         }
     }
 
-    /// - Parameter duration: of the load; nil for all rows once.
-    func plan(rate: Double?, duration: Double?) -> LoadPlan {
-        let usual = duration.map { rate == nil ? 0 : min(1, $0 / 4) } ?? 0
+    /// - Parameters: seconds.
+    ///   - duration: of the load; nil for all rows once.
+    func plan(rate: Double?, duration: Double?, warmup: Double) -> LoadPlan {
+        let usual = duration.map { rate == nil ? 0 : min(1, max(0, $0 - warmup) / 4) } ?? 0
         return LoadPlan(
             rate: rate, arrivals: arrivals ?? .poisson, cooldown: cooldown ?? usual, presigns: presign,
             isOfSearch: findKnee)
