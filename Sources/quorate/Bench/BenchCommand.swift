@@ -26,6 +26,8 @@ struct BenchCommand: ToolCommand {
               quorate bench --workload list-append --shards 4 --duration 10 --history history.jsonl
               quorate bench --workload list-append --shards 2 --gateways 2 --duration 30 --kill-gateway 0@5 \
                 --restart-gateway 0@10 --kill-gateway 1@15 --restart-gateway 1@20 --history history.jsonl
+              quorate bench --shards 2 --rate 800 --duration 20 --repeat 6 --report out
+              quorate bench --shards 1,2,4 --find-knee --knee-p99 100
               quorate bench --latencies
 
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
@@ -35,6 +37,14 @@ struct BenchCommand: ToolCommand {
 
             CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
+
+            RATE     --rate R begins R transfers a second whether or not earlier ones are answered, at moments that are fixed \
+            beforehand (--arrivals). Latency counts from these moments, and so a stall is in it as its users would find it. Up \
+            to \(OpenLoop.usualMaxInFlight) requests are in flight.
+
+            VALID    A run says when its figures say nothing of the cluster: the load or the machine was the bottleneck, the rate \
+            was not met, repeated runs vary too much, something broke. INVALID and the reason stand in the table, the report and \
+            the JSON (validity); the exit code is that of a run without them.
 
             ORDER    An account's payments keep the order of the trace, however many of them are in flight: each \
             request names the one before, and the shards keep to it. A payment that its account could not make without \
@@ -352,7 +362,8 @@ struct BenchCommand: ToolCommand {
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
             traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
-            clientTLS: clientTLS, load: load.plan(rate: load.isOpen ? load.kneeStart : nil, duration: seconds, warmup: warmup))
+            clientTLS: clientTLS,
+            load: load.plan(rate: load.isOpen ? load.kneeStart : nil, duration: seconds, warmup: warmup))
     }
 
     private func loadWorkload() throws -> BenchWorkload {
