@@ -152,6 +152,7 @@ struct OpenLoopTests {
         let figures = try #require(open.engine.openFigures)
         #expect(figures.begun == 400 && figures.lateStarts == 0 && figures.unstarted == 0)
         #expect(figures.lag.totalCount == 400 && figures.lag.valueAtPercentile(99) > 900_000)
+        #expect(figures.mostLate == 1_000_000_000)
     }
 
     @Test func `what the source holds back is late through no fault of the load, and counts from its moment`() throws {

@@ -32,6 +32,8 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
     private let isOpen: Bool
     private let isOver = Atomic(false)
 
+    /// How often it is looked for what is to be sent again. New requests begin with answers, or when they are due.
+    private static var tick: Duration { .milliseconds(10) }
     /// An open loop is looked at no more often, nanoseconds: at high rates some requests begin together.
     private static var shortestWait: UInt64 { 200_000 }
     /// And no less often, so that it ends soon when it is told to.
@@ -69,13 +71,9 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
     }
 
     /// Returns when the source is exhausted and every request has its outcome.
-    /// - Parameters:
-    ///   - tick: how often work that has become due by itself is looked for. Closed loops begin theirs with answers.
-    ///   - progress: called now and then, some five times a second with the usual tick.
+    /// - Parameter progress: called now and then, some five times a second.
     /// - Throws: `CancellationError`.
-    public func run(
-        tick: Duration = .milliseconds(10), progress: @Sendable (WorkProgress) -> Void = { _ in }
-    ) async throws -> Result {
+    public func run(progress: @Sendable (WorkProgress) -> Void = { _ in }) async throws -> Result {
         var ticks = 0
         defer { isOver.store(true, ordering: .relaxed) }
         if isOpen {
@@ -92,7 +90,7 @@ public final class LoadGenerator<Source: WorkSource>: Sendable {
             if ticks % 20 == 0 || done { progress(engine.withLock { $0.source.progress }) }
             if done { break }
             ticks += 1
-            try await Task.sleep(for: tick)
+            try await Task.sleep(for: Self.tick)
         }
         return engine.withLock { engine in
             Result(

@@ -42,6 +42,7 @@ struct OpenPacing: Sendable {
         isBlocked = false
         figures.begun += 1
         figures.maxInFlight = max(figures.maxInFlight, inFlight)
+        figures.mostLate = max(figures.mostLate, now - min(now, due))
         if let blockedUntil, due <= blockedUntil {
             figures.lateStarts += 1
         } else {
@@ -70,6 +71,8 @@ public struct OpenFigures: Sendable {
     public var lateStarts = 0
     /// Requests whose moment came and that were never begun, for the same reasons.
     public var unstarted = 0
+    /// How long after its moment any request was begun at most, for whatever reason: nanoseconds.
+    public var mostLate: UInt64 = 0
     /// Most that were in flight at one time.
     public var maxInFlight = 0
     /// The bound on what is in flight was reached.
