@@ -55,17 +55,17 @@ import Testing
     @Test func aRateThatIsNotMetIsNotValid() throws {
         let output = try Tool.succeed(
             Self.common
-                + ["--rate", "20000", "--duration", "0.8", "--warmup", "0.2", "--cooldown", "0.1", "--presign"])
+                + ["--rate", "20000", "--duration", "0.5", "--warmup", "0.1", "--cooldown", "0.1", "--presign"])
         let run = try run(in: output)
         let reasons = try reasons(run)
         #expect(reasons.contains { $0.contains("of the offered operations") }, "\(reasons)")
         let load = try #require(run["load"] as? [String: Any])
         let (offered, achieved) = (load["offered"] as? Int ?? 0, load["achieved"] as? Int ?? .max)
-        #expect(offered > 9000 && achieved < offered)
+        #expect(offered > 5000 && achieved < offered)
         // Whatever was offered is certified in the end, though not in time.
         #expect(run["unknown"] as? Int == 0 && run["aborted"] as? Int == 0)
         let presigned = try #require(load["presigned"] as? [String: Any])
-        #expect((presigned["requests"] as? Int ?? 0) > 15_000 && (presigned["cpu_us"] as? Double ?? 0) > 1)
+        #expect((presigned["requests"] as? Int ?? 0) > 9000 && (presigned["cpu_us"] as? Double ?? 0) > 1)
     }
 
     @Test func whatCannotBeMeasuredTogetherIsRefused() throws {
