@@ -265,13 +265,14 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// - Precondition: the load has not begun.
     public mutating func presign(_ work: Work, now: Instant, lifetime: UInt64) {
         precondition(startedAt == nil)
-        let own = numbers[work.principal]
-        let number = own.presigned.last.map { $0.request.number.number + 1 } ?? own.next
+        let first = numbers[work.principal].next
+        let number = numbers[work.principal].presigned.last.map { $0.request.number.number + 1 } ?? first
+        let follows = numbers[work.principal].presignedOrder.predecessors(of: work.operations, in: map)
         // Of a sliding window: what is below has ended when the request is sent.
-        let acknowledgedBelow = max(own.next, number - min(number, Self.presignedWindow))
+        let acknowledgedBelow = max(first, number - min(number, Self.presignedWindow))
         let request = request(
             of: work.principal, work.operations, number: number, acknowledgedBelow: acknowledgedBelow,
-            follows: own.presignedOrder.predecessors(of: work.operations, in: map), now: now, lifetime: lifetime)
+            follows: follows, now: now, lifetime: lifetime)
         numbers[work.principal].presignedOrder.begin(request, in: map)
         numbers[work.principal].presigned.append(SignedRequest(request, signedBy: signers[work.principal]))
         counters.presigned += 1
