@@ -155,6 +155,8 @@ let package = Package(
             dependencies: [
                 "Messages", "StrictInput", "Randomness", "Client", "Meter", "CZlib", deque,
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         .executableTarget(
             name: "quorate",

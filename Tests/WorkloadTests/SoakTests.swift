@@ -70,38 +70,28 @@ struct SoakScheduleTests {
     }
 }
 
-struct ScheduledTransfersTests {
+struct SoakTransfersTests {
     private func moment(_ milliseconds: UInt64) -> Instant {
         Instant(uptime: 1_000_000_000 + milliseconds * 1_000_000, wall: Timestamp(0))
     }
 
-    @Test func momentsAreFixedWhateverIsInFlight() {
+    @Test func aStoppedLoadBeginsNothingMore() {
         let figures = SecondFigures()
-        var source = ScheduledTransfers(
-            keys: AccountKeys(accounts: 10, seed: 1), rate: 100, figures: figures, seed: 1)
-        func next(_ milliseconds: UInt64) -> Int? { source.next(now: moment(milliseconds))?.id }
-        let ids = [next(0), next(9), next(10)]
-        #expect(ids == [0, nil, 1])
-        // Nobody was free for a second: all that was due comes, and none of it is left out.
-        var late = 0
-        while next(1010) != nil { late += 1 }
-        #expect(late == 100)
-        #expect(figures.mostLate == 990_000_000)
+        var source = SoakTransfers(keys: AccountKeys(accounts: 10, seed: 1), figures: figures, seed: 1)
+        let ids = [source.next(now: moment(0))?.id, source.next(now: moment(0))?.id]
+        #expect(ids == [0, 1] && !source.isExhausted(now: moment(0)))
         figures.stop()
-        let isNothing = next(2000) == nil
-        #expect(isNothing && source.isExhausted(now: moment(2000)))
+        let isNothing = source.next(now: moment(2000)) == nil
+        #expect(isNothing && source.isExhausted(now: moment(2000)) && source.hasGivenAll(now: moment(2000)))
     }
 
-    @Test func latencyCountsFromTheIntendedMoment() throws {
+    @Test func whatReceiptsProveOfAccountsIsKept() throws {
         let figures = SecondFigures()
-        var source = ScheduledTransfers(
-            keys: AccountKeys(accounts: 2, seed: 1), rate: 1000, figures: figures, seed: 1)
-        func next(_ milliseconds: UInt64) -> Work? { source.next(now: moment(milliseconds)) }
-        let (earlier, later) = (next(0), next(501))
+        var source = SoakTransfers(keys: AccountKeys(accounts: 2, seed: 1), figures: figures, seed: 1)
+        let (earlier, later) = (source.next(now: moment(0)), source.next(now: moment(501)))
         let first = try #require(earlier)
-        // Begun 500 ms late, answered 100 ms after that.
         let second = try #require(later)
-        source.completed(second, leg: 0, outcome: .committed, microseconds: 100_000, now: moment(601))
+        source.completed(second, leg: 0, outcome: .committed, microseconds: 600_000, now: moment(601))
         source.finished(second, now: moment(601))
         source.completed(first, leg: 0, outcome: .unknown("lost"), microseconds: 700_000, now: moment(700))
         source.finished(first, now: moment(700))

@@ -31,17 +31,32 @@ public struct Measurements: Sendable {
     /// What a latency counts at most: 120 s.
     public static let maxMicroseconds: UInt64 = 120_000_000
 
-    /// Everything that ends before is left out, except from the time line.
+    /// Everything that ends before is left out, except from the time line; in an open loop everything that was meant to
+    /// begin before.
     public let measureFrom: UInt64
+    /// The same of the end, exclusive; nil if nothing is left out there.
+    public let measureUntil: UInt64?
+    /// Commits that came while it was measured: those that `throughput` is of. In an open loop they are others than
+    /// `committed`, which counts what was meant for that time, whenever it ended.
+    public private(set) var committedWithin = 0
+    /// The same of all outcomes.
+    public private(set) var endedWithin = 0
     /// Monotonic nanoseconds. Interval 0 of the time line begins here.
     public let start: UInt64
     private var lastCommit: UInt64?
     private var lastOutcome: UInt64
+    private let isOpen: Bool
 
-    /// - Parameters: monotonic nanoseconds.
-    public init(start: UInt64, warmup: UInt64) {
-        self.start = start
+    /// - Parameters:
+    ///   - start: monotonic nanoseconds.
+    ///   - warmup: nanoseconds that are left out.
+    ///   - length: nanoseconds from the start, warm-up included, until which it is measured; nil for all.
+    ///   - isOpen: operations belong to the time that they were meant for, and not to that in which they ended. A stall
+    ///     at the end would otherwise be in no figure.
+    public init(start: UInt64, warmup: UInt64, length: UInt64? = nil, isOpen: Bool = false) {
+        (self.start, self.isOpen) = (start, isOpen)
         measureFrom = start + warmup
+        measureUntil = length.map { start + max(warmup, $0) }
         lastOutcome = measureFrom
     }
 
@@ -56,7 +71,11 @@ public struct Measurements: Sendable {
     ///   - now: monotonic nanoseconds.
     public mutating func record(_ outcome: LegOutcome, isCross: Bool, microseconds: UInt64, now: UInt64) {
         if outcome == .committed { recordCommit(now: now) }
-        guard now >= measureFrom else { return }
+        if isMeasured(now) {
+            endedWithin += 1
+            if outcome == .committed { committedWithin += 1 }
+        }
+        guard isMeasured(isOpen ? now - min(now, microseconds * 1000) : now) else { return }
         lastOutcome = max(lastOutcome, now)
         let value = min(max(1, microseconds), Self.maxMicroseconds)
         switch outcome {
@@ -70,6 +89,10 @@ public struct Measurements: Sendable {
             unknown += 1
             firstUnknown = firstUnknown ?? why
         }
+    }
+
+    private func isMeasured(_ moment: UInt64) -> Bool {
+        moment >= measureFrom && measureUntil.map { moment < $0 } ?? true
     }
 
     private mutating func recordCommit(now: UInt64) {
@@ -87,8 +110,11 @@ public struct Measurements: Sendable {
         lastCommit = max(lastCommit ?? 0, now)
     }
 
-    /// From the end of the warm-up to the last outcome.
-    public var elapsedSeconds: Double { Double(lastOutcome - min(lastOutcome, measureFrom)) / 1e9 }
+    /// From the end of the warm-up to the begin of what is left out at the end, or to the last outcome.
+    public var elapsedSeconds: Double {
+        let end = measureUntil ?? lastOutcome
+        return Double(end - min(end, measureFrom)) / 1e9
+    }
     /// Commits a second in that time; 0 if there was none.
-    public var throughput: Double { elapsedSeconds > 0 ? Double(committed) / elapsedSeconds : 0 }
+    public var throughput: Double { elapsedSeconds > 0 ? Double(committedWithin) / elapsedSeconds : 0 }
 }

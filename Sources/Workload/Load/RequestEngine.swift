@@ -3,8 +3,11 @@ import DequeModule
 import Messages
 import Randomness
 
-/// A closed loop of clients as a state machine: signs and numbers work, sends it, sends it again, checks receipts.
-/// No I/O and no clock: `LoadGenerator` carries out what it asks.
+/// A load as a state machine, a closed loop of clients or an open one: signs and numbers work, sends it, sends it
+/// again, checks receipts. No I/O and no clock: `LoadGenerator` carries out what it asks.
+///
+/// In an open loop (`LoadShape`) latency counts from the moment that a request was meant for. If the source has nothing
+/// then that may start, the next work takes that moment over.
 ///
 /// What one principal pays happens in the order in which the source gave it, however much of it is under way: each
 /// request follows the one before on the shards where it takes money (`RequestOrder`), and goes over the same channel.
@@ -16,8 +19,10 @@ import Randomness
 public struct RequestEngine<Source: WorkSource>: Sendable {
     /// How many clients there are, and how long they wait.
     public struct Configuration: Sendable {
-        /// Works in flight at most.
+        /// Works in flight at most, in a closed loop.
         public var clients: Int
+        /// When works begin.
+        public var shape: LoadShape
         /// Ways to gateways, numbered from 0; principals use them in turn.
         public var channels: Int
         /// From signing to deadline, microseconds.
@@ -32,11 +37,11 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         /// - Precondition: there is a client and a channel.
         public init(
             clients: Int, channels: Int, lifetime: UInt64 = 20_000_000, patience: UInt64 = 30_000_000_000,
-            silence: UInt64 = 5_000_000_000, seed: UInt64 = 1
+            silence: UInt64 = 5_000_000_000, seed: UInt64 = 1, shape: LoadShape = .closed
         ) {
             precondition(clients >= 1 && channels >= 1)
             (self.clients, self.channels, self.lifetime) = (clients, channels, lifetime)
-            (self.patience, self.silence, self.seed) = (patience, silence, seed)
+            (self.patience, self.silence, self.seed, self.shape) = (patience, silence, seed, shape)
         }
     }
 
@@ -56,6 +61,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         public var gatewayConflicts = 0
         /// Receipts that did not verify.
         public var invalidReceipts = 0
+        /// Requests that were signed before the load began.
+        public var presigned = 0
+        /// Where there are any: requests that were signed during the load all the same.
+        public var signedLate = 0
         /// All zero.
         public init() {}
     }
@@ -93,16 +102,29 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         var order = RequestOrder()
         /// Over which requests go for as long as one is under way: on two they would overtake each other.
         var channel = 0
-        /// Work that waits for a number, each in the place of a client.
-        var held = Deque<Work>()
+        /// Work that waits for a number, each in the place of a client, and from when on its latency counts; nil for
+        /// when it begins.
+        var held = Deque<(work: Work, since: UInt64?)>()
+        /// Signed beforehand, with the numbers from `next` on.
+        var presigned = Deque<SignedRequest>()
+        /// Of all that were signed beforehand.
+        var presignedOrder = RequestOrder()
         var acknowledgedBelow: UInt64 { open.first ?? next }
-        var hasRoom: Bool { next < acknowledgedBelow + RequestEngine.numberWindow }
+        var hasRoom: Bool {
+            let window = presigned.isEmpty ? RequestEngine.numberWindow : RequestEngine.presignedWindow
+            return next < acknowledgedBelow + window
+        }
     }
 
     /// R11 accepts numbers below `acknowledgedBelow` + 1,024.
     private static var numberWindow: UInt64 { 1024 }
+    /// What is signed beforehand acknowledges so many numbers less than its own, and is sent when that is true.
+    private static var presignedWindow: UInt64 { 512 }
     /// A channel whose connection failed is tried again after so long, nanoseconds.
     private static var avoidance: UInt64 { 250_000_000 }
+    /// In an open loop, for each request in flight, nanoseconds: 65,536 are looked through six times a second, as to
+    /// look at one takes some 50 ns.
+    private static var lookPause: UInt64 { 2500 }
 
     /// With what it has measured so far.
     public private(set) var source: Source
@@ -124,6 +146,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     private var outbox: [Outgoing] = []
     /// Works that wait for their principals' numbers, over all principals.
     private var heldCount = 0
+    /// Nil in a closed loop.
+    private var pacing: OpenPacing?
+    /// In an open loop: requests are looked through no sooner, as there may be very many.
+    private var nextLook: UInt64 = 0
     private var busyNanoseconds: UInt128 = 0
     private var lastChange: UInt64?
     private var startedAt: UInt64?
@@ -139,6 +165,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
         map = manifest.shardMap
         random = SplitMix64(seed: configuration.seed, stream: "client backoff")
+        if case .open(let loop) = configuration.shape { pacing = OpenPacing(loop) }
     }
 
     /// Works that were sent and have no outcome.
@@ -165,16 +192,50 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         lastChange = now
     }
 
-    /// Starts work while clients are free.
+    /// Starts work while clients are free, or in an open loop what is due.
     public mutating func pump(now: Instant) {
         account(now: now.uptime)
+        guard pacing == nil else { return pumpDue(now: now) }
         while flights.count + heldCount < configuration.clients, let work = source.next(now: now) {
-            if numbers[work.principal].held.isEmpty, numbers[work.principal].hasRoom {
-                begin(work, now: now)
-            } else {
-                numbers[work.principal].held.append(work)
-                heldCount += 1
+            take(work, since: nil, now: now)
+        }
+    }
+
+    private mutating func pumpDue(now: Instant) {
+        pacing?.begin(at: now.uptime)
+        while let due = pacing?.due, due <= now.uptime, !source.hasGivenAll(now: now) {
+            guard flights.count + heldCount < pacing?.maxInFlight ?? 0 else {
+                pacing?.block(now: now.uptime, isFull: true)
+                return
             }
+            guard let work = source.next(now: now) else {
+                // What ends the source is no fault of its order.
+                if !source.hasGivenAll(now: now) { pacing?.block(now: now.uptime, isFull: false) }
+                return
+            }
+            take(work, since: due, now: now)
+            pacing?.begin(now: now.uptime, inFlight: flights.count + heldCount)
+        }
+        if source.hasGivenAll(now: now) { pacing?.end() }
+    }
+
+    /// In an open loop: when the next request is to begin, monotonic nanoseconds; nil if an answer or `tick` shows.
+    public var nextDue: UInt64? { pacing?.wakeUp }
+
+    /// How well an open loop kept to its moments so far; nil in a closed one.
+    public var openFigures: OpenFigures? {
+        guard let pacing else { return nil }
+        var figures = pacing.figures
+        figures.unstarted = pacing.unstarted
+        return figures
+    }
+
+    private mutating func take(_ work: Work, since: UInt64?, now: Instant) {
+        if numbers[work.principal].held.isEmpty, numbers[work.principal].hasRoom {
+            begin(work, since: since, now: now)
+        } else {
+            numbers[work.principal].held.append((work, since))
+            heldCount += 1
         }
     }
 
@@ -190,34 +251,82 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         return channel
     }
 
-    private mutating func begin(_ work: Work, now: Instant) {
+    private mutating func begin(_ work: Work, since: UInt64?, now: Instant) {
         let channel = channel(for: work.principal, now: now.uptime)
-        start(work, legs: Array(work.operations.indices), since: now.uptime, channel: channel, now: now)
+        let presigned = takePresigned(for: work)
+        start(
+            work, legs: Array(work.operations.indices), since: since ?? now.uptime, channel: channel, now: now,
+            presigned: presigned)
     }
 
-    private mutating func start(_ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant) {
-        let operations = legs.map { work.operations[$0] }
+    /// Signs a work that will come, behind those of its principal that were signed so far. Works of one principal must
+    /// come in this order: where one does not, the others of its principal are signed anew when they come.
+    /// - Parameter lifetime: from now to the deadline, microseconds.
+    /// - Precondition: the load has not begun.
+    public mutating func presign(_ work: Work, now: Instant, lifetime: UInt64) {
+        precondition(startedAt == nil)
+        let first = numbers[work.principal].next
+        let number = numbers[work.principal].presigned.last.map { $0.request.number.number + 1 } ?? first
+        let follows = numbers[work.principal].presignedOrder.predecessors(of: work.operations, in: map)
+        // Of a sliding window: what is below has ended when the request is sent.
+        let acknowledgedBelow = max(first, number - min(number, Self.presignedWindow))
+        let request = request(
+            of: work.principal, work.operations, number: number, acknowledgedBelow: acknowledgedBelow,
+            follows: follows, now: now, lifetime: lifetime)
+        numbers[work.principal].presignedOrder.begin(request, in: map)
+        numbers[work.principal].presigned.append(SignedRequest(request, signedBy: signers[work.principal]))
+        counters.presigned += 1
+    }
+
+    /// Nil if there is none, or it is for something else: then what else was signed for the principal is no use either.
+    private mutating func takePresigned(for work: Work) -> SignedRequest? {
+        guard counters.presigned > 0 else { return nil }
+        let first = numbers[work.principal].presigned.popFirst()
+        if let first, first.request.operations == work.operations { return first }
+        numbers[work.principal].presigned.removeAll()
+        counters.signedLate += 1
+        return nil
+    }
+
+    private func request(
+        of principal: Int, _ operations: [Operation], number: UInt64, acknowledgedBelow: UInt64,
+        follows: [Predecessor], now: Instant, lifetime: UInt64
+    ) -> Request {
         // Opening and issuing are legs of their own; one transfer alone is an atomic request.
         var mode = Request.Mode.independent
         if operations.count == 1, case .transfer = operations[0] { mode = .atomic }
+        let manifest = verifier.manifest
+        return Request(
+            cluster: manifest.cluster, epoch: manifest.epoch, principal: signers[principal].publicKey,
+            number: RequestNumber(number), acknowledgedBelow: RequestNumber(acknowledgedBelow), follows: follows,
+            issuedAt: now.wall, deadline: now.wall.adding(microseconds: lifetime), mode: mode, operations: operations)
+    }
+
+    private mutating func start(
+        _ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant, presigned: SignedRequest? = nil
+    ) {
         let number = numbers[work.principal].next
         numbers[work.principal].next += 1
         numbers[work.principal].open.append(number)
-        let follows = numbers[work.principal].order.predecessors(of: operations, in: map)
-        let manifest = verifier.manifest
-        let signer = signers[work.principal]
-        let request = Request(
-            cluster: manifest.cluster, epoch: manifest.epoch, principal: signer.publicKey,
-            number: RequestNumber(number),
-            acknowledgedBelow: RequestNumber(numbers[work.principal].acknowledgedBelow), follows: follows,
-            issuedAt: now.wall,
-            deadline: now.wall.adding(microseconds: configuration.lifetime),
-            mode: mode, operations: operations)
-        numbers[work.principal].order.begin(request, in: map)
+        let signed: SignedRequest
+        if let presigned {
+            signed = presigned
+        } else {
+            // Whatever was signed for this number and those behind it.
+            numbers[work.principal].presigned.removeAll()
+            let operations = legs.map { work.operations[$0] }
+            let request = request(
+                of: work.principal, operations, number: number,
+                acknowledgedBelow: numbers[work.principal].acknowledgedBelow,
+                follows: numbers[work.principal].order.predecessors(of: operations, in: map), now: now,
+                lifetime: configuration.lifetime)
+            signed = SignedRequest(request, signedBy: signers[work.principal])
+        }
+        numbers[work.principal].order.begin(signed.request, in: map)
         let id = nextID
         nextID += 1
         let flight = Flight(
-            work: work, legs: legs, startedAt: since, request: SignedRequest(request, signedBy: signer), number: number,
+            work: work, legs: legs, startedAt: since, request: signed, number: number,
             giveUpAt: now.uptime + configuration.lifetime * 1000 + configuration.patience, sentAt: now.uptime,
             channel: channel)
         flights[id] = flight
@@ -278,6 +387,11 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// Call every few milliseconds.
     public mutating func tick(now: Instant) {
         account(now: now.uptime)
+        defer { pump(now: now) }
+        if pacing != nil {
+            guard now.uptime >= nextLook else { return }
+            nextLook = now.uptime + UInt64(ids.count) * Self.lookPause
+        }
         ids.removeAll { flights[$0] == nil }
         for id in ids {
             guard let flight = flights[id] else { continue }
@@ -292,7 +406,6 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
                 resend(id, flight, channel: channel(after: flight.channel, now: now.uptime), now: now.uptime)
             }
         }
-        pump(now: now)
     }
 
     private mutating func resend(_ id: UInt64, _ flight: Flight, channel: Int, now: UInt64) {
@@ -329,9 +442,9 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
 
     /// Starts what waited for a number of this principal, in its order.
     private mutating func startHeld(of principal: Int, now: Instant) {
-        while numbers[principal].hasRoom, let work = numbers[principal].held.popFirst() {
+        while numbers[principal].hasRoom, let (work, since) = numbers[principal].held.popFirst() {
             heldCount -= 1
-            begin(work, now: now)
+            begin(work, since: since, now: now)
         }
     }
 

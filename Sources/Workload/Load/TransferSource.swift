@@ -1,8 +1,8 @@
 import DequeModule
 import Messages
 
-/// Transfers of a trace as work for a closed loop, in the order that `RowOrder` allows.
-public struct TransferSource: WorkSource {
+/// Transfers of a trace as work, in the order that `RowOrder` allows.
+public struct TransferSource: ForeseenSource {
     /// When to stop starting transfers.
     public enum Extent: Sendable, Equatable {
         /// After the last row.
@@ -22,6 +22,8 @@ public struct TransferSource: WorkSource {
     private let bundle: Int
     private let extent: Extent
     private let warmup: UInt64
+    private let cooldown: UInt64
+    private let isOpen: Bool
     private let maxRows: Int
 
     private var order: RowOrder
@@ -31,6 +33,7 @@ public struct TransferSource: WorkSource {
     private var nextQueue = 0
     private var legsOf: [Int: [Leg]] = [:]
     private var works = 0
+    private var given = 0
     private var done = 0
     private var start: UInt64?
     /// Nil before the first work was asked for.
@@ -39,16 +42,19 @@ public struct TransferSource: WorkSource {
     /// - Parameters:
     ///   - openingBalances: by account, as funded.
     ///   - bundle: the largest number of transfers under one signature.
+    ///   - warmup: nanoseconds at the start that are left out of the figures.
+    ///   - cooldown: the same at the end, where the extent is a time.
+    ///   - isOpen: the load is an open loop, see `Measurements`.
     ///   - passes: how many replays of the trace the accounts are funded for; the source stops there.
     ///   - lookAhead: rows that are considered beyond the oldest unfinished one.
     public init(
         trace: Trace, keys: AccountKeys, shardOf: [ShardID], openingBalances: [UInt128], bundle: Int, extent: Extent,
-        warmup: UInt64 = 0, passes: Int = 1,
-        lookAhead: Int = 16_384
+        warmup: UInt64 = 0, cooldown: UInt64 = 0, isOpen: Bool = false, passes: Int = 1, lookAhead: Int = 16_384
     ) {
         precondition(bundle >= 1 && bundle <= Request.maxOperations && passes >= 1 && lookAhead >= 1)
         (self.trace, self.keys, self.shardOf) = (trace, keys, shardOf)
         (self.bundle, self.extent, self.warmup) = (bundle, extent, warmup)
+        (self.cooldown, self.isOpen) = (cooldown, isOpen)
         maxRows = extent == .wholeTrace ? trace.rows.count : trace.rows.count * passes
         order = RowOrder(openingBalances: openingBalances, window: lookAhead)
         ready = Array(repeating: Deque(), count: bundle == 1 ? 1 : keys.signers.count)
@@ -71,12 +77,21 @@ public struct TransferSource: WorkSource {
         timeIsUp(now) || (order.admitted == maxRows && readyCount == 0 && !order.unfinished)
     }
 
+    /// When the time is over, or all rows were given.
+    public func hasGivenAll(now: Instant) -> Bool { timeIsUp(now) || given == maxRows }
+
+    /// Of an open loop the end is fixed; of a closed one that has no cool-down the last outcome is.
+    private var measuredLength: UInt64? {
+        guard case .nanoseconds(let limit) = extent, isOpen || cooldown > 0 else { return nil }
+        return limit - min(limit, cooldown)
+    }
+
     /// Rows that one member signs, of the next queue in turn that fills a bundle, or else of the longest. The time
     /// begins with the first call.
     public mutating func next(now: Instant) -> Work? {
         if start == nil {
             start = now.uptime
-            measurements = Measurements(start: now.uptime, warmup: warmup)
+            measurements = Measurements(start: now.uptime, warmup: warmup, length: measuredLength, isOpen: isOpen)
         }
         guard !timeIsUp(now) else { return nil }
         // Bundles fill better with everything in view; a single row needs only one that is ready.
@@ -99,8 +114,15 @@ public struct TransferSource: WorkSource {
         }
         let work = Work(id: works, principal: keys.owner(of: Int(row(rows[0]).from)), operations: rows.map(operation))
         works += 1
+        given += rows.count
         legsOf[work.id] = rows.map { Leg(row: $0) }
         return work
+    }
+
+    /// In the order of the trace. Which rows make a bundle is not known beforehand.
+    public func foreseen(_ place: Int) -> Work? {
+        guard bundle == 1, place < maxRows else { return nil }
+        return Work(id: place, principal: keys.owner(of: Int(row(place).from)), operations: [operation(place)])
     }
 
     private mutating func makeReady(_ ordinal: Int) {

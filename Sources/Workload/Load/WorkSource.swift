@@ -25,19 +25,35 @@ public enum LegOutcome: Hashable, Sendable {
     case unknown(String)
 }
 
-/// Where a closed loop of clients gets its work from.
+/// Where a load gets its work from.
 public protocol WorkSource: Sendable {
     /// The next work that may start now; nil if none may (yet).
     mutating func next(now: Instant) -> Work?
     /// True when `next` will never give work again.
     func isExhausted(now: Instant) -> Bool
+    /// True when `next` will never give work again, whatever becomes of that which it gave: an open loop has nothing
+    /// more to offer. Without a word of the source's own that is `isExhausted`.
+    func hasGivenAll(now: Instant) -> Bool
     /// One operation of a work has its outcome.
-    /// - Parameter microseconds: from the first submit to the verified receipt, retries included.
+    /// - Parameter microseconds: from the first submit, in an open loop from the intended one, to the verified receipt,
+    ///   retries included.
     mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant)
     /// Operations that have their outcome, and how many there will be where that is known.
     var progress: WorkProgress { get }
     /// All operations of a work have their outcomes.
     mutating func finished(_ work: Work, now: Instant)
+}
+
+extension WorkSource {
+    /// As `isExhausted`.
+    public func hasGivenAll(now: Instant) -> Bool { isExhausted(now: now) }
+}
+
+/// A source whose works are known before the load begins, so that they can be signed then.
+public protocol ForeseenSource: WorkSource {
+    /// Works in an order in which `next` gives those of each principal; nil behind the last, or if it cannot be known.
+    /// - Parameter place: from 0.
+    func foreseen(_ place: Int) -> Work?
 }
 
 /// How far a load is, for a progress bar.

@@ -11,6 +11,10 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public var runs: [RunResult]
     /// Why there are not all runs that were asked for; nil if there are.
     public var partial: String?
+    /// What runs of one combination have in common; null if none was repeated.
+    public var repeats: [RepeatSummary]?
+    /// Where throughput ends; null if nobody looked for it. `runs` has the runs at the knees only.
+    public var knees: [Knee]?
 
     /// - Parameter partial: why runs are missing, for the report's reader; nil if none is.
     public init(runs: [RunResult], made: Provenance? = nil, partial: String? = nil) {
@@ -65,8 +69,9 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
         ]
-        var lines = [columns.map(\.0).joined(separator: ",")]
-        for run in runs { lines.append(columns.map { CSV.quoted($0.1(run)) }.joined(separator: ",")) }
+        let all = columns + LoadTable.columns
+        var lines = [all.map(\.0).joined(separator: ",")]
+        for run in runs { lines.append(all.map { CSV.quoted($0.1(run)) }.joined(separator: ",")) }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -96,8 +101,40 @@ public struct BenchReport: Codable, Sendable, Equatable {
         let tables = [
             TextTable.aligned(rows), CostTable(runs: runs).text, PhaseTable(runs: runs).text,
             PropagationTable(runs: runs).text,
+            LoadTable(report: self).text,
         ]
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
+    }
+
+    /// What speaks against runs, or all runs of a combination: a line each.
+    public var invalidLines: [String] { LoadTable(report: self).invalidLines }
+
+    /// Says what runs of one combination have in common, and of all of them that they are not valid where they vary too
+    /// much.
+    /// - Parameter gate: see `RepeatSummary`.
+    public mutating func summarizeRepeats(gate: Double) {
+        let summaries = RepeatSummary.all(of: runs, gate: gate)
+        repeats = summaries
+        for summary in summaries where summary.throughput_variation > gate {
+            for i in runs.indices where summary.covers(runs[i]) {
+                let reasons = runs[i].validity?.reasons ?? []
+                let why =
+                    "throughput varies by \(decimal(summary.throughput_variation * 100, 1)) % over the repeated runs"
+                runs[i].validity = RunResult.Validity(reasons: reasons + [why])
+            }
+        }
+    }
+
+    /// Of repeated runs the one with the median throughput, the lower one of two: a page shows one for each
+    /// combination.
+    var typical: BenchReport {
+        guard let repeats else { return self }
+        var typical = self
+        typical.runs = repeats.compactMap { summary in
+            let sorted = runs.filter(summary.covers).sorted { $0.throughput_tps < $1.throughput_tps }
+            return sorted.isEmpty ? nil : sorted[(sorted.count - 1) / 2]
+        }
+        return typical
     }
 
     /// Writes `report.json`, `report.csv` and `report.html`.
@@ -105,7 +142,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public func write(to folder: ReportFolder, title: String) throws -> String {
         try folder.write([
             ("report.json", try json() + "\n"), ("report.csv", csv()),
-            ("report.html", HTMLReport(self, title: title).text()),
+            ("report.html", HTMLReport(typical, title: title).text()),
         ])
     }
 }

@@ -39,7 +39,7 @@ struct HTMLReport {
     }
 
     func text() -> String {
-        var body = facts() + palette.legend + "<div class=\"cards\">\n"
+        var body = facts() + LoadSection(report: report).html() + palette.legend + "<div class=\"cards\">\n"
         for group in groups { body += latencyCard(group.name, group.runs) }
         body += throughputCard()
         body += distributionCard(cross: false)
@@ -60,8 +60,11 @@ struct HTMLReport {
             setup.principals.map { "\($0) principals signing bundles of up to \(setup.bundle)" }
             ?? "a key for every account, every transfer signed"
         let network = setup.network.map { ", over the emulated network \($0)" } ?? ""
+        let load =
+            runs.first?.load?.rate_tps.map { "\(HTML.grouped(Int($0.rounded()))) transfers a second offered" }
+            ?? "\(setup.clients) clients"
         return
-            "\(setup.replicas) hosts, durability \(setup.durability), \(setup.clients) clients over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways") in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP")\(network), \(keys). "
+            "\(setup.replicas) hosts, durability \(setup.durability), \(load) over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways") in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP")\(network), \(keys). "
             + "Workload: \(setup.workload) (\(HTML.grouped(setup.rows)) rows, \(HTML.grouped(setup.accounts)) accounts, seed \(setup.seed))."
     }
 
@@ -143,7 +146,8 @@ struct HTMLReport {
                     markerStyles: group.runs.map { palette.style($0.shards) }, dash: i % 4,
                     marker: markers[i % markers.count])
             })
-        return card(chart, note: "Closed loop; hosts, gateways and clients share this machine")
+        let shape = runs.contains { $0.load?.shape == "open" } ? "Open loop" : "Closed loop"
+        return card(chart, note: "\(shape); hosts, gateways and clients share this machine")
     }
 
     private func distributionCard(cross: Bool) -> String {

@@ -3,7 +3,8 @@ import Messages
 
 /// One run of a bench: one cluster, one workload. The keys of its JSON are a promise: some may be added, none renamed.
 public struct RunResult: Codable, Sendable, Equatable {
-    /// Latencies in microseconds, from first submit to verified receipt, of committed transfers.
+    /// Latencies in microseconds, from first submit to verified receipt, of committed transfers. In an open loop from
+    /// the moment that the first submit was meant for.
     public struct Latency: Codable, Sendable, Equatable {
         /// One point of the distribution.
         public struct Point: Codable, Sendable, Equatable {
@@ -231,11 +232,12 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var clients: Int
     /// `strict`, as in `setup`.
     public var durability: String
-    /// Transfers, or transactions on lists, that took effect after the warm-up.
+    /// Transfers, or transactions on lists, that took effect after the warm-up; of an open loop those that were meant
+    /// for the time that is measured.
     public var committed: Int
     /// Those that certainly did not, after the warm-up.
     public var aborted: Int
-    /// `committed` a second over `elapsed_s`.
+    /// `committed` a second over `elapsed_s`; of an open loop what was committed within that time.
     public var throughput_tps: Double
     /// Of those that concern one shard.
     public var intra: Latency
@@ -245,7 +247,7 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var invariants: Invariants
     /// What was asked for.
     public var setup: Setup
-    /// Seconds from the end of the warm-up to the last outcome.
+    /// Seconds from the end of the warm-up to the last outcome, or to the begin of the cool-down.
     public var elapsed_s: Double
     /// Seconds for opening and funding the accounts, before the load.
     public var funding_s: Double
@@ -271,9 +273,14 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var phases: Phases?
     /// How its batches travelled; null where no host said.
     public var propagation: Propagation?
+    /// Which of the runs of its combination it is, from 1; null if these were not repeated.
+    public var repetition: Int?
+    /// How the load was offered; null in reports from before it was said.
+    public var load: Load?
+    /// Whether the figures say something of the cluster; null in reports from before it was said.
+    public var validity: Validity?
 
-    /// Takes over what the load's parts counted; `missed_events`, `costs`, `phases` and `propagation` are set
-    /// afterwards.
+    /// Takes over what the load's parts counted; `missed_events`, and what may be null, are set afterwards.
     public init(
         setup: Setup, measurements: Measurements, retries: Retries, meanInFlight: Double, fundingSeconds: Double,
         invariants: Invariants, events: [Event], history: History? = nil

@@ -29,7 +29,6 @@ public final class SecondFigures: Sendable {
         /// Microseconds, of the present second.
         var latencies: [UInt64] = []
         var isStopped = false
-        var mostLate: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -49,9 +48,6 @@ public final class SecondFigures: Sendable {
     /// When the load began: monotonic nanoseconds; nil before.
     public var start: UInt64? { state.withLock { $0.start } }
 
-    /// How long after its moment anything was begun, at most: nanoseconds.
-    public var mostLate: UInt64 { state.withLock { $0.mostLate } }
-
     /// Of whole seconds that are over, the first of them from the load's begin.
     /// - Parameter now: monotonic nanoseconds.
     public func seconds(now: UInt64) -> [Second] {
@@ -62,8 +58,6 @@ public final class SecondFigures: Sendable {
     }
 
     func begin(at now: UInt64) { state.withLock { $0.start = $0.start ?? now } }
-
-    func note(lateBy nanoseconds: UInt64) { state.withLock { $0.mostLate = max($0.mostLate, nanoseconds) } }
 
     func record(_ outcome: LegOutcome, microseconds: UInt64, now: UInt64) {
         state.withLock { state in

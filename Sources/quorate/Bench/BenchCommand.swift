@@ -26,6 +26,8 @@ struct BenchCommand: ToolCommand {
               quorate bench --workload list-append --shards 4 --duration 10 --history history.jsonl
               quorate bench --workload list-append --shards 2 --gateways 2 --duration 30 --kill-gateway 0@5 \
                 --restart-gateway 0@10 --kill-gateway 1@15 --restart-gateway 1@20 --history history.jsonl
+              quorate bench --shards 2 --rate 800 --duration 20 --repeat 6 --report out
+              quorate bench --shards 1,2,4 --find-knee --knee-p99 100
               quorate bench --latencies
 
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
@@ -35,6 +37,14 @@ struct BenchCommand: ToolCommand {
 
             CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
+
+            RATE     --rate R begins R transfers a second whether or not earlier ones are answered, at moments that are fixed \
+            beforehand (--arrivals). Latency counts from these moments, and so a stall is in it as its users would find it. Up \
+            to \(OpenLoop.usualMaxInFlight) requests are in flight.
+
+            VALID    A run says when its figures say nothing of the cluster: the load or the machine was the bottleneck, the rate \
+            was not met, repeated runs vary too much, something broke. INVALID and the reason stand in the table, the report and \
+            the JSON (validity); the exit code is that of a run without them.
 
             ORDER    An account's payments keep the order of the trace, however many of them are in flight: each \
             request names the one before, and the shards keep to it. A payment that its account could not make without \
@@ -163,6 +173,7 @@ struct BenchCommand: ToolCommand {
     ) var clientTLS = ClientTLS.off
     @OptionGroup var hostProgram: HostProgramOption
     @OptionGroup var network: NetworkOption
+    @OptionGroup var load: LoadOptions
 
     func validate() throws {
         _ = try shardCounts()
@@ -180,6 +191,7 @@ struct BenchCommand: ToolCommand {
             throw ValidationError("--warmup must be shorter than --duration.")
         }
         try validateKind()
+        try load.check(self)
         for moment in killHost + restartHost + stopHost + continueHost {
             try Limits.checkHost(moment.number, of: replicas)
         }
@@ -250,6 +262,7 @@ struct BenchCommand: ToolCommand {
         }
         var runs: [RunResult] = []
         do {
+            if load.findKnee { return try finish(try await findKnees(in: root)) }
             switch workload {
             case .transfers: try await measureTransfers(in: root, &runs)
             case .listAppend:
@@ -262,14 +275,17 @@ struct BenchCommand: ToolCommand {
             try finish(runs, without: error)
             throw error
         }
-        try finish(BenchReport(runs: runs))
+        var result = BenchReport(runs: runs)
+        load.summarize(&result)
+        try finish(result)
     }
 
     /// What had been measured before something went wrong, or the command was interrupted, is not lost.
     private func finish(_ runs: [RunResult], without error: any Error) throws {
         guard !runs.isEmpty else { return }
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
-        let result = BenchReport(runs: runs, made: Made.now, partial: why)
+        var result = BenchReport(runs: runs, made: Made.now, partial: why)
+        load.summarize(&result)
         if json {
             Console.json(document: try result.json())
         } else {
@@ -290,12 +306,33 @@ struct BenchCommand: ToolCommand {
         let workload = try loadWorkload()
         let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
         let plan = try plan()
+        // In turn, so that what changes on the machine meanwhile meets all of them.
+        for repetition in 1...load.repetitions {
+            for (count, mix) in plan {
+                let run = BenchRun(
+                    shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload,
+                    keys: keys, folder: root.path, repetition: load.repetitions > 1 ? repetition : nil)
+                runs.append(try await run.measure())
+            }
+        }
+    }
+
+    private func findKnees(in root: BenchFolder) async throws -> BenchReport {
+        let workload = try loadWorkload()
+        let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
+        let plan = try plan()
+        var result = BenchReport(runs: [])
+        var knees: [Knee] = []
         for (count, mix) in plan {
             let run = BenchRun(
                 shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys,
                 folder: root.path)
-            runs.append(try await run.measure())
+            let (knee, runs) = try await KneeRun(load: load, run: run).search()
+            knees.append(knee)
+            result.runs += runs
         }
+        result.knees = knees
+        return result
     }
 
     /// The runs of transfers.
@@ -317,24 +354,28 @@ struct BenchCommand: ToolCommand {
     }
 
     /// How long the load lasts; nil: as long as the rows.
-    private var seconds: Double? { workload == .listAppend ? duration ?? 10 : duration }
+    private var seconds: Double? {
+        workload == .listAppend ? duration ?? 10 : duration ?? (load.findKnee ? LoadOptions.kneeSeconds : nil)
+    }
 
-    private var faults: BenchFaults {
+    var faults: BenchFaults {
         BenchFaults(
             killHosts: killHost, restartHosts: restartHost, stopHosts: stopHost, continueHosts: continueHost,
             killGateways: killGateway, restartGateways: restartGateway)
     }
 
     private func options(runs: Int) throws -> BenchOptions {
-        BenchOptions(
+        let warmup = warmup ?? seconds.map { min(1, $0 / 4) } ?? 0
+        return BenchOptions(
             replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64),
             lists: lists, duration: seconds,
-            warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed,
+            warmup: warmup, principals: principals, bundle: bundle, seed: seed,
             keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
             traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
-            clientTLS: clientTLS, network: try emulation())
+            clientTLS: clientTLS, network: try emulation(),
+            load: load.plan(rate: load.isOpen ? load.kneeStart : nil, duration: seconds, warmup: warmup))
     }
 
     private func emulation() throws -> NetworkEmulation? {
@@ -375,6 +416,7 @@ struct BenchCommand: ToolCommand {
             }
         }
         if failed { throw ExitCode(ExitReason.invariantFailed.rawValue) }
+        try load.report(result, json: json)
         if !json {
             Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left")
             let histories = result.runs.compactMap(\.history)

@@ -30,6 +30,10 @@ struct BenchOptions: Sendable {
     var traceRate: Double
     var clientTLS: ClientTLS
     var network: NetworkEmulation?
+    var load = LoadPlan()
+
+    /// Seconds since the load began until which it is measured; nil to its end.
+    var measuredUntil: Double? { duration.map { max(warmup, $0 - load.cooldown) } }
 }
 
 /// What is done to the processes of a run, and when.
@@ -55,17 +59,25 @@ struct BenchWorkload: Sendable {
 struct BenchRun: Sendable {
     let shards: Int
     let crossShard: Int?
-    let options: BenchOptions
+    var options: BenchOptions
     let workload: BenchWorkload
     let keys: AccountKeys
     /// Clusters are made in here.
     let folder: String
+    /// Which of several runs of the same, from 1.
+    var repetition: Int?
 
     private var label: String {
         "\(shards) \(shards == 1 ? "shard" : "shards")\(crossShard.map { ", \($0) % cross" } ?? "")"
+            + (repetition.map { ", run \($0)" } ?? "")
     }
 
-    private var path: String { "\(folder)/shards-\(shards)\(crossShard.map { "-cross-\($0)" } ?? "")" }
+    private var path: String {
+        "\(folder)/shards-\(shards)\(crossShard.map { "-cross-\($0)" } ?? "")\(repetition.map { "-run-\($0)" } ?? "")"
+            + (options.load.isOfSearch ? "-rate-\(Figures.text(options.load.rate, digits: 2))" : "")
+    }
+
+    private var openLoop: OpenLoop? { options.load.openLoop(bundle: options.bundle, seed: options.seed) }
 
     func measure() async throws -> RunResult {
         let cluster = try await FreshCluster.start(
@@ -95,33 +107,43 @@ struct BenchRun: Sendable {
         let probe =
             options.hostProgram == nil
             ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
-        let (measured, costs, phases, propagation, faults) = try await run(
+        let ran = try await run(
             trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
-        var invariants = try await FinalState(processes: processes, down: await faults.down).check(
+        var invariants = try await FinalState(processes: processes, down: await ran.faults.down).check(
             issued: [(AccountKeys.asset, issued)], label: label)
         let history = try probe?.judge(&invariants, label: label)
-        guard let measurements = measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
+        guard let measurements = ran.measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
         if let why = measurements.firstUnknown {
             Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)")
         }
         var setup = RunResult.Setup(
-            shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
-            durability: "strict",
-            workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
+            shards: shards, replicas: options.replicas, gateways: options.gateways,
+            // In an open loop nobody waits, up to its bound.
+            clients: openLoop?.maxInFlight ?? options.clients, durability: "strict", workload: workload.name,
+            rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
             clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name
         var result = RunResult(
-            setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters),
-            meanInFlight: measured.meanInFlight,
-            fundingSeconds: fundingSeconds, invariants: invariants, events: await faults.events, history: history)
-        result.missed_events = await faults.missed
-        (result.costs, result.phases, result.propagation) = (costs, phases, propagation)
+            setup: setup, measurements: measurements, retries: RunResult.Retries(ran.measured.counters),
+            meanInFlight: ran.measured.meanInFlight,
+            fundingSeconds: fundingSeconds, invariants: invariants, events: await ran.faults.events, history: history)
+        result.missed_events = await ran.faults.missed
+        (result.costs, result.phases, result.propagation) = (ran.costs, ran.phases, ran.propagation)
+        (result.load, result.repetition) = (ran.load, repetition)
+        result.validity = RunResult.Validity(reasons: ValidityRules().reasons(against: result))
         return result
+    }
+
+    /// Rows that are looked at beyond the oldest that is open; far more than can be in flight, as far as memory allows.
+    private var lookAhead: Int {
+        let inFlight =
+            openLoop.map { min(262_144, $0.maxInFlight * options.bundle) } ?? options.clients * options.bundle
+        return max(16_384, 4 * inFlight)
     }
 
     /// As many files as there are runs.
@@ -129,36 +151,88 @@ struct BenchRun: Sendable {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
-    /// - Returns: what was measured, what it cost, where its time went, how batches travelled, and what happened
-    ///   meanwhile.
+    /// Signs what will be sent, if it is asked for.
+    private func presign(
+        _ generator: LoadGenerator<TransferSource>, rows: Int
+    ) async throws -> RunResult.Load.Presigned? {
+        guard options.load.presigns else { return nil }
+        let end = options.duration.map { UInt64($0 * 1e9) }
+        let count = openLoop.flatMap { loop in end.map { loop.count(in: 0..<$0) } } ?? rows
+        guard count <= LoadPlan.maxPresigned else {
+            throw ToolError(
+                .failure,
+                "--presign: \(count) requests would be signed, and \(LoadPlan.maxPresigned) are the most; choose a lower --rate, a shorter --duration or fewer --rows"
+            )
+        }
+        let bar = ProgressBar("\(label): signing \(count) requests")
+        let signed = try await generator.presign(count, lifetime: LoadPlan.presignedLifetime) { bar.update($0) }
+        bar.finish("done in \(Figures.text(signed.seconds)) s")
+        let left = Double(LoadPlan.presignedLifetime) / 1e6 - signed.seconds - LoadPlan.presignedReserve
+        guard (options.duration ?? 0) <= left else {
+            throw ToolError(
+                .failure,
+                "--presign: signing took \(Figures.text(signed.seconds)) s, so the first requests would be too old at the end of the load; choose a lower --rate or a shorter --duration"
+            )
+        }
+        return signed
+    }
+
+    private func describe(
+        _ result: LoadGenerator<TransferSource>.Result, _ presigned: RunResult.Load.Presigned?, _ use: MachineUse?
+    ) -> RunResult.Load {
+        var load = RunResult.Load(cooldownSeconds: options.load.cooldown)
+        if let openLoop, let figures = result.open, let measurements = result.source.measurements {
+            load = RunResult.Load(
+                openLoop, bundle: options.bundle, warmupSeconds: options.warmup,
+                cooldownSeconds: options.load.cooldown, seconds: options.duration, measurements: measurements,
+                figures: figures)
+        }
+        load.presigned = presigned
+        load.presigned?.signed_late = result.counters.signedLate
+        load.take(use)
+        return load
+    }
+
+    private struct Ran {
+        let measured: LoadGenerator<TransferSource>.Result
+        let costs: RunResult.Costs?
+        let phases: RunResult.Phases?
+        let propagation: RunResult.Propagation?
+        let load: RunResult.Load
+        /// What happened meanwhile.
+        let faults: FaultSchedule
+    }
+
     private func run(
         _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
         _ processes: ClusterProcesses,
         _ probe: HistoryProbe?
-    ) async throws -> (
-        LoadGenerator<TransferSource>.Result, RunResult.Costs?, RunResult.Phases?, RunResult.Propagation?, FaultSchedule
-    ) {
+    ) async throws -> Ran {
         let source = TransferSource(
             trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
             extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
-            warmup: UInt64(options.warmup * 1e9),
-            passes: passes, lookAhead: max(16_384, 4 * options.clients * options.bundle))
+            warmup: UInt64(options.warmup * 1e9), cooldown: UInt64(options.load.cooldown * 1e9),
+            isOpen: openLoop != nil, passes: passes, lookAhead: lookAhead)
         let (manifest, sampling) = (processes.folder.manifest, TraceSampling(rate: options.traceRate))
         let ring = StampRing(sampling)
         let generator = LoadGenerator(
             source: source, signers: keys.signers, manifest: manifest, channels: channels,
-            configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed), ring: ring)
+            configuration: .init(
+                clients: options.clients, channels: channels.count, seed: options.seed,
+                shape: openLoop.map { .open($0) } ?? .closed), ring: ring)
+        let presigned = try await presign(generator, rows: trace.rows.count)
         let bar = ProgressBar("\(label): transfers")
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let connections = await ClusterConnections.open(processes)
-        let meter = CostMeter(processes, connections)
+        let (meter, machine) = (CostMeter(processes, connections), MachineMeter())
         let collector = ring.map { StampCollector(connections, load: $0) }
         // Hosts of another program need not know the question.
         let spread = options.hostProgram == nil ? PropagationMeter(connections, manifest) : nil
-        let (result, costs) = try await processes.whileHostsRun(
+        let (result, costs, use) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
             async let injected: Void = faults.run()
+            async let _: Void = machine.run(from: options.warmup, to: options.measuredUntil)
             async let probed: Void? = probe?.run()
             async let _: Void = meter.begin(after: options.warmup) {
                 generator.look { $0.measurements?.commits ?? 0 }
@@ -166,6 +240,7 @@ struct BenchRun: Sendable {
             async let _: Void? = collector?.run()
             async let _: Void? = spread?.run(after: options.warmup)
             let result = try await generator.run { bar.update($0) }
+            let use = machine.finish()
             let costs = await meter.end(committed: result.source.measurements?.commits ?? 0)
             await collector?.collect()
             // What would have come after the end of the run does not come; what is under way ends.
@@ -174,7 +249,7 @@ struct BenchRun: Sendable {
             try await injected
             _ = await probed
             await probe?.readAll()
-            return (result, costs)
+            return (result, costs, use)
         }
         let measurements = result.source.measurements
         bar.finish("\(measurements?.committed ?? 0) committed, \(Int(measurements?.throughput ?? 0)) a second")
@@ -186,6 +261,8 @@ struct BenchRun: Sendable {
             phases = RunResult.Phases(
                 traces, rate: options.traceRate, quorum: manifest.group(of: ShardID(0)).weakQuorum)
         }
-        return (result, costs, phases, propagation, faults)
+        return Ran(
+            measured: result, costs: costs, phases: phases, propagation: propagation,
+            load: describe(result, presigned, use), faults: faults)
     }
 }

@@ -43,13 +43,14 @@ struct ListAppendRun: Sendable {
         let seconds = options.duration ?? 10
         let bar = ProgressBar("\(label): transactions on lists")
         let connections = await ClusterConnections.open(processes)
-        let meter = CostMeter(processes, connections)
+        let (meter, machine) = (CostMeter(processes, connections), MachineMeter())
         let spread = PropagationMeter(connections, processes.folder.manifest)
-        let (loadEnded, costs) = try await processes.whileHostsRun(
+        let (loadEnded, costs, use) = try await processes.whileHostsRun(
             lost: { await faults.lost(gateway: $0) }, isOneExpected: { await faults.bringsGateway }
         ) {
             async let injected: Void = faults.run()
             async let load: Void = probe.run()
+            async let _: Void = machine.run(from: options.warmup, to: nil)
             async let _: Void = meter.begin(after: options.warmup) { figures.values.measurements.commits }
             async let _: Void = spread.run(after: options.warmup)
             let end = ContinuousClock.now + .seconds(seconds)
@@ -61,10 +62,10 @@ struct ListAppendRun: Sendable {
             await faults.stop()
             try await injected
             await load
-            let ended = Instant.current().uptime
+            let (ended, use) = (Instant.current().uptime, machine.finish())
             let costs = await meter.end(committed: figures.values.measurements.commits)
             await probe.readAll()
-            return (ended, costs)
+            return (ended, costs, use)
         }
         let propagation = await spread.end(traces: [])
         await connections.close()
@@ -101,6 +102,10 @@ struct ListAppendRun: Sendable {
             events: await faults.events, history: history)
         result.missed_events = await faults.missed
         (result.costs, result.propagation) = (costs, propagation)
+        var offered = RunResult.Load(cooldownSeconds: 0)
+        offered.take(use)
+        result.load = offered
+        result.validity = RunResult.Validity(reasons: ValidityRules().reasons(against: result))
         return result
     }
 }

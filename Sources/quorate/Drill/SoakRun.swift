@@ -100,16 +100,18 @@ struct SoakRun: Sendable {
         let before = try await self.balances(of: keys, processes)
         let keeper = ReceiptKeeper(keys.signers.prefix(Self.checkedAccounts).map(\.publicKey))
         let generator = LoadGenerator(
-            source: ScheduledTransfers(keys: keys, rate: rate, figures: record.figures, seed: setup.seed),
+            source: SoakTransfers(keys: keys, figures: record.figures, seed: setup.seed),
             signers: keys.signers, manifest: processes.folder.manifest,
             channels: channels.map { KeptChannel(base: $0, keeper: keeper) },
             configuration: .init(
-                clients: setup.clients, channels: channels.count, lifetime: DrillRun.lifetime, seed: setup.seed),
+                clients: setup.clients, channels: channels.count, lifetime: DrillRun.lifetime, seed: setup.seed,
+                shape: .open(
+                    OpenLoop(
+                        requestsPerSecond: rate, arrivals: .constant, seed: setup.seed, maxInFlight: setup.clients))),
             firstNumber: await stage.takeNumbers())
         let probe = try HistoryProbe(processes, file: nil, seed: setup.seed)
         let result = try await processes.whileAllRun {
-            // Work that is due begins within two milliseconds of its moment.
-            async let load = generator.run(tick: .milliseconds(2))
+            async let load = generator.run()
             async let history: Void = probe.run()
             async let watching: Void = record.watch(say)
             try await faults(processes, record, keeper)
@@ -125,6 +127,7 @@ struct SoakRun: Sendable {
         for channel in channels { await channel.close() }
         guard let measurements = result.source.measurements else { throw ToolError(.failure, "nothing was measured") }
         record.take(measurements)
+        record.edit { $0.most_late_s = Figures.seconds(result.open?.mostLate ?? 0) }
 
         try await checkReceipts(keeper, processes, record)
         try await checkBalances(before, result.source, keys, processes, record)
@@ -278,7 +281,7 @@ struct SoakRun: Sendable {
 
     /// Each account holds what it had, and what receipts prove that it got and gave.
     private func checkBalances(
-        _ before: [UInt128?], _ source: ScheduledTransfers, _ keys: AccountKeys, _ processes: ClusterProcesses,
+        _ before: [UInt128?], _ source: SoakTransfers, _ keys: AccountKeys, _ processes: ClusterProcesses,
         _ record: SoakRecord
     ) async throws {
         let end = ContinuousClock.now + .seconds(30)
@@ -376,7 +379,6 @@ final class SoakRecord: Sendable {
         var findings = found.withLock { $0 }
         let end = DrillScene.now
         findings.by_second = figures.seconds(now: end)
-        findings.most_late_s = Figures.seconds(figures.mostLate)
         let all = history.series
         // Nothing is looked at once the load is over.
         let last = all.flatMap { $0.series.lives.compactMap { $0.points.last?.at } }.max() ?? 0
