@@ -149,7 +149,7 @@ let package = Package(
         .target(
             name: "Workload",
             dependencies: [
-                "Messages", "StrictInput", "Randomness", "Client", "Meter", "CZlib", deque,
+                "Messages", "StrictInput", "Randomness", "Client", "Meter", "ExampleProcedures", "CZlib", deque,
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .executableTarget(
@@ -232,7 +232,9 @@ let package = Package(
             ]),
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
-        .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Workload"]),
+        .testTarget(
+            name: "WorkloadTests",
+            dependencies: ["Randomness", "Messages", "StrictInput", "ExampleProcedures", "Workload"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
