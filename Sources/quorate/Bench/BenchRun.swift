@@ -9,6 +9,17 @@ import Workload
 enum BenchKind: String, CaseIterable, Sendable {
     case transfers
     case listAppend = "list-append"
+    case smallbank
+    case ycsbT = "ycsb-t"
+    case settlement
+    case calls
+    case procedures
+
+    /// Of loads that have no rows, if nothing is said.
+    static let usualSeconds = 10.0
+
+    /// Whether its transactions are transfers, which leave stamps where they pass, and not calls.
+    var isOfTransfers: Bool { self == .transfers || self == .settlement }
 }
 
 struct BenchOptions: Sendable {
@@ -48,6 +59,10 @@ struct BenchFaults: Sendable {
 struct BenchWorkload: Sendable {
     var name: String
     var trace: Trace
+    /// Of transfers, if they were given one.
+    var parameters: WorkloadParameters?
+    /// In place of the trace, which is empty then.
+    var plan: WorkloadPlan?
 }
 
 /// One shard count and one mix: a cluster from creation to its end.
@@ -60,7 +75,7 @@ struct BenchRun: Sendable {
     /// Clusters are made in here.
     let folder: String
 
-    private var label: String {
+    var label: String {
         "\(shards) \(shards == 1 ? "shard" : "shards")\(crossShard.map { ", \($0) % cross" } ?? "")"
     }
 
@@ -76,6 +91,7 @@ struct BenchRun: Sendable {
     }
 
     private func measure(on processes: ClusterProcesses) async throws -> RunResult {
+        if let plan = workload.plan { return try await measure(plan, on: processes) }
         let manifest = processes.folder.manifest
         let shardOf = keys.shards(in: manifest.shardMap)
         let trace =
@@ -93,8 +109,13 @@ struct BenchRun: Sendable {
         let probe =
             options.hostProgram == nil
             ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
+        let source = TransferSource(
+            trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
+            extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
+            warmup: UInt64(options.warmup * 1e9),
+            passes: passes, lookAhead: max(16_384, 4 * options.clients * options.bundle))
         let (measured, costs, phases, faults) = try await run(
-            trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
+            source, signers: keys.signers, what: "transfers", channels, processes, probe)
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
@@ -105,13 +126,14 @@ struct BenchRun: Sendable {
         if let why = measurements.firstUnknown {
             Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)")
         }
-        let setup = RunResult.Setup(
+        var setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
             durability: "strict",
             workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
             clientTLS: options.clientTLS.isOn)
+        setup.parameters = workload.parameters
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters),
             meanInFlight: measured.meanInFlight,
@@ -122,27 +144,21 @@ struct BenchRun: Sendable {
     }
 
     /// As many files as there are runs.
-    private func historyPath(_ path: String) -> String {
+    func historyPath(_ path: String) -> String {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
     /// - Returns: what was measured, what it cost, where its time went, and what happened meanwhile.
-    private func run(
-        _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
-        _ processes: ClusterProcesses,
-        _ probe: HistoryProbe?
-    ) async throws -> (LoadGenerator<TransferSource>.Result, RunResult.Costs?, RunResult.Phases?, FaultSchedule) {
-        let source = TransferSource(
-            trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
-            extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
-            warmup: UInt64(options.warmup * 1e9),
-            passes: passes, lookAhead: max(16_384, 4 * options.clients * options.bundle))
+    func run<Source: MeasuredSource>(
+        _ source: Source, signers: [Ed25519Signer], what: String, _ channels: [GatewayChannel],
+        _ processes: ClusterProcesses, _ probe: HistoryProbe?
+    ) async throws -> (LoadGenerator<Source>.Result, RunResult.Costs?, RunResult.Phases?, FaultSchedule) {
         let (manifest, sampling) = (processes.folder.manifest, TraceSampling(rate: options.traceRate))
         let ring = StampRing(sampling)
         let generator = LoadGenerator(
-            source: source, signers: keys.signers, manifest: manifest, channels: channels,
+            source: source, signers: signers, manifest: manifest, channels: channels,
             configuration: .init(clients: options.clients, channels: channels.count, seed: options.seed), ring: ring)
-        let bar = ProgressBar("\(label): transfers")
+        let bar = ProgressBar("\(label): \(what)")
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let connections = await ClusterConnections.open(processes)
         let meter = CostMeter(processes, connections)
