@@ -46,6 +46,7 @@ struct HTMLReport {
         if runs.contains(where: { $0.cross.count > 0 }) { body += distributionCard(cross: true) }
         body += "</div>\n"
         body += latencyTable() + PhaseSection(runs: runs, palette: palette).html()
+        body += TransactionTable(runs: runs).html()
         body += CostSection(runs: runs, palette: palette).html() + runTable()
         body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"
         body += notes()

@@ -59,7 +59,7 @@ public struct CallMix: TransactionMix {
         for (place, key) in plan.enumerated() {
             switch ending {
             case .committed: books[key, default: Books()].added += UInt64(place) + 1
-            case .aborted: _ = books[key, default: Books()]
+            case .aborted: if books[key] == nil { books[key] = Books() }
             case .unknown: books[key, default: Books()].uncertain += UInt64(place) + 1
             }
         }

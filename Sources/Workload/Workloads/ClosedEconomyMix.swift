@@ -35,10 +35,9 @@ public struct ClosedEconomyMix: TransactionMix {
         var (least, most): (Int64, Int64) = (0, 0)
     }
 
-    private let choice: SkewedChoice
+    private let pairs: PairChoice
     private let kindChoice: WeightedChoice
     private let map: ShardMap
-    private let crossPercent: Int?
     private let records: Int
     private var books: [UInt64: Books] = [:]
     private var marks: UInt64 = 0
@@ -58,27 +57,21 @@ public struct ClosedEconomyMix: TransactionMix {
         guard records >= 2, let kindChoice = WeightedChoice(weights) else {
             preconditionFailure("the options were checked")
         }
-        (self.records, choice, self.kindChoice) = (records, SkewedChoice(skew, count: records), kindChoice)
-        (self.map, self.crossPercent) = (map, map.shardCount > 1 ? crossPercent : nil)
+        pairs = PairChoice(
+            choice: SkewedChoice(skew, count: records), crossPercent: map.shardCount > 1 ? crossPercent : nil)
+        (self.records, self.kindChoice, self.map) = (records, kindChoice, map)
     }
 
     private func shard(of record: UInt64) -> ShardID { map.shard(of: .key(ClosedEconomy.key(record))) }
 
     private func other(than first: UInt64, _ random: inout SplitMix64) -> UInt64 {
-        let home = shard(of: first)
-        let wantsCross = crossPercent.map { random.below(100) < $0 }
-        let drawn = choice.sample(&random) { candidate in
-            guard candidate != Int(first) else { return false }
-            guard let wantsCross else { return true }
-            return (shard(of: UInt64(candidate)) != home) == wantsCross
-        }
-        return UInt64(drawn ?? (Int(first) == 0 ? 1 : 0))
+        UInt64(pairs.other(than: Int(first), &random) { shard(of: UInt64($0)) })
     }
 
     /// Marks are numbered, so that each update writes something of its own.
     public mutating func draw(using random: inout SplitMix64) -> DrawnTransaction<Plan> {
         let kind = kindChoice.sample(&random)
-        let record = UInt64(choice.sample(&random))
+        let record = UInt64(pairs.choice.sample(&random))
         let home = CallTarget.key(ClosedEconomy.key(record))
         func call(_ target: CallTarget, _ name: String, _ arguments: some CanonicalEncodable) -> [Operation] {
             [.call(Invocation(target: target, procedure: name, version: 1, arguments: arguments.encoded()))]
@@ -105,13 +98,14 @@ public struct ClosedEconomyMix: TransactionMix {
     /// Adds up what the results certify.
     public mutating func ended(_ plan: Plan, _ ending: TransactionEnding) {
         switch (plan, ending) {
-        case (.read(let record), _): _ = books[record, default: Books()]
-        case (.update(let record, _), .aborted): _ = books[record, default: Books()]
+        case (.read(let record), _), (.update(let record, _), .aborted): touch(record)
         case (.update(let record, let mark), .committed):
             books[record, default: Books()].marks.insert(mark)
             books[record, default: Books()].isMarked = true
         case (.update(let record, let mark), .unknown): books[record, default: Books()].marks.insert(mark)
-        case (.move, .aborted): return
+        case (.move(let from, let to), .aborted):
+            touch(from)
+            touch(to)
         case (.move(let from, let to), .committed(let result)):
             guard let moved = try? UInt64(decoding: result), moved <= 1 else {
                 unreadable += 1
@@ -125,7 +119,12 @@ public struct ClosedEconomyMix: TransactionMix {
         }
     }
 
-    /// All records that a transaction has touched.
+    /// What did nothing must not have done anything, so it is looked at too.
+    private mutating func touch(_ record: UInt64) {
+        if books[record] == nil { books[record] = Books() }
+    }
+
+    /// All records that a transaction has named.
     public var subjects: CheckSubjects { CheckSubjects(keys: books.keys.sorted().map(ClosedEconomy.key)) }
 
     /// The sum is what it was, each record has what was certified, and its mark is of an update that is known.

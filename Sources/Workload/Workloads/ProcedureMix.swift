@@ -68,7 +68,8 @@ public struct ProcedureFile: Sendable {
     private static func target(
         _ value: JSONReader, of arguments: [ValueGenerator], accounts: Int?
     ) throws(InputProblem) -> Target {
-        let expected = "one that is a key, a text of 1 to \(CallTarget.maxKeyBytes) bytes, an account, or a list that begins with one"
+        let expected =
+            "one that is a key, a text of 1 to \(CallTarget.maxKeyBytes) bytes, an account, or a list that begins with one"
         if (try? value.peek("argument")) != nil {
             let field = try value.object(["argument"])["argument"]
             guard !arguments.isEmpty else { throw field.problem("there are no arguments", expected: expected) }

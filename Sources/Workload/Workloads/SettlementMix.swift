@@ -122,7 +122,7 @@ public struct SettlementMix: TransactionMix {
                 books[leg.from, default: Books()].change -= amount
                 books[leg.to, default: Books()].change += amount
             case .aborted:
-                for account in [leg.from, leg.to] { _ = books[account, default: Books()] }
+                for account in [leg.from, leg.to] where books[account] == nil { books[account] = Books() }
             case .unknown:
                 books[leg.from, default: Books()].least -= amount
                 books[leg.to, default: Books()].most += amount
@@ -135,7 +135,8 @@ public struct SettlementMix: TransactionMix {
 
     /// Each account holds what it was opened with and every leg of every settlement that is certified.
     public func verdict(_ state: FinalValues) -> CheckVerdict {
-        var verdict = CheckVerdict("\(books.count) accounts hold what all legs of committed settlements have left there")
+        var verdict = CheckVerdict(
+            "\(books.count) accounts hold what all legs of committed settlements have left there")
         for account in books.keys.sorted() {
             guard let own = books[account] else { continue }
             guard let held = state.balances[keys.ids[account]] else {

@@ -1,3 +1,4 @@
+import Messages
 import Randomness
 
 /// How unevenly the things of a workload are used.
@@ -83,6 +84,26 @@ public struct SkewedChoice: Sendable {
         }
         let start = random.below(count)
         return (0..<count).lazy.map { (start + $0) % count }.first(where: isAccepted)
+    }
+}
+
+/// Draws a second thing beside a first one.
+struct PairChoice: Sendable {
+    let choice: SkewedChoice
+    /// How many of a hundred pairs are over two shards; nil: as it comes.
+    let crossPercent: Int?
+
+    /// - Parameter shard: of each thing.
+    func other(than first: Int, _ random: inout SplitMix64, shard: (Int) -> ShardID) -> Int {
+        let wantsCross = crossPercent.map { random.below(100) < $0 }
+        let home = shard(first)
+        let drawn = choice.sample(&random) { candidate in
+            guard candidate != first else { return false }
+            guard let wantsCross else { return true }
+            return (shard(candidate) != home) == wantsCross
+        }
+        // Few things need not have one that fits: then anything else.
+        return drawn ?? (first == 0 ? 1 : 0)
     }
 }
 

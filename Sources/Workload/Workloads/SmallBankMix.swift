@@ -52,11 +52,10 @@ public struct SmallBankMix: TransactionMix {
         var isUncertain = false
     }
 
-    private let choice: SkewedChoice
+    private let pairs: PairChoice
     private let kindChoice: WeightedChoice
     private let preset: Preset
     private let map: ShardMap
-    private let crossPercent: Int?
     /// Of every customer that was named in a transaction.
     private var books: [UInt64: Books] = [:]
     /// What came into the bank, less what went out.
@@ -78,8 +77,9 @@ public struct SmallBankMix: TransactionMix {
         guard customers >= 2, let kindChoice = WeightedChoice(weights ?? preset.weights) else {
             preconditionFailure("the options were checked")
         }
-        (choice, self.kindChoice, self.preset) = (SkewedChoice(skew, count: customers), kindChoice, preset)
-        (self.map, self.crossPercent) = (map, map.shardCount > 1 ? crossPercent : nil)
+        pairs = PairChoice(
+            choice: SkewedChoice(skew, count: customers), crossPercent: map.shardCount > 1 ? crossPercent : nil)
+        (self.kindChoice, self.preset, self.map) = (kindChoice, preset, map)
     }
 
     private func shard(of customer: UInt64) -> ShardID { map.shard(of: .key(SmallBank.checkingKey(customer))) }
@@ -93,23 +93,14 @@ public struct SmallBankMix: TransactionMix {
         }
     }
 
-    /// Never the first one; over two shards or not as the share asks for.
     private func other(than first: UInt64, _ random: inout SplitMix64) -> UInt64 {
-        let home = shard(of: first)
-        let wantsCross = crossPercent.map { random.below(100) < $0 }
-        let drawn = choice.sample(&random) { candidate in
-            guard candidate != Int(first) else { return false }
-            guard let wantsCross else { return true }
-            return (shard(of: UInt64(candidate)) != home) == wantsCross
-        }
-        // Few customers need not fit: then anybody else.
-        return UInt64(drawn ?? (Int(first) == 0 ? 1 : 0))
+        UInt64(pairs.other(than: Int(first), &random) { shard(of: UInt64($0)) })
     }
 
     /// The amounts are BenchBase's (1.30, 20.20, 5.00, 5.00) or drawn as Basil does (1 to 50, -50 to 50, 0 to 49).
     public mutating func draw(using random: inout SplitMix64) -> DrawnTransaction<Plan> {
         let kind = kindChoice.sample(&random)
-        let customer = UInt64(choice.sample(&random))
+        let customer = UInt64(pairs.choice.sample(&random))
         let home = CallTarget.key(SmallBank.checkingKey(customer))
         func drawn(
             _ target: CallTarget, _ procedure: String, _ arguments: some CanonicalEncodable, other: UInt64? = nil,
@@ -153,7 +144,7 @@ public struct SmallBankMix: TransactionMix {
     /// Adds up what the result certifies.
     public mutating func ended(_ plan: Plan, _ ending: TransactionEnding) {
         let customers = [plan.customer] + (plan.other.map { [$0] } ?? [])
-        for customer in customers { books[customer, default: Books()].isUncertain = books[customer]?.isUncertain ?? false }
+        for customer in customers where books[customer] == nil { books[customer] = Books() }
         guard !plan.isRead else { return }
         switch ending {
         case .committed(let result):
@@ -200,7 +191,8 @@ public struct SmallBankMix: TransactionMix {
             let wanted = (opening + own.checking, opening + own.savings)
             if (checking, savings) != wanted {
                 verdict.add(
-                    "customer \(customer) has \(checking) and \(savings) cents; \(wanted.0) and \(wanted.1) are certified")
+                    "customer \(customer) has \(checking) and \(savings) cents; \(wanted.0) and \(wanted.1) are certified"
+                )
             }
         }
         if verdict.holds, !(total + least...total + most ~= found) {

@@ -111,7 +111,9 @@ extension ValueGenerator {
             self = .key(prefix, SkewedChoice(try Self.skew(fields.optional("skew")), count: count))
         } else if (try? value.peek("account")) != nil {
             let field = try value.object(["account"])["account"]
-            guard let accounts else { throw field.problem("the file has no accounts", expected: "\"accounts\": a number") }
+            guard let accounts else {
+                throw field.problem("the file has no accounts", expected: "\"accounts\": a number")
+            }
             self = .account(SkewedChoice(try Self.skew(field), count: accounts))
         } else if (try? value.peek("list")) != nil {
             var elements: [ValueGenerator] = []

@@ -89,7 +89,8 @@ struct BenchCommand: ToolCommand {
         transform: Limits.clients.parse) var clients: Int?
     @Option(
         help: Real(0.01...86_400).help(
-            "Seconds; the workload starts over as often as needed. Default: every row once; 10 with other workloads than transfers."),
+            "Seconds; the workload starts over as often as needed. Default: every row once; 10 with other workloads than transfers."
+        ),
         transform: Real(0.01...86_400).parse) var duration: Double?
     @Option(
         help: Real(0...86_400).help(
@@ -106,7 +107,8 @@ struct BenchCommand: ToolCommand {
     var crossShard: String?
     @Option(
         help: Whole(1...1_000_000).help(
-            "So many members own all accounts. Default: every account has a key of its own; 64 with settlement. With calls, so many keys sign in turn; default 256."),
+            "So many members own all accounts. Default: every account has a key of its own; 64 with settlement. With calls, so many keys sign in turn; default 256."
+        ),
         transform: Whole(1...1_000_000).parse) var principals: Int?
     @Option(
         help: Whole(1...Request.maxOperations).help(
@@ -198,7 +200,8 @@ struct BenchCommand: ToolCommand {
             }
             guard hostProgram.hostProgram == nil || workload == .settlement || workload == .procedures else {
                 throw ValidationError(
-                    "--workload \(workload.rawValue) calls procedures of the tool's own hosts; leave --host-program out.")
+                    "--workload \(workload.rawValue) calls procedures of the tool's own hosts; leave --host-program out."
+                )
             }
         }
         let ofTransfers =

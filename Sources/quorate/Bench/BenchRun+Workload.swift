@@ -29,10 +29,11 @@ extension BenchRun {
             source, signers: plan.keys.signers, what: plan.name, channels, processes, probe)
         for channel in channels { await channel.close() }
 
-        let values = await FinalReading(processes: processes).read(measured.source.mix.subjects, label: label)
         let issued = plan.balances.reduce(UInt128(0), +)
         var invariants = try await FinalState(processes: processes, down: await faults.down).check(
             issued: issued == 0 ? [] : [(AccountKeys.asset, issued)], label: label)
+        // Only now: a decision is told to the shards after its client has it.
+        let values = await FinalReading(processes: processes).read(measured.source.mix.subjects, label: label)
         let verdict = measured.source.mix.verdict(values)
         invariants.workload_consistent = verdict.holds
         invariants.problems += verdict.text.map { "\(plan.name): \($0)" }

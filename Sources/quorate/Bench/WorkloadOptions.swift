@@ -99,7 +99,8 @@ struct WorkloadOptions: ParsableArguments {
         case .ycsbT: _ = try weights(of: ClosedEconomyMix.allKinds)
         case .settlement:
             let legs = legs ?? SettlementMix.usualLegs
-            let most = participants.map { participants in shards.map { participants.count(shards: $0) }.max() ?? 0 } ?? 0
+            let most =
+                participants.map { participants in shards.map { participants.count(shards: $0) }.max() ?? 0 } ?? 0
             guard most <= legs + 1 else {
                 throw ValidationError(
                     "a settlement of \(legs) legs concerns \(legs + 1) shards at most; for \(most) give --legs \(most - 1) or more."
@@ -120,7 +121,8 @@ struct WorkloadOptions: ParsableArguments {
     private func check(_ option: String, _ isGiven: Bool, for kind: BenchKind, _ kinds: [BenchKind]) throws {
         guard isGiven, !kinds.contains(kind) else { return }
         let names = kinds.map(\.rawValue)
-        let text = names.count == 1 ? names[0] : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
+        let text =
+            names.count == 1 ? names[0] : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
         throw ValidationError("\(option) goes with \(text).")
     }
 

@@ -30,8 +30,10 @@ struct WorkloadPlan: Sendable {
         case .procedures:
             let count = file?.accounts ?? 0
             let signers = principals ?? Self.signers
-            keys = AccountKeys(
-                accounts: max(count, signers), members: count == 0 ? nil : min(signers, count), seed: seed)
+            keys =
+                count == 0
+                ? AccountKeys(accounts: signers, seed: seed)
+                : AccountKeys(accounts: count, members: min(signers, count), seed: seed)
             balances = Array(repeating: UInt128(file?.balance ?? 0), count: count)
         case .transfers, .listAppend, .smallbank, .ycsbT, .calls:
             keys = AccountKeys(accounts: principals ?? Self.signers, seed: seed)
@@ -78,7 +80,8 @@ struct WorkloadPlan: Sendable {
         case .settlement:
             return try await body(
                 SettlementMix(
-                    keys: keys, legs: options.legs ?? SettlementMix.usualLegs, participants: participants(map.shardCount),
+                    keys: keys, legs: options.legs ?? SettlementMix.usualLegs,
+                    participants: participants(map.shardCount),
                     crossPercent: crossShard, skew: skew ?? .uniform, map: map))
         case .calls:
             guard
