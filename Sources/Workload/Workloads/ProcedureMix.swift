@@ -59,6 +59,11 @@ public struct ProcedureFile: Sendable {
         for argument in try fields["arguments"].elements(limit: 64) {
             arguments.append(try ValueGenerator(reading: argument, accounts: accounts))
         }
+        let bytes = arguments.reduce(0) { $0 + $1.maxBytes }
+        guard bytes <= Invocation.maxValueBytes else {
+            throw fields["arguments"].problem(
+                "up to \(bytes) bytes", expected: "\(Invocation.maxValueBytes) bytes at most")
+        }
         return Entry(
             name: name, version: try fields.optional("version")?.integer() ?? 1,
             weight: try fields.optional("weight")?.integer(in: 0...10_000) ?? 1,

@@ -83,11 +83,14 @@ indirect enum ValueGenerator: Sendable {
         }
     }
 
-    var drawsAccounts: Bool {
+    /// What it encodes to at most.
+    var maxBytes: Int {
         switch self {
-        case .constant, .uniform, .key: false
-        case .account: true
-        case .list(let elements): elements.contains(where: \.drawsAccounts)
+        case .constant(let bytes, _): bytes.count
+        case .uniform, .account: 16
+        // A count, the prefix, and up to eight digits.
+        case .key(let prefix, _): 4 + prefix.utf8.count + 8
+        case .list(let elements): elements.reduce(4) { $0 + $1.maxBytes }
         }
     }
 }

@@ -79,7 +79,9 @@ struct BenchCommand: ToolCommand {
         help: "What the clients do: transfers, list-append, smallbank, ycsb-t, settlement, calls or procedures."
     ) var workload = BenchKind.transfers
     @OptionGroup(title: "Workloads") var workloadOptions: WorkloadOptions
-    @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
+    @Option(
+        help: "Numbers of shards, one run each. Default: 1,2,4, for calls as many as they need; 8 with --latencies.")
+    var shards: String?
     @Option(
         help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse)
     var replicas = 4
@@ -222,9 +224,8 @@ struct BenchCommand: ToolCommand {
             guard samples == nil else { throw ValidationError("--samples goes with --latencies.") }
             return
         }
-        guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil,
-            reporting.report == nil,
-            faults.isEmpty
+        guard workload == .transfers, !ofTransfers, workloadOptions.isEmpty, clients == nil, duration == nil,
+            warmup == nil, history == nil, reporting.report == nil, faults.isEmpty
         else {
             throw ValidationError(
                 "--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.")
@@ -233,7 +234,7 @@ struct BenchCommand: ToolCommand {
     }
 
     private func shardCounts() throws -> [Int] {
-        try Self.list(shards ?? (latencies ? "8" : "1,2,4"), "--shards", 1...4096)
+        try Self.list(shards ?? (latencies ? "8" : workloadOptions.usualShards(of: workload)), "--shards", 1...4096)
     }
 
     private static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {

@@ -10,8 +10,8 @@ struct WorkloadOptions: ParsableArguments {
             valueName: "skew"),
         transform: WorkloadOptions.skew) var skew: Skew?
     @Option(
-        help: Whole(2...100_000_000).help("Customers of smallbank. Default: 1000000."),
-        transform: Whole(2...100_000_000).parse) var customers: Int?
+        help: Whole(2...10_000_000).help("Customers of smallbank. Default: 1000000."),
+        transform: Whole(2...10_000_000).parse) var customers: Int?
     @Option(help: "Whose mix and amounts of smallbank: benchbase or basil. Default: benchbase.")
     var preset: SmallBankMix.Preset?
     @Option(
@@ -79,6 +79,17 @@ struct WorkloadOptions: ParsableArguments {
         }
         guard WeightedChoice(weights) != nil else { throw ValidationError("--mix needs a weight above zero.") }
         return weights
+    }
+
+    var isEmpty: Bool {
+        skew == nil && customers == nil && preset == nil && mix == nil && records == nil && depth == nil && legs == nil
+            && participants == nil && procedures == nil
+    }
+
+    /// Calls need a shard for each of them and one more.
+    func usualShards(of kind: BenchKind) -> String {
+        guard kind == .calls else { return "1,2,4" }
+        return [2, 4, 8, 16].filter { $0 > depth ?? 1 }.prefix(2).map(String.init).joined(separator: ",")
     }
 
     /// - Parameter shards: of every run.
