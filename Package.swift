@@ -153,7 +153,7 @@ let package = Package(
         .target(
             name: "Workload",
             dependencies: [
-                "Messages", "StrictInput", "Randomness", "Client", "Meter", "CZlib", deque,
+                "Messages", "StrictInput", "Randomness", "Client", "Meter", "ExampleProcedures", "CZlib", deque,
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -240,7 +240,9 @@ let package = Package(
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
         .testTarget(name: "NetworksTests", dependencies: ["StrictInput", "Randomness", "Networks"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
-        .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Meter", "Workload"]),
+        .testTarget(
+            name: "WorkloadTests",
+            dependencies: ["Randomness", "Messages", "StrictInput", "ExampleProcedures", "Meter", "Workload"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -30,5 +30,18 @@ public enum ExampleProcedures {
         registry.register(Chain.self)
         registry.register(ListTransaction.self)
         registry.register(ListsOfShard.self)
+        registry.register(Balance.self)
+        registry.register(DepositChecking.self)
+        registry.register(TransactSavings.self)
+        registry.register(WriteCheck.self)
+        registry.register(SendPayment.self)
+        registry.register(MoveChecking.self)
+        registry.register(Amalgamate.self)
+        registry.register(EmptyCustomer.self)
+        registry.register(ReadRecord.self)
+        registry.register(UpdateRecord.self)
+        registry.register(MoveUnit.self)
+        registry.register(TakeUnit.self)
+        registry.register(ReadKeys.self)
     }
 }

@@ -132,6 +132,9 @@ public struct LoggedSource<Base: WorkSource>: WorkSource {
     /// As soon as the log is stopped, whatever the base still has.
     public func isExhausted(now: Instant) -> Bool { log.isStopped || base.isExhausted(now: now) }
 
+    /// Passed on.
+    public mutating func answered(_ work: Work, _ answer: CallAnswer) { base.answered(work, answer) }
+
     /// Notes the operation's end, and its start so many microseconds before.
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
         let latency = min(now.uptime, microseconds * 1000)

@@ -15,7 +15,8 @@ import Randomness
 ///
 /// Retries: a rejected or unanswered request is sent again with the same signed bytes, so that it cannot happen
 /// twice. Only a certified abort without a record (the deadline passed before any shard voted) leads to a new
-/// attempt, with a new number, for the operations concerned.
+/// attempt, with a new number, for the operations concerned; and the death of a call, for want of a lock, to one that
+/// is as old as the first (R5), after a pause, until a lifetime has passed since the work began.
 public struct RequestEngine<Source: WorkSource>: Sendable {
     /// How many clients there are, and how long they wait.
     public struct Configuration: Sendable {
@@ -51,6 +52,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         public var resent = 0
         /// New attempts after a certified abort without a record.
         public var newAttempts = 0
+        /// Attempts of calls that died for want of a lock, and had no effect.
+        public var deaths = 0
         /// Rejections by a gateway, by `GatewayRejection` - 1.
         public var rejections = [Int](repeating: 0, count: GatewayRejection.allCases.count)
         /// Requests that a channel gave back without an answer.
@@ -92,6 +95,15 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         /// When to send again; nil while an answer is awaited.
         var resendAt: UInt64?
         var channel: Int
+        /// The number of the attempt before, which died: not acknowledged until this one has taken its age over.
+        var continued: UInt64?
+        var deaths = 0
+    }
+
+    /// A call that died, in the place of a client until it is tried again.
+    private struct Resting: Sendable {
+        let flight: Flight
+        let until: UInt64
     }
 
     /// Of one principal.
@@ -144,6 +156,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// By channel: until when it is passed over, because its connection failed.
     private var avoidedUntil: [UInt64]
     private var outbox: [Outgoing] = []
+    private var resting: [Resting] = []
     /// Works that wait for their principals' numbers, over all principals.
     private var heldCount = 0
     /// Nil in a closed loop.
@@ -172,7 +185,9 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     public var inFlight: Int { flights.count }
 
     /// Nothing is in flight and nothing will be.
-    public func isDone(now: Instant) -> Bool { flights.isEmpty && heldCount == 0 && source.isExhausted(now: now) }
+    public func isDone(now: Instant) -> Bool {
+        flights.isEmpty && heldCount == 0 && resting.isEmpty && source.isExhausted(now: now)
+    }
 
     /// The mean number of works in flight so far.
     public func meanInFlight(now: UInt64) -> Double {
@@ -196,7 +211,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     public mutating func pump(now: Instant) {
         account(now: now.uptime)
         guard pacing == nil else { return pumpDue(now: now) }
-        while flights.count + heldCount < configuration.clients, let work = source.next(now: now) {
+        while flights.count + heldCount + resting.count < configuration.clients, let work = source.next(now: now) {
             take(work, since: nil, now: now)
         }
     }
@@ -204,7 +219,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     private mutating func pumpDue(now: Instant) {
         pacing?.begin(at: now.uptime)
         while let due = pacing?.due, due <= now.uptime, !source.hasGivenAll(now: now) {
-            guard flights.count + heldCount < pacing?.maxInFlight ?? 0 else {
+            guard flights.count + heldCount + resting.count < pacing?.maxInFlight ?? 0 else {
                 pacing?.block(now: now.uptime, isFull: true)
                 return
             }
@@ -255,7 +270,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         let channel = channel(for: work.principal, now: now.uptime)
         let presigned = takePresigned(for: work)
         start(
-            work, legs: Array(work.operations.indices), since: since ?? now.uptime, channel: channel, now: now,
+            work, legs: Array(0..<work.legCount), since: since ?? now.uptime, channel: channel, now: now,
             presigned: presigned)
     }
 
@@ -271,8 +286,8 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         // Of a sliding window: what is below has ended when the request is sent.
         let acknowledgedBelow = max(first, number - min(number, Self.presignedWindow))
         let request = request(
-            of: work.principal, work.operations, number: number, acknowledgedBelow: acknowledgedBelow,
-            follows: follows, now: now, lifetime: lifetime)
+            of: work, work.operations, number: number, acknowledgedBelow: acknowledgedBelow, follows: follows,
+            now: now, lifetime: lifetime)
         numbers[work.principal].presignedOrder.begin(request, in: map)
         numbers[work.principal].presigned.append(SignedRequest(request, signedBy: signers[work.principal]))
         counters.presigned += 1
@@ -289,21 +304,26 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     }
 
     private func request(
-        of principal: Int, _ operations: [Operation], number: UInt64, acknowledgedBelow: UInt64,
-        follows: [Predecessor], now: Instant, lifetime: UInt64
+        of work: Work, _ operations: [Operation], number: UInt64, acknowledgedBelow: UInt64, follows: [Predecessor],
+        now: Instant, lifetime: UInt64
     ) -> Request {
-        // Opening and issuing are legs of their own; one transfer alone is an atomic request.
-        var mode = Request.Mode.independent
-        if operations.count == 1, case .transfer = operations[0] { mode = .atomic }
+        // Opening and issuing are legs of their own; one transfer or call alone is an atomic request.
+        var mode = work.isAtomic ? Request.Mode.atomic : .independent
+        switch operations.count == 1 ? operations[0] : nil {
+        case .transfer, .call: mode = .atomic
+        case .open, .issue, .read, .freeze, .release, nil: break
+        }
         let manifest = verifier.manifest
         return Request(
-            cluster: manifest.cluster, epoch: manifest.epoch, principal: signers[principal].publicKey,
+            cluster: manifest.cluster, epoch: manifest.epoch, principal: signers[work.principal].publicKey,
             number: RequestNumber(number), acknowledgedBelow: RequestNumber(acknowledgedBelow), follows: follows,
             issuedAt: now.wall, deadline: now.wall.adding(microseconds: lifetime), mode: mode, operations: operations)
     }
 
+    /// - Parameter died: the attempt before, if it died for want of a lock.
     private mutating func start(
-        _ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant, presigned: SignedRequest? = nil
+        _ work: Work, legs: [Int], since: UInt64, channel: Int, now: Instant, presigned: SignedRequest? = nil,
+        after died: Flight? = nil
     ) {
         let number = numbers[work.principal].next
         numbers[work.principal].next += 1
@@ -314,21 +334,23 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         } else {
             // Whatever was signed for this number and those behind it.
             numbers[work.principal].presigned.removeAll()
-            let operations = legs.map { work.operations[$0] }
+            var operations = legs.flatMap { work.operations(ofLeg: $0) }
+            if operations.count == 1, case .call(let invocation, _) = operations[0] {
+                operations = [.call(invocation, continues: died.map { RequestNumber($0.number) })]
+            }
             let request = request(
-                of: work.principal, operations, number: number,
-                acknowledgedBelow: numbers[work.principal].acknowledgedBelow,
-                follows: numbers[work.principal].order.predecessors(of: operations, in: map), now: now,
-                lifetime: configuration.lifetime)
+                of: work, operations, number: number, acknowledgedBelow: numbers[work.principal].acknowledgedBelow,
+                follows: work.isOrdered ? numbers[work.principal].order.predecessors(of: operations, in: map) : [],
+                now: now, lifetime: configuration.lifetime)
             signed = SignedRequest(request, signedBy: signers[work.principal])
         }
-        numbers[work.principal].order.begin(signed.request, in: map)
+        if work.isOrdered { numbers[work.principal].order.begin(signed.request, in: map) }
         let id = nextID
         nextID += 1
         let flight = Flight(
             work: work, legs: legs, startedAt: since, request: signed, number: number,
             giveUpAt: now.uptime + configuration.lifetime * 1000 + configuration.patience, sentAt: now.uptime,
-            channel: channel)
+            channel: channel, continued: died?.number, deaths: died?.deaths ?? 0)
         flights[id] = flight
         ids.append(id)
         outbox.append(Outgoing(id: id, channel: channel, request: flight.request))
@@ -387,7 +409,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// Call every few milliseconds.
     public mutating func tick(now: Instant) {
         account(now: now.uptime)
-        defer { pump(now: now) }
+        defer {
+            tryAgain(now: now)
+            pump(now: now)
+        }
         if pacing != nil {
             guard now.uptime >= nextLook else { return }
             nextLook = now.uptime + UInt64(ids.count) * Self.lookPause
@@ -406,6 +431,58 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
                 resend(id, flight, channel: channel(after: flight.channel, now: now.uptime), now: now.uptime)
             }
         }
+    }
+
+    // MARK: Calls that died
+
+    private let callBackoff = Backoff(base: .milliseconds(32), cap: .milliseconds(500))
+
+    /// Its number stays open for the attempt that continues it; the one before has done its duty.
+    private mutating func rest(_ id: UInt64, _ flight: Flight, now: UInt64) {
+        counters.deaths += 1
+        flights[id] = nil
+        if let continued = flight.continued { forget(continued, of: flight.work.principal) }
+        var died = flight
+        died.deaths += 1
+        let pause = callBackoff.delay(attempt: flight.deaths, using: &random)
+        resting.append(Resting(flight: died, until: now + pause))
+    }
+
+    private mutating func tryAgain(now: Instant) {
+        let due = resting.filter { $0.until <= now.uptime }
+        guard !due.isEmpty else { return }
+        resting.removeAll { $0.until <= now.uptime }
+        for flight in due.map(\.flight) {
+            let principal = flight.work.principal
+            var died: Flight? = flight
+            if !numbers[principal].hasRoom {
+                // The number that is kept is itself what leaves no room: younger is better than never.
+                forget(flight.number, of: principal)
+                died = nil
+            }
+            guard numbers[principal].hasRoom else {
+                numbers[principal].held.append((flight.work, flight.startedAt))
+                heldCount += 1
+                continue
+            }
+            let channel = channel(for: principal, now: now.uptime)
+            start(flight.work, legs: flight.legs, since: flight.startedAt, channel: channel, now: now, after: died)
+        }
+    }
+
+    /// Whether the call died for want of a lock, and there is time to try it again. Tells the source of the answer
+    /// otherwise, if there is one.
+    private mutating func isToRest(_ flight: Flight, _ receipt: Receipt, now: UInt64) -> Bool {
+        guard let invocation = flight.request.request.rootCall else { return false }
+        let home = map.shard(of: invocation.target)
+        switch receipt.status(at: home) {
+        case .failed(let failure)?:
+            if failure.isToBeTriedAgain, now < flight.startedAt + configuration.lifetime * 1000 { return true }
+            source.answered(flight.work, .failed(failure))
+        case .returned(let bytes, _)?: source.answered(flight.work, .returned(bytes))
+        default: break
+        }
+        return false
     }
 
     private mutating func resend(_ id: UInt64, _ flight: Flight, channel: Int, now: UInt64) {
@@ -433,11 +510,16 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
 
     private mutating func close(_ id: UInt64, _ flight: Flight) {
         flights[id] = nil
-        let principal = flight.work.principal
-        if let position = numbers[principal].open.firstIndex(of: flight.number) {
+        forget(flight.number, of: flight.work.principal)
+        if let continued = flight.continued { forget(continued, of: flight.work.principal) }
+        numbers[flight.work.principal].order.end(RequestNumber(flight.number))
+    }
+
+    /// The number's outcome is known, or of no interest.
+    private mutating func forget(_ number: UInt64, of principal: Int) {
+        if let position = numbers[principal].open.firstIndex(of: number) {
             numbers[principal].open.remove(at: position)
         }
-        numbers[principal].order.end(RequestNumber(flight.number))
     }
 
     /// Starts what waited for a number of this principal, in its order.
@@ -469,6 +551,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
                 return scheduleResend(id, after: 0, now: now.uptime)
             }
         }
+        if isToRest(flight, receipt, now: now.uptime) { return rest(id, flight, now: now.uptime) }
         var again: [Int] = []
         for (leg, outcome) in zip(flight.legs, outcomes) {
             guard let outcome else {
@@ -500,5 +583,12 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
 
     private static func hasNoRecord(_ receipt: Receipt, leg: Int) -> Bool {
         receipt.certificates.contains { $0.leaf.status(ofLeg: UInt16(leg)) == .noRecordAbort }
+    }
+}
+
+extension Receipt {
+    /// Of a root call: only home's word counts.
+    fileprivate func status(at home: ShardID) -> LegStatus? {
+        certificates.lazy.filter { $0.shard == home }.compactMap { $0.leaf.status(ofLeg: 0) }.first
     }
 }

@@ -2,7 +2,7 @@ import DequeModule
 import Messages
 
 /// Transfers of a trace as work, in the order that `RowOrder` allows.
-public struct TransferSource: ForeseenSource {
+public struct TransferSource: ForeseenSource, MeasuredSource {
     /// When to stop starting transfers.
     public enum Extent: Sendable, Equatable {
         /// After the last row.

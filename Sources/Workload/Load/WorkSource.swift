@@ -1,6 +1,6 @@
 import Messages
 
-/// What one signature covers: operations of one principal, each a transaction of its own.
+/// What one signature covers: operations of one principal, each a transaction of its own, or all of them one.
 public struct Work: Sendable {
     /// The source's own name for it.
     public let id: Int
@@ -8,11 +8,23 @@ public struct Work: Sendable {
     public let principal: Int
     /// In the order of the request's legs.
     public let operations: [Operation]
+    /// All operations are one transaction, of one leg. A lone transfer or call is so in any case.
+    public let isAtomic: Bool
+    /// It comes after what its principal has under way (`Request.follows`). Calls never do: their locks are their order.
+    public let isOrdered: Bool
 
     /// - Parameter principal: index into the signers of whoever runs the load.
-    public init(id: Int, principal: Int, operations: [Operation]) {
+    public init(id: Int, principal: Int, operations: [Operation], isAtomic: Bool = false, isOrdered: Bool = true) {
         (self.id, self.principal, self.operations) = (id, principal, operations)
+        self.isAtomic = isAtomic
+        if case .call? = operations.first { self.isOrdered = false } else { self.isOrdered = isOrdered }
     }
+
+    /// Each has an outcome of its own.
+    public var legCount: Int { isAtomic ? 1 : operations.count }
+
+    /// What a leg does.
+    func operations(ofLeg leg: Int) -> [Operation] { isAtomic ? operations : [operations[leg]] }
 }
 
 /// How one operation ended for the client.
@@ -38,6 +50,8 @@ public protocol WorkSource: Sendable {
     /// - Parameter microseconds: from the first submit, in an open loop from the intended one, to the verified receipt,
     ///   retries included.
     mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant)
+    /// A call has its certified answer, which its outcome goes with: `completed` comes next.
+    mutating func answered(_ work: Work, _ answer: CallAnswer)
     /// Operations that have their outcome, and how many there will be where that is known.
     var progress: WorkProgress { get }
     /// All operations of a work have their outcomes.
@@ -47,6 +61,8 @@ public protocol WorkSource: Sendable {
 extension WorkSource {
     /// As `isExhausted`.
     public func hasGivenAll(now: Instant) -> Bool { isExhausted(now: now) }
+    /// Not looked at by who calls nothing.
+    public mutating func answered(_ work: Work, _ answer: CallAnswer) {}
 }
 
 /// A source whose works are known before the load begins, so that they can be signed then.
@@ -54,6 +70,12 @@ public protocol ForeseenSource: WorkSource {
     /// Works in an order in which `next` gives those of each principal; nil behind the last, or if it cannot be known.
     /// - Parameter place: from 0.
     func foreseen(_ place: Int) -> Work?
+}
+
+/// A source that measures what it is told.
+public protocol MeasuredSource: WorkSource {
+    /// Nil before the first work was asked for.
+    var measurements: Measurements? { get }
 }
 
 /// How far a load is, for a progress bar.

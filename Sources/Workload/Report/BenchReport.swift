@@ -65,6 +65,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("journal_records", { cost($0.costs?.journal_records) }),
             ("journal_bytes", { cost($0.costs?.journal_bytes) }), ("messages", { cost($0.costs?.messages) }),
             ("message_bytes", { cost($0.costs?.message_bytes) }), ("batch_items", { cost($0.costs?.batch_items) }),
+            ("workload_consistent", { $0.invariants.workload_consistent.map { "\($0)" } ?? "" }),
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
@@ -99,9 +100,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
             }
         }
         let tables = [
-            TextTable.aligned(rows), CostTable(runs: runs).text, PhaseTable(runs: runs).text,
-            PropagationTable(runs: runs).text,
-            LoadTable(report: self).text,
+            TextTable.aligned(rows), TransactionTable(runs: runs).text, CostTable(runs: runs).text,
+            PhaseTable(runs: runs).text, PropagationTable(runs: runs).text, LoadTable(report: self).text,
         ]
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }

@@ -47,6 +47,7 @@ struct HTMLReport {
         body += "</div>\n"
         body += latencyTable() + PhaseSection(runs: runs, palette: palette).html()
         body += PropagationSection(runs: runs, palette: palette).html()
+        body += TransactionTable(runs: runs).html()
         body += CostSection(runs: runs, palette: palette).html() + runTable()
         body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"
         body += notes()

@@ -63,15 +63,18 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var no_locks: Bool
         /// Of the recorded history of transactions on lists; null where none was recorded.
         public var strictly_serializable: Bool?
+        /// What a workload left is what was certified of it; null where it has no check of its own.
+        public var workload_consistent: Bool?
         /// Nothing was ordered and pushed any more.
         public var at_rest = true
         /// From the end of the load to the last batch that was ordered or record that was pushed; null if that went on.
         public var came_to_rest_s: Double?
         /// What was found wrong; empty if all hold.
         public var problems: [String]
-        /// All of them; a history that was not recorded counts as holding.
+        /// All of them; a history that was not recorded counts as holding, and so does a check that there is not.
         public var allHold: Bool {
             conservation && replicas_agree && no_locks && at_rest && strictly_serializable != false
+                && workload_consistent != false
         }
 
         /// Whether the cluster came to rest and the history held is set afterwards.
@@ -121,7 +124,7 @@ public struct RunResult: Codable, Sendable, Equatable {
     public struct Retries: Codable, Sendable, Equatable {
         /// By the client: the same signed bytes again.
         public var resent: Int
-        /// By the client: a new attempt after a certified abort without a record, or with lists after a death.
+        /// By the client: a new attempt after a certified abort without a record, or of a call after a death.
         public var new_attempts: Int
         /// By gateways; of these, after a conflict.
         public var gateway: Int
@@ -136,7 +139,7 @@ public struct RunResult: Codable, Sendable, Equatable {
 
         /// - Parameter counters: of a load that has ended.
         public init<Source>(_ counters: RequestEngine<Source>.Counters) {
-            (resent, new_attempts) = (counters.resent, counters.newAttempts)
+            (resent, new_attempts) = (counters.resent, counters.newAttempts + counters.deaths)
             (gateway, gateway_conflicts) = (counters.gatewayRetries, counters.gatewayConflicts)
             (connection_failures, invalid_receipts) = (counters.connectionFailures, counters.invalidReceipts)
             rejections = [:]
@@ -209,6 +212,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var client_tls: Bool?
         /// The emulated network between the processes; null: the one that there was.
         public var network: String?
+        /// What the workload was told; null for traces, lists and transfers without a skew of their own.
+        public var parameters: WorkloadParameters?
 
         /// What the bench's options came to.
         public init(
@@ -279,6 +284,8 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var load: Load?
     /// Whether the figures say something of the cluster; null in reports from before it was said.
     public var validity: Validity?
+    /// By kind, for workloads of several; null for transfers and lists.
+    public var transactions: Transactions?
 
     /// Takes over what the load's parts counted; `missed_events`, and what may be null, are set afterwards.
     public init(

@@ -12,6 +12,8 @@ public struct SkewedWorkload: Sendable {
     public var transfers: Int
     /// Of Zipf's law; 0 makes all accounts equally popular.
     public var exponent: Double
+    /// In place of Zipf's law with `exponent`.
+    public var skew: Skew?
     /// Of who pays whom, and how much: 1 to 1,000 minor units, evenly.
     public var seed: UInt64
 
@@ -24,13 +26,17 @@ public struct SkewedWorkload: Sendable {
     /// The same rows for the same seed, on every machine.
     public func trace() -> Trace {
         var random = SplitMix64(seed: seed, stream: "skewed workload")
-        let popularity = ZipfDistribution(count: accounts, exponent: exponent)
+        let popularity = SkewedChoice(skew ?? .zipf(exponent), count: accounts)
         var rows: [Trace.Row] = []
         rows.reserveCapacity(transfers)
         while rows.count < transfers {
             let from = popularity.sample(&random)
-            let to = popularity.sample(&random)
-            guard from != to else { continue }
+            var to = popularity.sample(&random)
+            if from == to {
+                // Of Zipf's law the next pair, as always; another skew may hardly have one that differs.
+                guard skew != nil, let other = popularity.sample(&random, where: { $0 != from }) else { continue }
+                to = other
+            }
             rows.append(Trace.Row(from: from, to: to, amount: UInt64(random.below(1000)) + 1))
         }
         return Trace(accounts: (0..<accounts).map(String.init), rows: rows)

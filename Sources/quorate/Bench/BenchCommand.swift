@@ -10,7 +10,7 @@ struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract:
-            "Measure transfers or transactions on lists, on fresh clusters of real processes, for each shard count.",
+            "Measure transfers, SmallBank, YCSB+T, calls and other workloads, on fresh clusters of real processes, for each shard count.",
         discussion: """
             For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so \
             that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the \
@@ -59,6 +59,8 @@ struct BenchCommand: ToolCommand {
             popularity rank in a shard that fits, so that exactly P % of the rows cross shards; senders, amounts and \
             order stay. One shard is measured once, whatever the shares.
 
+            \(WorkloadOptions.help)
+
             LISTS    --workload list-append: each client appends unique values to lists under keys and reads lists, 1 to 4 \
             operations in one transaction over several shards, some lists hot. A transaction that dies because others stand \
             in its way counts neither as committed nor as aborted: it is tried again, as old as it was, and latency is from the first \
@@ -90,8 +92,13 @@ struct BenchCommand: ToolCommand {
             beside the message delays and syncs that each must wait for, with the formula.
             """)
 
-    @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
-    @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
+    @Option(
+        help: "What the clients do: transfers, list-append, smallbank, ycsb-t, settlement, calls or procedures."
+    ) var workload = BenchKind.transfers
+    @OptionGroup(title: "Workloads") var workloadOptions: WorkloadOptions
+    @Option(
+        help: "Numbers of shards, one run each. Default: 1,2,4, for calls as many as they need; 8 with --latencies.")
+    var shards: String?
     @Option(
         help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse)
     var replicas = 4
@@ -101,7 +108,8 @@ struct BenchCommand: ToolCommand {
         transform: Limits.clients.parse) var clients: Int?
     @Option(
         help: Real(0.01...86_400).help(
-            "Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append."),
+            "Seconds; the workload starts over as often as needed. Default: every row once; 10 with other workloads than transfers."
+        ),
         transform: Real(0.01...86_400).parse) var duration: Double?
     @Option(
         help: Real(0...86_400).help(
@@ -112,13 +120,14 @@ struct BenchCommand: ToolCommand {
         help: Whole(1...10_000_000).help("At most so many rows; without --trace, so many are made (default 20000)."),
         transform: Whole(1...10_000_000).parse) var rows: Int?
     @Option(
-        help: Limits.accounts.help("Accounts of the built-in workload. Default: 10000."),
+        help: Limits.accounts.help("Accounts of the built-in workload, or of settlements. Default: 10000."),
         transform: Limits.accounts.parse) var accounts: Int?
     @Option(help: "Percentages of cross-shard transfers, one run each: 0,50,100. Default: as the workload has it.")
     var crossShard: String?
     @Option(
         help: Whole(1...1_000_000).help(
-            "So many members own all accounts. Default: every account has a key of its own."),
+            "So many members own all accounts. Default: every account has a key of its own; 64 with settlement. With calls, so many keys sign in turn; default 256."
+        ),
         transform: Whole(1...1_000_000).parse) var principals: Int?
     @Option(
         help: Whole(1...Request.maxOperations).help(
@@ -184,11 +193,15 @@ struct BenchCommand: ToolCommand {
                 "--bundle needs --principals: a bundle is signed by one member who owns all its paying accounts.")
         }
         guard lists == nil || workload == .listAppend else { throw ValidationError("--lists goes with list-append.") }
-        guard traceRate == nil || workload == .transfers && !latencies else {
-            throw ValidationError("--trace-rate is for transfers.")
+        guard traceRate == nil || workload.isOfTransfers && !latencies else {
+            throw ValidationError("--trace-rate is for transfers and settlements.")
         }
-        guard (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else {
+        guard (warmup ?? 0) < (seconds ?? .infinity) else {
             throw ValidationError("--warmup must be shorter than --duration.")
+        }
+        if !latencies {
+            try workloadOptions.validate(
+                for: workload, shards: try shardCounts(), hasCrossShard: crossShard != nil)
         }
         try validateKind()
         try load.check(self)
@@ -200,8 +213,24 @@ struct BenchCommand: ToolCommand {
     }
 
     private func validateKind() throws {
+        switch workload {
+        case .transfers, .listAppend: break
+        case .smallbank, .ycsbT, .calls, .procedures, .settlement:
+            guard trace == nil, rows == nil, bundle == 1, workload == .settlement || accounts == nil else {
+                throw ValidationError(
+                    "--trace, --rows and --bundle are for transfers, --accounts also for settlement.")
+            }
+            guard hostProgram.hostProgram == nil || workload == .settlement || workload == .procedures else {
+                throw ValidationError(
+                    "--workload \(workload.rawValue) calls procedures of the tool's own hosts; leave --host-program out."
+                )
+            }
+        }
         let ofTransfers =
             trace != nil || rows != nil || accounts != nil || crossShard != nil || principals != nil || bundle != 1
+        guard trace == nil || workloadOptions.skew == nil else {
+            throw ValidationError("--skew is for the built-in workload; a trace has the skew that it has.")
+        }
         if workload == .listAppend, ofTransfers {
             throw ValidationError(
                 "--trace, --rows, --accounts, --cross-shard, --principals and --bundle are for transfers.")
@@ -215,9 +244,8 @@ struct BenchCommand: ToolCommand {
             guard samples == nil else { throw ValidationError("--samples goes with --latencies.") }
             return
         }
-        guard workload == .transfers, !ofTransfers, clients == nil, duration == nil, warmup == nil, history == nil,
-            reporting.report == nil,
-            faults.isEmpty
+        guard workload == .transfers, !ofTransfers, workloadOptions.isEmpty, clients == nil, duration == nil,
+            warmup == nil, history == nil, reporting.report == nil, faults.isEmpty
         else {
             throw ValidationError(
                 "--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --network, --keep and --json only."
@@ -227,7 +255,7 @@ struct BenchCommand: ToolCommand {
     }
 
     private func shardCounts() throws -> [Int] {
-        try Self.list(shards ?? (latencies ? "8" : "1,2,4"), "--shards", 1...4096)
+        try Self.list(shards ?? (latencies ? "8" : workloadOptions.usualShards(of: workload)), "--shards", 1...4096)
     }
 
     private static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {
@@ -264,7 +292,8 @@ struct BenchCommand: ToolCommand {
         do {
             if load.findKnee { return try finish(try await findKnees(in: root)) }
             switch workload {
-            case .transfers: try await measureTransfers(in: root, &runs)
+            case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures:
+                try await measureTransfers(in: root, &runs)
             case .listAppend:
                 let common = try options(runs: try shardCounts().count)
                 for count in try shardCounts() {
@@ -304,7 +333,9 @@ struct BenchCommand: ToolCommand {
 
     private func measureTransfers(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
         let workload = try loadWorkload()
-        let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
+        let keys =
+            workload.plan?.keys
+            ?? AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
         let plan = try plan()
         // In turn, so that what changes on the machine meanwhile meets all of them.
         for repetition in 1...load.repetitions {
@@ -355,7 +386,8 @@ struct BenchCommand: ToolCommand {
 
     /// How long the load lasts; nil: as long as the rows.
     private var seconds: Double? {
-        workload == .listAppend ? duration ?? 10 : duration ?? (load.findKnee ? LoadOptions.kneeSeconds : nil)
+        workload == .transfers
+            ? duration ?? (load.findKnee ? LoadOptions.kneeSeconds : nil) : duration ?? BenchKind.usualSeconds
     }
 
     var faults: BenchFaults {
@@ -373,7 +405,7 @@ struct BenchCommand: ToolCommand {
             keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
-            traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
+            traceRate: !workload.isOfTransfers ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
             clientTLS: clientTLS, network: try emulation(),
             load: load.plan(rate: load.isOpen ? load.kneeStart : nil, duration: seconds, warmup: warmup))
     }
@@ -383,9 +415,20 @@ struct BenchCommand: ToolCommand {
     }
 
     private func loadWorkload() throws -> BenchWorkload {
+        guard workload == .transfers else {
+            let plan = try WorkloadPlan(
+                workload, workloadOptions, accounts: accounts, principals: principals, seed: seed)
+            return BenchWorkload(name: plan.name, trace: Trace(accounts: [], rows: []), plan: plan)
+        }
         guard let trace else {
-            let made = SkewedWorkload(accounts: accounts ?? 10_000, transfers: rows ?? 20_000, seed: seed).trace()
-            return BenchWorkload(name: "built in, Zipf 0.9", trace: made)
+            var shape = SkewedWorkload(accounts: accounts ?? 10_000, transfers: rows ?? 20_000, seed: seed)
+            guard let skew = workloadOptions.skew else {
+                return BenchWorkload(name: "built in, Zipf 0.9", trace: shape.trace())
+            }
+            shape.skew = skew
+            return BenchWorkload(
+                name: "built in, \(skew)", trace: shape.trace(),
+                parameters: WorkloadParameters(kind: workload.rawValue, skew: skew))
         }
         let read = try TraceReader.read(trace, limit: rows ?? .max)
         var line = "\(trace): \(read.rows.count) transfers between \(read.accounts.count) accounts"
@@ -419,6 +462,7 @@ struct BenchCommand: ToolCommand {
         try load.report(result, json: json)
         if !json {
             Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left")
+            for check in result.runs.compactMap(\.transactions?.check) { Console.out("\(workload.rawValue): \(check)") }
             let histories = result.runs.compactMap(\.history)
             if !histories.isEmpty {
                 let checked = histories.reduce(0) { $0 + $1.committed }

@@ -9,6 +9,17 @@ import Workload
 enum BenchKind: String, CaseIterable, Sendable {
     case transfers
     case listAppend = "list-append"
+    case smallbank
+    case ycsbT = "ycsb-t"
+    case settlement
+    case calls
+    case procedures
+
+    /// Of loads that have no rows, if nothing is said.
+    static let usualSeconds = 10.0
+
+    /// Whether its transactions are transfers, which leave stamps where they pass, and not calls.
+    var isOfTransfers: Bool { self == .transfers || self == .settlement }
 }
 
 struct BenchOptions: Sendable {
@@ -53,6 +64,10 @@ struct BenchFaults: Sendable {
 struct BenchWorkload: Sendable {
     var name: String
     var trace: Trace
+    /// Of transfers, if they were given one.
+    var parameters: WorkloadParameters?
+    /// In place of the trace, which is empty then.
+    var plan: WorkloadPlan?
 }
 
 /// One shard count and one mix: a cluster from creation to its end.
@@ -67,7 +82,7 @@ struct BenchRun: Sendable {
     /// Which of several runs of the same, from 1.
     var repetition: Int?
 
-    private var label: String {
+    var label: String {
         "\(shards) \(shards == 1 ? "shard" : "shards")\(crossShard.map { ", \($0) % cross" } ?? "")"
             + (repetition.map { ", run \($0)" } ?? "")
     }
@@ -90,6 +105,7 @@ struct BenchRun: Sendable {
     }
 
     private func measure(on processes: ClusterProcesses) async throws -> RunResult {
+        if let plan = workload.plan { return try await measure(plan, on: processes) }
         let manifest = processes.folder.manifest
         let shardOf = keys.shards(in: manifest.shardMap)
         let trace =
@@ -107,8 +123,14 @@ struct BenchRun: Sendable {
         let probe =
             options.hostProgram == nil
             ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
+        let source = TransferSource(
+            trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
+            extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
+            warmup: UInt64(options.warmup * 1e9), cooldown: UInt64(options.load.cooldown * 1e9),
+            isOpen: openLoop != nil, passes: passes, lookAhead: lookAhead)
         let ran = try await run(
-            trace, shardOf: shardOf, balances: balances, passes: passes, channels, processes, probe)
+            source, signers: keys.signers, what: "transfers", channels, processes, probe
+        ) { try await presign($0, rows: trace.rows.count) }
         for channel in channels { await channel.close() }
 
         let issued = balances.reduce(UInt128(0), +)
@@ -128,6 +150,7 @@ struct BenchRun: Sendable {
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
             clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name
+        setup.parameters = workload.parameters
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(ran.measured.counters),
             meanInFlight: ran.measured.meanInFlight,
@@ -147,7 +170,7 @@ struct BenchRun: Sendable {
     }
 
     /// As many files as there are runs.
-    private func historyPath(_ path: String) -> String {
+    func historyPath(_ path: String) -> String {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
@@ -177,8 +200,8 @@ struct BenchRun: Sendable {
         return signed
     }
 
-    private func describe(
-        _ result: LoadGenerator<TransferSource>.Result, _ presigned: RunResult.Load.Presigned?, _ use: MachineUse?
+    private func describe<Source: MeasuredSource>(
+        _ result: LoadGenerator<Source>.Result, _ presigned: RunResult.Load.Presigned?, _ use: MachineUse?
     ) -> RunResult.Load {
         var load = RunResult.Load(cooldownSeconds: options.load.cooldown)
         if let openLoop, let figures = result.open, let measurements = result.source.measurements {
@@ -193,8 +216,8 @@ struct BenchRun: Sendable {
         return load
     }
 
-    private struct Ran {
-        let measured: LoadGenerator<TransferSource>.Result
+    struct Ran<Source: MeasuredSource>: Sendable {
+        let measured: LoadGenerator<Source>.Result
         let costs: RunResult.Costs?
         let phases: RunResult.Phases?
         let propagation: RunResult.Propagation?
@@ -203,25 +226,23 @@ struct BenchRun: Sendable {
         let faults: FaultSchedule
     }
 
-    private func run(
-        _ trace: Trace, shardOf: [ShardID], balances: [UInt128], passes: Int, _ channels: [GatewayChannel],
-        _ processes: ClusterProcesses,
-        _ probe: HistoryProbe?
-    ) async throws -> Ran {
-        let source = TransferSource(
-            trace: trace, keys: keys, shardOf: shardOf, openingBalances: balances, bundle: options.bundle,
-            extent: options.duration.map { .nanoseconds(UInt64($0 * 1e9)) } ?? .wholeTrace,
-            warmup: UInt64(options.warmup * 1e9), cooldown: UInt64(options.load.cooldown * 1e9),
-            isOpen: openLoop != nil, passes: passes, lookAhead: lookAhead)
+    /// - Parameters:
+    ///   - what: is done, for a person.
+    ///   - presign: signs what will be sent, if it is known and asked for.
+    func run<Source: MeasuredSource>(
+        _ source: Source, signers: [Ed25519Signer], what: String, _ channels: [GatewayChannel],
+        _ processes: ClusterProcesses, _ probe: HistoryProbe?,
+        presign: (LoadGenerator<Source>) async throws -> RunResult.Load.Presigned? = { _ in nil }
+    ) async throws -> Ran<Source> {
         let (manifest, sampling) = (processes.folder.manifest, TraceSampling(rate: options.traceRate))
         let ring = StampRing(sampling)
         let generator = LoadGenerator(
-            source: source, signers: keys.signers, manifest: manifest, channels: channels,
+            source: source, signers: signers, manifest: manifest, channels: channels,
             configuration: .init(
                 clients: options.clients, channels: channels.count, seed: options.seed,
                 shape: openLoop.map { .open($0) } ?? .closed), ring: ring)
-        let presigned = try await presign(generator, rows: trace.rows.count)
-        let bar = ProgressBar("\(label): transfers")
+        let presigned = try await presign(generator)
+        let bar = ProgressBar("\(label): \(what)")
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let connections = await ClusterConnections.open(processes)
         let (meter, machine) = (CostMeter(processes, connections), MachineMeter())

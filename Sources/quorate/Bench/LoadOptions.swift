@@ -54,10 +54,13 @@ struct LoadOptions: ParsableArguments {
     /// What does not go together.
     func check(_ bench: BenchCommand) throws {
         guard isUsed else { return }
-        if bench.workload != .transfers || bench.latencies {
+        if bench.workload == .listAppend || bench.latencies {
             throw ValidationError(
-                "--rate, --arrivals, --cooldown, --repeat, --variance-gate, --find-knee, --knee-p99 and --presign are for transfers."
+                "--rate, --arrivals, --cooldown, --repeat, --variance-gate, --find-knee, --knee-p99 and --presign are for loads that are measured, not for list-append and --latencies."
             )
+        }
+        guard bench.workload == .transfers || !presign && !findKnee else {
+            throw ValidationError("--presign and --find-knee are for transfers.")
         }
         guard arrivals == nil || isOpen else { throw ValidationError("--arrivals goes with --rate or --find-knee.") }
         guard !isOpen || bench.clients == nil else {

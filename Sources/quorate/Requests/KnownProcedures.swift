@@ -22,7 +22,7 @@ struct KnownProcedure: Sendable {
         }
     }
 
-    private static func make<P: Procedure>(
+    static func make<P: Procedure>(
         _: P.Type, _ usage: String,
         _ arguments: @escaping @Sendable (JSONReader, Accounts) throws -> (target: CallTarget, P.Arguments),
         _ result: @escaping @Sendable (P.Result) -> CallValue
@@ -36,7 +36,9 @@ struct KnownProcedure: Sendable {
             result: { result(try P.Result(decoding: $0)) })
     }
 
-    static let all: [KnownProcedure] = [
+    static let all: [KnownProcedure] = ofExamples + ofSmallBank
+
+    private static let ofExamples: [KnownProcedure] = [
         make(
             PublishPrice.self, #"{"symbol": "GOLD", "price": 1800}"#,
             { json, _ in
