@@ -93,7 +93,10 @@ public struct BenchReport: Codable, Sendable, Equatable {
                 ])
             }
         }
-        let tables = [TextTable.aligned(rows), CostTable(runs: runs).text, PhaseTable(runs: runs).text]
+        let tables = [
+            TextTable.aligned(rows), FaultTable(runs: runs).text, CostTable(runs: runs).text,
+            PhaseTable(runs: runs).text,
+        ]
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 

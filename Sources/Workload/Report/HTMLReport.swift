@@ -45,6 +45,7 @@ struct HTMLReport {
         body += distributionCard(cross: false)
         if runs.contains(where: { $0.cross.count > 0 }) { body += distributionCard(cross: true) }
         body += "</div>\n"
+        body += GridSection(runs: runs).html() + FaultTable(runs: runs).html()
         body += latencyTable() + PhaseSection(runs: runs, palette: palette).html()
         body += CostSection(runs: runs, palette: palette).html() + runTable()
         body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"

@@ -267,8 +267,12 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var costs: Costs?
     /// Where the time of its requests went; null where none was traced.
     public var phases: Phases?
+    /// The named fault; null where there was none.
+    public var fault: Fault?
+    /// Its place in a grid; null for a run by itself.
+    public var grid: GridCell?
 
-    /// Takes over what the load's parts counted; `missed_events`, `costs` and `phases` are set afterwards.
+    /// Takes over what the load's parts counted; `missed_events` and what follows it are set afterwards.
     public init(
         setup: Setup, measurements: Measurements, retries: Retries, meanInFlight: Double, fundingSeconds: Double,
         invariants: Invariants, events: [Event], history: History? = nil

@@ -8,7 +8,7 @@ import Workload
 
 struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench",
+        commandName: "run",
         abstract:
             "Measure transfers or transactions on lists, on fresh clusters of real processes, for each shard count.",
         discussion: """
@@ -31,7 +31,8 @@ struct BenchCommand: ToolCommand {
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
             is there is overwritten without --overwrite.
 
-            FAULTS   --kill-host and the others happen at their second of the load, which is from 0 to less than --duration.
+            FAULTS   --kill-host and the others happen at their second of the load, which is from 0 to less than --duration. \
+            --fault does to whoever leads then, or to gateway 0, what its name says (docs/BENCH.md#faults).
 
             CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
@@ -155,6 +156,7 @@ struct BenchCommand: ToolCommand {
             "Whether clients and gateways speak TLS. Off by default, so that figures compare with those of before there was TLS; the report says which."
     ) var clientTLS = ClientTLS.off
     @OptionGroup var hostProgram: HostProgramOption
+    @OptionGroup var faultOption: FaultOption
 
     func validate() throws {
         _ = try shardCounts()
@@ -176,7 +178,8 @@ struct BenchCommand: ToolCommand {
             try Limits.checkHost(moment.number, of: replicas)
         }
         for moment in killGateway + restartGateway { try Limits.checkGateway(moment.number, of: gateways) }
-        try faults.check(end: seconds)
+        try individualFaults.check(end: seconds)
+        try faultOption.check(others: individualFaults, duration: seconds, gateways: gateways)
     }
 
     private func validateKind() throws {
@@ -237,20 +240,23 @@ struct BenchCommand: ToolCommand {
             return try finish(try await run.measure())
         }
         var runs: [RunResult] = []
-        do {
-            switch workload {
-            case .transfers: try await measureTransfers(in: root, &runs)
-            case .listAppend:
-                let common = try options(runs: try shardCounts().count)
-                for count in try shardCounts() {
-                    runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
-                }
-            }
-        } catch {
+        do { try await measure(in: root, &runs) } catch {
             try finish(runs, without: error)
             throw error
         }
         try finish(BenchReport(runs: runs))
+    }
+
+    /// All runs that were asked for.
+    func measure(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
+        switch workload {
+        case .transfers: try await measureTransfers(in: root, &runs)
+        case .listAppend:
+            let common = try options(runs: try shardCounts().count)
+            for count in try shardCounts() {
+                runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
+            }
+        }
     }
 
     /// What had been measured before something went wrong, or the command was interrupted, is not lost.
@@ -308,6 +314,12 @@ struct BenchCommand: ToolCommand {
     private var seconds: Double? { workload == .listAppend ? duration ?? 10 : duration }
 
     private var faults: BenchFaults {
+        var faults = individualFaults
+        faultOption.apply(to: &faults, duration: seconds)
+        return faults
+    }
+
+    private var individualFaults: BenchFaults {
         BenchFaults(
             killHosts: killHost, restartHosts: restartHost, stopHosts: stopHost, continueHosts: continueHost,
             killGateways: killGateway, restartGateways: restartGateway)

@@ -39,10 +39,18 @@ struct BenchFaults: Sendable {
     var continueHosts: [ProcessMoment] = []
     var killGateways: [ProcessMoment] = []
     var restartGateways: [ProcessMoment] = []
+    /// Not together with others.
+    var named = NamedFault.none
+    /// When it happens; nil if it has no moment.
+    var window: NamedFault.Window?
 
     var isEmpty: Bool {
-        [killHosts, restartHosts, stopHosts, continueHosts, killGateways, restartGateways].allSatisfy(\.isEmpty)
+        named == .none
+            && [killHosts, restartHosts, stopHosts, continueHosts, killGateways, restartGateways].allSatisfy(\.isEmpty)
     }
+
+    /// By host, what each sync of its journal takes longer, in milliseconds.
+    var syncDelays: [Int: Int] { named == .slowDisk ? [0: NamedFault.syncDelayMilliseconds] : [:] }
 }
 
 struct BenchWorkload: Sendable {
@@ -69,7 +77,8 @@ struct BenchRun: Sendable {
     func measure() async throws -> RunResult {
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
-            hostProgram: options.hostProgram, traceRate: options.traceRate, clientTLS: options.clientTLS)
+            hostProgram: options.hostProgram, traceRate: options.traceRate, clientTLS: options.clientTLS,
+            syncDelays: options.faults.syncDelays)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -117,6 +126,7 @@ struct BenchRun: Sendable {
             meanInFlight: measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: await faults.events, history: history)
         result.missed_events = await faults.missed
+        result.fault = await faults.fault
         (result.costs, result.phases) = (costs, phases)
         return result
     }

@@ -23,7 +23,7 @@ struct ListAppendRun: Sendable {
         let path = "\(folder)/lists-shards-\(shards)"
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
-            clientTLS: options.clientTLS)
+            clientTLS: options.clientTLS, syncDelays: options.faults.syncDelays)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -96,6 +96,7 @@ struct ListAppendRun: Sendable {
             invariants: invariants,
             events: await faults.events, history: history)
         result.missed_events = await faults.missed
+        result.fault = await faults.fault
         result.costs = costs
         return result
     }

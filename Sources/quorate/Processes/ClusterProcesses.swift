@@ -2,6 +2,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import QuorateHost
 import StrictInput
 import Workload
 
@@ -16,6 +17,8 @@ struct ClusterProcesses: Sendable {
     let traceRate: Double
     /// Whether what is started says over HTTP how it is, on any free port of loopback (`RunFolder.webPort`).
     let hasWeb: Bool
+    /// By host, what each sync of its journal takes longer, in milliseconds: for measuring only.
+    let syncDelays: [Int: Int]
     /// By what its gateways are known; nil where clients and gateways speak plain TCP.
     let trust: GatewayTrust?
 
@@ -23,10 +26,10 @@ struct ClusterProcesses: Sendable {
     ///   started.
     init(
         _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0,
-        hasWeb: Bool = false
+        hasWeb: Bool = false, syncDelays: [Int: Int] = [:]
     ) {
         (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
-        self.hasWeb = hasWeb
+        (self.hasWeb, self.syncDelays) = (hasWeb, syncDelays)
         // A file that cannot be read trusts nobody: to speak plainly instead would be what an attacker wants.
         do { trust = try folder.authorities().map { GatewayTrust(authorities: $0) } } catch {
             Console.error("warning: \(error.description)")
@@ -69,6 +72,9 @@ struct ClusterProcesses: Sendable {
             try requireOneMachine()
             arguments = ["host", "run", folder.path, "\(number)"]
             program = hostProgram
+            if let delay = syncDelays[number] {
+                arguments.append("\(ServiceSetting.syncDelayMilliseconds.flag ?? "")=\(delay)")
+            }
         case .gateway(let number): arguments = ["gateway", "run", folder.path, "\(number)", "--port", "\(port)"]
         }
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
