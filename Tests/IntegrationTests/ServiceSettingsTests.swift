@@ -1,4 +1,5 @@
 import Foundation
+import HostRuntime
 import Logging
 import QuorateHost
 import Testing
@@ -74,6 +75,17 @@ import Testing
         #expect(status == 64 && output.contains("--log-format: \"xml\"; expected one of text, json"), "\(output)")
         let gateway = try Tool.run("gateway", "run", "no-such-folder", "--log-level", "loud")
         #expect(gateway.status == 64 && gateway.output.contains("--log-level: \"loud\""), "\(gateway.output)")
+    }
+
+    @Test func aSlowDiskIsToldToAHostOnlyAndNotHandedOn() throws {
+        var options = HostRuntimeOptions()
+        try settings().apply(to: &options)
+        #expect(options.syncDelay == .zero)
+        try settings(given: [.syncDelayMilliseconds: "20"]).apply(to: &options)
+        #expect(options.syncDelay == .milliseconds(20))
+        #expect(ServiceSetting.syncDelayMilliseconds.roles == [.host])
+        // A bench whose disks were slow without its knowledge would measure something else than it says.
+        #expect(ServiceSetting.ofOneProcess.contains("QUORATE_SYNC_DELAY_MILLISECONDS"))
     }
 
     /// docs/CONFIGURATION.md has a row for each setting, and no others.

@@ -266,7 +266,8 @@ private struct HostAssembly {
     ) async throws -> (Mailbox<JournalWriter.Job>, [[UInt8]], hasLostRecords: Bool) {
         let (folder, logger, loop, syncDelay) = (folder, logger, threads.journal, options.syncDelay)
         if syncDelay > .zero {
-            logger.warning("each sync of the journal takes \(syncDelay) longer than the disk does: this is for measuring only")
+            logger.warning(
+                "each sync of the journal takes \(syncDelay) longer than the disk does: this is for measuring only")
         }
         let (writer, records) = try await loop.submit {
             let storage = PosixJournalStorage(directory: folder.journalPath)

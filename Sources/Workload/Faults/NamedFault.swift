@@ -26,8 +26,8 @@ public enum NamedFault: String, CaseIterable, Codable, Sendable {
         public var to: Double?
     }
 
-    /// A third of the load long, from the end of its first third on where nobody says otherwise: there is as much before
-    /// it, in it and after it.
+    /// A third of the load long, from the end of its first third on where nobody says otherwise: there is as much
+    /// before it, in it and after it.
     /// - Parameters:
     ///   - begin: seconds since the load began; nil for the end of its first third.
     ///   - duration: seconds of load.

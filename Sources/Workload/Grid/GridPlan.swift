@@ -2,9 +2,9 @@ import Randomness
 
 /// The cells of a grid in the order in which they are measured, and what is left out.
 ///
-/// A machine gets warmer, its disk fuller and its neighbours busier while a grid runs. If the cells came in the order of
-/// their axes, that drift would look like an effect of the slowest axis. So every round measures each cell once, in an
-/// order drawn anew, and a cell's repetitions lie a round apart.
+/// A machine gets warmer, its disk fuller and its neighbours busier while a grid runs. If the cells came in the order
+/// of their axes, that drift would look like an effect of the slowest axis. So every round measures each cell once, in
+/// an order drawn anew, and a cell's repetitions lie a round apart.
 public struct GridPlan: Sendable {
     /// What was left out, and how many measurements of it.
     public struct Omission: Equatable, Sendable {

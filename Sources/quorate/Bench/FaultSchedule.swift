@@ -80,9 +80,8 @@ actor FaultSchedule {
         moments = all.joined().sorted { $0.seconds < $1.seconds }
         guard named == .slowDisk, let (host, delay) = faults.syncDelays.first else { return }
         fault = RunResult.Fault(named, target: "host \(host)", from: 0)
-        events = [
-            RunResult.Event(atSeconds: 0, what: "each sync of host \(host)'s journal takes \(delay) ms longer throughout")
-        ]
+        let what = "each sync of host \(host)'s journal takes \(delay) ms longer throughout"
+        events = [RunResult.Event(atSeconds: 0, what: what)]
     }
 
     private static func moments(of faults: BenchFaults) -> [Moment] {
@@ -101,9 +100,10 @@ actor FaultSchedule {
     /// Whether a gateway is to be started again, or is being started.
     var bringsGateway: Bool {
         restarting
-            || !isStopped && moments.contains {
-                if case .process(.gateway) = $0.target { $0.act == .restart } else { false }
-            }
+            || !isStopped
+                && moments.contains {
+                    if case .process(.gateway) = $0.target { $0.act == .restart } else { false }
+                }
     }
 
     func run() async throws {

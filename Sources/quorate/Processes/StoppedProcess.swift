@@ -26,9 +26,9 @@ struct StoppedProcess: Sendable {
     }
 }
 
-/// A process that is stopped for most of the time, and goes on for a moment again and again: as slow as one on a machine
-/// that others use, with its connections open and its clocks right. It needs no privilege, unlike a limit on its
-/// processor time.
+/// A process that is stopped for most of the time, and goes on for a moment again and again: as slow as one on a
+/// machine that others use, with its connections open and its clocks right. It needs no privilege, unlike a limit on
+/// its processor time.
 struct SlowedProcess: Sendable {
     private let keeper: ProcessKeeper
     private let began = ContinuousClock.now

@@ -7,7 +7,7 @@ import Workload
 struct GridCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "grid",
-        abstract: "Measure every combination of shards, cross-shard share, bundle, fault and so on; it can be gone on with.",
+        abstract: "Measure every combination of shards, cross-shard share, bundle and fault; it can be gone on with.",
         discussion: """
             Each option below takes several values, separated by commas, and each combination is a run of quorate bench, \
             which gets every other option as it stands here (quorate bench run --help has them):

@@ -16,6 +16,7 @@ struct GridStore: Sendable {
     /// - Throws: `folderExists` if it is another grid's.
     func open(_ identity: GridIdentity, overwrites: Bool) throws -> [GridRecord] {
         try SecretFile.makeFolder(path, mode: 0o755)
+        try lock()
         if let known = try read(GridIdentity.self, manifest) {
             let differences = known.differences(from: identity)
             if differences.isEmpty, !overwrites { return try existing() }
@@ -39,6 +40,19 @@ struct GridStore: Sendable {
         try SecretFile.makeFolder(cells, mode: 0o755)
         try write(identity, manifest)
         return []
+    }
+
+    /// Two commands at once would measure everything twice, and disturb each other. The lock goes with the process.
+    private func lock() throws {
+        let name = "\(path)/lock"
+        let descriptor = Foundation.open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw ToolError(.storage, "cannot open \(name): \(String(cString: strerror(errno)))")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw ToolError(.busy, "another grid is at work on \(path); wait until it has ended, or end it")
+        }
     }
 
     /// The runs of a folder, as they are.
@@ -95,7 +109,8 @@ struct GridStore: Sendable {
         } catch {
             throw ToolError(
                 .failure,
-                "\(path) cannot be understood; another version may have written it. Remove it, and it is measured again")
+                "\(path) cannot be understood; another version may have written it. Remove it, and it is measured again"
+            )
         }
     }
 }
