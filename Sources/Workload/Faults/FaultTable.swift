@@ -35,10 +35,10 @@ struct FaultTable {
         let rows = rows
         guard !rows.isEmpty else { return "" }
         var out =
-            "<section class=\"card wide\"><h2>Faults</h2><p class=\"muted\">What was done to the processes of a run, and what committed a second before, in and after it. Seconds without a commit are counted from the fault's beginning to the end of the load. All invariants were checked afterwards, as without a fault</p><table>\n"
+            "<div class=\"card wide\"><h2>Faults</h2><p class=\"muted\">What was done to the processes of a run, and what committed a second before, in and after it. Seconds without a commit are counted from the fault's beginning to the end of the load. All invariants were checked afterwards, as without a fault</p><table>\n"
         out += line("th", Self.header)
         for row in rows { out += line("td", row) }
-        return out + "</table></section>\n"
+        return out + "</table></div>\n"
     }
 
     private func line(_ tag: String, _ cells: [String]) -> String {

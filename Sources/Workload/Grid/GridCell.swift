@@ -30,10 +30,19 @@ public struct GridCell: Codable, Hashable, Sendable {
 
     /// `2 shards, cross-shard 10, fault slow-disk`
     public var label: String {
-        var parts = values["shards"].map { [$0 == "1" ? "1 shard" : "\($0) shards"] } ?? []
-        for (axis, value) in values.sorted(by: { $0.key < $1.key }) where axis != "shards" {
-            parts.append("\(axis) \(value)")
-        }
-        return parts.joined(separator: ", ")
+        let shards = values["shards"].map { [$0 == "1" ? "1 shard" : "\($0) shards"] } ?? []
+        return (shards + variants).joined(separator: ", ")
+    }
+
+    /// The same without the shards: what a line over shard counts is called.
+    public var variant: String { variants.isEmpty ? "nothing varied" : variants.joined(separator: ", ") }
+
+    private var variants: [String] {
+        values.sorted { $0.key < $1.key }.filter { $0.key != "shards" }.map { "\($0.key) \($0.value)" }
+    }
+
+    /// What cells have in common with the one shard that they are compared with, which has nothing to cross.
+    public var uncrossed: [String: String] {
+        values.filter { !["shards", "cross-shard", "participants"].contains($0.key) }
     }
 }

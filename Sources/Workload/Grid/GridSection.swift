@@ -10,11 +10,11 @@ struct GridSection {
         guard !summary.rows.isEmpty else { return "" }
         let table = summary.table
         var out =
-            "<section class=\"card wide\"><h2>Grid</h2><p class=\"muted\">A row for each combination, with the medians of its runs. Every round measured each of them once, in an order drawn anew, so that what drifts on the machine is in all of them</p><table>\n"
+            "<div class=\"card wide\"><h2>Grid</h2><p class=\"muted\">A row for each combination, with the medians of its runs. Every round measured each of them once, in an order drawn anew, so that what drifts on the machine is in all of them</p><table>\n"
         for (i, cells) in table.enumerated() {
             let tag = i == 0 ? "th" : "td"
             out += "<tr>" + cells.map { "<\(tag)>\(Markup.escape($0))</\(tag)>" }.joined() + "</tr>\n"
         }
-        return out + "</table></section>\n"
+        return out + "</table></div>\n"
     }
 }

@@ -34,6 +34,9 @@ public struct GridSummary: Sendable {
         }
     }
 
+    /// In the order of the rows.
+    public var runs: [RunResult] { rows.flatMap(\.runs) }
+
     /// Nothing, which is an axis' fallback, before numbers, those before words.
     private static func isBefore(_ a: String?, _ b: String?) -> Bool {
         guard let a, let b else { return a == nil && b != nil }

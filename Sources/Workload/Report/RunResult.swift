@@ -206,6 +206,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var warmup_s: Double
         /// Whether clients and gateways spoke TLS 1.3; null in reports from before there was the choice: they did not.
         public var client_tls: Bool?
+        /// The name of the fault that was asked for; null where none was.
+        public var fault: String?
 
         /// What the bench's options came to.
         public init(

@@ -49,6 +49,9 @@ struct BenchFaults: Sendable {
             && [killHosts, restartHosts, stopHosts, continueHosts, killGateways, restartGateways].allSatisfy(\.isEmpty)
     }
 
+    /// For the set-up; nil without one.
+    var name: String? { named == .none ? nil : named.rawValue }
+
     /// By host, what each sync of its journal takes longer, in milliseconds.
     var syncDelays: [Int: Int] { named == .slowDisk ? [0: NamedFault.syncDelayMilliseconds] : [:] }
 }
@@ -114,13 +117,14 @@ struct BenchRun: Sendable {
         if let why = measurements.firstUnknown {
             Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)")
         }
-        let setup = RunResult.Setup(
+        var setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
             durability: "strict",
             workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
             clientTLS: options.clientTLS.isOn)
+        setup.fault = options.faults.name
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters),
             meanInFlight: measured.meanInFlight,

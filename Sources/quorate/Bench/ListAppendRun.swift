@@ -81,12 +81,13 @@ struct ListAppendRun: Sendable {
 
         let cross = measurements.cross.totalCount
         let all = cross + measurements.intra.totalCount
-        let setup = RunResult.Setup(
+        var setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
             durability: "strict",
             workload: BenchKind.listAppend.rawValue, rows: 0, accounts: 0, seed: options.seed, crossShardPercent: nil,
             crossShare: all == 0 ? 0 : Double(cross) / Double(all), principals: options.clients, bundle: 1,
             warmupSeconds: options.warmup, clientTLS: options.clientTLS.isOn)
+        setup.fault = options.faults.name
         var counters = RequestEngine<TransferSource>.Counters()
         (counters.resent, counters.newAttempts) = (values.resent, values.died)
         (counters.gatewayRetries, counters.gatewayConflicts) = (values.gatewayRetries, values.gatewayConflicts)
