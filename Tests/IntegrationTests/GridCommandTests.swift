@@ -58,6 +58,12 @@ import Testing
         (["--shards", "2", "--no-such-option"], "--no-such-option"),
         (["--shards", "2", "--report", "out"], "--report is of a single bench"),
         (["--shards", "2", "--bundle", "2"], "nothing is left of the grid"),
+        (["--shards", "2", "--vary", "clients"], "as clients=16,64"),
+        (["--shards", "2", "--vary", "clients=4,0"], "a whole number from 1 to 60000 is wanted"),
+        (["--shards", "2", "--vary", "shards=4"], "it is an axis by itself"),
+        (["--vary", "clients=4,8", "--vary", "clients=2"], "--vary clients is there twice"),
+        (["--vary", "clients=4,8", "--clients", "2"], "--clients is varied"),
+        (["--vary", "history=a,b"], "--history is of a single bench"),
     ])
     func whatNoRunCouldBeIsRefusedBeforeTheFirst(options: [String], words: String) throws {
         let folder = try TemporaryFolder()
@@ -100,7 +106,7 @@ import Testing
             let (from, to) = (done["from_s"] as? Double ?? 0, done["to_s"] as? Double ?? 0)
             #expect(from >= 1 && to > from, "\(done)")
         }
-        if fault == "slow-primary" { #expect((done["stopped_share"] as? Double ?? 0) > 0.5, "\(done)") }
+        if fault == "slow-primary" { #expect((done["stopped_share"] as? Double ?? 0) > 0.3, "\(done)") }
         // One slow disk of four need not show in any figure: a quorum does without it.
         for host in 0..<4 {
             let log = try String(contentsOfFile: folder.path("kept/shards-1/logs/host-\(host).log"), encoding: .utf8)

@@ -15,6 +15,7 @@ struct GridCommand: ToolCommand {
               quorate bench grid --shards 1,2,4 --cross-shard 0,10,100 --duration 10 --repeat 3 --output folder
               quorate bench grid --shards 1,2 --fault none,primary-killed,slow-primary,slow-disk --duration 30 --output folder
               quorate bench grid --shards 4 --principals 16 --bundle 1,16,256 --duration 10 --clients 128 --output folder
+              quorate bench grid --shards 2,4 --vary clients=16,64,256 --vary replicas=4,7 --duration 10 --output folder
 
             ORDER    Every round measures each combination once, in an order drawn from --order-seed, so that what drifts on \
             the machine does not look like the effect of an axis.
@@ -47,11 +48,14 @@ struct GridCommand: ToolCommand {
 
     func validate() throws {
         guard !output.isEmpty else { throw ValidationError("--output needs a folder.") }
-        for word in bench {
-            let option = String(word.prefix { $0 != "=" })
+        let varied = try axes.all().map { "--\($0.name)" }
+        for option in bench.map({ String($0.prefix { $0 != "=" }) }) + varied {
             guard !Self.refused.contains(option) else {
                 throw ValidationError("\(option) is of a single bench; a grid has --output, and its report there.")
             }
+        }
+        for option in varied where isGiven(option) {
+            throw ValidationError("\(option) is varied, so that it cannot have one value for all runs.")
         }
         guard !reportOnly else { return }
         let plan = try plan()
@@ -63,15 +67,19 @@ struct GridCommand: ToolCommand {
     }
 
     func plan() throws -> GridPlan {
-        let hasPrincipals = bench.contains { $0 == "--principals" || $0.hasPrefix("--principals=") }
-        return GridPlan(axes: try axes.all(), repetitions: rounds, seed: orderSeed, hasPrincipals: hasPrincipals)
+        let axes = try axes.all()
+        let hasPrincipals = isGiven("--principals") || axes.contains { $0.name == "principals" }
+        return GridPlan(axes: axes, repetitions: rounds, seed: orderSeed, hasPrincipals: hasPrincipals)
     }
+
+    /// Whether all runs get this option.
+    private func isGiven(_ option: String) -> Bool { bench.contains { $0 == option || $0.hasPrefix(option + "=") } }
 
     /// What every run is told. A gateway that is muted in some cells needs another one, and then all have as many.
     var common: [String] {
         let mutes = (axes.fault ?? "").contains(NamedFault.muteGateway.rawValue)
-        let saysGateways = bench.contains { $0 == "--gateways" || $0.hasPrefix("--gateways=") }
-        return bench + (mutes && !saysGateways ? ["--gateways", "2"] : [])
+        let areGiven = isGiven("--gateways") || axes.vary.contains { $0.hasPrefix("gateways=") }
+        return bench + (mutes && !areGiven ? ["--gateways", "2"] : [])
     }
 
     func arguments(_ cell: GridCell) throws -> [String] {
