@@ -38,7 +38,7 @@ struct NamedFaultTests {
         let effect = try #require(run([10, 10, 10, 10, 1], from: 0, to: nil).faultEffect)
         #expect(effect.before == nil && effect.after == nil && abs((effect.during ?? 0) - 100) < 1e-6)
         // Outside of the load it is no trap.
-        #expect(run([1, 1], from: 99, to: 120).faultEffect?.during == nil)
+        #expect(run([1, 1], from: 99, to: 1e300).faultEffect?.during == nil)
         #expect(run([], from: 1, to: 2).faultEffect?.during == nil)
     }
 

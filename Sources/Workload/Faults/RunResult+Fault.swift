@@ -40,10 +40,13 @@ extension RunResult {
         guard step > 0 else { return nil }
         // The last interval is not full.
         let full = timeline.committed.dropLast()
+        // Only whole intervals; one that begins a hair too early because of how fractions are kept is whole.
+        let hair = 1e-6
         func slots(_ from: Double, _ to: Double) -> ArraySlice<Int> {
-            let first = min(full.count, max(0, Int((from / step).rounded(.up))))
-            let last = min(full.count, max(first, Int((to / step).rounded(.down))))
-            return full[first..<last]
+            let bounds = 0...Double(full.count)
+            let first = (from / step - hair).clamped(to: bounds).rounded(.up)
+            let last = max(first, (to / step + hair).clamped(to: bounds).rounded(.down))
+            return full[Int(first)..<Int(last)]
         }
         func rate(_ slots: ArraySlice<Int>) -> Double? {
             slots.isEmpty ? nil : Double(slots.reduce(0, +)) / (Double(slots.count) * step)
@@ -53,5 +56,11 @@ extension RunResult {
             before: rate(slots(setup.warmup_s, fault.from_s)), during: rate(slots(fault.from_s, fault.to_s ?? end)),
             after: fault.to_s.flatMap { rate(slots($0, end)) },
             without: Double(slots(fault.from_s, end).count { $0 == 0 }) * step)
+    }
+}
+
+extension Double {
+    fileprivate func clamped(to bounds: ClosedRange<Double>) -> Double {
+        Swift.max(bounds.lowerBound, Swift.min(bounds.upperBound, self))
     }
 }

@@ -117,8 +117,10 @@ actor FaultSchedule {
                 sleeper.cancel()
             }
             guard !isStopped, !Task.isCancelled else { return }
-            moments.removeFirst()
             let role = try await role(of: moment.target)
+            // To find out who leads takes a moment, in which the load may have ended.
+            guard !isStopped, !Task.isCancelled else { return }
+            moments.removeFirst()
             noteFault(moment, role)
             note("\(moment.act.rawValue) \(role)\(moment.target.isLeader ? ", which led shard 0" : "")")
             switch moment.act {
@@ -129,6 +131,8 @@ actor FaultSchedule {
             case .slow: slowed[role] = try SlowedProcess(role, processes)
             case .quicken: await quicken(role)
             }
+            // It may also have ended while that was done.
+            if isStopped { await resumeAll() }
         }
     }
 
@@ -191,6 +195,10 @@ actor FaultSchedule {
     func stop() async {
         isStopped = true
         sleeper?.cancel()
+        await resumeAll()
+    }
+
+    private func resumeAll() async {
         for role in Array(stopped.keys) { await stopped.removeValue(forKey: role)?.resume() }
         for role in Array(slowed.keys) { await quicken(role) }
     }
