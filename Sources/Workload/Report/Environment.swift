@@ -13,7 +13,7 @@ extension Provenance {
         public var file_system: String?
         /// What is mounted there: `/dev/sda1`.
         public var disk: String?
-        /// Whether that disk turns.
+        /// Whether the kernel takes that disk for one that turns; of virtual disks it cannot know.
         public var disk_rotates: Bool?
         /// How the first core's frequency is chosen: `performance`.
         public var governor: String?
@@ -71,7 +71,7 @@ extension Provenance {
             func add(_ name: String, _ value: String?) { if let value { facts.append((name, value)) } }
             add("kernel", kernel)
             add("memory", memory_bytes.map { "\(decimal(Double($0) / 1_073_741_824, 1)) GiB" })
-            let kind = disk_rotates.map { $0 ? ", turning disk" : ", solid state" } ?? ""
+            let kind = disk_rotates.map { $0 ? ", rotational as the kernel has it" : ", not rotational" } ?? ""
             add("clusters' file system", file_system.map { "\($0)\(disk.map { " on \($0)" } ?? "")\(kind)" })
             add("frequency governor", governor ?? "not known")
             add(

@@ -46,6 +46,7 @@ enum PageStyle {
         .events { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 8px 0 0; padding: 0; font-size: 13px; }
         .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin-top: 8px; font-size: 13px; color: var(--muted); }
         .legend span { display: inline-flex; align-items: center; gap: 6px; } .legend svg { width: 30px; height: 10px; flex: none; overflow: visible; }
+        .legend span span { display: inline; }
         .chip { display: inline-block; width: 10px; height: 10px; border-radius: 3px; background: var(--k); margin-right: 6px; flex: none; } .legend .chip { margin: 0; }
         details { margin-top: 10px; font-size: 13px; } summary { cursor: pointer; color: var(--link); width: max-content; max-width: 100%; }
         .scroll { overflow-x: auto; } caption { text-align: left; color: var(--muted); font-size: 12px; padding: 6px 0 0; }
@@ -54,7 +55,7 @@ enum PageStyle {
         .plot .flag { position: absolute; transform: translate(-50%, 50%); font-size: 15px; line-height: 1; font-weight: 700; margin-left: 13px; }
         .flag.bad { color: var(--bad); } .flag.caution { color: var(--caution); }
         .stack { display: grid; grid-template-columns: fit-content(32%) minmax(0, 1fr) max-content; gap: 8px 12px; align-items: center; margin-top: 12px; font-size: 13px; }
-        .stack > b { font-weight: 500; text-align: right; font-variant-numeric: tabular-nums; }
+        .row { display: contents; } .stack b { font-weight: 500; text-align: right; font-variant-numeric: tabular-nums; }
         .bar { position: relative; height: 24px; } .bar svg { position: absolute; inset: 0; width: 100%; height: 100%; }
         .bar rect { fill: var(--k); stroke: var(--card); stroke-width: 2; vector-effect: non-scaling-stroke; }
         .bar span { position: absolute; top: 0; bottom: 0; overflow: hidden; text-align: center; line-height: 24px; font-size: 11px; color: var(--ink); white-space: nowrap; pointer-events: none; }
@@ -66,9 +67,9 @@ enum PageStyle {
         .bars { display: grid; grid-template-columns: fit-content(45%) minmax(0, 1fr) max-content; gap: 6px 12px; align-items: center; margin-top: 12px; font-size: 13px; }
         .bars i { display: block; height: 14px; min-width: 1px; border-radius: 3px; background: var(--k); } .bars b { font-weight: 500; text-align: right; font-variant-numeric: tabular-nums; }
         @media (max-width: 520px) { main { padding: 20px 12px 40px; } .card { padding: 14px 14px; } .headline { font-size: 17px; } dl { grid-template-columns: minmax(0, 1fr); } dt { margin-top: 4px; }
-          .stack { grid-template-columns: minmax(0, 1fr) max-content; } .stack .bar { grid-column: 1 / -1; order: 0; margin-bottom: 4px; } .stack > .name { grid-column: 1; } }
+          .stack { display: block; } .row { display: grid; grid-template-columns: minmax(0, 1fr) max-content; gap: 0 8px; margin-top: 8px; } .row .bar { grid-column: 1 / -1; order: 1; } }
         @media print { :root { color-scheme: light; --bg: #ffffff; --card: #ffffff; --text: #000000; --muted: #444444; --rule: #bbbbbb; }
-          body { font-size: 11px; } main { max-width: none; padding: 0; } nav, .skip, details.figures { display: none; }
+          body, .muted, dl, .legend, .stack { font-size: 11px; } h1 { font-size: 20px; } .headline { font-size: 15px; } table { font-size: 9px; } th, td { padding: 3px 4px; white-space: normal; } .plot, .long .plot { height: 150px; } main { max-width: none; padding: 0; } nav, .skip, details.figures { display: none; }
           .card, .fact, figure { break-inside: avoid; } h2 { break-after: avoid; } .cards { grid-template-columns: 1fr 1fr; } * { print-color-adjust: exact; } }
         .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
         """

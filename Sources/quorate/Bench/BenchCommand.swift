@@ -71,7 +71,8 @@ struct BenchCommand: ToolCommand {
             LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
             2, 4 and 8 shards, and calls 1, 2 and 4 deep (a procedure that calls one that calls one …, each on another shard), \
             beside the message delays and syncs that each must wait for, with the formula.
-            """)
+            """,
+        subcommands: [CompareCommand.self])
 
     @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
     @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
@@ -257,7 +258,7 @@ struct BenchCommand: ToolCommand {
     private func finish(_ runs: [RunResult], without error: any Error) throws {
         guard !runs.isEmpty else { return }
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
-        let result = BenchReport(runs: runs, made: Made.now, partial: why)
+        let result = BenchReport(runs: runs, made: made, partial: why)
         if json {
             Console.json(document: try result.json())
         } else {
@@ -268,6 +269,8 @@ struct BenchCommand: ToolCommand {
         }
         try write(result)
     }
+
+    private var made: Provenance { keep.map { Made.now(keep: $0) } ?? Made.now }
 
     private func write(_ result: BenchReport) throws {
         let title = "Quorate bench" + (result.partial == nil ? "" : " (partial: not all runs were finished)")
@@ -348,7 +351,7 @@ struct BenchCommand: ToolCommand {
 
     private func finish(_ result: BenchReport) throws {
         var result = result
-        result.made = Made.now
+        result.made = made
         if json { Console.json(document: try result.json()) } else { Console.out(result.table()) }
         try write(result)
         var failed = false

@@ -181,15 +181,15 @@ struct Chart {
         return out + "\n"
     }
 
-    /// A stroke without length: its ends are not stretched.
+    /// A stroke almost without length: its ends are not stretched. Without any, some printers leave out square ends.
     private func draw(
         _ marker: Marker, _ style: String, _ x: some CustomStringConvertible, _ y: some CustomStringConvertible,
         title: String?
     ) -> String {
         let end = marker.isSquare ? " square" : ""
         let tip = title.map { "<title>\(Markup.escape($0))</title>" } ?? ""
-        return "<path class=\"dot\(end) \(style)\" d=\"M\(x) \(y)h0\">\(tip)</path>"
-            + (marker.isHollow ? "<path class=\"dot\(end) hole\" d=\"M\(x) \(y)h0\">\(tip)</path>" : "")
+        return "<path class=\"dot\(end) \(style)\" d=\"M\(x) \(y)h.01\">\(tip)</path>"
+            + (marker.isHollow ? "<path class=\"dot\(end) hole\" d=\"M\(x) \(y)h.01\">\(tip)</path>" : "")
     }
 
     private func tip(_ line: Series, _ point: (x: Double, y: Double)) -> String {

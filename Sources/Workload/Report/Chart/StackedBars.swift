@@ -30,7 +30,7 @@ struct StackedBars {
         for row in rows where row.sum > 0 {
             let words = row.parts.map { "\($0.name) \(text($0.value))" }.joined(separator: ", ")
             out +=
-                "<span class=\"name\">\(Markup.escape(row.name))</span><div class=\"bar\"><svg viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(Markup.escape("\(title): \(row.name)"))\"><desc>\(Markup.escape(words))</desc>"
+                "<div class=\"row\"><span class=\"name\">\(Markup.escape(row.name))</span><div class=\"bar\"><svg viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(Markup.escape("\(title): \(row.name)"))\"><desc>\(Markup.escape(words))</desc>"
             var (left, labels) = (0.0, "")
             for part in row.parts where part.value > 0 {
                 let width = part.value / most
@@ -43,7 +43,7 @@ struct StackedBars {
                 }
                 left += width
             }
-            out += "</svg>\(labels)</div><b>\(text(row.sum)) \(unit)</b>\n"
+            out += "</svg>\(labels)</div><b>\(text(row.sum)) \(unit)</b></div>\n"
         }
         return out + "</div>\n"
     }

@@ -34,7 +34,9 @@ private struct LatencyCard {
 
     func html() -> String {
         let shown = points.filter { point in point.runs.contains { $0[keyPath: kind.latency].count > 0 } }
-        guard !shown.isEmpty else { return "" }
+        // One shard alone, of a mix of several, is drawn with another mix.
+        let isOnlyBeside = points.contains { $0.shards > 1 } && !shown.contains { $0.shards > 1 }
+        guard !shown.isEmpty, !(isOnlyBeside && context.groups.count > 1) else { return "" }
         let title =
             "\(kind.title) latency per shard count" + (context.groups.count > 1 ? ", \(mix)" : "")
         let series = Self.percentiles.enumerated().map { i, percentile in
