@@ -27,6 +27,8 @@ struct Chart {
         /// 0: drawn through; others: different kinds of broken lines.
         var dash = 0
         var marker: Marker?
+        /// False where neighbours have nothing to do with each other.
+        var isJoined = true
         /// From where to where repeated runs of a point went, one for each point; nil where there was one run.
         var intervals: [ClosedRange<Double>?]?
         /// What is to be known of each point before it is believed; nil for those that were plainly measured.
@@ -165,7 +167,7 @@ struct Chart {
         if fillsArea, let first = places.first, let last = places.last {
             out += "<path class=\"area \(line.style)\" d=\"M\(first.x) 1000L\(path)L\(last.x) 1000Z\"/>"
         }
-        if places.count > 1 { out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>" }
+        if places.count > 1, line.isJoined { out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>" }
         for (i, interval) in (line.intervals ?? []).enumerated() {
             guard let interval, i < places.count else { continue }
             let (top, bottom) = (at(1 - y(interval.upperBound)), at(1 - y(interval.lowerBound)))

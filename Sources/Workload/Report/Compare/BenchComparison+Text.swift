@@ -114,12 +114,12 @@ extension BenchComparison {
         guard let first = shown.first else { return "" }
         let unit = name == "throughput_tps" ? 1.0 : 1000
         func series(
-            _ label: String, _ style: String, _ marker: Chart.Marker, _ dash: Int,
+            _ label: String, _ style: String, _ marker: Chart.Marker, _ aside: Double,
             _ value: KeyPath<FigureComparison, Double>, _ range: KeyPath<FigureComparison, [Double]>
         ) -> Chart.Series {
             Chart.Series(
-                name: label, points: shown.map { ($0.place, $0.figure[keyPath: value] / unit) }, style: style, dash: dash,
-                marker: marker,
+                name: label, points: shown.map { ($0.place + aside, $0.figure[keyPath: value] / unit) },
+                style: style, marker: marker, isJoined: false,
                 intervals: shown.map {
                     let ends = $0.figure[keyPath: range]
                     return ends.count == 2 && ends[0] < ends[1] ? ends[0] / unit...ends[1] / unit : nil
@@ -132,7 +132,7 @@ extension BenchComparison {
             title: first.figure.title, xTitle: "set-up", yTitle: first.figure.title,
             xTicks: shown.enumerated().map { Chart.Tick(position: $1.place, label: "\($0 + 1)") },
             series: [
-                series("A", "s0", .circle, 0, \.a, \.range_a), series("B", "s2", .square, 1, \.b, \.range_b),
+                series("A", "s0", .circle, -0.06, \.a, \.range_a), series("B", "s2", .square, 0.06, \.b, \.range_b),
             ])
         chart.summary = shown.enumerated().map { "\($0 + 1): \($1.row.name)" }.prefix(12).joined(separator: "; ")
         let table =
