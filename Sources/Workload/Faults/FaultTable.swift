@@ -1,10 +1,8 @@
-import StrictInput
-
 /// What named faults came to, a row a run that had one.
 struct FaultTable {
     let runs: [RunResult]
 
-    private static let header = [
+    static let header = [
         "shards", "cross", "fault", "of", "from s", "to s", "tps before", "in it", "after", "s without commit",
         "longest gap ms", "at s",
     ]
@@ -29,22 +27,21 @@ struct FaultTable {
         let rows = rows
         return rows.isEmpty ? "" : "faults:\n" + TextTable.aligned([Self.header] + rows)
     }
+}
 
-    /// As the page shows it; empty without a fault.
-    func html() -> String {
-        let rows = rows
+extension ReportSection {
+    /// What named faults came to.
+    static let faults = ReportSection(id: "faults", title: "Faults") { context in
+        let rows = FaultTable(runs: context.runs).rows
         guard !rows.isEmpty else { return "" }
-        var out =
-            "<div class=\"card wide\"><h2>Faults</h2><p class=\"muted\">What was done to the processes of a run, and what committed a second before, in and after it. Seconds without a commit are counted from the fault's beginning to the end of the load. All invariants were checked afterwards, as without a fault</p><table>\n"
-        out += line("th", Self.header)
-        for row in rows { out += line("td", row) }
-        return out + "</table></div>\n"
-    }
+        let table = HTML.table(
+            [FaultTable.header] + rows,
+            caption: "What was done to the processes of a run, and what committed a second before, in and after it",
+            text: [2, 3])
+        return """
+            <div class="card wide"><h2>Faults</h2>\(table)<p class="muted">Seconds without a commit are counted from the \
+            fault's beginning to the end of the load. All invariants were checked afterwards, as without a fault</p></div>
 
-    private func line(_ tag: String, _ cells: [String]) -> String {
-        "<tr>"
-            + cells.enumerated().map { i, cell in
-                "<\(tag)\((2...3).contains(i) ? " class=\"text\"" : "")>\(Markup.escape(cell))</\(tag)>"
-            }.joined() + "</tr>\n"
+            """
     }
 }

@@ -48,18 +48,10 @@ public struct GridSummary: Sendable {
         }
     }
 
-    /// Of no values nil; of an even number the mean of the middle two.
-    static func median(_ values: [Double]) -> Double? {
-        guard !values.isEmpty else { return nil }
-        let sorted = values.sorted()
-        let middle = sorted.count / 2
-        return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-    }
-
     private typealias Column = (name: String, value: (Row) -> String)
 
     private static func of(_ row: Row, _ digits: Int, _ value: (RunResult) -> Double?) -> String {
-        median(row.runs.compactMap(value)).map { decimal($0, digits) } ?? ""
+        Statistics.median(row.runs.compactMap(value)).map { decimal($0, digits) } ?? ""
     }
 
     private static func latency(

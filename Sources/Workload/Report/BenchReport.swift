@@ -61,6 +61,11 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("journal_records", { cost($0.costs?.journal_records) }),
             ("journal_bytes", { cost($0.costs?.journal_bytes) }), ("messages", { cost($0.costs?.messages) }),
             ("message_bytes", { cost($0.costs?.message_bytes) }), ("batch_items", { cost($0.costs?.batch_items) }),
+            ("kernel", { _ in made?.environment?.kernel ?? "" }),
+            ("memory_bytes", { _ in made?.environment?.memory_bytes.map { "\($0)" } ?? "" }),
+            ("file_system", { _ in made?.environment?.file_system ?? "" }),
+            ("governor", { _ in made?.environment?.governor ?? "" }),
+            ("load_average", { _ in made?.environment?.load_average?.first.map { decimal($0, 2) } ?? "" }),
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
@@ -100,13 +105,15 @@ public struct BenchReport: Codable, Sendable, Equatable {
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 
-    /// Writes `report.json`, `report.csv` and `report.html`.
+    /// Writes `report.json`, `report.csv`, `report.html`, and the latencies for HdrHistogram's tools: `latency.hlog`, and
+    /// one `latency-….hgrm` a run and kind.
     /// - Returns: the folder, which is another one if there is a report in this one by now.
     public func write(to folder: ReportFolder, title: String) throws -> String {
-        try folder.write([
-            ("report.json", try json() + "\n"), ("report.csv", csv()),
-            ("report.html", HTMLReport(self, title: title).text()),
-        ])
+        try folder.write(
+            [
+                ("report.json", try json() + "\n"), ("report.csv", csv()),
+                ("report.html", HTMLReport(self, title: title).text()), ("latency.hlog", histogramLog()),
+            ] + percentileFiles())
     }
 }
 

@@ -13,6 +13,8 @@ public struct Provenance: Codable, Sendable, Equatable {
     public var cpu: String?
     /// That this process may use.
     public var cores: Int
+    /// What else the figures depend on; nil in reports from before it was noted.
+    public var environment: Environment?
 
     /// For reports whose making is known otherwise; `current` is for this process.
     public init(date: String, version: String, command: String, cpu: String?, cores: Int) {

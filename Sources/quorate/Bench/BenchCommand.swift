@@ -263,7 +263,7 @@ struct BenchCommand: ToolCommand {
     private func finish(_ runs: [RunResult], without error: any Error) throws {
         guard !runs.isEmpty else { return }
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
-        let result = BenchReport(runs: runs, made: Made.now, partial: why)
+        let result = BenchReport(runs: runs, made: made, partial: why)
         if json {
             Console.json(document: try result.json())
         } else {
@@ -274,6 +274,8 @@ struct BenchCommand: ToolCommand {
         }
         try write(result)
     }
+
+    private var made: Provenance { keep.map { Made.now(keep: $0) } ?? Made.now }
 
     private func write(_ result: BenchReport) throws {
         let title = "Quorate bench" + (result.partial == nil ? "" : " (partial: not all runs were finished)")
@@ -360,7 +362,7 @@ struct BenchCommand: ToolCommand {
 
     private func finish(_ result: BenchReport) throws {
         var result = result
-        result.made = Made.now
+        result.made = made
         if json { Console.json(document: try result.json()) } else { Console.out(result.table()) }
         try write(result)
         var failed = false

@@ -15,5 +15,5 @@ struct BenchCommands: AsyncParsableCommand {
 
               quorate bench run --help
             """,
-        subcommands: [BenchCommand.self, GridCommand.self], defaultSubcommand: BenchCommand.self)
+        subcommands: [BenchCommand.self, GridCommand.self, CompareCommand.self], defaultSubcommand: BenchCommand.self)
 }
