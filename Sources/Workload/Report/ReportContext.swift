@@ -124,7 +124,8 @@ struct ReportContext {
     /// What bars at points are, if there are any.
     func intervalNote(_ points: [RepeatedRuns]) -> String {
         let most = points.map(\.runs.count).max() ?? 0
-        return most > 1 ? "Points are medians of repeated runs (\(most) at most); bars go from the lowest to the highest" : ""
+        return most > 1
+            ? "Points are medians of repeated runs (\(most) at most); bars go from the lowest to the highest" : ""
     }
 }
 

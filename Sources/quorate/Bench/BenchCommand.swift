@@ -8,7 +8,7 @@ import Workload
 
 struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench",
+        commandName: "run",
         abstract:
             "Measure transfers or transactions on lists, on fresh clusters of real processes, for each shard count.",
         discussion: """
@@ -71,8 +71,7 @@ struct BenchCommand: ToolCommand {
             LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
             2, 4 and 8 shards, and calls 1, 2 and 4 deep (a procedure that calls one that calls one …, each on another shard), \
             beside the message delays and syncs that each must wait for, with the formula.
-            """,
-        subcommands: [CompareCommand.self])
+            """)
 
     @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
     @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?

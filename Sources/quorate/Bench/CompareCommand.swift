@@ -28,12 +28,7 @@ struct CompareCommand: ToolCommand {
     @Argument(help: "A report: a folder or a report.json.", completion: .file()) var a: String
     @Argument(help: "The report that is compared with it.", completion: .file()) var b: String
     @OptionGroup var reporting: ReportOption
-    /// The options of `bench` are read before its own: what both have is there.
-    @ParentCommand var bench: BenchCommand
-    @Flag(name: .customLong("json"), help: "Print one JSON object on standard output, and nothing else there.")
-    var isJSON = false
-
-    var json: Bool { isJSON || bench.json }
+    @Flag(help: "Print one JSON object on standard output, and nothing else there.") var json = false
 
     func execute() async throws {
         try reporting.prepare()
@@ -41,7 +36,8 @@ struct CompareCommand: ToolCommand {
         if json { Console.json(document: try comparison.json()) } else { Console.out(comparison.table()) }
         try reporting.write { try comparison.write(to: $0, made: Made.now) }
         guard !comparison.rows.isEmpty else {
-            throw ToolError(.notComparable, "\(a) and \(b) have no run in common: give two reports of the same shard counts")
+            throw ToolError(
+                .notComparable, "\(a) and \(b) have no run in common: give two reports of the same shard counts")
         }
         if comparison.isWorse { throw ToolError(.benchWorse, "\(b) is worse than \(a), and that is no chance") }
     }
@@ -53,7 +49,8 @@ struct CompareCommand: ToolCommand {
         let file = isFolder.boolValue ? "\(path)/report.json" : path
         guard isThere, FileManager.default.fileExists(atPath: file) else {
             throw ToolError(
-                .failure, "\(file): there is no such file; give a folder that quorate bench --report wrote, or its report.json")
+                .failure,
+                "\(file): there is no such file; give a folder that quorate bench --report wrote, or its report.json")
         }
         let data: Data
         do { data = try Data(contentsOf: URL(fileURLWithPath: file)) } catch {
@@ -73,12 +70,14 @@ struct CompareCommand: ToolCommand {
 
     private static func place(of error: DecodingError) -> String {
         func at(_ context: DecodingError.Context, _ key: String? = nil) -> String {
-            let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue } + (key.map { [$0] } ?? [])
+            let path =
+                context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue } + (key.map { [$0] } ?? [])
             return path.isEmpty ? "the file" : Printable.line(path.joined(separator: "."))
         }
         return switch error {
         case .keyNotFound(let key, let context): "\(at(context, key.stringValue)) is missing"
-        case .typeMismatch(_, let context), .valueNotFound(_, let context): "\(at(context)) is not what is expected there"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            "\(at(context)) is not what is expected there"
         case .dataCorrupted(let context):
             context.codingPath.isEmpty ? "it is no JSON" : "\(at(context)) is not what is expected there"
         @unknown default: "it cannot be read"

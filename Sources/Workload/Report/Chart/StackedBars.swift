@@ -61,7 +61,8 @@ struct StackedBars {
             colours.enumerated().map { "--s\($0.offset): \(isDark ? $0.element.1 : $0.element.0);" }.joined(
                 separator: " ")
         }
-        return ":root { \(variables(false)) }\n@media screen and (prefers-color-scheme: dark) { :root { \(variables(true)) } }\n"
+        return
+            ":root { \(variables(false)) }\n@media screen and (prefers-color-scheme: dark) { :root { \(variables(true)) } }\n"
             + colours.indices.map { ".s\($0) { --k: var(--s\($0)); }" }.joined(separator: " ")
     }()
 }
