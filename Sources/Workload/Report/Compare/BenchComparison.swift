@@ -93,8 +93,8 @@ public struct BenchComparison: Codable, Sendable, Equatable {
         }
     }
 
-    /// In which the runs of one report differ: what its pictures are drawn over. What is one and the same in a report may
-    /// be another in the other: it is what the two are compared for.
+    /// In which the runs of one report differ: what its pictures are drawn over. What is one and the same in a report
+    /// may be another in the other: it is what the two are compared for.
     private static func keysThatPart(_ setups: [[String: String]]) -> Set<String> {
         let keys = Set(setups.flatMap(\.keys))
         return keys.filter { key in Set(setups.map { $0[key] ?? "" }).count > 1 }
