@@ -105,8 +105,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 
-    /// Writes `report.json`, `report.csv`, `report.html`, and the latencies for HdrHistogram's tools: `latency.hlog`, and
-    /// one `latency-….hgrm` a run and kind.
+    /// Writes `report.json`, `report.csv`, `report.html`, and latencies for HdrHistogram's tools: `latency.hlog`, and one
+    /// `latency-….hgrm` a run and kind.
     /// - Returns: the folder, which is another one if there is a report in this one by now.
     public func write(to folder: ReportFolder, title: String) throws -> String {
         try folder.write(

@@ -35,7 +35,8 @@ enum HTML {
     static func page(title: String, css: String, body: String) -> String {
         var page =
             "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-        page += "<title>\(Markup.escape(title))</title>\n<style>\n\(PageStyle.css)\n\(css)\n</style></head>\n<body><main>\n"
+        page +=
+            "<title>\(Markup.escape(title))</title>\n<style>\n\(PageStyle.css)\n\(css)\n</style></head>\n<body><main>\n"
         return page + body + "</main></body></html>\n"
     }
 
@@ -61,7 +62,8 @@ enum HTML {
     static func table(_ rows: [[String]], caption: String, text isText: Set<Int> = [0]) -> String {
         guard let header = rows.first else { return "" }
         func style(_ column: Int) -> String { isText.contains(column) ? " class=\"text\"" : "" }
-        var out = "<div class=\"scroll\" tabindex=\"0\"><table><caption>\(Markup.escape(caption))</caption>\n<thead><tr>"
+        var out =
+            "<div class=\"scroll\" tabindex=\"0\"><table><caption>\(Markup.escape(caption))</caption>\n<thead><tr>"
         for (i, cell) in header.enumerated() { out += "<th scope=\"col\"\(style(i))>\(Markup.escape(cell))</th>" }
         out += "</tr></thead>\n<tbody>\n"
         for row in rows.dropFirst() {
@@ -69,7 +71,8 @@ enum HTML {
             for (i, cell) in row.enumerated() {
                 out +=
                     i == 0
-                    ? "<th scope=\"row\"\(style(i))>\(Markup.escape(cell))</th>" : "<td\(style(i))>\(Markup.escape(cell))</td>"
+                    ? "<th scope=\"row\"\(style(i))>\(Markup.escape(cell))</th>"
+                    : "<td\(style(i))>\(Markup.escape(cell))</td>"
             }
             out += "</tr>\n"
         }

@@ -107,18 +107,25 @@ extension BenchReport {
 extension RunResult.Latency {
     /// Columns of the field's usual text format.
     func percentileText() -> String {
-        func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
-        var out = padded("Value", 12) + padded("Percentile", 15) + padded("TotalCount", 11) + padded("1/(1-Percentile)", 17)
+        func padded(_ text: String, _ width: Int) -> String {
+            String(repeating: " ", count: max(0, width - text.count)) + text
+        }
+        var out =
+            padded("Value", 12) + padded("Percentile", 15) + padded("TotalCount", 11) + padded("1/(1-Percentile)", 17)
         out += "\n\n"
         for point in curve {
             let share = point.percentile / 100
             let below = point.count ?? UInt64((share * Double(count)).rounded(.up))
-            out += padded(decimal(Double(point.us) / 1000, 3), 12) + padded(decimal(share, 12), 15) + padded("\(below)", 11)
+            out +=
+                padded(decimal(Double(point.us) / 1000, 3), 12) + padded(decimal(share, 12), 15)
+                + padded("\(below)", 11)
             if share < 1 { out += padded(decimal(1 / (1 - share), 2), 15) }
             out += "\n"
         }
-        out += "#[Mean    = \(padded(decimal(mean_us / 1000, 3), 12)), StdDeviation   = \(padded(decimal((stddev_us ?? 0) / 1000, 3), 12))]\n"
-        out += "#[Max     = \(padded(decimal(Double(max_us) / 1000, 3), 12)), Total count    = \(padded("\(count)", 12))]\n"
+        out +=
+            "#[Mean    = \(padded(decimal(mean_us / 1000, 3), 12)), StdDeviation   = \(padded(decimal((stddev_us ?? 0) / 1000, 3), 12))]\n"
+        out +=
+            "#[Max     = \(padded(decimal(Double(max_us) / 1000, 3), 12)), Total count    = \(padded("\(count)", 12))]\n"
         return out
     }
 }

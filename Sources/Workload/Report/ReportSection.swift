@@ -9,6 +9,7 @@ struct ReportSection: Sendable {
 
     /// From top to bottom. What is measured beside is one more line, with a file of its own in `Sections`.
     static let all: [ReportSection] = [
-        .grid, .latency, .throughput, .distributions, .timeLines, .faults, .phases, .costs, .aborts, .tables, .environment, .reading,
+        .grid, .latency, .throughput, .distributions, .timeLines, .faults, .phases, .costs, .aborts,
+        .tables, .environment, .reading,
     ]
 }

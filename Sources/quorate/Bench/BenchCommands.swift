@@ -10,6 +10,7 @@ struct BenchCommands: AsyncParsableCommand {
         discussion: """
               quorate bench --shards 1,2,4 --duration 10 --report out
               quorate bench grid --shards 1,2,4 --fault none,primary-killed --duration 10 --repeat 3 --output folder
+              quorate bench compare before after
 
             Without the name of a subcommand it is a run, of which this has all options and examples:
 

@@ -4,7 +4,9 @@ import Workload
 
 /// Where a bench or a drill writes its report.
 struct ReportOption: ParsableArguments {
-    @Option(help: "Write report.html, report.csv, report.json and, of a bench, latencies for HdrHistogram into this folder.") var report: String?
+    @Option(
+        help: "Write report.html, report.csv, report.json and, of a bench, latencies for HdrHistogram into this folder."
+    ) var report: String?
     @Flag(help: "Replace what is there of an earlier report (and of an earlier --history).") var overwrite = false
 
     func validate() throws {

@@ -71,7 +71,9 @@ struct Chart {
 
     private var xs: [Double] { series.flatMap { $0.points.map(\.x) } + xTicks.map(\.position) + marks.map(\.position) }
     private var ys: [Double] {
-        series.flatMap { $0.points.map(\.y) + ($0.intervals ?? []).flatMap { $0.map { [$0.lowerBound, $0.upperBound] } ?? [] } }
+        series.flatMap {
+            $0.points.map(\.y) + ($0.intervals ?? []).flatMap { $0.map { [$0.lowerBound, $0.upperBound] } ?? [] }
+        }
     }
 
     func html() -> String {
@@ -94,7 +96,8 @@ struct Chart {
             "<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(Markup.escape(title))\"><desc>\(Markup.escape(description))</desc>\n"
         for band in bands {
             let (left, right) = (x(band.range.lowerBound), x(band.range.upperBound))
-            out += "<path class=\"band\" d=\"M\(at(left)) 0H\(at(right))V1000H\(at(left))Z\"><title>\(Markup.escape(band.label))</title></path>"
+            out +=
+                "<path class=\"band\" d=\"M\(at(left)) 0H\(at(right))V1000H\(at(left))Z\"><title>\(Markup.escape(band.label))</title></path>"
         }
         for tick in ticks { out += line("grid", 0, 1, y(tick.position), y(tick.position)) }
         for mark in marks { out += line("mark", x(mark.position), x(mark.position), 0, 1) }
@@ -167,7 +170,9 @@ struct Chart {
         if fillsArea, let first = places.first, let last = places.last {
             out += "<path class=\"area \(line.style)\" d=\"M\(first.x) 1000L\(path)L\(last.x) 1000Z\"/>"
         }
-        if places.count > 1, line.isJoined { out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>" }
+        if places.count > 1, line.isJoined {
+            out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>"
+        }
         for (i, interval) in (line.intervals ?? []).enumerated() {
             guard let interval, i < places.count else { continue }
             let (top, bottom) = (at(1 - y(interval.upperBound)), at(1 - y(interval.lowerBound)))

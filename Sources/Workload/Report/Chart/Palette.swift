@@ -26,7 +26,8 @@ struct Palette {
             shards.indices.map { "--k\($0): \(Self.colour($0, of: shards.count, isDark: isDark));" }.joined(
                 separator: " ")
         }
-        return ":root { \(variables(false)) }\n@media screen and (prefers-color-scheme: dark) { :root { \(variables(true)) } }\n"
+        return
+            ":root { \(variables(false)) }\n@media screen and (prefers-color-scheme: dark) { :root { \(variables(true)) } }\n"
             + shards.indices.map { ".k\($0) { --k: var(--k\($0)); }" }.joined(separator: " ")
     }
 

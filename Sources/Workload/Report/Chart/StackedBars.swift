@@ -50,8 +50,8 @@ struct StackedBars {
 
     private func text(_ value: Double) -> String { decimal(value, digits) }
 
-    /// Of six kinds: colours that readers who are colour-blind can tell apart (M. Okabe, K. Ito, Color Universal Design,
-    /// 2008), darkened for a light page so that white text can be read on them.
+    /// Of six kinds: colours that readers who are colour-blind can tell apart (M. Okabe, K. Ito, Color Universal
+    /// Design, 2008), darkened for a light page so that white text can be read on them.
     static let css: String = {
         let colours = [
             ("#0072b2", "#56b4e9"), ("#5f5f5f", "#b0b7c3"), ("#9a5b00", "#e69f00"), ("#8b2f6b", "#e08cc0"),
@@ -61,7 +61,8 @@ struct StackedBars {
             colours.enumerated().map { "--s\($0.offset): \(isDark ? $0.element.1 : $0.element.0);" }.joined(
                 separator: " ")
         }
-        return ":root { \(variables(false)) }\n@media screen and (prefers-color-scheme: dark) { :root { \(variables(true)) } }\n"
+        return
+            ":root { \(variables(false)) }\n@media screen and (prefers-color-scheme: dark) { :root { \(variables(true)) } }\n"
             + colours.indices.map { ".s\($0) { --k: var(--s\($0)); }" }.joined(separator: " ")
     }()
 }

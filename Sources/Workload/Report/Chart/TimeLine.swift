@@ -35,6 +35,7 @@ struct TimeLine {
             title: title, xTitle: "seconds", yTitle: "committed / s", xTicks: ticks,
             series: [Chart.Series(name: "throughput", points: points, style: style)],
             marks: events.map { Chart.Tick(position: $0.at_s, label: "\(decimal($0.at_s, 1)) s: \($0.what)") },
-            bands: warmup > 0 ? [.init(range: 0...min(warmup, end), label: "warm-up")] : [], fillsArea: true, isWide: true)
+            bands: warmup > 0 ? [.init(range: 0...min(warmup, end), label: "warm-up")] : [], fillsArea: true,
+            isWide: true)
     }
 }

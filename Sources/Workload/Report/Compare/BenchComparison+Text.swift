@@ -100,7 +100,8 @@ extension BenchComparison {
             body += card(figure)
         }
         body += "</div>\n<div class=\"card wide\"><h2>All figures</h2>"
-        body += HTML.table([["set-up"] + Self.header.dropFirst()] + cells, caption: "Medians of the runs", text: [0, 1, 6])
+        body += HTML.table(
+            [["set-up"] + Self.header.dropFirst()] + cells, caption: "Medians of the runs", text: [0, 1, 6])
         body += chance.isEmpty ? "</div>\n" : "<p class=\"muted\">\(Markup.escape(chance))</p></div>\n"
         body += "<div class=\"card wide\"><h2>Environment</h2>\(HTML.facts(of: made))</div>\n"
         return HTML.page(title: "Two benches", css: StackedBars.css, body: body)

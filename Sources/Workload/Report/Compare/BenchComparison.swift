@@ -93,8 +93,8 @@ public struct BenchComparison: Codable, Sendable, Equatable {
         }
     }
 
-    /// In which the runs of one report differ: what its pictures are drawn over. What is one and the same in a report may
-    /// be another in the other: it is what the two are compared for.
+    /// In which the runs of one report differ: what its pictures are drawn over. What is one and the same in a report
+    /// may be another in the other: it is what the two are compared for.
     private static func keysThatPart(_ setups: [[String: String]]) -> Set<String> {
         let keys = Set(setups.flatMap(\.keys))
         return keys.filter { key in Set(setups.map { $0[key] ?? "" }).count > 1 }
@@ -111,7 +111,8 @@ public struct BenchComparison: Codable, Sendable, Equatable {
         compare("made.cores", a.made.map { "\($0.cores)" }, b.made.map { "\($0.cores)" })
         let (here, there) = (a.made?.environment, b.made?.environment)
         compare("made.environment.kernel", here?.kernel, there?.kernel)
-        compare("made.environment.memory_bytes", here?.memory_bytes.map(String.init), there?.memory_bytes.map(String.init))
+        compare(
+            "made.environment.memory_bytes", here?.memory_bytes.map(String.init), there?.memory_bytes.map(String.init))
         compare("made.environment.file_system", here?.file_system, there?.file_system)
         compare("made.environment.disk", here?.disk, there?.disk)
         compare("made.environment.governor", here?.governor, there?.governor)

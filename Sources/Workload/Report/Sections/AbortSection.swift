@@ -4,7 +4,9 @@ extension ReportSection {
     /// Why transactions did not take effect, and what gateways turned away.
     static let aborts = ReportSection(id: "aborts", title: "Aborts") { context in
         let runs = context.namedRuns
-        func causes(_ count: (RunResult) -> [String: Int]) -> [String] { Set(runs.flatMap { count($0.run).keys }).sorted() }
+        func causes(_ count: (RunResult) -> [String: Int]) -> [String] {
+            Set(runs.flatMap { count($0.run).keys }).sorted()
+        }
         let (aborts, rejections) = (causes { $0.aborts }, causes { $0.retries.rejections })
         guard !runs.isEmpty else { return "" }
         guard !aborts.isEmpty || !rejections.isEmpty || runs.contains(where: { $0.run.unknown > 0 }) else {

@@ -48,7 +48,8 @@ struct Headline {
         let times = Double(last.shards) / Double(first.shards)
         if from > 0 {
             let share = decimal(to / from / times * 100, 0)
-            out += " throughput is \(HTML.number((to / from * 100).rounded() / 100)) times as high, \(share) % of linear"
+            out +=
+                " throughput is \(HTML.number((to / from * 100).rounded() / 100)) times as high, \(share) % of linear"
         }
         let before = first.median { $0.intra.milliseconds(\.p50_us) }
         let after = last.median { $0.intra.milliseconds(\.p50_us) }

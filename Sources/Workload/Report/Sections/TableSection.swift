@@ -64,7 +64,10 @@ private struct RunTables {
             for problem in run.invariants.problems { items.append(("\(name): \(problem)", true)) }
             for missed in run.missed_events {
                 items.append(
-                    ("\(name): did not happen, the load had ended: \(missed.what) at \(HTML.number(missed.at_s)) s", true))
+                    (
+                        "\(name): did not happen, the load had ended: \(missed.what) at \(HTML.number(missed.at_s)) s",
+                        true
+                    ))
             }
             if let history = run.history {
                 items.append(

@@ -2,7 +2,8 @@ extension ReportSection {
     /// Throughput over shard counts, beside what so many times one shard would be.
     static let throughput = ReportSection(id: "throughput", title: "Throughput") { context in
         guard !context.runs.isEmpty else { return "" }
-        return "<div class=\"cards\">\n\(ThroughputCard(context: context).html())\(ThroughputCard(context: context).share())</div>\n"
+        return
+            "<div class=\"cards\">\n\(ThroughputCard(context: context).html())\(ThroughputCard(context: context).share())</div>\n"
     }
 }
 
@@ -28,8 +29,11 @@ private struct ThroughputCard {
         chart.summary = summary
         return ChartCard(
             chart: chart,
-            note: ["Linear: the rate on \(ReportContext.shards(low)), times the shards", context.intervalNote(context.points)]
-                .filter { !$0.isEmpty }.joined(separator: ". "),
+            note: [
+                "Linear: the rate on \(ReportContext.shards(low)), times the shards",
+                context.intervalNote(context.points),
+            ]
+            .filter { !$0.isEmpty }.joined(separator: ". "),
             badges: context.badges(context.points), table: table
         ).html()
     }
