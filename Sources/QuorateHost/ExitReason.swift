@@ -32,6 +32,8 @@ package enum ExitReason: Int32, CaseIterable {
     case drillFailed = 33
     case simulationFailed = 34
     case gatewaysLost = 35
+    case benchWorse = 38
+    case notComparable = 39
     case output = 40
     case notPermitted = 41
     case busy = 42
@@ -65,6 +67,8 @@ package enum ExitReason: Int32, CaseIterable {
         case .drillFailed: "the cluster did not do in a drill what it must"
         case .simulationFailed: "a simulated seed broke an invariant, or a scenario did not go as it says"
         case .gatewaysLost: "no gateway of a bench is left"
+        case .benchWorse: "of two reports that were compared the second is worse, which is no chance"
+        case .notComparable: "two reports that were compared have no run in common"
         case .output: "what it had to say could not be written"
         case .notPermitted: "not permitted: a process or file of another user"
         case .busy: "another command is at work on the cluster's folder"

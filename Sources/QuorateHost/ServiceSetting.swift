@@ -23,6 +23,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     case stateGigabytes = "state_gigabytes"
     case archive
     case archiveGigabytes = "archive_gigabytes"
+    case syncDelayMilliseconds = "sync_delay_milliseconds"
     case maxClients = "max_clients"
     case maxClientsPerAddress = "max_clients_per_address"
     case drainSeconds = "drain_seconds"
@@ -68,6 +69,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         ServiceSettings.fileVariable, ServiceSetting.folder.variable, ServiceSetting.number.variable,
         ServiceSetting.listen.variable, ServiceSetting.http.variable, ServiceSetting.logFormat.variable,
         ServiceSetting.logLevel.variable, ServiceSetting.drainSeconds.variable,
+        // A bench says itself whose disk is slow, and no other cluster has use for one.
+        ServiceSetting.syncDelayMilliseconds.variable,
         // Whether a cluster's gateways speak TLS is known from its folder, by those who connect to them.
         ServiceSetting.clientTLS.variable, ServiceSetting.tlsCertificate.variable, ServiceSetting.tlsKey.variable,
     ]
@@ -77,7 +80,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .folder, .number, .listen, .http, .logLevel, .logFormat, .traceRate, .verifierThreads,
             .roundTripMilliseconds, .network:
             [.host, .gateway]
-        case .maxGateways, .stateGigabytes, .archive, .archiveGigabytes: [.host]
+        case .maxGateways, .stateGigabytes, .archive, .archiveGigabytes, .syncDelayMilliseconds: [.host]
         case .clientTLS, .tlsCertificate, .tlsKey, .allowPlaintext, .maxClients, .maxClientsPerAddress, .drainSeconds:
             [.gateway]
         }
@@ -102,6 +105,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .stateGigabytes: "64"
         case .archive: "true"
         case .archiveGigabytes: "16"
+        case .syncDelayMilliseconds: "0"
         case .maxClients: "1024"
         case .maxClientsPerAddress: "256"
         case .drainSeconds: "5"
@@ -129,6 +133,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .archive: "whether it keeps what it has executed, for `quorate export`"
         case .archiveGigabytes:
             "the most that these archives may take on disk, 0 to 65536; the oldest parts go, also where less than 512 MiB of the disk would be free. 0 sets no limit"
+        case .syncDelayMilliseconds:
+            "for measuring only: milliseconds by which each sync of the journal takes longer, 0 to 10000"
         case .maxClients: "connections of clients, 1 to 60000; one more takes a quiet one's place"
         case .maxClientsPerAddress:
             "of these, those of one address (of IPv6, one /64) of another machine, 1 to 60000"
@@ -157,6 +163,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .stateGigabytes: .whole(1...4096)
         case .archive: .truth
         case .archiveGigabytes: .whole(0...65_536)
+        case .syncDelayMilliseconds: .whole(0...10_000)
         case .maxClients: .whole(1...60_000)
         case .maxClientsPerAddress: .whole(1...60_000)
         case .drainSeconds: .whole(0...3600)

@@ -95,6 +95,7 @@ package struct ServiceSettings: Sendable {
         if let sessions = whole(.maxGateways) { options.transport.maxGateways = sessions }
         if let gigabytes = whole(.stateGigabytes) { options.stores.mapSize = gigabytes << 30 }
         if let archive = texts[.archive] { options.archives = archive == "true" }
+        if let milliseconds = whole(.syncDelayMilliseconds) { options.syncDelay = .milliseconds(milliseconds) }
         if let gigabytes = whole(.archiveGigabytes) { options.archiveBytes = gigabytes == 0 ? nil : gigabytes << 30 }
     }
 

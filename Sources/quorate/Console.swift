@@ -145,6 +145,10 @@ struct FailureObject: Encodable, Sendable {
 
 /// A bar on a terminal, now and then a line elsewhere; on standard error.
 final class ProgressBar: Sendable {
+    /// What all of this is a part of, for a terminal. Then its steps are no news: nothing of them stays on the screen,
+    /// and elsewhere they say nothing.
+    @TaskLocal static var heading: (@Sendable () -> String)?
+    private let heading = ProgressBar.heading
     private let label: String
     private let start = ContinuousClock.now
     private let lastLine = Mutex<ContinuousClock.Instant?>(nil)
@@ -155,7 +159,7 @@ final class ProgressBar: Sendable {
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         if Console.isTerminal {
             let (bold, plain) = Console.hasColour ? ("\u{1b}[36m", "\u{1b}[0m") : ("", "")
-            var line = "\r\u{1b}[2K\(label)  "
+            var line = "\r\u{1b}[2K\(heading?() ?? "")\(label)  "
             if let total = progress.total, total > 0 {
                 let filled = min(24, progress.done * 24 / total)
                 line +=
@@ -168,6 +172,7 @@ final class ProgressBar: Sendable {
                 line + "  \(Int(seconds)) s" + (detail.isEmpty ? "" : "  \(Printable.line(detail))"), to: STDERR_FILENO)
             return
         }
+        guard heading == nil else { return }
         let isDue = lastLine.withLock { last in
             let now = ContinuousClock.now
             if let last, now - last < .seconds(5) { return false }
@@ -183,6 +188,7 @@ final class ProgressBar: Sendable {
 
     func finish(_ text: String) {
         if Console.isTerminal { Console.write("\r\u{1b}[2K", to: STDERR_FILENO) }
+        guard heading == nil else { return }
         Console.error("\(label)  \(text)")
     }
 }

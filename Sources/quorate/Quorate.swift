@@ -78,7 +78,7 @@ struct Quorate: AsyncParsableCommand {
             TransferCommand.self,
             IssueCommand.self, FreezeCommand.self, ReleaseCommand.self, CallCommand.self,
             TransactionCommand.self, TraceCommand.self,
-            ReceiptCommand.self, ExportCommand.self, ShellCommand.self, DemoCommand.self, BenchCommand.self,
+            ReceiptCommand.self, ExportCommand.self, ShellCommand.self, DemoCommand.self, BenchCommands.self,
             DrillCommand.self,
             SimulateCommand.self,
             HostCommand.self,

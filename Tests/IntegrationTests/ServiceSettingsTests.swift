@@ -93,6 +93,17 @@ import Testing
         #expect(gateway.status == 64 && gateway.output.contains("--log-level: \"loud\""), "\(gateway.output)")
     }
 
+    @Test func aSlowDiskIsToldToAHostOnlyAndNotHandedOn() throws {
+        var options = HostRuntimeOptions()
+        try settings().apply(to: &options)
+        #expect(options.syncDelay == .zero)
+        try settings(given: [.syncDelayMilliseconds: "20"]).apply(to: &options)
+        #expect(options.syncDelay == .milliseconds(20))
+        #expect(ServiceSetting.syncDelayMilliseconds.roles == [.host])
+        // A bench whose disks were slow without its knowledge would measure something else than it says.
+        #expect(ServiceSetting.ofOneProcess.contains("QUORATE_SYNC_DELAY_MILLISECONDS"))
+    }
+
     /// docs/CONFIGURATION.md has a row for each setting, and no others.
     @Test func everySettingIsDocumentedWithItsDefault() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

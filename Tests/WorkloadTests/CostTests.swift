@@ -121,7 +121,9 @@ struct CostTests {
         report.runs[0].costs = RunResult.Costs(from: before, to: after)
         _ = try report.write(to: ReportFolder(folder, overwrites: true), title: "costs")
         page = try String(contentsOfFile: folder + "/report.html", encoding: .utf8)
-        #expect(page.contains("<h2>Messages</h2>") && page.contains("<td class=\"text\">prepare</td><td>6.00</td>"))
+        #expect(
+            page.contains("<h2>Messages</h2>")
+                && page.contains("<th scope=\"row\" class=\"text\">prepare</th><td>6.00</td>"))
     }
 
     @Test func `the longest gap says when it began`() {

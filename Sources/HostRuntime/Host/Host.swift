@@ -265,7 +265,11 @@ private struct HostAssembly {
         report: @escaping @Sendable (HostInput) -> Void, failed: @escaping @Sendable (StorageFailure) -> Void,
         counters: HostCounters
     ) async throws -> (Mailbox<JournalWriter.Job>, [[UInt8]], hasLostRecords: Bool) {
-        let (folder, logger, loop) = (folder, logger, threads.journal)
+        let (folder, logger, loop, syncDelay) = (folder, logger, threads.journal, options.syncDelay)
+        if syncDelay > .zero {
+            logger.warning(
+                "each sync of the journal takes \(syncDelay) longer than the disk does: this is for measuring only")
+        }
         let (writer, records) = try await loop.submit {
             let storage = PosixJournalStorage(directory: folder.journalPath)
             let (journal, records) = try openOrCreate(storage)
@@ -275,7 +279,8 @@ private struct HostAssembly {
             return (
                 NIOLoopBound(
                     JournalWriter(
-                        journal, counters: counters, logger: logger, report: report, failed: failed),
+                        journal, counters: counters, logger: logger, syncDelay: syncDelay, report: report,
+                        failed: failed),
                     eventLoop: loop),
                 records
             )

@@ -36,6 +36,10 @@ public struct HostRuntimeOptions: Sendable {
     /// Bytes of all its archives together, in equal parts for its shards; the oldest go. Nil keeps everything.
     public var archiveBytes: Int? = 16 << 30
 
+    /// By how much each sync of the journal takes longer than the disk does, for measuring what a slow disk costs. The
+    /// syncs of archives and of the state, for which nobody waits, stay as they are.
+    public var syncDelay = Duration.zero
+
     /// One verifier and a tick of 10 ms, without procedures.
     public init() {}
 }

@@ -4,6 +4,10 @@ import WriteAheadLog
 import Logging
 import NIOCore
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// The journal's thread: appends everything that has queued up, over all steps and shards, and syncs once (group
 /// commit). What nobody waits for is not brought here alone (`HostEngine`). Lives on its loop. The first failure ends
 /// it: a failed sync is never retried (R7).
@@ -19,21 +23,24 @@ final class JournalWriter {
     private var journal: Journal<PosixJournalStorage>?
     private let counters: HostCounters
     private let logger: Logger
+    /// Each sync takes so much longer (`HostRuntimeOptions.syncDelay`).
+    private let syncDelay: Duration
     private let report: @Sendable (HostInput) -> Void
     private let failed: @Sendable (StorageFailure) -> Void
     private var position: UInt64 = 0
     private var durable: UInt64 = 0
 
     /// - Parameters:
+    ///   - syncDelay: by how much each sync takes longer.
     ///   - report: says `persisted` or `storageFailed`.
     ///   - failed: called beside `storageFailed`.
     init(
-        _ journal: consuming Journal<PosixJournalStorage>, counters: HostCounters, logger: Logger,
+        _ journal: consuming Journal<PosixJournalStorage>, counters: HostCounters, logger: Logger, syncDelay: Duration,
         report: @escaping @Sendable (HostInput) -> Void,
         failed: @escaping @Sendable (StorageFailure) -> Void
     ) {
         (self.journal, self.counters, self.logger) = (journal, counters, logger)
-        (self.report, self.failed) = (report, failed)
+        (self.syncDelay, self.report, self.failed) = (syncDelay, report, failed)
     }
 
     func run(_ jobs: [Job]) {
@@ -64,10 +71,19 @@ final class JournalWriter {
         guard position != durable, journal != nil else { return }
         let began = Clock.uptime()
         try journal?.sync()
+        if syncDelay > .zero { Self.wait(syncDelay) }
         counters.journalSyncTime.recordNanoseconds(Int64(clamping: Clock.uptime() - began))
         durable = position
         counters.journalSyncs.increment()
         report(.persisted(JournalPosition(position)))
+    }
+
+    /// This thread has nothing to do but what a disk would keep it from.
+    private static func wait(_ duration: Duration) {
+        let end = ContinuousClock.now + duration
+        while ContinuousClock.now < end {
+            usleep(UInt32(clamping: Int64(max(1, (end - .now) / .microseconds(1)))))
+        }
     }
 
     private func attempt(_ body: () throws -> Void) {

@@ -1,5 +1,3 @@
-import StrictInput
-
 /// Where the time goes, as tables: one a run, a line a phase.
 struct PhaseTable {
     let runs: [RunResult]
@@ -29,6 +27,12 @@ struct PhaseTable {
         }
     }
 
+    /// The same for a page.
+    static func page(_ phases: RunResult.Phases) -> [[String]] {
+        [["phase", "intra p50", "p90", "p99", "cross p50", "p90", "p99"]]
+            + rows(phases).map { row in [String(row[0].prefix { $0 != " " })] + row.dropFirst() }
+    }
+
     private static func cells(_ figures: RunResult.Phases.Figures?) -> [String] {
         guard let figures else { return ["-", "-", "-"] }
         return [figures.p50_us, figures.p90_us, figures.p99_us].map { decimal($0 / 1000, 2) }
@@ -37,70 +41,4 @@ struct PhaseTable {
 
 extension String {
     func padding(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
-}
-
-/// The same on the page: a bar of the mean times, and the table.
-struct PhaseSection {
-    let runs: [RunResult]
-    let palette: Palette
-
-    /// Empty if no request was traced.
-    func html() -> String { runs.map(section).joined() }
-
-    private func section(_ run: RunResult) -> String {
-        guard let phases = run.phases, phases.intra_count + phases.cross_count > 0 else { return "" }
-        let shards = run.shards == 1 ? "1 shard" : "\(run.shards) shards"
-        let title = "\(shards), \(decimal(run.setup.cross_share * 100, 0)) % cross-shard"
-        var out =
-            "<section class=\"card wide\"><h2><i class=\"chip \(palette.style(run.shards))\"></i>Where the time goes: \(title)</h2>"
-        out +=
-            "<p class=\"muted\">Milliseconds by phase of \(HTML.grouped(phases.intra_count)) intra-shard and \(HTML.grouped(phases.cross_count)) cross-shard requests, which were traced (\(HTML.number(phases.rate * 100)) % of all). The bars have the means</p>\n"
-        for (name, figures) in [("intra-shard", phases.intra), ("cross-shard", phases.cross)] where !figures.isEmpty {
-            out += bar(name, figures)
-        }
-        out += legend() + table(phases)
-        return out + "</section>\n"
-    }
-
-    private func bar(_ name: String, _ figures: [RunResult.Phases.Figures]) -> String {
-        let parts = Phase.path.compactMap { phase in figures.first { $0.phase == phase } }
-        let sum = parts.reduce(0) { $0 + $1.mean_us }
-        guard sum > 0 else { return "" }
-        var out = "<p class=\"muted phasename\">\(name): \(decimal(sum / 1000, 2)) ms</p><div class=\"phasebar\">"
-        for part in parts where part.mean_us > 0 {
-            let share = decimal(part.mean_us / sum * 100, 3)
-            let words = "\(part.phase.rawValue): \(decimal(part.mean_us / 1000, 2)) ms"
-            out += "<i class=\"ph\(place(part.phase))\" style=\"width:\(share)%\" title=\"\(words)\"></i>"
-        }
-        return out + "</div>\n"
-    }
-
-    private func place(_ phase: Phase) -> Int { Phase.path.firstIndex(of: phase) ?? 0 }
-
-    private func legend() -> String {
-        "<div class=\"legend phaselegend\">"
-            + Phase.path.map { "<span><i class=\"chip ph\(place($0))\"></i>\($0.rawValue)</span>" }.joined()
-            + "</div>\n"
-    }
-
-    private func table(_ phases: RunResult.Phases) -> String {
-        var out =
-            "<table>\n<tr><th class=\"text\">phase</th><th>intra p50</th><th>p90</th><th>p99</th><th>cross p50</th><th>p90</th><th>p99</th></tr>\n"
-        for row in PhaseTable.rows(phases) {
-            out += "<tr><td class=\"text\">\(Markup.escape(row[0].trimmed))</td>"
-            out += row.dropFirst().map { "<td>\(Markup.escape($0))</td>" }.joined() + "</tr>\n"
-        }
-        return out + "</table>"
-    }
-
-    /// Phases have hues in the order in which they follow each other.
-    static let css =
-        ".phasebar { display: flex; height: 22px; border-radius: 4px; overflow: hidden; margin: 4px 0 8px; } .phasebar i { display: block; height: 100%; }\n.phasename { margin-top: 10px; } .phaselegend { margin-bottom: 4px; }\n"
-        + Phase.path.indices.map {
-            ".ph\($0) { background: hsl(\($0 * 360 / Phase.path.count) \($0.isMultiple(of: 2) ? 62 : 42)% 52%); }"
-        }.joined(separator: "\n")
-}
-
-extension String {
-    fileprivate var trimmed: String { String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()) }
 }

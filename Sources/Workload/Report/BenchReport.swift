@@ -66,6 +66,11 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("journal_bytes", { cost($0.costs?.journal_bytes) }), ("messages", { cost($0.costs?.messages) }),
             ("message_bytes", { cost($0.costs?.message_bytes) }), ("batch_items", { cost($0.costs?.batch_items) }),
             ("workload_consistent", { $0.invariants.workload_consistent.map { "\($0)" } ?? "" }),
+            ("kernel", { _ in made?.environment?.kernel ?? "" }),
+            ("memory_bytes", { _ in made?.environment?.memory_bytes.map { "\($0)" } ?? "" }),
+            ("file_system", { _ in made?.environment?.file_system ?? "" }),
+            ("governor", { _ in made?.environment?.governor ?? "" }),
+            ("load_average", { _ in made?.environment?.load_average?.first.map { decimal($0, 2) } ?? "" }),
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
@@ -100,8 +105,9 @@ public struct BenchReport: Codable, Sendable, Equatable {
             }
         }
         let tables = [
-            TextTable.aligned(rows), TransactionTable(runs: runs).text, CostTable(runs: runs).text,
-            PhaseTable(runs: runs).text, PropagationTable(runs: runs).text, LoadTable(report: self).text,
+            TextTable.aligned(rows), TransactionTable(runs: runs).text, FaultTable(runs: runs).text,
+            CostTable(runs: runs).text, PhaseTable(runs: runs).text, PropagationTable(runs: runs).text,
+            LoadTable(report: self).text,
         ]
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
@@ -125,25 +131,15 @@ public struct BenchReport: Codable, Sendable, Equatable {
         }
     }
 
-    /// Of repeated runs the one with the median throughput, the lower one of two: a page shows one for each
-    /// combination.
-    var typical: BenchReport {
-        guard let repeats else { return self }
-        var typical = self
-        typical.runs = repeats.compactMap { summary in
-            let sorted = runs.filter(summary.covers).sorted { $0.throughput_tps < $1.throughput_tps }
-            return sorted.isEmpty ? nil : sorted[(sorted.count - 1) / 2]
-        }
-        return typical
-    }
-
-    /// Writes `report.json`, `report.csv` and `report.html`.
+    /// Writes `report.json`, `report.csv`, `report.html`, and latencies for HdrHistogram's tools: `latency.hlog`, and one
+    /// `latency-….hgrm` a run and kind.
     /// - Returns: the folder, which is another one if there is a report in this one by now.
     public func write(to folder: ReportFolder, title: String) throws -> String {
-        try folder.write([
-            ("report.json", try json() + "\n"), ("report.csv", csv()),
-            ("report.html", HTMLReport(typical, title: title).text()),
-        ])
+        try folder.write(
+            [
+                ("report.json", try json() + "\n"), ("report.csv", csv()),
+                ("report.html", HTMLReport(self, title: title).text()), ("latency.hlog", histogramLog()),
+            ] + percentileFiles())
     }
 }
 

@@ -156,48 +156,8 @@ public struct DrillPage: Sendable {
     /// Any report as lines of a figure's name and its value: `load.committed,1234`.
     /// - Parameter json: one object.
     public static func csv(json: String) throws -> String {
-        let root = try JSONDecoder().decode(Flat.self, from: Data(json.utf8))
-        var lines = ["figure,value"]
-        root.add(to: &lines, name: "")
-        return lines.joined(separator: "\n") + "\n"
-    }
-
-    private indirect enum Flat: Decodable {
-        case value(String)
-        case list([Flat])
-        case object([String: Flat])
-
-        init(from decoder: any Decoder) throws {
-            if let object = try? [String: Flat](from: decoder) {
-                self = .object(object)
-            } else if let list = try? [Flat](from: decoder) {
-                self = .list(list)
-            } else {
-                let container = try decoder.singleValueContainer()
-                if container.decodeNil() {
-                    self = .value("")
-                } else if let flag = try? container.decode(Bool.self) {
-                    self = .value("\(flag)")
-                } else if let number = try? container.decode(Int64.self) {
-                    self = .value("\(number)")
-                } else if let number = try? container.decode(UInt64.self) {
-                    self = .value("\(number)")
-                } else if let number = try? container.decode(Double.self) {
-                    self = .value("\(number)")
-                } else {
-                    self = .value(try container.decode(String.self))
-                }
-            }
-        }
-
-        func add(to lines: inout [String], name: String) {
-            func child(_ part: String) -> String { name.isEmpty ? part : "\(name).\(part)" }
-            switch self {
-            case .value(let text): lines.append("\(CSV.quoted(name)),\(CSV.quoted(text))")
-            case .list(let values): for (i, value) in values.enumerated() { value.add(to: &lines, name: child("\(i)")) }
-            case .object(let members):
-                for (key, value) in members.sorted(by: { $0.key < $1.key }) { value.add(to: &lines, name: child(key)) }
-            }
-        }
+        let root = try JSONDecoder().decode(FlatJSON.self, from: Data(json.utf8))
+        let lines = root.members().map { "\(CSV.quoted($0.name)),\(CSV.quoted($0.value))" }
+        return (["figure,value"] + lines).joined(separator: "\n") + "\n"
     }
 }

@@ -13,6 +13,8 @@ public struct Provenance: Codable, Sendable, Equatable {
     public var cpu: String?
     /// That this process may use.
     public var cores: Int
+    /// What else the figures depend on; nil in reports from before it was noted.
+    public var environment: Environment?
 
     /// For reports whose making is known otherwise; `current` is for this process.
     public init(date: String, version: String, command: String, cpu: String?, cores: Int) {
@@ -26,9 +28,12 @@ public struct Provenance: Codable, Sendable, Equatable {
         let program = arguments.first.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "quorate"
         return Provenance(
             date: now.formatted(.iso8601), version: version,
-            command: ([program] + arguments.dropFirst()).map(word).joined(separator: " "),
+            command: text(of: [program] + arguments.dropFirst()),
             cpu: processor(), cores: ProcessInfo.processInfo.activeProcessorCount)
     }
+
+    /// A command line as a shell takes it.
+    public static func text(of words: [String]) -> String { words.map(word).joined(separator: " ") }
 
     /// The cores, and the processor where its name is known, as a report's head shows them.
     public var machine: String { "\(cores) \(cores == 1 ? "core" : "cores")\(cpu.map { ", \($0)" } ?? "")" }

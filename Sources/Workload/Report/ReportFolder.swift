@@ -2,8 +2,10 @@ import Foundation
 
 /// Where a report goes. Nothing that is there is overwritten unless it is asked for.
 public struct ReportFolder: Sendable {
-    /// What a report consists of, and all that is ever overwritten.
+    /// What makes a folder one that holds a report.
     public static let files = ["report.html", "report.csv", "report.json"]
+    /// What may stand beside them: a name begins and ends so.
+    private static let companions = (prefix: "latency", suffixes: [".hlog", ".hgrm"])
 
     /// As the user gave it. `write` says where the report went.
     public let path: String
@@ -26,11 +28,18 @@ public struct ReportFolder: Sendable {
 
     /// Writes the files: into the folder, or, if somebody has put a report there meanwhile, into a new one beside it
     /// (`out-2`), so that neither is lost.
-    /// - Parameter texts: by the name of the file, which is one of `files`.
+    /// - Parameter texts: by the name of the file, which is one of `files`, or one that belongs to them: `latency.hlog`,
+    ///   `latency-….hgrm`. Such files of an earlier report that is overwritten go with it.
     /// - Returns: the folder.
     public func write(_ texts: [(name: String, text: String)]) throws -> String {
         try prepare()
         let folder = overwrites ? path : try claim()
+        if overwrites {
+            for name in try FileManager.default.contentsOfDirectory(atPath: folder)
+            where name.hasPrefix(Self.companions.prefix) && Self.companions.suffixes.contains(where: name.hasSuffix) {
+                try FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+            }
+        }
         for (name, text) in texts {
             try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"), options: .atomic)
         }

@@ -12,6 +12,8 @@ public struct RunResult: Codable, Sendable, Equatable {
             public var percentile: Double
             /// Microseconds that so many percent are not above.
             public var us: UInt64
+            /// How many values are not above it; null in reports from before it was noted.
+            public var count: UInt64?
         }
         /// Commits that were measured.
         public var count: UInt64
@@ -29,6 +31,10 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var mean_us: Double
         /// The distribution at growing resolution towards the tail.
         public var curve: [Point]
+        /// The standard deviation; null in reports from before it was noted.
+        public var stddev_us: Double?
+        /// All of it: an HdrHistogram of microseconds, V2, compressed, in base64; null if nothing committed.
+        public var hdr: String?
 
         /// - Parameter histogram: of microseconds, three digits exact.
         public init(_ histogram: Histogram<UInt64>) {
@@ -40,16 +46,21 @@ public struct RunResult: Codable, Sendable, Equatable {
             mean_us = some ? histogram.mean : 0
             curve = []
             guard some else { return }
+            (stddev_us, hdr) = (histogram.stdDeviation, HistogramLog.encoded(histogram))
+            func point(_ percentile: Double, _ us: UInt64) -> Point {
+                let share = histogram.percentileAtOrBelowValue(us) / 100
+                return Point(percentile: percentile, us: us, count: UInt64((share * Double(count)).rounded()))
+            }
             // Four points for each halving of what is left, up to the percentile of a single value.
             for halving in 0..<24 {
                 let step = 50.0 / Double(1 << halving)
                 for i in 0..<4 {
                     let percentile = 100 - 2 * step + step * Double(i) / 4
-                    curve.append(Point(percentile: percentile, us: at(percentile)))
+                    curve.append(point(percentile, at(percentile)))
                 }
                 if step / 100 * Double(count) < 1 { break }
             }
-            curve.append(Point(percentile: 100, us: max_us))
+            curve.append(Point(percentile: 100, us: max_us, count: count))
         }
     }
 
@@ -214,6 +225,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var network: String?
         /// What the workload was told; null for traces, lists and transfers without a skew of their own.
         public var parameters: WorkloadParameters?
+        /// The name of the fault that was asked for; null where none was.
+        public var fault: String?
 
         /// What the bench's options came to.
         public init(
@@ -286,6 +299,10 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var validity: Validity?
     /// By kind, for workloads of several; null for transfers and lists.
     public var transactions: Transactions?
+    /// The named fault; null where there was none.
+    public var fault: Fault?
+    /// Its place in a grid; null for a run by itself.
+    public var grid: GridCell?
 
     /// Takes over what the load's parts counted; `missed_events`, and what may be null, are set afterwards.
     public init(

@@ -8,7 +8,7 @@ import Workload
 
 struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench",
+        commandName: "run",
         abstract:
             "Measure transfers, SmallBank, YCSB+T, calls and other workloads, on fresh clusters of real processes, for each shard count.",
         discussion: """
@@ -33,7 +33,8 @@ struct BenchCommand: ToolCommand {
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
             is there is overwritten without --overwrite.
 
-            FAULTS   --kill-host and the others happen at their second of the load, which is from 0 to less than --duration.
+            FAULTS   --kill-host and the others happen at their second of the load, which is from 0 to less than --duration. \
+            --fault does to whoever leads then, or to gateway 0, what its name says (docs/BENCH.md#faults).
 
             CLIENTS  Each has one signed request in flight, and goes on when it has itself verified the certificates that \
             prove the outcome. Latency is from the first submit to that moment, retries included.
@@ -183,6 +184,7 @@ struct BenchCommand: ToolCommand {
     @OptionGroup var hostProgram: HostProgramOption
     @OptionGroup var network: NetworkOption
     @OptionGroup var load: LoadOptions
+    @OptionGroup var faultOption: FaultOption
 
     func validate() throws {
         _ = try shardCounts()
@@ -209,7 +211,8 @@ struct BenchCommand: ToolCommand {
             try Limits.checkHost(moment.number, of: replicas)
         }
         for moment in killGateway + restartGateway { try Limits.checkGateway(moment.number, of: gateways) }
-        try faults.check(end: seconds)
+        try individualFaults.check(end: seconds)
+        try faultOption.check(others: individualFaults, duration: seconds, gateways: gateways)
     }
 
     private func validateKind() throws {
@@ -291,15 +294,7 @@ struct BenchCommand: ToolCommand {
         var runs: [RunResult] = []
         do {
             if load.findKnee { return try finish(try await findKnees(in: root)) }
-            switch workload {
-            case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures:
-                try await measureTransfers(in: root, &runs)
-            case .listAppend:
-                let common = try options(runs: try shardCounts().count)
-                for count in try shardCounts() {
-                    runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
-                }
-            }
+            try await measure(in: root, &runs)
         } catch {
             try finish(runs, without: error)
             throw error
@@ -309,11 +304,24 @@ struct BenchCommand: ToolCommand {
         try finish(result)
     }
 
+    /// All runs that were asked for.
+    func measure(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
+        switch workload {
+        case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures:
+            try await measureTransfers(in: root, &runs)
+        case .listAppend:
+            let common = try options(runs: try shardCounts().count)
+            for count in try shardCounts() {
+                runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
+            }
+        }
+    }
+
     /// What had been measured before something went wrong, or the command was interrupted, is not lost.
     private func finish(_ runs: [RunResult], without error: any Error) throws {
         guard !runs.isEmpty else { return }
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
-        var result = BenchReport(runs: runs, made: Made.now, partial: why)
+        var result = BenchReport(runs: runs, made: made, partial: why)
         load.summarize(&result)
         if json {
             Console.json(document: try result.json())
@@ -325,6 +333,8 @@ struct BenchCommand: ToolCommand {
         }
         try write(result)
     }
+
+    private var made: Provenance { keep.map { Made.now(keep: $0) } ?? Made.now }
 
     private func write(_ result: BenchReport) throws {
         let title = "Quorate bench" + (result.partial == nil ? "" : " (partial: not all runs were finished)")
@@ -391,6 +401,12 @@ struct BenchCommand: ToolCommand {
     }
 
     var faults: BenchFaults {
+        var faults = individualFaults
+        faultOption.apply(to: &faults, duration: seconds)
+        return faults
+    }
+
+    private var individualFaults: BenchFaults {
         BenchFaults(
             killHosts: killHost, restartHosts: restartHost, stopHosts: stopHost, continueHosts: continueHost,
             killGateways: killGateway, restartGateways: restartGateway)
@@ -448,7 +464,7 @@ struct BenchCommand: ToolCommand {
 
     private func finish(_ result: BenchReport) throws {
         var result = result
-        result.made = Made.now
+        result.made = made
         if json { Console.json(document: try result.json()) } else { Console.out(result.table()) }
         try write(result)
         var failed = false

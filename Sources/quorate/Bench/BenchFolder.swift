@@ -10,6 +10,11 @@ struct BenchFolder {
     private static let kinds = ["bench", "drill", "demo"]
     private static let ownerFile = "owner"
 
+    /// Where temporary folders are made.
+    static var parent: String {
+        ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+    }
+
     /// - Parameter kind: part of a temporary folder's name.
     init(keep: String?, kind: String = "bench") throws {
         if let keep {
@@ -22,7 +27,7 @@ struct BenchFolder {
             return
         }
         isTemporary = true
-        let parent = ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+        let parent = Self.parent
         Self.removeLeftovers(in: parent)
         var template = Array("\(parent)/quorate-\(kind)-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {

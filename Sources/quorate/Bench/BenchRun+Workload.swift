@@ -52,6 +52,7 @@ extension BenchRun {
             retries: RunResult.Retries(measured.counters), meanInFlight: measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: await ran.faults.events, history: history)
         result.missed_events = await ran.faults.missed
+        result.fault = await ran.faults.fault
         (result.costs, result.phases, result.propagation) = (ran.costs, ran.phases, ran.propagation)
         (result.load, result.repetition) = (ran.load, repetition)
         result.transactions = RunResult.Transactions(
@@ -71,6 +72,7 @@ extension BenchRun {
             principals: plan.keys.signers.count, bundle: 1, warmupSeconds: options.warmup,
             clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name
+        setup.fault = options.faults.name
         setup.parameters = try plan.parameters(shards: shards, isCrossGiven: crossShard != nil)
         return setup
     }

@@ -55,10 +55,21 @@ struct BenchFaults: Sendable {
     var continueHosts: [ProcessMoment] = []
     var killGateways: [ProcessMoment] = []
     var restartGateways: [ProcessMoment] = []
+    /// Not together with others.
+    var named = NamedFault.none
+    /// When it happens; nil if it has no moment.
+    var window: NamedFault.Window?
 
     var isEmpty: Bool {
-        [killHosts, restartHosts, stopHosts, continueHosts, killGateways, restartGateways].allSatisfy(\.isEmpty)
+        named == .none
+            && [killHosts, restartHosts, stopHosts, continueHosts, killGateways, restartGateways].allSatisfy(\.isEmpty)
     }
+
+    /// For the set-up; nil without one.
+    var name: String? { named == .none ? nil : named.rawValue }
+
+    /// By host, what each sync of its journal takes longer, in milliseconds.
+    var syncDelays: [Int: Int] { named == .slowDisk ? [0: NamedFault.syncDelayMilliseconds] : [:] }
 }
 
 struct BenchWorkload: Sendable {
@@ -98,7 +109,7 @@ struct BenchRun: Sendable {
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
             hostProgram: options.hostProgram, traceRate: options.traceRate, clientTLS: options.clientTLS,
-            network: options.network)
+            network: options.network, syncDelays: options.faults.syncDelays)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -151,11 +162,13 @@ struct BenchRun: Sendable {
             clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name
         setup.parameters = workload.parameters
+        setup.fault = options.faults.name
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(ran.measured.counters),
             meanInFlight: ran.measured.meanInFlight,
             fundingSeconds: fundingSeconds, invariants: invariants, events: await ran.faults.events, history: history)
         result.missed_events = await ran.faults.missed
+        result.fault = await ran.faults.fault
         (result.costs, result.phases, result.propagation) = (ran.costs, ran.phases, ran.propagation)
         (result.load, result.repetition) = (ran.load, repetition)
         result.validity = RunResult.Validity(reasons: ValidityRules().reasons(against: result))

@@ -23,7 +23,7 @@ struct ListAppendRun: Sendable {
         let path = "\(folder)/lists-shards-\(shards)"
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
-            clientTLS: options.clientTLS, network: options.network)
+            clientTLS: options.clientTLS, network: options.network, syncDelays: options.faults.syncDelays)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -92,6 +92,7 @@ struct ListAppendRun: Sendable {
             crossShare: all == 0 ? 0 : Double(cross) / Double(all), principals: options.clients, bundle: 1,
             warmupSeconds: options.warmup, clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name
+        setup.fault = options.faults.name
         var counters = RequestEngine<TransferSource>.Counters()
         (counters.resent, counters.newAttempts) = (values.resent, values.died)
         (counters.gatewayRetries, counters.gatewayConflicts) = (values.gatewayRetries, values.gatewayConflicts)
@@ -101,6 +102,7 @@ struct ListAppendRun: Sendable {
             invariants: invariants,
             events: await faults.events, history: history)
         result.missed_events = await faults.missed
+        result.fault = await faults.fault
         (result.costs, result.propagation) = (costs, propagation)
         var offered = RunResult.Load(cooldownSeconds: 0)
         offered.take(use)

@@ -4,7 +4,9 @@ import Workload
 
 /// Where a bench or a drill writes its report.
 struct ReportOption: ParsableArguments {
-    @Option(help: "Write report.html, report.csv and report.json into this folder.") var report: String?
+    @Option(
+        help: "Write report.html, report.csv, report.json and, of a bench, latencies for HdrHistogram into this folder."
+    ) var report: String?
     @Flag(help: "Replace what is there of an earlier report (and of an earlier --history).") var overwrite = false
 
     func validate() throws {
@@ -45,5 +47,21 @@ struct ReportOption: ParsableArguments {
 
 /// When and how this command was started.
 enum Made {
-    static let now = Provenance.current(version: Quorate.configuration.version)
+    static let now: Provenance = {
+        var made = Provenance.current(version: Quorate.configuration.version)
+        made.environment = .current(folder: BenchFolder.parent)
+        return made
+    }()
+
+    /// With the clusters in a folder of the user's.
+    /// - Parameter folder: it exists.
+    static func now(keep folder: String) -> Provenance {
+        var made = now
+        // As it was at the beginning, but for the place.
+        let there = Provenance.Environment.current(folder: folder)
+        made.environment?.file_system = there.file_system
+        made.environment?.disk = there.disk
+        made.environment?.disk_rotates = there.disk_rotates
+        return made
+    }
 }

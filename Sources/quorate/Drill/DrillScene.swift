@@ -53,22 +53,7 @@ struct DrillScene: Sendable {
 
     /// The host that leads a shard, once it says so itself in the latest view that anyone has entered.
     func primary(of shard: ShardID, limit: Duration = .seconds(30)) async throws -> (host: Int, view: View) {
-        let end = ContinuousClock.now + limit
-        while ContinuousClock.now < end {
-            var entered: [(host: Int, status: ReplicaStatus)] = []
-            for host in hosts {
-                for status in await status(host) ?? [] where status.shard == shard && !status.isChangingView {
-                    entered.append((host, status))
-                }
-            }
-            if let latest = entered.map(\.status.view).max(),
-                let lead = entered.first(where: { $0.status.view == latest && $0.status.isPrimary })
-            {
-                return (lead.host, latest)
-            }
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        throw ToolError(.noAnswer, "no host leads shard \(shard) after \(limit)")
+        try await processes.primary(of: shard, limit: limit)
     }
 
     /// The latest view of each shard that a replica shows which is not leaving it.

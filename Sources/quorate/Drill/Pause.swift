@@ -83,7 +83,7 @@ struct PauseDrill: Sendable {
         let viewsBefore = await scene.views()
         let start = DrillScene.now
         try await DrillScene.sleep(until: start + aside)
-        let stop = try await StoppedHost(host, scene.processes)
+        let stop = try await StoppedProcess(.host(host), scene.processes)
         scene.note("stop host \(host)", at: stop.stoppedAt)
         say(
             "host \(host), which leads \(stopsPrimary ? "shard 0" : "no shard"), is stopped for \(Figures.text(seconds)) s"
@@ -140,39 +140,5 @@ struct PauseDrill: Sendable {
             tps: (Double(scene.log.commits(from: start, to: end)) / seconds).rounded(),
             longest_gap_ms: Figures.milliseconds(gap.end - gap.start),
             view_changes: zip(old, new).reduce(0) { $0 + $1.1.number - min($1.0.number, $1.1.number) })
-    }
-}
-
-/// A host under SIGSTOP. A stopped process does not notice that its parent has ended, so a process beside it does, and
-/// continues it.
-struct StoppedHost: Sendable {
-    /// Monotonic nanoseconds.
-    let stoppedAt: UInt64
-    private let identity: ProcessIdentity
-    private let keeper: ChildProcess
-
-    init(_ host: Int, _ processes: ClusterProcesses) async throws {
-        guard let identity = processes.run.running(.host(host)) else {
-            throw ToolError(.notRunning, "host \(host) does not run")
-        }
-        keeper = try ChildProcess.spawn(
-            ["host", "resume", "\(identity.pid)", "\(identity.start)"], input: processes.input,
-            log: processes.run.logPath(.host(host)))
-        self.identity = identity
-        stoppedAt = DrillScene.now
-        guard identity.signal(SIGSTOP) else {
-            keeper.identity.signal(SIGKILL)
-            throw ToolError(.failure, "host \(host) (process \(identity.pid)) cannot be stopped")
-        }
-    }
-
-    /// - Returns: when it was told to continue.
-    @discardableResult
-    func resume() async -> UInt64 {
-        let moment = DrillScene.now
-        identity.signal(SIGCONT)
-        keeper.identity.signal(SIGKILL)
-        _ = await keeper.identity.waitForEnd(.seconds(5))
-        return moment
     }
 }

@@ -220,7 +220,7 @@ struct SoakRun: Sendable {
             scene.note("restart host \(host)", at: back)
             _ = try await scene.processes.up(hosts: [host], gateways: 0, gatewayPort: 0)
         case .stop:
-            let stopped = try await StoppedHost(host, scene.processes)
+            let stopped = try await StoppedProcess(.host(host), scene.processes)
             began = stopped.stoppedAt
             scene.note("stop host \(host)", at: began)
             do { try await DrillScene.sleep(until: began + away) } catch {

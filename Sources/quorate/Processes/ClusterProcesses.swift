@@ -2,6 +2,7 @@ import Client
 import Foundation
 import HostRuntime
 import Messages
+import QuorateHost
 import StrictInput
 import Workload
 
@@ -18,6 +19,8 @@ struct ClusterProcesses: Sendable {
     let hasWeb: Bool
     /// Whose delays the processes that are started have, and clients of theirs; nil for the network that there is.
     let network: NetworkEmulation?
+    /// By host, what each sync of its journal takes longer, in milliseconds: for measuring only.
+    let syncDelays: [Int: Int]
     /// By what its gateways are known; nil where clients and gateways speak plain TCP.
     let trust: GatewayTrust?
 
@@ -25,10 +28,10 @@ struct ClusterProcesses: Sendable {
     ///   started.
     init(
         _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0,
-        hasWeb: Bool = false, network: NetworkEmulation? = nil
+        hasWeb: Bool = false, network: NetworkEmulation? = nil, syncDelays: [Int: Int] = [:]
     ) {
         (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
-        (self.hasWeb, self.network) = (hasWeb, network)
+        (self.hasWeb, self.network, self.syncDelays) = (hasWeb, network, syncDelays)
         // A file that cannot be read trusts nobody: to speak plainly instead would be what an attacker wants.
         do { trust = try folder.authorities().map { GatewayTrust(authorities: $0) } } catch {
             Console.error("warning: \(error.description)")
@@ -71,6 +74,9 @@ struct ClusterProcesses: Sendable {
             try requireOneMachine()
             arguments = ["host", "run", folder.path, "\(number)"]
             program = hostProgram
+            if let delay = syncDelays[number] {
+                arguments.append("\(ServiceSetting.syncDelayMilliseconds.flag ?? "")=\(delay)")
+            }
         case .gateway(let number): arguments = ["gateway", "run", folder.path, "\(number)", "--port", "\(port)"]
         }
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }

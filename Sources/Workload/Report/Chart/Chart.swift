@@ -27,6 +27,18 @@ struct Chart {
         /// 0: drawn through; others: different kinds of broken lines.
         var dash = 0
         var marker: Marker?
+        /// False where neighbours have nothing to do with each other.
+        var isJoined = true
+        /// From where to where repeated runs of a point went, one for each point; nil where there was one run.
+        var intervals: [ClosedRange<Double>?]?
+        /// What is to be known of each point before it is believed; nil for those that were plainly measured.
+        var flags: [RunFlag?]?
+    }
+
+    /// A stretch of the horizontal axis that is set apart.
+    struct Band {
+        var range: ClosedRange<Double>
+        var label: String
     }
 
     enum Axis {
@@ -47,6 +59,9 @@ struct Chart {
     var series: [Series]
     /// Vertical lines, numbered; what they are is listed below the chart.
     var marks: [Tick] = []
+    var bands: [Band] = []
+    /// What there is to be seen, in a sentence.
+    var summary = ""
     /// Down to zero.
     var fillsArea = false
     var isWide = false
@@ -55,7 +70,11 @@ struct Chart {
     private static let side = 1000.0
 
     private var xs: [Double] { series.flatMap { $0.points.map(\.x) } + xTicks.map(\.position) + marks.map(\.position) }
-    private var ys: [Double] { series.flatMap { $0.points.map(\.y) } }
+    private var ys: [Double] {
+        series.flatMap {
+            $0.points.map(\.y) + ($0.intervals ?? []).flatMap { $0.map { [$0.lowerBound, $0.upperBound] } ?? [] }
+        }
+    }
 
     func html() -> String {
         guard let xLow = xs.min(), let xHigh = xs.max(), let yMax = ys.max() else {
@@ -70,10 +89,16 @@ struct Chart {
                 : log10(max(value, yLow) / yLow) / max(1e-9, log10(yHigh / yLow))
         }
         let rows = markRows
-        var out = "<div class=\"chart\(isWide ? " long" : "")\" role=\"img\" aria-label=\"\(Markup.escape(title))\">\n"
+        var out = "<div class=\"chart\(isWide ? " long" : "")\">\n"
         out +=
             "<div class=\"ytitle\">\(Markup.escape(yTitle))</div>\n<div class=\"plot\"\(rows > 0 ? " style=\"margin-top: \(rows * 16 + 6)px\"" : "")>\n"
-        out += "<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\n"
+        out +=
+            "<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"\(Markup.escape(title))\"><desc>\(Markup.escape(description))</desc>\n"
+        for band in bands {
+            let (left, right) = (x(band.range.lowerBound), x(band.range.upperBound))
+            out +=
+                "<path class=\"band\" d=\"M\(at(left)) 0H\(at(right))V1000H\(at(left))Z\"><title>\(Markup.escape(band.label))</title></path>"
+        }
         for tick in ticks { out += line("grid", 0, 1, y(tick.position), y(tick.position)) }
         for mark in marks { out += line("mark", x(mark.position), x(mark.position), 0, 1) }
         out += line("axis", 0, 1, 0, 0) + "\n"
@@ -87,6 +112,13 @@ struct Chart {
             let isMinor = xTicks.count > 8 && !i.isMultiple(of: 2)
             out +=
                 "<span class=\"x\(isMinor ? " minor" : "")\" style=\"left: \(percent(x(tick.position)))\">\(Markup.escape(tick.label))</span>"
+        }
+        for line in series {
+            for (point, flag) in zip(line.points, line.flags ?? []) {
+                guard let flag else { continue }
+                out +=
+                    "<b class=\"flag \(flag.style)\" style=\"left: \(percent(x(point.x))); bottom: \(percent(y(point.y)))\" title=\"\(Markup.escape(flag.text))\">\(flag.sign)</b>"
+            }
         }
         for (i, mark) in marks.enumerated() {
             out +=
@@ -106,6 +138,15 @@ struct Chart {
             return "<span><svg viewBox=\"0 0 30 10\">\(sample)</svg>\(Markup.escape(line.name))</span>"
         }
         return items.count > 1 ? "<div class=\"legend\">\(items.joined())</div>\n" : ""
+    }
+
+    /// For whoever does not see it.
+    private var description: String {
+        let lines = series.filter { !$0.points.isEmpty }.map { line in
+            let values = line.points.map(\.y)
+            return "\(line.name): from \(n(values.first ?? 0)) to \(n(values.last ?? 0))"
+        }
+        return "\(yTitle) over \(xTitle). \(lines.prefix(24).joined(separator: "; "))"
     }
 
     /// Numbers of marks that are near each other stand above each other.
@@ -129,7 +170,15 @@ struct Chart {
         if fillsArea, let first = places.first, let last = places.last {
             out += "<path class=\"area \(line.style)\" d=\"M\(first.x) 1000L\(path)L\(last.x) 1000Z\"/>"
         }
-        if places.count > 1 { out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>" }
+        if places.count > 1, line.isJoined {
+            out += "<path class=\"line \(line.style)\(dashClass(line.dash))\" d=\"M\(path)\"/>"
+        }
+        for (i, interval) in (line.intervals ?? []).enumerated() {
+            guard let interval, i < places.count else { continue }
+            let (top, bottom) = (at(1 - y(interval.upperBound)), at(1 - y(interval.lowerBound)))
+            out +=
+                "<path class=\"interval \(line.markerStyles?[i] ?? line.style)\" d=\"M\(places[i].x) \(bottom)V\(top)\"><title>\(n(interval.lowerBound)) to \(n(interval.upperBound))</title></path>"
+        }
         if let marker = line.marker {
             for (i, point) in line.points.enumerated() {
                 out += draw(
@@ -139,15 +188,15 @@ struct Chart {
         return out + "\n"
     }
 
-    /// A stroke without length: its ends are not stretched.
+    /// A stroke almost without length: its ends are not stretched. Without any, some printers leave out square ends.
     private func draw(
         _ marker: Marker, _ style: String, _ x: some CustomStringConvertible, _ y: some CustomStringConvertible,
         title: String?
     ) -> String {
         let end = marker.isSquare ? " square" : ""
         let tip = title.map { "<title>\(Markup.escape($0))</title>" } ?? ""
-        return "<path class=\"dot\(end) \(style)\" d=\"M\(x) \(y)h0\">\(tip)</path>"
-            + (marker.isHollow ? "<path class=\"dot\(end) hole\" d=\"M\(x) \(y)h0\">\(tip)</path>" : "")
+        return "<path class=\"dot\(end) \(style)\" d=\"M\(x) \(y)h.01\">\(tip)</path>"
+            + (marker.isHollow ? "<path class=\"dot\(end) hole\" d=\"M\(x) \(y)h.01\">\(tip)</path>" : "")
     }
 
     private func tip(_ line: Series, _ point: (x: Double, y: Double)) -> String {

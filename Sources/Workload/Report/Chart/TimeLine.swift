@@ -3,8 +3,11 @@ struct TimeLine {
     private let timeline: RunResult.Timeline
     private let events: [RunResult.Event]
 
-    init(_ timeline: RunResult.Timeline, events: [RunResult.Event]) {
-        (self.timeline, self.events) = (timeline, events)
+    /// Seconds at the beginning that no figure counts.
+    private let warmup: Double
+
+    init(_ timeline: RunResult.Timeline, events: [RunResult.Event], warmup: Double = 0) {
+        (self.timeline, self.events, self.warmup) = (timeline, events, warmup)
     }
 
     func chart(title: String, style: String) -> Chart {
@@ -32,6 +35,7 @@ struct TimeLine {
             title: title, xTitle: "seconds", yTitle: "committed / s", xTicks: ticks,
             series: [Chart.Series(name: "throughput", points: points, style: style)],
             marks: events.map { Chart.Tick(position: $0.at_s, label: "\(decimal($0.at_s, 1)) s: \($0.what)") },
-            fillsArea: true, isWide: true)
+            bands: warmup > 0 ? [.init(range: 0...min(warmup, end), label: "warm-up")] : [], fillsArea: true,
+            isWide: true)
     }
 }
