@@ -73,7 +73,7 @@ import Testing
         let table = try Tool.succeed("bench", "compare", out, out + "/report.json")
         #expect(table.contains("one run each: nothing can be said"), "\(table)")
         let object = try Tool.succeed("bench", "compare", out, out, "--json", "--report", folder.path("compared"))
-        #expect(object.hasPrefix("{") && object.contains(#""verdict":"too_few_runs""#), "\(object)")
+        #expect(object.contains(#""verdict":"too_few_runs""#), "\(object)")
         #expect(FileManager.default.fileExists(atPath: folder.path("compared/report.html")))
     }
 
