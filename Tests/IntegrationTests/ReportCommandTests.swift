@@ -67,6 +67,24 @@ import Testing
         #expect(
             page.contains("did not happen") && page.contains("bench --shards 1 --clients 4")
                 && page.contains("quorate 0.1.0"))
+
+        // One run each says nothing of chance, and so nothing is worse.
+        let out = folder.path("out")
+        let table = try Tool.succeed("bench", "compare", out, out + "/report.json")
+        #expect(table.contains("one run each: nothing can be said"), "\(table)")
+        let object = try Tool.succeed("bench", "compare", out, out, "--json", "--report", folder.path("compared"))
+        #expect(object.contains(#""verdict":"too_few_runs""#), "\(object)")
+        #expect(FileManager.default.fileExists(atPath: folder.path("compared/report.html")))
+    }
+
+    @Test func whatIsNoReportIsNotCompared() throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        try "{\"runs\":1}".write(toFile: folder.path("wrong.json"), atomically: true, encoding: .utf8)
+        for (path, why) in [("wrong.json", "schema is missing"), ("none", "there is no such file")] {
+            let (status, output) = try Tool.run("bench", "compare", folder.path(path), folder.path("none"))
+            #expect(status == 1 && output.contains(folder.path(path)) && output.contains(why), "\(output)")
+        }
     }
 
     @Test func aDrillHasAReportAsABenchHas() throws {

@@ -28,8 +28,8 @@ public struct ReportFolder: Sendable {
 
     /// Writes the files: into the folder, or, if somebody has put a report there meanwhile, into a new one beside it
     /// (`out-2`), so that neither is lost.
-    /// - Parameter texts: by the name of the file, which is one of `files`, or one that belongs to them: `latency.hlog`,
-    ///   `latency-….hgrm`. Such files of an earlier report that is overwritten go with it.
+    /// - Parameter texts: by the name of the file, which is one of `files`, or one that belongs to them:
+    ///   `latency.hlog`, `latency-….hgrm`. Such files of an earlier report that is overwritten go with it.
     /// - Returns: the folder.
     public func write(_ texts: [(name: String, text: String)]) throws -> String {
         try prepare()

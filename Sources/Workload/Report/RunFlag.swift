@@ -1,5 +1,8 @@
 /// What is to be known of a run before its figures are believed. Every picture that shows the run shows it too.
 struct RunFlag: Equatable {
+    /// Of a run in simulated time, which says nothing of the machine that simulated it.
+    static let simulated = "simulated"
+
     /// One word: `invalid`.
     let word: String
     /// Why, in a few words.

@@ -35,7 +35,8 @@ struct Headline {
             else { continue }
             parts.append("\(words) \(Self.time(half)) at p50 and \(Self.time(most)) at p99")
         }
-        let machine = context.report.made.map { " on \($0.cores == 1 ? "1 core" : "\($0.cores) cores")" } ?? ""
+        let cores = context.report.made.map { " on \($0.cores == 1 ? "1 core" : "\($0.cores) cores")" } ?? ""
+        let machine = point.flags.contains { $0.word == RunFlag.simulated } ? " in simulation" : cores
         let shown = context.groups.count > 1 ? ", \(mix)" : ""
         return
             "\(ReportContext.shards(point.shards))\(shown)\(machine): \(HTML.grouped(Int(rate.rounded()))) transactions a second"
