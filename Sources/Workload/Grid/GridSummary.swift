@@ -68,6 +68,8 @@ public struct GridSummary: Sendable {
     }
 
     static func holds(_ row: Row) -> Bool { row.runs.allSatisfy { $0.invariants.allHold } }
+    /// Whether all its figures say something of the cluster.
+    static func isValid(_ row: Row) -> Bool { row.runs.allSatisfy { $0.validity?.valid ?? true } }
 
     /// For people: medians, the range of the throughput, and whether the invariants hold.
     var table: [[String]] {
@@ -94,6 +96,7 @@ public struct GridSummary: Sendable {
                 ("intra p50 ms", ms(\.intra, \.p50_us)), ("p99", ms(\.intra, \.p99_us)),
                 ("cross p50 ms", ms(\.cross, \.p50_us)), ("p99", ms(\.cross, \.p99_us)),
                 ("longest gap ms", { Self.of($0, 0) { $0.timeline.max_gap_ms } }),
+                ("valid", { Self.isValid($0) ? "yes" : "NO" }),
                 ("invariants", { Self.holds($0) ? "hold" : "FAILED" }),
             ]
         return [columns.map(\.name)] + rows.map { row in columns.map { $0.value(row) } }
@@ -129,6 +132,7 @@ public struct GridSummary: Sendable {
                 ("committed", { "\($0.runs.reduce(0) { $0 + $1.committed })" }),
                 ("aborted", { "\($0.runs.reduce(0) { $0 + $1.aborted })" }),
                 ("unknown", { "\($0.runs.reduce(0) { $0 + $1.unknown })" }),
+                ("valid", { "\(Self.isValid($0))" }),
                 ("invariants_hold", { "\(Self.holds($0))" }),
             ]
         let lines = [columns.map(\.name)] + rows.map { row in columns.map { $0.value(row) } }

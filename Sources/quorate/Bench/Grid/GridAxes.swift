@@ -6,8 +6,12 @@ struct GridAxes: ParsableArguments {
     @Option(help: "Numbers of shards. Default: 1,2,4.") var shards: String?
     @Option(help: "Percentages of cross-shard transfers; natural is what the workload has. Default: natural.")
     var crossShard: String?
+    @Option(help: "Shards of a settlement that crosses shards: usual, 2, 3, all. Default: usual.")
+    var participants: String?
+    @Option(help: "Skews: usual, uniform, zipf:0.9, hot:1000:0.9. Default: usual.") var skew: String?
     @Option(help: "Transfers under one signature at most. More than 1 needs --principals. Default: 1.")
     var bundle: String?
+    @Option(help: "Networks: none, lan, aws-5-regions or a file. Default: none.") var network: String?
     @Option(help: "Faults: none, primary-killed, mute-gateway, slow-primary, slow-disk. Default: none.")
     var fault: String?
     @Option(
@@ -22,10 +26,11 @@ struct GridAxes: ParsableArguments {
             let named = [
                 try GridAxis("shards", given: shards, fallback: "", usual: ["1", "2", "4"]),
                 try GridAxis("cross-shard", given: crossShard, fallback: "natural"),
+                try GridAxis("participants", given: participants, fallback: "usual"),
+                try GridAxis("skew", given: skew, fallback: "usual"),
                 try GridAxis("bundle", given: bundle, fallback: "1"),
+                try GridAxis("network", given: network, fallback: "none"),
                 try GridAxis("fault", given: fault, fallback: "none"),
-                // MORE AXES: a line here, and above an option of the same name as that of a run. `words:` is for those
-                // whose value is not that option's.
             ]
             return named + (try others(beside: named))
         } catch let problem as GridProblem {

@@ -93,7 +93,10 @@ struct GridRun: Sendable {
         defer { root.remove() }
         var runs: [RunResult] = []
         try await ProgressBar.$heading.withValue(heading) { try await bench.measure(in: root, &runs) }
-        for i in runs.indices { runs[i].grid = cell }
+        for i in runs.indices {
+            runs[i].grid = cell
+            if command.rounds > 1 { runs[i].repetition = cell.repetition }
+        }
         return GridRecord(
             cell: cell, command: Provenance.text(of: ["quorate", "bench"] + (try command.arguments(cell))),
             began: began.formatted(.iso8601), seconds: (ContinuousClock.now - start) / .seconds(1), runs: runs)
