@@ -28,7 +28,15 @@ public enum ExampleProcedures {
         registry.register(Screen.self)
         registry.register(ScreenedTransfer.self)
         registry.register(Chain.self)
-        registry.register(ListTransaction.self)
-        registry.register(ListsOfShard.self)
+        register(operations: ListOperation.self, in: &registry)
+        register(operations: BankOperation.self, in: &registry)
+        register(operations: TextOperation.self, in: &registry)
+    }
+
+    private static func register<Operation: KeyedOperation>(
+        operations _: Operation.Type, in registry: inout ProcedureRegistry
+    ) {
+        registry.register(KeyedTransaction<Operation>.self)
+        registry.register(KeyedOfShard<Operation>.self)
     }
 }

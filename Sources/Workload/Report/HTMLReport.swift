@@ -211,7 +211,7 @@ struct HTMLReport {
             out += check(run.invariants) + "</tr>\n"
             if let history = run.history {
                 out +=
-                    "<tr><td colspan=\"13\" class=\"text muted\">history: \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) lists, \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")</td></tr>\n"
+                    "<tr><td colspan=\"13\" class=\"text muted\">history: \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) \(history.things ?? "lists"), \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")</td></tr>\n"
             }
             for missed in run.missed_events {
                 out +=

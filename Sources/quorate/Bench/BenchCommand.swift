@@ -10,7 +10,7 @@ struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract:
-            "Measure transfers or transactions on lists, on fresh clusters of real processes, for each shard count.",
+            "Measure transfers, or transactions whose history is checked, on fresh clusters of real processes, for each shard count.",
         discussion: """
             For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so \
             that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the \
@@ -26,6 +26,8 @@ struct BenchCommand: ToolCommand {
               quorate bench --workload list-append --shards 4 --duration 10 --history history.jsonl
               quorate bench --workload list-append --shards 2 --gateways 2 --duration 30 --kill-gateway 0@5 \
                 --restart-gateway 0@10 --kill-gateway 1@15 --restart-gateway 1@20 --history history.jsonl
+              quorate bench --workload bank --shards 2 --duration 5 --history bank.edn
+              quorate bench --workload kv --shards 2 --duration 5 --history kv.edn
               quorate bench --latencies
 
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
@@ -54,18 +56,21 @@ struct BenchCommand: ToolCommand {
             in its way counts neither as committed nor as aborted: it is tried again, as old as it was, and latency is from the first \
             try.
 
+            BANK     --workload bank: transfers of 1 to 5 between eight balances that procedures keep under keys, each 100 at first, and \
+            reads of all eight at once. --workload kv: texts under keys are read, replaced and appended to, one key at a time.
+
             HISTORY  Every call and every answer is noted, and at the end a checker looks for an order of all transactions that \
             explains what each read and never puts one before another that had returned when it began. If there is none the \
             command fails, and shows why. Beside transfers, \(HistoryProbe.clients) clients make \(HistoryProbe.perSecond) small \
             transactions a second in all, on \(HistoryProbe.shape.lists) lists of up to as many shards, whatever the load. The \
             figures do not count them; of a load that is itself a few transactions a second they are a part of the work. At the end \
-            every list is read once more. --history FILE writes JSON lines, or EDN, for other checkers, one file for each run (type is \
+            everything is read once more. --history FILE writes JSON lines, or EDN, for other checkers, one file for each run (type is \
             invoke, ok, fail or info; after info a process is not used again). At most \(SerializabilityChecker.benchLimit) \
-            transactions are recorded: a load of lists ends there, and transfers go on without; the result says so (is_full).
+            transactions are recorded: a load that is its own history ends there, and transfers go on without; the result says so (is_full).
 
             GATEWAYS When a client's gateway is gone it sends the same signed bytes through another one, which cannot make them \
             happen twice. When no gateway is left, and none is to be started again, the command ends with code \
-            \(ExitReason.gatewaysLost.rawValue). Of transactions on lists whose outcome nobody could tell in time, the history \
+            \(ExitReason.gatewaysLost.rawValue). Of recorded transactions whose outcome nobody could tell in time, the history \
             says info, and it is judged with them; after a fault that was asked for they are no failure.
 
             LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
@@ -73,18 +78,19 @@ struct BenchCommand: ToolCommand {
             beside the message delays and syncs that each must wait for, with the formula.
             """)
 
-    @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
+    @Option(help: "What the clients do: transfers, list-append, bank or kv.") var workload = BenchKind.transfers
     @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
     @Option(
         help: Limits.replicas.help("Replicas of each shard, and so host processes."), transform: Limits.replicas.parse)
     var replicas = 4
     @Option(help: Limits.someGateways.help("Gateway processes."), transform: Limits.someGateways.parse) var gateways = 1
     @Option(
-        help: Limits.clients.help("Requests in flight. Default: 64; 16 with list-append."),
+        help: Limits.clients.help("Requests in flight. Default: 64; 16 with list-append, bank and kv."),
         transform: Limits.clients.parse) var clients: Int?
     @Option(
         help: Real(0.01...86_400).help(
-            "Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append."),
+            "Seconds; the workload starts over as often as needed. Default: every row once; 10 with list-append, bank, kv."
+        ),
         transform: Real(0.01...86_400).parse) var duration: Double?
     @Option(
         help: Real(0...86_400).help(
@@ -115,7 +121,7 @@ struct BenchCommand: ToolCommand {
         transform: Whole(4...1_000_000).parse) var lists: Int?
     @Option(
         help:
-            "Write the history of transactions on lists into this file: EDN as Elle reads it if it ends in .edn, otherwise JSON lines."
+            "Write the history of transactions on lists, bank or keys into this file: EDN as Elle, elle-cli and Porcupine read it if it ends in .edn, otherwise JSON lines."
     ) var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
     @Option(
@@ -168,7 +174,7 @@ struct BenchCommand: ToolCommand {
         guard traceRate == nil || workload == .transfers && !latencies else {
             throw ValidationError("--trace-rate is for transfers.")
         }
-        guard (warmup ?? 0) < (duration ?? (workload == .listAppend ? 10 : .infinity)) else {
+        guard (warmup ?? 0) < (duration ?? (workload.isRecorded ? 10 : .infinity)) else {
             throw ValidationError("--warmup must be shorter than --duration.")
         }
         try validateKind()
@@ -182,13 +188,13 @@ struct BenchCommand: ToolCommand {
     private func validateKind() throws {
         let ofTransfers =
             trace != nil || rows != nil || accounts != nil || crossShard != nil || principals != nil || bundle != 1
-        if workload == .listAppend, ofTransfers {
+        if workload.isRecorded, ofTransfers {
             throw ValidationError(
                 "--trace, --rows, --accounts, --cross-shard, --principals and --bundle are for transfers.")
         }
-        if hostProgram.hostProgram != nil, workload == .listAppend || latencies || history != nil {
+        if hostProgram.hostProgram != nil, workload.isRecorded || latencies || history != nil {
             throw ValidationError(
-                "--workload list-append, --history and --latencies call procedures of the tool's own hosts; leave --host-program out."
+                "--workload list-append, bank and kv, --history and --latencies call procedures of the tool's own hosts; leave --host-program out."
             )
         }
         guard latencies else {
@@ -240,11 +246,7 @@ struct BenchCommand: ToolCommand {
         do {
             switch workload {
             case .transfers: try await measureTransfers(in: root, &runs)
-            case .listAppend:
-                let common = try options(runs: try shardCounts().count)
-                for count in try shardCounts() {
-                    runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
-                }
+            case .listAppend, .bank, .keyValue: try await measureHistories(in: root, &runs)
             }
         } catch {
             try finish(runs, without: error)
@@ -286,6 +288,23 @@ struct BenchCommand: ToolCommand {
         }
     }
 
+    private func measureHistories(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
+        let common = try options(runs: try shardCounts().count)
+        for count in try shardCounts() {
+            func measure<W: HistoryWorkload>(_ workload: @escaping @Sendable (Manifest) -> W) async throws {
+                let run = HistoryRun(shards: count, options: common, folder: root.path, workload: workload)
+                runs.append(try await run.measure())
+            }
+            switch workload {
+            case .transfers: preconditionFailure("transfers have accounts")
+            case .listAppend:
+                try await measure { ListWorkload(clients: common.clients, lists: common.lists, $0) }
+            case .bank: try await measure { BankWorkload($0) }
+            case .keyValue: try await measure { KeyValueWorkload(clients: common.clients, $0) }
+            }
+        }
+    }
+
     /// The runs of transfers.
     private func plan() throws -> [(shards: Int, crossShard: Int?)] {
         let mixes: [Int?] = try crossShard.map { try Self.list($0, "--cross-shard", 0...100) } ?? [nil]
@@ -305,7 +324,7 @@ struct BenchCommand: ToolCommand {
     }
 
     /// How long the load lasts; nil: as long as the rows.
-    private var seconds: Double? { workload == .listAppend ? duration ?? 10 : duration }
+    private var seconds: Double? { workload.isRecorded ? duration ?? 10 : duration }
 
     private var faults: BenchFaults {
         BenchFaults(
@@ -315,13 +334,13 @@ struct BenchCommand: ToolCommand {
 
     private func options(runs: Int) throws -> BenchOptions {
         BenchOptions(
-            replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64),
+            replicas: replicas, gateways: gateways, clients: clients ?? (workload.isRecorded ? 16 : 64),
             lists: lists, duration: seconds,
             warmup: warmup ?? seconds.map { min(1, $0 / 4) } ?? 0, principals: principals, bundle: bundle, seed: seed,
             keep: keep != nil,
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
-            traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
+            traceRate: workload.isRecorded ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
             clientTLS: clientTLS)
     }
 
@@ -364,7 +383,7 @@ struct BenchCommand: ToolCommand {
             let histories = result.runs.compactMap(\.history)
             if !histories.isEmpty {
                 let checked = histories.reduce(0) { $0 + $1.committed }
-                Console.out("histories are strictly serializable: \(checked) committed transactions on lists, checked")
+                Console.out("histories are strictly serializable: \(checked) committed transactions, checked")
             }
         }
         let missed = Set(result.runs.flatMap(\.missed_events).map { "\($0.what) at \($0.at_s) s" }).sorted()
@@ -377,10 +396,11 @@ struct BenchCommand: ToolCommand {
         // An append that was lost could hide in what was not read.
         let unread = result.runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) }
         if unread > 0 {
-            throw ToolError(.benchIncomplete, "\(unread) lists of the recorded history could not be read at the end")
+            throw ToolError(
+                .benchIncomplete, "\(unread) lists, accounts or keys of the history could not be read at the end")
         }
         var open = result.runs.reduce(0) { $0 + $1.unknown }
-        if open > 0, workload == .listAppend, !faults.isEmpty {
+        if open > 0, workload.isRecorded, !faults.isEmpty {
             Console.error(
                 "\(open) transactions have no certified outcome: info in the history, which was judged with them")
             open = 0

@@ -9,6 +9,16 @@ import Workload
 enum BenchKind: String, CaseIterable, Sendable {
     case transfers
     case listAppend = "list-append"
+    case bank
+    case keyValue = "kv"
+
+    /// Of these every call and answer is noted, and the history is what they are for.
+    var isRecorded: Bool {
+        switch self {
+        case .transfers: false
+        case .listAppend, .bank, .keyValue: true
+        }
+    }
 }
 
 struct BenchOptions: Sendable {
