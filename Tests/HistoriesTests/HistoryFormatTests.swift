@@ -144,15 +144,6 @@ import Testing
 }
 
 @Suite struct ListTrafficTests {
-    /// Repeats itself: the generator of the standard library cannot be seeded.
-    private struct Numbers: RandomNumberGenerator {
-        var state: UInt64 = 7
-        mutating func next() -> UInt64 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return state ^ (state >> 29)
-        }
-    }
-
     @Test func valuesAreUniqueAndListsStayShort() {
         var numbers = Numbers()
         var traffic = ListTraffic(.init(lists: 5, hotLists: 1, hotPercent: 50, appendsPerList: 10)) { "\($0)/\($1)" }
