@@ -238,8 +238,8 @@ let package = Package(
             dependencies: [
                 "Randomness",
                 "Messages", "ManifestFile", "Client", "HostRuntime", "Cores", "LMDBStore", "WriteAheadLog",
-                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput", "Transport",
-                "Web",
+                "ExampleProcedures", "Histories", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput",
+                "Transport", "Web",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
