@@ -248,7 +248,8 @@ let package = Package(
             dependencies: [
                 "Randomness",
                 "Messages", "ManifestFile", "Client", "HostRuntime", "Cores", "LMDBStore", "WriteAheadLog",
-                "ExampleProcedures", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput", "Networks",
+                "ExampleProcedures", "Histories", "Simulator", "ShardState", "Meter", "QuorateHost", "StrictInput",
+                "Networks",
                 "Transport", "Web",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -28,8 +28,9 @@ public enum ExampleProcedures {
         registry.register(Screen.self)
         registry.register(ScreenedTransfer.self)
         registry.register(Chain.self)
-        registry.register(ListTransaction.self)
-        registry.register(ListsOfShard.self)
+        register(operations: ListOperation.self, in: &registry)
+        register(operations: BankOperation.self, in: &registry)
+        register(operations: TextOperation.self, in: &registry)
         registry.register(Balance.self)
         registry.register(DepositChecking.self)
         registry.register(TransactSavings.self)
@@ -43,5 +44,12 @@ public enum ExampleProcedures {
         registry.register(MoveUnit.self)
         registry.register(TakeUnit.self)
         registry.register(ReadKeys.self)
+    }
+
+    private static func register<Operation: KeyedOperation>(
+        operations _: Operation.Type, in registry: inout ProcedureRegistry
+    ) {
+        registry.register(KeyedTransaction<Operation>.self)
+        registry.register(KeyedOfShard<Operation>.self)
     }
 }

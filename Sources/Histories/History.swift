@@ -1,23 +1,17 @@
-/// What clients asked for and saw of lists under keys: the workload that shows most about isolation, because a list
-/// that is read tells the order of all appends before it (Kingsbury and Alvaro, "Elle", VLDB 14(3), 2020).
-public struct ListHistory: Sendable {
-    /// What a transaction does to one list, or learns of it.
-    public enum Operation: Hashable, Sendable {
-        /// Values are unique, per key.
-        case append(key: String, value: UInt64)
-        /// Nil: not known what was read.
-        case read(key: String, [UInt64]?)
-    }
+/// What a client knows of a transaction.
+public enum HistoryOutcome: Hashable, Sendable {
+    /// It happened, and its reads are what it saw.
+    case ok
+    /// It has certainly no effect.
+    case failed
+    /// Nobody knows.
+    case unknown
+}
 
-    /// What the client knows of a transaction.
-    public enum Outcome: Hashable, Sendable {
-        /// It happened, and its reads are what it saw.
-        case ok
-        /// It has certainly no effect.
-        case failed
-        /// Nobody knows.
-        case unknown
-    }
+/// What clients asked for and saw.
+public struct History<Value: HistoryValue>: Sendable {
+    /// The same for all kinds of histories.
+    public typealias Outcome = HistoryOutcome
 
     /// One transaction, as its client saw it.
     public struct Transaction: Sendable {
@@ -27,15 +21,21 @@ public struct ListHistory: Sendable {
         public let invokedAt: UInt64
         /// Nanoseconds, of the same clock.
         public let returnedAt: UInt64
-        /// Says which of the reads and appends count.
-        public let outcome: Outcome
-        /// In the order in which they were done.
-        public let operations: [Operation]
+        /// Says what of the value counts.
+        public let outcome: HistoryOutcome
+        /// What it did, and what it read.
+        public let value: Value
 
         /// - Parameter returnedAt: of no meaning if the outcome is not known.
-        public init(process: Int, invokedAt: UInt64, returnedAt: UInt64, outcome: Outcome, operations: [Operation]) {
+        public init(process: Int, invokedAt: UInt64, returnedAt: UInt64, outcome: HistoryOutcome, value: Value) {
             (self.process, self.invokedAt, self.returnedAt) = (process, invokedAt, returnedAt)
-            (self.outcome, self.operations) = (outcome, operations)
+            (self.outcome, self.value) = (outcome, value)
+        }
+
+        /// For messages: its place in the history, who, when and what.
+        func described(at place: Int) -> String {
+            let end = outcome == .unknown ? "?" : "\(returnedAt)"
+            return "#\(place) of process \(process), \(invokedAt)…\(end) ns: \(value.words)"
         }
     }
 
@@ -48,7 +48,35 @@ public struct ListHistory: Sendable {
     public mutating func add(_ transaction: Transaction) { transactions.append(transaction) }
 }
 
-/// Why a history is not strictly serializable, in words that name the transactions by their place in the history.
+/// What one transaction of a history does, or learns, and how it is written.
+public protocol HistoryValue: Hashable, Sendable {
+    /// For messages.
+    var words: String { get }
+    /// The operation's name, as other checkers know it: `f` of a line.
+    var function: String { get }
+    /// What a line says besides who, how and when.
+    var fields: [(name: String, value: HistoryText)] { get }
+    /// False where readers of the format take no times, and go by the order of the lines.
+    static func hasTimes(in format: HistoryFormat) -> Bool
+    /// A format whose lines can only be written when all is known.
+    /// - Returns: all lines, each with its line feed; nil where each is written when it happens.
+    static func linesAtEnd(of history: History<Self>, in format: HistoryFormat) -> String?
+
+    /// Of a line: keys that must be there, and those that may.
+    static var keys: (required: [String], optional: [String]) { get }
+    /// - Parameter function: of the line; nil if it has none.
+    /// - Throws: for another function, and for values that it does not have.
+    init(function: String?, in line: HistoryFields) throws
+}
+
+extension HistoryValue {
+    /// As Jepsen's histories.
+    public static func hasTimes(in format: HistoryFormat) -> Bool { true }
+    /// Lines are written as things happen.
+    public static func linesAtEnd(of history: History<Self>, in format: HistoryFormat) -> String? { nil }
+}
+
+/// Why a history is not what it should be, in words that name the transactions by their place in the history.
 public struct HistoryViolation: Error, Hashable, Sendable, CustomStringConvertible {
     /// The circle, transaction by transaction, or what was read that cannot be.
     public let description: String

@@ -1,40 +1,68 @@
+/// As Jepsen's histories name that a transaction begins, and how it ended.
+public enum HistoryEventKind: String, Sendable, CaseIterable {
+    /// The transaction is about to be asked for.
+    case invoke
+    /// It happened; its reads are what it saw.
+    case ok
+    /// It has certainly no effect.
+    case fail
+    /// Nobody knows.
+    case info
+
+    init(_ outcome: HistoryOutcome) {
+        switch outcome {
+        case .ok: self = .ok
+        case .failed: self = .fail
+        case .unknown: self = .info
+        }
+    }
+
+    /// Of a transaction that has not ended, nobody knows.
+    var outcome: HistoryOutcome {
+        switch self {
+        case .invoke, .info: .unknown
+        case .ok: .ok
+        case .fail: .failed
+        }
+    }
+}
+
 /// One line of a recorded history: that a transaction begins, or how it ended. Two of one process stand after each
 /// other, so an end belongs to the last invocation of its process. A process whose transaction ended in `info` is not
 /// used again: that transaction may take effect at any later time.
-public struct HistoryEvent: Hashable, Sendable {
-    /// As Jepsen's histories name them.
-    public enum Kind: String, Sendable, CaseIterable {
-        /// The transaction is about to be asked for.
-        case invoke
-        /// It happened; its reads are what it saw.
-        case ok
-        /// It has certainly no effect.
-        case fail
-        /// Nobody knows.
-        case info
-    }
+public struct HistoryEvent<Value: HistoryValue>: Hashable, Sendable {
+    /// The same for all kinds of histories.
+    public typealias Kind = HistoryEventKind
 
     /// Whose transaction it is.
     public let process: Int
     /// Whether it begins, or how it ended.
-    public let kind: Kind
+    public let kind: HistoryEventKind
     /// Monotonic nanoseconds, with an arbitrary start.
     public let time: UInt64
     /// What reads saw is known only at `ok`.
-    public let operations: [ListHistory.Operation]
+    public let value: Value
 
     /// One line, as it is written; that it fits those before it is checked when a history is made of them.
-    public init(process: Int, kind: Kind, time: UInt64, operations: [ListHistory.Operation]) {
-        (self.process, self.kind, self.time, self.operations) = (process, kind, time, operations)
+    public init(process: Int, kind: HistoryEventKind, time: UInt64, value: Value) {
+        (self.process, self.kind, self.time, self.value) = (process, kind, time, value)
+    }
+
+    /// The transaction that this event ends.
+    func ending(_ begin: HistoryEvent) -> History<Value>.Transaction {
+        .init(process: process, invokedAt: begin.time, returnedAt: time, outcome: kind.outcome, value: value)
     }
 }
 
-extension ListHistory {
+/// A line of a history of lists.
+public typealias ListEvent = HistoryEvent<[ListAction]>
+
+extension History {
     /// - Parameter events: in order of time.
     /// - Throws: an end without a beginning, or a process that begins before it has ended.
-    public init(events: some Sequence<HistoryEvent>) throws(HistoryFormatError) {
+    public init(events: some Sequence<HistoryEvent<Value>>) throws(HistoryFormatError) {
         self.init()
-        var open: [Int: HistoryEvent] = [:]
+        var open: [Int: HistoryEvent<Value>] = [:]
         for (i, event) in events.enumerated() {
             guard event.kind != .invoke else {
                 guard open.updateValue(event, forKey: event.process) == nil else {
@@ -46,23 +74,14 @@ extension ListHistory {
             guard let begin = open.removeValue(forKey: event.process) else {
                 throw HistoryFormatError(line: i + 1, what: "process \(event.process) ends what it has not begun")
             }
-            let outcome: Outcome =
-                switch event.kind {
-                case .invoke, .info: .unknown
-                case .ok: .ok
-                case .fail: .failed
-                }
-            add(
-                .init(
-                    process: event.process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome,
-                    operations: event.operations))
+            add(event.ending(begin))
         }
-        for event in open.values.sorted(by: { ($0.time, $0.process) < ($1.time, $1.process) }) {
-            add(
-                .init(
-                    process: event.process, invokedAt: event.time, returnedAt: event.time, outcome: .unknown,
-                    operations: event.operations))
-        }
+        add(unended: open.values)
+    }
+
+    /// Nobody knows of them.
+    mutating func add(unended events: some Collection<HistoryEvent<Value>>) {
+        for event in events.sorted(by: { ($0.time, $0.process) < ($1.time, $1.process) }) { add(event.ending(event)) }
     }
 }
 

@@ -7,38 +7,56 @@ import StrictInput
 /// How a history is written.
 public enum HistoryFormat: Sendable {
     case jsonLines
-    /// What Elle reads without conversion.
+    /// What Elle, elle-cli and, for keys and values, Porcupine's reader take without conversion.
     case edn
 
     /// - Parameter file: its name says which: `.edn`, or anything else for JSON lines.
     public init(file: String) { self = file.hasSuffix(".edn") ? .edn : .jsonLines }
 }
 
-extension HistoryEvent {
-    /// Without the line feed.
-    public func line(_ format: HistoryFormat = .jsonLines) -> String {
-        let values = operations.map { Self.text($0, format) }
-        switch format {
-        case .jsonLines:
-            return
-                "{\"process\":\(process),\"type\":\"\(kind.rawValue)\",\"f\":\"txn\",\"time\":\(time),\"value\":[\(values.joined(separator: ","))]}"
-        case .edn:
-            return
-                "{:process \(process), :type :\(kind.rawValue), :f :txn, :time \(time), :value [\(values.joined(separator: " "))]}"
-        }
+/// A part of a line, in any format.
+public indirect enum HistoryText: Hashable, Sendable {
+    case null
+    case number(UInt64)
+    case string(String)
+    /// A keyword in EDN, a string in JSON.
+    case word(String)
+    case list([HistoryText])
+    /// Names are keywords in EDN.
+    case object([Member])
+    /// Numbers are integers in EDN, and strings in JSON, which has no other keys.
+    case map([Entry])
+
+    /// A name of an object, and what is under it.
+    public struct Member: Hashable, Sendable {
+        let name: String
+        let value: HistoryText
+    }
+    /// A number of a map, and what is under it.
+    public struct Entry: Hashable, Sendable {
+        let number: UInt64
+        let value: HistoryText
     }
 
-    private static func text(_ operation: ListHistory.Operation, _ format: HistoryFormat) -> String {
-        let (name, key, value): (String, String, String)
-        let separator = format == .edn ? " " : ","
-        switch operation {
-        case .append(let list, let number): (name, key, value) = ("append", list, "\(number)")
-        case .read(let list, nil): (name, key, value) = ("r", list, format == .edn ? "nil" : "null")
-        case .read(let list, let numbers?):
-            (name, key, value) = ("r", list, "[" + numbers.map { String($0) }.joined(separator: separator) + "]")
+    /// As it stands in a line.
+    public func text(_ format: HistoryFormat) -> String {
+        switch (self, format) {
+        case (.null, .jsonLines): "null"
+        case (.null, .edn): "nil"
+        case (.number(let number), _): "\(number)"
+        case (.string(let text), _), (.word(let text), .jsonLines): Self.quoted(text)
+        case (.word(let text), .edn): ":" + text
+        case (.list(let values), .jsonLines): "[" + values.map { $0.text(format) }.joined(separator: ",") + "]"
+        case (.list(let values), .edn): "[" + values.map { $0.text(format) }.joined(separator: " ") + "]"
+        case (.object(let members), .jsonLines):
+            "{" + members.map { "\"\($0.name)\":\($0.value.text(format))" }.joined(separator: ",") + "}"
+        case (.object(let members), .edn):
+            "{" + members.map { ":\($0.name) \($0.value.text(format))" }.joined(separator: ", ") + "}"
+        case (.map(let entries), .jsonLines):
+            "{" + entries.map { "\"\($0.number)\":\($0.value.text(format))" }.joined(separator: ",") + "}"
+        case (.map(let entries), .edn):
+            "{" + entries.map { "\($0.number) \($0.value.text(format))" }.joined(separator: ", ") + "}"
         }
-        return "[" + [format == .edn ? ":\(name)" : "\"\(name)\"", quoted(key), value].joined(separator: separator)
-            + "]"
     }
 
     /// The same in both.
@@ -56,25 +74,41 @@ extension HistoryEvent {
         }
         return out + "\""
     }
+}
+
+/// What a line says besides who, how and when.
+public struct HistoryFields: Sendable {
+    let json: JSONFields
+}
+
+extension HistoryEvent {
+    /// Without the line feed.
+    public func line(_ format: HistoryFormat = .jsonLines) -> String {
+        var fields: [(name: String, value: HistoryText)] = [
+            ("process", .number(UInt64(process))), ("type", .word(kind.rawValue)), ("f", .word(value.function)),
+        ]
+        if Value.hasTimes(in: format) { fields.append(("time", .number(time))) }
+        let members = (fields + value.fields).map { HistoryText.Member(name: $0.name, value: $0.value) }
+        return HistoryText.object(members).text(format)
+    }
 
     /// - Parameter line: one JSON object. Besides our keys it may have those that other checkers' histories have:
-    ///   `error` and `index`; `f` may be missing, as there.
+    ///   `error` and `index`.
     /// - Parameter number: of the line, for the error.
     public init(line: String, number: Int = 1) throws(HistoryFormatError) {
         do {
             let fields = try JSONReader(Array(line.utf8), file: "the history")
-                .object(["process", "type", "time", "value"], optional: ["f", "error", "index"])
-            if let f = fields.optional("f"), try f.string() != "txn" {
-                throw f.problem("another operation", expected: "txn")
-            }
+                .object(
+                    ["process", "type", "time"] + Value.keys.required,
+                    optional: ["f", "error", "index"] + Value.keys.optional)
             guard let kind = Kind(rawValue: try fields["type"].string()) else {
                 throw fields["type"].problem(
                     "an unknown type", expected: Kind.allCases.map(\.rawValue).joined(separator: ", "))
             }
-            let operations = try fields["value"].elements().map(Self.operation)
+            let value = try Value(function: try fields.optional("f")?.string(), in: HistoryFields(json: fields))
             self.init(
-                process: try fields["process"].integer(), kind: kind, time: try fields["time"].integer(),
-                operations: operations)
+                process: try fields["process"].integer(in: 0...Int.max), kind: kind,
+                time: try fields["time"].integer(), value: value)
         } catch let problem as InputProblem {
             let place = problem.path.isEmpty ? "" : "\(problem.path): "
             throw HistoryFormatError(
@@ -83,29 +117,12 @@ extension HistoryEvent {
             throw HistoryFormatError(line: number, what: "\(error)")
         }
     }
-
-    private static func operation(_ value: JSONReader) throws(InputProblem) -> ListHistory.Operation {
-        let values = try value.elements()
-        guard values.count == 3 else {
-            throw value.problem("\(values.count) elements", expected: "an operation: its kind, a key, and a value")
-        }
-        let (kind, key, last) = (try values[0].string(), try values[1].string(), values[2])
-        switch kind {
-        case "append": return .append(key: key, value: try last.integer())
-        case "r":
-            guard !last.isNull else { return .read(key: key, nil) }
-            var list: [UInt64] = []
-            for element in try last.elements() { list.append(try element.integer()) }
-            return .read(key: key, list)
-        default: throw values[0].problem("an unknown operation", expected: "append or r")
-        }
-    }
 }
 
-extension ListHistory {
-    /// Reads what a `HistoryRecorder` has written. Empty lines are skipped.
+extension History {
+    /// Reads the JSON lines that a `HistoryRecorder` has written. Empty lines are skipped.
     public init(lines: String) throws(HistoryFormatError) {
-        var events: [HistoryEvent] = []
+        var events: [HistoryEvent<Value>] = []
         for (i, line) in lines.split(separator: "\n", omittingEmptySubsequences: false).enumerated() where !line.isEmpty
         {
             events.append(try HistoryEvent(line: String(line), number: i + 1))

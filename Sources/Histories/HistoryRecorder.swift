@@ -3,10 +3,10 @@ import Synchronization
 /// Notes transactions of concurrent clients, each before it is asked for and after its answer has been checked, in
 /// memory and line by line wherever its owner wants them. Times are taken under the lock, so that they ascend from line
 /// to line.
-public final class HistoryRecorder: Sendable {
+public final class HistoryRecorder<Value: HistoryValue>: Sendable {
     private struct State {
-        var open: [Int: HistoryEvent] = [:]
-        var finished = ListHistory()
+        var open: [Int: HistoryEvent<Value>] = [:]
+        var finished = History<Value>()
         var begun = 0
         var refused = false
     }
@@ -15,6 +15,7 @@ public final class HistoryRecorder: Sendable {
     private let clock: @Sendable () -> UInt64
     private let format: HistoryFormat
     private let sink: (@Sendable (String) -> Void)?
+    private let isWrittenAtOnce: Bool
     private let state = Mutex(State())
 
     /// - Parameters:
@@ -27,15 +28,16 @@ public final class HistoryRecorder: Sendable {
         sink: (@Sendable (String) -> Void)? = nil
     ) {
         (self.limit, self.clock, self.format, self.sink) = (limit, clock, format, sink)
+        isWrittenAtOnce = Value.linesAtEnd(of: History(), in: format) == nil
     }
 
     /// A transaction is about to be asked for.
     /// - Parameters:
-    ///   - operations: reads without what they read.
+    ///   - value: reads without what they read.
     ///   - isExtra: noted even if the history is full: for the few reads with which a run ends.
     /// - Returns: its time; nil if the history is full, and then it must not be asked for: nobody would know of its
     ///   appends.
-    public func invoke(_ process: Int, _ operations: [ListHistory.Operation], isExtra: Bool = false) -> UInt64? {
+    public func invoke(_ process: Int, _ value: Value, isExtra: Bool = false) -> UInt64? {
         state.withLock { state in
             guard isExtra || state.begun < limit else {
                 state.refused = true
@@ -43,51 +45,47 @@ public final class HistoryRecorder: Sendable {
             }
             precondition(state.open[process] == nil, "a process does one transaction at a time")
             state.begun += 1
-            let event = HistoryEvent(process: process, kind: .invoke, time: clock(), operations: operations)
+            let event = HistoryEvent(process: process, kind: .invoke, time: clock(), value: value)
             state.open[process] = event
-            sink?(event.line(format) + "\n")
+            write(event)
             return event.time
         }
     }
 
     /// It is over.
-    /// - Parameter operations: with what was read, if it is `ok`.
+    /// - Parameter value: with what was read, if it is `ok`.
     /// - Returns: when.
     @discardableResult
-    public func end(_ process: Int, _ outcome: ListHistory.Outcome, _ operations: [ListHistory.Operation]) -> UInt64 {
+    public func end(_ process: Int, _ outcome: HistoryOutcome, _ value: Value) -> UInt64 {
         state.withLock { state in
-            let kind: HistoryEvent.Kind =
-                switch outcome {
-                case .ok: .ok
-                case .failed: .fail
-                case .unknown: .info
-                }
-            let event = HistoryEvent(process: process, kind: kind, time: clock(), operations: operations)
+            let event = HistoryEvent(process: process, kind: HistoryEventKind(outcome), time: clock(), value: value)
             guard let begin = state.open.removeValue(forKey: process) else {
                 preconditionFailure("a process ends what it has begun")
             }
-            state.finished.add(
-                .init(
-                    process: process, invokedAt: begin.time, returnedAt: event.time, outcome: outcome,
-                    operations: operations))
-            sink?(event.line(format) + "\n")
+            state.finished.add(event.ending(begin))
+            write(event)
             return event.time
         }
+    }
+
+    private func write(_ event: HistoryEvent<Value>) {
+        if let sink, isWrittenAtOnce { sink(event.line(format) + "\n") }
+    }
+
+    /// Writes what can only be written now that all is known. Called once, when no more is noted.
+    public func finish() {
+        guard let sink, !isWrittenAtOnce, let lines = Value.linesAtEnd(of: history, in: format) else { return }
+        sink(lines)
     }
 
     /// A transaction was refused because the history is full.
     public var isFull: Bool { state.withLock { $0.refused } }
 
     /// In the order in which the transactions ended; those that have not are unknown, and last.
-    public var history: ListHistory {
+    public var history: History<Value> {
         state.withLock { state in
             var history = state.finished
-            for event in state.open.values.sorted(by: { $0.time < $1.time }) {
-                history.add(
-                    .init(
-                        process: event.process, invokedAt: event.time, returnedAt: event.time, outcome: .unknown,
-                        operations: event.operations))
-            }
+            history.add(unended: state.open.values)
             return history
         }
     }

@@ -63,26 +63,7 @@ struct DependencyGraph {
         isMoment = Array(repeating: false, count: self.history.count)
     }
 
-    func describe(_ i: Int) -> String {
-        let transaction = history[i]
-        let operations = transaction.operations.map { operation in
-            switch operation {
-            case .append(let key, let value): "append \(value) to \(key)"
-            case .read(let key, let values): "read \(key): \(values.map(Self.short) ?? "?")"
-            }
-        }
-        return
-            "#\(i) of process \(transaction.process), \(transaction.invokedAt)…\(transaction.outcome == .unknown ? "?" : "\(transaction.returnedAt)") ns: "
-            + operations.joined(separator: ", ")
-    }
-
-    /// The ends of a long list: what is wrong with it is said beside it.
-    private static func short(_ values: [UInt64]) -> String {
-        guard values.count > 12 else { return "\(values)" }
-        return
-            "[\(values.prefix(3).map { "\($0)" }.joined(separator: ", ")), …, \(values.suffix(6).map { "\($0)" }.joined(separator: ", "))]"
-            + " (\(values.count))"
-    }
+    func describe(_ i: Int) -> String { history[i].described(at: i) }
 
     private mutating func add(_ from: Int, _ to: Int, _ reason: Reason) {
         if from != to { edges[from].append(Edge(to: to, reason: reason)) }
@@ -145,7 +126,7 @@ struct DependencyGraph {
                         guard values == expected else {
                             throw HistoryViolation(
                                 description:
-                                    "does not see \(Self.short(expected)) in \(name), what it did itself:\n  \(describe(i))"
+                                    "does not see \([ListAction].short(expected)) in \(name), what it did itself:\n  \(describe(i))"
                             )
                         }
                         continue

@@ -70,6 +70,12 @@ package struct JSONReader: Sendable {
         return JSONReader(source, member.value, JSONSource.path(path, key: key))
     }
 
+    /// The keys of an object, in order, where they are data.
+    package func names() throws(InputProblem) -> [String] {
+        guard case .object(let members) = value.content else { throw mismatch("an object") }
+        return members.map(\.key)
+    }
+
     package func elements(limit: Int = .max) throws(InputProblem) -> [JSONReader] {
         guard case .array(let values) = value.content else { throw mismatch("an array") }
         guard values.count <= limit else { throw problem("\(values.count) elements", expected: "at most \(limit)") }

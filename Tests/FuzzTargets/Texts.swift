@@ -154,9 +154,9 @@ extension FuzzTarget {
         },
         read: { bytes in
             let lines = String(decoding: bytes, as: UTF8.self)
-            if let event = try? HistoryEvent(line: lines) {
-                let again: HistoryEvent
-                do { again = try HistoryEvent(line: event.line()) } catch {
+            if let event = try? ListEvent(line: lines) {
+                let again: ListEvent
+                do { again = try ListEvent(line: event.line()) } catch {
                     throw FuzzFinding("a line that was written is refused: \(error)")
                 }
                 try require(again.line() == event.line(), "an event is written as another one")

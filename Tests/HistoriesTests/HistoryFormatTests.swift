@@ -6,48 +6,48 @@ import Testing
     private typealias Operation = ListHistory.Operation
 
     @Test func aLineIsWhatOtherCheckersRead() {
-        let event = HistoryEvent(
+        let event = ListEvent(
             process: 3, kind: .ok, time: 17,
-            operations: [.append(key: "k", value: 1), .read(key: "k", [1]), .read(key: "l", [])])
+            value: [.append(key: "k", value: 1), .read(key: "k", [1]), .read(key: "l", [])])
         #expect(
             event.line()
                 == #"{"process":3,"type":"ok","f":"txn","time":17,"value":[["append","k",1],["r","k",[1]],["r","l",[]]]}"#
         )
-        let begin = HistoryEvent(process: 0, kind: .invoke, time: 9, operations: [.read(key: "k", nil)])
+        let begin = ListEvent(process: 0, kind: .invoke, time: 9, value: [.read(key: "k", nil)])
         #expect(begin.line() == #"{"process":0,"type":"invoke","f":"txn","time":9,"value":[["r","k",null]]}"#)
     }
 
     /// The reader of Clojure, with which Elle reads histories, takes one map after the other.
     @Test func ednIsWhatElleReads() {
-        let event = HistoryEvent(
+        let event = ListEvent(
             process: 3, kind: .ok, time: 17,
-            operations: [.append(key: "k", value: 1), .read(key: "a\"b", [1, 2]), .read(key: "l", [])])
+            value: [.append(key: "k", value: 1), .read(key: "a\"b", [1, 2]), .read(key: "l", [])])
         #expect(
             event.line(.edn)
                 == #"{:process 3, :type :ok, :f :txn, :time 17, :value [[:append "k" 1] [:r "a\"b" [1 2]] [:r "l" []]]}"#
         )
-        let begin = HistoryEvent(process: 0, kind: .invoke, time: 9, operations: [.read(key: "k", nil)])
+        let begin = ListEvent(process: 0, kind: .invoke, time: 9, value: [.read(key: "k", nil)])
         #expect(begin.line(.edn) == #"{:process 0, :type :invoke, :f :txn, :time 9, :value [[:r "k" nil]]}"#)
         #expect(HistoryFormat(file: "out/history.edn") == .edn && HistoryFormat(file: "edn.jsonl") == .jsonLines)
     }
 
-    @Test(arguments: HistoryEvent.Kind.allCases) func whatIsWrittenIsReadBack(_ kind: HistoryEvent.Kind) throws {
+    @Test(arguments: ListEvent.Kind.allCases) func whatIsWrittenIsReadBack(_ kind: ListEvent.Kind) throws {
         let operations: [Operation] = [
             .append(key: "a \"quoted\" key", value: .max), .read(key: "back\\slash\nand\u{1}tab\t", [1, 2, .max]),
             .read(key: "ключ", nil),
             .read(key: "", []),
         ]
-        let event = HistoryEvent(process: 12, kind: kind, time: .max, operations: operations)
+        let event = ListEvent(process: 12, kind: kind, time: .max, value: operations)
         #expect(!event.line().contains("\n"))
-        #expect(try HistoryEvent(line: event.line()) == event)
+        #expect(try ListEvent(line: event.line()) == event)
     }
 
     @Test func keysOfOtherCheckersHistoriesAreIgnoredAndSpacesToo() throws {
-        let read = try HistoryEvent(
+        let read = try ListEvent(
             line:
                 #" { "type": "fail", "error": ["x"], "value": [ ["append", "k", 4] ], "process": 1, "time": 5, "index": 0 } "#
         )
-        #expect(read == HistoryEvent(process: 1, kind: .fail, time: 5, operations: [.append(key: "k", value: 4)]))
+        #expect(read == ListEvent(process: 1, kind: .fail, time: 5, value: [.append(key: "k", value: 4)]))
     }
 
     @Test(arguments: [
@@ -64,7 +64,7 @@ import Testing
         #"{"process":1,"type":"ok","time":1,"value":[["r","k",[-1]]]}"#,
     ])
     func aBadLineIsRefusedWithItsNumber(_ line: String) {
-        let error = #expect(throws: HistoryFormatError.self) { try HistoryEvent(line: line, number: 7) }
+        let error = #expect(throws: HistoryFormatError.self) { try ListEvent(line: line, number: 7) }
         #expect(error?.line == 7)
     }
 
@@ -115,7 +115,7 @@ import Testing
 
     @Test func theLinesAreTheHistory() throws {
         let (lines, clock) = (Lines(), Clock())
-        let recorder = HistoryRecorder(clock: { clock.tick() }, sink: { lines.add($0) })
+        let recorder = HistoryRecorder<[ListAction]>(clock: { clock.tick() }, sink: { lines.add($0) })
         #expect(recorder.invoke(0, [.append(key: "k", value: 1)]) == 1)
         #expect(recorder.invoke(1, [.read(key: "k", nil)]) == 2)
         #expect(recorder.end(1, .ok, [.read(key: "k", [])]) == 3)
@@ -133,7 +133,7 @@ import Testing
     }
 
     @Test func aFullHistoryTakesNothingButWhatIsExtra() {
-        let recorder = HistoryRecorder(limit: 1, clock: { 1 })
+        let recorder = HistoryRecorder<[ListAction]>(limit: 1, clock: { 1 })
         #expect(recorder.invoke(0, []) != nil)
         recorder.end(0, .ok, [])
         #expect(!recorder.isFull)
@@ -144,15 +144,6 @@ import Testing
 }
 
 @Suite struct ListTrafficTests {
-    /// Repeats itself: the generator of the standard library cannot be seeded.
-    private struct Numbers: RandomNumberGenerator {
-        var state: UInt64 = 7
-        mutating func next() -> UInt64 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return state ^ (state >> 29)
-        }
-    }
-
     @Test func valuesAreUniqueAndListsStayShort() {
         var numbers = Numbers()
         var traffic = ListTraffic(.init(lists: 5, hotLists: 1, hotPercent: 50, appendsPerList: 10)) { "\($0)/\($1)" }

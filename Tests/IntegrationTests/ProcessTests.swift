@@ -1,4 +1,5 @@
 import Foundation
+import Histories
 import Testing
 
 /// The tool as its users have it: real processes, real sockets, kill -9.
@@ -74,6 +75,42 @@ import Testing
         let lines = try String(contentsOfFile: folder.path("history.jsonl"), encoding: .utf8).split(separator: "\n")
         #expect(lines.count == 2 * transactions)
         #expect(lines.contains { $0.contains(#""type":"ok""#) && $0.contains(#"["append","#) })
+        // The checker bites: it refuses the same history without one append that was acknowledged and then read.
+        let recorded = try ListHistory(lines: lines.joined(separator: "\n"))
+        try SerializabilityChecker.check(recorded)
+        #expect(throws: HistoryViolation.self) {
+            try SerializabilityChecker.check(try Self.withoutOneAppend(recorded))
+        }
+    }
+
+    /// What a cluster would have shown that has lost an append after it was acknowledged.
+    private static func withoutOneAppend(_ history: ListHistory) throws -> ListHistory {
+        var acknowledged: Set<ListAction> = []
+        for transaction in history.transactions where transaction.outcome == .ok {
+            for case .append(let key, let value) in transaction.operations {
+                acknowledged.insert(.append(key: key, value: value))
+            }
+        }
+        // The lists are read once more at the end, so the last reads are of all that was ever appended.
+        var found: (key: String, value: UInt64)?
+        for transaction in history.transactions.reversed() where found == nil && transaction.outcome == .ok {
+            for case .read(let key, let list?) in transaction.operations where found == nil {
+                found = list.first { acknowledged.contains(.append(key: key, value: $0)) }.map { (key, $0) }
+            }
+        }
+        let lost = try #require(found)
+        var doctored = ListHistory()
+        for transaction in history.transactions {
+            let operations = transaction.operations.map { operation -> ListHistory.Operation in
+                guard case .read(lost.key, let list?) = operation else { return operation }
+                return .read(key: lost.key, list.filter { $0 != lost.value })
+            }
+            doctored.add(
+                .init(
+                    process: transaction.process, invokedAt: transaction.invokedAt, returnedAt: transaction.returnedAt,
+                    outcome: transaction.outcome, operations: operations))
+        }
+        return doctored
     }
 
     @Test func listsAreStrictlySerializableWhileOneGatewayAfterTheOtherDies() throws {

@@ -96,7 +96,7 @@ public struct RunResult: Codable, Sendable, Equatable {
         }
     }
 
-    /// Transactions on lists, of which every call and every answer was noted, and what the checker made of them.
+    /// Transactions of which every call and every answer was noted, and what the checker made of them.
     public struct History: Codable, Sendable, Equatable {
         /// Those with any outcome.
         public var transactions: Int
@@ -116,6 +116,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var is_full: Bool
         /// Seconds that the checker took.
         public var check_s: Double
+        /// What `lists` and `unread_lists` count where it is something else: `accounts` or `keys`.
+        public var things: String?
         /// Where the history was written line by line; null where it was kept in memory.
         public var file: String?
 

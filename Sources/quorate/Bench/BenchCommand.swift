@@ -10,7 +10,7 @@ struct BenchCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract:
-            "Measure transfers, SmallBank, YCSB+T, calls and other workloads, on fresh clusters of real processes, for each shard count.",
+            "Measure transfers, SmallBank, YCSB+T, calls, or transactions whose history is checked, on fresh clusters of real processes, for each shard count.",
         discussion: """
             For each number of shards: starts a cluster of its own in a temporary folder, opens and funds the accounts so \
             that every transfer can be paid, runs the workload, waits until all replicas are at rest, and checks on the \
@@ -28,6 +28,8 @@ struct BenchCommand: ToolCommand {
                 --restart-gateway 0@10 --kill-gateway 1@15 --restart-gateway 1@20 --history history.jsonl
               quorate bench --shards 2 --rate 800 --duration 20 --repeat 6 --report out
               quorate bench --shards 1,2,4 --find-knee --knee-p99 100
+              quorate bench --workload bank --shards 2 --duration 5 --history bank.edn
+              quorate bench --workload kv --shards 2 --duration 5 --history kv.edn
               quorate bench --latencies
 
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
@@ -67,18 +69,21 @@ struct BenchCommand: ToolCommand {
             in its way counts neither as committed nor as aborted: it is tried again, as old as it was, and latency is from the first \
             try.
 
+            BANK     --workload bank: transfers of 1 to 5 between eight balances that procedures keep under keys, each 100 at first, and \
+            reads of all eight at once. --workload kv: texts under keys are read, replaced and appended to, one key at a time.
+
             HISTORY  Every call and every answer is noted, and at the end a checker looks for an order of all transactions that \
             explains what each read and never puts one before another that had returned when it began. If there is none the \
             command fails, and shows why. Beside transfers, \(HistoryProbe.clients) clients make \(HistoryProbe.perSecond) small \
             transactions a second in all, on \(HistoryProbe.shape.lists) lists of up to as many shards, whatever the load. The \
             figures do not count them; of a load that is itself a few transactions a second they are a part of the work. At the end \
-            every list is read once more. --history FILE writes JSON lines, or EDN, for other checkers, one file for each run (type is \
+            everything is read once more. --history FILE writes JSON lines, or EDN, for other checkers, one file for each run (type is \
             invoke, ok, fail or info; after info a process is not used again). At most \(SerializabilityChecker.benchLimit) \
-            transactions are recorded: a load of lists ends there, and transfers go on without; the result says so (is_full).
+            transactions are recorded: a load that is its own history ends there, and transfers go on without; the result says so (is_full).
 
             GATEWAYS When a client's gateway is gone it sends the same signed bytes through another one, which cannot make them \
             happen twice. When no gateway is left, and none is to be started again, the command ends with code \
-            \(ExitReason.gatewaysLost.rawValue). Of transactions on lists whose outcome nobody could tell in time, the history \
+            \(ExitReason.gatewaysLost.rawValue). Of recorded transactions whose outcome nobody could tell in time, the history \
             says info, and it is judged with them; after a fault that was asked for they are no failure.
 
             NETWORK  --network lan, aws-5-regions or a matrix file: each connection of hosts, gateways and the load gets the delays, \
@@ -94,7 +99,7 @@ struct BenchCommand: ToolCommand {
             """)
 
     @Option(
-        help: "What the clients do: transfers, list-append, smallbank, ycsb-t, settlement, calls or procedures."
+        help: "What the clients do: transfers, smallbank, ycsb-t, settlement, calls, procedures, or list-append, bank and kv, of which every answer is checked."
     ) var workload = BenchKind.transfers
     @OptionGroup(title: "Workloads") var workloadOptions: WorkloadOptions
     @Option(
@@ -105,7 +110,7 @@ struct BenchCommand: ToolCommand {
     var replicas = 4
     @Option(help: Limits.someGateways.help("Gateway processes."), transform: Limits.someGateways.parse) var gateways = 1
     @Option(
-        help: Limits.clients.help("Requests in flight. Default: 64; 16 with list-append."),
+        help: Limits.clients.help("Requests in flight. Default: 64; 16 with list-append, bank and kv."),
         transform: Limits.clients.parse) var clients: Int?
     @Option(
         help: Real(0.01...86_400).help(
@@ -142,7 +147,7 @@ struct BenchCommand: ToolCommand {
         transform: Whole(4...1_000_000).parse) var lists: Int?
     @Option(
         help:
-            "Write the history of transactions on lists into this file: EDN as Elle reads it if it ends in .edn, otherwise JSON lines."
+            "Write the history of transactions on lists, bank or keys into this file: EDN as Elle, elle-cli and Porcupine read it if it ends in .edn, otherwise JSON lines."
     ) var history: String?
     @Flag(help: "Measure single requests, of each kind, one at a time.") var latencies = false
     @Option(
@@ -217,7 +222,7 @@ struct BenchCommand: ToolCommand {
 
     private func validateKind() throws {
         switch workload {
-        case .transfers, .listAppend: break
+        case .transfers, .listAppend, .bank, .keyValue: break
         case .smallbank, .ycsbT, .calls, .procedures, .settlement:
             guard trace == nil, rows == nil, bundle == 1, workload == .settlement || accounts == nil else {
                 throw ValidationError(
@@ -234,13 +239,13 @@ struct BenchCommand: ToolCommand {
         guard trace == nil || workloadOptions.skew == nil else {
             throw ValidationError("--skew is for the built-in workload; a trace has the skew that it has.")
         }
-        if workload == .listAppend, ofTransfers {
+        if workload.isRecorded, ofTransfers {
             throw ValidationError(
                 "--trace, --rows, --accounts, --cross-shard, --principals and --bundle are for transfers.")
         }
-        if hostProgram.hostProgram != nil, workload == .listAppend || latencies || history != nil {
+        if hostProgram.hostProgram != nil, workload.isRecorded || latencies || history != nil {
             throw ValidationError(
-                "--workload list-append, --history and --latencies call procedures of the tool's own hosts; leave --host-program out."
+                "--workload list-append, bank and kv, --history and --latencies call procedures of the tool's own hosts; leave --host-program out."
             )
         }
         guard latencies else {
@@ -309,11 +314,7 @@ struct BenchCommand: ToolCommand {
         switch workload {
         case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures:
             try await measureTransfers(in: root, &runs)
-        case .listAppend:
-            let common = try options(runs: try shardCounts().count)
-            for count in try shardCounts() {
-                runs.append(try await ListAppendRun(shards: count, options: common, folder: root.path).measure())
-            }
+        case .listAppend, .bank, .keyValue: try await measureHistories(in: root, &runs)
         }
     }
 
@@ -376,6 +377,23 @@ struct BenchCommand: ToolCommand {
         return result
     }
 
+    private func measureHistories(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
+        let common = try options(runs: try shardCounts().count)
+        for count in try shardCounts() {
+            func measure<W: HistoryWorkload>(_ workload: @escaping @Sendable (Manifest) -> W) async throws {
+                let run = HistoryRun(shards: count, options: common, folder: root.path, workload: workload)
+                runs.append(try await run.measure())
+            }
+            switch workload {
+            case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures: return
+            case .listAppend:
+                try await measure { ListWorkload(clients: common.clients, lists: common.lists, $0) }
+            case .bank: try await measure { BankWorkload($0) }
+            case .keyValue: try await measure { KeyValueWorkload(clients: common.clients, $0) }
+            }
+        }
+    }
+
     /// The runs of transfers.
     private func plan() throws -> [(shards: Int, crossShard: Int?)] {
         let mixes: [Int?] = try crossShard.map { try Self.list($0, "--cross-shard", 0...100) } ?? [nil]
@@ -415,7 +433,7 @@ struct BenchCommand: ToolCommand {
     private func options(runs: Int) throws -> BenchOptions {
         let warmup = warmup ?? seconds.map { min(1, $0 / 4) } ?? 0
         return BenchOptions(
-            replicas: replicas, gateways: gateways, clients: clients ?? (workload == .listAppend ? 16 : 64),
+            replicas: replicas, gateways: gateways, clients: clients ?? (workload.isRecorded ? 16 : 64),
             lists: lists, duration: seconds,
             warmup: warmup, principals: principals, bundle: bundle, seed: seed,
             keep: keep != nil,
@@ -482,7 +500,7 @@ struct BenchCommand: ToolCommand {
             let histories = result.runs.compactMap(\.history)
             if !histories.isEmpty {
                 let checked = histories.reduce(0) { $0 + $1.committed }
-                Console.out("histories are strictly serializable: \(checked) committed transactions on lists, checked")
+                Console.out("histories are strictly serializable: \(checked) committed transactions, checked")
             }
         }
         let missed = Set(result.runs.flatMap(\.missed_events).map { "\($0.what) at \($0.at_s) s" }).sorted()
@@ -495,10 +513,11 @@ struct BenchCommand: ToolCommand {
         // An append that was lost could hide in what was not read.
         let unread = result.runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) }
         if unread > 0 {
-            throw ToolError(.benchIncomplete, "\(unread) lists of the recorded history could not be read at the end")
+            throw ToolError(
+                .benchIncomplete, "\(unread) lists, accounts or keys of the history could not be read at the end")
         }
         var open = result.runs.reduce(0) { $0 + $1.unknown }
-        if open > 0, workload == .listAppend, !faults.isEmpty {
+        if open > 0, workload.isRecorded, !faults.isEmpty {
             Console.error(
                 "\(open) transactions have no certified outcome: info in the history, which was judged with them")
             open = 0

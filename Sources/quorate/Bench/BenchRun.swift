@@ -9,6 +9,8 @@ import Workload
 enum BenchKind: String, CaseIterable, Sendable {
     case transfers
     case listAppend = "list-append"
+    case bank
+    case keyValue = "kv"
     case smallbank
     case ycsbT = "ycsb-t"
     case settlement
@@ -20,6 +22,14 @@ enum BenchKind: String, CaseIterable, Sendable {
 
     /// Whether its transactions are transfers, which leave stamps where they pass, and not calls.
     var isOfTransfers: Bool { self == .transfers || self == .settlement }
+
+    /// Of these every call and answer is noted, and the history is what they are for.
+    var isRecorded: Bool {
+        switch self {
+        case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures: false
+        case .listAppend, .bank, .keyValue: true
+        }
+    }
 }
 
 struct BenchOptions: Sendable {

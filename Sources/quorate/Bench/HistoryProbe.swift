@@ -4,35 +4,37 @@ import Messages
 import Synchronization
 import Workload
 
-/// Records a history of transactions on lists and judges it at the end. Beside transfers it makes them itself, few and
-/// slowly, so that the figures of the transfers stay what they are; the workload of lists gives it all that it does.
-final class HistoryProbe: Sendable {
+/// The few transactions on lists that are made beside another load, slowly, so that its figures stay what they are.
+typealias HistoryProbe = RecordedLoad<ListWorkload>
+
+extension HistoryProbe {
     /// Two clients whose transactions meet on three lists, each twice a second: some twenty batches a second in all,
     /// beside hundreds for the transfers. On up to three shards, whatever their number: transactions that never meet
     /// show nothing.
-    static let clients = 2
-    static let pace = Duration.milliseconds(500)
+    static var clients: Int { 2 }
+    static var pace: Duration { .milliseconds(500) }
     static var perSecond: Int { Int(Double(clients) / (pace / .seconds(1))) }
-    static let shape = ListTraffic.Shape(lists: 3, maxOperations: 3)
-
-    let recorder: HistoryRecorder
-    let load: ListLoad
-    private let file: HistoryFile?
-    private let stopSwitch = StopSwitch()
-    private let unreadLists = Mutex(0)
+    static var shape: ListTraffic.Shape { .init(lists: 3, maxOperations: 3) }
 
     /// - Parameter file: where the lines go too; nil to keep the history in memory.
     convenience init(_ processes: ClusterProcesses, file: String?, seed: UInt64) throws {
         try self.init(
-            processes, Self.shape, clients: Self.clients, pace: Self.pace,
-            figures: ListFigures(start: Instant.current().uptime), file: file,
-            seed: seed)
+            processes, ListWorkload(Self.shape, processes.folder.manifest), clients: Self.clients, pace: Self.pace,
+            figures: HistoryFigures(start: Instant.current().uptime), file: file, seed: seed)
     }
+}
+
+/// Records the history of a load and judges it at the end.
+final class RecordedLoad<Workload: HistoryWorkload>: Sendable {
+    let recorder: HistoryRecorder<Workload.Value>
+    let load: HistoryLoad<Workload>
+    private let file: HistoryFile?
+    private let stopSwitch = StopSwitch()
+    private let unread = Mutex(0)
 
     init(
-        _ processes: ClusterProcesses, _ shape: ListTraffic.Shape, clients: Int, pace: Duration?, figures: ListFigures,
-        file: String?,
-        seed: UInt64
+        _ processes: ClusterProcesses, _ workload: Workload, clients: Int, pace: Duration?, figures: HistoryFigures,
+        file: String?, seed: UInt64
     ) throws {
         let written: HistoryFile? = if let file { try HistoryFile(file) } else { nil }
         self.file = written
@@ -40,10 +42,9 @@ final class HistoryProbe: Sendable {
         if let written { sink = { line in written.append(line) } }
         recorder = HistoryRecorder(
             clock: { Instant.current().uptime }, format: HistoryFormat(file: file ?? ""), sink: sink)
-        load = ListLoad(
-            shape, manifest: processes.folder.manifest, gateways: processes.gateways, recorder: recorder,
-            figures: figures, clients: clients,
-            pace: pace, seed: seed)
+        load = HistoryLoad(
+            workload, manifest: processes.folder.manifest, gateways: processes.gateways, recorder: recorder,
+            figures: figures, clients: clients, pace: pace, seed: seed)
     }
 
     /// Returns when it is stopped, or full, and all transactions are over.
@@ -54,41 +55,44 @@ final class HistoryProbe: Sendable {
 
     func readAll() async {
         let missing = await load.readAll()
-        unreadLists.withLock { $0 = missing }
+        unread.withLock { $0 = missing }
     }
 
     /// Checks the history, and closes its file.
     /// - Throws: if the file could not be written.
     func judge(_ invariants: inout RunResult.Invariants, label: String) throws -> RunResult.History {
+        recorder.finish()
         try file?.close()
         let bar = ProgressBar("\(label): checking the history")
-        let history = recorder.history
+        let (history, workload) = (recorder.history, load.workload)
         let start = ContinuousClock.now
         invariants.strictly_serializable = true
-        do { try SerializabilityChecker.check(history) } catch {
+        do { try workload.check(history) } catch {
             invariants.strictly_serializable = false
             invariants.problems.append(error.description)
         }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        func count(_ outcome: ListHistory.Outcome) -> Int { history.transactions.count { $0.outcome == outcome } }
-        let result = RunResult.History(
+        func count(_ outcome: HistoryOutcome) -> Int { history.transactions.count { $0.outcome == outcome } }
+        var result = RunResult.History(
             transactions: history.transactions.count, committed: count(.ok), failed: count(.failed),
-            died: load.figures.values.died,
-            unknown: count(.unknown), lists: load.listCount, unreadLists: unreadLists.withLock { $0 },
-            isFull: recorder.isFull,
+            died: load.figures.values.died, unknown: count(.unknown), lists: workload.count,
+            unreadLists: unread.withLock { $0 }, isFull: recorder.isFull,
             checkSeconds: (seconds * 1000).rounded() / 1000, file: file?.path)
+        if Workload.kind != .listAppend { result.things = Workload.things }
         let verdict = invariants.strictly_serializable == true ? "strictly serializable" : "NOT strictly serializable"
         var notes = ""
-        if result.unread_lists > 0 { notes += "; \(result.unread_lists) lists could not be read at the end" }
+        if result.unread_lists > 0 {
+            notes += "; \(result.unread_lists) \(Workload.things) could not be read at the end"
+        }
         if result.is_full {
             notes += "; it was full after \(SerializabilityChecker.benchLimit) transactions, and the rest was not begun"
         }
-        bar.finish("\(result.transactions) transactions on \(result.lists) lists: \(verdict)\(notes)")
+        bar.finish("\(result.transactions) transactions on \(result.lists) \(Workload.things): \(verdict)\(notes)")
         return result
     }
 }
 
-/// A file of JSON lines, written while the run goes on: what is known of a run that is interrupted is not lost.
+/// A file of lines, written while the run goes on: what is known of a run that is interrupted is not lost.
 final class HistoryFile: Sendable {
     private struct State {
         var descriptor: Int32

@@ -54,9 +54,9 @@ struct LoadOptions: ParsableArguments {
     /// What does not go together.
     func check(_ bench: BenchCommand) throws {
         guard isUsed else { return }
-        if bench.workload == .listAppend || bench.latencies {
+        if bench.workload.isRecorded || bench.latencies {
             throw ValidationError(
-                "--rate, --arrivals, --cooldown, --repeat, --variance-gate, --find-knee, --knee-p99 and --presign are for loads that are measured, not for list-append and --latencies."
+                "--rate, --arrivals, --cooldown, --repeat, --variance-gate, --find-knee, --knee-p99 and --presign are for loads that are measured, not for list-append, bank, kv and --latencies."
             )
         }
         guard bench.workload == .transfers || !presign && !findKnee else {

@@ -105,7 +105,7 @@ struct WorkloadOptions: ParsableArguments {
         try check("--procedures", procedures != nil, for: kind, [.procedures])
         try check("--cross-shard", hasCrossShard, for: kind, [.transfers, .smallbank, .ycsbT, .settlement])
         switch kind {
-        case .transfers, .listAppend: return
+        case .transfers, .listAppend, .bank, .keyValue: return
         case .smallbank: _ = try weights(of: SmallBankMix.allKinds)
         case .ycsbT: _ = try weights(of: ClosedEconomyMix.allKinds)
         case .settlement:

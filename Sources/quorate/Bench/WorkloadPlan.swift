@@ -35,7 +35,7 @@ struct WorkloadPlan: Sendable {
                 ? AccountKeys(accounts: signers, seed: seed)
                 : AccountKeys(accounts: count, members: min(signers, count), seed: seed)
             balances = Array(repeating: UInt128(file?.balance ?? 0), count: count)
-        case .transfers, .listAppend, .smallbank, .ycsbT, .calls:
+        case .transfers, .listAppend, .bank, .keyValue, .smallbank, .ycsbT, .calls:
             keys = AccountKeys(accounts: principals ?? Self.signers, seed: seed)
             balances = []
         }
@@ -56,7 +56,7 @@ struct WorkloadPlan: Sendable {
         case .ycsbT: options.skew ?? ClosedEconomyMix.usualSkew
         case .settlement, .calls: options.skew ?? .uniform
         case .transfers: options.skew
-        case .listAppend, .procedures: nil
+        case .listAppend, .bank, .keyValue, .procedures: nil
         }
     }
 
@@ -92,7 +92,7 @@ struct WorkloadPlan: Sendable {
                 throw ToolError(.failure, "some shard has no counter; give --records a larger number")
             }
             return try await body(mix)
-        case .procedures, .transfers, .listAppend:
+        case .procedures, .transfers, .listAppend, .bank, .keyValue:
             guard let file else { throw ToolError(.failure, "\(kind.rawValue) has no mix of transactions") }
             return try await body(ProcedureMix(file, keys: funded, map: map))
         }
@@ -112,7 +112,7 @@ struct WorkloadPlan: Sendable {
             case .settlement: SettlementMix.source
             case .calls: CallMix.source
             case .procedures: ProcedureMix.source
-            case .transfers, .listAppend: nil
+            case .transfers, .listAppend, .bank, .keyValue: nil
             }
         var result = WorkloadParameters(kind: kind.rawValue, source: source, skew: skew)
         result.signers = keys.signers.count
@@ -138,7 +138,7 @@ struct WorkloadPlan: Sendable {
             result.records = options.records ?? CallMix.usualCounters
         case .procedures:
             result.file = options.procedures
-        case .transfers, .listAppend: break
+        case .transfers, .listAppend, .bank, .keyValue: break
         }
         return result
     }

@@ -8,6 +8,7 @@ manifest, cluster.json, which has to come from somebody whom you trust."""
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
@@ -463,6 +465,8 @@ _RECEIPT = {
         "path": {"index": _U32, "count": _U32, "siblings": [_BYTES32]},
         "signatures": [{"replica": _U8, "signature": _SIGNATURE}]}],
     "transactions": [{"txid": _BYTES32, "operations": [_TEXT], "shards": [_U16], "outcome": _TEXT}]}
+# What is looked at of a batch's line.
+_BATCH = {"sequence": _DECIMAL, "previous_history": _BYTES32, "history": _BYTES32, "transactions": range(1 << 20)}
 _PROOF = {
     "shard": _U16, "nonce": _BYTES32, "statement": _HEX,
     "answers": [{"replica": _U8, "time": _DECIMAL, "clock": _DECIMAL, "signature": _SIGNATURE}]}
@@ -869,12 +873,12 @@ class Client:
         """Any path of the API, unchecked. Raises Problem, OSError, Malformed."""
         return self._ask("GET", path)[1]
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> tuple[int, dict]:
+    def _send(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None):
+        """The answer, of which nothing has been read."""
         request = urllib.request.Request(self.url + path, data=body, method=method, headers={
             "Accept": "application/json", **(headers or {})})
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout, context=self._tls) as answer:
-                status, data = answer.status, answer.read(MAX_ANSWER + 1)
+            return urllib.request.urlopen(request, timeout=self.timeout, context=self._tls)
         except urllib.error.HTTPError as error:
             with error:
                 data = error.read(1 << 16)
@@ -887,6 +891,10 @@ class Client:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise NotTrusted(f"{self.url}: {error.reason.verify_message}") from None
             raise
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> tuple[int, dict]:
+        with self._send(method, path, body, headers) as answer:
+            status, data = answer.status, answer.read(MAX_ANSWER + 1)
         if len(data) > MAX_ANSWER:
             raise Malformed(f"an answer of more than {MAX_ANSWER} bytes")
         document = parse_json(data, "answer")
@@ -979,3 +987,62 @@ class Client:
     def execute(self, key: Key, operations: list[dict], independent: bool = False) -> Receipt:
         """`prepare`, then `submit`. Whoever must not lose track keeps what `prepare` returns before it is submitted."""
         return self.submit(self.prepare(key, operations, independent))
+
+    def decisions(self, shard: int, after: int = 0, follow: bool = False, patience: float = 60) -> Iterator[list[dict]]:
+        """What a shard has executed after its batch `after`, in order. For each batch gives its lines, as an export has
+        them: first the batch's own, then one for each transaction. Whoever keeps the `sequence` of the last batch that
+        was worked off goes on from there, with nothing twice and nothing missing. Ends with what there is now; with
+        `follow` it looks for more every second. A gateway that is gone or busy is asked again while the patience lasts,
+        in seconds since its last answer. Sequence numbers and histories follow each other; signatures are not verified
+        here, but by docs/receipts/verify_export.py. Raises NotProven, Problem, OSError, Malformed."""
+        history, since, pause = None, time.monotonic(), 0.05
+        while True:
+            batches, failure, wait = [], None, 0.0
+            try:
+                self._page(shard, after, batches)
+                since, pause = time.monotonic(), 0.05
+            except Problem as problem:
+                if problem.status < 500 and problem.status != 429:
+                    raise
+                failure, wait = problem, (problem.document.get("retry_after_ms") or 0) / 1000
+            except (OSError, http.client.HTTPException, Malformed) as error:
+                failure = error
+            for lines in batches:
+                head = lines[0]
+                if head["sequence"] != str(after + 1) or history not in (None, head["previous_history"]):
+                    raise NotProven(f"shard {shard}: what follows batch {after} does not follow from it")
+                yield lines
+                after, history = after + 1, head["history"]
+            if failure is not None:
+                if time.monotonic() + max(wait, pause) >= since + patience:
+                    raise failure
+                time.sleep(max(wait, pause))
+                pause = min(2 * pause, 1.0)
+            elif not batches:
+                if not follow:
+                    return
+                time.sleep(1)
+
+    def _page(self, shard: int, after: int, batches: list[list[dict]]) -> None:
+        """Adds each batch once all its lines are there, so that those that came before a cut are not lost."""
+        with self._send("GET", f"/api/v1/decisions?shard={shard}&from={after}") as answer:
+            lines, missing = [], 0
+            while data := answer.readline(4 * MAX_ANSWER):
+                if not data.endswith(b"\n"):
+                    raise Malformed("a line that is cut off, or too long")
+                line = parse_json(data, "decisions")
+                kind = line.get("type") if isinstance(line, dict) else None
+                if kind == "end" and not missing:
+                    return
+                if kind == "batch" and not missing:
+                    _conform({key: line.get(key) for key in _BATCH}, _BATCH, "decisions")
+                    lines, missing = [line], line["transactions"]
+                elif kind == "transaction" and missing:
+                    lines.append(line)
+                    missing -= 1
+                elif kind != "export" or batches or lines:
+                    raise Malformed(f"decisions: an unexpected line: {kind}")
+                if lines and not missing:
+                    batches.append(lines)
+                    lines = []
+        raise Malformed("decisions: the last line is missing")

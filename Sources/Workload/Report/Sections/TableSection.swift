@@ -72,7 +72,7 @@ private struct RunTables {
             if let history = run.history {
                 items.append(
                     (
-                        "\(name): history of \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) lists, \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")",
+                        "\(name): history of \(HTML.grouped(history.transactions)) transactions on \(HTML.grouped(history.lists)) \(history.things ?? "lists"), \(HTML.grouped(history.committed)) committed, \(history.unknown) unknown\(history.is_full ? "; full before the load ended" : "")",
                         false
                     ))
             }

@@ -143,7 +143,7 @@ struct GridCommand: ToolCommand {
         }
         let missed = runs.reduce(0) { $0 + $1.missed_events.count }
         // As of a single bench: after something was done to a cluster, lists may have outcomes that nobody knows.
-        let mayBeOpen = runs.filter { $0.setup.workload == BenchKind.listAppend.rawValue && !$0.events.isEmpty }
+        let mayBeOpen = runs.filter { BenchKind(rawValue: $0.setup.workload)?.isRecorded == true && !$0.events.isEmpty }
         let open = runs.reduce(0) { $0 + $1.unknown } - mayBeOpen.reduce(0) { $0 + $1.unknown }
         let forged = runs.reduce(0) { $0 + $1.retries.invalid_receipts }
         let unread = runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) }

@@ -182,6 +182,9 @@ class Reads(unittest.TestCase):
         self.assertIsNone(self.verify(self.answer([0, 1, 2], statement)))
 
 
+END = {"type": "end"}
+
+
 class Submitting(unittest.TestCase):
     """Against a server that answers what it is told to."""
 
@@ -215,6 +218,16 @@ class Submitting(unittest.TestCase):
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_GET(self):
+                seen.append(self.path)
+                status, document = answers[min(len(seen), len(answers)) - 1]
+                body = "".join(json.dumps(line) + "\n" for line in document) if status == 200 else json.dumps(document)
+                self.send_response(status)
+                # Of some, the end never comes.
+                self.send_header("Content-Length", str(len(body) + (status == 200 and document[-1:] != [END])))
+                self.end_headers()
+                self.wfile.write(body.encode())
 
             def log_message(self, *_):
                 pass
@@ -284,6 +297,39 @@ class Submitting(unittest.TestCase):
         self.assertEqual((second.request.number, second.request.acknowledged_below), (8, 7))
         client.abandon(first)
         self.assertEqual(client.prepare(key, [q.read("0" * 32)]).request.acknowledged_below, 8)
+
+    # Decisions
+
+    def batch(self, sequence, transactions=1, previous=None):
+        head = {"type": "batch", "shard": 1, "sequence": str(sequence), "history": f"{sequence:064x}",
+                "previous_history": f"{sequence - 1 if previous is None else previous:064x}", "transactions": transactions}
+        return [head] + [{"type": "transaction", "sequence": str(sequence), "index": i} for i in range(transactions)]
+
+    def test_decisions_go_on_where_they_were_cut_and_none_comes_twice(self):
+        begin = [{"type": "export"}]
+        url = self.serve([
+            (200, begin + self.batch(1, 2) + self.batch(2, 0) + self.batch(3, 2)[:2]), (503, {"type": "/problems/busy"}),
+            (200, begin + self.batch(3, 2) + [END]), (200, begin + [END])])
+        given = list(q.Client(url, self.manifest).decisions(1))
+        self.assertEqual([[line["type"] for line in lines] for lines in given],
+                         [["batch", "transaction", "transaction"], ["batch"], ["batch", "transaction", "transaction"]])
+        self.assertEqual([path.split("from=")[1] for path in self.seen], ["0", "2", "2", "3"])
+
+    def test_decisions_that_do_not_follow_are_none(self):
+        for second in (self.batch(3), self.batch(2, previous=7)):
+            given = q.Client(self.serve([(200, self.batch(1) + second + [END])]), self.manifest).decisions(1)
+            self.assertEqual(next(given)[0]["sequence"], "1")
+            with self.assertRaises(q.NotProven):
+                next(given)
+
+    def test_decisions_end_with_the_patience_and_at_once_where_it_would_not_help(self):
+        for answer in ((500, {}), (200, self.batch(1)[:1]), (200, [{"type": "export"}])):
+            client = q.Client(self.serve([answer]), self.manifest)
+            with self.assertRaises((q.Problem, q.Malformed, OSError, http.client.HTTPException)):
+                list(client.decisions(1, patience=0.1))
+        with self.assertRaises(q.Problem):
+            list(q.Client(self.serve([(400, {"type": "/problems/malformed-parameter"})]), self.manifest).decisions(9))
+        self.assertEqual(len(self.seen), 1)
 
 
 if __name__ == "__main__":

@@ -4,23 +4,18 @@ import HostRuntime
 import Messages
 import Workload
 
-/// One shard count of the workload of lists: a cluster from creation to its end.
-struct ListAppendRun: Sendable {
+/// One shard count of a workload whose history is the result: a cluster from creation to its end.
+struct HistoryRun<Workload: HistoryWorkload>: Sendable {
     let shards: Int
     let options: BenchOptions
     /// Clusters are made in here.
     let folder: String
+    let workload: @Sendable (Manifest) -> Workload
 
     private var label: String { shards == 1 ? "1 shard" : "\(shards) shards" }
 
-    /// Four lists for each client, one operation in ten on one of the hot ones: some transactions meet, and most do
-    /// not.
-    static func shape(clients: Int, lists: Int? = nil) -> ListTraffic.Shape {
-        ListTraffic.Shape(lists: lists ?? max(16, 4 * clients), hotLists: 4, hotPercent: 10)
-    }
-
     func measure() async throws -> RunResult {
-        let path = "\(folder)/lists-shards-\(shards)"
+        let path = "\(folder)/\(Workload.things)-shards-\(shards)"
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
             clientTLS: options.clientTLS, network: options.network, syncDelays: options.faults.syncDelays)
@@ -31,17 +26,16 @@ struct ListAppendRun: Sendable {
 
     private func measure(on processes: ClusterProcesses) async throws -> RunResult {
         let start = Instant.current().uptime
-        let figures = ListFigures(start: start, warmup: UInt64(options.warmup * 1e9))
+        let figures = HistoryFigures(start: start, warmup: UInt64(options.warmup * 1e9))
         let file = options.history.map {
             HistoryFile.path($0, shards: shards, crossShard: nil, isOnly: options.isOnlyRun)
         }
-        let probe = try HistoryProbe(
-            processes, Self.shape(clients: options.clients, lists: options.lists), clients: options.clients, pace: nil,
-            figures: figures,
+        let probe = try RecordedLoad(
+            processes, workload(processes.folder.manifest), clients: options.clients, pace: nil, figures: figures,
             file: file, seed: options.seed)
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let seconds = options.duration ?? 10
-        let bar = ProgressBar("\(label): transactions on lists")
+        let bar = ProgressBar("\(label): transactions on \(Workload.things)")
         let connections = await ClusterConnections.open(processes)
         let (meter, machine) = (CostMeter(processes, connections), MachineMeter())
         let spread = PropagationMeter(connections, processes.folder.manifest)
@@ -88,7 +82,7 @@ struct ListAppendRun: Sendable {
         var setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
             durability: "strict",
-            workload: BenchKind.listAppend.rawValue, rows: 0, accounts: 0, seed: options.seed, crossShardPercent: nil,
+            workload: Workload.kind.rawValue, rows: 0, accounts: 0, seed: options.seed, crossShardPercent: nil,
             crossShare: all == 0 ? 0 : Double(cross) / Double(all), principals: options.clients, bundle: 1,
             warmupSeconds: options.warmup, clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name

@@ -14,13 +14,13 @@ final class StopSwitch: Sendable {
     func turnOn() { flag.store(true, ordering: .releasing) }
 }
 
-/// Clients, each with a key of its own, that append to lists and read them through the gateways, in calls over several
-/// shards, and note all that they ask for and hear.
-struct ListLoad: Sendable {
+/// Clients, each with a key of its own, that do a workload through the gateways, in calls over several shards, and note
+/// all that they ask for and hear.
+struct HistoryLoad<Workload: HistoryWorkload>: Sendable {
     let manifest: Manifest
     let gateways: [GatewayAddress]
-    let recorder: HistoryRecorder
-    let figures: ListFigures
+    let recorder: HistoryRecorder<Workload.Value>
+    let figures: HistoryFigures
     let clients: Int
     /// From one start to the next of a client; nil: as soon as the last one is over.
     let pace: Duration?
@@ -29,7 +29,7 @@ struct ListLoad: Sendable {
     /// What the clients draw from.
     private final class Shared: Sendable {
         struct State {
-            var traffic: ListTraffic
+            var workload: Workload
             var random: SplitMix64
             var processes: Int
         }
@@ -46,30 +46,16 @@ struct ListLoad: Sendable {
     }
 
     init(
-        _ shape: ListTraffic.Shape, manifest: Manifest, gateways: [GatewayAddress], recorder: HistoryRecorder,
-        figures: ListFigures,
-        clients: Int, pace: Duration? = nil, seed: UInt64
+        _ workload: Workload, manifest: Manifest, gateways: [GatewayAddress], recorder: HistoryRecorder<Workload.Value>,
+        figures: HistoryFigures, clients: Int, pace: Duration? = nil, seed: UInt64
     ) {
         (self.manifest, self.gateways, self.recorder, self.figures) = (manifest, gateways, recorder, figures)
         (self.clients, self.pace) = (clients, pace)
-        let (map, count) = (manifest.shardMap, manifest.shardCount)
-        let traffic = ListTraffic(shape) { Self.key($0, $1, map, shards: count) }
-        shared = Shared(.init(traffic: traffic, random: SplitMix64(seed: seed, stream: "lists"), processes: clients))
+        shared = Shared(.init(workload: workload, random: SplitMix64(seed: seed, stream: "lists"), processes: clients))
     }
 
-    /// Neighbouring lists are on neighbouring shards, so that few lists are on several shards too.
-    private static func key(_ place: Int, _ generation: Int, _ map: ShardMap, shards: Int) -> String {
-        let wanted = ShardID(UInt16(place % shards))
-        var salt = 0
-        while true {
-            let key = "list-\(place)-\(generation)" + (salt == 0 ? "" : "-\(salt)")
-            if map.shard(ofKey: Array(key.utf8)) == wanted { return key }
-            salt += 1
-        }
-    }
-
-    /// So far.
-    var listCount: Int { shared.state.withLock { $0.traffic.keys.count } }
+    /// As far as it has come.
+    var workload: Workload { shared.state.withLock { $0.workload } }
 
     /// A process whose transaction may still happen is not used again.
     private func newProcess() -> Int {
@@ -104,7 +90,7 @@ struct ListLoad: Sendable {
         let start = ContinuousClock.now
         var process = index
         var rounds = 0
-        var died: (steps: [ListTraffic.Step], since: UInt64, attempts: Int, number: RequestNumber?)?
+        var died: (step: Workload.Step, since: UInt64, attempts: Int, number: RequestNumber?)?
         while !stop.isOn, !Task.isCancelled {
             // All at the same moments, so that even a slow load has transactions that meet.
             if let pace {
@@ -112,12 +98,12 @@ struct ListLoad: Sendable {
                 rounds = max(rounds, Int((ContinuousClock.now - start) / pace)) + 1
                 guard !stop.isOn else { break }
             }
-            let steps = shared.state.withLock { state in
-                died.map { state.traffic.again($0.steps) } ?? state.traffic.next(using: &state.random)
+            let step = shared.state.withLock { state in
+                died.map { state.workload.again($0.step) } ?? state.workload.next(using: &state.random)
             }
             guard
                 let (ending, began, number) = await perform(
-                    steps, as: process, client, since: died?.since, continues: died?.number)
+                    step, as: process, client, since: died?.since, continues: died?.number)
             else {
                 stop.turnOn()
                 break
@@ -125,7 +111,7 @@ struct ListLoad: Sendable {
             switch ending {
             case .committed: died = nil
             case .died:
-                died = (steps, died?.since ?? began, (died?.attempts ?? 0) + 1, number)
+                died = (step, died?.since ?? began, (died?.attempts ?? 0) + 1, number)
                 await pause(died?.attempts ?? 1)
             case .failed:
                 died = nil
@@ -152,41 +138,42 @@ struct ListLoad: Sendable {
     ///   - continues: the attempt before, whose age it takes over.
     /// - Returns: nil if the history is full.
     private func perform(
-        _ steps: [ListTraffic.Step], as process: Int, _ client: QuorateClient, since: UInt64? = nil,
+        _ step: Workload.Step, as process: Int, _ client: QuorateClient, since: UInt64? = nil,
         continues: RequestNumber? = nil,
         isExtra: Bool = false
     ) async -> (Ending, began: UInt64, number: RequestNumber?)? {
-        let unread = ListTraffic.operations(steps)
-        let operations = steps.map { ListOperation(key: $0.key, value: $0.value) }
-        guard let home = ListTransaction.home(of: operations, in: manifest.shardMap),
+        let workload = workload
+        let unread = workload.value(of: step, found: nil)
+        let operations = workload.operations(of: step)
+        typealias Transaction = KeyedTransaction<Workload.Operation>
+        guard let home = Transaction.home(of: operations, in: manifest.shardMap),
             let began = recorder.invoke(process, unread, isExtra: isExtra)
         else { return nil }
         let invocation = Invocation(
-            target: home, procedure: ListTransaction.name, version: ListTransaction.version,
-            arguments: operations.encoded())
-        var (ending, read, why, isElsewhere) = (Ending.unknown, [[UInt64]]?.none, "", false)
+            target: home, procedure: Transaction.name, version: Transaction.version, arguments: operations.encoded())
+        var (ending, read, why, isElsewhere) = (Ending.unknown, [Workload.Operation.Held]?.none, "", false)
         var number: RequestNumber?
         do {
             let outcome = try await client.attempt(invocation, continues: continues)
             number = outcome.receipt.request.request.number
-            (ending, read, why, isElsewhere) = Self.judge(outcome, count: steps.count)
+            (ending, read, why, isElsewhere) = Self.judge(outcome, count: operations.count)
             figures.note(outcome)
         } catch {
             why = "\(error)"
             // It may have happened; its number is given up, so that the next ones can be used.
             if case ClientError.outcomeUnknown(let request, _) = error { await client.abandon(request.request.number) }
         }
-        let outcome: ListHistory.Outcome =
+        let outcome: HistoryOutcome =
             switch ending {
             case .committed: .ok
             case .died, .failed: .failed
             case .unknown: .unknown
             }
-        let ended = recorder.end(process, outcome, read.map { ListTraffic.operations(steps, read: $0) } ?? unread)
+        let ended = recorder.end(process, outcome, workload.value(of: step, found: read))
         if ending == .died { figures.died(busy: isExtra ? 0 : ended - began, isElsewhere: isElsewhere) }
         if !isExtra {
             let map = manifest.shardMap
-            let isCross = Set(steps.map { map.shard(ofKey: Array($0.key.utf8)) }).count > 1
+            let isCross = Set(operations.map { map.shard(ofKey: Array($0.key.utf8)) }).count > 1
             switch ending {
             case .died: break
             case .committed:
@@ -204,12 +191,12 @@ struct ListLoad: Sendable {
 
     /// What a proven outcome says.
     private static func judge(_ outcome: Outcome, count: Int) -> (
-        Ending, read: [[UInt64]]?, why: String, isElsewhere: Bool
+        Ending, read: [Workload.Operation.Held]?, why: String, isElsewhere: Bool
     ) {
         for certificate in outcome.receipt.certificates {
             switch certificate.leaf.status(ofLeg: 0) {
             case .returned(let bytes, _)?:
-                guard let read = try? [[UInt64]](decoding: bytes), read.count == count else {
+                guard let read = try? [Workload.Operation.Held](decoding: bytes), read.count == count else {
                     return (.unknown, nil, "a result that cannot be read", false)
                 }
                 return (.committed, read, "", false)
@@ -228,12 +215,11 @@ struct ListLoad: Sendable {
 
     // MARK: The end
 
-    /// Reads every list once more: what was acknowledged and is lost would otherwise only show if somebody had looked.
-    /// - Returns: how many lists could not be read in time.
+    /// Reads everything once more.
+    /// - Returns: how many things could not be read in time.
     func readAll(limit: Duration = .seconds(30)) async -> Int {
-        let keys = shared.state.withLock { $0.traffic.keys }
         let end = ContinuousClock.now + limit
-        let unread = UnreadQueue(keys)
+        let unread = UnreadQueue(workload.lastReads)
         return await withTaskGroup(of: Int.self) { group in
             for _ in 0..<min(8, clients) { group.addTask { await read(unread, until: end) } }
             return await group.reduce(0, +)
@@ -241,37 +227,23 @@ struct ListLoad: Sendable {
     }
 
     private final class UnreadQueue: Sendable {
-        private let keys: Mutex<ArraySlice<String>>
-        init(_ keys: [String]) { self.keys = Mutex(keys[...]) }
-        func take() -> [String] {
-            keys.withLock { keys in
-                defer { keys = keys.dropFirst(4) }
-                return Array(keys.prefix(4))
-            }
-        }
+        private let steps: Mutex<[Workload.Step]>
+        init(_ steps: [Workload.Step]) { self.steps = Mutex(steps.reversed()) }
+        func take() -> Workload.Step? { steps.withLock { $0.popLast() } }
     }
 
     private func read(_ queue: UnreadQueue, until end: ContinuousClock.Instant) async -> Int {
-        guard let client = newClient() else {
-            // Whoever cannot ask has not read.
-            var unread = 0
-            while true {
-                let keys = queue.take()
-                if keys.isEmpty { return unread }
-                unread += keys.count
-            }
-        }
+        // Whoever cannot ask has not read.
+        let client = newClient()
         var process = newProcess()
         var missing = 0
-        while true {
-            let keys = queue.take()
-            if keys.isEmpty { break }
+        while let step = queue.take() {
             var isRead = false
             var died: RequestNumber?
             while !isRead, !Task.isCancelled, ContinuousClock.now < end {
-                guard
+                guard let client,
                     let (ending, _, number) = await perform(
-                        keys.map { .init(key: $0, value: nil) }, as: process, client, continues: died, isExtra: true)
+                        step, as: process, client, continues: died, isExtra: true)
                 else { break }
                 died = ending == .died ? number : nil
                 switch ending {
@@ -280,15 +252,15 @@ struct ListLoad: Sendable {
                 case .unknown: process = newProcess()
                 }
             }
-            if !isRead { missing += keys.count }
+            if !isRead { missing += workload.operations(of: step).count }
         }
-        await client.close()
+        await client?.close()
         return missing
     }
 }
 
-/// What the clients of a `ListLoad` measured.
-final class ListFigures: Sendable {
+/// What the clients of a `HistoryLoad` measured.
+final class HistoryFigures: Sendable {
     struct Values: Sendable {
         var measurements: Measurements
         var died = 0
