@@ -113,7 +113,7 @@ struct BenchRun: Sendable {
             + (options.load.isOfSearch ? "-rate-\(Figures.text(options.load.rate, digits: 2))" : "")
     }
 
-    private var openLoop: OpenLoop? { options.load.openLoop(bundle: options.bundle, seed: options.seed) }
+    var openLoop: OpenLoop? { options.load.openLoop(bundle: options.bundle, seed: options.seed) }
 
     func measure() async throws -> RunResult {
         let cluster = try await FreshCluster.start(
