@@ -154,6 +154,13 @@ let package = Package(
                 "Messages", "StrictInput", "Randomness", "Client", "Meter", "CZlib", deque,
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
+        // The cores' code with what it costs, for machines that are not there.
+        .target(
+            name: "Forecast",
+            dependencies: [
+                "Messages", "Randomness", "Networks", "PBFT", "ShardState", "Cores", "HostRuntime", "Simulator",
+                "Workload", deque, heap,
+            ]),
         .executableTarget(
             name: "quorate",
             dependencies: [

@@ -206,6 +206,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var warmup_s: Double
         /// Whether clients and gateways spoke TLS 1.3; null in reports from before there was the choice: they did not.
         public var client_tls: Bool?
+        /// True where no process ran, and time was simulated; null otherwise.
+        public var simulated: Bool?
 
         /// What the bench's options came to.
         public init(
@@ -267,6 +269,8 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var costs: Costs?
     /// Where the time of its requests went; null where none was traced.
     public var phases: Phases?
+    /// Of a run in simulated time, with what it was simulated; null where real processes ran.
+    public var simulation: Simulation?
 
     /// Takes over what the load's parts counted; `missed_events`, `costs` and `phases` are set afterwards.
     public init(
