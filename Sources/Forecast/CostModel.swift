@@ -113,6 +113,8 @@ public enum StepKind: Int, CaseIterable, Sendable {
     // A host's protocol. Numbers are items of a batch where nothing else is said.
     case prePrepare, prepare, commit, otherPBFT, push, forward, submit, decides, question, checked, persisted, flushed
     case hostTick, propose, execute, checkpoint
+    /// By what was executed since the one before.
+    case takeCheckpoint
     // Its verifiers, and a gateway's, without the signatures: hashes, and what they remember.
     case checkPeer, checkSubmission, checkReply
     // A gateway. An attestation has leaves, a receipt certificates.

@@ -84,7 +84,7 @@ public struct Forecast {
             },
             shards: shards, issuer: issuer.publicKey)
         let world = ForecastWorld(
-            manifest: manifest, network: options.network, costs: Costs(options.costs), seed: options.seed, meter: meter)
+            manifest: manifest, network: options.network, costs: Costs(options.costs), seed: options.seed)
         let shared = isApart ? nil : world.addMachine(cores: options.cores)
         func machine() -> Int { shared ?? world.addMachine(cores: options.cores) }
         var host = HostOptions()
@@ -145,7 +145,7 @@ public struct Forecast {
     ) throws -> RunResult {
         // From rest: what funding left behind is not what is measured.
         _ = try world.run(limit: world.now + 10_000_000_000) { Self.isAtRest(world) }
-        world.load = load
+        (world.load, world.meter) = (load, meter)
         load.pump(now: ForecastWorld.instant(world.now))
         world.issue()
         let start = world.now

@@ -27,6 +27,8 @@ final class ForecastHost {
     private var unawaited = (count: 0, bytes: 0, since: UInt64(0))
     private var unarchived = (count: 0, bytes: 0)
     private var wasBusyAtTick = false
+    private let checkpointInterval: UInt64
+    private var sinceCheckpoint = 0
     private(set) var tally = Tally()
 
     private static let laziness: UInt64 = 20_000_000
@@ -41,6 +43,7 @@ final class ForecastHost {
         signer = CountedSigner(manifest.hosts[number].publicKey)
         verifier = Verifier(manifest: manifest, scheme: scheme, remembered: Self.remembered)
         rule = CheckingRule(manifest: manifest, host: id, options: options)
+        checkpointInterval = options.replica.checkpointInterval
         votes = QuietVotes(manifest: manifest, host: id, options: options)
         var stores: [ShardID: MemoryStore] = [:]
         for shard in manifest.shards(of: id) { stores[shard] = MemoryStore() }
@@ -215,10 +218,16 @@ final class ForecastHost {
             }
             if ready.executed.count > before.executed {
                 let batches = ready.executed[before.executed...]
-                let leaves = batches.reduce(0) { $0 + $1.leaves.count }
-                parts.append(.init(kind: .execute, times: batches.count, units: leaves))
+                let legs = batches.reduce(0) { $1.leaves.reduce($0) { $0 + max(1, $1.entries.count) } }
+                parts.append(.init(kind: .execute, times: batches.count, units: legs))
+                for batch in batches {
+                    sinceCheckpoint += batch.leaves.reduce(0) { $0 + max(1, $1.entries.count) }
+                    guard batch.sequence.number.isMultiple(of: checkpointInterval) else { continue }
+                    parts.append(.init(kind: .takeCheckpoint, units: sinceCheckpoint))
+                    sinceCheckpoint = 0
+                }
                 tally.batches += batches.count
-                tally.items += leaves
+                tally.items += batches.reduce(0) { $0 + $1.leaves.count }
             }
             if let begin { world.meter?.end(begin, parts) }
             for part in parts { turn.cost += world.costs.step(part.kind, times: part.times, part.units) }

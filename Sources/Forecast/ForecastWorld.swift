@@ -47,7 +47,8 @@ final class ForecastWorld {
     let costs: Costs
     let manifest: Manifest
     let network: NetworkProfile
-    let meter: StepMeter?
+    /// Set while the load runs: what funding costs is another matter.
+    var meter: StepMeter?
     private let seed: UInt64
     private(set) var now: UInt64 = 0
     private(set) var agenda = Agenda()
@@ -70,8 +71,8 @@ final class ForecastWorld {
     private static let gatewayTick: UInt64 = 5_000_000
     private static let loadTick: UInt64 = 10_000_000
 
-    init(manifest: Manifest, network: NetworkProfile, costs: Costs, seed: UInt64, meter: StepMeter?) {
-        (self.manifest, self.network, self.costs, self.seed, self.meter) = (manifest, network, costs, seed, meter)
+    init(manifest: Manifest, network: NetworkProfile, costs: Costs, seed: UInt64) {
+        (self.manifest, self.network, self.costs, self.seed) = (manifest, network, costs, seed)
         agenda.insert(.loadTick, at: Self.loadTick)
     }
 
