@@ -96,7 +96,9 @@ let package = Package(
         // From sockets to whoever handles what they bring, and back.
         .target(
             name: "Transport",
-            dependencies: ["Messages", "Gateway", .product(name: "NIOCore", package: "swift-nio")]),
+            dependencies: [
+                "Messages", "Randomness", "Networks", "Gateway", .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         // Runtime.
         .target(
             name: "Client",
@@ -143,8 +145,8 @@ let package = Package(
         .target(
             name: "QuorateHost",
             dependencies: [
-                "Messages", "StrictInput", "ManifestFile", "ShardState", "Cores", "HostRuntime", "ConnectionErrors",
-                "Web",
+                "Messages", "StrictInput", "Networks", "ManifestFile", "ShardState", "Cores", "HostRuntime",
+                "ConnectionErrors", "Transport", "Web",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -164,9 +166,9 @@ let package = Package(
         .executableTarget(
             name: "quorate",
             dependencies: [
-                "Messages", "StrictInput", "Randomness", "ManifestFile", "Client", "Workload", "HostRuntime",
-                "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
-                "ExampleProcedures", "Histories", "Meter", "Web",
+                "Messages", "StrictInput", "Randomness", "Networks", "ManifestFile", "Client", "Workload",
+                "HostRuntime", "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
+                "ExampleProcedures", "Histories", "Meter", "Web", "Transport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -235,7 +237,7 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Randomness", "Messages", "Transport",
+                "Randomness", "Messages", "Networks", "Transport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ]),

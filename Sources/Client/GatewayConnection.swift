@@ -15,6 +15,8 @@ public struct GatewayAddress: Hashable, Sendable, CustomStringConvertible {
     public let port: Int
     /// By what the gateway is known in TLS; nil for plain TCP.
     public let trust: GatewayTrust?
+    /// What an emulated network adds to a connection; nil for the network that there is.
+    package var delay: DelayedLink?
     /// Checks nothing: whether anybody listens there shows when it is connected to.
     public init(host: String, port: Int, trust: GatewayTrust? = nil) {
         (self.host, self.port, self.trust) = (host, port, trust)
@@ -101,6 +103,9 @@ public final class GatewayConnection: Sendable {
                 .connectTimeout(TimeAmount(timeout))
                 .connect(host: address.host, port: address.port) { channel in
                     channel.eventLoop.makeCompletedFuture {
+                        if let delay = address.delay {
+                            try channel.pipeline.syncOperations.addHandler(DelayLine(delay))
+                        }
                         let handler = ConnectionHandler(channel, address: address, maxOutstanding: maxOutstanding)
                         if let trust = address.trust {
                             handler.awaitHandshake(opened, TimeAmount(timeout))

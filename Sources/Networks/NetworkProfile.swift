@@ -2,7 +2,7 @@
 /// it over real processes, and the simulation over simulated ones.
 public struct NetworkProfile: Sendable, Equatable {
     /// One direction between two regions, or inside one.
-    public struct Link: Sendable, Equatable {
+    public struct Link: Sendable, Hashable {
         /// One way, in nanoseconds.
         public var delay: UInt64
         /// Half-width in nanoseconds: each message takes `delay` and from minus so much to plus so much, uniformly.
@@ -57,11 +57,17 @@ public struct NetworkProfile: Sendable, Equatable {
     /// As hosts are.
     public func region(ofGateway gateway: Int) -> Int { gateways[gateway % gateways.count] }
 
-    /// The longest there and back between two of its regions, in nanoseconds, with all of the jitter.
-    public var longestRoundTrip: UInt64 {
+    /// `longestRoundTrip`, rounded: by so much processes wait longer, and in a local network not at all.
+    public func roundTripMilliseconds(hosts: Int, gateways: Int) -> UInt64 {
+        (longestRoundTrip(hosts: hosts, gateways: gateways) + 500_000) / 1_000_000
+    }
+
+    /// The longest there and back between two of so many hosts and gateways, in nanoseconds, with all of the jitter.
+    public func longestRoundTrip(hosts: Int, gateways: Int) -> UInt64 {
+        let placed = Set((0..<hosts).map(region(ofHost:)) + (0..<gateways).map(region(ofGateway:)))
         var longest: UInt64 = 0
-        for from in regions.indices {
-            for to in regions.indices {
+        for from in placed {
+            for to in placed {
                 let (there, back) = (links[from][to], links[to][from])
                 longest = max(longest, there.delay + there.jitter + back.delay + back.jitter)
             }

@@ -72,6 +72,7 @@ public enum HostProgram {
             var options = HostRuntimeOptions()
             options.core.procedures = procedures
             settings.apply(to: &options)
+            try settings.applyNetwork(to: &options, host: Int(id.number), of: cluster.manifest.hosts.count)
             let keeper = try await HostKeeper.start(id, of: cluster, options: options, logger: logger)
             let web: WebServer?
             do {

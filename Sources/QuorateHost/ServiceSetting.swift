@@ -1,5 +1,6 @@
 import HostRuntime
 import Logging
+import Networks
 import StrictInput
 import Web
 
@@ -25,6 +26,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     case maxClients = "max_clients"
     case maxClientsPerAddress = "max_clients_per_address"
     case drainSeconds = "drain_seconds"
+    case roundTripMilliseconds = "round_trip_ms"
+    case network
 
     /// Who can be told.
     package enum Role: String, CaseIterable, Sendable {
@@ -43,6 +46,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case share
         case truth
         case choice([String])
+        /// One that is built in, or a file.
+        case network
     }
 
     /// In a configuration file.
@@ -69,7 +74,9 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
 
     package var roles: [Role] {
         switch self {
-        case .folder, .number, .listen, .http, .logLevel, .logFormat, .traceRate, .verifierThreads: [.host, .gateway]
+        case .folder, .number, .listen, .http, .logLevel, .logFormat, .traceRate, .verifierThreads,
+            .roundTripMilliseconds, .network:
+            [.host, .gateway]
         case .maxGateways, .stateGigabytes, .archive, .archiveGigabytes: [.host]
         case .clientTLS, .tlsCertificate, .tlsKey, .allowPlaintext, .maxClients, .maxClientsPerAddress, .drainSeconds:
             [.gateway]
@@ -98,6 +105,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxClients: "1024"
         case .maxClientsPerAddress: "256"
         case .drainSeconds: "5"
+        case .roundTripMilliseconds: "the network's, or 0"
+        case .network: "none"
         }
     }
 
@@ -124,6 +133,10 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxClientsPerAddress:
             "of these, those of one address (of IPv6, one /64) of another machine, 1 to 60000"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
+        case .roundTripMilliseconds:
+            "the longest round trip between hosts and gateways, 0 to 10000: it waits longer by it before it suspects or repeats"
+        case .network:
+            "for measuring: what it says to hosts and hears of them is delayed as in this network, `lan`, `aws-5-regions` or a file"
         }
     }
 
@@ -147,6 +160,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxClients: .whole(1...60_000)
         case .maxClientsPerAddress: .whole(1...60_000)
         case .drainSeconds: .whole(0...3600)
+        case .roundTripMilliseconds: .whole(0...10_000)
+        case .network: .network
         }
     }
 
@@ -164,6 +179,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .share: Double(text).map((0...1).contains) ?? false ? nil : "a number from 0 to 1"
         case .truth: ["true", "false"].contains(text) ? nil : "true or false"
         case .choice(let words): words.contains(text) ? nil : "one of \(words.joined(separator: ", "))"
+        case .network: NetworkChoice(text) == nil ? NetworkChoice.expected : nil
         }
     }
 
@@ -171,7 +187,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     func read(_ value: JSONReader) throws(InputProblem) -> String {
         let text: String
         switch kind {
-        case .text, .address, .webAddress, .choice: text = try value.string()
+        case .text, .address, .webAddress, .choice, .network: text = try value.string()
         case .whole(let range): return "\(try value.integer(in: range))"
         case .share: text = try value.number()
         case .truth: return "\(try value.boolean())"

@@ -78,6 +78,10 @@ final class Link {
             lost("\(why)")
         }
         self.session = session
+        if let network = options.network {
+            let line = DelayLine(network.link(to: .host(Int(host.number))))
+            try channel.pipeline.syncOperations.addHandler(line)
+        }
         try channel.pipeline.syncOperations.addHandlers(tls.clientHandler(expecting: key), session)
     }
 

@@ -1,4 +1,5 @@
 import NIOCore
+import Transport
 
 /// Bounds and times of sessions. Bytes and nanoseconds where units are not in a name.
 public struct TransportOptions: Sendable {
@@ -49,6 +50,10 @@ public struct TransportOptions: Sendable {
     public var backoffCap = TimeAmount.seconds(2)
     /// Unacknowledged data for this long ends a connection whose peer vanished without a word.
     public var silenceMilliseconds: CInt = 10_000
+
+    /// Where this process is in an emulated network, whose delays connections to hosts have then; nil for the network
+    /// that there is.
+    package var network: NetworkPlace?
 
     /// The names of the host's procedures; `Host.start` sets them. A host with others is refused.
     public var procedures: [String] = []

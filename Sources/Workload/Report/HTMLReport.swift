@@ -58,8 +58,9 @@ struct HTMLReport {
         let keys =
             setup.principals.map { "\($0) principals signing bundles of up to \(setup.bundle)" }
             ?? "a key for every account, every transfer signed"
+        let network = setup.network.map { ", over the emulated network \($0)" } ?? ""
         return
-            "\(setup.replicas) hosts, durability \(setup.durability), \(setup.clients) clients over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways") in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP"), \(keys). "
+            "\(setup.replicas) hosts, durability \(setup.durability), \(setup.clients) clients over \(setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways") in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP")\(network), \(keys). "
             + "Workload: \(setup.workload) (\(HTML.grouped(setup.rows)) rows, \(HTML.grouped(setup.accounts)) accounts, seed \(setup.seed))."
     }
 

@@ -208,6 +208,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var client_tls: Bool?
         /// True where no process ran, and time was simulated; null otherwise.
         public var simulated: Bool?
+        /// The emulated network between the processes; null: the one that there was.
+        public var network: String?
 
         /// What the bench's options came to.
         public init(

@@ -68,6 +68,13 @@ struct BenchCommand: ToolCommand {
             \(ExitReason.gatewaysLost.rawValue). Of transactions on lists whose outcome nobody could tell in time, the history \
             says info, and it is judged with them; after a fault that was asked for they are no failure.
 
+            NETWORK  --network lan, aws-5-regions or a matrix file: each connection of hosts, gateways and the load gets the delays, \
+            jitter, losses and bandwidth of the link between its regions, by delay lines in the processes. Hosts and gateways wait \
+            longer before they suspect or repeat, by the longest round trip. docs/BENCH.md has the model, the figures' source and \
+            the file.
+
+              quorate bench --shards 1,2 --network aws-5-regions --clients 256 --duration 20 --report wan
+
             LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
             2, 4 and 8 shards, and calls 1, 2 and 4 deep (a procedure that calls one that calls one …, each on another shard), \
             beside the message delays and syncs that each must wait for, with the formula.
@@ -155,6 +162,7 @@ struct BenchCommand: ToolCommand {
             "Whether clients and gateways speak TLS. Off by default, so that figures compare with those of before there was TLS; the report says which."
     ) var clientTLS = ClientTLS.off
     @OptionGroup var hostProgram: HostProgramOption
+    @OptionGroup var network: NetworkOption
 
     func validate() throws {
         _ = try shardCounts()
@@ -200,7 +208,8 @@ struct BenchCommand: ToolCommand {
             faults.isEmpty
         else {
             throw ValidationError(
-                "--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --keep and --json only.")
+                "--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --network, --keep and --json only."
+            )
         }
         guard try shardCounts().count == 1 else { throw ValidationError("--latencies takes one number of shards.") }
     }
@@ -227,12 +236,15 @@ struct BenchCommand: ToolCommand {
         NIOSingletons.groupLoopCountSuggestion = 1
         try reporting.prepare()
         try checkHistory()
+        if let emulation = try emulation() {
+            Console.error(emulation.sentence(hosts: replicas, gateways: gateways))
+        }
         let root = try BenchFolder(keep: keep)
         defer { root.remove() }
         if latencies {
             let run = LatencyRun(
                 shards: try shardCounts()[0], replicas: replicas, gateways: gateways, samples: samples ?? 200,
-                seed: seed, keep: keep != nil,
+                seed: seed, keep: keep != nil, network: try emulation(),
                 folder: root.path)
             return try finish(try await run.measure())
         }
@@ -322,7 +334,11 @@ struct BenchCommand: ToolCommand {
             faults: faults, history: history, isOnlyRun: runs == 1,
             hostProgram: try hostProgram.path(),
             traceRate: workload == .listAppend ? 0 : traceRate ?? (hostProgram.hostProgram == nil ? 1.0 / 64 : 0),
-            clientTLS: clientTLS)
+            clientTLS: clientTLS, network: try emulation())
+    }
+
+    private func emulation() throws -> NetworkEmulation? {
+        try network.emulation(hosts: replicas, gateways: gateways)
     }
 
     private func loadWorkload() throws -> BenchWorkload {

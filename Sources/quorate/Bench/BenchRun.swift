@@ -29,6 +29,7 @@ struct BenchOptions: Sendable {
     var hostProgram: String?
     var traceRate: Double
     var clientTLS: ClientTLS
+    var network: NetworkEmulation?
 }
 
 /// What is done to the processes of a run, and when.
@@ -69,7 +70,8 @@ struct BenchRun: Sendable {
     func measure() async throws -> RunResult {
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
-            hostProgram: options.hostProgram, traceRate: options.traceRate, clientTLS: options.clientTLS)
+            hostProgram: options.hostProgram, traceRate: options.traceRate, clientTLS: options.clientTLS,
+            network: options.network)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -105,13 +107,14 @@ struct BenchRun: Sendable {
         if let why = measurements.firstUnknown {
             Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)")
         }
-        let setup = RunResult.Setup(
+        var setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
             durability: "strict",
             workload: workload.name, rows: trace.rows.count, accounts: trace.accounts.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: CrossShardMix.crossShare(of: trace, shardOf: shardOf),
             principals: options.principals, bundle: options.bundle, warmupSeconds: options.warmup,
             clientTLS: options.clientTLS.isOn)
+        setup.network = options.network?.profile.name
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(measured.counters),
             meanInFlight: measured.meanInFlight,

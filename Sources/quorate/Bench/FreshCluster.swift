@@ -12,7 +12,8 @@ struct FreshCluster: Sendable {
     /// system gives to outgoing connections, so that one which is killed finds its port free again.
     static func start(
         at path: String, shards: Int, replicas: Int, gateways: Int, hostProgram: String? = nil,
-        traceRate: Double = 0, hasWeb: Bool = false, clientTLS: ClientTLS = .off
+        traceRate: Double = 0, hasWeb: Bool = false, clientTLS: ClientTLS = .off,
+        network: NetworkEmulation? = nil
     ) async throws -> FreshCluster {
         let lifeLine = try LifeLine()
         var attempts = 0
@@ -23,7 +24,7 @@ struct FreshCluster: Sendable {
                 at: path, shards: shards, replicas: replicas, basePort: base, clientTLS: clientTLS.isOn)
             let processes = ClusterProcesses(
                 cluster, input: .pipe(lifeLine.readingEnd), hostProgram: hostProgram, traceRate: traceRate,
-                hasWeb: hasWeb)
+                hasWeb: hasWeb, network: network)
             do {
                 _ = try await processes.up(hosts: Array(0..<replicas), gateways: gateways, gatewayPort: base + replicas)
                 return FreshCluster(processes: processes, lifeLine: lifeLine)

@@ -13,6 +13,7 @@ struct LatencyRun: Sendable {
     let samples: Int
     let seed: UInt64
     let keep: Bool
+    var network: NetworkEmulation?
     /// The cluster is made in here.
     let folder: String
 
@@ -24,7 +25,8 @@ struct LatencyRun: Sendable {
 
     func measure() async throws -> LatencyReport {
         let path = "\(folder)/latencies"
-        let cluster = try await FreshCluster.start(at: path, shards: shards, replicas: replicas, gateways: gateways)
+        let cluster = try await FreshCluster.start(
+            at: path, shards: shards, replicas: replicas, gateways: gateways, network: network)
         let result = try await cluster.use { try await measure(on: $0) }
         if !keep { try? FileManager.default.removeItem(atPath: path) }
         return result

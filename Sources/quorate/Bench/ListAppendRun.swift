@@ -23,7 +23,7 @@ struct ListAppendRun: Sendable {
         let path = "\(folder)/lists-shards-\(shards)"
         let cluster = try await FreshCluster.start(
             at: path, shards: shards, replicas: options.replicas, gateways: options.gateways,
-            clientTLS: options.clientTLS)
+            clientTLS: options.clientTLS, network: options.network)
         let result = try await cluster.use { try await measure(on: $0) }
         if !options.keep { try? FileManager.default.removeItem(atPath: path) }
         return result
@@ -81,12 +81,13 @@ struct ListAppendRun: Sendable {
 
         let cross = measurements.cross.totalCount
         let all = cross + measurements.intra.totalCount
-        let setup = RunResult.Setup(
+        var setup = RunResult.Setup(
             shards: shards, replicas: options.replicas, gateways: options.gateways, clients: options.clients,
             durability: "strict",
             workload: BenchKind.listAppend.rawValue, rows: 0, accounts: 0, seed: options.seed, crossShardPercent: nil,
             crossShare: all == 0 ? 0 : Double(cross) / Double(all), principals: options.clients, bundle: 1,
             warmupSeconds: options.warmup, clientTLS: options.clientTLS.isOn)
+        setup.network = options.network?.profile.name
         var counters = RequestEngine<TransferSource>.Counters()
         (counters.resent, counters.newAttempts) = (values.resent, values.died)
         (counters.gatewayRetries, counters.gatewayConflicts) = (values.gatewayRetries, values.gatewayConflicts)

@@ -227,6 +227,7 @@ struct ClusterCommand: AsyncParsableCommand {
             inversion: .prefixedNo,
             help: "Have each process say over HTTP how it is, on a free port of loopback.") var http = true
         @OptionGroup var hostProgram: HostProgramOption
+        @OptionGroup var network: NetworkOption
         @Flag(help: "Print one JSON object.") var json = false
 
         struct Started: Encodable, Sendable {
@@ -246,7 +247,8 @@ struct ClusterCommand: AsyncParsableCommand {
         func execute() async throws {
             let folder = try ClusterCommand.open(directory)
             let processes = ClusterProcesses(
-                folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http)
+                folder, hostProgram: try hostProgram.path(), traceRate: traceRate, hasWeb: http,
+                network: try network.emulation(hosts: folder.manifest.hosts.count, gateways: gateways))
             try processes.requireOneMachine()
             let manifest = folder.manifest
             for host in without { try Limits.checkHost(host, of: manifest.hosts.count) }

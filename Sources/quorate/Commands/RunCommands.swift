@@ -115,6 +115,17 @@ struct GatewayCommand: AsyncParsableCommand {
             help: Whole(0...3600).help("How long it finishes what it has begun. Default: 5."),
             transform: Whole(0...3600).parse)
         var drainSeconds: Int?
+        @Option(
+            help: Whole(0...10_000).help(
+                "The longest round trip to a host, in milliseconds: it waits longer by it before it repeats. Default: the network's, or 0."
+            ),
+            transform: Whole(0...10_000).parse)
+        var roundTripMs: Int?
+        @Option(
+            help: .init(
+                "For measuring: a network whose delays connections to hosts get (docs/BENCH.md, Networks). Default: none.",
+                valueName: "lan|aws-5-regions|file"))
+        var network: String?
 
         private func settings() throws -> ServiceSettings {
             let given: [ServiceSetting: String?] = [
@@ -125,6 +136,7 @@ struct GatewayCommand: AsyncParsableCommand {
                 .allowPlaintext: allowPlaintext ? "true" : nil, .clientTLS: clientTLS,
                 .tlsCertificate: tlsCertificate, .tlsKey: tlsKey,
                 .maxClientsPerAddress: maxClientsPerAddress.map { "\($0)" },
+                .roundTripMilliseconds: roundTripMs.map { "\($0)" }, .network: network,
             ]
             do {
                 return try ServiceSettings(
@@ -193,6 +205,7 @@ struct GatewayCommand: AsyncParsableCommand {
                 let certificate = try certificate.get()
                 var options = GatewayRuntimeOptions()
                 settings.apply(to: &options)
+                try settings.applyNetwork(to: &options, gateway: number, hosts: cluster.manifest.hosts.count)
                 options.clients.tls = certificate
                 let rereading = rereads ? certificate.map { CertificateSignal($0, logger: logger) } : nil
                 if certificate == nil, try cluster.authorities() != nil {

@@ -54,6 +54,7 @@ struct DemoCommand: ToolCommand {
         help:
             "Whether clients and the gateway speak TLS, and the dashboard HTTPS. Off by default: all is on loopback, and a browser does not know the authority of a cluster that is to be thrown away."
     ) var clientTLS = ClientTLS.off
+    @OptionGroup var network: NetworkOption
     @Flag(help: "Print one JSON object on each line of standard output, and nothing else there.") var json = false
 
     func validate() throws { try Limits.checkReplicas(replicas) }
@@ -64,7 +65,7 @@ struct DemoCommand: ToolCommand {
         let run = DemoRun(
             shards: shards, replicas: replicas, rate: rate, crossShard: shards > 1 ? crossShard : 0,
             accounts: accounts, duration: duration, opensBrowser: open, isChecked: !noCheck, seed: seed,
-            clientTLS: clientTLS,
+            clientTLS: clientTLS, network: try network.emulation(hosts: replicas, gateways: 1),
             voice: DemoVoice(json: json))
         do { try (try await run.run()).finish(run.voice) } catch is CancellationError {
             run.voice.interrupted()

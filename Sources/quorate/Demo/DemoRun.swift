@@ -18,6 +18,7 @@ struct DemoRun: Sendable {
     let isChecked: Bool
     let seed: UInt64
     let clientTLS: ClientTLS
+    let network: NetworkEmulation?
     let voice: DemoVoice
 
     /// Of each account: it is never spent.
@@ -35,7 +36,7 @@ struct DemoRun: Sendable {
         voice.introduce(self, folder: root.path)
         let cluster = try await FreshCluster.start(
             at: root.path + "/cluster", shards: shards, replicas: replicas, gateways: 1, hasWeb: true,
-            clientTLS: clientTLS)
+            clientTLS: clientTLS, network: network)
         return try await cluster.use { try await run(on: $0) }
     }
 

@@ -16,6 +16,8 @@ struct ClusterProcesses: Sendable {
     let traceRate: Double
     /// Whether what is started says over HTTP how it is, on any free port of loopback (`RunFolder.webPort`).
     let hasWeb: Bool
+    /// Whose delays the processes that are started have, and clients of theirs; nil for the network that there is.
+    let network: NetworkEmulation?
     /// By what its gateways are known; nil where clients and gateways speak plain TCP.
     let trust: GatewayTrust?
 
@@ -23,10 +25,10 @@ struct ClusterProcesses: Sendable {
     ///   started.
     init(
         _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0,
-        hasWeb: Bool = false
+        hasWeb: Bool = false, network: NetworkEmulation? = nil
     ) {
         (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
-        self.hasWeb = hasWeb
+        (self.hasWeb, self.network) = (hasWeb, network)
         // A file that cannot be read trusts nobody: to speak plainly instead would be what an attacker wants.
         do { trust = try folder.authorities().map { GatewayTrust(authorities: $0) } } catch {
             Console.error("warning: \(error.description)")
@@ -74,6 +76,7 @@ struct ClusterProcesses: Sendable {
         if case .pipe = input { arguments.append("--exit-on-stdin-eof") }
         // Host programs of earlier builds do not know it.
         if traceRate > 0 { arguments += ["--trace-rate", "\(traceRate)"] }
+        if let network { arguments += network.arguments }
         if hasWeb { arguments += ["--http", "127.0.0.1:0", "--http-port-file", run.webPortPath(role)] }
         run.forget(role)
         let child: ChildProcess
@@ -485,7 +488,9 @@ struct ClusterProcesses: Sendable {
         let running = run.recorded().compactMap { role -> GatewayAddress? in
             guard case .gateway(let number) = role, run.running(role) != nil, let port = run.port(ofGateway: number)
             else { return nil }
-            return localGateway(at: port)
+            var address = localGateway(at: port)
+            address.delay = network?.link(toGateway: number)
+            return address
         }
         guard running.isEmpty else { return running }
         // Those of a cluster on many machines.
