@@ -168,7 +168,7 @@ let package = Package(
             dependencies: [
                 "Messages", "StrictInput", "Randomness", "Networks", "ManifestFile", "Client", "Workload",
                 "HostRuntime", "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
-                "ExampleProcedures", "Histories", "Meter", "Web", "Transport",
+                "ExampleProcedures", "Histories", "Meter", "Web", "Forecast", "Transport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -244,6 +244,8 @@ let package = Package(
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
         .testTarget(name: "NetworksTests", dependencies: ["StrictInput", "Randomness", "Networks"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
+        .testTarget(
+            name: "ForecastTests", dependencies: ["Messages", "Randomness", "Networks", "Workload", "Forecast"]),
         .testTarget(name: "WorkloadTests", dependencies: ["Randomness", "Messages", "Workload"]),
         .testTarget(
             name: "IntegrationTests",

@@ -89,11 +89,14 @@ public struct Forecast {
         func machine() -> Int { shared ?? world.addMachine(cores: options.cores) }
         var host = HostOptions()
         host.archives = true
+        host.lengthen(byRoundTrip: roundTrip(hosts: hostCount))
         for i in 0..<hostCount {
             world.hosts.append(try ForecastHost(i, in: world, machine: machine(), options: host))
         }
+        var gateway = GatewayOptions()
+        gateway.lengthen(byRoundTrip: roundTrip(hosts: hostCount))
         for i in 0..<options.gateways {
-            world.gateways.append(ForecastGateway(i, in: world, machine: machine(), seed: options.seed))
+            world.gateways.append(ForecastGateway(i, in: world, machine: machine(), options: gateway, seed: options.seed))
         }
         for i in 0..<options.gateways {
             let thread = shared == nil ? nil : world.channels.first?.thread
@@ -104,6 +107,11 @@ public struct Forecast {
         }
         world.startTicks()
         return world
+    }
+
+    /// As real processes are told: by whole milliseconds.
+    private func roundTrip(hosts: Int) -> UInt64 {
+        options.network.roundTripMilliseconds(hosts: hosts, gateways: options.gateways) * 1_000_000
     }
 
     private static func digest(_ name: String, _ number: UInt64) -> Digest {
@@ -181,6 +189,7 @@ public struct Forecast {
             crossShare: CrossShardMix.crossShare(of: workload.trace, shardOf: shardOf),
             principals: workload.principals, bundle: workload.bundle, warmupSeconds: options.warmup, clientTLS: false)
         setup.simulated = true
+        setup.network = options.network.name
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(load.engine.counters),
             meanInFlight: load.engine.meanInFlight(now: ended), fundingSeconds: funded, invariants: invariants,

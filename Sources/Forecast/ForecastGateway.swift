@@ -20,10 +20,11 @@ final class ForecastGateway {
     private(set) var tally = Tally()
     private static let client = SessionID(1)
 
-    init(_ number: Int, in world: ForecastWorld, machine: Int, seed: UInt64) {
+    init(_ number: Int, in world: ForecastWorld, machine: Int, options: GatewayOptions, seed: UInt64) {
         self.number = number
         place = world.addPlace(machine: machine, region: world.network.region(ofGateway: number))
-        core = GatewayCore(manifest: world.manifest, seed: seed &+ UInt64(number) &* 0x9E37_79B9)
+        core = GatewayCore(
+            manifest: world.manifest, options: options, seed: seed &+ UInt64(number) &* 0x9E37_79B9)
         verifier = Verifier(manifest: world.manifest, scheme: scheme)
         filter = ReplyFilter(manifest: world.manifest)
         io = world.addThread(.gateway(number, .io), on: machine, limit: 256)

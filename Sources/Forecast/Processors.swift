@@ -5,13 +5,13 @@ import DequeModule
 /// ready wait for a core in the order in which they became so.
 ///
 /// No preemption, and no priorities: what a kernel's scheduler does beyond that is not modelled.
-struct Processors<Job> {
+package struct Processors<Job> {
     /// What a thread does at once.
-    struct Burst {
-        let thread: Int
-        let jobs: [Job]
+    package struct Burst {
+        package let thread: Int
+        package let jobs: [Job]
         /// It slept before: somebody had to wake it.
-        let wasIdle: Bool
+        package let wasIdle: Bool
     }
 
     private enum State { case idle, ready, running, blocked }
@@ -40,8 +40,10 @@ struct Processors<Job> {
     /// Machines on which a thread may find a core; some of them more than once, or in vain.
     private var runnable = Deque<Int>()
 
+    package init() {}
+
     /// - Returns: its number.
-    mutating func addMachine(cores: Int) -> Int {
+    package mutating func addMachine(cores: Int) -> Int {
         precondition(cores >= 1)
         machines.append(Machine(cores: cores))
         return machines.count - 1
@@ -51,23 +53,23 @@ struct Processors<Job> {
     ///   - limit: how much it does at once.
     ///   - urgentLimit: how much of what is urgent, in turn with the rest.
     /// - Returns: its number.
-    mutating func addThread(on machine: Int, limit: Int, urgentLimit: Int = 1) -> Int {
+    package mutating func addThread(on machine: Int, limit: Int, urgentLimit: Int = 1) -> Int {
         precondition(limit >= 1 && urgentLimit >= 1)
         threads.append(Thread(machine: machine, limit: limit, urgentLimit: urgentLimit))
         return threads.count - 1
     }
 
-    func machine(of thread: Int) -> Int { threads[thread].machine }
+    package func machine(of thread: Int) -> Int { threads[thread].machine }
 
     /// Nanoseconds for which it has had a core.
-    func busy(_ thread: Int) -> UInt64 { threads[thread].busy }
+    package func busy(_ thread: Int) -> UInt64 { threads[thread].busy }
     /// How often it was woken.
-    func wakes(_ thread: Int) -> Int { threads[thread].wakes }
+    package func wakes(_ thread: Int) -> Int { threads[thread].wakes }
     /// What waits for it.
-    func waiting(for thread: Int) -> Int { threads[thread].urgent.count + threads[thread].ordinary.count }
+    package func waiting(for thread: Int) -> Int { threads[thread].urgent.count + threads[thread].ordinary.count }
 
     /// - Parameter wakes: otherwise it waits until something else wakes the thread.
-    mutating func post(_ job: Job, to thread: Int, isUrgent: Bool = false, wakes: Bool = true) {
+    package mutating func post(_ job: Job, to thread: Int, isUrgent: Bool = false, wakes: Bool = true) {
         if isUrgent { threads[thread].urgent.append(job) } else { threads[thread].ordinary.append(job) }
         guard wakes, threads[thread].state == .idle else { return }
         threads[thread].wasIdle = true
@@ -83,7 +85,7 @@ struct Processors<Job> {
     }
 
     /// Gives a core to the next thread that can have one. It keeps it until `finish`.
-    mutating func next() -> Burst? {
+    package mutating func next() -> Burst? {
         while let machine = runnable.popFirst() {
             guard machines[machine].running < machines[machine].cores,
                 let thread = machines[machine].ready.popFirst()
@@ -113,7 +115,7 @@ struct Processors<Job> {
 
     /// The thread is done with its burst and gives its core back.
     /// - Parameter blocks: it does nothing until `unblock`.
-    mutating func finish(_ thread: Int, busy: UInt64, blocks: Bool = false) {
+    package mutating func finish(_ thread: Int, busy: UInt64, blocks: Bool = false) {
         threads[thread].busy += busy
         let machine = threads[thread].machine
         machines[machine].running -= 1
@@ -121,7 +123,7 @@ struct Processors<Job> {
         if blocks { threads[thread].state = .blocked } else { goOn(thread) }
     }
 
-    mutating func unblock(_ thread: Int) { goOn(thread) }
+    package mutating func unblock(_ thread: Int) { goOn(thread) }
 
     private mutating func goOn(_ thread: Int) {
         threads[thread].state = .idle

@@ -110,9 +110,9 @@ public final class StepMeter {
 }
 
 /// Small systems of equations.
-enum LeastSquares {
+package enum LeastSquares {
     /// Nothing costs less than nothing: what comes out below zero is left out, and the rest solved again.
-    static func solve(_ products: [Double], _ targets: [Double]) -> [Double] {
+    package static func solve(_ products: [Double], _ targets: [Double]) -> [Double] {
         let n = targets.count
         var active = (0..<n).filter { products[$0 * n + $0] > 0 }
         while true {
@@ -127,7 +127,7 @@ enum LeastSquares {
     }
 
     /// A line through points, neither of its numbers below zero.
-    static func line(_ points: [(Double, Double)]) -> CostModel.Line {
+    package static func line(_ points: [(Double, Double)]) -> CostModel.Line {
         let n = Double(points.count)
         let (x, y) = (points.reduce(0) { $0 + $1.0 }, points.reduce(0) { $0 + $1.1 })
         let (xx, xy) = (points.reduce(0) { $0 + $1.0 * $1.0 }, points.reduce(0) { $0 + $1.0 * $1.1 })

@@ -63,6 +63,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("message_bytes", { cost($0.costs?.message_bytes) }), ("batch_items", { cost($0.costs?.batch_items) }),
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
+            ("simulated", { $0.setup.simulated == true ? "true" : "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
         ]
         var lines = [columns.map(\.0).joined(separator: ",")]
@@ -93,7 +94,10 @@ public struct BenchReport: Codable, Sendable, Equatable {
                 ])
             }
         }
-        let tables = [TextTable.aligned(rows), CostTable(runs: runs).text, PhaseTable(runs: runs).text]
+        let tables = [
+            SimulationTable(runs: runs).text, TextTable.aligned(rows), CostTable(runs: runs).text,
+            PhaseTable(runs: runs).text,
+        ]
         return tables.filter { !$0.isEmpty }.joined(separator: "\n\n")
     }
 

@@ -39,7 +39,7 @@ struct HTMLReport {
     }
 
     func text() -> String {
-        var body = facts() + palette.legend + "<div class=\"cards\">\n"
+        var body = SimulationTable(runs: runs).html() + facts() + palette.legend + "<div class=\"cards\">\n"
         for group in groups { body += latencyCard(group.name, group.runs) }
         body += throughputCard()
         body += distributionCard(cross: false)
@@ -50,7 +50,7 @@ struct HTMLReport {
         body += "<div class=\"lines\">\n" + runs.map(timelineCard).joined() + "</div>\n"
         body += notes()
         let css = palette.css + "\n" + PhaseSection.css
-        return HTML.page(title: title, subtitle: subtitle, provenance: report.made, css: css, body: body)
+        return HTML.page(title: SimulationTable(runs: runs).isEmpty ? title : "SIMULATED: \(title)", subtitle: subtitle, provenance: report.made, css: css, body: body)
     }
 
     private var subtitle: String {

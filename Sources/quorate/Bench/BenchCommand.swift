@@ -27,6 +27,7 @@ struct BenchCommand: ToolCommand {
               quorate bench --workload list-append --shards 2 --gateways 2 --duration 30 --kill-gateway 0@5 \
                 --restart-gateway 0@10 --kill-gateway 1@15 --restart-gateway 1@20 --history history.jsonl
               quorate bench --latencies
+              quorate bench --simulate --shards 1,4,16,64 --cross-shard 0,10 --rate-per-shard 300 --report forecast
 
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
             is there is overwritten without --overwrite.
@@ -78,7 +79,11 @@ struct BenchCommand: ToolCommand {
             LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
             2, 4 and 8 shards, and calls 1, 2 and 4 deep (a procedure that calls one that calls one …, each on another shard), \
             beside the message delays and syncs that each must wait for, with the formula.
-            """)
+
+            SIMULATE --simulate runs the same code in simulated time, with what things cost on this machine or another: each replica \
+            on a machine of its own, for as many shards as are wanted.
+            """,
+        subcommands: [CalibrateCommand.self])
 
     @Option(help: "What the clients do: transfers or list-append.") var workload = BenchKind.transfers
     @Option(help: "Numbers of shards, one run each. Default: 1,2,4; 8 with --latencies.") var shards: String?
@@ -163,6 +168,7 @@ struct BenchCommand: ToolCommand {
     ) var clientTLS = ClientTLS.off
     @OptionGroup var hostProgram: HostProgramOption
     @OptionGroup var network: NetworkOption
+    @OptionGroup var simulated: SimulatedOption
 
     func validate() throws {
         _ = try shardCounts()
@@ -180,6 +186,7 @@ struct BenchCommand: ToolCommand {
             throw ValidationError("--warmup must be shorter than --duration.")
         }
         try validateKind()
+        try validateSimulated()
         for moment in killHost + restartHost + stopHost + continueHost {
             try Limits.checkHost(moment.number, of: replicas)
         }
@@ -218,7 +225,7 @@ struct BenchCommand: ToolCommand {
         try Self.list(shards ?? (latencies ? "8" : "1,2,4"), "--shards", 1...4096)
     }
 
-    private static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {
+    static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {
         let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map {
             Int($0.trimmingCharacters(in: .whitespaces))
         }
@@ -236,6 +243,7 @@ struct BenchCommand: ToolCommand {
         NIOSingletons.groupLoopCountSuggestion = 1
         try reporting.prepare()
         try checkHistory()
+        if simulated.simulate { return try finish(BenchReport(runs: try await measureSimulated(try plan()))) }
         if let emulation = try emulation() {
             Console.error(emulation.sentence(hosts: replicas, gateways: gateways))
         }
