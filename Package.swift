@@ -160,7 +160,7 @@ let package = Package(
         .target(
             name: "Forecast",
             dependencies: [
-                "Messages", "Randomness", "Networks", "PBFT", "ShardState", "Cores", "HostRuntime", "Simulator",
+                "Messages", "Randomness", "Networks", "PBFT", "Cores", "HostRuntime", "Simulator",
                 "Workload", deque, heap,
             ]),
         .executableTarget(

@@ -7,7 +7,8 @@ extension CostModel {
         source: "the machine of docs/FIGURES.md (2 shared cores), 2026-12-01",
         verify: 48_372, sign: 13_906,
         machine: Machine(
-            wake: 16_400, write: 6322, read: 6135, frame: 11_000, byte: 0.1263, loopback: 5000, record: .init(716, each: 1.187),
+            wake: 16_400, write: 6322, read: 6135, frame: 11_000, byte: 0.1263, loopback: 5000,
+            record: .init(716, each: 1.187),
             syncCPU: 112_037, syncWait: 1_000_000, flush: .init(198_965, each: 1055), archiveByte: 1.187),
         steps: [
             "answerChecked": .init(12_181),

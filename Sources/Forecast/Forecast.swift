@@ -96,7 +96,8 @@ public struct Forecast {
         var gateway = GatewayOptions()
         gateway.lengthen(byRoundTrip: roundTrip(hosts: hostCount))
         for i in 0..<options.gateways {
-            world.gateways.append(ForecastGateway(i, in: world, machine: machine(), options: gateway, seed: options.seed))
+            world.gateways.append(
+                ForecastGateway(i, in: world, machine: machine(), options: gateway, seed: options.seed))
         }
         for i in 0..<options.gateways {
             let thread = shared == nil ? nil : world.channels.first?.thread

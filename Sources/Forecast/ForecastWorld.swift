@@ -173,7 +173,8 @@ final class ForecastWorld {
         let key = UInt64(from) << 32 | UInt64(to)
         if links[key] == nil {
             links[key] = LinkClock(
-                network.link(from: here.region, to: there.region), back: network.link(from: there.region, to: here.region),
+                network.link(from: here.region, to: there.region),
+                back: network.link(from: there.region, to: here.region),
                 seed: seed &+ key &* 0x9E37_79B9_7F4A_7C15)
         }
         return links[key]?.arrival(of: bytes, at: now) ?? now

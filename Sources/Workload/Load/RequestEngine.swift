@@ -381,7 +381,9 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// and is checked once.
     private mutating func isValid(_ receipt: Receipt) -> Bool {
         for certificate in receipt.certificates {
-            guard certificate.leaf.request == receipt.request.digest, checker.isGenuine(certificate) else { return false }
+            guard certificate.leaf.request == receipt.request.digest, checker.isGenuine(certificate) else {
+                return false
+            }
         }
         return true
     }

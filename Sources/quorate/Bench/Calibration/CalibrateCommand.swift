@@ -30,7 +30,8 @@ struct CalibrateCommand: ToolCommand {
     @Option(help: "What the costs are called in reports.") var name = "calibrated"
     @Flag(help: "Fit two real runs.") var fit = false
     @Flag(name: .customLong("validate"), help: "Show predictions beside real runs.") var validates = false
-    @Option(help: ArgumentHelp("Validate these costs instead of measuring.", valueName: "file")) var calibration: String?
+    @Option(help: ArgumentHelp("Validate these costs instead of measuring.", valueName: "file")) var calibration:
+        String?
     @Option(help: "Numbers of shards to validate with.") var shards = "1,2,4,8"
     @Option(help: Limits.clients.help("Requests in flight while validating."), transform: Limits.clients.parse)
     var clients = 64
@@ -55,7 +56,9 @@ struct CalibrateCommand: ToolCommand {
         let runs = ComparedRuns(folder: root.path, duration: duration)
         if fit { costs = try await runs.fit(costs) }
         if let output {
-            do { try Data(try CostFile.text(costs).utf8).write(to: URL(fileURLWithPath: output), options: .atomic) } catch {
+            do {
+                try Data(try CostFile.text(costs).utf8).write(to: URL(fileURLWithPath: output), options: .atomic)
+            } catch {
                 throw ToolError(.failure, "--output: cannot write \(output)")
             }
         }
@@ -96,7 +99,8 @@ struct CalibrateCommand: ToolCommand {
         (costs.encode, costs.decode) = try meter.coding()
         costs.name = name
         let made = Made.now
-        costs.source = "\(made.cpu ?? "an unknown processor"), \(made.cores) cores, \(made.date), version \(made.version)"
+        costs.source =
+            "\(made.cpu ?? "an unknown processor"), \(made.cores) cores, \(made.date), version \(made.version)"
         return costs
     }
 }

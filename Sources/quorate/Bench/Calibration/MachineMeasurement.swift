@@ -60,7 +60,9 @@ struct MachineMeasurement {
         let (there, back) = (try Pipe.make(), try Pipe.make())
         let thread = Thread {
             var byte: UInt8 = 0
-            for _ in 0..<turns where Glibc.read(there.reading, &byte, 1) == 1 { _ = Glibc.write(back.writing, &byte, 1) }
+            for _ in 0..<turns where Glibc.read(there.reading, &byte, 1) == 1 {
+                _ = Glibc.write(back.writing, &byte, 1)
+            }
         }
         let begin = ProcessorTime.process()
         thread.start()
@@ -93,7 +95,8 @@ struct MachineMeasurement {
         let (little, much) = (try pair.measure(small, rounds: 2000), try pair.measure(large, rounds: 500))
         let bytes = Double(large - small)
         // Both sides have the same bytes to encrypt or decrypt, and to copy.
-        let byte = max(0, (muchSealed - littleSealed) / bytes + (much.write + much.read - little.write - little.read) / bytes / 2)
+        let byte = max(
+            0, (muchSealed - littleSealed) / bytes + (much.write + much.read - little.write - little.read) / bytes / 2)
         return (little.write + littleSealed, little.read + littleSealed, byte)
     }
 

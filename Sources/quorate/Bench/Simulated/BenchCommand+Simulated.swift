@@ -73,7 +73,8 @@ extension BenchCommand {
         } else {
             let count = accounts ?? (simulated.accountsPerShard ?? 200) * shards
             natural = SkewedWorkload(
-                accounts: max(2, count), transfers: rows ?? 2000 * shards, exponent: 0, seed: seed).trace()
+                accounts: max(2, count), transfers: rows ?? 2000 * shards, exponent: 0, seed: seed
+            ).trace()
             name = "built in, uniform"
         }
         let keys = AccountKeys(accounts: natural.accounts.count, members: principals, seed: seed)

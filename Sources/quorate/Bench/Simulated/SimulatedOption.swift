@@ -19,12 +19,15 @@ struct SimulatedOption: ParsableArguments {
             "With --simulate: requests a second for each shard, whatever is answered. Default: clients that wait."),
         transform: Real(0.1...1_000_000).parse) var ratePerShard: Double?
     @Option(
-        help: Whole(1...10_000).help("With --simulate: clients for each shard, if there is no --rate-per-shard. Default: 16."),
+        help: Whole(1...10_000).help(
+            "With --simulate: clients for each shard, if there is no --rate-per-shard. Default: 16."),
         transform: Whole(1...10_000).parse) var clientsPerShard: Int?
     @Option(
         help: Whole(2...100_000).help("With --simulate: accounts for each shard, all as popular. Default: 200."),
         transform: Whole(2...100_000).parse) var accountsPerShard: Int?
-    @Option(help: Whole(1...1024).help("With --simulate: runs at a time. Default: the cores."), transform: Whole(1...1024).parse)
+    @Option(
+        help: Whole(1...1024).help("With --simulate: runs at a time. Default: the cores."),
+        transform: Whole(1...1024).parse)
     var jobs: Int?
 
     func validate() throws {
@@ -64,7 +67,8 @@ enum CostFile {
         do { model = try JSONDecoder().decode(CostModel.self, from: data) } catch {
             throw ToolError(
                 .failure,
-                "--calibration: \(path) is no file of costs (\(why(error))); quorate bench calibrate --output makes one")
+                "--calibration: \(path) is no file of costs (\(why(error))); quorate bench calibrate --output makes one"
+            )
         }
         if let problem = model.problem { throw ToolError(.failure, "--calibration: \(path): \(problem)") }
         return model
@@ -72,7 +76,9 @@ enum CostFile {
 
     private static func why(_ error: any Error) -> String {
         guard let error = error as? DecodingError else { return "\(error)" }
-        func place(_ context: DecodingError.Context) -> String { context.codingPath.map(\.stringValue).joined(separator: ".") }
+        func place(_ context: DecodingError.Context) -> String {
+            context.codingPath.map(\.stringValue).joined(separator: ".")
+        }
         return switch error {
         case .keyNotFound(let key, let context):
             "\((context.codingPath.map(\.stringValue) + [key.stringValue]).joined(separator: ".")) is missing"
