@@ -132,6 +132,15 @@ public enum FrameKind: Int, CaseIterable, Sendable {
 
     /// As files of costs have it.
     public var name: String { "\(self)" }
+
+    /// As reports of real processes have it, where these have one for it.
+    var label: String {
+        switch self {
+        case .prePrepare: "pre_prepare"
+        case .decides: "decide"
+        case .vote, .push, .attestation, .refusal, .submit, .receipt, .other: name
+        }
+    }
 }
 
 /// The same as tables, for the millions of times that they are looked at.

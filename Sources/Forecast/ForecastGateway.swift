@@ -29,9 +29,6 @@ final class ForecastGateway {
         filter = ReplyFilter(manifest: world.manifest)
         io = world.addThread(.gateway(number, .io), on: machine, limit: 256)
         verifierThread = world.addThread(.gateway(number, .verifier), on: machine, limit: 16, urgentLimit: 64)
-        for host in world.manifest.hosts.indices {
-            core.step(.hostConnected(HostID(UInt16(host))), now: ForecastWorld.instant(0), into: &ready)
-        }
     }
 
     var allThreads: [Int] { [io, verifierThread] }

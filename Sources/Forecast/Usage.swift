@@ -40,7 +40,7 @@ struct Look {
     private static func metrics(_ tally: Tally, ofHost: Bool) -> [MetricSample] {
         var samples: [MetricSample] = []
         for kind in FrameKind.allCases {
-            let label = [MetricLabel(name: "kind", value: kind.name)]
+            let label = [MetricLabel(name: "kind", value: kind.label)]
             samples.append(
                 MetricSample(
                     name: "quorate_sent_messages_total", labels: label, value: UInt64(tally.messages[kind.rawValue])))
