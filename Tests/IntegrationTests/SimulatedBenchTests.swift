@@ -4,8 +4,8 @@ import Testing
 /// A bench in simulated time, as the tool runs it.
 @Suite struct SimulatedBenchTests {
     private let small = [
-        "bench", "--simulate", "--shards", "1,2", "--cross-shard", "50", "--clients-per-shard", "4", "--accounts-per-shard",
-        "20", "--duration", "0.4", "--warmup", "0.1",
+        "bench", "--simulate", "--shards", "1,2", "--cross-shard", "50", "--clients-per-shard", "4",
+        "--accounts-per-shard", "20", "--duration", "0.4", "--warmup", "0.1",
     ]
 
     private func runs(_ output: String) throws -> [[String: Any]] {
