@@ -11,19 +11,22 @@ public struct Forecast {
     private let meter: StepMeter?
     /// Nanoseconds of real time, to tell how long it took.
     private let clock: () -> UInt64
+    private let isCancelled: () -> Bool
     private static let settleLimit: UInt64 = 120_000_000_000
 
     /// - Parameters:
     ///   - meter: learns what the steps of this run cost in real time.
     ///   - clock: nanoseconds, for `real_s` alone.
+    ///   - isCancelled: looked at now and then.
     public init(
         _ options: ForecastOptions, _ workload: ForecastWorkload, meter: StepMeter? = nil,
-        clock: @escaping () -> UInt64 = { 0 }
+        clock: @escaping () -> UInt64 = { 0 }, isCancelled: @escaping () -> Bool = { false }
     ) {
+        self.isCancelled = isCancelled
         (self.options, self.workload, self.meter, self.clock) = (options, workload, meter, clock)
     }
 
-    /// - Throws: `ForecastError`, and what a store throws.
+    /// - Throws: `ForecastError`, `CancellationError`, and what a store throws.
     public func run() throws -> RunResult {
         let began = clock()
         let world = try makeWorld()
@@ -84,7 +87,8 @@ public struct Forecast {
             },
             shards: shards, issuer: issuer.publicKey)
         let world = ForecastWorld(
-            manifest: manifest, network: options.network, costs: Costs(options.costs), seed: options.seed)
+            manifest: manifest, network: options.network, costs: Costs(options.costs), seed: options.seed,
+            isCancelled: isCancelled)
         let shared = isApart ? nil : world.addMachine(cores: options.cores)
         func machine() -> Int { shared ?? world.addMachine(cores: options.cores) }
         var host = HostOptions()

@@ -50,6 +50,7 @@ final class ForecastWorld {
     /// Set while the load runs: what funding costs is another matter.
     var meter: StepMeter?
     private let seed: UInt64
+    private let isCancelled: () -> Bool
     private(set) var now: UInt64 = 0
     private(set) var agenda = Agenda()
     private(set) var processors = Processors<Job>()
@@ -71,8 +72,9 @@ final class ForecastWorld {
     private static let gatewayTick: UInt64 = 5_000_000
     private static let loadTick: UInt64 = 10_000_000
 
-    init(manifest: Manifest, network: NetworkProfile, costs: Costs, seed: UInt64) {
+    init(manifest: Manifest, network: NetworkProfile, costs: Costs, seed: UInt64, isCancelled: @escaping () -> Bool) {
         (self.manifest, self.network, self.costs, self.seed) = (manifest, network, costs, seed)
+        self.isCancelled = isCancelled
         agenda.insert(.loadTick, at: Self.loadTick)
     }
 
@@ -144,6 +146,7 @@ final class ForecastWorld {
                 issue()
                 agenda.insert(.loadTick, at: now + Self.loadTick)
                 if isDone() { return true }
+                if isCancelled() { throw CancellationError() }
                 if now >= limit { return false }
             case .due:
                 isDueScheduled = false

@@ -20,10 +20,11 @@ struct ForecastTests {
 
     private func options(
         shards: Int, placement: ForecastOptions.Placement = .apart, load: ForecastOptions.Load,
-        network: NetworkProfile = .lan, costs: CostModel = .builtIn
+        network: NetworkProfile = .lan, costs: CostModel = .builtIn, duration: Double = 0.5
     ) -> ForecastOptions {
         ForecastOptions(
-            shards: shards, cores: 2, placement: placement, load: load, duration: 0.5, warmup: 0.1, network: network,
+            shards: shards, cores: 2, placement: placement, load: load, duration: duration, warmup: duration / 5,
+            network: network,
             costs: costs)
     }
 
@@ -73,7 +74,8 @@ struct ForecastTests {
     @Test(arguments: [(1, nil as Int?), (2, 100)])
     func `a transfer takes seven message delays`(shards: Int, cross: Int?) throws {
         let run = try Forecast(
-            options(shards: shards, load: .closed(clients: 1), costs: free), workload(shards: shards, cross: cross)
+            options(shards: shards, load: .closed(clients: 1), costs: free, duration: 0.1),
+            workload(shards: shards, cross: cross)
         ).run()
         let link = NetworkProfile.lan.link(from: 0, to: 0)
         let latency = shards == 1 ? run.intra : run.cross
@@ -84,11 +86,12 @@ struct ForecastTests {
 
     @Test func `a wide network adds its delays`() throws {
         let near = try Forecast(
-            options(shards: 1, load: .closed(clients: 4), costs: free), workload(shards: 1)
+            options(shards: 1, load: .closed(clients: 4), costs: free, duration: 0.1), workload(shards: 1)
         ).run()
-        var wide = options(shards: 1, load: .closed(clients: 4), network: .aws5Regions, costs: free)
-        wide.duration = 4
-        let far = try Forecast(wide, workload(shards: 1)).run()
+        let far = try Forecast(
+            options(shards: 1, load: .closed(clients: 4), network: .aws5Regions, costs: free, duration: 4),
+            workload(shards: 1)
+        ).run()
         #expect(far.intra.p50_us > 100 * near.intra.p50_us)
         #expect(far.invariants.allHold)
     }

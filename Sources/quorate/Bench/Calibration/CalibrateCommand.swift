@@ -1,7 +1,7 @@
 import ArgumentParser
 import Forecast
 import Foundation
-import Messages
+import NIOCore
 import Workload
 
 /// Measures what `quorate bench --simulate` charges.
@@ -50,11 +50,16 @@ struct CalibrateCommand: ToolCommand {
         if let output, !overwrite, FileManager.default.fileExists(atPath: output) {
             throw ToolError(.folderExists, "--output: \(output) exists already; choose another file, or --overwrite")
         }
+        // As the bench has it.
+        NIOSingletons.groupLoopCountSuggestion = 1
         let root = try BenchFolder(keep: nil)
         defer { root.remove() }
         var costs = try calibration.map { try CostFile.read($0) } ?? measure(in: root)
         let runs = ComparedRuns(folder: root.path, duration: duration)
-        if fit { costs = try await runs.fit(costs) }
+        if fit {
+            costs = try await runs.fit(costs)
+            costs.source += ", fitted to two runs"
+        }
         if let output {
             do {
                 try Data(try CostFile.text(costs).utf8).write(to: URL(fileURLWithPath: output), options: .atomic)

@@ -44,7 +44,9 @@ struct SimulatedRuns: Sendable {
     static func run(_ run: Run) throws -> RunResult {
         let result: RunResult
         do {
-            result = try Forecast(run.options, run.workload, clock: ProcessorTime.wall).run()
+            result = try Forecast(
+                run.options, run.workload, clock: ProcessorTime.wall, isCancelled: { Task.isCancelled }
+            ).run()
         } catch let error as ForecastError {
             throw ToolError(.failure, "\(run.label): \(error.description)")
         }
