@@ -48,6 +48,9 @@ struct ForecastTests {
         #expect(first == second)
         #expect(first.setup.simulated == true)
         #expect(first.simulation?.calibration == "built in")
+        let report = BenchReport(runs: [first])
+        #expect(report.table().hasPrefix("SIMULATED: no process ran"))
+        #expect(report.csv().contains("simulated"))
     }
 
     @Test(arguments: ForecastOptions.Placement.allCases)

@@ -61,9 +61,9 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("journal_records", { cost($0.costs?.journal_records) }),
             ("journal_bytes", { cost($0.costs?.journal_bytes) }), ("messages", { cost($0.costs?.messages) }),
             ("message_bytes", { cost($0.costs?.message_bytes) }), ("batch_items", { cost($0.costs?.batch_items) }),
+            ("simulated", { $0.setup.simulated == true ? "true" : "" }),
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
-            ("simulated", { $0.setup.simulated == true ? "true" : "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
         ]
         var lines = [columns.map(\.0).joined(separator: ",")]
