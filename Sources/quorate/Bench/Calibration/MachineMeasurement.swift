@@ -4,7 +4,6 @@ import Foundation
 import Glibc
 import LMDBStore
 import Messages
-import PBFT
 import WriteAheadLog
 
 /// Clocks that tell what is worked, not what is waited.
