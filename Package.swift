@@ -158,12 +158,19 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]),
+        // The cores' code with what it costs, for machines that are not there.
+        .target(
+            name: "Forecast",
+            dependencies: [
+                "Messages", "Randomness", "Networks", "PBFT", "Cores", "HostRuntime", "Simulator",
+                "Workload", deque, heap,
+            ]),
         .executableTarget(
             name: "quorate",
             dependencies: [
                 "Messages", "StrictInput", "Randomness", "Networks", "ManifestFile", "Client", "Workload",
                 "HostRuntime", "QuorateHost", "Cores", "ShardState", "PBFT", "LMDBStore", "WriteAheadLog", "Simulator",
-                "ExampleProcedures", "Histories", "Meter", "Web", "Transport",
+                "ExampleProcedures", "Histories", "Meter", "Web", "Forecast", "Transport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -240,6 +247,8 @@ let package = Package(
         .testTarget(name: "StrictInputTests", dependencies: ["Randomness", "StrictInput"]),
         .testTarget(name: "NetworksTests", dependencies: ["StrictInput", "Randomness", "Networks"]),
         .testTarget(name: "HistoriesTests", dependencies: ["Histories"]),
+        .testTarget(
+            name: "ForecastTests", dependencies: ["Messages", "Randomness", "Networks", "Workload", "Forecast"]),
         .testTarget(
             name: "WorkloadTests",
             dependencies: ["Randomness", "Messages", "StrictInput", "ExampleProcedures", "Meter", "Workload"]),

@@ -213,7 +213,7 @@ final class PrimaryHints: Sendable {
 extension HostMessage {
     /// Whether checking it costs signatures, or it may be large: the verifiers' lanes are bounded in bytes for each
     /// source.
-    var passesVerifiers: Bool {
+    package var passesVerifiers: Bool {
         switch self {
         case .pbft(_, let message):
             switch message {
@@ -227,7 +227,7 @@ extension HostMessage {
     }
 
     /// Whether it passes what gateways say: ordering does, and what ends undecided transactions (R12).
-    var isUrgent: Bool {
+    package var isUrgent: Bool {
         switch self {
         case .pbft, .push, .stateTransfer: true
         case .forward: false

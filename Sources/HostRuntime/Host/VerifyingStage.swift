@@ -143,7 +143,7 @@ final class VerifyingStage<Item: Sendable, Output: Sendable>: Sendable {
 
 /// Knows which attestations are not needed any more: f + 1 replicas' words for the same statement were verified, and
 /// a further one adds nothing. Forgets within a second, because a host may have to answer again.
-struct ReplyFilter: Sendable {
+package struct ReplyFilter: Sendable {
     private let manifest: Manifest
     /// The replicas verified, as bits.
     private var young: [Digest: UInt64] = [:]
@@ -152,10 +152,10 @@ struct ReplyFilter: Sendable {
     static let lifetimeNanoseconds: UInt64 = 500_000_000
     private static let capacity = 65536
 
-    init(manifest: Manifest) { self.manifest = manifest }
+    package init(manifest: Manifest) { self.manifest = manifest }
 
     /// - Returns: whether to verify, and the key under which `verified` counts it.
-    mutating func admits(_ attestation: BatchAttestation, now: UInt64) -> (Bool, Digest) {
+    package mutating func admits(_ attestation: BatchAttestation, now: UInt64) -> (Bool, Digest) {
         if now &- turned > Self.lifetimeNanoseconds || young.count >= Self.capacity {
             (old, young, turned) = (young, [:], now)
         }
@@ -169,7 +169,7 @@ struct ReplyFilter: Sendable {
         return (isNeeded, key)
     }
 
-    mutating func verified(_ attestation: BatchAttestation, key: Digest) {
+    package mutating func verified(_ attestation: BatchAttestation, key: Digest) {
         young[key, default: old[key] ?? 0] |= UInt64(1) << UInt64(min(63, attestation.signature.replica.index))
     }
 }

@@ -143,9 +143,10 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// What was sent again until now, and why.
     public private(set) var counters = Counters()
     private let configuration: Configuration
-    private let signers: [Ed25519Signer]
+    private let signers: [any Signer]
     private var numbers: [Numbers]
-    private var verifier: Verifier<Ed25519Scheme>
+    private let manifest: Manifest
+    private var checker: any CertificateChecker
     private let map: ShardMap
     private var random: SplitMix64
     private var flights: [UInt64: Flight] = [:]
@@ -167,15 +168,18 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     private var lastChange: UInt64?
     private var startedAt: UInt64?
 
-    /// - Parameter firstNumber: the first request number of every principal.
+    /// - Parameters:
+    ///   - checker: looks at the certificates of receipts; nil for Ed25519 against the manifest.
+    ///   - firstNumber: the first request number of every principal.
     public init(
-        source: Source, signers: [Ed25519Signer], manifest: Manifest, configuration: Configuration,
-        firstNumber: UInt64 = 1
+        source: Source, signers: [any Signer], manifest: Manifest, checker: (any CertificateChecker)? = nil,
+        configuration: Configuration, firstNumber: UInt64 = 1
     ) {
         (self.source, self.signers, self.configuration) = (source, signers, configuration)
         avoidedUntil = Array(repeating: 0, count: configuration.channels)
         numbers = Array(repeating: Numbers(next: firstNumber), count: signers.count)
-        verifier = Verifier(manifest: manifest, scheme: Ed25519Scheme())
+        self.manifest = manifest
+        self.checker = checker ?? Verifier(manifest: manifest, scheme: Ed25519Scheme())
         map = manifest.shardMap
         random = SplitMix64(seed: configuration.seed, stream: "client backoff")
         if case .open(let loop) = configuration.shape { pacing = OpenPacing(loop) }
@@ -313,7 +317,6 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
         case .transfer, .call: mode = .atomic
         case .open, .issue, .read, .freeze, .release, nil: break
         }
-        let manifest = verifier.manifest
         return Request(
             cluster: manifest.cluster, epoch: manifest.epoch, principal: signers[work.principal].publicKey,
             number: RequestNumber(number), acknowledgedBelow: RequestNumber(acknowledgedBelow), follows: follows,
@@ -574,7 +577,7 @@ public struct RequestEngine<Source: WorkSource>: Sendable {
     /// and is checked once.
     private mutating func isValid(_ receipt: Receipt) -> Bool {
         for certificate in receipt.certificates {
-            guard certificate.leaf.request == receipt.request.digest, (try? verifier.verify(certificate)) != nil else {
+            guard certificate.leaf.request == receipt.request.digest, checker.isGenuine(certificate) else {
                 return false
             }
         }

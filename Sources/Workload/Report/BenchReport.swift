@@ -71,6 +71,7 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("file_system", { _ in made?.environment?.file_system ?? "" }),
             ("governor", { _ in made?.environment?.governor ?? "" }),
             ("load_average", { _ in made?.environment?.load_average?.first.map { decimal($0, 2) } ?? "" }),
+            ("simulated", { $0.setup.simulated == true ? "true" : "" }),
             ("date", { _ in made?.date ?? "" }), ("version", { _ in made?.version ?? "" }),
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
@@ -105,7 +106,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
             }
         }
         let tables = [
-            TextTable.aligned(rows), TransactionTable(runs: runs).text, FaultTable(runs: runs).text,
+            SimulationTable(runs: runs).text, TextTable.aligned(rows), TransactionTable(runs: runs).text,
+            FaultTable(runs: runs).text,
             CostTable(runs: runs).text, PhaseTable(runs: runs).text, PropagationTable(runs: runs).text,
             LoadTable(report: self).text,
         ]

@@ -45,9 +45,9 @@ extension RunResult.Costs.Role {
     var switches: Double? { voluntary_switches.flatMap { a in involuntary_switches.map { a + $0 } } }
 }
 
-enum TextTable {
+package enum TextTable {
     /// Columns to the right, two spaces between them.
-    static func aligned(_ rows: [[String]]) -> String {
+    package static func aligned(_ rows: [[String]]) -> String {
         guard let first = rows.first else { return "" }
         let widths = first.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in

@@ -18,10 +18,14 @@ struct RunFlag: Equatable {
 
 extension RunResult {
     /// The gravest first. What else can be wrong with a run is one more line here.
-    var flags: [RunFlag] { [validity == nil ? failedInvariants : notValid].compactMap { $0 } }
+    var flags: [RunFlag] { [validity == nil ? failedInvariants : notValid, simulated].compactMap { $0 } }
 
     /// The same for the title of a picture.
     var flagWords: String { flags.isEmpty ? "" : " (" + flags.map(\.word).joined(separator: ", ") + ")" }
+
+    private var simulated: RunFlag? {
+        setup.simulated == true ? RunFlag(word: RunFlag.simulated, why: "", sign: "◇", isBad: false) : nil
+    }
 
     private var notValid: RunFlag? {
         guard let validity, !validity.valid else { return nil }

@@ -223,6 +223,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var warmup_s: Double
         /// Whether clients and gateways spoke TLS 1.3; null in reports from before there was the choice: they did not.
         public var client_tls: Bool?
+        /// True where no process ran, and time was simulated; null otherwise.
+        public var simulated: Bool?
         /// The emulated network between the processes; null: the one that there was.
         public var network: String?
         /// What the workload was told; null for traces, lists and transfers without a skew of their own.
@@ -305,6 +307,8 @@ public struct RunResult: Codable, Sendable, Equatable {
     public var fault: Fault?
     /// Its place in a grid; null for a run by itself.
     public var grid: GridCell?
+    /// Of a run in simulated time, with what it was simulated; null where real processes ran.
+    public var simulation: Simulation?
 
     /// Takes over what the load's parts counted; `missed_events`, and what may be null, are set afterwards.
     public init(

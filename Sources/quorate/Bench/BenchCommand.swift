@@ -31,6 +31,7 @@ struct BenchCommand: ToolCommand {
               quorate bench --workload bank --shards 2 --duration 5 --history bank.edn
               quorate bench --workload kv --shards 2 --duration 5 --history kv.edn
               quorate bench --latencies
+              quorate bench --simulate --shards 1,4,16,64 --cross-shard 0,10 --rate-per-shard 300 --report forecast
 
             REPORT   --report FOLDER: a page, a table and JSON, with the date, the version, the command line and the processor. Nothing that \
             is there is overwritten without --overwrite.
@@ -96,6 +97,9 @@ struct BenchCommand: ToolCommand {
             LATENCY  --latencies measures one request at a time, by default on 8 shards: transfers inside a shard, atomic ones over \
             2, 4 and 8 shards, and calls 1, 2 and 4 deep (a procedure that calls one that calls one …, each on another shard), \
             beside the message delays and syncs that each must wait for, with the formula.
+
+            SIMULATE --simulate runs the same code in simulated time, with what things cost on this machine or another: each replica \
+            on a machine of its own, for as many shards as are wanted.
             """)
 
     @Option(
@@ -190,6 +194,7 @@ struct BenchCommand: ToolCommand {
     @OptionGroup var network: NetworkOption
     @OptionGroup var load: LoadOptions
     @OptionGroup var faultOption: FaultOption
+    @OptionGroup var simulated: SimulatedOption
 
     func validate() throws {
         _ = try shardCounts()
@@ -212,6 +217,7 @@ struct BenchCommand: ToolCommand {
         }
         try validateKind()
         try load.check(self)
+        try validateSimulated()
         for moment in killHost + restartHost + stopHost + continueHost {
             try Limits.checkHost(moment.number, of: replicas)
         }
@@ -266,7 +272,7 @@ struct BenchCommand: ToolCommand {
         try Self.list(shards ?? (latencies ? "8" : workloadOptions.usualShards(of: workload)), "--shards", 1...4096)
     }
 
-    private static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {
+    static func list(_ text: String, _ option: String, _ range: ClosedRange<Int>) throws -> [Int] {
         let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map {
             Int($0.trimmingCharacters(in: .whitespaces))
         }
@@ -284,6 +290,7 @@ struct BenchCommand: ToolCommand {
         NIOSingletons.groupLoopCountSuggestion = 1
         try reporting.prepare()
         try checkHistory()
+        if simulated.simulate { return try finish(BenchReport(runs: try await measureSimulated(try plan()))) }
         if let emulation = try emulation() {
             Console.error(emulation.sentence(hosts: replicas, gateways: gateways))
         }

@@ -13,3 +13,10 @@ extension ReportSection {
         PropagationSection(runs: $0.runs, palette: $0.palette).html()
     }
 }
+
+extension ReportSection {
+    /// That no process ran, and what was simulated; first of all.
+    static let simulation = ReportSection(id: "simulation", title: "Simulation") {
+        SimulationTable(runs: $0.runs).html()
+    }
+}
