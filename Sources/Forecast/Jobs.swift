@@ -70,7 +70,7 @@ enum FrameSize {
         case .submit(let shards, let request):
             Note(message, .submit, bytes: header + 73 + 2 * shards.count + request.bytes.count)
         case .decides: Note(message, .decides, bytes: header + message.encoded().count)
-        case .evidence, .account, .status, .audit, .read, .stamps, .archive:
+        case .evidence, .account, .status, .audit, .read, .stamps, .archive, .observe:
             Note(message, .other, bytes: header + message.encoded().count)
         }
     }
@@ -83,7 +83,7 @@ enum FrameSize {
                 reply, .attestation,
                 bytes: attestation.leaves.reduce(header + 240) { $0 + 37 + 4 * $1.entries.count })
         case .refused: Note(reply, .refusal, bytes: header + 60)
-        case .account, .status, .audit, .read, .stamps, .archive:
+        case .account, .status, .audit, .read, .stamps, .archive, .observation:
             Note(reply, .other, bytes: header + reply.encoded().count)
         }
     }
@@ -124,7 +124,7 @@ extension StepKind {
             switch message.value {
             case .submit: (.submit, 0)
             case .decides(_, let decides): (.decides, decides.count)
-            case .evidence, .account, .status, .audit, .read, .stamps, .archive: (.question, 0)
+            case .evidence, .account, .status, .audit, .read, .stamps, .archive, .observe: (.question, 0)
             }
         case .unchecked, .unsigned, .submissionChecked: (.submit, 0)
         case .checked: (.checked, 0)
