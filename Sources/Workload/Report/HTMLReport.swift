@@ -17,6 +17,7 @@ struct HTMLReport {
         }
         body += "</nav></header>\n"
         for (section, html) in sections { body += "<section id=\"\(section.id)\">\n\(html)</section>\n" }
-        return HTML.page(title: title, css: context.palette.css + "\n" + StackedBars.css + "\n" + PropagationSection.css, body: body)
+        return HTML.page(
+            title: title, css: context.palette.css + "\n" + StackedBars.css + "\n" + PropagationSection.css, body: body)
     }
 }

@@ -103,7 +103,8 @@ struct BenchCommand: ToolCommand {
             """)
 
     @Option(
-        help: "What the clients do: transfers, smallbank, ycsb-t, settlement, calls, procedures, or list-append, bank and kv, of which every answer is checked."
+        help:
+            "What the clients do: transfers, smallbank, ycsb-t, settlement, calls, procedures, or list-append, bank and kv, of which every answer is checked."
     ) var workload = BenchKind.transfers
     @OptionGroup(title: "Workloads") var workloadOptions: WorkloadOptions
     @Option(

@@ -24,7 +24,8 @@ extension BenchRun {
             ? try HistoryProbe(processes, file: options.history.map(historyPath), seed: options.seed) : nil
         let source = MixSource(
             mix, signers: plan.keys.signers.count, duration: UInt64((options.duration ?? BenchKind.usualSeconds) * 1e9),
-            warmup: UInt64(options.warmup * 1e9), cooldown: UInt64(options.load.cooldown * 1e9), isOpen: openLoop != nil,
+            warmup: UInt64(options.warmup * 1e9), cooldown: UInt64(options.load.cooldown * 1e9),
+            isOpen: openLoop != nil,
             seed: options.seed)
         let ran = try await run(source, signers: plan.keys.signers, what: plan.name, channels, processes, probe)
         let measured = ran.measured
@@ -66,7 +67,8 @@ extension BenchRun {
         let cross = measurements.cross.totalCount
         let all = cross + measurements.intra.totalCount
         var setup = RunResult.Setup(
-            shards: shards, replicas: options.replicas, gateways: options.gateways, clients: openLoop?.maxInFlight ?? options.clients,
+            shards: shards, replicas: options.replicas, gateways: options.gateways,
+            clients: openLoop?.maxInFlight ?? options.clients,
             durability: "strict", workload: plan.name, rows: 0, accounts: plan.balances.count, seed: options.seed,
             crossShardPercent: crossShard, crossShare: all == 0 ? 0 : Double(cross) / Double(all),
             principals: plan.keys.signers.count, bundle: 1, warmupSeconds: options.warmup,

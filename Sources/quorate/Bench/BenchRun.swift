@@ -158,7 +158,9 @@ struct BenchRun: Sendable {
         var invariants = try await FinalState(processes: processes, down: await ran.faults.down).check(
             issued: [(AccountKeys.asset, issued)], label: label)
         let history = try probe?.judge(&invariants, label: label)
-        guard let measurements = ran.measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
+        guard let measurements = ran.measured.source.measurements else {
+            throw ToolError(.failure, "nothing was measured")
+        }
         if let why = measurements.firstUnknown {
             Console.error("\(label): \(measurements.unknown) transfers without a certified outcome: \(why)")
         }
