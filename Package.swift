@@ -208,7 +208,8 @@ let package = Package(
                 "Randomness", "Messages", "TestSignatures", "TestSamples",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
-        .testTarget(name: "PBFTTests", dependencies: ["Randomness", "Messages", "PBFT", "TestSignatures"]),
+        .testTarget(
+            name: "PBFTTests", dependencies: ["Randomness", "Messages", "PBFT", "TestSignatures", "TestSamples"]),
         .testTarget(
             name: "ShardStateTests", dependencies: ["Randomness", "Messages", "ShardState", "ExampleProcedures"]),
         .testTarget(name: "TwoPhaseCommitTests", dependencies: ["Messages", "TwoPhaseCommit"]),

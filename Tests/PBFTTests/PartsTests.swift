@@ -1,5 +1,6 @@
 import Messages
 import PBFT
+import TestSamples
 import TestSignatures
 import Testing
 
@@ -191,6 +192,44 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
         #expect(answer?.claims == claims(Array(digests.prefix(2))) && answer?.bodies == [batch(1), batch(2)])
         let again = serving.answer(request, to: peer(0), from: retained, now: alone.now)
         #expect(again?.claims == nil)
+    }
+
+    /// Of what is flushed only bytes are kept; nobody who asks sees a difference.
+    @Test func whatIsFlushedIsKeptAsItWas() {
+        var samples = Samples(seed: 3)
+        let batches =
+            [Batch.null]
+            + (0..<5).map { number in
+                Batch(
+                    time: Timestamp(UInt64(number)),
+                    items: (0..<3).map { _ in BatchItem.request(samples.signedRequest()) })
+            }
+        var retained = RetainedBatches(after: SequenceNumber(10))
+        for batch in batches { retained.append(batch, skipping: batch.isNull ? [] : [1]) }
+        let bytes = retained.bytes
+        func check(_ comment: Comment) {
+            for (offset, batch) in batches.enumerated() {
+                let sequence = SequenceNumber(11 + UInt64(offset))
+                #expect(retained[sequence] == batch && retained[sequence]?.items == batch.items, comment)
+                #expect(
+                    retained.body(of: batch.digest, upTo: retained.last, within: 100)?.bytes == batch.bytes, comment)
+                #expect(retained.skipped(at: sequence) == (batch.isNull ? [] : [1]), comment)
+            }
+            #expect(retained.after(SequenceNumber(12)).map(\.0.number) == [13, 14, 15, 16], comment)
+            #expect(retained.after(SequenceNumber(12)).map(\.1) == Array(batches.dropFirst(2)), comment)
+            #expect(retained.bytes == bytes, comment)
+        }
+        var limits = ReplicaConfiguration.Limits()
+        check("whole")
+        for sequence in [9, 13, 13, 16] as [UInt64] {
+            retained.trim(upTo: SequenceNumber(sequence), limits)
+            check("packed up to \(sequence)")
+        }
+        limits.retainedBatches = 2
+        retained.trim(upTo: SequenceNumber(16), limits)
+        #expect(retained.first == SequenceNumber(15) && retained[SequenceNumber(15)] == batches[4])
+        retained.append(batches[1])
+        #expect(retained.last == SequenceNumber(17) && retained[SequenceNumber(17)] == batches[1])
     }
 }
 

@@ -3,13 +3,43 @@ import Messages
 
 /// The last executed batches, kept for peers that lag and for the journal's compaction.
 package struct RetainedBatches: Sendable {
-    private var batches: Deque<Batch> = []
+    /// Of what is flushed only the bytes are kept: decoded, requests take four times as much, and few are asked for.
+    private enum Kept: Sendable {
+        case whole(Batch)
+        case packed(ArraySlice<UInt8>, Digest, memory: Int)
+
+        var digest: Digest {
+            switch self {
+            case .whole(let batch): batch.digest
+            case .packed(_, let digest, _): digest
+            }
+        }
+
+        var memory: Int {
+            switch self {
+            case .whole(let batch): batch.memory
+            case .packed(_, _, let memory): memory
+            }
+        }
+
+        /// Not nil: what is packed was decoded before.
+        var batch: Batch? {
+            switch self {
+            case .whole(let batch): batch
+            case .packed(let bytes, _, _): try? Batch(bytes: bytes)
+            }
+        }
+    }
+
+    private var batches: Deque<Kept> = []
+    /// What is below is packed.
+    private var packedBelow: SequenceNumber
     package private(set) var first: SequenceNumber
-    private(set) var bytes = 0
+    package private(set) var bytes = 0
     /// What of them was not executed; of most nothing.
     private var skipped: [SequenceNumber: [UInt32]] = [:]
 
-    package init(after sequence: SequenceNumber) { first = sequence.next }
+    package init(after sequence: SequenceNumber) { (first, packedBelow) = (sequence.next, sequence.next) }
 
     package var count: Int { batches.count }
     /// The sequence number of the newest; first - 1 when empty.
@@ -17,41 +47,53 @@ package struct RetainedBatches: Sendable {
 
     package subscript(sequence: SequenceNumber) -> Batch? {
         guard sequence >= first, sequence <= last else { return nil }
-        return batches[Int(sequence.number - first.number)]
+        return batches[Int(sequence.number - first.number)].batch
     }
 
     /// Places of the batch at a sequence number that were not executed.
-    func skipped(at sequence: SequenceNumber) -> [UInt32] { skipped[sequence] ?? [] }
+    package func skipped(at sequence: SequenceNumber) -> [UInt32] { skipped[sequence] ?? [] }
 
     /// - Parameter places: what of it was not executed.
     package mutating func append(_ batch: Batch, skipping places: [UInt32] = []) {
-        batches.append(batch)
+        batches.append(.whole(batch))
         if !places.isEmpty { skipped[last] = places }
         bytes += batch.memory + 64
     }
 
-    func after(_ sequence: SequenceNumber) -> some Sequence<(SequenceNumber, Batch)> {
+    package func after(_ sequence: SequenceNumber) -> some Sequence<(SequenceNumber, Batch)> {
         let start = max(sequence.next, first)
-        return batches.dropFirst(Int(start.number - first.number)).lazy.enumerated().map {
-            (SequenceNumber(start.number + UInt64($0)), $1)
+        return batches.dropFirst(Int(start.number - first.number)).lazy.enumerated().compactMap { offset, kept in
+            kept.batch.map { (SequenceNumber(start.number + UInt64(offset)), $0) }
         }
     }
 
     /// The newest of this digest among so many up to a sequence number.
-    func body(of digest: Digest, upTo sequence: SequenceNumber, within window: UInt64) -> Batch? {
+    package func body(of digest: Digest, upTo sequence: SequenceNumber, within window: UInt64) -> Batch? {
         var next = sequence
         while next >= first, next.number + window > sequence.number {
-            if let batch = self[next], batch.digest == digest { return batch }
+            if next <= last, batches[Int(next.number - first.number)].digest == digest { return self[next] }
             guard next.number > 0 else { return nil }
             next = SequenceNumber(next.number - 1)
         }
         return nil
     }
 
-    /// - Parameter sequence: what lies above is kept, whatever its size.
-    mutating func trim(upTo sequence: SequenceNumber, _ limits: ReplicaConfiguration.Limits) {
+    /// - Parameter sequence: what lies above is kept as it is, whatever its size.
+    package mutating func trim(upTo sequence: SequenceNumber, _ limits: ReplicaConfiguration.Limits) {
         while count > 0, first <= sequence, bytes > limits.retainedBytes || count > limits.retainedBatches {
             dropFirst()
+        }
+        pack(upTo: sequence)
+    }
+
+    private mutating func pack(upTo sequence: SequenceNumber) {
+        packedBelow = max(packedBelow, first)
+        while packedBelow <= sequence, packedBelow <= last {
+            let place = Int(packedBelow.number - first.number)
+            if case .whole(let batch) = batches[place] {
+                batches[place] = .packed(batch.bytes, batch.digest, memory: batch.memory)
+            }
+            packedBelow = packedBelow.next
         }
     }
 
