@@ -144,7 +144,7 @@ struct Harness {
                 "evidence \(shards) with \(evidence.certificates.count) to \(hosts)"
             case .account: "account to \(hosts)"
             case .read: "read to \(hosts)"
-            case .status, .audit, .stamps, .archive: "other to \(hosts)"
+            case .status, .audit, .stamps, .archive, .observe: "other to \(hosts)"
             }
         }
     }
