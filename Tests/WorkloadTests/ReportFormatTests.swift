@@ -1,5 +1,6 @@
 import Foundation
 import Messages
+import Meter
 import Testing
 import Workload
 
@@ -66,50 +67,63 @@ struct ReportFormatTests {
                 == Set(ReportFolder.files + ["latency.hlog", "latency-1-shards-intra.hgrm", "latency-notes.txt"]))
     }
 
-    /// What CI holds against real reports, here against one with all that a made-up run has.
-    @Test func `each key of a report is described in the schema`() throws {
-        let data = try Data(contentsOf: Self.root.appending(path: "docs/benchmarks/schema.json"))
-        let schema = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
-        var made = Provenance(date: "d", version: "v", command: "c", cpu: "cpu", cores: 1)
-        made.environment = .current(folder: "/")
-        var report = sampleReport(shards: [2], made: made)
-        report.partial = "interrupted"
-        report.runs[0].history = .init(
-            transactions: 40, committed: 37, failed: 2, died: 2, unknown: 1, lists: 3, unreadLists: 0, isFull: false,
-            checkSeconds: 0.001, file: "file")
+    private static func schema() throws -> [String: Any] {
+        let data = try Data(contentsOf: root.appending(path: "docs/benchmarks/schema.json"))
+        return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    }
+
+    /// What CI holds against real reports, here against one with all that there can be. No report nests as deep as the
+    /// last limit.
+    @Test(arguments: 0..<12) func `the schema has the keys of a report, and requires those that are always there`(
+        limit: Int
+    ) throws {
+        let report = try EveryKey.value(BenchReport.self, optionalsAbove: limit)
+        #expect(report.runs.count == 1 && (report.runs[0].propagation?.links.count == 1) == (limit > 2))
         let document = try JSONSerialization.jsonObject(with: Data(try report.json().utf8))
-        #expect(try Self.undescribed(document, schema, root: schema, at: "$") == [])
-        #expect(try Self.undescribed(["runs": [["news": 1]]], schema, root: schema, at: "$") == ["$.runs.news"])
+        let root = try Self.schema()
+        #expect(try SchemaKeys(root: root, optionalsAbove: limit).differences(from: document) == [])
     }
 
-    private static func undescribed(
-        _ value: Any, _ schema: [String: Any], root: [String: Any], at place: String
-    ) throws -> Set<String> {
-        if let reference = schema["$ref"] as? String, let name = reference.split(separator: "/").last {
-            let definitions = try #require(root["$defs"] as? [String: Any])
-            let target = try #require(definitions[String(name)] as? [String: Any], "\(reference)")
-            return try undescribed(value, target, root: root, at: place)
-        }
-        var out: Set<String> = []
-        for item in value as? [Any] ?? [] {
-            out.formUnion(try undescribed(item, schema["items"] as? [String: Any] ?? [:], root: root, at: place))
-        }
-        let known = schema["properties"] as? [String: Any] ?? [:]
-        for (key, item) in value as? [String: Any] ?? [:] {
-            if let inner = known[key] as? [String: Any], inner["description"] is String {
-                out.formUnion(try undescribed(item, inner, root: root, at: "\(place).\(key)"))
-            } else if known[key] == nil, let others = schema["additionalProperties"] as? [String: Any] {
-                out.formUnion(try undescribed(item, others, root: root, at: "\(place).\(key)"))
-            } else {
-                out.insert("\(place).\(key)")
-            }
-        }
-        return out
+    @Test func `a key that only a report or only the schema has is found`() throws {
+        let root = try Self.schema()
+        let report: [String: Any] = ["schema": 1, "runs": [Any](), "news": 1]
+        #expect(try SchemaKeys(root: root, optionalsAbove: 0).differences(from: report) == ["$.news: not described"])
+        #expect(
+            try SchemaKeys(root: root, optionalsAbove: 1).differences(from: report) == [
+                "$.knees: never written", "$.made: never written", "$.news: not described", "$.partial: never written",
+                "$.repeats: never written",
+            ])
     }
 
-    @Test func `each column of the table is described`() throws {
+    @Test func `names that the schema lists are those of the types`() throws {
+        let definitions = try #require(try Self.schema()["$defs"] as? [String: Any])
+        func names(_ path: String...) throws -> [String] {
+            let found = path.reduce(definitions as Any?) { ($0 as? [String: Any])?[$1] }
+            return try #require((found as? [String: Any])?["enum"] as? [String], "\(path)")
+        }
+        #expect(try names("phases", "items", "properties", "phase") == Phase.allCases.map(\.rawValue))
+        #expect(
+            try names("propagation", "properties", "steps", "items", "properties", "step")
+                == PropagationStep.allCases.map(\.rawValue))
+        #expect(
+            try names("propagation", "properties", "links", "items", "properties", "message")
+                == LinkDelay.Message.allCases.map(\.rawValue))
+        #expect(try names("load", "properties", "arrivals") == Arrivals.allCases.map(\.rawValue))
+        #expect(
+            try names("parameters", "properties", "preset") == SmallBankMix.Preset.allCases.map(\.rawValue))
+        #expect(
+            try names("run", "properties", "fault", "properties", "name")
+                == NamedFault.allCases.filter { $0 != .none }.map(\.rawValue))
+    }
+
+    @Test func `each column of the table is described, in its order`() throws {
         let page = try String(contentsOf: Self.root.appending(path: "docs/benchmarks/README.md"), encoding: .utf8)
+        let table = try #require(page.components(separatedBy: "## Columns").last)
+        let described = table.split(separator: "\n").filter { $0.hasPrefix("| `") }.flatMap { row in
+            // In the first cell; between two names are a comma and a blank.
+            row.split(separator: "|")[0].split(separator: "`").filter { !$0.contains(" ") }
+        }
         let header = try #require(sampleReport(shards: [1]).csv().split(separator: "\n").first)
-        for column in header.split(separator: ",") { #expect(page.contains("`\(column)`"), "\(column)") }
+        #expect(described == header.split(separator: ","))
     }
 }
