@@ -11,7 +11,8 @@ extension ReplicaConfiguration.Limits {
         // A request that is handed on, its proposal and two rounds of votes are two round trips; and as much again, for
         // what is sent again once. Queues and syncs are in the second that there is anyway.
         progressTimeout += 4 * roundTrip
-        unreachableTimeout += 2 * roundTrip
+        // To connect again takes three: TCP, TLS, the greeting.
+        unreachableTimeout += 4 * roundTrip
         maxTimeout += 4 * roundTrip
         // What the floor takes for the wait when nothing queues: proposal, votes, and the way to the slowest of a quorum.
         floorLatency += 2 * roundTrip

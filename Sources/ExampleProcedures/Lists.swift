@@ -24,16 +24,32 @@ public struct Chain: Procedure {
         }
     }
 
+    /// Why it does not go on.
+    public enum Problem: Error, CustomStringConvertible {
+        /// What is there, or the place, has no room for one more.
+        case tooLarge(key: String)
+        /// One sentence.
+        public var description: String {
+            switch self {
+            case .tooLarge(let key): "the number at \(key) would be too large"
+            }
+        }
+    }
+
     /// Called by itself, once for each key.
     public static let name = "chain"
     /// What each key held when it was visited, in order.
     public static func run(_ arguments: Arguments, _ context: ProcedureContext) throws -> [UInt64] {
         guard let key = arguments.keys.first else { return [] }
         let held: UInt64 = try context.value(of: key) ?? 0
-        try context.set(key, to: held + arguments.place + 1)
+        // Both are what somebody signed: a replica that traps on them does so again whenever it executes them again.
+        let (place, isBeyond) = arguments.place.addingReportingOverflow(1)
+        let (sum, overflows) = held.addingReportingOverflow(place)
+        guard !isBeyond, !overflows else { throw Problem.tooLarge(key: key) }
+        try context.set(key, to: sum)
         guard let next = arguments.keys.dropFirst().first else { return [held] }
         let rest: [UInt64] = try context.call(
-            .key(next), name, Arguments(keys: Array(arguments.keys.dropFirst()), place: arguments.place + 1))
+            .key(next), name, Arguments(keys: Array(arguments.keys.dropFirst()), place: place))
         return [held] + rest
     }
 }

@@ -66,7 +66,7 @@ public struct ReplicaConfiguration: Sendable {
         /// The same, in batches. What is not flushed yet is kept whatever its size.
         public var retainedBatches = 65_536
         /// Bodies that one peer may fetch, in bytes a second; as many at once.
-        public var bodyBytesPerSecond = 64 << 20
+        public var bodyBytesPerSecond = 16 << 20
         /// How long a committed batch waits for backups to say that they have checked their share of it before this
         /// replica does so itself.
         public var stepInAfter: UInt64 = 50_000_000

@@ -31,7 +31,7 @@ extension Replica {
                 isHalted || !promises.isFull || phase != .normal || !isPrimary || viewChanger.mayPropose,
                 "takes part and is the primary of a view in which it may not propose")
             let retained = retained
-            try ordering.checkLog(installed: viewChanger.installed?.number) { retained[$0]?.digest }
+            try ordering.checkLog(installed: viewChanger.installed?.number) { retained.digest(at: $0) }
         } catch let violation as InvariantViolation {
             throw InvariantViolation(
                 description: "shard \(configuration.shard) replica \(me) view \(view): \(violation.description)")

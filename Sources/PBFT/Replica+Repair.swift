@@ -27,6 +27,8 @@ extension Replica {
         rejoin.complain(to: from, stable: stable.sequence, promises, into: &ready)
         if status.suspects, isHeard(.suspect(status.view), from: from) {
             receiveSuspect(status.view, from: from, now: now, into: &ready)
+        } else if !status.suspects {
+            pacemaker.note(trustIn: status.view, by: from)
         }
         if status.stable < stable.sequence {
             // Those who lack claims for the stable checkpoint cannot move their watermarks.
@@ -52,10 +54,15 @@ extension Replica {
     // MARK: Bodies by digest
 
     mutating func answerFetch(of digest: Digest, to peer: ReplicaIndex, now: Instant, into ready: inout ReplicaReady) {
-        let body =
-            ordering.log.body(of: digest) ?? retained.body(of: digest, upTo: stable.sequence, within: limits.window)
-        guard let batch = body, serving.allows(batch, to: peer, now: now) else { return }
-        promises.send(.batch(batch), to: .one(peer), into: &ready)
+        if let batch = ordering.log.body(of: digest) {
+            guard serving.allows(bytes: batch.bytes.count, to: peer, now: now) else { return }
+            promises.send(.batch(batch), to: .one(peer), into: &ready)
+        } else if let sequence = retained.sequence(of: digest, upTo: stable.sequence, within: limits.window),
+            let size = retained.byteCount(at: sequence), serving.allows(bytes: size, to: peer, now: now),
+            let batch = retained[sequence]
+        {
+            promises.send(.batch(batch), to: .one(peer), into: &ready)
+        }
     }
 
     // MARK: Committed batches

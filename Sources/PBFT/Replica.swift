@@ -198,5 +198,5 @@ extension Replica {
     }
 
     /// The digest that was executed at a sequence number, while it is remembered.
-    public func executedDigest(at sequence: SequenceNumber) -> Digest? { retained[sequence]?.digest }
+    public func executedDigest(at sequence: SequenceNumber) -> Digest? { retained.digest(at: sequence) }
 }

@@ -140,7 +140,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
             "of these, those of one address (of IPv6, one /64) of another machine, 1 to 60000"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
         case .roundTripMilliseconds:
-            "the longest round trip between hosts and gateways, 0 to 10000: it waits longer by it before it suspects or repeats"
+            "the longest round trip between hosts and gateways, 0 to 4000: it waits longer by it before it suspects or repeats"
         case .network:
             "for measuring: what it says to hosts and hears of them is delayed as in this network, `lan`, `aws-5-regions` or a file"
         }
@@ -167,7 +167,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxClients: .whole(1...60_000)
         case .maxClientsPerAddress: .whole(1...60_000)
         case .drainSeconds: .whole(0...3600)
-        case .roundTripMilliseconds: .whole(0...10_000)
+        // Beyond that a backup's clock and a proposal's time are too far apart to ever agree (`timeBehind`).
+        case .roundTripMilliseconds: .whole(0...4000)
         case .network: .network
         }
     }

@@ -212,7 +212,9 @@ private func checkpoint(_ sequence: UInt64, _ state: UInt64 = 0) -> Checkpoint {
                 let sequence = SequenceNumber(11 + UInt64(offset))
                 #expect(retained[sequence] == batch && retained[sequence]?.items == batch.items, comment)
                 #expect(
-                    retained.body(of: batch.digest, upTo: retained.last, within: 100)?.bytes == batch.bytes, comment)
+                    retained.sequence(of: batch.digest, upTo: retained.last, within: 100) == sequence, comment)
+                #expect(retained.digest(at: sequence) == batch.digest, comment)
+                #expect(retained.byteCount(at: sequence) == batch.bytes.count, comment)
                 #expect(retained.skipped(at: sequence) == (batch.isNull ? [] : [1]), comment)
             }
             #expect(retained.after(SequenceNumber(12)).map(\.0.number) == [13, 14, 15, 16], comment)

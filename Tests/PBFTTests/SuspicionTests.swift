@@ -86,6 +86,11 @@ import Testing
         #expect(try firstSuspect(within: 3000, progressEach: 100) { $0.nodes[1].primaryReachable = false } == 160)
     }
 
+    /// Others go on with it.
+    @Test func whoOnlyLostItsWayToThePrimaryDoesNotSuspectIt() throws {
+        #expect(try firstSuspect(within: 3000, progressEach: 40) { $0.nodes[1].primaryReachable = false } == nil)
+    }
+
     @Test func progressResetsTheTimer() throws {
         #expect(try firstSuspect(within: 7000, progressEach: 500) { _ in } == nil)
     }

@@ -45,8 +45,15 @@ import Testing
 
         /// The `n`th customer of a shard.
         func customer(on shard: Int, _ n: Int = 0) -> UInt64 {
-            (0...).lazy.map { UInt64($0) }.filter { cluster.shard(of: .key(SmallBank.checkingKey($0))) == shard }
-                .dropFirst(n).first ?? 0
+            var left = n
+            var customer: UInt64 = 0
+            while true {
+                if cluster.shard(of: .key(SmallBank.checkingKey(customer))) == shard {
+                    if left == 0 { return customer }
+                    left -= 1
+                }
+                customer += 1
+            }
         }
     }
 

@@ -29,6 +29,8 @@ package final class BatchTimes: Sendable {
     private let ring = BatchMomentRing()
     /// By shard; nil where this host has no replica.
     private let groups: [ReplicaGroup?]
+    /// By shard, in the order of the replicas; none where this host has no replica. What others say is not looked at.
+    private let members: [[HostID]]
     /// By host; nil for this one.
     private let roundTrips: [Timer?]
     /// By shard; nil where this host has no replica.
@@ -44,6 +46,7 @@ package final class BatchTimes: Sendable {
         let own = Set(manifest.shards(of: host))
         let shards = manifest.shards.indices.map { ShardID(UInt16($0)) }
         groups = shards.map { own.contains($0) ? manifest.group(of: $0) : nil }
+        members = shards.map { own.contains($0) ? manifest.hosts(of: $0) : [] }
         lags = shards.map { shard in
             guard own.contains(shard) else { return nil }
             return Timer(
@@ -102,9 +105,13 @@ package final class BatchTimes: Sendable {
         var found: [BatchMoment] = []
         var seen: UInt64?
         for event in events {
-            guard case .peer(let from, .pbft(let shard, let message)) = event else { continue }
+            guard case .peer(let from, .pbft(let shard, let message)) = event, Int(shard.number) < members.count,
+                let place = members[Int(shard.number)].firstIndex(of: from)
+            else { continue }
             switch message {
             case .prePrepare(let said):
+                // Nobody else may propose, and who does spoils no figure.
+                guard groups[Int(shard.number)]?.primary(of: said.view).index == place else { continue }
                 found.append(
                     moment(.received, shard, said.view, said.sequence, from: from, at: Self.now(&seen)))
             case .prepare(let said):

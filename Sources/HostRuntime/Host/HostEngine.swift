@@ -32,6 +32,8 @@ final class HostEngine {
     /// After so long they are written after all. Until then whatever somebody waits for takes them along, and the
     /// journal's thread is not woken for them.
     private static let laziness: UInt64 = 20_000_000
+    /// As of when they were last asked for.
+    private var undecided: (at: UInt64, records: [UndecidedRecord])?
     /// After so many steps what they ask for is handed over, so that a long queue does not hold up its first answer.
     private static let stepsPerRound = 256
 
@@ -51,9 +53,8 @@ final class HostEngine {
         guard core != nil else { return }
         var steps = 0
         for input in inputs {
-            if let archives, asks(archives, input) { continue }
-            if observes(input) { continue }
-            step(input)
+            if !(archives.map { asks($0, input) } ?? false), !observes(input) { step(input) }
+            // Questions count too: what was asked for before them is not held up by many of them.
             steps += 1
             if steps % Self.stepsPerRound == 0 { carryOut() }
         }
@@ -95,9 +96,17 @@ final class HostEngine {
         let (moments, next) = batchTimes.answer(query, now: now)
         let answer = HostObservation(
             now: now, next: next, moments: moments,
-            undecided: query.wantsRecords ? core?.undecided(now: now) ?? [] : [])
+            undecided: query.wantsRecords ? undecidedRecords(now: now) : [])
         transport.send([.init(to: [session], reply: .observation(id: id, answer))])
         return true
+    }
+
+    /// Looked for four times a second at most, however many ask: all open records are gone through for it.
+    private func undecidedRecords(now: Instant) -> [UndecidedRecord] {
+        if let known = undecided, now.uptime < known.at + 250_000_000 { return known.records }
+        let records = core?.undecided(now: now) ?? []
+        undecided = (now.uptime, records)
+        return records
     }
 
     /// With what is stamped around it. Questions about stamps end here.

@@ -34,7 +34,7 @@ package struct SelectedBodies: Sendable {
 
     /// Fetched, or executed at its number meanwhile.
     func body(_ digest: Digest, at sequence: SequenceNumber, or retained: RetainedBatches) -> Batch? {
-        if let executed = retained[sequence], executed.digest == digest { return executed }
+        if retained.digest(at: sequence) == digest, let executed = retained[sequence] { return executed }
         return bodies[digest]
     }
 

@@ -28,8 +28,8 @@ package struct Serving: Sendable {
     }
 
     /// What bodies a peer may have: so many bytes at once, and so many a second. It asks again.
-    package mutating func allows(_ batch: Batch, to peer: ReplicaIndex, now: Instant) -> Bool {
-        let (bytes, known) = (batch.bytes.count, peers[peer.index])
+    package mutating func allows(bytes: Int, to peer: ReplicaIndex, now: Instant) -> Bool {
+        let known = peers[peer.index]
         let passed = now.uptime - min(now.uptime, known.allowedAt)
         let earned = Int(min(passed / 1000, 1_000_000)) * limits.bodyBytesPerSecond / 1_000_000
         let allowance = min(known.allowedAt == 0 ? .max : known.allowance + earned, limits.bodyBytesPerSecond)
@@ -72,17 +72,21 @@ package struct Serving: Sendable {
         var sendsBodies = request.bodies
         var sequence = request.from
         let count = min(Int(request.count), CommittedClaims.maxCount)
-        while digests.count < count, let batch = retained[sequence], bytes < Self.maxBytes {
-            if sendsBodies, allows(batch, to: peer, now: now) {
+        // Only what is sent is decoded.
+        while digests.count < count, let digest = retained.digest(at: sequence),
+            let size = retained.byteCount(at: sequence), bytes < Self.maxBytes
+        {
+            if sendsBodies, allows(bytes: size, to: peer, now: now) {
+                guard let batch = retained[sequence] else { break }
                 bodies.append(batch)
-                bytes += batch.bytes.count
+                bytes += size
             } else if sendsBodies {
                 // The peer waits for what is named here. Without any body its word alone goes; another peer sends the
                 // bodies.
                 guard bodies.isEmpty else { break }
                 sendsBodies = false
             }
-            digests.append(batch.digest)
+            digests.append(digest)
             let places = Mutant.is(.skippedNotClaimed) ? [] : retained.skipped(at: sequence)
             if !places.isEmpty { skipped.append(SkippedPlaces(sequence: sequence, places: places)) }
             sequence = sequence.next

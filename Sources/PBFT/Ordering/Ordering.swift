@@ -103,7 +103,7 @@ package struct Ordering: Sendable {
         let (sequence, batch) = (proposal.sequence, proposal.batch)
         // NEW-VIEW settled everything up to its end: nothing fresh may stand there, nor where something else is
         // executed.
-        guard view.isFresh(sequence), retained[sequence].map({ $0.digest == batch.digest }) ?? true else {
+        guard view.isFresh(sequence), retained.digest(at: sequence).map({ $0 == batch.digest }) ?? true else {
             return .conflictingPrePrepare(sequence)
         }
         // A correct primary has few proposals in flight; a window full of the largest batches would fill the memory.

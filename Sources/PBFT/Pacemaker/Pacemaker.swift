@@ -127,6 +127,12 @@ package struct Pacemaker: Sendable {
         suspicions[replica.index] = Suspicion(view: view, at: now.uptime)
     }
 
+    /// It says that it does not suspect this view's primary any more: suspicions of several at different times are none
+    /// that they share.
+    mutating func note(trustIn view: View, by replica: ReplicaIndex) {
+        if suspicions[replica.index]?.view == view { suspicions[replica.index] = nil }
+    }
+
     /// - Returns: whether SUSPECT is to be said: once, STATUS goes on saying it.
     package mutating func suspect(_ view: View, now: Instant) -> Bool {
         let isNew = !suspects(view)
@@ -191,12 +197,13 @@ package struct Pacemaker: Sendable {
         return now.uptime > max(awaited.since, viewInstalledAt) + max(limits.censorshipTimeout, timeout)
     }
 
-    /// What the primary proposed before it was gone is still ordered without it: that is no sign of life of its. So who
-    /// only lost its own way to the primary suspects it too, while others go on with it; alone, that leaves nothing.
+    /// What the primary proposed before it was gone is still ordered without it: that is no sign of life of its. Where
+    /// others go on with it, and only the way to it is lost, progress does not end after a moment.
     private func isUnreachable(now: Instant) -> Bool {
         guard let unreachableSince else { return false }
+        let wait = min(timeout, doubled(limits.unreachableTimeout))
         let silentSince = min(progressAt, max(unreachableSince, pendingSince, viewInstalledAt))
-        return now.uptime > silentSince + min(timeout, doubled(limits.unreachableTimeout))
+        return now.uptime > silentSince + wait && now.uptime > progressAt + wait / 3
     }
 
     /// Reset on progress; but one request that waits for ever is censored, and a primary under the floor is slow.
