@@ -18,6 +18,8 @@ struct ClusterProcesses: Sendable {
     let hasWeb: Bool
     /// Whose delays the processes that are started have, and clients of theirs; nil for the network that there is.
     let network: NetworkEmulation?
+    /// Where host 0 listens on loopback, and the others after it; nil for where the manifest says.
+    let hostPorts: Int?
     /// By what its gateways are known; nil where clients and gateways speak plain TCP.
     let trust: GatewayTrust?
 
@@ -25,10 +27,10 @@ struct ClusterProcesses: Sendable {
     ///   started.
     init(
         _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0,
-        hasWeb: Bool = false, network: NetworkEmulation? = nil
+        hasWeb: Bool = false, network: NetworkEmulation? = nil, hostPorts: Int? = nil
     ) {
         (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
-        (self.hasWeb, self.network) = (hasWeb, network)
+        (self.hasWeb, self.network, self.hostPorts) = (hasWeb, network, hostPorts)
         // A file that cannot be read trusts nobody: to speak plainly instead would be what an attacker wants.
         do { trust = try folder.authorities().map { GatewayTrust(authorities: $0) } } catch {
             Console.error("warning: \(error.description)")
@@ -70,6 +72,7 @@ struct ClusterProcesses: Sendable {
         case .host(let number):
             try requireOneMachine()
             arguments = ["host", "run", folder.path, "\(number)"]
+            if let hostPorts { arguments += ["--listen", "127.0.0.1:\(hostPorts + number)"] }
             program = hostProgram
         case .gateway(let number): arguments = ["gateway", "run", folder.path, "\(number)", "--port", "\(port)"]
         }
