@@ -41,6 +41,9 @@ public enum MetricTable {
             "quorate_sessions_refused_total", .counter, .count, on: .both,
             "Connections that were not accepted, or ended before they were sessions"),
         MetricDefinition(
+            "quorate_handshakes_refused_total", .counter, .count, on: .both,
+            "Connections that were closed before TLS, because their address began too many handshakes"),
+        MetricDefinition(
             "quorate_sessions_displaced_total", .counter, .count, on: .both,
             "Connections that made room for others"),
         MetricDefinition(

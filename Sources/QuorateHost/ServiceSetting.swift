@@ -25,6 +25,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     case archiveGigabytes = "archive_gigabytes"
     case maxClients = "max_clients"
     case maxClientsPerAddress = "max_clients_per_address"
+    case maxHandshakesPerSecond = "max_handshakes_per_second"
     case drainSeconds = "drain_seconds"
     case roundTripMilliseconds = "round_trip_ms"
     case network
@@ -75,7 +76,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     package var roles: [Role] {
         switch self {
         case .folder, .number, .listen, .http, .logLevel, .logFormat, .traceRate, .verifierThreads,
-            .roundTripMilliseconds, .network:
+            .maxHandshakesPerSecond, .roundTripMilliseconds, .network:
             [.host, .gateway]
         case .maxGateways, .stateGigabytes, .archive, .archiveGigabytes: [.host]
         case .clientTLS, .tlsCertificate, .tlsKey, .allowPlaintext, .maxClients, .maxClientsPerAddress, .drainSeconds:
@@ -104,6 +105,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .archiveGigabytes: "16"
         case .maxClients: "1024"
         case .maxClientsPerAddress: "256"
+        case .maxHandshakesPerSecond: "20"
         case .drainSeconds: "5"
         case .roundTripMilliseconds: "the network's, or 0"
         case .network: "none"
@@ -132,6 +134,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxClients: "connections of clients, 1 to 60000; one more takes a quiet one's place"
         case .maxClientsPerAddress:
             "of these, those of one address (of IPv6, one /64) of another machine, 1 to 60000"
+        case .maxHandshakesPerSecond:
+            "TLS handshakes that one address (of IPv6, one /64) of another machine may begin in a second, 1 to 60000; two and a half times as many at once"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
         case .roundTripMilliseconds:
             "the longest round trip between hosts and gateways, 0 to 10000: it waits longer by it before it suspects or repeats"
@@ -159,6 +163,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .archiveGigabytes: .whole(0...65_536)
         case .maxClients: .whole(1...60_000)
         case .maxClientsPerAddress: .whole(1...60_000)
+        case .maxHandshakesPerSecond: .whole(1...60_000)
         case .drainSeconds: .whole(0...3600)
         case .roundTripMilliseconds: .whole(0...10_000)
         case .network: .network

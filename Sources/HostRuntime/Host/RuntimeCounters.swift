@@ -27,6 +27,8 @@ package final class RuntimeCounters: Sendable {
     // Sessions.
     /// Connections refused in TLS or hello, or ended before.
     let refusedSessions: Counter
+    /// Connections closed before TLS, because their address began too many handshakes.
+    let refusedHandshakes: Counter
     /// Connections ended because others needed their places or descriptors.
     let displacedSessions: Counter
     /// Sessions that were read no further for a while, because they brought too much in vain.
@@ -49,6 +51,7 @@ package final class RuntimeCounters: Sendable {
         (undecodable, unverified) = (dropped("undecodable"), dropped("unverified"))
         (notNeeded, unfinished) = (dropped("not_needed"), dropped("unfinished"))
         refusedSessions = Counter(label: "quorate_sessions_refused_total", factory: registry)
+        refusedHandshakes = Counter(label: "quorate_handshakes_refused_total", factory: registry)
         displacedSessions = Counter(label: "quorate_sessions_displaced_total", factory: registry)
         pausedSessions = Counter(label: "quorate_sessions_paused_total", factory: registry)
         receivedBytes = Counter(label: "quorate_received_bytes_total", factory: registry)
