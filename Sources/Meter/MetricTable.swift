@@ -168,6 +168,15 @@ public enum MetricTable {
             "quorate_flush_seconds", .histogram(.storage), .seconds, on: .hosts,
             "How long it took to write a state to LMDB, with its sync"),
         MetricDefinition(
+            "quorate_archive_bytes", .gauge, .bytes, ["shard"], on: .hosts,
+            "What the files of the shard's archive take of the disk; 0 without an archive"),
+        MetricDefinition(
+            "quorate_archive_first_batch", .gauge, .number, ["shard"], on: .hosts,
+            "The oldest batch that the archive keeps; 0 if it keeps none"),
+        MetricDefinition(
+            "quorate_archive_last_batch", .gauge, .number, ["shard"], on: .hosts,
+            "The newest batch that the archive keeps; there may be gaps between the two"),
+        MetricDefinition(
             "quorate_unarchived_total", .counter, .count, ["reason"], on: .hosts,
             "Executed batches that the archive left out"),
     ]

@@ -87,6 +87,9 @@ package struct HostCounters: Sendable {
     private let journalBytes: Counter
     let journalCompactions: Counter
     private let unarchived: [Unarchived: Counter]
+    private let archiveBytes: [ShardID: Recorder]
+    private let archiveFirst: [ShardID: Recorder]
+    private let archiveLast: [ShardID: Recorder]
     private let batches: [ShardID: Counter]
     private let batchSize: Recorder
     private let orderingTimes: [ShardID: Timer]
@@ -101,6 +104,16 @@ package struct HostCounters: Sendable {
                     ($0, Counter(label: name, dimensions: [("shard", "\($0.number)")], factory: registry))
                 })
         }
+        func gauges(_ name: String) -> [ShardID: Recorder] {
+            Dictionary(
+                uniqueKeysWithValues: shards.map {
+                    let dimensions = [("shard", "\($0.number)")]
+                    return ($0, Recorder(label: name, dimensions: dimensions, aggregate: false, factory: registry))
+                })
+        }
+        archiveBytes = gauges("quorate_archive_bytes")
+        archiveFirst = gauges("quorate_archive_first_batch")
+        archiveLast = gauges("quorate_archive_last_batch")
         drops = MessageDrop.allCases.map { RuntimeCounters.dropped(Self.label("\($0)"), registry) }
         viewChanges = byShard("quorate_view_changes_total")
         stateFetches = byShard("quorate_state_fetches_total")
@@ -140,6 +153,12 @@ package struct HostCounters: Sendable {
     }
 
     func noteUnarchived(_ reason: Unarchived, _ count: Int) { unarchived[reason]?.increment(by: count) }
+
+    func noteArchive(of shard: ShardID, bytes: Int, first: SequenceNumber, last: SequenceNumber) {
+        archiveBytes[shard]?.record(bytes)
+        archiveFirst[shard]?.record(Int64(clamping: first.number))
+        archiveLast[shard]?.record(Int64(clamping: last.number))
+    }
 
     func noteFlush(of shard: ShardID) { flushes[shard]?.increment() }
 
