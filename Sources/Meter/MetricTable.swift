@@ -12,6 +12,10 @@ public enum MetricTable {
             "Always 1: of which cluster this is which host or gateway; the cluster by the first digits of its identifier"
         ),
         MetricDefinition(
+            "quorate_manifest_fingerprint", .gauge, .number, ["part"], on: .both,
+            "48 bits of a hash of a part of the manifest that the process runs with; all processes of a cluster have the same"
+        ),
+        MetricDefinition(
             "quorate_clock_seconds", .gauge, .seconds, on: .both, "The process's clock when it was asked, since 1970"),
         MetricDefinition(
             "process_cpu_seconds_total", .counter, .seconds, on: .both, "Processor time of all threads, user and system"

@@ -63,6 +63,7 @@ public final class GatewayHost: Sendable {
         logger[metadataKey: "cluster"] = "\(manifest.cluster.hex)"
         let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: false)
         let counters = RuntimeCounters()
+        counters.note(manifest)
         let loop = threads.io
         do {
             let tls = try SessionTLS.ephemeral()

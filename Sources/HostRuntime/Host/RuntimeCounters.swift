@@ -64,6 +64,16 @@ package final class RuntimeCounters: Sendable {
         Counter(label: "quorate_dropped_total", dimensions: [("reason", reason)], factory: registry)
     }
 
+    /// What the process runs with, for who compares it with others.
+    func note(_ manifest: Manifest) {
+        for part in Manifest.Part.allCases {
+            let recorder = Recorder(
+                label: "quorate_manifest_fingerprint", dimensions: [("part", part.rawValue)], aggregate: false,
+                factory: registry)
+            recorder.record(Int64(clamping: manifest.fingerprint(of: part)))
+        }
+    }
+
     /// As many as one answer has room for.
     var samples: [MetricSample] { Array(registry.samples.prefix(MetricSample.maximum)) }
 }
