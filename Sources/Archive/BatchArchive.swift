@@ -101,6 +101,9 @@ public struct ArchiveContents: Sendable {
     /// Every sequence number that it should have, ascending; for tests.
     package var numbers: [UInt64] { segments.flatMap { $0.first.number..<$0.first.number + $0.count } }
 
+    /// The first sequence number; 0 if there is none.
+    public var first: SequenceNumber { segments.first { $0.count > 0 }?.first ?? SequenceNumber(0) }
+
     /// The last sequence number; 0 if there is none.
     public var last: SequenceNumber {
         guard let last = segments.last(where: { $0.count > 0 }) else { return SequenceNumber(0) }
@@ -138,6 +141,8 @@ public final class BatchArchive<Storage: JournalStorage> {
     public private(set) var contents = ArchiveContents()
     /// Bytes of all files.
     private var sizes: [String: Int] = [:]
+    /// What all files of it take, room that is not written yet among it.
+    public var bytes: Int { sizes.values.reduce(0, +) }
     /// The last segment is written to; it has this name.
     private var open: (name: String, size: Int)?
     private var isSynced = true

@@ -12,6 +12,10 @@ public enum MetricTable {
             "Always 1: of which cluster this is which host or gateway; the cluster by the first digits of its identifier"
         ),
         MetricDefinition(
+            "quorate_manifest_fingerprint", .gauge, .number, ["part"], on: .both,
+            "48 bits of a hash of a part of the manifest that the process runs with; all processes of a cluster have the same"
+        ),
+        MetricDefinition(
             "quorate_clock_seconds", .gauge, .seconds, on: .both, "The process's clock when it was asked, since 1970"),
         MetricDefinition(
             "process_cpu_seconds_total", .counter, .seconds, on: .both, "Processor time of all threads, user and system"
@@ -40,6 +44,9 @@ public enum MetricTable {
         MetricDefinition(
             "quorate_sessions_refused_total", .counter, .count, on: .both,
             "Connections that were not accepted, or ended before they were sessions"),
+        MetricDefinition(
+            "quorate_handshakes_refused_total", .counter, .count, on: .both,
+            "Connections that were closed before TLS, because their address began too many handshakes"),
         MetricDefinition(
             "quorate_sessions_displaced_total", .counter, .count, on: .both,
             "Connections that made room for others"),
@@ -164,6 +171,15 @@ public enum MetricTable {
         MetricDefinition(
             "quorate_flush_seconds", .histogram(.storage), .seconds, on: .hosts,
             "How long it took to write a state to LMDB, with its sync"),
+        MetricDefinition(
+            "quorate_archive_bytes", .gauge, .bytes, ["shard"], on: .hosts,
+            "What the files of the shard's archive take of the disk; 0 without an archive"),
+        MetricDefinition(
+            "quorate_archive_first_batch", .gauge, .number, ["shard"], on: .hosts,
+            "The oldest batch that the archive keeps; 0 if it keeps none"),
+        MetricDefinition(
+            "quorate_archive_last_batch", .gauge, .number, ["shard"], on: .hosts,
+            "The newest batch that the archive keeps; there may be gaps between the two"),
         MetricDefinition(
             "quorate_unarchived_total", .counter, .count, ["reason"], on: .hosts,
             "Executed batches that the archive left out"),

@@ -26,6 +26,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     case syncDelayMilliseconds = "sync_delay_milliseconds"
     case maxClients = "max_clients"
     case maxClientsPerAddress = "max_clients_per_address"
+    case maxHandshakesPerSecond = "max_handshakes_per_second"
     case drainSeconds = "drain_seconds"
     case roundTripMilliseconds = "round_trip_ms"
     case network
@@ -78,7 +79,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
     package var roles: [Role] {
         switch self {
         case .folder, .number, .listen, .http, .logLevel, .logFormat, .traceRate, .verifierThreads,
-            .roundTripMilliseconds, .network:
+            .maxHandshakesPerSecond, .roundTripMilliseconds, .network:
             [.host, .gateway]
         case .maxGateways, .stateGigabytes, .archive, .archiveGigabytes, .syncDelayMilliseconds: [.host]
         case .clientTLS, .tlsCertificate, .tlsKey, .allowPlaintext, .maxClients, .maxClientsPerAddress, .drainSeconds:
@@ -108,6 +109,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .syncDelayMilliseconds: "0"
         case .maxClients: "1024"
         case .maxClientsPerAddress: "256"
+        case .maxHandshakesPerSecond: "20"
         case .drainSeconds: "5"
         case .roundTripMilliseconds: "the network's, or 0"
         case .network: "none"
@@ -138,6 +140,8 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .maxClients: "connections of clients, 1 to 60000; one more takes a quiet one's place"
         case .maxClientsPerAddress:
             "of these, those of one address (of IPv6, one /64) of another machine, 1 to 60000"
+        case .maxHandshakesPerSecond:
+            "TLS handshakes that one address (of IPv6, one /64) of another machine may begin in a second, 1 to 60000; two and a half times as many at once"
         case .drainSeconds: "how long it finishes what it has begun after SIGTERM, 0 to 3600"
         case .roundTripMilliseconds:
             "the longest round trip between hosts and gateways, 0 to 4000: it waits longer by it before it suspects or repeats"
@@ -166,6 +170,7 @@ package enum ServiceSetting: String, CaseIterable, Sendable {
         case .syncDelayMilliseconds: .whole(0...10_000)
         case .maxClients: .whole(1...60_000)
         case .maxClientsPerAddress: .whole(1...60_000)
+        case .maxHandshakesPerSecond: .whole(1...60_000)
         case .drainSeconds: .whole(0...3600)
         // Beyond that a backup's clock and a proposal's time are too far apart to ever agree (`timeBehind`).
         case .roundTripMilliseconds: .whole(0...4000)

@@ -82,7 +82,11 @@ package struct ServiceSettings: Sendable {
     package func whole(_ setting: ServiceSetting) -> Int? { texts[setting].flatMap { Int($0) } }
 
     package var listen: HostAddress? { texts[.listen].flatMap { HostAddress($0, ports: 0...65535) } }
-    package var http: WebOptions? { texts[.http].flatMap { WebOptions($0) } }
+    package var http: WebOptions? {
+        guard var options = texts[.http].flatMap({ WebOptions($0) }) else { return nil }
+        if let rate = whole(.maxHandshakesPerSecond) { options.maxHandshakesPerSecond = rate }
+        return options
+    }
     package var logLevel: Logger.Level { texts[.logLevel].flatMap { Logger.Level(rawValue: $0) } ?? .info }
     package var logFormat: LogFormat { texts[.logFormat].flatMap { LogFormat(rawValue: $0) } ?? .text }
     package var traces: TraceSampling { TraceSampling(rate: texts[.traceRate].flatMap { Double($0) } ?? 0) }
@@ -93,6 +97,7 @@ package struct ServiceSettings: Sendable {
         options.listen = listen
         if let threads = whole(.verifierThreads) { options.verifierThreads = threads }
         if let sessions = whole(.maxGateways) { options.transport.maxGateways = sessions }
+        if let rate = whole(.maxHandshakesPerSecond) { options.transport.maxHandshakesPerSecond = rate }
         if let gigabytes = whole(.stateGigabytes) { options.stores.mapSize = gigabytes << 30 }
         if let archive = texts[.archive] { options.archives = archive == "true" }
         if let milliseconds = whole(.syncDelayMilliseconds) { options.syncDelay = .milliseconds(milliseconds) }
@@ -105,6 +110,7 @@ package struct ServiceSettings: Sendable {
         if let listen { options.clients.address = listen.address }
         if let threads = whole(.verifierThreads) { options.verifierThreads = threads }
         if let clients = whole(.maxClients) { options.clients.maxClients = clients }
+        if let rate = whole(.maxHandshakesPerSecond) { options.clients.maxHandshakesPerSecond = rate }
         if let clients = whole(.maxClientsPerAddress) { options.clients.maxClientsPerAddress = clients }
     }
 

@@ -11,14 +11,17 @@ struct WebChannel<Base: ServerChildChannel>: ServerChildChannel {
     private let base: Base
     private let tls: (@Sendable () -> NIOSSLContext)?
     private let handshakeTimeout: TimeAmount
+    private let handshakes: HandshakeGate.Rates
 
-    init(_ base: Base, _ options: WebOptions) {
+    init(_ base: Base, _ options: WebOptions, _ handshakes: HandshakeGate.Rates) {
         (self.base, tls, handshakeTimeout) = (base, options.tls, options.handshakeTimeout)
+        self.handshakes = handshakes
     }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
-        let (base, tls, patience) = (base, tls, handshakeTimeout)
+        let (base, tls, patience, handshakes) = (base, tls, handshakeTimeout, handshakes)
         return channel.eventLoop.makeCompletedFuture {
+            if tls != nil { try channel.pipeline.syncOperations.addHandler(HandshakeGate(handshakes)) }
             let door = PortDoor(tls == nil ? .http : .https, patience: patience)
             try channel.pipeline.syncOperations.addHandler(door)
             guard let tls else { return }

@@ -25,6 +25,11 @@ public struct WebOptions: Sendable {
 
     /// Gives what each connection's TLS is made with; nil for plain HTTP.
     public var tls: (@Sendable () -> NIOSSLContext)?
+    /// TLS handshakes that one address of another machine (of IPv6, one /64) begins in a second; two and a half times as
+    /// many at once.
+    public var maxHandshakesPerSecond = 20
+    /// Called for each connection that is closed before TLS for that.
+    package var onRefusedHandshake: @Sendable () -> Void = {}
     /// A TLS handshake has so long.
     public var handshakeTimeout = TimeAmount.seconds(10)
 
@@ -105,6 +110,7 @@ public final class WebServer: Sendable {
             maxRemote: max(1, options.maxConnections - options.reservedForLoopback),
             // A few less than are accepted: at that bound nothing more is accepted, and nobody would make room.
             max: max(1, options.maxConnections - 8))
+        let handshakes = HandshakeGate.Rates(options.maxHandshakesPerSecond, onRefused: options.onRefusedHandshake)
         let application = Application(
             responder: WebResponder(parts, names: HostNames(options.names + [options.address])),
             server: HTTPServerBuilder { responder in
@@ -114,7 +120,7 @@ public final class WebServer: Sendable {
                         configuration: .init(
                             additionalChannelHandlers: [ConnectionGuard(counts, patience: options.idleTimeout)],
                             idleTimeout: options.idleTimeout)),
-                    options)
+                    options, handshakes)
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(options.address, port: options.port), serverName: nil,

@@ -162,6 +162,19 @@ import WriteAheadLog
         #expect(folder.names.count == 3)
         let found = try #require(read(folder, archive.contents, from: 1))
         #expect(found.next > 1 && found.numbers == Array(found.next...200))
+        // What metrics say of it.
+        #expect(archive.contents.first == SequenceNumber(found.next) && archive.contents.last == SequenceNumber(200))
+        #expect(archive.bytes == 3 * 8192)
+    }
+
+    @Test func anEmptyArchiveKeepsNothingAndTakesNothing() throws {
+        let folder = try Folder()
+        let archive = try BatchArchive(PosixJournalStorage(directory: folder.archive), options: Self.options())
+        #expect(archive.contents.first == SequenceNumber(0) && archive.contents.last == SequenceNumber(0))
+        #expect(archive.bytes == 0)
+        try archive.append(Self.batches(7...9))
+        #expect(archive.contents.first == SequenceNumber(7) && archive.contents.last == SequenceNumber(9))
+        #expect(archive.bytes == 8192)
     }
 
     /// Also when the limit was lowered.

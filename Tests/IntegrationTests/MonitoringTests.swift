@@ -81,6 +81,13 @@ private func comes(_ condition: () throws -> Bool) -> Bool {
                     }
                 }, "shard \(shard)")
             #expect(host.total("quorate_replica_voting", ["shard": shard]) == 1)
+            #expect(
+                comes {
+                    let now = try cluster.scrape("host-0")
+                    return ["bytes", "first_batch", "last_batch"].allSatisfy {
+                        now.total("quorate_archive_\($0)", ["shard": shard]) ?? 0 > 0
+                    }
+                }, "the archive of shard \(shard)")
         }
         // As many as the page says (docs/METRICS.md).
         let shards = host.values.keys.filter { $0.labels["shard"] == "0" }.map { series in

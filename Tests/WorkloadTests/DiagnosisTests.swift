@@ -66,6 +66,75 @@ import Workload
         #expect(diagnosis.summary.contains("all 2 shards commit") && !diagnosis.checked.isEmpty)
     }
 
+    private static func metrics(_ manifest: Manifest) -> [MetricSample] {
+        Manifest.Part.allCases.map { part in
+            MetricSample(
+                name: "quorate_manifest_fingerprint", labels: [MetricLabel(name: "part", value: part.rawValue)],
+                value: manifest.fingerprint(of: part))
+        }
+    }
+
+    /// Each host says with which manifest it runs.
+    private static func saying(_ manifests: (Int) -> Manifest) -> ClusterSnapshot {
+        var snapshot = healthy()
+        for host in snapshot.hosts.indices {
+            guard var report = snapshot.hosts[host].answer.latest else { continue }
+            report.metrics = metrics(manifests(host))
+            snapshot.hosts[host].answer = .answers(earlier: report, report)
+        }
+        return snapshot
+    }
+
+    private static func changed(_ change: (inout Manifest) -> Void) -> Manifest {
+        var manifest = manifest()
+        change(&manifest)
+        return manifest
+    }
+
+    private static let otherKey = PublicKey(FixedBytes32([UInt8](repeating: 7, count: 32)) ?? FixedBytes32())
+
+    @Test func equalManifestsAreNoFinding() {
+        #expect(codes(Self.saying { _ in Self.manifest() }) == [])
+    }
+
+    @Test func aHostWithAnotherManifestIsNamedWithWhatDiffers() throws {
+        let other = Self.changed { manifest in
+            manifest.compliance = Self.otherKey
+            manifest.hosts[3].port = 9
+        }
+        let diagnosis = Diagnosis(Self.saying { $0 == 2 ? other : Self.manifest() })
+        let finding = try #require(diagnosis.findings.first)
+        #expect(diagnosis.findings.count == 1 && diagnosis.needsAttention && !diagnosis.misses)
+        #expect(finding.code == .manifestsDiffer && finding.host == 2 && finding.severity == .critical)
+        #expect(finding.what.contains("other addresses of hosts") && finding.what.contains("compliance key"))
+        #expect(!finding.what.contains("issuer") && !finding.what.contains("shards"))
+        #expect(finding.commands == ["quorate cluster restart-host demo 2"])
+    }
+
+    @Test func wrongAddressesAloneAreAWarning() throws {
+        let other = Self.changed { $0.hosts[0].address = "::1" }
+        let finding = try #require(Diagnosis(Self.saying { $0 == 0 ? other : Self.manifest() }).findings.first)
+        #expect(finding.code == .manifestsDiffer && finding.host == 0 && finding.severity == .warning)
+    }
+
+    @Test func aFolderThatIsNotWhatTheHostsRunWithIsSaidOnce() throws {
+        let other = Self.changed { $0.issuer = Self.otherKey }
+        let diagnosis = Diagnosis(Self.saying { _ in other })
+        let finding = try #require(diagnosis.findings.first)
+        #expect(diagnosis.findings.count == 1 && finding.code == .manifestsDiffer && finding.host == nil)
+        #expect(finding.what.contains("another issuer's key"))
+    }
+
+    @Test func aGatewayWithAnotherManifestIsNamed() throws {
+        var snapshot = Self.saying { _ in Self.manifest() }
+        var status = GatewayStatus()
+        status.metrics = Self.metrics(Self.changed { $0.shards.append($0.shards[0]) })
+        snapshot.gateways[0].answer = .answers(earlier: status, status)
+        let diagnosis = Diagnosis(snapshot)
+        let finding = try #require(diagnosis.findings.first { $0.code == .manifestsDiffer })
+        #expect(finding.gateway == 0 && finding.what.contains("other shards"))
+    }
+
     @Test func aHostThatIsGoneIsNamedWithTheCommandThatStartsIt() throws {
         let diagnosis = Diagnosis(Self.silence(2, of: Self.healthy()))
         let finding = try #require(diagnosis.findings.first)
@@ -353,5 +422,16 @@ import Workload
     @Test func everyCodeIsAWordOfItsOwn() {
         #expect(Set(Finding.Code.allCases.map(\.rawValue)).count == Finding.Code.allCases.count)
         #expect(Finding.Code.allCases.allSatisfy { $0.rawValue.wholeMatch(of: /[a-z]+(_[a-z]+)*/) != nil })
+    }
+
+    /// Scripts rely on the page.
+    @Test func thePageHasEveryCodeInItsTable() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let page = try String(contentsOf: root.appending(path: "docs/OPERATION.md"), encoding: .utf8)
+        let rows = page.split(separator: "\n").drop { $0 != "| code | what is found |" }.prefix { $0.hasPrefix("|") }
+        let cells = rows.compactMap { $0.split(separator: "|").first }
+        let codes = cells.flatMap { $0.matches(of: /`([a-z_]+)`/).map { String($0.1) } }
+        #expect(codes.sorted() == Finding.Code.allCases.map(\.rawValue).sorted())
     }
 }

@@ -55,6 +55,14 @@ struct SoakScheduleTests {
         #expect(Set(hosts) == [0, 1, 2, 3] && acts == Set(SoakSchedule.Act.allCases))
     }
 
+    @Test func onlyWhatIsAskedForIsDone() {
+        var schedule = SoakSchedule(hosts: 4, every: 20, acts: [.cut], seed: 1)
+        for i in 0..<20 {
+            let fault = schedule.next(now: Double(i) * 20)
+            #expect(fault.act == .cut && fault.act.past == "cut off")
+        }
+    }
+
     @Test func aLongRecoveryPutsTheNextFaultOff() {
         var schedule = SoakSchedule(hosts: 4, every: 20, seed: 1)
         let (first, second) = (schedule.next(now: 0), schedule.next(now: 61))
@@ -70,7 +78,31 @@ struct SoakScheduleTests {
     }
 }
 
-struct SoakTransfersTests {
+struct TCPTableTests {
+    private static let table = """
+          sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+           0: 0100007F:1BBC 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 41001 1 0 100 0 0 10 0
+           1: 0100007F:D2F0 0100007F:1BBD 01 00000000:00000000 00:00000000 00000000  1000        0 41002 1 0 20 4 30 10 -1
+           2: 0100007F:D2F1 0100007F:1BBD 01 00000000:00000000 00:00000000 00000000  1000        0 41003 1 0 20 4 30 10 -1
+           3: garbage
+
+        """
+
+    @Test func portsAreThoseOfTheSocketsAskedFor() {
+        #expect(TCPTable.localPorts(Self.table, of: [41002]) == [0xd2f0])
+        #expect(TCPTable.localPorts(Self.table, of: [41001, 41003, 7]) == [7100, 0xd2f1])
+        #expect(TCPTable.localPorts(Self.table, of: []).isEmpty)
+        #expect(TCPTable.localPorts("", of: [41002]).isEmpty)
+    }
+
+    @Test func onlySocketsHaveAnInode() {
+        #expect(TCPTable.inode("socket:[41002]") == 41002)
+        #expect(TCPTable.inode("pipe:[41002]") == nil && TCPTable.inode("/dev/null") == nil)
+        #expect(TCPTable.inode("socket:[]") == nil)
+    }
+}
+
+@Suite struct SoakTransfersTests {
     private func moment(_ milliseconds: UInt64) -> Instant {
         Instant(uptime: 1_000_000_000 + milliseconds * 1_000_000, wall: Timestamp(0))
     }

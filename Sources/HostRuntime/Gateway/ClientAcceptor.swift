@@ -32,6 +32,9 @@ public struct GatewayClientOptions: Sendable {
     /// Connections whose TLS handshake is not over, beside `maxClients`; one more takes the place of the oldest of the
     /// address that has most of them.
     public var maxHandshakes = 128
+    /// TLS handshakes that one address of another machine (of IPv6, one /64) begins in a second; two and a half times as
+    /// many at once. Who comes sooner is turned away before TLS.
+    public var maxHandshakesPerSecond = 20
     /// A handshake has so long.
     public var handshakeTimeout = TimeAmount.seconds(10)
     /// In TLS, with this certificate; nil for plain TCP.
@@ -62,6 +65,7 @@ final class ClientAcceptor {
     /// In TLS, until the handshake is over: who does not end it takes no client's place.
     private var handshakes: [SessionID: PortDoor] = [:]
     private var handshakePlaces: Places<SessionID>
+    private var handshakeRates: HandshakeRates
     /// Connections of other machines; of IPv6, by the /64.
     private var perNetwork: [PeerNetwork: Set<SessionID>] = [:]
     private let unfinished: ByteRoom
@@ -75,6 +79,7 @@ final class ClientAcceptor {
         (self.options, self.loop, self.counters, self.log) = (options, loop, counters, log)
         places = Places(limit: options.maxClients, minimumQuiet: UInt64(options.quiet.nanoseconds))
         handshakePlaces = Places(limit: max(1, options.maxHandshakes), minimumQuiet: 0)
+        handshakeRates = HandshakeRates(rate: options.maxHandshakesPerSecond)
         let connections = max(1, options.maxClients)
         unfinished = ByteRoom(limit: options.maxUnfinished, connections: connections) {
             counters.mostUnfinished.record($0)
@@ -106,6 +111,13 @@ final class ClientAcceptor {
 
     private func accept(_ channel: any Channel) throws {
         guard !isStopped else { throw Session.Ended.stopped }
+        guard options.tls == nil || handshakeRates.admit(channel.peerNetwork, now: Clock.uptime()) else {
+            counters.refusedHandshakes.increment()
+            log.warning(
+                "a connection was closed before TLS",
+                "its address begins more than \(options.maxHandshakesPerSecond) handshakes a second")
+            throw Session.Ended.refused("too many handshakes")
+        }
         try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
         try channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
         lastSession += 1

@@ -46,6 +46,8 @@ public final class GatewayHost: Sendable {
     /// What it counts; a client that asks for its status gets the same.
     public var metrics: MetricsRegistry { counters.registry }
     package let counters: RuntimeCounters
+    /// A port of HTTPS beside it has closed a connection before TLS.
+    package func noteRefusedHandshake() { counters.refusedHandshakes.increment() }
     private let threads: RuntimeThreads
     private let engine: NIOLoopBound<GatewayEngine>
     private let logger: Logger
@@ -61,6 +63,7 @@ public final class GatewayHost: Sendable {
         logger[metadataKey: "cluster"] = "\(manifest.cluster.hex)"
         let threads = RuntimeThreads(verifiers: options.verifierThreads, storage: false)
         let counters = RuntimeCounters()
+        counters.note(manifest)
         let loop = threads.io
         do {
             let tls = try SessionTLS.ephemeral()

@@ -44,7 +44,7 @@ package final class ArchiveWriter {
             archives[shard] = try Self.open(folder.archivePath(of: shard), of: shard, folder, options, logger)
         }
         self.archives = archives
-        for (shard, archive) in archives { index[shard] = archive.contents }
+        for (shard, archive) in archives { note(archive, of: shard) }
     }
 
     /// - Returns: nil if a new one cannot be made either: the host goes without.
@@ -79,11 +79,17 @@ package final class ArchiveWriter {
             let end = batches[start...].firstIndex { $0.shard != shard } ?? batches.count
             if let archive = archives[shard] {
                 // What was dropped is not to be asked for, also if what follows fails.
-                defer { index[shard] = archive.contents }
+                defer { note(archive, of: shard) }
                 note(try archive.append(Array(batches[start..<end])), of: shard)
             }
             start = end
         }
+    }
+
+    private func note(_ archive: BatchArchive<PosixJournalStorage>, of shard: ShardID) {
+        let contents = archive.contents
+        index[shard] = contents
+        counters.noteArchive(of: shard, bytes: archive.bytes, first: contents.first, last: contents.last)
     }
 
     private func note(_ losses: ArchiveLosses, of shard: ShardID) {

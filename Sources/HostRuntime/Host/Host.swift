@@ -156,6 +156,7 @@ private struct HostAssembly {
         let address = manifest.hosts[Int(host.number)]
         let place = options.listen ?? HostAddress(address: address.address, port: address.port).listening
         let counters = RuntimeCounters()
+        counters.note(manifest)
         let counted = HostCounters(shards: manifest.shards(of: host), registry: counters.registry)
 
         // The engine comes last, because it holds all the others; until then what they say waits in a mailbox.

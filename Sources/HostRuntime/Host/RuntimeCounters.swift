@@ -27,6 +27,8 @@ package final class RuntimeCounters: Sendable {
     // Sessions.
     /// Connections refused in TLS or hello, or ended before.
     let refusedSessions: Counter
+    /// Connections closed before TLS, because their address began too many handshakes.
+    let refusedHandshakes: Counter
     /// Connections ended because others needed their places or descriptors.
     let displacedSessions: Counter
     /// Sessions that were read no further for a while, because they brought too much in vain.
@@ -49,6 +51,7 @@ package final class RuntimeCounters: Sendable {
         (undecodable, unverified) = (dropped("undecodable"), dropped("unverified"))
         (notNeeded, unfinished) = (dropped("not_needed"), dropped("unfinished"))
         refusedSessions = Counter(label: "quorate_sessions_refused_total", factory: registry)
+        refusedHandshakes = Counter(label: "quorate_handshakes_refused_total", factory: registry)
         displacedSessions = Counter(label: "quorate_sessions_displaced_total", factory: registry)
         pausedSessions = Counter(label: "quorate_sessions_paused_total", factory: registry)
         receivedBytes = Counter(label: "quorate_received_bytes_total", factory: registry)
@@ -59,6 +62,16 @@ package final class RuntimeCounters: Sendable {
 
     fileprivate static func dropped(_ reason: String, _ registry: MetricsRegistry) -> Counter {
         Counter(label: "quorate_dropped_total", dimensions: [("reason", reason)], factory: registry)
+    }
+
+    /// What the process runs with, for who compares it with others.
+    func note(_ manifest: Manifest) {
+        for part in Manifest.Part.allCases {
+            let recorder = Recorder(
+                label: "quorate_manifest_fingerprint", dimensions: [("part", part.rawValue)], aggregate: false,
+                factory: registry)
+            recorder.record(Int64(clamping: manifest.fingerprint(of: part)))
+        }
     }
 
     /// As many as one answer has room for.
@@ -84,6 +97,9 @@ package struct HostCounters: Sendable {
     private let journalBytes: Counter
     let journalCompactions: Counter
     private let unarchived: [Unarchived: Counter]
+    private let archiveBytes: [ShardID: Recorder]
+    private let archiveFirst: [ShardID: Recorder]
+    private let archiveLast: [ShardID: Recorder]
     private let batches: [ShardID: Counter]
     private let batchSize: Recorder
     private let orderingTimes: [ShardID: Timer]
@@ -98,6 +114,16 @@ package struct HostCounters: Sendable {
                     ($0, Counter(label: name, dimensions: [("shard", "\($0.number)")], factory: registry))
                 })
         }
+        func gauges(_ name: String) -> [ShardID: Recorder] {
+            Dictionary(
+                uniqueKeysWithValues: shards.map {
+                    let dimensions = [("shard", "\($0.number)")]
+                    return ($0, Recorder(label: name, dimensions: dimensions, aggregate: false, factory: registry))
+                })
+        }
+        archiveBytes = gauges("quorate_archive_bytes")
+        archiveFirst = gauges("quorate_archive_first_batch")
+        archiveLast = gauges("quorate_archive_last_batch")
         drops = MessageDrop.allCases.map { RuntimeCounters.dropped(Self.label("\($0)"), registry) }
         viewChanges = byShard("quorate_view_changes_total")
         stateFetches = byShard("quorate_state_fetches_total")
@@ -137,6 +163,12 @@ package struct HostCounters: Sendable {
     }
 
     func noteUnarchived(_ reason: Unarchived, _ count: Int) { unarchived[reason]?.increment(by: count) }
+
+    func noteArchive(of shard: ShardID, bytes: Int, first: SequenceNumber, last: SequenceNumber) {
+        archiveBytes[shard]?.record(bytes)
+        archiveFirst[shard]?.record(Int64(clamping: first.number))
+        archiveLast[shard]?.record(Int64(clamping: last.number))
+    }
 
     func noteFlush(of shard: ShardID) { flushes[shard]?.increment() }
 

@@ -27,6 +27,7 @@ final class Acceptor {
     private var server: (any Channel)?
     private var unidentified: [SessionID: Session] = [:]
     private var unidentifiedPlaces: Places<SessionID>
+    private var handshakeRates: HandshakeRates
     /// Have proven the key of a host of the manifest, and not said hello.
     private var proven: [HostID: Session] = [:]
     private var peers: [HostID: Session] = [:]
@@ -49,6 +50,7 @@ final class Acceptor {
         (self.manifest, self.host, self.tls, self.options) = (manifest, host, tls, options)
         (self.loop, self.counters, self.log) = (loop, counters, log)
         unidentifiedPlaces = Places(limit: options.maxUnidentified, minimumQuiet: 0)
+        handshakeRates = HandshakeRates(rate: options.maxHandshakesPerSecond)
         gatewayPlaces = Places(limit: options.maxGateways, minimumQuiet: UInt64(options.gatewayQuiet.nanoseconds))
         visitorPlaces = Places(limit: options.maxVisitors, minimumQuiet: 0)
         debtors = Debtors(pause: UInt64(options.vainPause.nanoseconds), reads: options.vainReads)
@@ -75,6 +77,13 @@ final class Acceptor {
 
     private func accept(_ channel: any Channel) throws {
         guard !isStopped else { throw Session.Ended.stopped }
+        guard handshakeRates.admit(channel.peerNetwork, now: Clock.uptime()) else {
+            counters.refusedHandshakes.increment()
+            log.warning(
+                "a connection was closed before TLS",
+                "its address begins more than \(options.maxHandshakesPerSecond) handshakes a second")
+            throw Session.Ended.refused("too many handshakes")
+        }
         try Session.configure(channel, options)
         lastSession += 1
         let id = SessionID(lastSession)
@@ -133,6 +142,7 @@ final class Acceptor {
             return
         }
         leaveUnidentified(id)
+        if let network = session.channel?.peerNetwork { handshakeRates.giveBack(network) }
         let peer = HostID(UInt16(index))
         let old = proven.updateValue(session, forKey: peer)
         session.onEnd = { [weak self] ended, why in

@@ -29,6 +29,9 @@ public struct TransportOptions: Sendable {
     /// Accepted connections that have not said hello; one more takes the oldest one's place. Hosts of the manifest do
     /// not count once they have proven their key.
     public var maxUnidentified = 128
+    /// TLS handshakes that one address of another machine (of IPv6, one /64) begins in a second; two and a half times as
+    /// many at once. Those of hosts of the manifest do not count once they have proven their key.
+    public var maxHandshakesPerSecond = 20
     /// A session that has brought too much in vain is read once in so long, so many bytes at most, until so many reads
     /// have brought nothing in vain.
     public var vainPause = TimeAmount.milliseconds(100)

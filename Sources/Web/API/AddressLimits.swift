@@ -13,10 +13,7 @@ package struct AddressLimits {
     }
 
     private struct Bucket {
-        /// In requests; a billionth of one is as good as none.
-        var tokens: Double
-        /// Uptime in nanoseconds.
-        var filledAt: UInt64
+        var requests: TokenBucket
         var inFlight = 0
     }
 
@@ -40,16 +37,14 @@ package struct AddressLimits {
         guard inFlight < maxInFlight else { return .busy }
         if buckets[peer] == nil {
             guard makeRoom(now: now) else { return .busy }
-            buckets[peer] = Bucket(tokens: burst, filledAt: now)
+            buckets[peer] = Bucket(requests: TokenBucket(rate: rate, burst: burst, now: now))
         }
         guard var bucket = buckets[peer] else { return .busy }
-        fill(&bucket, now: now)
         defer { buckets[peer] = bucket }
         guard bucket.inFlight < maxInFlightEach else { return .tooMany(retryAfterMilliseconds: 100) }
-        guard bucket.tokens >= 1 else {
-            return .tooMany(retryAfterMilliseconds: UInt64(((1 - bucket.tokens) / rate * 1000 - 1e-6).rounded(.up)))
+        guard bucket.requests.take(now: now) else {
+            return .tooMany(retryAfterMilliseconds: bucket.requests.wait(now: now))
         }
-        bucket.tokens -= 1
         bucket.inFlight += 1
         inFlight += 1
         return .admitted
@@ -61,20 +56,13 @@ package struct AddressLimits {
         buckets[peer]?.inFlight = max(0, left - 1)
     }
 
-    private func fill(_ bucket: inout Bucket, now: UInt64) {
-        let seconds = Double(now > bucket.filledAt ? now - bucket.filledAt : 0) / 1e9
-        bucket.tokens = min(burst, bucket.tokens + seconds * rate)
-        bucket.filledAt = now
-    }
-
     /// Forgets addresses that are as if they had never come. Those that have asked lately stay: whoever has many
     /// addresses must not get a new allowance by that.
     private mutating func makeRoom(now: UInt64) -> Bool {
         guard buckets.count >= maxAddresses else { return true }
         for (peer, bucket) in buckets where bucket.inFlight == 0 {
-            var filled = bucket
-            fill(&filled, now: now)
-            if filled.tokens >= burst { buckets[peer] = nil }
+            var requests = bucket.requests
+            if requests.isFull(now: now) { buckets[peer] = nil }
         }
         return buckets.count < maxAddresses
     }

@@ -13,8 +13,9 @@ package struct Diagnosis: Sendable {
     package init(_ snapshot: ClusterSnapshot) {
         let view = DiagnosedCluster(snapshot)
         let found =
-            ShardChecks.findings(view) + HostChecks.findings(view) + ClockChecks.findings(view)
-            + GatewayChecks.findings(view) + CounterChecks.findings(view) + FileChecks.findings(view)
+            ShardChecks.findings(view) + HostChecks.findings(view) + ManifestChecks.findings(view)
+            + ClockChecks.findings(view) + GatewayChecks.findings(view) + CounterChecks.findings(view)
+            + FileChecks.findings(view)
         // Among equals they stay in the order of the checks.
         findings = found.enumerated().sorted { ($0.element.severity, $0.offset) < ($1.element.severity, $1.offset) }
             .map(\.element)
@@ -51,7 +52,7 @@ package struct Diagnosis: Sendable {
     private static func checked(_ snapshot: ClusterSnapshot) -> [String] {
         var checked = [
             "quorum of each shard", "standing, view and progress of each replica", "undecided and open records",
-            "clocks and shards' times", "gateways' queues, rejections and breakers",
+            "what manifests they run with", "clocks and shards' times", "gateways' queues, rejections and breakers",
             "dropped messages and refused sessions",
         ]
         if snapshot.hosts.contains(where: \.isHere) { checked.append("processes, ports and descriptors") }

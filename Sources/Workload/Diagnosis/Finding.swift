@@ -48,6 +48,7 @@ package struct Finding: Hashable, Sendable {
         case folderDamaged = "folder_damaged"
         case keyUnusable = "key_unusable"
         case keyOpen = "key_open"
+        case manifestsDiffer = "manifests_differ"
         case proceduresDiffer = "procedures_differ"
         case filesAside = "files_aside"
         case diskFull = "disk_full"

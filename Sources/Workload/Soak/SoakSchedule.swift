@@ -9,6 +9,17 @@ public struct SoakSchedule: Sendable {
         case kill
         /// SIGSTOP, and SIGCONT later.
         case stop
+        /// It runs, and reaches nobody and is reached by nobody; mended later.
+        case cut
+
+        /// What has been done to a host then.
+        public var past: String {
+            switch self {
+            case .kill: "killed"
+            case .stop: "stopped"
+            case .cut: "cut off"
+            }
+        }
     }
 
     /// One fault.
@@ -19,7 +30,7 @@ public struct SoakSchedule: Sendable {
         public let host: Int
         /// What is done.
         public let act: Act
-        /// Seconds until its process is started again, or continues.
+        /// Seconds until its process is started again, continues, or is reached again.
         public let away: Double
     }
 

@@ -112,6 +112,11 @@ struct GatewayCommand: AsyncParsableCommand {
             transform: Whole(1...60000).parse)
         var maxClientsPerAddress: Int?
         @Option(
+            help: Whole(1...60000).help(
+                "TLS handshakes that one address of another machine may begin in a second, and two and a half times as many at once. Default: 20."
+            ), transform: Whole(1...60000).parse)
+        var maxHandshakesPerSecond: Int?
+        @Option(
             help: Whole(0...3600).help("How long it finishes what it has begun. Default: 5."),
             transform: Whole(0...3600).parse)
         var drainSeconds: Int?
@@ -136,6 +141,7 @@ struct GatewayCommand: AsyncParsableCommand {
                 .allowPlaintext: allowPlaintext ? "true" : nil, .clientTLS: clientTLS,
                 .tlsCertificate: tlsCertificate, .tlsKey: tlsKey,
                 .maxClientsPerAddress: maxClientsPerAddress.map { "\($0)" },
+                .maxHandshakesPerSecond: maxHandshakesPerSecond.map { "\($0)" },
                 .roundTripMilliseconds: roundTripMs.map { "\($0)" }, .network: network,
             ]
             do {
@@ -249,6 +255,7 @@ struct GatewayCommand: AsyncParsableCommand {
                     let parts: [(any WebPart)?] = [health, metrics, api, dashboard]
                     var listening = settings.http
                     if let certificate { listening?.tls = { certificate.webContext } }
+                    listening?.onRefusedHandshake = { gateway.noteRefusedHandshake() }
                     web = try await Service.serve(
                         parts.compactMap { $0 }, at: listening, portFile: httpPortFile, logger: logger)
                     try RunFolder(folder).writePort(gateway.port, gateway: number)

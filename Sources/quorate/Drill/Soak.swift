@@ -7,11 +7,11 @@ extension DrillCommand {
     struct Soak: ToolCommand {
         static let configuration = CommandConfiguration(
             abstract:
-                "Run for long at a share of the peak while hosts die and stand still, and see that nothing is lost or grows.",
+                "Run for long at a share of the peak while hosts die, stand still and are cut off, and see that nothing is lost or grows.",
             discussion: """
                 A closed loop of --clients finds the peak; --load of it, or --rate, is then offered at fixed moments for --minutes, and \
-                latencies count from these moments. Every --every seconds a random host is killed (SIGKILL) and started again, or \
-                stopped (SIGSTOP) and continued; never more than one at once, and the next one only when it has caught up. Two clients \
+                latencies count from these moments. Every --every seconds a random host is killed (SIGKILL) and started again, \
+                stopped (SIGSTOP) and continued, or cut off from all others and gateways and mended; never more than one at once, and the next one only when it has caught up. Two clients \
                 with transactions on lists record a history meanwhile.
 
                 The drill fails if a receipt that was given decides something else when it is asked for again, if an account does not \
@@ -33,8 +33,8 @@ extension DrillCommand {
         @Option(
             help: Real(2...3600).help("Seconds from one fault to the next."), transform: Real(2...3600).parse)
         var every = 20.0
-        @Option(help: "What is done to hosts: kill, stop, or both with a comma between them; none for nothing.")
-        var faults = "kill,stop"
+        @Option(help: "What is done to hosts: kill, stop and cut, with commas between them; none for nothing.")
+        var faults = "kill,stop,cut"
         @Option(help: Limits.clients.help("Transfers in flight at most."), transform: Limits.clients.parse)
         var clients = 128
         @Option(help: Limits.keyedAccounts.help("Accounts, a key each."), transform: Limits.keyedAccounts.parse)
@@ -48,7 +48,8 @@ extension DrillCommand {
             if faults == "none" { return [] }
             return try faults.split(separator: ",").map { word in
                 guard let act = SoakSchedule.Act(rawValue: String(word)) else {
-                    throw ValidationError("--faults takes kill, stop, kill,stop or none; got \(faults).")
+                    throw ValidationError(
+                        "--faults takes kill, stop and cut, with commas between them, or none; got \(faults).")
                 }
                 return act
             }
@@ -56,7 +57,7 @@ extension DrillCommand {
 
         func validate() throws {
             guard try faults == "none" || !acts().isEmpty else {
-                throw ValidationError("--faults takes kill, stop, kill,stop or none.")
+                throw ValidationError("--faults takes kill, stop and cut, with commas between them, or none.")
             }
         }
 
@@ -78,7 +79,7 @@ struct SoakFindings: DrillFindings {
         var at_s: Double
         var host: Int
         var act: SoakSchedule.Act
-        /// Until it was started again, or continued.
+        /// Until it was started again, continued, or mended.
         var away_s: Double
         /// From then until it had caught up; null if it did not.
         var caught_up_s: Double?
@@ -145,7 +146,7 @@ struct SoakFindings: DrillFindings {
     func text() -> String {
         let caughtUp = Spread(faults.compactMap(\.caught_up_s))
         let acts = SoakSchedule.Act.allCases.map { act in
-            "\(faults.count { $0.act == act }) \(act == .kill ? "killed" : "stopped")"
+            "\(faults.count { $0.act == act }) \(act.past)"
         }.joined(separator: ", ")
         func answers(_ answers: ReceiptKeeper.Answers) -> String {
             "\(answers.same) same, \(answers.different) different, \(answers.acknowledged) acknowledged, \(answers.no_answer) without an answer"

@@ -43,10 +43,10 @@ struct SoakRun: Sendable {
         defer { root.remove() }
         let cluster = try await FreshCluster.start(
             at: root.path + "/cluster", shards: setup.shards, replicas: setup.replicas, gateways: setup.gateways,
-            hostProgram: hostProgram)
+            hostProgram: hostProgram, isRelayed: plan.acts.contains(.cut))
         let record = SoakRecord(cluster.processes)
         do {
-            return try await cluster.use { try await run(on: $0, record) }
+            return try await cluster.use { try await run(on: $0, cluster.relays, record) }
         } catch {
             if record.hasBegun { try showPartial(record, without: error) }
             throw error
@@ -83,7 +83,9 @@ struct SoakRun: Sendable {
 
     // MARK: The load
 
-    private func run(on processes: ClusterProcesses, _ record: SoakRecord) async throws -> DrillReport<SoakFindings> {
+    private func run(
+        on processes: ClusterProcesses, _ relays: HostRelays?, _ record: SoakRecord
+    ) async throws -> DrillReport<SoakFindings> {
         let keys = AccountKeys(accounts: setup.accounts, members: setup.principals, seed: setup.seed)
         let balances = [UInt128](repeating: Self.balance, count: setup.accounts)
         let channels = try await processes.openChannels()
@@ -94,7 +96,7 @@ struct SoakRun: Sendable {
             "offering \(Figures.text(rate, digits: 0)) transfers/s for \(Figures.text(plan.seconds, digits: 0)) s, "
                 + (plan.acts.isEmpty
                     ? "without faults"
-                    : "a host \(plan.acts.map { $0 == .kill ? "killed" : "stopped" }.joined(separator: " or ")) every \(Figures.text(plan.every, digits: 0)) s")
+                    : "a host \(plan.acts.map(\.past).joined(separator: " or ")) every \(Figures.text(plan.every, digits: 0)) s")
         )
 
         let before = try await self.balances(of: keys, processes)
@@ -114,7 +116,7 @@ struct SoakRun: Sendable {
             async let load = generator.run()
             async let history: Void = probe.run()
             async let watching: Void = record.watch(say)
-            try await faults(processes, record, keeper)
+            try await faults(processes, relays, record, keeper)
             record.figures.stop()
             probe.stop()
             let result = try await load
@@ -169,7 +171,9 @@ struct SoakRun: Sendable {
     // MARK: Faults
 
     /// Returns when the time of the load is over, or a host has not come back.
-    private func faults(_ processes: ClusterProcesses, _ record: SoakRecord, _ keeper: ReceiptKeeper) async throws {
+    private func faults(
+        _ processes: ClusterProcesses, _ relays: HostRelays?, _ record: SoakRecord, _ keeper: ReceiptKeeper
+    ) async throws {
         while record.figures.start == nil { try await Task.sleep(for: .milliseconds(5)) }
         let start = record.figures.start ?? DrillScene.now
         let end = start + UInt64(plan.seconds * 1e9)
@@ -184,7 +188,7 @@ struct SoakRun: Sendable {
             // What is begun is to be over before the load is.
             guard moment(fault.at + 2 * fault.away) < end else { break }
             try await DrillScene.sleep(until: moment(fault.at))
-            let done = try await perform(fault, scene, since: start)
+            let done = try await perform(fault, scene, relays, since: start)
             record.edit { $0.faults.append(done) }
             guard done.caught_up_s != nil else {
                 return record.edit {
@@ -196,7 +200,7 @@ struct SoakRun: Sendable {
                 findings.receipts_meanwhile = findings.receipts_meanwhile + answers
                 if answers.different > 0 {
                     findings.problems.append(
-                        "\(answers.different) receipts decide something else since host \(done.host) was \(done.act == .kill ? "killed" : "stopped")"
+                        "\(answers.different) receipts decide something else since host \(done.host) was \(done.act.past)"
                     )
                 }
             }
@@ -204,9 +208,9 @@ struct SoakRun: Sendable {
         try await DrillScene.sleep(until: end)
     }
 
-    private func perform(_ fault: SoakSchedule.Fault, _ scene: DrillScene, since start: UInt64) async throws
-        -> SoakFindings.Fault
-    {
+    private func perform(
+        _ fault: SoakSchedule.Fault, _ scene: DrillScene, _ relays: HostRelays?, since start: UInt64
+    ) async throws -> SoakFindings.Fault {
         let host = fault.host
         let began: UInt64
         let back: UInt64
@@ -229,6 +233,20 @@ struct SoakRun: Sendable {
             }
             back = await stopped.resume()
             scene.note("continue host \(host)", at: back)
+        case .cut:
+            guard let relays, let process = scene.processes.run.running(.host(host)) else {
+                throw ToolError(.failure, "host \(host) cannot be cut off: it does not run, or nothing relays to it")
+            }
+            began = DrillScene.now
+            relays.cut(host, process)
+            scene.note("cut off host \(host)", at: began)
+            do { try await DrillScene.sleep(until: began + away) } catch {
+                relays.mend()
+                throw error
+            }
+            relays.mend()
+            back = DrillScene.now
+            scene.note("mend host \(host)", at: back)
         }
         let caughtUp = try await scene.caughtUp(host, limit: Self.patience, pause: .milliseconds(200))
         let done = SoakFindings.Fault(
@@ -236,7 +254,7 @@ struct SoakRun: Sendable {
             away_s: Figures.seconds(back - min(back, began)),
             caught_up_s: caughtUp.map { Figures.seconds($0 - min($0, back)) })
         say(
-            "\(Figures.text(done.at_s, digits: 0)) s: host \(host) \(fault.act == .kill ? "killed" : "stopped") for \(Figures.text(done.away_s)) s, "
+            "\(Figures.text(done.at_s, digits: 0)) s: host \(host) \(fault.act.past) for \(Figures.text(done.away_s)) s, "
                 + "caught up \(Figures.text(done.caught_up_s)) s later")
         return done
     }

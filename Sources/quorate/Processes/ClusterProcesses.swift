@@ -21,6 +21,8 @@ struct ClusterProcesses: Sendable {
     let network: NetworkEmulation?
     /// By host, what each sync of its journal takes longer, in milliseconds: for measuring only.
     let syncDelays: [Int: Int]
+    /// Where host 0 listens on loopback, and the others after it; nil for where the manifest says.
+    let hostPorts: Int?
     /// By what its gateways are known; nil where clients and gateways speak plain TCP.
     let trust: GatewayTrust?
 
@@ -28,10 +30,10 @@ struct ClusterProcesses: Sendable {
     ///   started.
     init(
         _ folder: ClusterFolder, input: ChildProcess.Input = .none, hostProgram: String? = nil, traceRate: Double = 0,
-        hasWeb: Bool = false, network: NetworkEmulation? = nil, syncDelays: [Int: Int] = [:]
+        hasWeb: Bool = false, network: NetworkEmulation? = nil, syncDelays: [Int: Int] = [:], hostPorts: Int? = nil
     ) {
         (self.folder, self.input, self.hostProgram, self.traceRate) = (folder, input, hostProgram, traceRate)
-        (self.hasWeb, self.network, self.syncDelays) = (hasWeb, network, syncDelays)
+        (self.hasWeb, self.network, self.syncDelays, self.hostPorts) = (hasWeb, network, syncDelays, hostPorts)
         // A file that cannot be read trusts nobody: to speak plainly instead would be what an attacker wants.
         do { trust = try folder.authorities().map { GatewayTrust(authorities: $0) } } catch {
             Console.error("warning: \(error.description)")
@@ -73,6 +75,7 @@ struct ClusterProcesses: Sendable {
         case .host(let number):
             try requireOneMachine()
             arguments = ["host", "run", folder.path, "\(number)"]
+            if let hostPorts { arguments += ["--listen", "127.0.0.1:\(hostPorts + number)"] }
             program = hostProgram
             if let delay = syncDelays[number] {
                 arguments.append("\(ServiceSetting.syncDelayMilliseconds.flag ?? "")=\(delay)")
