@@ -111,7 +111,7 @@ package final class BatchTimes: Sendable {
             switch message {
             case .prePrepare(let said):
                 // Nobody else may propose, and who does spoils no figure.
-                guard groups[Int(shard.number)]?.primary(of: said.view).index == place else { continue }
+                guard groups[Int(shard.number)]?.primary(of: said.view, in: shard).index == place else { continue }
                 found.append(
                     moment(.received, shard, said.view, said.sequence, from: from, at: Self.now(&seen)))
             case .prepare(let said):
