@@ -102,7 +102,8 @@ struct ValidityTests {
     }
 
     @Test func `some requests of the last moments may be late, and of mixes some may abort`() {
-        #expect(reasons { $0.load?.never_begun = 10 }.isEmpty)
+        let late = reasons { $0.load?.never_begun = 10 }
+        #expect(late.isEmpty, "\(late)")
         let mix = reasons {
             $0.load?.committed = 9000
             $0.transactions = .init(kinds: [], deaths: 0, check: "", firstFailure: nil)
@@ -118,7 +119,8 @@ struct ValidityTests {
                 $0.events = what.map { [.init(atSeconds: 1, what: $0)] } ?? []
             }
         }
-        #expect(unknown("kill -9 host 1").isEmpty && unknown(nil).count == 1)
+        let (asked, alone) = (unknown("kill -9 host 1"), unknown(nil))
+        #expect(asked.isEmpty && alone.count == 1, "\(asked), \(alone)")
     }
 
     @Test func `what was never begun of the measured time is counted, and what was committed in it`() {
