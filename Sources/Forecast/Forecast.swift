@@ -195,6 +195,11 @@ public struct Forecast {
             principals: workload.principals, bundle: workload.bundle, warmupSeconds: options.warmup, clientTLS: false)
         setup.simulated = true
         setup.network = options.network.name
+        (setup.cores, setup.placement) = (options.cores, options.placement.rawValue)
+        (setup.calibration, setup.duration_s) = (options.costs.name, options.duration)
+        if case .open(let perSecond) = options.load {
+            (setup.rate_tps, setup.arrivals) = (perSecond * Double(workload.bundle), Arrivals.poisson.rawValue)
+        }
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(load.engine.counters),
             meanInFlight: load.engine.meanInFlight(now: ended), fundingSeconds: funded, invariants: invariants,

@@ -115,6 +115,13 @@ struct CompareTests {
         #expect(comparison.rows.map(\.runs_a) == [1, 1, 2])
     }
 
+    @Test func `another load is a difference`() throws {
+        var other = repeated(4)
+        for i in other.runs.indices { (other.runs[i].setup.rate_tps, other.runs[i].setup.duration_s) = (800, 20) }
+        let comparison = try compare(repeated(4), other)
+        #expect(comparison.differences.map(\.key) == ["setup.duration_s", "setup.rate_tps"])
+    }
+
     @Test func `a comparison is JSON, CSV and a page, and marks invalid runs`() throws {
         var b = repeated(4, factor: 0.9)
         b.runs[0].invariants.conservation = false

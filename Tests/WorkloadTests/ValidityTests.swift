@@ -30,6 +30,14 @@ struct ValidityTests {
         #expect(closed.isEmpty)
     }
 
+    private func history(unread: Int) -> RunResult.History {
+        var history = RunResult.History(
+            transactions: 9, committed: 9, failed: 0, died: 0, unknown: 0, lists: 9, unreadLists: unread, isFull: false,
+            checkSeconds: 1, file: nil)
+        history.things = "keys"
+        return history
+    }
+
     @Test func `each reason is found, and no other with it`() {
         let cases: [(String, (inout RunResult) -> Void)] = [
             ("client was the bottleneck: it used 0.95 processors", { $0.load?.client_cores = 0.95 }),
@@ -57,6 +65,12 @@ struct ValidityTests {
             ("not strictly serializable", { $0.invariants.strictly_serializable = false }),
             ("a fault that was asked for did not happen", { $0.missed_events = [.init(atSeconds: 9, what: "x")] }),
             ("lost a connection to a gateway", { $0.retries.connection_failures = 1 }),
+            ("what the workload left is not what was certified", { $0.invariants.workload_consistent = false }),
+            ("gateway 0 ended unexpectedly", { $0.events = [.ended("gateway 0", atSeconds: 1)] }),
+            ("nothing was committed", { $0.committed = 0 }),
+            ("2 keys of the history could not be read", { $0.history = history(unread: 2) }),
+            ("50 operations of the measured time were never begun", { $0.load?.never_begun = 50 }),
+            ("only 90.0 % of the operations were committed", { $0.load?.committed = 9000 }),
         ]
         for (text, change) in cases {
             let found = reasons(change)
@@ -79,6 +93,91 @@ struct ValidityTests {
             $0.events = [.init(atSeconds: 1, what: "kill -9 gateway 0")]
         }
         #expect(killed.isEmpty)
+        // One that ends by itself is no excuse.
+        let crashed = reasons {
+            $0.retries.connection_failures = 1
+            $0.events = [.ended("gateway 0", atSeconds: 1)]
+        }
+        #expect(crashed.count == 2, "\(crashed)")
+    }
+
+    @Test func `some requests of the last moments may be late, and of mixes some may abort`() {
+        let late = reasons { $0.load?.never_begun = 10 }
+        #expect(late.isEmpty, "\(late)")
+        let mix = reasons {
+            $0.load?.committed = 9000
+            $0.transactions = .init(kinds: [], deaths: 0, check: "", firstFailure: nil)
+        }
+        #expect(mix.isEmpty, "\(mix)")
+    }
+
+    @Test func `unknown outcomes of a recorded history are no reason after a fault that was asked for`() {
+        func unknown(_ what: String?) -> [String] {
+            reasons {
+                ($0.unknown, $0.history) = (2, history(unread: 0))
+                ($0.setup.rows, $0.setup.accounts) = (0, 0)
+                $0.events = what.map { [.init(atSeconds: 1, what: $0)] } ?? []
+            }
+        }
+        let (asked, alone) = (unknown("kill -9 host 1"), unknown(nil))
+        #expect(asked.isEmpty && alone.count == 1, "\(asked), \(alone)")
+    }
+
+    @Test func `what was never begun of the measured time is counted, and what was committed in it`() {
+        let second: UInt64 = 1_000_000_000
+        let loop = OpenLoop(requestsPerSecond: 100, arrivals: .constant, seed: 1)
+        func load(begun: Int, seconds: Double? = 10) -> RunResult.Load {
+            var measurements = Measurements(start: 0, warmup: second, length: 9 * second, isOpen: true)
+            measurements.record(.committed, isCross: false, microseconds: 10, now: 2 * second)
+            measurements.record(.aborted(.insufficientFunds), isCross: false, microseconds: 10, now: 2 * second)
+            var figures = OpenFigures()
+            figures.begun = begun
+            return RunResult.Load(
+                loop, bundle: 2, warmupSeconds: 1, cooldownSeconds: 1, seconds: seconds, measurements: measurements,
+                figures: figures)
+        }
+        #expect(load(begun: 850).offered == 1600 && load(begun: 850).never_begun == 100)
+        #expect(load(begun: 900).never_begun == 0 && load(begun: 1000).never_begun == 0)
+        // Not more than was meant for that time.
+        #expect(load(begun: 0).never_begun == 1600 && load(begun: 0, seconds: nil).never_begun == nil)
+        #expect(load(begun: 900).achieved == 2 && load(begun: 900).committed == 1)
+    }
+
+    @Test func `a workload's check that failed is in the CSV and on the page, with reasons and without`() throws {
+        var report = sampleReport(shards: [2])
+        report.runs[0] = run { $0.invariants.workload_consistent = false }
+        report.runs[0].validity = .init(reasons: reasons { $0.invariants.workload_consistent = false })
+        #expect(report.csv().contains(",false,what the workload left is not what was certified,open,"))
+        report.runs[0].validity = nil
+        #expect(try page(report).contains("check failed"))
+    }
+
+    private func page(_ report: BenchReport) throws -> String {
+        let path = FileManager.default.temporaryDirectory.path + "/quorate-validity-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        _ = try report.write(to: ReportFolder(path), title: "bench")
+        return try String(contentsOfFile: path + "/report.html", encoding: .utf8)
+    }
+
+    @Test func `only runs of one load are repeats, and the page speaks of an open loop as of one`() throws {
+        var report = sampleReport(shards: [2])
+        report.runs = [run(), run()]
+        let same = try page(report)
+        #expect(same.contains("run 2 of 2"))
+        #expect(same.contains("1,000 operations a second (open loop)") && !same.contains("64 clients over"))
+        #expect(same.contains("The moment that a request was meant for"))
+        report.runs[1].setup.rate_tps = 500
+        #expect(!(try page(report).contains("run 2 of 2")))
+        // Of a search, whose set-up has no rate.
+        report.runs[1].setup.rate_tps = nil
+        report.runs[1].load?.rate_tps = 500
+        #expect(!(try page(report).contains("run 2 of 2")))
+        report.runs.removeLast()
+        report.runs[0].setup.rows = 0
+        (report.runs[0].setup.principals, report.runs[0].load) = (16, nil)
+        let mix = try page(report)
+        #expect(!mix.contains("(0 rows") && !mix.contains("signing bundles") && mix.contains("64 clients over"))
+        #expect(mix.contains("First submit to verified receipt"))
     }
 
     @Test func `the machine's columns become shares of the time between two looks`() throws {
@@ -159,6 +258,8 @@ struct RepeatTests {
         #expect(report.runs.allSatisfy { $0.validity?.valid == false })
         #expect(report.table().contains("INVALID, 2 shards, all runs: throughput varies by 32.8 %"))
         #expect(report.table().contains("so few runs give no 95 % interval"))
+        // In the rows of two kinds of two shards, but that there is no second kind on one.
+        #expect(report.table().occurrences(of: "75.0 %") >= 5 && !report.table().contains(" 95 %  "))
     }
 
     @Test func `one run that is not valid is said of all`() throws {

@@ -23,8 +23,8 @@ struct LoadTable {
     }
 
     static let repeatHeader = [
-        "shards", "cross", "runs", "tps", "95 %", "variation", "kind", "p50 ms", "95 %", "p99 ms", "95 %", "p99.9 ms",
-        "95 %",
+        "shards", "cross", "runs", "tps", "interval", "confidence", "variation", "kind", "p50 ms", "interval", "p99 ms",
+        "interval", "p99.9 ms", "interval", "confidence",
     ]
 
     /// Two for each combination; none if none was repeated.
@@ -38,27 +38,28 @@ struct LoadTable {
                     ? [
                         "\(summary.shards)", mix, "\(summary.runs)", decimal(summary.throughput_tps.median, 0),
                         Self.interval(summary.throughput_tps, scale: 1, 0),
+                        Self.percent(summary.throughput_tps.confidence),
                         "\(decimal(summary.throughput_variation * 100, 1)) %",
-                    ] : Array(repeating: "", count: 6)
+                    ] : Array(repeating: "", count: 7)
                 let values = [latencies?.p50_us, latencies?.p99_us, latencies?.p999_us].flatMap { value in
                     [
                         value.map { decimal($0.median / 1000, 2) } ?? "-",
                         value.map { Self.interval($0, scale: 1000, 2) } ?? "-",
                     ]
                 }
-                return start + [kind] + values
+                return start + [kind] + values + [Self.percent(latencies?.p50_us.confidence)]
             }
         }
     }
 
     /// Under the table of repeated runs; empty if there is none.
     var repeatNote: String {
-        guard let first = report.repeats?.first?.throughput_tps else { return "" }
-        if first.confidence >= MedianInterval.wanted {
-            return "intervals hold the median with a confidence of \(decimal(first.confidence * 100, 1)) %"
+        guard let least = report.repeats?.map(\.throughput_tps.confidence).min() else { return "" }
+        if least >= MedianInterval.wanted {
+            return "intervals hold the median with a confidence of \(decimal(least * 100, 1)) %"
         }
         return
-            "so few runs give no 95 % interval: smallest and largest, which hold the median with a confidence of \(decimal(first.confidence * 100, 1)) %"
+            "so few runs give no 95 % interval: smallest and largest, which hold the median with a confidence of \(decimal(least * 100, 1)) %"
     }
 
     static let kneeHeader = ["shards", "cross", "offered/s", "tps", "p99 ms", "borne", "why not"]
@@ -148,6 +149,7 @@ struct LoadTable {
             ("client_cores", { $0.load?.client_cores.map { decimal($0, 3) } ?? "" }),
             ("machine_idle", { $0.load?.machine_idle.map { decimal($0, 4) } ?? "" }),
             ("machine_steal", { $0.load?.machine_steal.map { decimal($0, 4) } ?? "" }),
+            ("never_begun", { $0.load?.never_begun.map { "\($0)" } ?? "" }),
         ]
     }
 }

@@ -41,7 +41,8 @@ struct ReportContext {
             // The seed is chance, and what follows from it.
             (one.seed, one.cross_share) = (0, 0)
             (other.seed, other.cross_share) = (0, 0)
-            return one == other
+            // Of a search the rate is no part of the set-up.
+            return one == other && a.load?.rate_tps == b.load?.rate_tps
         }
         var points: [[RunResult]] = []
         for run in runs {

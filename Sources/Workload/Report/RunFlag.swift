@@ -45,6 +45,7 @@ extension RunResult.Invariants {
         [
             (conservation, "conservation"), (replicas_agree, "replicas agree"), (no_locks, "no locks"),
             (at_rest, "at rest"), (strictly_serializable != false, "strict serializability"),
+            (workload_consistent != false, "workload's check"),
         ].filter { !$0.0 }.map(\.1)
     }
 }

@@ -61,6 +61,11 @@ extension RunResult {
         public var offered: Int?
         /// Operations that ended, in whatever way, in that time.
         public var achieved: Int?
+        /// Of `achieved`: those that were committed.
+        public var committed: Int?
+        /// Operations that were meant for the time that is measured and whose request was never begun, for whatever
+        /// reason: no latency has them. Null if the load ended with its rows.
+        public var never_begun: Int?
         /// Requests that were begun after their moment, because all work that there was had to wait for other work, or
         /// as many were in flight as may be. Their latency counts from their moment.
         public var late_starts: Int?
@@ -103,7 +108,12 @@ extension RunResult {
             let begin = UInt64(warmupSeconds * 1e9)
             let end = seconds.map { max(0, $0 - cooldownSeconds) } ?? warmupSeconds + measurements.elapsedSeconds
             offered = bundle * loop.count(in: begin..<max(begin, UInt64(end * 1e9)))
-            achieved = measurements.endedWithin
+            (achieved, committed) = (measurements.endedWithin, measurements.committedWithin)
+            if seconds != nil {
+                // They are begun in their order, so that those which are missing are the last ones.
+                let due = loop.count(in: 0..<max(begin, UInt64(end * 1e9)))
+                never_begun = bundle * min(max(0, due - figures.begun), (offered ?? 0) / bundle)
+            }
             (late_starts, unstarted) = (figures.lateStarts, figures.unstarted)
             send_lag = Lag(figures.lag)
             (in_flight_max, in_flight_bound) = (figures.maxInFlight, loop.maxInFlight)

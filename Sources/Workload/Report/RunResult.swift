@@ -189,6 +189,14 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var what: String
         /// - Parameter atSeconds: since the load began.
         public init(atSeconds: Double, what: String) { (at_s, self.what) = (atSeconds, what) }
+
+        private static let unasked = " ended unexpectedly"
+        /// A process that ended by itself, and by no fault that was asked for.
+        public static func ended(_ process: String, atSeconds: Double) -> Event {
+            Event(atSeconds: atSeconds, what: process + unasked)
+        }
+        /// Whether it is one of these.
+        public var isUnasked: Bool { what.hasSuffix(Self.unasked) }
     }
 
     /// What was asked for.
@@ -231,6 +239,22 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var parameters: WorkloadParameters?
         /// The name of the fault that was asked for; null where none was.
         public var fault: String?
+        /// Operations a second of an open loop; null of a closed one, and of a search, whose result it is.
+        public var rate_tps: Double?
+        /// `poisson` or `constant`; null of a closed loop.
+        public var arrivals: String?
+        /// Seconds of load, all included; null: every row once.
+        public var duration_s: Double?
+        /// Seconds at the end that are not measured; null if there are none.
+        public var cooldown_s: Double?
+        /// True where all requests were signed before the load; null otherwise.
+        public var presigned: Bool?
+        /// Of each simulated machine; null where real processes ran, as the two that follow.
+        public var cores: Int?
+        /// Who shares a simulated machine: `apart` or `together`.
+        public var placement: String?
+        /// What the simulated costs are called.
+        public var calibration: String?
 
         /// What the bench's options came to.
         public init(

@@ -260,7 +260,7 @@ struct BenchCommand: ToolCommand {
             return
         }
         guard workload == .transfers, !ofTransfers, workloadOptions.isEmpty, clients == nil, duration == nil,
-            warmup == nil, history == nil, reporting.report == nil, faults.isEmpty
+            warmup == nil, history == nil, reporting.report == nil, faults.isEmpty, !clientTLS.isOn
         else {
             throw ValidationError(
                 "--latencies goes with --shards, --replicas, --gateways, --samples, --seed, --network, --keep and --json only."
@@ -305,20 +305,29 @@ struct BenchCommand: ToolCommand {
             return try finish(try await run.measure())
         }
         var runs: [RunResult] = []
+        var knees: [Knee] = []
         do {
-            if load.findKnee { return try finish(try await findKnees(in: root)) }
-            try await measure(in: root, &runs)
+            if load.findKnee {
+                try await findKnees(in: root, &knees, &runs)
+            } else {
+                try await measure(in: root, &runs)
+            }
         } catch {
-            try finish(runs, without: error)
+            try finish(runs, knees, without: error)
             throw error
         }
         var result = BenchReport(runs: runs)
+        result.knees = load.findKnee ? knees : nil
         load.summarize(&result)
         try finish(result)
     }
 
     /// All runs that were asked for.
     func measure(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
+        if simulated.simulate {
+            runs += try await measureSimulated(try plan())
+            return
+        }
         switch workload {
         case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures:
             try await measureTransfers(in: root, &runs)
@@ -327,18 +336,20 @@ struct BenchCommand: ToolCommand {
     }
 
     /// What had been measured before something went wrong, or the command was interrupted, is not lost.
-    private func finish(_ runs: [RunResult], without error: any Error) throws {
-        guard !runs.isEmpty else { return }
+    private func finish(_ runs: [RunResult], _ knees: [Knee], without error: any Error) throws {
+        guard !runs.isEmpty || !knees.isEmpty else { return }
         let why = ToolError(error).description.split(separator: "\n").first.map(String.init) ?? "an error"
         var result = BenchReport(runs: runs, made: made, partial: why)
+        if load.findKnee { result.knees = knees }
         load.summarize(&result)
         if json {
             Console.json(document: try result.json())
         } else {
             Console.out(result.table())
-            Console.out(
-                "PARTIAL: only \(runs.count == 1 ? "this run was" : "these \(runs.count) runs were") finished, because of: \(why)"
-            )
+            let what =
+                load.findKnee
+                ? "these rates were" : runs.count == 1 ? "this run was" : "these \(runs.count) runs were"
+            Console.out("PARTIAL: only \(what) finished, because of: \(why)")
         }
         try write(result)
     }
@@ -367,22 +378,18 @@ struct BenchCommand: ToolCommand {
         }
     }
 
-    private func findKnees(in root: BenchFolder) async throws -> BenchReport {
+    private func findKnees(
+        in root: BenchFolder, _ knees: inout [Knee], _ runs: inout [RunResult]
+    ) async throws {
         let workload = try loadWorkload()
         let keys = AccountKeys(accounts: workload.trace.accounts.count, members: principals, seed: seed)
         let plan = try plan()
-        var result = BenchReport(runs: [])
-        var knees: [Knee] = []
         for (count, mix) in plan {
             let run = BenchRun(
                 shards: count, crossShard: mix, options: try options(runs: plan.count), workload: workload, keys: keys,
                 folder: root.path)
-            let (knee, runs) = try await KneeRun(load: load, run: run).search()
-            knees.append(knee)
-            result.runs += runs
+            try await KneeRun(load: load, run: run).search(&knees, &runs)
         }
-        result.knees = knees
-        return result
     }
 
     private func measureHistories(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
@@ -439,7 +446,7 @@ struct BenchCommand: ToolCommand {
     }
 
     private func options(runs: Int) throws -> BenchOptions {
-        let warmup = warmup ?? seconds.map { min(1, $0 / 4) } ?? 0
+        let warmup = warmup ?? LoadOptions.usualWarmup(seconds)
         return BenchOptions(
             replicas: replicas, gateways: gateways, clients: clients ?? (workload.isRecorded ? 16 : 64),
             lists: lists, duration: seconds,

@@ -75,6 +75,7 @@ extension BenchRun {
             clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name
         setup.fault = options.faults.name
+        options.describeLoad(in: &setup)
         setup.parameters = try plan.parameters(shards: shards, isCrossGiven: crossShard != nil)
         return setup
     }

@@ -55,6 +55,15 @@ struct BenchOptions: Sendable {
 
     /// Seconds since the load began until which it is measured; nil to its end.
     var measuredUntil: Double? { duration.map { max(warmup, $0 - load.cooldown) } }
+
+    /// What sets runs apart that were offered otherwise. Of a search the rate is what is looked for.
+    func describeLoad(in setup: inout RunResult.Setup) {
+        setup.rate_tps = load.isOfSearch ? nil : load.rate
+        setup.arrivals = load.rate == nil ? nil : load.arrivals.rawValue
+        setup.duration_s = duration
+        setup.cooldown_s = load.cooldown > 0 ? load.cooldown : nil
+        setup.presigned = load.presigns ? true : nil
+    }
 }
 
 /// What is done to the processes of a run, and when.
@@ -175,6 +184,7 @@ struct BenchRun: Sendable {
         setup.network = options.network?.profile.name
         setup.parameters = workload.parameters
         setup.fault = options.faults.name
+        options.describeLoad(in: &setup)
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(ran.measured.counters),
             meanInFlight: ran.measured.meanInFlight,
@@ -199,13 +209,17 @@ struct BenchRun: Sendable {
         HistoryFile.path(path, shards: shards, crossShard: crossShard, isOnly: options.isOnlyRun)
     }
 
+    /// Of an open loop with an end: all that it will begin.
+    var requests: Int? {
+        openLoop.flatMap { loop in options.duration.map { loop.count(in: 0..<UInt64($0 * 1e9)) } }
+    }
+
     /// Signs what will be sent, if it is asked for.
     private func presign(
         _ generator: LoadGenerator<TransferSource>, rows: Int
     ) async throws -> RunResult.Load.Presigned? {
         guard options.load.presigns else { return nil }
-        let end = options.duration.map { UInt64($0 * 1e9) }
-        let count = openLoop.flatMap { loop in end.map { loop.count(in: 0..<$0) } } ?? rows
+        let count = requests ?? rows
         guard count <= LoadPlan.maxPresigned else {
             throw ToolError(
                 .failure,
@@ -268,8 +282,9 @@ struct BenchRun: Sendable {
                 shape: openLoop.map { .open($0) } ?? .closed), ring: ring)
         let presigned = try await presign(generator)
         let bar = ProgressBar("\(label): \(what)")
-        let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
+        // First: it takes a while over a wide network, and moments of faults count from when the schedule is made.
         let connections = await ClusterConnections.open(processes)
+        let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let (meter, machine) = (CostMeter(processes, connections), MachineMeter())
         let collector = ring.map { StampCollector(connections, load: $0) }
         // Hosts of another program need not know the question.

@@ -166,12 +166,13 @@ actor FaultSchedule {
     private var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
 
     /// Something that was not asked for.
-    func lost(gateway: Int) { note("\(RunFolder.Role.gateway(gateway)) ended unexpectedly") }
+    func lost(gateway: Int) { note(.ended("\(RunFolder.Role.gateway(gateway))", atSeconds: seconds)) }
 
-    private func note(_ what: String) {
-        let at = seconds
-        events.append(RunResult.Event(atSeconds: at, what: what))
-        Console.error("\(Console.isTerminal ? "\r\u{1b}[2K" : "")\(Int(at)) s: \(what)")
+    private func note(_ what: String) { note(RunResult.Event(atSeconds: seconds, what: what)) }
+
+    private func note(_ event: RunResult.Event) {
+        events.append(event)
+        Console.error("\(Console.isTerminal ? "\r\u{1b}[2K" : "")\(Int(event.at_s)) s: \(event.what)")
     }
 
     private func kill(_ role: RunFolder.Role) async throws {

@@ -25,6 +25,8 @@ struct HistoryRun<Workload: HistoryWorkload>: Sendable {
     }
 
     private func measure(on processes: ClusterProcesses) async throws -> RunResult {
+        // First: it takes a while over a wide network, and all moments count from here.
+        let connections = await ClusterConnections.open(processes)
         let start = Instant.current().uptime
         let figures = HistoryFigures(start: start, warmup: UInt64(options.warmup * 1e9))
         let file = options.history.map {
@@ -36,7 +38,6 @@ struct HistoryRun<Workload: HistoryWorkload>: Sendable {
         let faults = FaultSchedule(options.faults, processes, gateways: options.gateways)
         let seconds = options.duration ?? 10
         let bar = ProgressBar("\(label): transactions on \(Workload.things)")
-        let connections = await ClusterConnections.open(processes)
         let (meter, machine) = (CostMeter(processes, connections), MachineMeter())
         let spread = PropagationMeter(connections, processes.folder.manifest)
         let (loadEnded, costs, use) = try await processes.whileHostsRun(
@@ -87,6 +88,7 @@ struct HistoryRun<Workload: HistoryWorkload>: Sendable {
             warmupSeconds: options.warmup, clientTLS: options.clientTLS.isOn)
         setup.network = options.network?.profile.name
         setup.fault = options.faults.name
+        options.describeLoad(in: &setup)
         var counters = RequestEngine<TransferSource>.Counters()
         (counters.resent, counters.newAttempts) = (values.resent, values.died)
         (counters.gatewayRetries, counters.gatewayConflicts) = (values.gatewayRetries, values.gatewayConflicts)

@@ -7,14 +7,14 @@ extension Arrivals: ExpressibleByArgument {}
 struct LoadOptions: ParsableArguments {
     @Option(
         help: Real(0.1...10_000_000).help(
-            "Open loop: so many transfers a second begin, whatever becomes of those before. Default: a closed loop of --clients."
+            "Open loop, with --duration: so many transfers a second begin, whatever becomes of those before. Default: a closed loop of --clients."
         ),
         transform: Real(0.1...10_000_000).parse) var rate: Double?
     @Option(help: "How the moments of an open loop lie: poisson or constant. Default: poisson.")
     var arrivals: Arrivals?
     @Option(
         help: Real(0...86_400).help(
-            "Seconds at the end that are left out of the figures. Default: 1 with --rate and --duration, else 0."),
+            "Seconds at the end that are left out of the figures. Default: 1 with --rate, else 0."),
         transform: Real(0...86_400).parse) var cooldown: Double?
     @Option(
         name: .customLong("repeat"),
@@ -45,6 +45,9 @@ struct LoadOptions: ParsableArguments {
     /// What a search measures at each rate, seconds.
     static let kneeSeconds = 8.0
 
+    /// Seconds that are not measured of so many, if nothing is said.
+    static func usualWarmup(_ duration: Double?) -> Double { duration.map { min(1, $0 / 4) } ?? 0 }
+
     /// Anything but what there was before there were these options.
     private var isUsed: Bool {
         isOpen || arrivals != nil || cooldown != nil || repetitions > 1 || varianceGate != nil || kneeP99 != nil
@@ -71,12 +74,19 @@ struct LoadOptions: ParsableArguments {
             throw ValidationError("--variance-gate goes with --repeat.")
         }
         guard kneeP99 == nil || findKnee else { throw ValidationError("--knee-p99 goes with --find-knee.") }
-        let duration = bench.duration ?? (findKnee ? Self.kneeSeconds : nil)
+        let usual = findKnee ? Self.kneeSeconds : bench.workload == .transfers ? nil : BenchKind.usualSeconds
+        let duration = bench.duration ?? usual
+        guard !isOpen || duration != nil else {
+            throw ValidationError(
+                "--rate needs --duration: how well a rate is met is told of a time with an end of its own.")
+        }
         guard cooldown ?? 0 == 0 || duration != nil else {
             throw ValidationError("--cooldown needs --duration: otherwise the last row is the end.")
         }
-        if let duration, (bench.warmup ?? 0) + (cooldown ?? 0) >= duration {
-            throw ValidationError("--warmup and --cooldown together must be shorter than --duration.")
+        let warmup = bench.warmup ?? Self.usualWarmup(duration)
+        if let duration, warmup + (cooldown ?? 0) >= duration {
+            throw ValidationError(
+                "--warmup (\(Figures.text(warmup)) s) and --cooldown together must be shorter than --duration.")
         }
         guard repetitions == 1 || bench.history == nil else {
             throw ValidationError("--history is of single runs; leave --repeat out.")

@@ -9,7 +9,7 @@ struct Headline {
     func html() -> String {
         guard let first = context.runs.first else { return "<p class=\"headline\">No run was finished.</p>\n" }
         var out = "<p class=\"headline\">\(Markup.escape(sentences.joined(separator: " ")))</p>\n"
-        out += "<p class=\"muted\">\(Markup.escape(setup(first.setup)))</p>\n"
+        out += "<p class=\"muted\">\(Markup.escape(setup(first)))</p>\n"
         out += context.badges(context.points)
         if let partial = context.report.partial {
             out += "<span class=\"badge bad\">partial: \(Markup.escape(partial))</span>"
@@ -74,14 +74,23 @@ struct Headline {
             : "\(bad) OF \(all) RUNS \(bad == 1 ? "IS" : "ARE") NOT VALID."
     }
 
-    private func setup(_ setup: RunResult.Setup) -> String {
+    private func setup(_ run: RunResult) -> String {
+        let setup = run.setup
         let keys =
-            setup.principals.map { "\($0) principals signing bundles of up to \(setup.bundle)" }
-            ?? "a key for every account, every transfer signed"
+            setup.principals.map {
+                setup.bundle > 1 ? "\($0) principals signing bundles of up to \(setup.bundle)" : "\($0) principals"
+            } ?? "a key for every account, every transfer signed"
+        // In an open loop nobody waits.
+        let load =
+            run.load?.rate_tps.map { "\(HTML.grouped(Int($0.rounded()))) operations a second (open loop)" }
+            ?? "\(setup.clients) clients"
+        let sizes = [(setup.rows, "rows"), (setup.accounts, "accounts")].filter { $0.0 > 0 }.map {
+            "\(HTML.grouped($0.0)) \($0.1), "
+        }.joined()
         let gateways = setup.gateways == 1 ? "1 gateway" : "\(setup.gateways) gateways"
         return
-            "\(setup.replicas) hosts, durability \(setup.durability), \(setup.clients) clients over \(gateways) in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP"), \(keys). "
-            + "Workload: \(setup.workload) (\(HTML.grouped(setup.rows)) rows, \(HTML.grouped(setup.accounts)) accounts, seed \(setup.seed))."
+            "\(setup.replicas) hosts, durability \(setup.durability), \(load) over \(gateways) in \(setup.client_tls == true ? "TLS 1.3" : "plain TCP"), \(keys). "
+            + "Workload: \(setup.workload) (\(sizes)seed \(setup.seed))."
     }
 
     /// Milliseconds with as many digits as say something.

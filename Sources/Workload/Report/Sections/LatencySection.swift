@@ -50,11 +50,18 @@ private struct LatencyCard {
         chart.summary = summary(shown)
         return ChartCard(
             chart: chart,
-            note: ["First submit to verified receipt, retries included", context.intervalNote(shown)].filter {
+            note: [span(shown), context.intervalNote(shown)].filter {
                 !$0.isEmpty
             }.joined(separator: ". "),
             badges: context.badges(shown), table: table(shown)
         ).html()
+    }
+
+    /// From what to what it is.
+    private func span(_ points: [RepeatedRuns]) -> String {
+        let isOpen = points.contains { $0.runs.contains { $0.load?.rate_tps != nil } }
+        let begin = isOpen ? "The moment that a request was meant for" : "First submit"
+        return "\(begin) to verified receipt, retries included"
     }
 
     /// How p50 and p99 go from the fewest shards to the most.
