@@ -291,8 +291,7 @@ struct BenchCommand: ToolCommand {
         NIOSingletons.groupLoopCountSuggestion = 1
         try reporting.prepare()
         try checkHistory()
-        if simulated.simulate { return try finish(BenchReport(runs: try await measureSimulated(try plan()))) }
-        if let emulation = try emulation() {
+        if !simulated.simulate, let emulation = try emulation() {
             Console.error(emulation.sentence(hosts: replicas, gateways: gateways))
         }
         let root = try BenchFolder(keep: keep)
@@ -319,6 +318,7 @@ struct BenchCommand: ToolCommand {
 
     /// All runs that were asked for.
     func measure(in root: BenchFolder, _ runs: inout [RunResult]) async throws {
+        guard !simulated.simulate else { return runs += try await measureSimulated(try plan()) }
         switch workload {
         case .transfers, .smallbank, .ycsbT, .settlement, .calls, .procedures:
             try await measureTransfers(in: root, &runs)
