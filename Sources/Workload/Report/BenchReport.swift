@@ -15,6 +15,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public var repeats: [RepeatSummary]?
     /// Where throughput ends; null if nobody looked for it. `runs` has the runs at the knees only.
     public var knees: [Knee]?
+    /// How far simulations of the runs were off; null if nobody made any.
+    public var predictions: Predictions?
 
     /// - Parameter partial: why runs are missing, for the report's reader; nil if none is.
     public init(runs: [RunResult], made: Provenance? = nil, partial: String? = nil) {
