@@ -61,7 +61,9 @@ import Testing
     @Test func aGridOfSimulationsIsSimulated() throws {
         let folder = FileManager.default.temporaryDirectory.path + "/quorate-grid-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let words = ["bench", "grid", "--output", folder, "--shards", "1,2", "--simulate", "--duration", "0.3", "--json"]
+        let words = [
+            "bench", "grid", "--output", folder, "--shards", "1,2", "--simulate", "--duration", "0.3", "--json",
+        ]
         let runs = try runs(try Tool.succeed(words + ["--accounts-per-shard", "20", "--clients-per-shard", "2"]))
         #expect(runs.count == 2)
         for run in runs { #expect((run["setup"] as? [String: Any])?["simulated"] as? Bool == true) }

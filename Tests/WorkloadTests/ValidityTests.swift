@@ -161,6 +161,39 @@ struct RepeatTests {
         #expect(report.table().contains("so few runs give no 95 % interval"))
     }
 
+    @Test func `in an open loop latencies that vary speak against the runs, as throughput is the rate`() throws {
+        var report = report([100, 100, 100])
+        for (i, p99) in [(0, 100_000 as UInt64), (2, 300_000), (4, 900_000)] {
+            report.runs[i].intra.p99_us = p99
+            report.runs[i].cross.p99_us = p99
+        }
+        report.runs.removeAll { $0.shards == 2 }
+        var closed = report
+        closed.summarizeRepeats(gate: 0.15)
+        #expect(closed.runs.allSatisfy { $0.validity?.valid ?? true })
+        for i in report.runs.indices {
+            var load = RunResult.Load(cooldownSeconds: 1)
+            load.shape = "open"
+            report.runs[i].load = load
+        }
+        report.summarizeRepeats(gate: 0.15)
+        let reasons = report.runs.flatMap { $0.validity?.reasons ?? [] }
+        #expect(reasons.count == 3 && reasons.allSatisfy { $0.hasPrefix("p99 varies by ") }, "\(reasons)")
+    }
+
+    @Test func `cells of a grid are held against themselves alone`() throws {
+        var report = report([100, 101, 300, 303, 100, 200])
+        report.runs.removeAll { $0.shards == 2 }
+        for i in report.runs.indices {
+            let values = ["shards": "1", "fault": ["none", "slow-disk", "slow-primary"][i / 2]]
+            report.runs[i].grid = GridCell(values: values, repetition: i % 2 + 1)
+        }
+        report.summarizeRepeats(gate: 0.15)
+        #expect(report.repeats?.map(\.runs) == [2, 2, 2])
+        #expect(report.runs.map { $0.validity?.valid ?? true } == [true, true, true, true, false, false])
+        #expect(report.table().contains("INVALID, 1 shard, fault slow-primary, all runs: throughput varies"))
+    }
+
     @Test func `one run that is not valid is said of all`() throws {
         var report = report([100, 101])
         report.runs[0].validity = .init(reasons: ["it rained"])
