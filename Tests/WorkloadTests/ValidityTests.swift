@@ -203,6 +203,33 @@ struct RepeatTests {
     }
 }
 
+struct PredictionTests {
+    @Test func `both medians are of the kind of which the real run had more`() throws {
+        let measured = sampleReport(shards: [2], mixes: [30]).runs[0]
+        var predicted = measured
+        (predicted.intra, predicted.cross) = (measured.cross, measured.intra)
+        (predicted.intra.p50_us, predicted.cross.p50_us) = (1111, 2222)
+        let row = Predictions.Row(predicted: predicted, measured: measured)
+        let isCross = measured.cross.count > measured.intra.count
+        #expect(measured.cross.count != measured.intra.count)
+        #expect(row.predicted_p50_us == (isCross ? 2222 : 1111))
+        #expect(row.measured_p50_us == (isCross ? measured.cross : measured.intra).p50_us)
+    }
+
+    @Test func `the page and the JSON have predictions beside what was measured`() throws {
+        var report = sampleReport(shards: [2])
+        var predicted = report.runs[0]
+        predicted.throughput_tps = report.runs[0].throughput_tps * 1.5
+        report.predictions = Predictions(
+            calibration: "here", clients: 64, rows: [.init(predicted: predicted, measured: report.runs[0])])
+        #expect(report.predictions?.text.contains("+50 %") == true)
+        let page = HTMLReport(report, title: "calibrate").text()
+        #expect(page.contains("Predicted and measured") && page.contains("+50 %"))
+        let decoded = try JSONDecoder().decode(BenchReport.self, from: Data(try report.json().utf8))
+        #expect(decoded == report)
+    }
+}
+
 struct KneeTests {
     /// A queue with one server and exponential service times: 99 of 100 wait no longer than 4.6 / (μ - λ).
     private func measure(_ rate: Double, capacity: Double, limit: Double) -> KneeSearch.Step {
