@@ -1,4 +1,5 @@
 import Forecast
+import Foundation
 import Messages
 import Networks
 import Testing
@@ -146,7 +147,10 @@ struct ForecastTests {
     @Test func `a page of simulations alone claims no more than they checked`() throws {
         let run = try Forecast(options(shards: 1, load: .closed(clients: 4)), workload(shards: 1)).run()
         #expect(run.load?.shape == "closed" && run.validity == RunResult.Validity(reasons: []))
-        let page = HTMLReport(BenchReport(runs: [run]), title: "forecast").text()
+        let path = FileManager.default.temporaryDirectory.path + "/quorate-forecast-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        _ = try BenchReport(runs: [run]).write(to: ReportFolder(path), title: "forecast")
+        let page = try String(contentsOfFile: "\(path)/report.html", encoding: .utf8)
         #expect(page.contains("every check of the simulation held"))
     }
 

@@ -223,7 +223,10 @@ struct PredictionTests {
         report.predictions = Predictions(
             calibration: "here", clients: 64, rows: [.init(predicted: predicted, measured: report.runs[0])])
         #expect(report.predictions?.text.contains("+50 %") == true)
-        let page = HTMLReport(report, title: "calibrate").text()
+        let path = FileManager.default.temporaryDirectory.path + "/quorate-predictions-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        _ = try report.write(to: ReportFolder(path), title: "calibrate")
+        let page = try String(contentsOfFile: "\(path)/report.html", encoding: .utf8)
         #expect(page.contains("Predicted and measured") && page.contains("+50 %"))
         let decoded = try JSONDecoder().decode(BenchReport.self, from: Data(try report.json().utf8))
         #expect(decoded == report)
