@@ -162,7 +162,7 @@ let package = Package(
         .target(
             name: "Forecast",
             dependencies: [
-                "Messages", "Randomness", "Networks", "PBFT", "Cores", "HostRuntime", "Simulator",
+                "Messages", "Networks", "PBFT", "Cores", "HostRuntime", "Simulator",
                 "Workload", deque, heap,
             ]),
         .executableTarget(

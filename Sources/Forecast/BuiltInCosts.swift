@@ -1,7 +1,9 @@
 extension CostModel {
     /// Of the machine of docs/FIGURES.md, whose two cores were shared with other work while it was measured: absolute
-    /// figures are as uncertain as those are. Signatures, coding and steps were measured one by one, waking and passing
-    /// on were fitted to two real runs (`CostFit`), and the sync is that of a quiet disk there.
+    /// figures are as uncertain as those are. Signatures, coding and steps were measured one by one. Waking and
+    /// passing on were chosen so that two real runs there came out about right, and the wait for a sync is a round figure
+    /// for a disk with nothing else to do: these three are assumptions. `quorate bench calibrate --fit` makes them
+    /// anew.
     public static let builtIn = CostModel(
         name: "built in",
         source: "the machine of docs/FIGURES.md (2 shared cores), 2026-12-01",

@@ -36,37 +36,41 @@ public struct Forecast {
         let source = TransferSource(
             trace: workload.trace, keys: workload.keys, shardOf: shardOf, openingBalances: balances,
             bundle: workload.bundle, extent: .nanoseconds(UInt64(options.duration * 1e9)),
-            warmup: UInt64(options.warmup * 1e9), passes: passes, lookAhead: max(16_384, 4 * clients * workload.bundle))
-        let signers = workload.keys.signers.map { CountedSigner($0.publicKey) }
-        switch options.load {
-        case .closed:
-            let load = EngineLoad(
-                source, signers: signers, manifest: world.manifest,
-                configuration: .init(clients: clients, channels: options.gateways, seed: options.seed))
-            return try measure(world, load, { $0 }, shardOf, balances, funded, began)
-        case .open(let perSecond):
-            let paced = PacedSource(source, perSecond: perSecond, seed: options.seed)
-            let load = EngineLoad(
-                paced, signers: signers, manifest: world.manifest,
-                configuration: .init(clients: clients, channels: options.gateways, seed: options.seed),
-                due: { $0.due.map { UInt64($0) + 1 } })
-            return try measure(world, load, { $0.base }, shardOf, balances, funded, began)
-        }
+            warmup: UInt64(options.warmup * 1e9), cooldown: UInt64(options.cooldown * 1e9), isOpen: openLoop != nil,
+            passes: passes, lookAhead: lookAhead)
+        let load = EngineLoad(
+            source, signers: workload.keys.signers.map { CountedSigner($0.publicKey) }, manifest: world.manifest,
+            configuration: .init(
+                clients: clients, channels: options.gateways, seed: options.seed,
+                shape: openLoop.map { .open($0) } ?? .closed))
+        return try measure(world, load, shardOf, balances, funded, began)
+    }
+
+    private var openLoop: OpenLoop? {
+        guard case .open(let perSecond, let arrivals) = options.load else { return nil }
+        return OpenLoop(
+            requestsPerSecond: perSecond / Double(workload.bundle), arrivals: arrivals, seed: options.seed)
     }
 
     private var clients: Int {
         switch options.load {
         case .closed(let clients): clients
-        // More than ever wait: at the limit the load would go by answers.
-        case .open(let perSecond): max(1000, Int(perSecond * 10))
+        // Nobody waits, up to the loop's bound.
+        case .open: OpenLoop.usualMaxInFlight
         }
+    }
+
+    /// Far more rows than can be in flight, as far as memory allows.
+    private var lookAhead: Int {
+        let inFlight = openLoop == nil ? clients * workload.bundle : min(262_144, clients * workload.bundle)
+        return max(16_384, 4 * inFlight)
     }
 
     private var passes: Int {
         let most: Double =
             switch options.load {
             case .closed: options.duration * 30_000 * Double(options.shards) * Double(workload.bundle)
-            case .open(let perSecond): options.duration * perSecond * 1.5 + 1000
+            case .open(let perSecond, _): options.duration * perSecond * 1.5 + 1000
             }
         return max(1, Int((most / Double(workload.trace.rows.count)).rounded(.up)))
     }
@@ -152,9 +156,9 @@ public struct Forecast {
 
     // MARK: Measuring
 
-    private func measure<Source: WorkSource>(
-        _ world: ForecastWorld, _ load: EngineLoad<Source>, _ transfers: @escaping (Source) -> TransferSource,
-        _ shardOf: [ShardID], _ balances: [UInt128], _ funded: Double, _ began: UInt64
+    private func measure(
+        _ world: ForecastWorld, _ load: EngineLoad<TransferSource>, _ shardOf: [ShardID], _ balances: [UInt128],
+        _ funded: Double, _ began: UInt64
     ) throws -> RunResult {
         // From rest: what funding left behind is not what is measured.
         _ = try world.run(limit: world.now + 10_000_000_000) { Self.isAtRest(world) }
@@ -164,17 +168,17 @@ public struct Forecast {
         let start = world.now
         var looks: [Look] = []
         world.onSample = {
-            looks.append(Look(world, committed: transfers(load.engine.source).measurements?.commits ?? 0))
+            looks.append(Look(world, committed: load.engine.source.measurements?.commits ?? 0))
         }
         world.sample(at: start + UInt64(options.warmup * 1e9))
-        world.sample(at: start + UInt64(options.duration * 1e9))
+        world.sample(at: start + UInt64((options.duration - options.cooldown) * 1e9))
         let limit = UInt64(options.duration * 1e9) + Self.settleLimit
         let hasEnded = try world.run(limit: start + limit) { load.isDone(now: ForecastWorld.instant(world.now)) }
         guard hasEnded else { throw ForecastError.neverEnds(seconds: Double(limit) / 1e9) }
         let ended = world.now
         let isAtRest = try world.run(limit: world.now + Self.settleLimit) { Self.isAtRest(world) }
         if let halt = world.hosts.lazy.compactMap(\.tally.halts.first).first { throw ForecastError.halted(halt) }
-        guard let measurements = transfers(load.engine.source).measurements, measurements.committed > 0 else {
+        guard let measurements = load.engine.source.measurements, measurements.committed > 0 else {
             throw ForecastError.nothingMeasured
         }
         var invariants = InvariantCheck.check(
@@ -194,6 +198,7 @@ public struct Forecast {
             crossShare: CrossShardMix.crossShare(of: workload.trace, shardOf: shardOf),
             principals: workload.principals, bundle: workload.bundle, warmupSeconds: options.warmup, clientTLS: false)
         setup.simulated = true
+        setup.parameters = workload.parameters
         setup.network = options.network.name
         (setup.cores, setup.placement) = (options.cores, options.placement.rawValue)
         (setup.calibration, setup.duration_s) = (options.costs.name, options.duration)
@@ -208,7 +213,17 @@ public struct Forecast {
             result.costs = RunResult.Costs(from: first.sample, to: last.sample)
             result.simulation = simulation(world, first, last, began)
         }
+        result.load = offered(measurements, load.engine.openFigures)
+        // What they ask of the machine and of the load's process has no answer here, and so they find nothing in that.
+        result.validity = RunResult.Validity(reasons: ValidityRules().reasons(against: result))
         return result
+    }
+
+    private func offered(_ measurements: Measurements, _ figures: OpenFigures?) -> RunResult.Load {
+        guard let openLoop, let figures else { return RunResult.Load(cooldownSeconds: options.cooldown) }
+        return RunResult.Load(
+            openLoop, bundle: workload.bundle, warmupSeconds: options.warmup, cooldownSeconds: options.cooldown,
+            seconds: options.duration, measurements: measurements, figures: figures)
     }
 
     /// Every replica of a shard has executed the same, and nothing waits or is pushed.
@@ -232,7 +247,7 @@ public struct Forecast {
     {
         let usage = Usage(world, from: first, to: last, cores: options.cores)
         var offered: Double?
-        if case .open(let perSecond) = options.load { offered = perSecond }
+        if case .open(let perSecond, _) = options.load { offered = perSecond }
         return RunResult.Simulation(
             calibration: options.costs.name, calibrated: options.costs.source, placement: options.placement.rawValue,
             cores: options.cores, network: options.network.name, offered: offered, busiest: usage.busiest,

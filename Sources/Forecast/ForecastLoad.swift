@@ -1,10 +1,5 @@
 import Messages
-import Randomness
 import Workload
-
-#if canImport(Glibc)
-import Glibc
-#endif
 
 /// A load, whatever its source.
 protocol LoadDriver: AnyObject {
@@ -33,16 +28,12 @@ final class NoLoad: LoadDriver {
 final class EngineLoad<Source: WorkSource>: LoadDriver {
     private(set) var engine: RequestEngine<Source>
     private let scheme = CountedScheme()
-    private let due: (Source) -> UInt64?
     private var made = 0
 
-    /// - Parameter due: when the source has its next work, where it goes by the clock.
     init(
         _ source: Source, signers: [CountedSigner], manifest: Manifest,
-        configuration: RequestEngine<Source>.Configuration, firstNumber: UInt64 = 1,
-        due: @escaping (Source) -> UInt64? = { _ in nil }
+        configuration: RequestEngine<Source>.Configuration, firstNumber: UInt64 = 1
     ) {
-        self.due = due
         engine = RequestEngine(
             source: source, signers: signers, manifest: manifest,
             checker: Verifier(manifest: manifest, scheme: scheme), configuration: configuration,
@@ -64,7 +55,7 @@ final class EngineLoad<Source: WorkSource>: LoadDriver {
         return (scheme.take(), made)
     }
 
-    var nextDue: UInt64? { due(engine.source) }
+    var nextDue: UInt64? { engine.nextDue }
     func isDone(now: Instant) -> Bool { engine.isDone(now: now) }
 }
 
@@ -129,32 +120,4 @@ final class ForecastChannel {
             .send(
                 from: channel.place, to: gateway.place, thread: gateway.io, .submit(issued, note), bytes: note.bytes))
     }
-}
-
-/// Work at times that nobody's answers change: an open loop, with exponential times between one and the next.
-struct PacedSource<Base: WorkSource>: WorkSource {
-    private(set) var base: Base
-    private let interval: Double
-    private var random: SplitMix64
-    private(set) var due: Double?
-
-    init(_ base: Base, perSecond: Double, seed: UInt64) {
-        (self.base, interval) = (base, 1e9 / perSecond)
-        random = SplitMix64(seed: seed, stream: "arrivals")
-    }
-
-    var progress: WorkProgress { base.progress }
-
-    mutating func next(now: Instant) -> Work? {
-        if due == nil { due = Double(now.uptime) }
-        guard let due, Double(now.uptime) >= due, let work = base.next(now: now) else { return nil }
-        self.due = due - log(1 - random.unit()) * interval
-        return work
-    }
-
-    func isExhausted(now: Instant) -> Bool { base.isExhausted(now: now) }
-    mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
-        base.completed(work, leg: leg, outcome: outcome, microseconds: microseconds, now: now)
-    }
-    mutating func finished(_ work: Work, now: Instant) { base.finished(work, now: now) }
 }

@@ -15,8 +15,8 @@ public struct ForecastOptions: Sendable {
     public enum Load: Sendable, Equatable {
         /// So many in all; each has one request in flight.
         case closed(clients: Int)
-        /// So many requests a second in all, whatever is answered, with exponential times between them.
-        case open(perSecond: Double)
+        /// So many transfers a second in all, whatever is answered.
+        case open(perSecond: Double, arrivals: Arrivals = .poisson)
     }
 
     /// 1 to 4,096.
@@ -35,6 +35,8 @@ public struct ForecastOptions: Sendable {
     public var duration: Double
     /// Seconds at its start that are not measured.
     public var warmup: Double
+    /// The same at its end.
+    public var cooldown: Double
     /// What lies between machines.
     public var network: NetworkProfile
     /// Everything is drawn from it.
@@ -45,11 +47,12 @@ public struct ForecastOptions: Sendable {
     /// A gateway for each shard if they are apart, else one.
     public init(
         shards: Int, replicas: Int = 4, gateways: Int? = nil, cores: Int = 4, placement: Placement = .apart, load: Load,
-        duration: Double, warmup: Double, network: NetworkProfile = .lan, seed: UInt64 = 1, costs: CostModel
+        duration: Double, warmup: Double, cooldown: Double = 0, network: NetworkProfile = .lan, seed: UInt64 = 1,
+        costs: CostModel
     ) {
         (self.shards, self.replicas, self.cores, self.placement) = (shards, replicas, cores, placement)
         self.gateways = gateways ?? (placement == .apart ? shards : 1)
-        (self.load, self.duration, self.warmup) = (load, duration, warmup)
+        (self.load, self.duration, self.warmup, self.cooldown) = (load, duration, warmup, cooldown)
         (self.network, self.seed, self.costs) = (network, seed, costs)
     }
 }
@@ -68,6 +71,8 @@ public struct ForecastWorkload: Sendable {
     public var bundle: Int
     /// Who sign them; nil: each account has a key of its own.
     public var principals: Int?
+    /// As reports tell it; nil where nothing was said of it.
+    public var parameters: WorkloadParameters?
 
     /// - Parameter trace: rows between accounts of `keys`.
     public init(

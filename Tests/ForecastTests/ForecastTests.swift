@@ -1,4 +1,5 @@
 import Forecast
+import Foundation
 import Messages
 import Networks
 import Testing
@@ -106,6 +107,51 @@ struct ForecastTests {
         // 160 arrivals are expected in 0.4 s: three standard deviations of a Poisson number are 38.
         #expect((122...198).contains(run.committed), "\(run.committed)")
         #expect(run.simulation?.offered_tps == 400)
+        #expect(run.load?.rate_tps == 400 && run.load?.arrivals == "poisson")
+        #expect(run.validity == RunResult.Validity(reasons: []))
+    }
+
+    @Test func `of an open loop that is too much each request counts, and the run is not valid`() throws {
+        var costs = CostModel.builtIn
+        costs.verify_ns *= 20
+        let load = ForecastOptions.Load.open(perSecond: 2000, arrivals: .constant)
+        let run = try Forecast(
+            options(shards: 1, placement: .together, load: load, costs: costs), workload(shards: 1)
+        ).run()
+        // 0.4 s are measured. What was meant for that time counts, though much of it ended later.
+        let offered = try #require(run.load?.offered)
+        #expect(abs(offered - 800) <= 1)
+        #expect(run.committed > 760, "\(run.committed)")
+        #expect((run.load?.achieved ?? .max) < 700)
+        #expect(run.validity?.reasons.contains { $0.contains("rate was not met") } == true)
+    }
+
+    @Test func `a bundle's transfers are all offered, in as many fewer requests`() throws {
+        var work = workload(shards: 1)
+        work.keys = AccountKeys(accounts: 60, members: 2, seed: 1)
+        (work.bundle, work.principals) = (4, 2)
+        let load = ForecastOptions.Load.open(perSecond: 800, arrivals: .constant)
+        let run = try Forecast(options(shards: 1, load: load, costs: free), work).run()
+        #expect(run.simulation?.offered_tps == 800 && run.load?.rate_tps == 800)
+        #expect(abs((run.load?.offered ?? 0) - 320) <= 4)
+        #expect(run.committed <= 324, "\(run.committed)")
+    }
+
+    @Test func `what is left out at the end is not measured`() throws {
+        var options = options(shards: 1, load: .open(perSecond: 400, arrivals: .constant), costs: free)
+        options.cooldown = 0.2
+        let run = try Forecast(options, workload(shards: 1)).run()
+        #expect(abs(run.committed - 80) <= 2 && run.load?.cooldown_s == 0.2, "\(run.committed)")
+    }
+
+    @Test func `a page of simulations alone claims no more than they checked`() throws {
+        let run = try Forecast(options(shards: 1, load: .closed(clients: 4)), workload(shards: 1)).run()
+        #expect(run.load?.shape == "closed" && run.validity == RunResult.Validity(reasons: []))
+        let path = FileManager.default.temporaryDirectory.path + "/quorate-forecast-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        _ = try BenchReport(runs: [run]).write(to: ReportFolder(path), title: "forecast")
+        let page = try String(contentsOfFile: "\(path)/report.html", encoding: .utf8)
+        #expect(page.contains("every check of the simulation held"))
     }
 
     @Test func `what is busiest is named`() throws {

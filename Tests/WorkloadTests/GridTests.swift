@@ -124,6 +124,17 @@ struct GridTests {
             other { $0.arguments = ["--duration", "5"] } == [
                 "it was measured with `--duration 10`, not with `--duration 5`"
             ])
+        var known = one
+        known.files = ["a.csv": "11"]
+        var now = known
+        now.files = ["a.csv": "22", "wan.json": "33"]
+        #expect(known.differences(from: now) == ["a.csv has other content than when it was measured"])
+        // A file of one more value changes nothing of what is there, and is held to from then on.
+        now.files = ["wan.json": "33"]
+        #expect(known.differences(from: now) == [])
+        #expect(known.adding(filesOf: now).files == ["a.csv": "11", "wan.json": "33"])
+        let words = ["--shards", "2", "--network", "wan.json", "--trace=a.csv", "--network", "wan.json"]
+        #expect(GridIdentity.files(in: words) == ["a.csv", "wan.json"])
         #expect(other { $0.cores = 4 }.contains { $0.contains("another machine") })
     }
 

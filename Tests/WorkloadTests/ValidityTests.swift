@@ -262,12 +262,75 @@ struct RepeatTests {
         #expect(report.table().occurrences(of: "75.0 %") >= 5 && !report.table().contains(" 95 %  "))
     }
 
+    @Test func `in an open loop latencies that vary speak against the runs, as throughput is the rate`() throws {
+        var report = report([100, 100, 100])
+        for (i, p99) in [(0, 100_000 as UInt64), (2, 300_000), (4, 900_000)] {
+            report.runs[i].intra.p99_us = p99
+            report.runs[i].cross.p99_us = p99
+        }
+        report.runs.removeAll { $0.shards == 2 }
+        var closed = report
+        closed.summarizeRepeats(gate: 0.15)
+        #expect(closed.runs.allSatisfy { $0.validity?.valid ?? true })
+        for i in report.runs.indices {
+            var load = RunResult.Load(cooldownSeconds: 1)
+            load.shape = "open"
+            report.runs[i].load = load
+        }
+        report.summarizeRepeats(gate: 0.15)
+        let reasons = report.runs.flatMap { $0.validity?.reasons ?? [] }
+        #expect(reasons.count == 3 && reasons.allSatisfy { $0.hasPrefix("p99 varies by ") }, "\(reasons)")
+    }
+
+    @Test func `cells of a grid are held against themselves alone`() throws {
+        var report = report([100, 101, 300, 303, 100, 200])
+        report.runs.removeAll { $0.shards == 2 }
+        for i in report.runs.indices {
+            let values = ["shards": "1", "fault": ["none", "slow-disk", "slow-primary"][i / 2]]
+            report.runs[i].grid = GridCell(values: values, repetition: i % 2 + 1)
+        }
+        report.summarizeRepeats(gate: 0.15)
+        #expect(report.repeats?.map(\.runs) == [2, 2, 2])
+        #expect(report.runs.map { $0.validity?.valid ?? true } == [true, true, true, true, false, false])
+        #expect(report.table().contains("INVALID, 1 shard, fault slow-primary, all runs: throughput varies"))
+    }
+
     @Test func `one run that is not valid is said of all`() throws {
         var report = report([100, 101])
         report.runs[0].validity = .init(reasons: ["it rained"])
         report.summarizeRepeats(gate: 0.15)
         #expect(report.repeats?.map(\.valid_runs) == [1, 2])
         #expect(report.invalidLines.contains("INVALID, 1 shard, all runs: 1 of 2 runs are not valid"))
+    }
+}
+
+struct PredictionTests {
+    @Test func `both medians are of the kind of which the real run had more`() throws {
+        let measured = sampleReport(shards: [2], mixes: [30]).runs[0]
+        var predicted = measured
+        (predicted.intra, predicted.cross) = (measured.cross, measured.intra)
+        (predicted.intra.p50_us, predicted.cross.p50_us) = (1111, 2222)
+        let row = Predictions.Row(predicted: predicted, measured: measured)
+        let isCross = measured.cross.count > measured.intra.count
+        #expect(measured.cross.count != measured.intra.count)
+        #expect(row.predicted_p50_us == (isCross ? 2222 : 1111))
+        #expect(row.measured_p50_us == (isCross ? measured.cross : measured.intra).p50_us)
+    }
+
+    @Test func `the page and the JSON have predictions beside what was measured`() throws {
+        var report = sampleReport(shards: [2])
+        var predicted = report.runs[0]
+        predicted.throughput_tps = report.runs[0].throughput_tps * 1.5
+        report.predictions = Predictions(
+            calibration: "here", clients: 64, rows: [.init(predicted: predicted, measured: report.runs[0])])
+        #expect(report.predictions?.text.contains("+50 %") == true)
+        let path = FileManager.default.temporaryDirectory.path + "/quorate-predictions-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        _ = try report.write(to: ReportFolder(path), title: "calibrate")
+        let page = try String(contentsOfFile: "\(path)/report.html", encoding: .utf8)
+        #expect(page.contains("Predicted and measured") && page.contains("+50 %"))
+        let decoded = try JSONDecoder().decode(BenchReport.self, from: Data(try report.json().utf8))
+        #expect(decoded == report)
     }
 }
 

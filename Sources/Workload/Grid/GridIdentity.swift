@@ -10,6 +10,8 @@ public struct GridIdentity: Codable, Equatable, Sendable {
     public var host_program: String?
     /// What every run was told beside its axes.
     public var arguments: [String]
+    /// SHA-256 by path, of files that options name, those of axes too. Null in folders of before.
+    public var files: [String: String]?
     /// The processor's name; null where the system does not tell.
     public var cpu: String?
     /// That the process may use.
@@ -19,9 +21,12 @@ public struct GridIdentity: Codable, Equatable, Sendable {
     ///   - program: SHA-256 in hexadecimal.
     ///   - hostProgram: the same of another program that the hosts run.
     ///   - arguments: of every run, beside its axes.
+    ///   - files: SHA-256 by path, as options name it.
     public init(
-        version: String, program: String, hostProgram: String?, arguments: [String], cpu: String?, cores: Int
+        version: String, program: String, hostProgram: String?, arguments: [String], files: [String: String] = [:],
+        cpu: String?, cores: Int
     ) {
+        self.files = files
         (self.version, self.program, host_program) = (version, program, hostProgram)
         (self.arguments, self.cpu, self.cores) = (arguments, cpu, cores)
     }
@@ -38,10 +43,35 @@ public struct GridIdentity: Codable, Equatable, Sendable {
         }
         if host_program != now.host_program { found.append("its hosts ran another program") }
         if arguments != now.arguments { found.append("it was measured with \(text), not with \(now.text)") }
+        for (path, digest) in (now.files ?? [:]).sorted(by: { $0.key < $1.key }) {
+            guard let known = files?[path], known != digest else { continue }
+            found.append("\(path) has other content than when it was measured")
+        }
         if cpu != now.cpu || cores != now.cores {
             found.append("it was measured on another machine: \(machine), this is \(now.machine)")
         }
         return found
+    }
+
+    /// What files of one more value of an axis hold is known from now on, too.
+    public func adding(filesOf now: GridIdentity) -> GridIdentity {
+        var result = self
+        result.files = (files ?? [:]).merging(now.files ?? [:]) { known, _ in known }
+        return result
+    }
+
+    /// Paths of files that say what is measured.
+    /// - Parameter words: options with values, as a command line has them.
+    public static func files(in words: [String]) -> [String] {
+        let options = ["--trace", "--procedures", "--network", "--calibration"]
+        var found: Set<String> = []
+        for (i, word) in words.enumerated() {
+            for option in options {
+                if word == option, i + 1 < words.count { found.insert(words[i + 1]) }
+                if word.hasPrefix(option + "=") { found.insert(String(word.dropFirst(option.count + 1))) }
+            }
+        }
+        return found.sorted()
     }
 
     private var text: String { arguments.isEmpty ? "no further options" : "`\(arguments.joined(separator: " "))`" }

@@ -15,6 +15,8 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public var repeats: [RepeatSummary]?
     /// Where throughput ends; null if nobody looked for it. `runs` has the runs at the knees only.
     public var knees: [Knee]?
+    /// How far simulations of the runs were off; null if nobody made any.
+    public var predictions: Predictions?
 
     /// - Parameter partial: why runs are missing, for the report's reader; nil if none is.
     public init(runs: [RunResult], made: Provenance? = nil, partial: String? = nil) {
@@ -123,13 +125,13 @@ public struct BenchReport: Codable, Sendable, Equatable {
     public mutating func summarizeRepeats(gate: Double) {
         let summaries = RepeatSummary.all(of: runs, gate: gate)
         repeats = summaries
-        for summary in summaries where summary.throughput_variation > gate {
-            for i in runs.indices where summary.covers(runs[i]) {
-                let reasons = runs[i].validity?.reasons ?? []
-                let why =
-                    "throughput varies by \(decimal(summary.throughput_variation * 100, 1)) % over the repeated runs"
-                runs[i].validity = RunResult.Validity(reasons: reasons + [why])
+        for summary in summaries {
+            let places = runs.indices.filter { summary.covers(runs[$0]) }
+            let why = RepeatSummary.tooVaried(places.map { runs[$0] }, gate: gate).map {
+                "\($0.what) varies by \(decimal($0.variation * 100, 1)) % over the repeated runs"
             }
+            guard !why.isEmpty else { continue }
+            for i in places { runs[i].validity = RunResult.Validity(reasons: (runs[i].validity?.reasons ?? []) + why) }
         }
     }
 

@@ -32,7 +32,7 @@ struct LoadTable {
         (report.repeats ?? []).flatMap { summary in
             [("intra", summary.intra), ("cross", summary.cross)].map { kind, latencies in
                 let isFirst = kind == "intra"
-                let mix = summary.cross_shard_percent.map { "\($0) %" } ?? "natural"
+                let mix = summary.combination
                 let start =
                     isFirst
                     ? [
@@ -104,7 +104,8 @@ struct LoadTable {
         }
         let repeated = (report.repeats ?? []).flatMap { summary in
             summary.validity.reasons.map {
-                "INVALID, \(name(summary.shards, summary.cross_shard_percent)), all runs: \($0)"
+                let cell = summary.grid == nil ? "" : ", " + summary.combination
+                return "INVALID, \(name(summary.shards, summary.cross_shard_percent))\(cell), all runs: \($0)"
             }
         }
         return runs + repeated

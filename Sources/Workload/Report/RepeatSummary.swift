@@ -26,6 +26,8 @@ public struct RepeatSummary: Codable, Sendable, Equatable {
     public var shards: Int
     /// As in the runs' `setup`; null as it falls out of the workload.
     public var cross_shard_percent: Int?
+    /// Values by axis, of runs of a grid.
+    public var grid: [String: String]?
     /// How many runs there are.
     public var runs: Int
     /// Of these: for themselves valid. All are in the figures.
@@ -42,19 +44,18 @@ public struct RepeatSummary: Codable, Sendable, Equatable {
     public var validity: RunResult.Validity
 
     /// Nil of no run.
-    /// - Parameter gate: above this variation of the throughput the runs are not valid.
+    /// - Parameter gate: above this variation of the throughput the runs are not valid; in an open loop also of p50 and
+    ///   p99, as throughput is the rate there however slow the cluster is.
     public init?(_ runs: [RunResult], gate: Double) {
         guard let first = runs.first, let throughput = MedianInterval(runs.map(\.throughput_tps)) else { return nil }
         (shards, cross_shard_percent) = (first.shards, first.setup.cross_shard_percent)
+        grid = first.grid?.values
         (self.runs, throughput_tps) = (runs.count, throughput)
         valid_runs = runs.count { $0.validity?.valid ?? true }
         throughput_variation = Self.variation(runs.map(\.throughput_tps))
         (intra, cross) = (Latencies(runs.map(\.intra)), Latencies(runs.map(\.cross)))
-        var reasons: [String] = []
-        if throughput_variation > gate {
-            reasons.append(
-                "throughput varies by \(decimal(throughput_variation * 100, 1)) % over \(runs.count) runs, more than \(decimal(gate * 100, 1)) %"
-            )
+        var reasons = Self.tooVaried(runs, gate: gate).map {
+            "\($0.what) varies by \(decimal($0.variation * 100, 1)) % over \(runs.count) runs, more than \(decimal(gate * 100, 1)) %"
         }
         if valid_runs < runs.count {
             reasons.append("\(runs.count - valid_runs) of \(runs.count) runs are not valid")
@@ -66,7 +67,29 @@ public struct RepeatSummary: Codable, Sendable, Equatable {
     public static let usualGate = 0.15
 
     func covers(_ run: RunResult) -> Bool {
-        run.shards == shards && run.setup.cross_shard_percent == cross_shard_percent
+        run.shards == shards && run.setup.cross_shard_percent == cross_shard_percent && run.grid?.values == grid
+    }
+
+    /// Beside the number of shards.
+    var combination: String {
+        guard let grid else { return cross_shard_percent.map { "\($0) %" } ?? "natural" }
+        let others = grid.filter { $0.key != "shards" }.sorted { $0.key < $1.key }
+        return others.isEmpty ? "-" : others.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    }
+
+    /// What varies by more than the gate, and how much.
+    static func tooVaried(_ runs: [RunResult], gate: Double) -> [(what: String, variation: Double)] {
+        var all = [("throughput", variation(runs.map(\.throughput_tps)))]
+        if !runs.isEmpty, runs.allSatisfy({ $0.load?.shape == "open" }) {
+            // Of the kind of which there is more: a few requests' percentiles vary by themselves.
+            func count(_ kind: KeyPath<RunResult, RunResult.Latency>) -> UInt64 {
+                runs.reduce(0) { $0 + $1[keyPath: kind].count }
+            }
+            let kind = count(\.cross) > count(\.intra) ? \RunResult.cross : \RunResult.intra
+            all.append(("p50", variation(runs.map { Double($0[keyPath: kind].p50_us) })))
+            all.append(("p99", variation(runs.map { Double($0[keyPath: kind].p99_us) })))
+        }
+        return all.filter { $0.1 > gate }
     }
 
     static func variation(_ values: [Double]) -> Double {
@@ -77,17 +100,16 @@ public struct RepeatSummary: Codable, Sendable, Equatable {
         return (squares / Double(values.count - 1)).squareRoot() / mean
     }
 
-    /// One for each combination of shard count and mix, in the order of their first runs.
+    /// One for each combination of shard count and mix, and of a grid's other values, in the order of their first runs.
     public static func all(of runs: [RunResult], gate: Double) -> [RepeatSummary] {
-        var groups: [(shards: Int, mix: Int?, runs: [RunResult])] = []
+        var groups: [[RunResult]] = []
         for run in runs {
-            let mix = run.setup.cross_shard_percent
-            if let place = groups.firstIndex(where: { $0.shards == run.shards && $0.mix == mix }) {
-                groups[place].runs.append(run)
-            } else {
-                groups.append((run.shards, mix, [run]))
+            let place = groups.firstIndex {
+                $0[0].shards == run.shards && $0[0].setup.cross_shard_percent == run.setup.cross_shard_percent
+                    && $0[0].grid?.values == run.grid?.values
             }
+            if let place { groups[place].append(run) } else { groups.append([run]) }
         }
-        return groups.compactMap { RepeatSummary($0.runs, gate: gate) }
+        return groups.compactMap { RepeatSummary($0, gate: gate) }
     }
 }

@@ -9,7 +9,8 @@ struct ReportSection: Sendable {
 
     /// From top to bottom. What is measured beside is one more line, with a file of its own in `Sections`.
     static let all: [ReportSection] = [
-        .simulation, .grid, .latency, .throughput, .load, .distributions, .timeLines, .faults, .phases, .propagation,
+        .simulation, .predictions, .grid, .latency, .throughput, .load, .distributions, .timeLines, .faults, .phases,
+        .propagation,
         .costs,
         .transactions, .aborts, .tables, .environment, .reading,
     ]

@@ -26,7 +26,7 @@ extension RunResult {
         public var cores: Int
         /// The network's name.
         public var network: String
-        /// Works a second that were offered in all; null for a closed loop.
+        /// Transfers a second that were offered in all; null for a closed loop.
         public var offered_tps: Double?
         /// The busiest thread of each kind, the busiest first.
         public var busiest: [Thread]

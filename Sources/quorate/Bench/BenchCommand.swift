@@ -291,8 +291,7 @@ struct BenchCommand: ToolCommand {
         NIOSingletons.groupLoopCountSuggestion = 1
         try reporting.prepare()
         try checkHistory()
-        if simulated.simulate { return try finish(BenchReport(runs: try await measureSimulated(try plan()))) }
-        if let emulation = try emulation() {
+        if !simulated.simulate, let emulation = try emulation() {
             Console.error(emulation.sentence(hosts: replicas, gateways: gateways))
         }
         let root = try BenchFolder(keep: keep)

@@ -23,7 +23,7 @@ struct LoadOptions: ParsableArguments {
         transform: Whole(1...1000).parse) var repetitions = 1
     @Option(
         help: Real(0...10).help(
-            "With --repeat: runs whose throughputs vary by more, as a share of their mean, are not valid. Default: 0.15."
+            "With --repeat: runs whose throughputs (with --rate p50 and p99 too) vary by more, as a share of their mean, are not valid. Default: 0.15."
         ),
         transform: Real(0...10).parse) var varianceGate: Double?
     @Flag(

@@ -7,7 +7,8 @@ struct ReportOption: ParsableArguments {
     @Option(
         help: "Write report.html, report.csv, report.json and, of a bench, latencies for HdrHistogram into this folder."
     ) var report: String?
-    @Flag(help: "Replace what is there of an earlier report (and of an earlier --history).") var overwrite = false
+    @Flag(help: "Replace what is there of an earlier report (and of an earlier --history or --output).") var overwrite =
+        false
 
     func validate() throws {
         if let report, report.isEmpty { throw ValidationError("--report needs a folder.") }

@@ -20,13 +20,14 @@ struct CalibrateCommand: ToolCommand {
             FIT      --fit starts two real clusters, with 1 client and with 256, and fits what is not explained by the parts: what \
             it costs to wake a thread and to pass a message on, and how long a sync takes.
 
-            VALIDATE --validate runs real benches and simulates them, all processes on one machine, and shows both.
+            VALIDATE --validate runs real benches and simulates them, all processes on one machine, and shows both. --report FOLDER \
+            writes that down, with the real runs.
 
             Nothing else should run meanwhile.
             """)
 
     @Option(help: ArgumentHelp("Write the costs here.", valueName: "file")) var output: String?
-    @Flag(help: "Replace the file of --output.") var overwrite = false
+    @OptionGroup var reporting: ReportOption
     @Option(help: "What the costs are called in reports.") var name = "calibrated"
     @Flag(help: "Fit two real runs.") var fit = false
     @Flag(name: .customLong("validate"), help: "Show predictions beside real runs.") var validates = false
@@ -43,11 +44,13 @@ struct CalibrateCommand: ToolCommand {
         guard calibration == nil || (!fit && output == nil) else {
             throw ValidationError("--calibration goes with --validate, and without --fit and --output.")
         }
+        guard reporting.report == nil || validates else { throw ValidationError("--report goes with --validate.") }
         guard calibration == nil || validates else { throw ValidationError("--calibration goes with --validate.") }
     }
 
     func execute() async throws {
-        if let output, !overwrite, FileManager.default.fileExists(atPath: output) {
+        try reporting.prepare()
+        if let output, !reporting.overwrite, FileManager.default.fileExists(atPath: output) {
             throw ToolError(.folderExists, "--output: \(output) exists already; choose another file, or --overwrite")
         }
         // As the bench has it.
@@ -73,7 +76,9 @@ struct CalibrateCommand: ToolCommand {
         }
         let compared = try await runs.compare(
             costs, shards: try BenchCommand.list(shards, "--shards", 1...64), clients: clients)
-        if json { try Console.json(compared) } else { Console.out(compared.table()) }
+        guard let predictions = compared.predictions else { return }
+        if json { try Console.json(predictions) } else { Console.out(predictions.text) }
+        try reporting.write { try compared.write(to: $0, title: "Quorate bench calibrate") }
     }
 
     private func measure(in root: BenchFolder) throws -> CostModel {

@@ -1,6 +1,5 @@
 import Forecast
 import Foundation
-import StrictInput
 import Workload
 
 /// Real runs beside simulations of the same machine.
@@ -9,47 +8,6 @@ struct ComparedRuns {
     let folder: String
     let duration: Double
     private static let iterations = 3
-
-    /// What was predicted, and what came out. The keys are a promise, as those of `RunResult`.
-    struct Comparison: Codable, Sendable {
-        struct Row: Codable, Sendable {
-            let shards: Int
-            let predicted_tps: Double
-            let measured_tps: Double
-            /// Of the measured throughput, above or below it.
-            let tps_error: Double
-            let predicted_p50_us: UInt64
-            let measured_p50_us: UInt64
-            let p50_error: Double
-            /// Of all processes, for each committed transfer.
-            let predicted_cpu_us: Double?
-            let measured_cpu_us: Double?
-            let limit: String
-        }
-
-        let calibration: String
-        let clients: Int
-        let rows: [Row]
-
-        func table() -> String {
-            func percent(_ error: Double) -> String { "\(error < 0 ? "" : "+")\(Int((error * 100).rounded())) %" }
-            func text(_ value: Double?) -> String { value.map { "\(Int($0.rounded()))" } ?? "-" }
-            var lines = [
-                [
-                    "shards", "tps SIMULATED", "tps measured", "error", "p50 ms SIMULATED", "p50 ms measured", "error",
-                    "CPU µs SIMULATED", "CPU µs measured", "limited by",
-                ]
-            ]
-            for row in rows {
-                lines.append([
-                    "\(row.shards)", text(row.predicted_tps), text(row.measured_tps), percent(row.tps_error),
-                    Figures.text(Double(row.predicted_p50_us) / 1000), Figures.text(Double(row.measured_p50_us) / 1000),
-                    percent(row.p50_error), text(row.predicted_cpu_us), text(row.measured_cpu_us), row.limit,
-                ])
-            }
-            return TextTable.aligned(lines)
-        }
-    }
 
     func fit(_ costs: CostModel) async throws -> CostModel {
         let lone = try await real(shards: 1, clients: 1)
@@ -67,32 +25,33 @@ struct ComparedRuns {
         return costs
     }
 
-    func compare(_ costs: CostModel, shards: [Int], clients: Int) async throws -> Comparison {
-        var rows: [Comparison.Row] = []
+    /// - Returns: the real runs, with what was predicted of them.
+    func compare(_ costs: CostModel, shards: [Int], clients: Int) async throws -> BenchReport {
+        var rows: [Predictions.Row] = []
+        var runs: [RunResult] = []
         for count in shards {
             let measured = try await real(shards: count, clients: clients)
-            let predicted = try simulated(costs, shards: count, clients: clients)
-            func median(_ run: RunResult) -> UInt64 {
-                run.cross.count > run.intra.count ? run.cross.p50_us : run.intra.p50_us
-            }
-            let p50 = (predicted: median(predicted), measured: median(measured))
-            rows.append(
-                .init(
-                    shards: count, predicted_tps: predicted.throughput_tps, measured_tps: measured.throughput_tps,
-                    tps_error: predicted.throughput_tps / measured.throughput_tps - 1,
-                    predicted_p50_us: p50.predicted, measured_p50_us: p50.measured,
-                    p50_error: Double(p50.predicted) / Double(max(1, p50.measured)) - 1,
-                    predicted_cpu_us: Self.cpu(predicted), measured_cpu_us: Self.cpu(measured),
-                    limit: predicted.simulation?.limit ?? ""))
+            runs.append(measured)
+            rows.append(.init(predicted: try simulated(costs, shards: count, clients: clients), measured: measured))
         }
-        return Comparison(calibration: costs.name, clients: clients, rows: rows)
+        var report = BenchReport(runs: runs, made: Made.now)
+        report.predictions = Predictions(calibration: costs.name, clients: clients, rows: rows)
+        return report
     }
 
-    private static func cpu(_ run: RunResult) -> Double? {
-        guard let costs = run.costs, let hosts = costs.hosts?.cpu_us, let gateways = costs.gateways?.cpu_us,
-            let load = costs.load?.cpu_us
-        else { return nil }
-        return hosts + gateways + load
+    /// A run that is worth nothing by itself is worth nothing beside another one, and to be fitted even less.
+    private func usable(_ run: RunResult, _ what: String) throws -> RunResult {
+        let name = "the \(what) run with \(run.shards) \(run.shards == 1 ? "shard" : "shards")"
+        guard run.invariants.allHold else {
+            throw ToolError(.invariantFailed, "\(name): \(run.invariants.problems.joined(separator: "; "))")
+        }
+        let reasons = run.validity?.reasons ?? []
+        guard reasons.isEmpty else {
+            throw ToolError(
+                .benchIncomplete,
+                "\(name) is not valid: \(reasons.joined(separator: "; ")); nothing else should run meanwhile")
+        }
+        return run
     }
 
     private var workload: BenchWorkload {
@@ -105,21 +64,21 @@ struct ComparedRuns {
             replicas: 4, gateways: 1, clients: clients, lists: nil, duration: duration, warmup: min(1, duration / 4),
             principals: nil, bundle: 1, seed: 1, keep: false, faults: BenchFaults(), history: nil, isOnlyRun: true,
             hostProgram: nil, traceRate: 0, clientTLS: .off, network: nil)
-        return try await BenchRun(
+        let run = BenchRun(
             shards: shards, crossShard: nil, options: options, workload: workload,
-            keys: AccountKeys(accounts: 10_000, seed: 1), folder: folder
-        ).measure()
+            keys: AccountKeys(accounts: 10_000, seed: 1), folder: folder)
+        return try usable(try await run.measure(), "real")
     }
 
     private func simulated(_ costs: CostModel, shards: Int, clients: Int) throws -> RunResult {
         let options = ForecastOptions(
             shards: shards, cores: ProcessInfo.processInfo.activeProcessorCount, placement: .together,
             load: .closed(clients: clients), duration: 4, warmup: 1, costs: costs)
-        return try SimulatedRuns.run(
-            .init(
-                options: options,
-                workload: ForecastWorkload(
-                    name: workload.name, trace: workload.trace, keys: AccountKeys(accounts: 10_000, seed: 1),
-                    crossShardPercent: nil)))
+        let run = SimulatedRuns.Run(
+            options: options,
+            workload: ForecastWorkload(
+                name: workload.name, trace: workload.trace, keys: AccountKeys(accounts: 10_000, seed: 1),
+                crossShardPercent: nil))
+        return try usable(try SimulatedRuns.run(run), "simulated")
     }
 }

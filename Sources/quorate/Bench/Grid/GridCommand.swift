@@ -34,6 +34,11 @@ struct GridCommand: ToolCommand {
     @Option(
         name: .customLong("repeat"), help: Whole(1...1000).help("Rounds: runs of each combination."),
         transform: Whole(1...1000).parse) var rounds = 1
+    @Option(
+        help: Real(0...10).help(
+            "With --repeat: runs of a combination whose throughputs (with --rate p50 and p99 too) vary by more, as a share of their mean, are not valid. Default: 0.15."
+        ),
+        transform: Real(0...10).parse) var varianceGate: Double?
     @Option(help: Limits.seed.help("Of the order of the runs."), transform: Limits.seed.parse) var orderSeed: UInt64 = 1
     @Option(help: .init("Where runs and report go.", valueName: "folder")) var output: String
     @Flag(help: "Begin anew in a folder of another grid: its runs are removed.") var overwrite = false
@@ -56,6 +61,9 @@ struct GridCommand: ToolCommand {
         }
         for option in varied where isGiven(option) {
             throw ValidationError("\(option) is varied, so that it cannot have one value for all runs.")
+        }
+        guard varianceGate == nil || rounds > 1 || reportOnly else {
+            throw ValidationError("--variance-gate goes with --repeat.")
         }
         guard !reportOnly else { return }
         let plan = try plan()
@@ -106,7 +114,8 @@ struct GridCommand: ToolCommand {
         guard !reportOnly else { return try finish(try store.existing(), failures: [], stopped: nil) }
         let plan = try plan()
         let hostProgram = try plan.cells.first.flatMap { try command($0).hostProgram.path() }
-        let identity = try GridProgram.identity(arguments: common, hostProgram: hostProgram)
+        let identity = try GridProgram.identity(
+            arguments: common, words: try plan.cells.flatMap { try arguments($0) }, hostProgram: hostProgram)
         let records = try store.open(identity, overwrites: overwrite)
         let run = GridRun(command: self, plan: plan, store: store, known: records)
         let (all, failures, stopped) = await run.measure()
@@ -116,11 +125,16 @@ struct GridCommand: ToolCommand {
     private func finish(
         _ records: [GridRecord], failures: [(cell: GridCell, error: ToolError)], stopped: (any Error)?
     ) throws {
-        let summary = GridSummary(runs: records.flatMap(\.runs))
-        let runs = summary.runs
+        let all = GridSummary(runs: records.flatMap(\.runs)).runs
         let why = stopped.map { ToolError($0).description.split(separator: "\n").first.map(String.init) ?? "an error" }
         let partial = why ?? (failures.isEmpty ? nil : "\(failures.count) cells failed")
-        let report = BenchReport(runs: runs, made: Made.now, partial: partial)
+        var report = BenchReport(runs: all, made: Made.now, partial: partial)
+        if all.contains(where: { ($0.repetition ?? 0) > 1 }) {
+            report.summarizeRepeats(gate: varianceGate ?? RepeatSummary.usualGate)
+        }
+        // With what the rounds of a cell say of each other.
+        let runs = report.runs
+        let summary = GridSummary(runs: runs)
         if json { Console.json(document: try report.json()) } else { Console.out(summary.text) }
         if !runs.isEmpty {
             let path = try GridStore(output).write(report, summary)

@@ -19,7 +19,11 @@ struct GridStore: Sendable {
         try lock()
         if let known = try read(GridIdentity.self, manifest) {
             let differences = known.differences(from: identity)
-            if differences.isEmpty, !overwrites { return try existing() }
+            if differences.isEmpty, !overwrites {
+                let extended = known.adding(filesOf: identity)
+                if extended != known { try write(extended, manifest) }
+                return try existing()
+            }
             guard overwrites else {
                 throw ToolError(
                     .folderExists,

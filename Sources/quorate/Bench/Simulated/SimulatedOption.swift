@@ -16,7 +16,8 @@ struct SimulatedOption: ParsableArguments {
         transform: Whole(1...1024).parse) var cores: Int?
     @Option(
         help: Real(0.1...1_000_000).help(
-            "With --simulate: requests a second for each shard, whatever is answered. Default: clients that wait."),
+            "With --simulate: transfers a second for each shard, whatever is answered; --rate has it for all shards together. Default: clients that wait."
+        ),
         transform: Real(0.1...1_000_000).parse) var ratePerShard: Double?
     @Option(
         help: Whole(1...10_000).help(
