@@ -161,7 +161,9 @@ public struct ClosedEconomyMix: TransactionMix {
             }
         }
         // Moves without an outcome happened whole or not at all: they do not change the sum.
-        if verdict.isConsistent == true, found != 0 { verdict.add("all records together hold \(found) more than at the start") }
+        if verdict.isConsistent == true, found != 0 {
+            verdict.add("all records together hold \(found) more than at the start")
+        }
         return verdict
     }
 }

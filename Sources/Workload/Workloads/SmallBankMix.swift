@@ -142,8 +142,8 @@ public struct SmallBankMix: TransactionMix {
             return DrawnTransaction(
                 kind: kind, operations: [.call(invocation)],
                 isCross: other.map { shard(of: $0) != shard(of: customer) } ?? false,
-                plan: Plan(customer: customer, other: other, least: least, most: most, isRead: isRead,
-                    mayAdd: mayAdd))
+                plan: Plan(
+                    customer: customer, other: other, least: least, most: most, isRead: isRead, mayAdd: mayAdd))
         }
         switch kind {
         case 0: return drawn(home, Balance.name, customer, isRead: true)
