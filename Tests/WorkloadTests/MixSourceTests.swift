@@ -120,7 +120,8 @@ struct MixSourceTests {
         }
         // In the warm-up, begun in it and ended after it, within, over its end, and in the cool-down.
         for (begin, end) in [(0, 100), (100, 250), (300, 400), (600, 750), (800, 900)] as [(UInt64, UInt64)] {
-            let work = try #require(source.next(now: moment(begin)))
+            let next = source.next(now: moment(begin))
+            let work = try #require(next)
             source.completed(
                 work, leg: 0, outcome: .committed, microseconds: (end - begin) * 1000, now: moment(end))
         }
