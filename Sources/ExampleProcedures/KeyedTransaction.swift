@@ -43,8 +43,10 @@ public struct KeyedTransaction<Operation: KeyedOperation>: Procedure {
 
     /// Where it is best called.
     public static func home(of operations: [Operation], in map: ShardMap) -> CallTarget? {
-        operations.max {
-            (map.shard(ofKey: Array($0.key.utf8)), $0.key) < (map.shard(ofKey: Array($1.key.utf8)), $1.key)
+        operations.max { first, second in
+            let (one, other) = (Array(first.key.utf8), Array(second.key.utf8))
+            let shards = (map.shard(ofKey: one), map.shard(ofKey: other))
+            return shards.0 == shards.1 ? one.lexicographicallyPrecedes(other) : shards.0 < shards.1
         }.map { .key($0.key) }
     }
 
@@ -75,10 +77,10 @@ public struct KeyedOfShard<Operation: KeyedOperation>: Procedure {
     /// What each operation found. Every key is locked before any is changed.
     /// - Throws: when a key is another shard's, or holds something else; and what an operation throws.
     public static func run(_ operations: [Operation], _ context: ProcedureContext) throws -> [Operation.Held] {
-        let changed = Set(operations.filter(\.isChange).map(\.key))
+        let changed = Set(operations.filter(\.isChange).map { Array($0.key.utf8) })
         // Locked in ascending order first, then in the order in which they were asked for.
-        for key in Set(operations.map(\.key)).sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
-            _ = try context.bytes(of: Array(key.utf8), toChange: changed.contains(key))
+        for key in LockOrder.keys(operations.map(\.key)) {
+            _ = try context.bytes(of: key, toChange: changed.contains(key))
         }
         return try operations.map { operation in
             let held = try context.value(of: operation.key) ?? Operation.nothing

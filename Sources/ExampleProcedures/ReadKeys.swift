@@ -31,9 +31,7 @@ public struct ReadKeys: Procedure {
     /// The values, in the order of the keys.
     /// - Throws: when a key is another shard's, or there are more than a frame may lock.
     public static func run(_ keys: [String], _ context: ProcedureContext) throws -> [Value] {
-        for key in Set(keys).sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
-            _ = try context.bytes(of: Array(key.utf8))
-        }
+        for key in LockOrder.keys(keys) { _ = try context.bytes(of: key) }
         return try keys.map { Value(try context.bytes(of: Array($0.utf8))) }
     }
 }

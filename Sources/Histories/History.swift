@@ -80,4 +80,10 @@ extension HistoryValue {
 public struct HistoryViolation: Error, Hashable, Sendable, CustomStringConvertible {
     /// The circle, transaction by transaction, or what was read that cannot be.
     public let description: String
+    /// Nothing was found: there were too many orders to look at.
+    public let isUndecided: Bool
+
+    init(description: String, isUndecided: Bool = false) {
+        (self.description, self.isUndecided) = (description, isUndecided)
+    }
 }

@@ -20,12 +20,12 @@ public protocol SequentialModel: Sendable {
 /// everything tried.
 public enum LinearizabilityChecker {
     /// Ways in which things can have happened that are looked at, at one return.
-    static let limit = 200_000
+    public static let usualLimit = 200_000
 
-    /// - Throws: the first answer that no order explains; or that there are too many orders to tell.
-    public static func check<Model: SequentialModel>(_ history: History<Model.Value>, _ model: Model)
-        throws(HistoryViolation)
-    {
+    /// - Throws: the first answer that no order explains; or, if there is none, that there are too many orders to tell.
+    public static func check<Model: SequentialModel>(
+        _ history: History<Model.Value>, _ model: Model, limit: Int = usualLimit
+    ) throws(HistoryViolation) {
         var places: [Model.Object: [Int]] = [:]
         var objects: [Model.Object] = []
         for (i, transaction) in history.transactions.enumerated() where transaction.outcome != .failed {
@@ -33,14 +33,22 @@ public enum LinearizabilityChecker {
             if places[object] == nil { objects.append(object) }
             places[object, default: []].append(i)
         }
+        var undecided: HistoryViolation?
         for object in objects {
             let all = places[object] ?? []
-            var search = LinearizabilitySearch(history.transactions, all, model, isThorough: false)
-            do { try search.run() } catch {
-                search = LinearizabilitySearch(history.transactions, all, model, isThorough: true)
+            func search(isThorough: Bool) throws(HistoryViolation) {
+                var search = LinearizabilitySearch(
+                    history.transactions, all, model, isThorough: isThorough, limit: limit)
                 try search.run()
             }
+            do { try search(isThorough: false) } catch {
+                do { try search(isThorough: true) } catch {
+                    guard error.isUndecided else { throw error }
+                    undecided = undecided ?? error
+                }
+            }
         }
+        if let undecided { throw undecided }
     }
 }
 
@@ -62,15 +70,18 @@ private struct LinearizabilitySearch<Model: SequentialModel> {
     private let transactions: [History<Model.Value>.Transaction]
     private let model: Model
     private let isThorough: Bool
+    private let limit: Int
     private var events: [Event] = []
     private var underWay: [Int] = []
     private var ways: Set<Way>
 
     /// - Parameter places: of the object's transactions.
     init(
-        _ transactions: [History<Model.Value>.Transaction], _ places: [Int], _ model: Model, isThorough: Bool
+        _ transactions: [History<Model.Value>.Transaction], _ places: [Int], _ model: Model, isThorough: Bool,
+        limit: Int
     ) {
         (self.transactions, self.model, self.isThorough) = (transactions, model, isThorough)
+        self.limit = limit
         ways = [Way(state: model.initial, done: [])]
         for place in places {
             events.append(Event(time: transactions[place].invokedAt, isReturn: false, place: place))
@@ -129,10 +140,11 @@ private struct LinearizabilitySearch<Model: SequentialModel> {
                     next.append(Way(state: state, done: (way.done + [other]).sorted()))
                 }
             }
-            guard seen.count + next.count <= LinearizabilityChecker.limit else {
+            guard seen.count + next.count <= limit else {
                 throw HistoryViolation(
                     description:
-                        "too much was under way at once to tell:\n  \(transactions[place].described(at: place))")
+                        "too much was under way at once to tell:\n  \(transactions[place].described(at: place))",
+                    isUndecided: true)
             }
             level = next
         }

@@ -141,6 +141,28 @@ import Testing
         #expect(!holds([(.failed, 0...1, .put(key: "k", value: "x")), (.ok, 2...3, .get(key: "k", "x"))]))
     }
 
+    /// Twelve writes at once, and a read of what none of them wrote, or one did.
+    private func busy(_ seen: String, _ more: [(HistoryOutcome, ClosedRange<UInt64>, KeyValueAction)] = [])
+        -> HistoryViolation?
+    {
+        let writes = (0..<12).map { number -> (HistoryOutcome, ClosedRange<UInt64>, KeyValueAction) in
+            (.ok, 0...100, .append(key: "k", value: "\(number),"))
+        }
+        do {
+            try LinearizabilityChecker.check(
+                history(writes + [(.ok, 1...50, .get(key: "k", seen))] + more), KeyValueChecker(), limit: 500)
+            return nil
+        } catch { return error }
+    }
+
+    @Test func whatCannotBeToldIsNoViolation() {
+        #expect(busy("3,") == nil)
+        #expect(busy("none")?.isUndecided == true)
+        // But a violation at another key is one, whichever is looked at first.
+        let wrong = busy("none", [(.ok, 0...1, .put(key: "l", value: "x")), (.ok, 2...3, .get(key: "l", ""))])
+        #expect(wrong?.isUndecided == false)
+    }
+
     @Test func theViolationSaysWhatWasThere() {
         let error = #expect(throws: HistoryViolation.self) {
             try KeyValueChecker().check(

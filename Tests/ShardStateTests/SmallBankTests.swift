@@ -61,6 +61,21 @@ import Testing
 
     private func home(_ customer: UInt64) -> CallTarget { .key(SmallBank.checkingKey(customer)) }
 
+    @Test func keysThatUnicodeTakesForEqualAreLockedOneByOne() throws {
+        let (composed, combined) = ("caf\u{E9}", "cafe\u{301}")
+        #expect(composed == combined)
+        #expect(
+            LockOrder.keys([composed, "z", combined, composed])
+                == [Array(combined.utf8), Array(composed.utf8), Array("z".utf8)])
+        // Each holds its own.
+        var bank = try Bank(teller, shards: 1)
+        let puts = [TextOperation(key: composed, .put("one")), TextOperation(key: combined, .put("two"))]
+        _ = try bank.run(.key(composed), TextTransaction.name, puts)
+        let values: [ReadKeys.Value]? = try bank.cluster.result(
+            try bank.run(.key(composed), ReadKeys.name, [combined, composed]))
+        #expect(values == [ReadKeys.Value("two".encoded()), ReadKeys.Value("one".encoded())])
+    }
+
     @Test func aCustomerWhomNobodyHasTouchedHasTheOpeningBalances() throws {
         var bank = try Bank(teller)
         let status = try bank.run(home(7), Balance.name, UInt64(7))

@@ -105,4 +105,29 @@ struct MixSourceTests {
         #expect(next.request.request.follows.isEmpty)
         #expect(scene.engine.source.measurements?.committed == 1)
     }
+
+    @Test(arguments: [false, true]) func `kinds are counted over the time over which all is counted`(
+        _ isOpen: Bool
+    ) throws {
+        let map = ShardMap(shardCount: 2)
+        var source = MixSource(
+            SmallBankMix(customers: 10, skew: .uniform, weights: [0, 1, 0, 0, 0, 0], map: map), signers: 1,
+            duration: 1_000_000_000, warmup: 200_000_000, cooldown: 300_000_000, isOpen: isOpen, seed: 1)
+        func moment(_ milliseconds: UInt64) -> Instant {
+            Instant(
+                uptime: 1_000_000_000 + milliseconds * 1_000_000,
+                wall: Timestamp(1_700_000_000_000_000).adding(microseconds: milliseconds * 1000))
+        }
+        // In the warm-up, begun in it and ended after it, within, over its end, and in the cool-down.
+        for (begin, end) in [(0, 100), (100, 250), (300, 400), (600, 750), (800, 900)] as [(UInt64, UInt64)] {
+            let next = source.next(now: moment(begin))
+            let work = try #require(next)
+            source.completed(
+                work, leg: 0, outcome: .committed, microseconds: (end - begin) * 1000, now: moment(end))
+        }
+        #expect(source.measurements?.committed == 2)
+        #expect(source.kinds[1].committed == 2)
+        // A closed loop counts what ends in the time, an open one what was meant for it.
+        #expect(source.kinds[1].latency.max_us > 140_000)
+    }
 }

@@ -134,9 +134,57 @@ struct SmallBankMixTests {
         #expect(try !Deposits(2, losing: 0, unknown: [1]).verdict.holds)
     }
 
-    @Test func `customers that could not be read are a problem`() throws {
+    @Test func `of customers that could not be read nothing is known, and what is no balance is a problem`() throws {
         let deposits = try Deposits(3)
-        #expect(!deposits.mix.verdict(FinalValues()).holds)
+        let unread = deposits.mix.verdict(FinalValues())
+        #expect(unread.holds && unread.isConsistent == nil && unread.unread == deposits.mix.subjects.keys.count)
+        #expect(try Deposits(3).verdict.isConsistent == true)
+        let strange = deposits.mix.subjects.keys.map { ($0, [1, 2, 3] as [UInt8]?) }
+        let verdict = deposits.mix.verdict(FinalValues(keys: Dictionary(uniqueKeysWithValues: strange)))
+        #expect(verdict.isConsistent == false && verdict.unread == 0)
+    }
+
+    /// Two deposits to one customer, the second without an outcome.
+    private func deposited(_ checking: Int64, savings: Int64) throws -> CheckVerdict {
+        var mix = SmallBankMix(customers: 2, skew: .hot(1, share: 1), weights: [0, 1, 0, 0, 0, 0], map: Self.map)
+        let transactions = drawn(&mix, 2)
+        let order = try SmallBank.Order(decoding: try #require(invocation(transactions[0].operations)).arguments)
+        mix.ended(transactions[0].plan, .committed(SmallBank.Change(checking: order.amount).encoded()))
+        mix.ended(transactions[1].plan, .unknown)
+        let opening = SmallBank.openingBalance
+        return mix.verdict(
+            FinalValues(keys: [
+                SmallBank.checkingKey(order.customer): (opening + checking).encoded(),
+                SmallBank.savingsKey(order.customer): (opening + savings).encoded(),
+            ]))
+    }
+
+    @Test func `one deposit without an outcome does not excuse all balances of its customer`() throws {
+        #expect(try deposited(130, savings: 0).holds && deposited(260, savings: 0).holds)
+        // The certified one is lost; more came than both; a balance that it does not concern.
+        #expect(try !deposited(0, savings: 0).holds && !deposited(390, savings: 0).holds)
+        #expect(try !deposited(130, savings: 1).holds)
+    }
+
+    @Test func `a merge without an outcome leaves only its three balances open`() throws {
+        var mix = SmallBankMix(customers: 2, skew: .uniform, weights: [0, 0, 0, 1, 0, 0], map: Self.map)
+        let transaction = drawn(&mix, 1)[0]
+        let passage = try SmallBank.Passage(
+            decoding: try #require(invocation(transaction.operations)).arguments)
+        mix.ended(transaction.plan, .unknown)
+        let opening = SmallBank.openingBalance
+        func holds(_ moved: Int64, savings: Int64) -> Bool {
+            mix.verdict(
+                FinalValues(keys: [
+                    SmallBank.checkingKey(passage.from): (opening - moved).encoded(),
+                    SmallBank.savingsKey(passage.from): (opening - moved).encoded(),
+                    SmallBank.checkingKey(passage.to): (opening + 2 * moved).encoded(),
+                    SmallBank.savingsKey(passage.to): (opening + savings).encoded(),
+                ])
+            ).holds
+        }
+        #expect(holds(0, savings: 0) && holds(opening, savings: 0))
+        #expect(!holds(opening, savings: -1))
     }
 }
 
@@ -176,6 +224,58 @@ struct ClosedEconomyMixTests {
         strange[key]?.mark = 9_999_999
         #expect(!verdict(strange).holds)
     }
+
+    /// Updates of two records, each with the mark that it writes.
+    private static func updates(_ mix: inout ClosedEconomyMix, _ count: Int) throws
+        -> [(transaction: DrawnTransaction<ClosedEconomyMix.Plan>, record: UInt64, mark: UInt64)]
+    {
+        try drawn(&mix, count).map {
+            let step = try ClosedEconomy.Step(decoding: try #require(invocation($0.operations)).arguments)
+            return ($0, step.record, step.value)
+        }
+    }
+
+    private static func holds(_ mix: ClosedEconomyMix, _ marks: [UInt64: UInt64]) -> Bool {
+        let keys = mix.subjects.keys.map { key in
+            let mark = marks.first { ClosedEconomy.key($0.key) == key }?.value ?? 0
+            var record = ClosedEconomy.Record()
+            record.mark = mark
+            return (key, record.encoded() as [UInt8]?)
+        }
+        return mix.verdict(FinalValues(keys: Dictionary(uniqueKeysWithValues: keys))).holds
+    }
+
+    @Test func `the mark of an update that another one came after is a lost update`() throws {
+        var mix = ClosedEconomyMix(records: 2, skew: .hot(1, share: 1), weights: [0, 1, 0], map: Self.map)
+        var random = SplitMix64(seed: 5)
+        var (marks, record): ([UInt64], UInt64) = ([], 0)
+        for _ in 0..<3 {
+            let transaction = mix.draw(using: &random)
+            let step = try ClosedEconomy.Step(decoding: try #require(invocation(transaction.operations)).arguments)
+            (record, marks) = (step.record, marks + [step.value])
+            mix.ended(transaction.plan, .committed(ClosedEconomy.Record().encoded()))
+        }
+        #expect(Self.holds(mix, [record: marks[2]]))
+        #expect(!Self.holds(mix, [record: marks[1]]) && !Self.holds(mix, [record: marks[0]]))
+        #expect(!Self.holds(mix, [record: 0]))
+    }
+
+    @Test func `of updates that were under way together each may be the last, and so may one without an outcome`()
+        throws
+    {
+        var mix = ClosedEconomyMix(records: 2, skew: .hot(1, share: 1), weights: [0, 1, 0], map: Self.map)
+        let together = try Self.updates(&mix, 3)
+        let record = together[0].record
+        mix.ended(together[0].transaction.plan, .unknown)
+        for update in together[1...] {
+            mix.ended(update.transaction.plan, .committed(ClosedEconomy.Record().encoded()))
+        }
+        for update in together { #expect(Self.holds(mix, [record: update.mark])) }
+        let last = try Self.updates(&mix, 1)[0]
+        mix.ended(last.transaction.plan, .committed(ClosedEconomy.Record().encoded()))
+        #expect(Self.holds(mix, [record: last.mark]) && Self.holds(mix, [record: together[0].mark]))
+        #expect(!Self.holds(mix, [record: together[1].mark]) && !Self.holds(mix, [record: together[2].mark]))
+    }
 }
 
 struct CallMixTests {
@@ -200,6 +300,20 @@ struct CallMixTests {
         let key = try #require(counters.keys.sorted().first)
         counters[key, default: 0] -= 1
         #expect(!verdict().holds)
+    }
+
+    @Test func `a chain without an outcome is there whole or not at all`() throws {
+        let map = ShardMap(shardCount: 4)
+        var mix = try #require(CallMix(depth: 2, counters: 100, map: map))
+        let transaction = drawn(&mix, 1)[0]
+        mix.ended(transaction.plan, .unknown)
+        func verdict(_ counts: [UInt64]) -> CheckVerdict {
+            let keys = zip(transaction.plan, counts).map { ($0, $1.encoded() as [UInt8]?) }
+            return mix.verdict(FinalValues(keys: Dictionary(uniqueKeysWithValues: keys)))
+        }
+        #expect(verdict([1, 2, 3]).isConsistent == true && verdict([0, 0, 0]).isConsistent == true)
+        #expect(verdict([1, 2, 0]).isConsistent == false && verdict([0, 0, 3]).isConsistent == false)
+        #expect(verdict([1, 2]).isConsistent == nil)
     }
 
     @Test func `a shard without a counter is refused`() {
@@ -231,6 +345,29 @@ struct SettlementMixTests {
         var mix = SettlementMix(keys: Self.keys, crossPercent: percent, map: ShardMap(shardCount: 4))
         let crossing = drawn(&mix, 4000).count(where: \.isCross)
         #expect(abs(crossing - percent * 40) <= (percent % 100 == 0 ? 0 : 160))
+    }
+
+    @Test func `of a settlement without an outcome all legs are there or none`() {
+        var mix = SettlementMix(keys: Self.keys, map: ShardMap(shardCount: 2))
+        let plans = drawn(&mix, 40).map(\.plan)
+        for (place, plan) in plans.enumerated() { mix.ended(plan, place < 20 ? .unknown : .committed([])) }
+        /// - Parameter legs: how many of each settlement happened.
+        func verdict(_ legs: (Int) -> Int) -> CheckVerdict {
+            var held: [AccountID: UInt128] = [:]
+            for account in mix.subjects.accounts { held[account] = SettlementMix.openingBalance }
+            for (place, plan) in plans.enumerated() {
+                for leg in plan.prefix(legs(place)) {
+                    held[Self.keys.ids[leg.from]]? -= UInt128(leg.amount)
+                    held[Self.keys.ids[leg.to]]? += UInt128(leg.amount)
+                }
+            }
+            return mix.verdict(FinalValues(balances: held))
+        }
+        #expect(verdict { $0 >= 20 ? 4 : 0 }.isConsistent == true)
+        #expect(verdict { _ in 4 }.isConsistent == true)
+        #expect(verdict { $0.isMultiple(of: 2) || $0 >= 20 ? 4 : 0 }.isConsistent == true)
+        let half = verdict { $0 == 7 ? 2 : 4 }
+        #expect(half.isConsistent == false && half.text[0].contains("whole or not at all"))
     }
 
     @Test func `accounts hold every leg, and one leg that is missing is found`() throws {

@@ -62,6 +62,22 @@ struct ValidityTests {
             ("3 receipts did not verify", { $0.retries.invalid_receipts = 3 }),
             ("an invariant failed", { $0.invariants.conservation = false }),
             ("an invariant failed", { $0.invariants.at_rest = false }),
+            (
+                "could not be told",
+                {
+                    $0.history = RunResult.History(
+                        transactions: 1, committed: 1, failed: 0, died: 0, unknown: 0, lists: 1, unreadLists: 0,
+                        isFull: false, checkSeconds: 0, file: nil)
+                    $0.history?.is_undecided = true
+                }
+            ),
+            (
+                "2 values that the workload's check needs could not be read",
+                {
+                    $0.transactions = RunResult.Transactions(kinds: [], deaths: 0, check: nil, firstFailure: nil)
+                    $0.transactions?.unread_values = 2
+                }
+            ),
             ("not strictly serializable", { $0.invariants.strictly_serializable = false }),
             ("a fault that was asked for did not happen", { $0.missed_events = [.init(atSeconds: 9, what: "x")] }),
             ("lost a connection to a gateway", { $0.retries.connection_failures = 1 }),

@@ -69,13 +69,15 @@ public struct Measurements: Sendable {
     /// - Parameters:
     ///   - microseconds: counted as 1 to `maxMicroseconds`.
     ///   - now: monotonic nanoseconds.
-    public mutating func record(_ outcome: LegOutcome, isCross: Bool, microseconds: UInt64, now: UInt64) {
+    /// - Returns: whether it is in the figures.
+    @discardableResult
+    public mutating func record(_ outcome: LegOutcome, isCross: Bool, microseconds: UInt64, now: UInt64) -> Bool {
         if outcome == .committed { recordCommit(now: now) }
         if isMeasured(now) {
             endedWithin += 1
             if outcome == .committed { committedWithin += 1 }
         }
-        guard isMeasured(isOpen ? now - min(now, microseconds * 1000) : now) else { return }
+        guard isMeasured(isOpen ? now - min(now, microseconds * 1000) : now) else { return false }
         lastOutcome = max(lastOutcome, now)
         let value = min(max(1, microseconds), Self.maxMicroseconds)
         switch outcome {
@@ -89,6 +91,7 @@ public struct Measurements: Sendable {
             unknown += 1
             firstUnknown = firstUnknown ?? why
         }
+        return true
     }
 
     private func isMeasured(_ moment: UInt64) -> Bool {

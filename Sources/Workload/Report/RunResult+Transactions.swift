@@ -29,6 +29,8 @@ extension RunResult {
         public var deaths: Int
         /// What the workload's check looked at, in a sentence; null where there was nothing to look at.
         public var check: String?
+        /// Values that the check needed and could not read at the end; null if there were none.
+        public var unread_values: Int?
         /// What was said of the first that failed and was not refused; null if there was none.
         public var first_failure: String?
 

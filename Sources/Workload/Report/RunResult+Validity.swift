@@ -76,6 +76,12 @@ public struct ValidityRules: Sendable {
         if run.retries.invalid_receipts > 0 {
             reasons.append("\(run.retries.invalid_receipts) receipts did not verify")
         }
+        if run.history?.is_undecided == true {
+            reasons.append("whether what clients saw is strictly serializable could not be told")
+        }
+        if let unread = run.transactions?.unread_values, unread > 0 {
+            reasons.append("\(unread) values that the workload's check needs could not be read")
+        }
         if !run.missed_events.isEmpty { reasons.append("a fault that was asked for did not happen") }
         return reasons
     }

@@ -72,9 +72,10 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var replicas_agree: Bool
         /// No transaction is undecided, and no money reserved, on any replica.
         public var no_locks: Bool
-        /// Of the recorded history of transactions on lists; null where none was recorded.
+        /// Of the recorded history of transactions on lists; null where none was recorded, or it could not be told.
         public var strictly_serializable: Bool?
-        /// What a workload left is what was certified of it; null where it has no check of its own.
+        /// What a workload left is what was certified of it; null where it has no such check, or not all
+        /// could be read.
         public var workload_consistent: Bool?
         /// Nothing was ordered and pushed any more.
         public var at_rest = true
@@ -118,6 +119,8 @@ public struct RunResult: Codable, Sendable, Equatable {
         public var check_s: Double
         /// What `lists` and `unread_lists` count where it is something else: `accounts` or `keys`.
         public var things: String?
+        /// True if too much was under way at once to tell whether it is strictly serializable; null otherwise.
+        public var is_undecided: Bool?
         /// Where the history was written line by line; null where it was kept in memory.
         public var file: String?
 

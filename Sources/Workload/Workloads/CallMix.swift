@@ -23,6 +23,7 @@ public struct CallMix: TransactionMix {
     private let byShard: [[String]]
     private let choices: [SkewedChoice]
     private var books: [String: Books] = [:]
+    private var open = OpenTransactions<String>()
 
     /// - Parameters:
     ///   - depth: calls below the first procedure, 1 to 8; there must be one shard more.
@@ -56,6 +57,9 @@ public struct CallMix: TransactionMix {
 
     /// Each visit adds its place in the chain, counted from 1.
     public mutating func ended(_ plan: [String], _ ending: TransactionEnding) {
+        if ending == .unknown {
+            open.add(Dictionary(uniqueKeysWithValues: plan.enumerated().map { ($1, Int128($0) + 1) }))
+        }
         for (place, key) in plan.enumerated() {
             switch ending {
             case .committed: books[key, default: Books()].added += UInt64(place) + 1
@@ -68,19 +72,18 @@ public struct CallMix: TransactionMix {
     /// All counters that a chain has named.
     public var subjects: CheckSubjects { CheckSubjects(keys: books.keys.sorted()) }
 
-    /// Each counter is what committed chains have added.
+    /// Each counter is what committed chains have added, and of a chain without an outcome all or nothing.
     public func verdict(_ state: FinalValues) -> CheckVerdict {
         var verdict = CheckVerdict("\(books.count) counters are what committed calls have added")
+        var differences: [String: Int128] = [:]
         for key in books.keys.sorted() {
-            guard let own = books[key] else { continue }
-            guard let held = state.value(of: key, or: UInt64(0)) else {
-                verdict.add("\(key) could not be read")
-                continue
-            }
+            guard let own = books[key], let held = state.value(of: key, or: UInt64(0), &verdict) else { continue }
+            differences[key] = Int128(held) - Int128(own.added)
             if !(own.added...own.added + own.uncertain ~= held) {
                 verdict.add("\(key) is \(held); committed calls have added \(own.added)")
             }
         }
+        verdict.add(open.explain(differences), "calls") { $0 }
         return verdict
     }
 }

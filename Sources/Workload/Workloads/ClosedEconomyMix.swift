@@ -20,17 +20,26 @@ public struct ClosedEconomyMix: TransactionMix {
     public enum Plan: Sendable {
         /// Of this record.
         case read(UInt64)
-        /// Of this record, to this mark.
-        case update(UInt64, mark: UInt64)
+        /// Of this record, to this mark; drawn at this moment.
+        case update(UInt64, mark: UInt64, at: UInt64)
         /// From the first to the second.
         case move(UInt64, UInt64)
     }
 
     private struct Books: Sendable {
         var money: Int64 = 0
-        /// Of updates that took effect, or may have.
-        var marks: Set<UInt64> = []
-        var isMarked = false
+        /// Those that may be there last, with the moment at which the update's answer came; `.max` if nobody knows
+        /// whether, and when, it happened.
+        var marks: [UInt64: UInt64] = [:]
+        /// When the last of those updates was drawn that took effect; nil if none did.
+        var lastDrawn: UInt64?
+
+        /// An update whose answer came before this one was drawn is no longer the last.
+        mutating func commit(_ mark: UInt64, drawnAt: UInt64, answeredAt: UInt64) {
+            marks[mark] = answeredAt
+            lastDrawn = max(lastDrawn ?? 0, drawnAt)
+            if let lastDrawn { marks = marks.filter { $0.value >= lastDrawn } }
+        }
         /// How many units may have come or gone beside.
         var (least, most): (Int64, Int64) = (0, 0)
     }
@@ -41,6 +50,8 @@ public struct ClosedEconomyMix: TransactionMix {
     private let records: Int
     private var books: [UInt64: Books] = [:]
     private var marks: UInt64 = 0
+    /// Counts what was drawn and what ended: a transaction begins after it is drawn, and had its answer when it ends.
+    private var moment: UInt64 = 0
     private var unreadable = 0
 
     /// As in `allKinds`.
@@ -70,6 +81,7 @@ public struct ClosedEconomyMix: TransactionMix {
 
     /// Marks are numbered, so that each update writes something of its own.
     public mutating func draw(using random: inout SplitMix64) -> DrawnTransaction<Plan> {
+        moment += 1
         let kind = kindChoice.sample(&random)
         let record = UInt64(pairs.choice.sample(&random))
         let home = CallTarget.key(ClosedEconomy.key(record))
@@ -85,7 +97,7 @@ public struct ClosedEconomyMix: TransactionMix {
             let step = ClosedEconomy.Step(record: record, value: marks)
             return DrawnTransaction(
                 kind: kind, operations: call(home, UpdateRecord.name, step), isCross: false,
-                plan: .update(record, mark: marks))
+                plan: .update(record, mark: marks, at: moment))
         default:
             let other = other(than: record, &random)
             let step = ClosedEconomy.Step(record: record, value: other)
@@ -97,12 +109,12 @@ public struct ClosedEconomyMix: TransactionMix {
 
     /// Adds up what the results certify.
     public mutating func ended(_ plan: Plan, _ ending: TransactionEnding) {
+        moment += 1
         switch (plan, ending) {
-        case (.read(let record), _), (.update(let record, _), .aborted): touch(record)
-        case (.update(let record, let mark), .committed):
-            books[record, default: Books()].marks.insert(mark)
-            books[record, default: Books()].isMarked = true
-        case (.update(let record, let mark), .unknown): books[record, default: Books()].marks.insert(mark)
+        case (.read(let record), _), (.update(let record, _, _), .aborted): touch(record)
+        case (.update(let record, let mark, let drawn), .committed):
+            books[record, default: Books()].commit(mark, drawnAt: drawn, answeredAt: moment)
+        case (.update(let record, let mark, _), .unknown): books[record, default: Books()].marks[mark] = .max
         case (.move(let from, let to), .aborted):
             touch(from)
             touch(to)
@@ -127,7 +139,7 @@ public struct ClosedEconomyMix: TransactionMix {
     /// All records that a transaction has named.
     public var subjects: CheckSubjects { CheckSubjects(keys: books.keys.sorted().map(ClosedEconomy.key)) }
 
-    /// The sum is what it was, each record has what was certified, and its mark is of an update that is known.
+    /// The sum is what it was, each record has what was certified, and its mark is of an update that may have been the last.
     public func verdict(_ state: FinalValues) -> CheckVerdict {
         let opening = ClosedEconomy.openingMoney
         var verdict = CheckVerdict(
@@ -136,22 +148,22 @@ public struct ClosedEconomyMix: TransactionMix {
         if unreadable > 0 { verdict.add("\(unreadable) moves committed with a result that cannot be read") }
         var found: Int64 = 0
         for record in books.keys.sorted() {
-            guard let own = books[record] else { continue }
-            guard let held = state.value(of: ClosedEconomy.key(record), or: ClosedEconomy.Record()) else {
-                verdict.add("record \(record) could not be read")
-                continue
-            }
+            guard let own = books[record],
+                let held = state.value(of: ClosedEconomy.key(record), or: ClosedEconomy.Record(), &verdict)
+            else { continue }
             found &+= held.money &- opening
             let wanted = opening + own.money
             if !(wanted + own.least...wanted + own.most ~= held.money) {
                 verdict.add("record \(record) holds \(held.money); \(wanted) are certified")
             }
-            if held.mark == 0 ? own.isMarked : !own.marks.contains(held.mark) {
-                verdict.add("record \(record) has mark \(held.mark), which no update that is known left there last")
+            if held.mark == 0 ? own.lastDrawn != nil : own.marks[held.mark] == nil {
+                verdict.add("record \(record) has mark \(held.mark), which no update can have left there last")
             }
         }
         // Moves without an outcome happened whole or not at all: they do not change the sum.
-        if verdict.holds, found != 0 { verdict.add("all records together hold \(found) more than at the start") }
+        if verdict.isConsistent == true, found != 0 {
+            verdict.add("all records together hold \(found) more than at the start")
+        }
         return verdict
     }
 }

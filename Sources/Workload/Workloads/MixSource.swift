@@ -11,7 +11,7 @@ public struct MixSource<Mix: TransactionMix>: MeasuredSource {
         var answer: CallAnswer?
     }
 
-    /// Of one kind, after the warm-up.
+    /// Of one kind, in the measured time.
     private struct Figures: Sendable {
         var latencies = Histogram<UInt64>(
             lowestDiscernibleValue: 1, highestTrackableValue: Measurements.maxMicroseconds,
@@ -87,13 +87,16 @@ public struct MixSource<Mix: TransactionMix>: MeasuredSource {
     public mutating func completed(_ work: Work, leg: Int, outcome: LegOutcome, microseconds: UInt64, now: Instant) {
         guard let transaction = started.removeValue(forKey: work.id) else { return }
         done += 1
-        measurements?.record(outcome, isCross: transaction.isCross, microseconds: microseconds, now: now.uptime)
+        // Kinds are counted over the same time as all together.
+        let isCounted =
+            measurements?.record(outcome, isCross: transaction.isCross, microseconds: microseconds, now: now.uptime)
+            ?? false
         // In place: a copy of a histogram is large.
         let kind = transaction.kind
-        let counts = now.uptime >= measurements?.measureFrom ?? 0 ? 1 : 0
+        let counts = isCounted ? 1 : 0
         switch outcome {
         case .committed:
-            if counts > 0 {
+            if isCounted {
                 _ = figures[kind].latencies.record(min(max(1, microseconds), Measurements.maxMicroseconds))
             }
             var result: [UInt8] = []

@@ -44,6 +44,7 @@ public struct SettlementMix: TransactionMix {
     private let own: [[[Int]]]
     private let byShard: [[Int]]
     private var books: [Int: Books] = [:]
+    private var open = OpenTransactions<Int>()
 
     /// - Parameters:
     ///   - keys: of accounts that members own.
@@ -115,6 +116,14 @@ public struct SettlementMix: TransactionMix {
 
     /// All legs of it, or none.
     public mutating func ended(_ plan: [Leg], _ ending: TransactionEnding) {
+        if ending == .unknown {
+            var effect: [Int: Int128] = [:]
+            for leg in plan {
+                effect[leg.from, default: 0] -= Int128(leg.amount)
+                effect[leg.to, default: 0] += Int128(leg.amount)
+            }
+            open.add(effect)
+        }
         for leg in plan {
             let amount = Int128(leg.amount)
             switch ending {
@@ -133,21 +142,25 @@ public struct SettlementMix: TransactionMix {
     /// All accounts that a settlement has named.
     public var subjects: CheckSubjects { CheckSubjects(accounts: books.keys.sorted().map { keys.ids[$0] }) }
 
-    /// Each account holds what it was opened with and every leg of every settlement that is certified.
+    /// Each account holds what it was opened with and every leg of every settlement that is certified; of one
+    /// without an outcome all legs or none.
     public func verdict(_ state: FinalValues) -> CheckVerdict {
         var verdict = CheckVerdict(
             "\(books.count) accounts hold what all legs of committed settlements have left there")
+        var differences: [Int: Int128] = [:]
         for account in books.keys.sorted() {
             guard let own = books[account] else { continue }
             guard let held = state.balances[keys.ids[account]] else {
-                verdict.add("account \(keys.ids[account].hex) could not be read")
+                verdict.addUnread()
                 continue
             }
             let wanted = Int128(Self.openingBalance) + own.change
+            differences[account] = Int128(clamping: held) - wanted
             if !(wanted + own.least...wanted + own.most ~= Int128(clamping: held)) {
                 verdict.add("account \(keys.ids[account].hex) holds \(held); \(wanted) are certified")
             }
         }
+        verdict.add(open.explain(differences), "settlements") { "account \(keys.ids[$0].hex)" }
         return verdict
     }
 }

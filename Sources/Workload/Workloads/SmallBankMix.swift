@@ -42,14 +42,45 @@ public struct SmallBankMix: TransactionMix {
         let least: Int64
         let most: Int64
         let isRead: Bool
+        /// What it may add to single balances, if nobody knows.
+        let mayAdd: MayAdd
+    }
+
+    /// What a transaction adds to balances if it happens.
+    enum MayAdd: Sendable {
+        case checking(ClosedRange<Int64>)
+        case savings(ClosedRange<Int64>)
+        case payment(Int64)
+        /// All that there is, whatever that was then.
+        case everything
     }
 
     /// By how much a customer's balances differ from the opening ones, as certified.
     private struct Books: Sendable {
-        var checking: Int64 = 0
-        var savings: Int64 = 0
+        var checking = Held()
+        var savings = Held()
+
         /// A transaction of this customer's may have happened or not.
-        var isUncertain = false
+        var isUncertain: Bool { checking.isUncertain || savings.isUncertain }
+    }
+
+    private struct Held: Sendable {
+        var change: Int64 = 0
+        /// What may have come or gone beside.
+        var (least, most): (Int64, Int64) = (0, 0)
+        /// All of it may have gone, or another's all may have come: there are no bounds.
+        var isOpen = false
+
+        var isUncertain: Bool { isOpen || least != most }
+
+        mutating func widen(_ range: ClosedRange<Int64>) {
+            least += min(0, range.lowerBound)
+            most += max(0, range.upperBound)
+        }
+
+        func explains(_ held: Int64) -> Bool {
+            isOpen || (SmallBank.openingBalance + change + least...SmallBank.openingBalance + change + most ~= held)
+        }
     }
 
     private let pairs: PairChoice
@@ -104,40 +135,43 @@ public struct SmallBankMix: TransactionMix {
         let home = CallTarget.key(SmallBank.checkingKey(customer))
         func drawn(
             _ target: CallTarget, _ procedure: String, _ arguments: some CanonicalEncodable, other: UInt64? = nil,
-            least: Int64 = 0, most: Int64 = 0, isRead: Bool = false
+            least: Int64 = 0, most: Int64 = 0, isRead: Bool = false, mayAdd: MayAdd = .checking(0...0)
         ) -> DrawnTransaction<Plan> {
             let invocation = Invocation(
                 target: target, procedure: procedure, version: 1, arguments: arguments.encoded())
             return DrawnTransaction(
                 kind: kind, operations: [.call(invocation)],
                 isCross: other.map { shard(of: $0) != shard(of: customer) } ?? false,
-                plan: Plan(customer: customer, other: other, least: least, most: most, isRead: isRead))
+                plan: Plan(
+                    customer: customer, other: other, least: least, most: most, isRead: isRead, mayAdd: mayAdd))
         }
         switch kind {
         case 0: return drawn(home, Balance.name, customer, isRead: true)
         case 1:
             let amount = amount(130, 1...50, &random)
             return drawn(
-                home, DepositChecking.name, SmallBank.Order(customer: customer, amount: amount), most: amount)
+                home, DepositChecking.name, SmallBank.Order(customer: customer, amount: amount), most: amount,
+                mayAdd: .checking(0...amount))
         case 2:
             let amount = amount(2020, -50...50, &random)
             return drawn(
                 home, TransactSavings.name, SmallBank.Order(customer: customer, amount: amount),
-                least: min(0, amount), most: max(0, amount))
+                least: min(0, amount), most: max(0, amount), mayAdd: .savings(min(0, amount)...max(0, amount)))
         case 3:
             let other = other(than: customer, &random)
             let passage = SmallBank.Passage(from: customer, to: other)
-            return drawn(Amalgamate.home(to: other), Amalgamate.name, passage, other: other)
+            return drawn(Amalgamate.home(to: other), Amalgamate.name, passage, other: other, mayAdd: .everything)
         case 4:
             let amount = amount(500, 0...49, &random)
             return drawn(
                 home, WriteCheck.name, SmallBank.Order(customer: customer, amount: amount),
-                least: -amount - SmallBank.penalty)
+                least: -amount - SmallBank.penalty, mayAdd: .checking(-amount - SmallBank.penalty...0))
         default:
             let other = other(than: customer, &random)
             let passage = SmallBank.Passage(from: customer, to: other, amount: amount(500, 0...49, &random))
             return drawn(
-                SendPayment.home(from: customer, to: other, in: map), SendPayment.name, passage, other: other)
+                SendPayment.home(from: customer, to: other, in: map), SendPayment.name, passage, other: other,
+                mayAdd: .payment(passage.amount))
         }
     }
 
@@ -152,14 +186,29 @@ public struct SmallBankMix: TransactionMix {
                 unreadable += 1
                 return
             }
-            books[plan.customer, default: Books()].checking += change.checking
-            books[plan.customer, default: Books()].savings += change.savings
-            if let other = plan.other { books[other, default: Books()].checking += change.other }
+            books[plan.customer, default: Books()].checking.change += change.checking
+            books[plan.customer, default: Books()].savings.change += change.savings
+            if let other = plan.other { books[other, default: Books()].checking.change += change.other }
             total += change.checking + change.savings + change.other
         case .aborted: return
         case .unknown:
-            for customer in customers { books[customer, default: Books()].isUncertain = true }
+            widen(plan)
             (least, most) = (least + plan.least, most + plan.most)
+        }
+    }
+
+    /// Only the balances that it concerns, and by no more than it moves.
+    private mutating func widen(_ plan: Plan) {
+        switch plan.mayAdd {
+        case .checking(let range): books[plan.customer, default: Books()].checking.widen(range)
+        case .savings(let range): books[plan.customer, default: Books()].savings.widen(range)
+        case .payment(let amount):
+            books[plan.customer, default: Books()].checking.widen(-amount...0)
+            if let other = plan.other { books[other, default: Books()].checking.widen(0...amount) }
+        case .everything:
+            books[plan.customer, default: Books()].checking.isOpen = true
+            books[plan.customer, default: Books()].savings.isOpen = true
+            if let other = plan.other { books[other, default: Books()].checking.isOpen = true }
         }
     }
 
@@ -180,22 +229,18 @@ public struct SmallBankMix: TransactionMix {
         for customer in books.keys.sorted() {
             guard let own = books[customer] else { continue }
             let opening = SmallBank.openingBalance
-            guard let checking = state.value(of: SmallBank.checkingKey(customer), or: opening),
-                let savings = state.value(of: SmallBank.savingsKey(customer), or: opening)
-            else {
-                verdict.add("the balances of customer \(customer) could not be read")
-                continue
-            }
+            let checking = state.value(of: SmallBank.checkingKey(customer), or: opening, &verdict)
+            let savings = state.value(of: SmallBank.savingsKey(customer), or: opening, &verdict)
+            guard let checking, let savings else { continue }
             found &+= (checking &- opening) &+ (savings &- opening)
-            guard !own.isUncertain else { continue }
-            let wanted = (opening + own.checking, opening + own.savings)
-            if (checking, savings) != wanted {
+            let wanted = (opening + own.checking.change, opening + own.savings.change)
+            if !(own.checking.explains(checking) && own.savings.explains(savings)) {
                 verdict.add(
                     "customer \(customer) has \(checking) and \(savings) cents; \(wanted.0) and \(wanted.1) are certified"
                 )
             }
         }
-        if verdict.holds, !(total + least...total + most ~= found) {
+        if verdict.isConsistent == true, !(total + least...total + most ~= found) {
             verdict.add("the bank holds \(found) cents more than at the start; \(total) more are certified")
         }
         return verdict

@@ -75,12 +75,19 @@ public struct FinalValues: Sendable {
         (self.keys, self.balances) = (keys, balances)
     }
 
-    /// The value of a key that was read.
-    /// - Returns: nil if it holds something else.
-    func value<T: CanonicalDecodable>(of key: String, or absent: T) -> T? {
-        guard let found = keys[key] else { return nil }
+    /// The value of a key.
+    /// - Returns: nil if it was not read, or holds something else; the verdict says which.
+    func value<T: CanonicalDecodable>(of key: String, or absent: T, _ verdict: inout CheckVerdict) -> T? {
+        guard let found = keys[key] else {
+            verdict.addUnread()
+            return nil
+        }
         guard let bytes = found else { return absent }
-        return try? T(decoding: bytes)
+        guard let value = try? T(decoding: bytes) else {
+            verdict.add("\(key) holds what is no value of this workload")
+            return nil
+        }
+        return value
     }
 }
 
@@ -94,12 +101,27 @@ public struct CheckVerdict: Sendable, Equatable {
     /// The first of them; empty if all is as it must be.
     public private(set) var problems: [String] = []
     private var untold = 0
+    /// How many values could not be read: nothing is known of them.
+    public private(set) var unread = 0
+    /// There were too many transactions without an outcome to tell.
+    public var isUndecided = false
+    /// False for a check that looks at nothing that was left.
+    public var looksAtState = true
 
     /// Nothing was found yet.
     public init(_ summary: String) { self.summary = summary }
 
-    /// Whether all is as it must be.
+    /// Whether nothing is wrong, as far as was seen.
     public var holds: Bool { problems.isEmpty }
+
+    /// Whether what is there is what was certified; nil if that was not seen.
+    public var isConsistent: Bool? {
+        guard holds else { return false }
+        return unread == 0 && !isUndecided && looksAtState ? true : nil
+    }
+
+    /// A value was not read.
+    public mutating func addUnread() { unread += 1 }
 
     /// Something is not.
     public mutating func add(_ problem: String) {

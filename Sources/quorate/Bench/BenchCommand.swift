@@ -512,7 +512,7 @@ struct BenchCommand: ToolCommand {
             Console.out("invariants hold on every replica: money conserved, replicas identical, no lock left")
             for check in result.runs.compactMap(\.transactions?.check) { Console.out("\(workload.rawValue): \(check)") }
             let histories = result.runs.compactMap(\.history)
-            if !histories.isEmpty {
+            if !histories.isEmpty, !histories.contains(where: { $0.is_undecided == true }) {
                 let checked = histories.reduce(0) { $0 + $1.committed }
                 Console.out("histories are strictly serializable: \(checked) committed transactions, checked")
             }
@@ -529,6 +529,16 @@ struct BenchCommand: ToolCommand {
         if unread > 0 {
             throw ToolError(
                 .benchIncomplete, "\(unread) lists, accounts or keys of the history could not be read at the end")
+        }
+        let unreadValues = result.runs.reduce(0) { $0 + ($1.transactions?.unread_values ?? 0) }
+        if unreadValues > 0 {
+            throw ToolError(
+                .benchIncomplete, "\(unreadValues) values that the workload's check needs could not be read at the end")
+        }
+        if result.runs.contains(where: { $0.history?.is_undecided == true }) {
+            throw ToolError(
+                .benchIncomplete,
+                "too much was under way at once to tell whether the histories are strictly serializable")
         }
         var open = result.runs.reduce(0) { $0 + $1.unknown }
         if open > 0, workload.isRecorded, !faults.isEmpty {

@@ -37,9 +37,11 @@ extension BenchRun {
         // Only now: a decision is told to the shards after its client has it.
         let values = await FinalReading(processes: processes).read(measured.source.mix.subjects, label: label)
         let verdict = measured.source.mix.verdict(values)
-        invariants.workload_consistent = verdict.holds
+        invariants.workload_consistent = verdict.isConsistent
         invariants.problems += verdict.text.map { "\(plan.name): \($0)" }
-        Console.error("\(label): \(verdict.holds ? verdict.summary : "\(plan.name) is NOT what was certified")")
+        let unread = verdict.unread > 0 ? "; \(verdict.unread) values could NOT be read" : ""
+        Console.error(
+            "\(label): \(verdict.holds ? verdict.summary + unread : "\(plan.name) is NOT what was certified")")
         let history = try probe?.judge(&invariants, label: label)
         guard let measurements = measured.source.measurements else { throw ToolError(.failure, "nothing was measured") }
         if let why = measured.source.firstFailure {
@@ -59,6 +61,7 @@ extension BenchRun {
         result.transactions = RunResult.Transactions(
             kinds: measured.source.kinds, deaths: measured.counters.deaths, check: verdict.summary,
             firstFailure: measured.source.firstFailure)
+        result.transactions?.unread_values = verdict.unread > 0 ? verdict.unread : nil
         result.validity = RunResult.Validity(reasons: ValidityRules().reasons(against: result))
         return result
     }

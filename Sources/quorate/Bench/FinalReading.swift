@@ -11,6 +11,8 @@ struct FinalReading: Sendable {
     let processes: ClusterProcesses
     private static let clients = 16
     private static let limit = Duration.seconds(120)
+    /// After a failure.
+    private static let pause = Duration.milliseconds(200)
 
     private enum Piece: Sendable {
         case keys([String])
@@ -19,34 +21,35 @@ struct FinalReading: Sendable {
 
     /// What the clients share.
     private final class Shared: Sendable {
-        private let state = Mutex((next: 0, values: FinalValues()))
-        /// Counts up from 0.
-        func take() -> Int {
+        private let state: Mutex<(queue: ReadingQueue<Piece>, values: FinalValues)>
+        init(_ pieces: [Piece]) { state = Mutex((ReadingQueue(pieces), FinalValues())) }
+        func take() -> Piece? { state.withLock { $0.queue.take() } }
+        /// - Returns: how many pieces were read.
+        func settle(_ piece: Piece, wasRead: Bool) -> Int {
             state.withLock { state in
-                state.next += 1
-                return state.next - 1
+                state.queue.settle(piece, wasRead: wasRead)
+                return state.queue.done
             }
         }
         func add(_ body: (inout FinalValues) -> Void) { state.withLock { body(&$0.values) } }
         var values: FinalValues { state.withLock { $0.values } }
     }
 
-    /// What could not be read in time is left out.
+    /// What could not be read is tried again; what could not be read in time is left out.
     func read(_ subjects: CheckSubjects, label: String) async -> FinalValues {
         let pieces = pieces(of: subjects)
         guard !pieces.isEmpty else { return FinalValues() }
         let bar = ProgressBar("\(label): reading \(subjects.keys.count + subjects.accounts.count) values")
-        let shared = Shared()
+        let shared = Shared(pieces)
         let end = ContinuousClock.now + Self.limit
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<min(Self.clients, pieces.count) {
                 group.addTask {
                     guard let client = newClient() else { return }
-                    while ContinuousClock.now < end, !Task.isCancelled {
-                        let place = shared.take()
-                        guard place < pieces.count else { break }
-                        await read(pieces[place], client, into: shared)
-                        bar.update(WorkProgress(done: place + 1, total: pieces.count))
+                    while ContinuousClock.now < end, !Task.isCancelled, let piece = shared.take() {
+                        let wasRead = await read(piece, client, into: shared)
+                        bar.update(WorkProgress(done: shared.settle(piece, wasRead: wasRead), total: pieces.count))
+                        if !wasRead { try? await Task.sleep(for: Self.pause) }
                     }
                     await client.close()
                 }
@@ -79,18 +82,21 @@ struct FinalReading: Sendable {
         return ofKeys + subjects.accounts.map(Piece.account)
     }
 
-    private func read(_ piece: Piece, _ client: QuorateClient, into shared: Shared) async {
+    private func read(_ piece: Piece, _ client: QuorateClient, into shared: Shared) async -> Bool {
         switch piece {
         case .keys(let keys):
             let answer = try? await client.call(
                 .key(keys[0]), ReadKeys.name, keys, returning: [ReadKeys.Value].self)
-            guard let found = answer?.result, found.count == keys.count else { return }
+            guard let found = answer?.result, found.count == keys.count else { return false }
             shared.add { values in
                 for (key, value) in zip(keys, found) { values.keys.updateValue(value.bytes, forKey: key) }
             }
         case .account(let account):
-            guard let statement = try? await client.quorumRead(account), let view = statement.view else { return }
+            guard let statement = try? await client.quorumRead(account), let view = statement.view else {
+                return false
+            }
             shared.add { $0.balances[account] = view.posted.number }
         }
+        return true
     }
 }

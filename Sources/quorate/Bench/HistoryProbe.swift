@@ -67,9 +67,14 @@ final class RecordedLoad<Workload: HistoryWorkload>: Sendable {
         let (history, workload) = (recorder.history, load.workload)
         let start = ContinuousClock.now
         invariants.strictly_serializable = true
+        var undecided: String?
         do { try workload.check(history) } catch {
-            invariants.strictly_serializable = false
-            invariants.problems.append(error.description)
+            if error.isUndecided {
+                (invariants.strictly_serializable, undecided) = (nil, error.description)
+            } else {
+                invariants.strictly_serializable = false
+                invariants.problems.append(error.description)
+            }
         }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         func count(_ outcome: HistoryOutcome) -> Int { history.transactions.count { $0.outcome == outcome } }
@@ -79,8 +84,14 @@ final class RecordedLoad<Workload: HistoryWorkload>: Sendable {
             unreadLists: unread.withLock { $0 }, isFull: recorder.isFull,
             checkSeconds: (seconds * 1000).rounded() / 1000, file: file?.path)
         if Workload.kind != .listAppend { result.things = Workload.things }
-        let verdict = invariants.strictly_serializable == true ? "strictly serializable" : "NOT strictly serializable"
-        var notes = ""
+        if undecided != nil { result.is_undecided = true }
+        let verdict =
+            switch invariants.strictly_serializable {
+            case true?: "strictly serializable"
+            case false?: "NOT strictly serializable"
+            case nil: "it could not be told whether they are strictly serializable"
+            }
+        var notes = undecided.map { "; \($0)" } ?? ""
         if result.unread_lists > 0 {
             notes += "; \(result.unread_lists) \(Workload.things) could not be read at the end"
         }

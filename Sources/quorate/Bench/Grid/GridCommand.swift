@@ -160,11 +160,12 @@ struct GridCommand: ToolCommand {
         let mayBeOpen = runs.filter { BenchKind(rawValue: $0.setup.workload)?.isRecorded == true && !$0.events.isEmpty }
         let open = runs.reduce(0) { $0 + $1.unknown } - mayBeOpen.reduce(0) { $0 + $1.unknown }
         let forged = runs.reduce(0) { $0 + $1.retries.invalid_receipts }
-        let unread = runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) }
-        guard missed == 0, open == 0, forged == 0, unread == 0 else {
+        let unread = runs.reduce(0) { $0 + ($1.history?.unread_lists ?? 0) + ($1.transactions?.unread_values ?? 0) }
+        let undecided = runs.count { $0.history?.is_undecided == true }
+        guard missed == 0, open == 0, forged == 0, unread == 0, undecided == 0 else {
             throw ToolError(
                 .benchIncomplete,
-                "over all runs, \(open) transactions have no certified outcome, \(forged) receipts were not valid, \(unread) lists could not be read at the end, and \(missed) faults would have come after the load"
+                "over all runs, \(open) transactions have no certified outcome, \(forged) receipts were not valid, \(unread) lists or values could not be read at the end, \(undecided) histories could not be judged, and \(missed) faults would have come after the load"
             )
         }
         if !json, !runs.isEmpty {
