@@ -202,8 +202,8 @@ public struct Forecast {
         setup.network = options.network.name
         (setup.cores, setup.placement) = (options.cores, options.placement.rawValue)
         (setup.calibration, setup.duration_s) = (options.costs.name, options.duration)
-        if case .open(let perSecond) = options.load {
-            (setup.rate_tps, setup.arrivals) = (perSecond * Double(workload.bundle), Arrivals.poisson.rawValue)
+        if case .open(let perSecond, let arrivals) = options.load {
+            (setup.rate_tps, setup.arrivals) = (perSecond, arrivals.rawValue)
         }
         var result = RunResult(
             setup: setup, measurements: measurements, retries: RunResult.Retries(load.engine.counters),

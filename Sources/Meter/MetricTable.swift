@@ -13,7 +13,7 @@ public enum MetricTable {
         ),
         MetricDefinition(
             "quorate_manifest_fingerprint", .gauge, .number, ["part"], on: .both,
-            "48 bits of a hash of a part of the manifest that the process runs with; all processes of a cluster have the same"
+            "Of a part of the manifest that the process runs with, 48 bits of its hash; all processes of a cluster have the same"
         ),
         MetricDefinition(
             "quorate_clock_seconds", .gauge, .seconds, on: .both, "The process's clock when it was asked, since 1970"),

@@ -78,7 +78,9 @@ public struct BenchReport: Codable, Sendable, Equatable {
             ("command", { _ in made?.command ?? "" }),
             ("cpu", { _ in made?.cpu ?? "" }), ("cores", { _ in made.map { "\($0.cores)" } ?? "" }),
         ]
-        let all = columns + LoadTable.columns
+        // What made the report stands last, whatever is added.
+        let last = columns.firstIndex { $0.0 == "date" } ?? columns.count
+        let all = columns[..<last] + LoadTable.columns + columns[last...]
         var lines = [all.map(\.0).joined(separator: ",")]
         for run in runs { lines.append(all.map { CSV.quoted($0.1(run)) }.joined(separator: ",")) }
         return lines.joined(separator: "\n") + "\n"
