@@ -121,8 +121,10 @@ struct ForecastTests {
         // 0.4 s are measured. What was meant for that time counts, though much of it ended later.
         let offered = try #require(run.load?.offered)
         #expect(abs(offered - 800) <= 1)
-        #expect(run.committed > 760, "\(run.committed)")
-        #expect((run.load?.achieved ?? .max) < 700)
+        // Of sixty accounts some have no money for a payment before another one has ended: those are said.
+        let (achieved, unstarted) = (run.load?.achieved ?? .max, run.load?.unstarted ?? 0)
+        #expect(run.committed + unstarted + (run.load?.never_begun ?? 0) > 760, "\(run.committed), \(unstarted)")
+        #expect(achieved < 700 && achieved < run.committed, "\(achieved) of \(run.committed)")
         #expect(run.validity?.reasons.contains { $0.contains("rate was not met") } == true)
     }
 
