@@ -146,9 +146,10 @@ struct FailureObject: Encodable, Sendable {
 /// A bar on a terminal, now and then a line elsewhere; on standard error.
 final class ProgressBar: Sendable {
     /// What all of this is a part of, for a terminal. Then its steps are no news: nothing of them stays on the screen,
-    /// and elsewhere they say nothing.
-    @TaskLocal static var heading: (@Sendable () -> String)?
-    private let heading = ProgressBar.heading
+    /// and elsewhere they say nothing. No task-local value: Swift 6.3.1 with -O crashes where one is pushed around an
+    /// async call that may throw.
+    static let common = Mutex<(@Sendable () -> String)?>(nil)
+    private let heading = ProgressBar.common.withLock { $0 }
     private let label: String
     private let start = ContinuousClock.now
     private let lastLine = Mutex<ContinuousClock.Instant?>(nil)

@@ -92,7 +92,9 @@ struct GridRun: Sendable {
         let root = try BenchFolder(keep: nil)
         defer { root.remove() }
         var runs: [RunResult] = []
-        try await ProgressBar.$heading.withValue(heading) { try await bench.measure(in: root, &runs) }
+        ProgressBar.common.withLock { $0 = heading }
+        defer { ProgressBar.common.withLock { $0 = nil } }
+        try await bench.measure(in: root, &runs)
         for i in runs.indices {
             runs[i].grid = cell
             if command.rounds > 1 { runs[i].repetition = cell.repetition }
