@@ -80,7 +80,7 @@ import Testing
             (["--rate", "5"], "--rate needs --duration"),
             (["--latencies", "--client-tls", "on"], "--latencies goes with"),
             (["--cooldown", "2"], "--cooldown needs --duration"),
-            (["--workload", "list-append", "--rate", "5"], "are for transfers"),
+            (["--workload", "list-append", "--rate", "5"], "are for loads that are measured"),
             (["--find-knee", "--repeat", "2"], "--find-knee goes without"),
             (["--variance-gate", "1"], "goes with --repeat"),
             (["--rate", "0"], "0.1"),
