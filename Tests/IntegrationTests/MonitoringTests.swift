@@ -93,7 +93,7 @@ private func comes(_ condition: () throws -> Bool) -> Bool {
         let shards = host.values.keys.filter { $0.labels["shard"] == "0" }.map { series in
             series.name.replacing(/_(bucket|sum|count)$/, with: "")
         }
-        #expect(Set(shards).count == 15 + 4 + 2)
+        #expect(Set(shards).count == 15 + 4 + 2 + 3)
     }
 
     @Test func whoeverIsOfNoUseIsNotReadyAndSaysWhy() throws {
