@@ -32,7 +32,7 @@ import Testing
         #expect(before.count == 1, "\(before)")
 
         let (resumed, output) = try Tool.run(arguments)
-        #expect(resumed == 0 && output.contains("2 runs, 1 of them finished"), "\(output)")
+        #expect(resumed == 0 && output.contains("all 2 runs"), "\(output)")
         let after = try cells(folder)
         #expect(after.count == 2 && before.allSatisfy { after[$0.key] == $0.value }, "\(after)")
         let table = try String(contentsOfFile: folder.path("grid/grid.csv"), encoding: .utf8)
