@@ -1025,7 +1025,9 @@ class Client:
 
     def _page(self, shard: int, after: int, batches: list[list[dict]]) -> None:
         """Adds each batch once all its lines are there, so that those that came before a cut are not lost."""
-        with self._send("GET", f"/api/v1/decisions?shard={shard}&from={after}") as answer:
+        lines_only = {"Accept": "application/x-ndjson, application/problem+json"}
+        path = f"/api/v1/decisions?shard={shard}&from={after}"
+        with self._send("GET", path, headers=lines_only) as answer:
             lines, missing = [], 0
             while data := answer.readline(4 * MAX_ANSWER):
                 if not data.endswith(b"\n"):
