@@ -175,7 +175,7 @@ extension Mutant {
         case .usefulWithoutRecord:
             MutantPlan("whatever concerns a call without a record is ordered", ["everything", "partitions"])
         case .attestationWithoutHistory: MutantPlan("attestations do not chain", ["calm"])
-        case .executesAgain: MutantPlan("a request that is ordered again is executed again", ["lossy"], from: 7)
+        case .executesAgain: MutantPlan("a request that is ordered again is executed again", ["lossy"], from: 8)
         case .votesAgain: MutantPlan("a request that is ordered again is voted on again", ["lossy", "everything"])
         case .escrowIgnoresReserved: MutantPlan("debits may take what is reserved", ["lossy", "calm"], from: 519)
         case .decidesWithoutAllVotes: MutantPlan("a vote that is missing counts as yes", ["calm", "lossy"])
