@@ -66,31 +66,19 @@ public struct CostFit: Sendable {
                 + 2 * run.messages * model.machine.frame_ns
         }
         let rows = [(lone.wakes, 2 * lone.messages, gap(lone)), (many.wakes, 2 * many.messages, gap(many))]
-        (model.machine.wake_ns, model.machine.frame_ns) = Self.solve(rows[0], rows[1])
+        // Each run counts alike, however long its transfers take.
+        let scaled = rows.map { ($0.0 / abs($0.2), $0.1 / abs($0.2), $0.2 / abs($0.2)) }.filter { $0.0.isFinite }
+        var (products, targets) = ([0.0, 0, 0, 0], [0.0, 0])
+        for (wakes, messages, gap) in scaled {
+            for (i, a) in [wakes, messages].enumerated() {
+                targets[i] += a * gap
+                for (j, b) in [wakes, messages].enumerated() { products[2 * i + j] += a * b }
+            }
+        }
+        let solution = LeastSquares.solve(products, targets)
+        (model.machine.wake_ns, model.machine.frame_ns) = (solution[0], solution[1])
         let late = (lone.realMedian - lone.forecastMedian) * 1000 / syncsInRow
         model.machine.sync_wait_ns = max(0, model.machine.sync_wait_ns + late)
         return model
-    }
-
-    /// Both equations, where that gives costs that are not below zero; otherwise the one cost that explains them best
-    /// without the other. Each run counts alike, however long its transfers take.
-    private static func solve(
-        _ a: (wakes: Double, messages: Double, gap: Double), _ b: (wakes: Double, messages: Double, gap: Double)
-    ) -> (wake: Double, frame: Double) {
-        let determinant = a.wakes * b.messages - b.wakes * a.messages
-        if determinant != 0 {
-            let wake = (a.gap * b.messages - b.gap * a.messages) / determinant
-            let frame = (a.wakes * b.gap - b.wakes * a.gap) / determinant
-            if wake >= 0, frame >= 0 { return (wake, frame) }
-        }
-        func alone(_ count: KeyPath<(wakes: Double, messages: Double, gap: Double), Double>) -> (Double, miss: Double) {
-            let rows = [a, b].filter { $0.gap > 0 }.map { $0[keyPath: count] / $0.gap }
-            let squares = rows.reduce(0) { $0 + $1 * $1 }
-            guard squares > 0 else { return (0, miss: .infinity) }
-            let cost = rows.reduce(0, +) / squares
-            return (cost, miss: rows.reduce(0) { $0 + ($1 * cost - 1) * ($1 * cost - 1) })
-        }
-        let (wake, frame) = (alone(\.wakes), alone(\.messages))
-        return wake.miss <= frame.miss ? (wake.0, 0) : (0, frame.0)
     }
 }

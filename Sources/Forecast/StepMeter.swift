@@ -135,11 +135,15 @@ package enum LeastSquares {
         return .init(solution[0], each: solution[1])
     }
 
-    /// With a little on the diagonal, so that columns that always come together share what they cost.
+    /// Columns are scaled alike, whatever their unit, and have a little on the diagonal, so that those that always come
+    /// together share what they cost.
+    /// - Precondition: nothing on the diagonal is 0 or less.
     private static func gauss(_ matrix: [[Double]], _ right: [Double]) -> [Double] {
-        var (a, b) = (matrix, right)
-        let n = b.count
-        for i in 0..<n { a[i][i] += 1e-9 * (a[i][i] + 1) }
+        let n = right.count
+        let sizes = (0..<n).map { matrix[$0][$0].squareRoot() }
+        var a = (0..<n).map { i in (0..<n).map { j in matrix[i][j] / (sizes[i] * sizes[j]) } }
+        var b = (0..<n).map { right[$0] / sizes[$0] }
+        for i in 0..<n { a[i][i] += 1e-9 }
         for i in 0..<n {
             let pivot = (i..<n).max { abs(a[$0][i]) < abs(a[$1][i]) } ?? i
             a.swapAt(i, pivot)
@@ -158,6 +162,6 @@ package enum LeastSquares {
             for column in (i + 1)..<max(n, i + 1) { sum -= a[i][column] * solution[column] }
             solution[i] = abs(a[i][i]) > 1e-12 ? sum / a[i][i] : 0
         }
-        return solution
+        return (0..<n).map { solution[$0] / sizes[$0] }
     }
 }

@@ -6,16 +6,6 @@ import Transport
 
 /// Connections in virtual time: nothing waits for a clock.
 @Suite struct DelayLineTests {
-    /// Counts how often the socket would be read.
-    private final class Reads: ChannelOutboundHandler {
-        typealias OutboundIn = ByteBuffer
-        var count = 0
-        func read(context: ChannelHandlerContext) {
-            count += 1
-            context.read()
-        }
-    }
-
     private let loop = EmbeddedEventLoop()
 
     private func link(

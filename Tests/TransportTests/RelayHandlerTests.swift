@@ -4,16 +4,6 @@ import Testing
 import Transport
 
 @Suite struct RelayHandlerTests {
-    /// Counts how often the socket would be read.
-    private final class Reads: ChannelOutboundHandler {
-        typealias OutboundIn = ByteBuffer
-        var count = 0
-        func read(context: ChannelHandlerContext) {
-            count += 1
-            context.read()
-        }
-    }
-
     private let loop = EmbeddedEventLoop()
 
     /// A connection's end whose handler is joined to none.
